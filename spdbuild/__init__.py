@@ -1,0 +1,1 @@
+"""Build, convert and train convolutional networks declaratively."""

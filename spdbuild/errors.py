@@ -1,0 +1,163 @@
+"""What can go wrong because of what a person wrote, and how it is shown.
+
+SpdbuildError              everything that is reported without a traceback
+├── InputError             wrong input; exit code 2
+│   ├── SourceError        text that its format does not allow
+│   ├── UnknownNameError   a name that nothing has
+│   ├── ArgumentError      an argument that is missing, unknown or out of range
+│   ├── ShapeError         tensors whose shapes do not fit an op
+│   ├── PassError          a pass that cannot do what its options ask
+│   ├── RecipeError        a recipe that cannot be run as written
+│   ├── DataError          a data set that is not what the recipe says
+│   └── WeightsError       a weights file or checkpoint that does not fit
+└── RunError               a run or comparison that failed; exit code 1
+
+Code that knows no file raises an error with a message alone; whoever knows the place adds it with `at`.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """A place in a text: file name, 1-based line and column, and the line itself."""
+
+    file: str
+    line: int
+    column: int
+    text: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}:{self.column}"
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that is wrong: what, where, one thing to do next, and the trail of blocks that led there."""
+
+    message: str
+    location: Location | None = None
+    hint: str = ""
+    trail: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        where = f"{self.location}: " if self.location else ""
+        lines = [f"{where}error: {self.message}"]
+        margin = "     "
+        if self.location and self.location.text:
+            number = f"{self.location.line:>5}"
+            margin = " " * len(number)
+            text, caret = _window(self.location.text, self.location.column - 1)
+            lines += [f"{number} | {text}".rstrip(), f"{margin} | {' ' * caret}^"]
+        if self.hint:
+            lines.append(f"{margin} = hint: {self.hint}")
+        lines += [f"{margin} = {step}" for step in self.trail]
+        return "\n".join(lines)
+
+
+def _window(text: str, column: int, width: int = 120) -> tuple[str, int]:
+    """The part of a long line around `column`, and the column within that part; tabs become spaces."""
+    start = max(0, min(column - width // 2, len(text) - width))
+    part = text[start : start + width].replace("\t", " ")
+    return "".join(c if c.isprintable() else "?" for c in part), column - start
+
+
+class SpdbuildError(Exception):
+    """One or more problems that a person can mend; `str` is what the command line prints."""
+
+    exit_code = 2
+
+    def __init__(
+        self, message: str, *, location: Location | None = None, hint: str = "", trail: Sequence[str] = ()
+    ) -> None:
+        super().__init__(message)
+        self.problems: tuple[Problem, ...] = (Problem(message, location, hint, tuple(trail)),)
+
+    def __str__(self) -> str:
+        return "\n\n".join(map(str, self.problems))
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _restore, (type(self), self.problems)
+
+    def at(self, location: Location | None, *, hint: str = "", trail: Sequence[str] = ()) -> SpdbuildError:
+        """The same error with what it did not know of its place; what it knew stays."""
+        placed = [
+            replace(p, location=p.location or location, hint=p.hint or hint, trail=p.trail or tuple(trail))
+            for p in self.problems
+        ]
+        return _restore(type(self), tuple(placed))
+
+    @classmethod
+    def gather(cls, problems: Iterable[Problem]) -> SpdbuildError:
+        """One error for all `problems`, in the order of the file."""
+        unique = dict.fromkeys(problems)
+        ordered = sorted(unique, key=lambda p: (p.location.line, p.location.column) if p.location else (0, 0))
+        return _restore(cls, tuple(ordered))
+
+
+def _restore(kind: type[SpdbuildError], problems: tuple[Problem, ...]) -> SpdbuildError:
+    error = kind(problems[0].message)
+    error.problems = problems
+    return error
+
+
+class InputError(SpdbuildError):
+    """Something that a person typed or gave cannot be used."""
+
+
+class SourceError(InputError):
+    """Text that its format does not allow."""
+
+
+class UnknownNameError(InputError):
+    """A name that nothing has."""
+
+
+class ArgumentError(InputError):
+    """An argument that is missing, unknown, of the wrong type or out of range; `argument` names it."""
+
+    def __init__(self, message: str, *, argument: str = "", hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.argument = argument
+
+
+class ShapeError(InputError):
+    """Tensors whose shapes do not fit the op that reads them."""
+
+
+class PassError(InputError):
+    """A pass that cannot do what its options ask."""
+
+
+class RecipeError(InputError):
+    """A recipe that cannot be run as it is written."""
+
+
+class DataError(InputError):
+    """A data set that is not what the recipe says it is."""
+
+
+class WeightsError(InputError):
+    """A weights file or checkpoint that cannot be used here."""
+
+
+class RunError(SpdbuildError):
+    """A run or a comparison that was started and failed."""
+
+    exit_code = 1
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """A hint that names the known name nearest to `name`, else all that is known; empty if nothing is."""
+    names = sorted(set(known))
+    close = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
+    if close:
+        return f"did you mean '{close[0]}'?"
+    if not names:
+        return ""
+    shown = ", ".join(names[:30])
+    return f"known: {shown}" + (f" and {len(names) - 30} more" if len(names) > 30 else "")

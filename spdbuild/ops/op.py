@@ -1,0 +1,125 @@
+"""What every op says about itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from spdbuild.arguments import call_text
+from spdbuild.errors import ArgumentError, ShapeError
+from spdbuild.registry import Registry
+from spdbuild.shape import Shape
+
+if TYPE_CHECKING:
+    from torch import nn
+
+Family = Literal[
+    "input",
+    "convolution",
+    "normalization",
+    "activation",
+    "pooling",
+    "resampling",
+    "merging",
+    "dense",
+    "regularization",
+    "detection",
+]
+
+#: More channels or a larger window than this is a typing mistake.
+MAX_ARGUMENT = 1_000_000
+
+
+@dataclass(frozen=True)
+class Example:
+    """An op with inputs and the output shape that a person worked out; the contract tests run it."""
+
+    op: Op
+    inputs: list[Shape]
+    output: Shape | tuple[Shape, ...]
+
+
+@dataclass(frozen=True)
+class Op:
+    """Base of all ops: frozen dataclasses whose fields are the arguments of a call.
+
+    An op knows shapes and costs for given input shapes, and makes its torch module. It knows no names, no files and no
+    other op. Checks of arguments raise ArgumentError in `__post_init__`, misfits of shapes ShapeError; both without a
+    place, which the caller adds.
+    """
+
+    #: Name in YAML; the registry sets it.
+    name: ClassVar[str] = ""
+    family: ClassVar[Family]
+    #: Whether a line with this op needs a name, because its module has weights or buffers.
+    weights: ClassVar[bool] = False
+    #: Least and greatest number of inputs; None: any number from the least on.
+    arity: ClassVar[tuple[int, int | None]] = (1, 1)
+
+    def shape(self, *inputs: Shape) -> Shape | tuple[Shape, ...]:
+        """Shape of the output; of each output for an op with several."""
+        raise NotImplementedError
+
+    def parameters(self, *inputs: Shape) -> int:
+        """Number of trainable numbers."""
+        return 0
+
+    def macs(self, *inputs: Shape) -> int:
+        """Multiply-accumulates for one sample: convolutions and linear layers, and nothing else."""
+        return 0
+
+    def module(self, *inputs: Shape) -> nn.Module:
+        """The torch module; torch is imported in here and nowhere else in the package `ops`."""
+        raise NotImplementedError
+
+    def simplified(self, *inputs: Shape) -> Op | None:
+        """A plainer op that does the same for these inputs, None for an op that does nothing, itself otherwise."""
+        return self
+
+    @classmethod
+    def example(cls) -> Example:
+        """An example for the documentation and the contract tests."""
+        raise NotImplementedError
+
+    @classmethod
+    def more_examples(cls) -> list[Example]:
+        """Further examples for the contract tests: odd sizes, every argument at another value."""
+        return []
+
+    def __str__(self) -> str:
+        return call_text(self)
+
+
+OPS: Registry[Op] = Registry("op", "spdbuild.ops", "spdbuild.ops")
+
+#: One number for both axes, or [height, width].
+Size = int | tuple[int, int]
+
+
+def pair(value: Size) -> tuple[int, int]:
+    """(height, width) of an argument that may be one number for both."""
+    return (value, value) if isinstance(value, int) else value
+
+
+def at_least(least: int, **arguments: Any) -> None:
+    """Refuse arguments (numbers, pairs, nested pairs) below `least` or beyond what makes sense."""
+    for name, value in arguments.items():
+        for number in flat(value):
+            if number < least:
+                raise ArgumentError(f"{name} must be at least {least}, got {number}", argument=name)
+            if number > MAX_ARGUMENT:
+                raise ArgumentError(f"{name} must be at most {MAX_ARGUMENT:,}, got {number}", argument=name)
+
+
+def flat(value: Any) -> list[Any]:
+    """The numbers in nested tuples."""
+    if isinstance(value, list | tuple):
+        return [number for item in value for number in flat(item)]
+    return [] if value is None else [value]
+
+
+def same_shape(op: str, inputs: tuple[Shape, ...]) -> Shape:
+    """The one shape of all inputs."""
+    if len(set(inputs)) != 1:
+        raise ShapeError(f"{op}: inputs must have the same shape, got {' and '.join(map(str, inputs))}")
+    return inputs[0]

@@ -1,0 +1,88 @@
+"""Names of classes: what is found in a package, in entry points and in files that an architecture imports."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+import re
+from collections.abc import Iterator
+from typing import Any, Generic, TypeVar
+
+from spdbuild.errors import InputError, UnknownNameError, nearest
+
+T = TypeVar("T")
+
+
+class Registry(Generic[T]):
+    """Classes by name.
+
+    kind: what a member is called in messages ("op").
+    package: the package whose modules register the built-in members; it is imported at the first look-up.
+    group: the entry-point group under which an installed package offers more; looked at when a name is unknown or all
+        are listed, because reading entry points takes longer than everything else here.
+    """
+
+    def __init__(self, kind: str, package: str, group: str) -> None:
+        self.kind, self.package, self.group = kind, package, group
+        self._classes: dict[str, type[T]] = {}
+        self._discovered = self._plugged = False
+
+    def register(self, cls: type[T]) -> type[T]:
+        """Class decorator; the name is `cls.name` where the class has one, else the class name in snake case."""
+        name = vars(cls).get("name") or snake_case(cls.__name__)
+        known = self._classes.get(name)
+        if known is not None and (known.__module__, known.__qualname__) != (cls.__module__, cls.__qualname__):
+            raise InputError(f"two {self.kind}s are called '{name}': {known.__module__} and {cls.__module__}")
+        cls.name = name  # type: ignore[attr-defined]
+        self._classes[name] = cls
+        return cls
+
+    def __getitem__(self, name: str) -> type[T]:
+        if name not in self:
+            raise UnknownNameError(f"there is no {self.kind} '{name}'", hint=nearest(name, self))
+        return self._classes[name]
+
+    def __contains__(self, name: object) -> bool:
+        self._discover()
+        if name not in self._classes:
+            self._plug_in()
+        return name in self._classes
+
+    def __iter__(self) -> Iterator[str]:
+        self._discover()
+        self._plug_in()
+        return iter(sorted(self._classes))
+
+    def items(self) -> list[tuple[str, type[T]]]:
+        return [(name, self._classes[name]) for name in self]
+
+    def _discover(self) -> None:
+        if self._discovered:
+            return
+        self._discovered = True
+        package = importlib.import_module(self.package)
+        for module in pkgutil.iter_modules(package.__path__):
+            importlib.import_module(f"{self.package}.{module.name}")
+
+    def _plug_in(self) -> None:
+        if self._plugged:
+            return
+        self._plugged = True
+        from importlib.metadata import entry_points
+
+        for point in entry_points(group=self.group):
+            try:
+                point.load()
+            except Exception as error:
+                raise InputError(f"the entry point '{point.name}' of {self.group} does not load: {error}") from error
+
+    def __repr__(self) -> str:
+        members: Any = ", ".join(sorted(self._classes))
+        return f"Registry({self.kind}: {members})"
+
+
+def snake_case(name: str) -> str:
+    """`SpaceToDepth` -> `space_to_depth`, `Conv2d` -> `conv2d`, `ReLU6` -> `relu6`."""
+    parts = re.sub(r"([A-Z]+)([A-Z][a-z])", r"\1_\2", name)
+    parts = re.sub(r"([a-z0-9])([A-Z])", r"\1_\2", parts).lower()
+    return parts

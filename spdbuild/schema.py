@@ -1,0 +1,136 @@
+"""What a JSON Schema finds in a YAML value, in our words and with its place. The only user of jsonschema."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from spdbuild.errors import Problem, nearest
+from spdbuild.source import Value
+
+_TYPES = {
+    "object": "a mapping",
+    "array": "a list",
+    "string": "a text",
+    "number": "a number",
+    "integer": "a whole number",
+    "boolean": "true or false",
+    "null": "empty",
+}
+
+
+def check_schema(value: Value, schema: Mapping[str, Any]) -> list[Problem]:
+    """Every way in which `value` is not what `schema` (JSON Schema, draft 2020-12) asks for."""
+    from jsonschema import Draft202012Validator
+
+    validator = Draft202012Validator(schema)
+    return [problem for error in validator.iter_errors(value.plain()) for problem in _problems(error, value)]
+
+
+def describe(data: Any) -> str:
+    """A value as a message names it: the text 'abc', a list, true, 3."""
+    if data is None:
+        return "nothing"
+    if isinstance(data, bool):
+        return str(data).lower()
+    if isinstance(data, str):
+        return f"the text '{data}'" if len(data) <= 60 else f"a text of {len(data)} characters"
+    if isinstance(data, Mapping):
+        return "a mapping"
+    if isinstance(data, Iterable):
+        return "a list"
+    return str(data)
+
+
+def _problems(error: Any, root: Value) -> Iterable[Problem]:
+    path = list(error.absolute_path)
+    value = root.find(path)
+    name = _dotted(path)
+    subject = f"'{name}'" if name else "the file"
+    rule, wanted, got = error.validator, error.validator_value, error.instance
+    place = value.location
+    if rule == "additionalProperties" or rule == "unevaluatedProperties":
+        known = set(error.schema.get("properties", {}))
+        for key, entry in value.items():
+            if key in known or any(_matches(p, key) for p in error.schema.get("patternProperties", {})):
+                continue
+            where = f"'{name}'" if name else "a file of this kind"
+            yield Problem(f"{where} has no key '{key}'", entry.key, nearest(key, known))
+    elif rule == "required":
+        for key in wanted:
+            if key not in got:
+                yield Problem(f"{subject} needs the key '{key}'", place, _description(error.schema, key))
+    elif rule == "type":
+        kinds = [wanted] if isinstance(wanted, str) else wanted
+        expected = " or ".join(_TYPES[kind] for kind in kinds)
+        yield Problem(f"{subject} must be {expected}, got {describe(got)}", place, _type_hint(got, kinds))
+    elif rule in ("enum", "const"):
+        choices = [wanted] if rule == "const" else wanted
+        listed = ", ".join(str(choice) for choice in choices)
+        hint = nearest(got, map(str, choices)) if isinstance(got, str) else ""
+        yield Problem(f"{subject} must be one of {listed}, got {describe(got)}", place, hint)
+    elif rule in ("minimum", "exclusiveMinimum", "maximum", "exclusiveMaximum"):
+        words = {"minimum": "at least", "exclusiveMinimum": "more than", "maximum": "at most"}
+        yield Problem(f"{subject} must be {words.get(rule, 'less than')} {wanted}, got {got}", place)
+    elif rule in ("minItems", "maxItems", "minProperties", "maxProperties", "minLength", "maxLength"):
+        most = "at least" if rule.startswith("min") else "at most"
+        what = {"I": "entries", "P": "keys", "L": "characters"}[rule[3]]
+        yield Problem(f"{subject} must have {most} {wanted} {what}, got {len(got)}", place)
+    elif rule in ("anyOf", "oneOf"):
+        yield from _alternatives(error, root, subject, place, got)
+    elif rule == "propertyNames":
+        for cause in error.context or [error]:
+            entry = value.get(cause.instance)
+            yield Problem(f"'{cause.instance}' cannot be a name here", entry.key if entry else place, _hint(error.schema))
+    else:
+        yield Problem(f"{subject} is not allowed: {describe(got)}", place, _hint(error.schema))
+
+
+def _alternatives(error: Any, root: Value, subject: str, place: Any, got: Any) -> Iterable[Problem]:
+    # An alternative whose outer type fits is the one that was meant: report what is wrong inside it.
+    deeper = [cause for cause in error.context if len(cause.absolute_path) > len(error.absolute_path)]
+    fitting = deeper or [c for c in error.context if c.validator not in ("type", "enum", "const")]
+    if fitting:
+        yield from _problems(fitting[0], root)
+        return
+    accepted = []
+    for cause in error.context:
+        if cause.validator == "type":
+            kinds = [cause.validator_value] if isinstance(cause.validator_value, str) else cause.validator_value
+            accepted += [_TYPES[kind] for kind in kinds]
+        elif cause.validator in ("enum", "const"):
+            values = cause.validator_value if cause.validator == "enum" else [cause.validator_value]
+            accepted += [str(value) for value in values]
+    yield Problem(f"{subject} must be {' or '.join(dict.fromkeys(accepted))}, got {describe(got)}", place)
+
+
+def _matches(pattern: str, key: str) -> bool:
+    import re
+
+    return re.search(pattern, key) is not None
+
+
+def _dotted(path: list[str | int]) -> str:
+    text = ""
+    for step in path:
+        text += f"[{step}]" if isinstance(step, int) else f".{step}" if text else step
+    return text
+
+
+def _description(schema: Mapping[str, Any], key: str) -> str:
+    return str(schema.get("properties", {}).get(key, {}).get("description", ""))
+
+
+def _hint(schema: Mapping[str, Any]) -> str:
+    return str(schema.get("description", ""))
+
+
+def _type_hint(got: Any, kinds: list[str]) -> str:
+    """`0,1` and `'0.1'` are numbers that were not written as numbers."""
+    if not isinstance(got, str) or not {"number", "integer"} & set(kinds):
+        return ""
+    try:
+        number = float(got.replace(",", "."))
+    except ValueError:
+        return ""
+    return f"write {number:g}"

@@ -1,0 +1,65 @@
+"""Sizes of tensors without tensors."""
+
+from __future__ import annotations
+
+from math import prod
+
+from spdbuild.errors import ShapeError
+
+#: No single axis may be longer; what is longer is a typing mistake, and is refused before it costs memory.
+MAX_SIZE = 2**31 - 1
+
+
+class Shape(tuple[int, ...]):
+    """The sizes of one sample, channels first and without the batch: `Shape(3, 224, 224)`, `Shape(512)`."""
+
+    def __new__(cls, *sizes: int) -> Shape:
+        if not sizes or any(size < 1 for size in sizes):
+            raise ShapeError(f"every size must be at least 1, got {'x'.join(map(str, sizes)) or 'none'}")
+        if max(sizes) > MAX_SIZE:
+            raise ShapeError(f"a size of {max(sizes)} is too large")
+        return super().__new__(cls, sizes)
+
+    @property
+    def channels(self) -> int:
+        return self[0]
+
+    @property
+    def height(self) -> int:
+        return self._image()[1]
+
+    @property
+    def width(self) -> int:
+        return self._image()[2]
+
+    @property
+    def pixels(self) -> int:
+        """Number of positions that share the channels: 1 for a vector."""
+        return prod(self[1:])
+
+    @property
+    def elements(self) -> int:
+        return prod(self)
+
+    def _image(self) -> Shape:
+        if len(self) != 3:
+            raise ShapeError(f"needs an image (channels, height, width), got {self}")
+        return self
+
+    def __str__(self) -> str:
+        return "x".join(map(str, self))
+
+    def __repr__(self) -> str:
+        return f"Shape{tuple(self)}"
+
+    def __getnewargs__(self) -> tuple[int, ...]:  # type: ignore[override]
+        return tuple(self)
+
+
+def window_output(size: int, kernel: int, stride: int, before: int, after: int, dilation: int = 1) -> int:
+    """Number of places of a window of `kernel` taps that slides over `size` padded pixels of one axis."""
+    span = dilation * (kernel - 1) + 1
+    padded = size + before + after
+    if span > padded:
+        raise ShapeError(f"a window of {span} pixels does not fit into {padded} (size {size} and its padding)")
+    return (padded - span) // stride + 1
