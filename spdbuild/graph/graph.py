@@ -1,0 +1,158 @@
+"""The graph: nodes in execution order, found by name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+
+from spdbuild.errors import ShapeError, UnknownNameError, nearest
+from spdbuild.graph.node import Input, Node, Origin, Output
+from spdbuild.ops.op import Op
+from spdbuild.shape import Shape
+
+
+class Graph:
+    """Nodes in execution order; every node reads only nodes before it.
+
+    name: of the architecture.
+    outputs: what the model returns, in order.
+
+    A pass changes a graph through `add`, `replace_op`, `insert_after` and `remove`. Shapes are kept up to date: they are
+    inferred when a node is added, and behind every change.
+    """
+
+    def __init__(self, name: str = "model") -> None:
+        self.name = name
+        self.outputs: tuple[Output, ...] = ()
+        self._nodes: dict[str, Node] = {}
+
+    def __iter__(self) -> Iterator[Node]:
+        return iter(list(self._nodes.values()))
+
+    def __len__(self) -> int:
+        return len(self._nodes)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._nodes
+
+    def __getitem__(self, name: str) -> Node:
+        if name not in self._nodes:
+            raise UnknownNameError(f"{self.name} has no layer '{name}'", hint=nearest(name, self._nodes))
+        return self._nodes[name]
+
+    def __eq__(self, other: object) -> bool:
+        """Whether both have the same nodes in the same order; origins and the graphs' names do not count."""
+        if not isinstance(other, Graph):
+            return NotImplemented
+        return self.outputs == other.outputs and list(self) == list(other)
+
+    __hash__ = None  # type: ignore[assignment]
+
+    @property
+    def names(self) -> list[str]:
+        return list(self._nodes)
+
+    @property
+    def inputs(self) -> list[Node]:
+        return [node for node in self if isinstance(node.op, Input)]
+
+    @property
+    def layers(self) -> list[Node]:
+        """All nodes but the inputs."""
+        return [node for node in self if not isinstance(node.op, Input)]
+
+    @property
+    def parameters(self) -> int:
+        return sum(node.parameters for node in self)
+
+    @property
+    def macs(self) -> int:
+        return sum(node.macs for node in self)
+
+    def copy(self) -> Graph:
+        """A graph that can be changed without changing this one; the nodes themselves never change."""
+        graph = Graph(self.name)
+        graph.outputs = self.outputs
+        graph._nodes = dict(self._nodes)
+        return graph
+
+    def shape_of(self, output: Output) -> Shape:
+        """Shape of one output of a node."""
+        shapes = self[output.node].shapes
+        if output.index >= len(shapes):
+            raise ShapeError(f"'{output.node}' has {len(shapes)} outputs, so there is no '{output}'")
+        return shapes[output.index]
+
+    def users(self, name: str) -> list[Node]:
+        """The nodes that read any output of `name`, in execution order."""
+        return [node for node in self if any(output.node == name for output in node.inputs)]
+
+    def is_output(self, name: str) -> bool:
+        return any(output.node == name for output in self.outputs)
+
+    def add(self, name: str, op: Op, inputs: Sequence[Output | str] = (), origin: Origin | None = None) -> Node:
+        """Append a node and infer its shapes."""
+        if name in self._nodes:
+            raise UnknownNameError(f"two layers are called '{name}'")
+        node = Node(name, op, tuple(map(_output, inputs)), origin=origin or Origin())
+        self._nodes[name] = node = self._inferred(node)
+        return node
+
+    def replace_op(self, name: str, op: Op) -> None:
+        """Give the node another op; it keeps its name, inputs and origin."""
+        self._nodes[name] = replace(self[name], op=op)
+        self.infer_shapes(name)
+
+    def insert_after(self, anchor: str, name: str, op: Op, inserted_by: str) -> Node:
+        """A new node that reads `anchor` (its only output) and is read by all that read `anchor` so far."""
+        if name in self._nodes:
+            raise UnknownNameError(f"two layers are called '{name}'")
+        origin = replace(self[anchor].origin, inserted_by=inserted_by)
+        moved = {Output(anchor): Output(name)}
+        nodes: dict[str, Node] = {}
+        for node in self:
+            nodes[node.name] = _rewired(node, moved)
+            if node.name == anchor:
+                nodes[name] = Node(name, op, (Output(anchor),), origin=origin)
+        self._nodes = nodes
+        self.outputs = tuple(moved.get(output, output) for output in self.outputs)
+        self.infer_shapes(name)
+        return self[name]
+
+    def remove(self, name: str) -> None:
+        """Take a node out; who read it reads its first input instead."""
+        node = self[name]
+        moved = {Output(name): node.inputs[0]}
+        del self._nodes[name]
+        self._nodes = {other.name: _rewired(other, moved) for other in self}
+        self.outputs = tuple(moved.get(output, output) for output in self.outputs)
+        self.infer_shapes()
+
+    def infer_shapes(self, start: str = "") -> None:
+        """Bring all shapes up to date, from the node `start` on; raises ShapeError at the first misfit."""
+        begun = not start
+        for name, node in self._nodes.items():
+            begun = begun or name == start
+            if begun:
+                self._nodes[name] = self._inferred(node)
+
+    def with_inputs(self, shapes: Iterable[Shape]) -> Graph:
+        """The same graph for other input shapes."""
+        graph = self.copy()
+        for node, shape in zip(graph.inputs, shapes, strict=True):
+            graph._nodes[node.name] = replace(node, op=Input(tuple(shape)))
+        graph.infer_shapes()
+        return graph
+
+    def _inferred(self, node: Node) -> Node:
+        return node.inferred(tuple(self.shape_of(output) for output in node.inputs))
+
+
+def _output(value: Output | str) -> Output:
+    return value if isinstance(value, Output) else Output(value)
+
+
+def _rewired(node: Node, moved: dict[Output, Output]) -> Node:
+    if not any(output in moved for output in node.inputs):
+        return node
+    return replace(node, inputs=tuple(moved.get(output, output) for output in node.inputs))
