@@ -1,0 +1,1 @@
+"""YAML -> Graph: the structure of a file, its lines, and their expansion."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 
 from spdbuild.errors import ShapeError, UnknownNameError, nearest
@@ -25,6 +26,7 @@ class Graph:
         self.name = name
         self.outputs: tuple[Output, ...] = ()
         self._nodes: dict[str, Node] = {}
+        self._deferred = False
 
     def __iter__(self) -> Iterator[Node]:
         return iter(list(self._nodes.values()))
@@ -101,7 +103,7 @@ class Graph:
     def replace_op(self, name: str, op: Op) -> None:
         """Give the node another op; it keeps its name, inputs and origin."""
         self._nodes[name] = replace(self[name], op=op)
-        self.infer_shapes(name)
+        self._infer_from(name)
 
     def insert_after(self, anchor: str, name: str, op: Op, inserted_by: str) -> Node:
         """A new node that reads `anchor` (its only output) and is read by all that read `anchor` so far."""
@@ -116,7 +118,7 @@ class Graph:
                 nodes[name] = Node(name, op, (Output(anchor),), origin=origin)
         self._nodes = nodes
         self.outputs = tuple(moved.get(output, output) for output in self.outputs)
-        self.infer_shapes(name)
+        self._infer_from(name)
         return self[name]
 
     def remove(self, name: str) -> None:
@@ -128,9 +130,31 @@ class Graph:
         self.outputs = tuple(moved.get(output, output) for output in self.outputs)
         self.infer_shapes()
 
-    def infer_shapes(self, start: str = "") -> None:
-        """Bring all shapes up to date, from the node `start` on; raises ShapeError at the first misfit."""
-        begun = not start
+    @contextmanager
+    def changes(self) -> Iterator[None]:
+        """Several changes as one: shapes are inferred at the end, and a misfit or other error undoes them all."""
+        nodes, outputs, shapes = dict(self._nodes), self.outputs, [self.shape_of(output) for output in self.outputs]
+        self._deferred = True
+        try:
+            yield
+            self._deferred = False
+            self.infer_shapes()
+            if [self.shape_of(output) for output in self.outputs] != shapes:
+                raise ShapeError("the outputs of the network would have other shapes")
+        except BaseException:
+            self._nodes, self.outputs = nodes, outputs
+            raise
+        finally:
+            self._deferred = False
+
+    def infer_shapes(self) -> None:
+        """Bring all shapes up to date; raises ShapeError at the first misfit."""
+        self._infer_from(next(iter(self._nodes), ""))
+
+    def _infer_from(self, start: str) -> None:
+        if self._deferred:
+            return
+        begun = False
         for name, node in self._nodes.items():
             begun = begun or name == start
             if begun:

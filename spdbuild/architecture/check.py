@@ -1,0 +1,164 @@
+"""What can be said against an architecture before it is expanded, all at once."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from spdbuild.architecture.document import Block, Document
+from spdbuild.architecture.line import Argument, Call, Line, Reference
+from spdbuild.arguments import Signature, fit, signature, type_hints
+from spdbuild.errors import ArgumentError, Location, Problem, SpdbuildError, nearest
+from spdbuild.expression import ExpressionError, check_expression, evaluate, names
+from spdbuild.ops import OPS
+
+#: Names that a block's lines may use besides its parameters.
+BLOCK_NUMBERS = frozenset({"in_channels"})
+
+
+def check_document(document: Document) -> list[Problem]:
+    """Problems of the calls: unknown names, arguments, types, missing and doubtful names, circular blocks."""
+    return list(_Checker(document).problems())
+
+
+@dataclass
+class _Checker:
+    document: Document
+
+    def __post_init__(self) -> None:
+        self.numbers = set(self.document.vars).union(*self.document.variants.values())
+        self.weighted: dict[str, bool] = {}
+
+    def problems(self) -> Iterator[Problem]:
+        yield from self._circles()
+        for block in self.document.blocks.values():
+            known = self.numbers | set(block.signature.arguments) | BLOCK_NUMBERS
+            for tree in block.defaults.values():
+                yield from self._expression(tree, known, block.text, block.location)
+            yield from self._lines(block.lines, known, _Names.of_block())
+        for lines in self.document.sections.values():
+            tensors = _Names(set(self.document.inputs), set(self.document.sections))
+            yield from self._lines(lines, self.numbers, tensors)
+        for name, (tree, value) in self.document.scale.items():
+            for error in check_expression(tree, self.numbers | {name}, str(value.data)):
+                yield from error.at(value.at(error.offset)).problems
+
+    def _lines(self, lines: list[Line], known: set[str], tensors: _Names) -> Iterator[Problem]:
+        later = {line.name for line in lines if line.name}
+        for line in lines:
+            yield from self._call(line.call, known)
+            for tree in (line.when, line.repeat):
+                if tree is not None:
+                    yield from self._expression(tree, known, line.call.text, line.call)
+            if not line.name and self._has_weights(line.call.function):
+                call = line.call
+                hint = f"write '- some_name: {call.text.strip()[:40]}'; a name keeps the weights when lines are inserted"
+                yield Problem(f"{call.function} has weights, so it needs a name", call.location, hint)
+            for reference in line.reads or ():
+                yield from tensors.check(reference, line, later)
+            if line.name:
+                tensors.lines.add(line.name)
+
+    def _call(self, call: Call, known: set[str]) -> Iterator[Problem]:
+        taken = self._signature(call.function)
+        if taken is None:
+            hint = nearest(call.function, [*OPS, *self.document.blocks])
+            yield Problem(f"there is no op or block '{call.function}'", call.location, hint)
+            return
+        try:
+            bound = taken.bind(len(call.positional), [argument.name for argument in call.named])
+        except ArgumentError as error:
+            yield from error.at(self._misfit(call, taken, error)).problems
+            bound = []
+        for name, argument in zip(bound, (*call.positional, *call.named), strict=False):
+            problems = list(self._expression(argument.tree, known, call.text, call))
+            yield from problems or self._constant(call, name, argument)
+
+    def _misfit(self, call: Call, taken: Signature, error: ArgumentError) -> Location:
+        """The argument that the error is about: a named one, or the first positional one too many."""
+        for argument in call.named:
+            if argument.name == error.argument:
+                return call.at(argument.start)
+        if len(call.positional) > len(taken.arguments):
+            return call.at(call.positional[len(taken.arguments)].start)
+        return call.location
+
+    def _constant(self, call: Call, name: str, argument: Argument) -> Iterator[Problem]:
+        """The type of an argument that no number of the file can change."""
+        if call.function in self.document.blocks or any(names(argument.tree)):
+            return
+        try:
+            value = evaluate(argument.tree, {}, call.text)
+            fit(value, type_hints(OPS[call.function])[name], name)
+        except ExpressionError as error:
+            yield from error.at(call.at(error.offset)).problems
+        except ArgumentError as error:
+            yield from error.at(call.at(argument.tree.col_offset)).problems
+
+    def _expression(self, tree: ast.expr, known: set[str], text: str, place: Call | Location) -> Iterator[Problem]:
+        for error in check_expression(tree, known, text):
+            where = place.at(error.offset) if isinstance(place, Call) else place
+            yield from error.at(where).problems
+
+    def _signature(self, function: str) -> Signature | None:
+        block = self.document.blocks.get(function)
+        if block:
+            return block.signature
+        return signature(OPS[function]) if function in OPS else None
+
+    def _has_weights(self, function: str) -> bool:
+        block = self.document.blocks.get(function)
+        if block is None:
+            return function in OPS and OPS[function].weights
+        if function not in self.weighted:
+            self.weighted[function] = False  # What a circle of blocks finds of itself.
+            self.weighted[function] = any(self._has_weights(line.call.function) for line in block.lines)
+        return self.weighted[function]
+
+    def _circles(self) -> Iterator[Problem]:
+        """Blocks that contain themselves."""
+        done: set[str] = set()
+
+        def visit(block: Block, path: tuple[str, ...]) -> Iterable[SpdbuildError]:
+            for line in block.lines:
+                inner = self.document.blocks.get(line.call.function)
+                if inner is None or inner.name in done:
+                    continue
+                if inner.name in path:
+                    circle = " -> ".join((*path[path.index(inner.name) :], inner.name))
+                    yield ArgumentError(f"the block '{inner.name}' contains itself", hint=circle).at(line.call.location)
+                else:
+                    yield from visit(inner, (*path, inner.name))
+            done.add(block.name)
+
+        for block in self.document.blocks.values():
+            for error in visit(block, (block.name,)):
+                yield from error.problems
+
+
+@dataclass
+class _Names:
+    """The tensors that a line may name: lines above it and what stands around its list."""
+
+    around: set[str]
+    sections: set[str]
+
+    def __post_init__(self) -> None:
+        self.lines: set[str] = set()
+
+    @classmethod
+    def of_block(cls) -> _Names:
+        return cls({"input", *(f"input{number}" for number in range(1, 10))}, set())
+
+    def check(self, reference: Reference, line: Line, later: set[str]) -> Iterator[Problem]:
+        first, _, rest = reference.text.partition(".")
+        if first in self.lines or first in self.around or (first in self.sections and rest):
+            return
+        place = line.value.at(reference.column)
+        if first in later:
+            what = "itself" if first == line.name else "a layer below it"
+            yield Problem(f"the line reads {what}: '{reference.text}'", place, "a line reads lines above it")
+            return
+        hint = nearest(first, self.lines | self.around | {f"{section}.{rest or '...'}" for section in self.sections})
+        yield Problem(f"there is no layer '{reference.text}' above this line", place, hint)

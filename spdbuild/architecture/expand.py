@@ -1,0 +1,260 @@
+"""Blocks, repeats and variants -> a graph of ops."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from spdbuild.architecture.document import Block, Document
+from spdbuild.architecture.line import Argument, Call, Line, Reference
+from spdbuild.arguments import construct, signature
+from spdbuild.errors import ArgumentError, ShapeError, SourceError, SpdbuildError, UnknownNameError, nearest
+from spdbuild.expression import ExpressionError, evaluate
+from spdbuild.graph import Graph, Input, Origin, Output
+from spdbuild.ops import OPS, Op
+from spdbuild.schema import describe
+
+#: Bounds of the expansion: no network is near them, and a slip of the keyboard stops here.
+MAX_LINES = 50_000
+MAX_REPEATS = 10_000
+MAX_NESTING = 50
+
+
+@dataclass(frozen=True)
+class Use:
+    """One line as it was expanded: where it stands, with which numbers, and inside of which use.
+
+    name: name of the node or block instance.
+    section: the section or block whose list holds the line.
+    arguments: bound values of the call.
+    """
+
+    line: Line
+    name: str
+    list_name: str
+    arguments: Mapping[str, Any]
+    inside: Use | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True)
+class Expansion:
+    """A graph, and for each of its nodes the line that made it."""
+
+    graph: Graph
+    uses: Mapping[str, Use]
+
+
+def expand(document: Document, variant: str | None = None, numbers: Mapping[str, Any] | None = None) -> Expansion:
+    """The graph of a document for one variant, with some vars at other values."""
+    scope = _scope(document, variant, numbers or {})
+    return _Expander(document, scope).run()
+
+
+def _scope(document: Document, variant: str | None, numbers: Mapping[str, Any]) -> dict[str, Any]:
+    scope = document.vars
+    variants = document.variants
+    if variant is not None and variant not in variants:
+        known = nearest(str(variant), variants) or f"{document.model} has no variants"
+        raise UnknownNameError(f"{document.model} has no variant '{variant}'", hint=known)
+    if variants and variant is None:
+        listed = ", ".join(variants)
+        raise UnknownNameError(
+            f"{document.model} has the variants {listed}, and none was chosen",
+            hint=f"choose one, for example --variant {next(iter(variants))}",
+        )
+    scope |= variants.get(variant or "", {})
+    for name, value in numbers.items():
+        if name not in scope:
+            raise UnknownNameError(f"{document.model} has no var '{name}'", hint=nearest(name, scope) or "it has none")
+        if isinstance(scope[name], int | float) and not isinstance(value, int | float):
+            raise ArgumentError(f"the var {name} is a number, got {describe(value)}")
+        scope[name] = value
+    return scope
+
+
+@dataclass
+class _List:
+    """Where the expander stands in one list of lines."""
+
+    name: str
+    prefix: str
+    scope: Mapping[str, Any]
+    tensors: dict[str, Output]
+    current: Output
+    use: Use | None
+    trail: tuple[str, ...]
+
+    def full_name(self, label: str) -> str:
+        return f"{self.prefix}.{label}" if self.prefix else label
+
+
+class _Expander:
+    def __init__(self, document: Document, scope: Mapping[str, Any]) -> None:
+        self.document, self.scope = document, scope
+        self.graph = Graph(document.model)
+        self.uses: dict[str, Use] = {}
+        #: Outputs by the full name of each named line, for references from other sections and into blocks.
+        self.results: dict[str, Output] = {}
+        self.lines = 0
+
+    def run(self) -> Expansion:
+        for name, sizes in self.document.inputs.items():
+            value = self.document.values["inputs"].data[name]
+            self.graph.add(name, Input(tuple(sizes)), origin=Origin(value.key))
+        inputs = {name: Output(name) for name in self.document.inputs}
+        current = next(iter(inputs.values()))
+        for section, lines in self.document.sections.items():
+            prefix = "" if section == "layers" else section
+            state = _List(section, prefix, self.scope, dict(inputs), current, None, ())
+            current = self._lines(lines, state)
+        self.graph.outputs = self._outputs(current)
+        return Expansion(self.graph, self.uses)
+
+    def _outputs(self, last: Output) -> tuple[Output, ...]:
+        listed = self.document.values.get("outputs")
+        if listed is None:
+            return tuple(Output(last.node, i) for i in range(len(self.graph[last.node].shapes)))
+        outputs = []
+        for value in listed:
+            if value.data not in self.results:
+                hint = nearest(value.data, self.results)
+                raise UnknownNameError(f"there is no layer '{value.data}'", hint=hint).at(value.location)
+            outputs.append(self.results[value.data])
+        return tuple(outputs)
+
+    def _lines(self, lines: list[Line], state: _List) -> Output:
+        for line in lines:
+            try:
+                state.current = self._line(line, state)
+            except SpdbuildError as error:
+                offset = error.offset if isinstance(error, ExpressionError) else line.call.start
+                raise error.at(line.value.at(offset), trail=state.trail) from None
+            if line.name:
+                state.tensors[line.name] = state.current
+                self.results[state.full_name(line.name)] = state.current
+        return state.current
+
+    def _line(self, line: Line, state: _List) -> Output:
+        self.lines += 1
+        inputs = [self._resolve(reference, line, state) for reference in line.reads or ()] or [state.current]
+        if line.when is not None and not self._condition(line.when, line.call, state):
+            return inputs[0]
+        name = state.full_name(line.label)
+        if line.repeat is None:
+            return self._once(line, name, inputs, state)
+        for number in range(self._count(line.repeat, line.call, state)):
+            inputs = [self._once(line, f"{name}.{number}", inputs, state), *inputs[1:]]
+            self.results[f"{name}.{number}"] = inputs[0]
+        return inputs[0]
+
+    def _once(self, line: Line, name: str, inputs: list[Output], state: _List) -> Output:
+        self.lines += 1
+        if self.lines > MAX_LINES:
+            raise SourceError(f"the network has more than {MAX_LINES:,} lines")
+        block = self.document.blocks.get(line.call.function)
+        if block:
+            return self._block(line, block, name, inputs, state)
+        arguments = self._arguments(line.call, signature(OPS[line.call.function]).arguments, state)
+        op = self._op(line.call, arguments)
+        shapes = [self.graph.shape_of(output) for output in inputs]
+        plain = self._simplified(op, shapes)
+        if plain is None:
+            return inputs[0]
+        self.graph.add(name, plain, inputs, Origin(line.value.at(line.call.start), state.trail))
+        self.uses[name] = Use(line, name, state.name, arguments, state.use)
+        return Output(name)
+
+    def _simplified(self, op: Op, shapes: list[Any]) -> Op | None:
+        try:
+            return op.simplified(*shapes)
+        except (ShapeError, TypeError):
+            return op  # `add` reports the misfit with the names of the inputs.
+
+    def _op(self, call: Call, arguments: Mapping[str, Any]) -> Op:
+        try:
+            return construct(OPS[call.function], arguments)
+        except ArgumentError as error:
+            place = _place_of(error.argument, call, signature(OPS[call.function]).arguments)
+            message = f"{call.function}: {error.problems[0].message}"
+            raise ArgumentError(message, hint=error.problems[0].hint).at(place) from None
+
+    def _block(self, line: Line, block: Block, name: str, inputs: list[Output], state: _List) -> Output:
+        if len(state.trail) >= MAX_NESTING:
+            raise SourceError(f"blocks are nested more than {MAX_NESTING} deep")
+        arguments = self._arguments(line.call, block.signature.arguments, state)
+        scope = dict(self.scope) | arguments
+        for parameter, tree in block.defaults.items():
+            if parameter not in arguments:
+                scope[parameter] = evaluate(tree, scope, block.text)
+        scope["in_channels"] = self.graph.shape_of(inputs[0]).channels
+        bound = {parameter: scope[parameter] for parameter in block.signature.arguments}
+        shown = ", ".join(f"{key}={_short(value)}" for key, value in bound.items())
+        place = line.value.at(line.call.start)
+        step = f"{place.file}:{place.line}: in {name}: {block.name}({shown})"
+        tensors = {"input": inputs[0]} | {f"input{i}": output for i, output in enumerate(inputs, 1)}
+        use = Use(line, name, state.name, bound, state.use)
+        inner = _List(block.name, name, scope, tensors, inputs[0], use, (step, *state.trail))
+        return self._lines(block.lines, inner)
+
+    def _arguments(self, call: Call, parameters: tuple[str, ...], state: _List) -> dict[str, Any]:
+        given = [*zip(parameters, call.positional, strict=False), *((a.name, a) for a in call.named)]
+        return {name: self._value(name, argument, call, state) for name, argument in given}
+
+    def _value(self, name: str, argument: Argument, call: Call, state: _List) -> Any:
+        value = evaluate(argument.tree, state.scope, call.text)
+        if state.use is None and name in self.document.scale and isinstance(value, int | float):
+            tree, source = self.document.scale[name]
+            try:
+                value = evaluate(tree, {**state.scope, name: value}, str(source.data))
+            except ExpressionError as error:
+                raise error.at(source.at(error.offset)) from None
+        return value
+
+    def _condition(self, tree: ast.expr, call: Call, state: _List) -> bool:
+        value = evaluate(tree, state.scope, call.text)
+        if not isinstance(value, bool):
+            raise ExpressionError(f"when must be true or false, got {describe(value)}", tree)
+        return value
+
+    def _count(self, tree: ast.expr, call: Call, state: _List) -> int:
+        value = evaluate(tree, state.scope, call.text)
+        whole = isinstance(value, int | float) and not isinstance(value, bool) and value == int(value)
+        if not whole or not 0 <= value <= MAX_REPEATS:
+            got = describe(value)
+            raise ExpressionError(f"a repeat count must be a whole number from 0 to {MAX_REPEATS:,}, got {got}", tree)
+        return int(value)
+
+    def _resolve(self, reference: Reference, line: Line, state: _List) -> Output:
+        name = reference.text
+        found = state.tensors.get(name) or self.results.get(state.full_name(name)) or self.results.get(name)
+        if found:
+            return found
+        parent, _, last = name.rpartition(".")
+        if parent and last.isdigit():
+            whole = self._resolve(replace(reference, text=parent), line, state)
+            shapes = self.graph[whole.node].shapes
+            if int(last) < len(shapes):
+                return Output(whole.node, int(last))
+            hint = f"'{parent}' has {len(shapes)} outputs" if len(shapes) > 1 else f"'{parent}' has one output"
+            raise UnknownNameError(f"there is no output '{name}'", hint=hint).at(line.value.at(reference.column))
+        hint = nearest(name, {*state.tensors, *self.results})
+        error = UnknownNameError(f"there is no layer '{name}' above this line", hint=hint)
+        raise error.at(line.value.at(reference.column))
+
+
+def _place_of(argument: str, call: Call, parameters: tuple[str, ...]) -> Any:
+    """Where the value of `argument` is written in the call; the call itself if the argument is not given."""
+    for name, written in [*zip(parameters, call.positional, strict=False), *((a.name, a) for a in call.named)]:
+        if name == argument:
+            return call.at(written.tree.col_offset)
+    return call.location
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, str):
+        return f'"{value}"'
+    return str(value) if isinstance(value, int | float) else "..."

@@ -1,0 +1,39 @@
+"""Where the architectures and recipes are that come with the package."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from spdbuild.errors import InputError, nearest
+
+_PACKAGE = Path(__file__).parent
+
+
+def folder(kind: str) -> Path:
+    """The folder of `kind` ("architectures", "recipes"): in the package when installed, beside it in a checkout."""
+    installed = _PACKAGE / "share" / kind
+    return installed if installed.is_dir() else _PACKAGE.parent / kind
+
+
+def listed(kind: str) -> dict[str, Path]:
+    """The files of `kind` by name."""
+    return {path.stem: path for path in sorted(folder(kind).glob("*.yaml"))}
+
+
+def find(name: str, kind: str) -> Path:
+    """The file that a person names: a path, or the name of a built-in file with or without `.yaml`.
+
+    A file that exists wins over a built-in name that is written with `.yaml` or a folder; a bare name is built in first.
+    """
+    path = Path(name)
+    known = listed(kind)
+    bare = path.name == name and not path.suffix
+    if bare and name in known:
+        return known[name]
+    if path.exists():
+        return path
+    if path.name == name and path.stem in known:
+        return known[path.stem]
+    what = kind.removesuffix("s")
+    hint = nearest(path.stem, known)
+    raise InputError(f"there is no {what} '{name}': neither a file nor a built-in name", hint=hint)

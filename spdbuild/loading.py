@@ -1,0 +1,161 @@
+"""A name or path -> an Architecture: its text, its graph, and what a person said about it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from spdbuild import builtin
+from spdbuild.architecture.check import check_document
+from spdbuild.architecture.document import Document, IncompleteDocument, parse_document
+from spdbuild.architecture.expand import Expansion, expand
+from spdbuild.architecture.imports import import_files
+from spdbuild.architecture.line import Call
+from spdbuild.arguments import construct, signature
+from spdbuild.errors import ArgumentError, InputError, Problem, SourceError, SpdbuildError, UnknownNameError, nearest
+from spdbuild.expression import ExpressionError, evaluate
+from spdbuild.graph import Graph
+from spdbuild.passes import PASSES, GraphPass, run_passes
+from spdbuild.shape import Shape
+from spdbuild.source import Source, Value, read_source
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """A network as a person wrote it, with a variant chosen and vars set.
+
+    document: the parsed file. variant, vars: what was chosen. inputs: shapes that replace the declared ones, if any.
+    """
+
+    document: Document
+    variant: str | None = None
+    vars: Mapping[str, Any] = field(default_factory=dict)
+    inputs: tuple[tuple[int, ...], ...] | None = None
+
+    @property
+    def name(self) -> str:
+        return self.document.model
+
+    @property
+    def text(self) -> str:
+        """The YAML text of the file."""
+        return self.document.source.text
+
+    @property
+    def renames(self) -> dict[str, Mapping[str, Value]]:
+        """Tables from our weight names to other people's: table -> {our pattern: their pattern}."""
+        tables = self.document.values.get("rename")
+        return {name: dict(table.items()) for name, table in tables.items()} if tables else {}
+
+    @cached_property
+    def expansion(self) -> Expansion:
+        """The graph as written, before the file's own passes."""
+        return expand(self.document, self.variant, self.vars)
+
+    @cached_property
+    def passes(self) -> tuple[GraphPass, ...]:
+        """The passes that the file asks for."""
+        return tuple(pass_of(call) for call in self.document.passes)
+
+    @cached_property
+    def graph(self) -> Graph:
+        """The network: expanded, and behind the file's passes."""
+        graph = self.expansion.graph
+        if self.inputs is not None:
+            graph = graph.with_inputs(Shape(*sizes) for sizes in self.inputs)
+        for call, step in zip(self.document.passes, self.passes, strict=True):
+            try:
+                graph, _ = run_passes(graph, [step])
+            except SpdbuildError as error:
+                raise error.at(call.location) from None
+        return graph
+
+
+def load(
+    architecture: str | Path,
+    variant: str | None = None,
+    vars: Mapping[str, Any] | None = None,
+    inputs: Sequence[Sequence[int]] | None = None,
+    *,
+    allow_imports: bool = False,
+) -> Architecture:
+    """The architecture of a built-in name, a path, or YAML text (a text with a line break).
+
+    variant, vars: which of the file's variants, and other values for its vars.
+    inputs: one shape (C, H, W) an input, in place of the declared ones.
+    allow_imports: whether the Python files that the architecture names under `imports:` may run.
+    Raises SpdbuildError with the place of every mistake that can be found.
+    """
+    source = _source(architecture)
+    document = read_document(source, allow_imports=allow_imports)
+    shapes = None if inputs is None else tuple(tuple(shape) for shape in inputs)
+    if shapes is not None and len(shapes) != len(document.inputs):
+        raise InputError(f"{document.model} has {len(document.inputs)} inputs, got {len(shapes)} shapes")
+    loaded = Architecture(document, variant, dict(vars or {}), shapes)
+    loaded.graph  # noqa: B018  # Expanding finds the mistakes that no reading of the file can.
+    return loaded
+
+
+def read_document(source: Source, *, allow_imports: bool = False) -> Document:
+    """The checked document of a source; all problems that can be found without expanding it are raised together."""
+    try:
+        document, problems = parse_document(source, find_extended), []
+    except IncompleteDocument as error:
+        document, problems = error.document, list(error.problems)
+    import_files(document, allow_imports)
+    problems += check_document(document)
+    problems += _pass_problems(document)
+    if problems:
+        raise SourceError.gather(problems)
+    return document
+
+
+def pass_of(call: Call) -> GraphPass:
+    """The pass that a call under `passes:` names, with its options."""
+    try:
+        if call.function not in PASSES:
+            raise UnknownNameError(f"there is no pass '{call.function}'", hint=nearest(call.function, PASSES))
+        kind = PASSES[call.function]
+        bound = signature(kind).bind(len(call.positional), [argument.name for argument in call.named])
+        written = zip(bound, (*call.positional, *call.named), strict=True)
+        return construct(kind, {name: evaluate(argument.tree, {}, call.text) for name, argument in written})
+    except ExpressionError as error:
+        raise error.at(call.at(error.offset)) from None
+    except ArgumentError as error:
+        places = {argument.name: argument.start for argument in call.named}
+        raise error.at(call.at(places.get(error.argument, call.start))) from None
+    except SpdbuildError as error:
+        raise error.at(call.location) from None
+
+
+def find_extended(name: str, extending: Source) -> Source:
+    """The source that `extends: name` means in a file: a built-in name, or a path beside that file."""
+    if name in builtin.listed("architectures"):
+        return read_source(builtin.listed("architectures")[name])
+    path = Path(extending.name).parent / name
+    if not path.exists() and not path.suffix:
+        path = path.with_suffix(".yaml")
+    if not path.exists():
+        hint = nearest(name, builtin.listed("architectures"))
+        raise InputError(f"there is no architecture '{name}' to extend", hint=hint)
+    return read_source(path)
+
+
+def _source(architecture: str | Path) -> Source:
+    if isinstance(architecture, str) and "\n" in architecture:
+        return Source("<text>", architecture)
+    return read_source(builtin.find(str(architecture), "architectures"))
+
+
+def _pass_problems(document: Document) -> Iterator[Problem]:
+    for call in document.passes:
+        try:
+            pass_of(call)
+        except SpdbuildError as error:
+            yield from error.problems

@@ -1,0 +1,66 @@
+"""What every pass says about itself, and how passes are run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import ClassVar
+
+from spdbuild.errors import Location
+from spdbuild.graph import Graph, Node
+from spdbuild.ops import Op
+from spdbuild.registry import Registry
+from spdbuild.shape import Shape
+
+
+@dataclass(frozen=True)
+class Change:
+    """What a pass did at one layer, or why it left it alone.
+
+    before, after: the layer's op; `after` is None where it was left alone or removed.
+    inserted: names of new layers that belong to the change.
+    exact: whether the new layers can compute the very function of the old one.
+    why: the reason for which the layer stayed, or was treated otherwise than the options ask.
+    """
+
+    name: str
+    before: Op
+    after: Op | None
+    input_shapes: tuple[Shape, ...]
+    shape: Shape
+    location: Location | None = None
+    inserted: tuple[str, ...] = ()
+    exact: bool = True
+    why: str = ""
+    placement: str = ""
+
+    @classmethod
+    def kept(cls, node: Node, why: str) -> Change:
+        """A layer that could have been changed and was not."""
+        return cls(node.name, node.op, None, node.input_shapes, node.shape, node.origin.location, why=why)
+
+
+@dataclass(frozen=True)
+class GraphPass:
+    """Base of all passes: frozen dataclasses whose fields are the options."""
+
+    name: ClassVar[str] = ""
+    #: Whether the network computes the same function behind the pass, given the weights that the pass maps.
+    preserves_output: ClassVar[bool] = False
+
+    def apply(self, graph: Graph) -> list[Change]:
+        """Change `graph`; what was changed and what was left, in the order of the graph."""
+        raise NotImplementedError
+
+
+PASSES: Registry[GraphPass] = Registry("pass", "spdbuild.passes", "spdbuild.passes")
+
+
+def run_passes(graph: Graph, passes: Iterable[GraphPass]) -> tuple[Graph, list[Change]]:
+    """A changed copy of `graph`, and all changes; the shapes are inferred anew between any two passes."""
+    graph = graph.copy()
+    changes: list[Change] = []
+    for step in passes:
+        changes += step.apply(graph)
+        graph.infer_shapes()
+    return graph, changes

@@ -1,0 +1,169 @@
+"""Replace strided convolutions and pooling by space-to-depth and layers of stride 1."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
+from typing import Any, Literal
+
+from spdbuild.errors import ArgumentError, PassError, ShapeError, nearest
+from spdbuild.graph import Graph, Node
+from spdbuild.ops import Op
+from spdbuild.ops.convolution import Conv2d
+from spdbuild.ops.op import pair
+from spdbuild.ops.pooling import AvgPool, MaxPool
+from spdbuild.ops.resampling import SpaceToDepth
+from spdbuild.ops.spd import SpdAvgPool, SpdConv2d, SpdMaxPool
+from spdbuild.passes.graph_pass import PASSES, Change, GraphPass
+
+#: Options that reproduce published networks, by name.
+PRESETS: dict[str, dict[str, Any]] = {
+    "paper": {"placement": "before", "kernel": "same", "pool": "conv"},
+    "released-yolov5": {"placement": "after", "after": "act", "before": ("backbone.stem",), "pool": "keep"},
+    "released-resnet": {"placement": "after", "after": "conv", "keep": ("stem", "*.skip"), "pool": "keep"},
+}
+
+
+@PASSES.register
+@dataclass(frozen=True)
+class StridedToSpd(GraphPass):
+    """Keep the pixels that a strided layer would skip.
+
+        conv2d(stride=s) -> norm -> act      becomes
+            placement="before"               spd_conv2d: space_to_depth(s) -> conv2d(stride=1), then norm -> act
+            placement="after", after="conv"  conv2d(stride=1) -> space_to_depth(s) -> norm -> act
+            placement="after", after="act"   conv2d(stride=1) -> norm -> act -> space_to_depth(s)
+        max_pool or avg_pool(stride=s)       spd_max_pool, spd_avg_pool: space_to_depth(s) -> conv2d(stride=1)
+
+    1. A strided convolution, "before": its output shape stays, so nothing else changes.
+    2. A strided convolution, "after": the layers that read it see s*s times the channels. Where they cannot, because
+       the output is added to another one, say, the convolution is treated as in case 1, and the report says so.
+    3. avg_pool: the new convolution keeps the channels and starts as the very same average.
+    4. max_pool: the same, but no convolution is a maximum; it starts as the mean.
+    5. Layers of stride 1, and layers that `keep` names, are left alone.
+
+    A pattern is the name of a layer, or of a block or section with everything in it; `*` stands for any text.
+
+    placement: where space_to_depth stands.
+    after: with placement "after", directly behind the convolution ("conv") or behind its norm and activation ("act").
+    kernel: with placement "before", kernel of the new convolution: "exact", the smallest that can compute the strided
+        one; "same", the kernel as it was; or a number.
+    pool: whether strided pools become convolutions ("conv") or stay ("keep").
+    keep: patterns of layers that stay strided.
+    only: patterns of the only layers to change; none: all.
+    before: patterns of layers that take placement "before" whatever `placement` says, as the stem of the released YOLOs.
+    strict: fail, listing them, if any stride or strided pool is left.
+
+    Source: Sunkara and Luo 2022, arXiv:2208.03641; placement "after" is that of the code released with it.
+    """
+
+    placement: Literal["before", "after"] = "before"
+    after: Literal["conv", "act"] = "act"
+    kernel: Literal["exact", "same"] | int = "exact"
+    pool: Literal["conv", "keep"] = "conv"
+    keep: tuple[str, ...] = ()
+    only: tuple[str, ...] = ()
+    before: tuple[str, ...] = ()
+    strict: bool = False
+
+    def __post_init__(self) -> None:
+        if isinstance(self.kernel, int) and self.kernel < 1:
+            raise ArgumentError(f"kernel must be at least 1, got {self.kernel}", argument="kernel")
+
+    def apply(self, graph: Graph) -> list[Change]:
+        for option in ("keep", "only", "before"):
+            _check_patterns(option, getattr(self, option), graph)
+        strided = [node for node in graph if is_strided(node.op)]
+        changes = [self._change(graph, graph[node.name]) for node in strided]
+        if self.strict:
+            _refuse_left([change for change in changes if change.after is None])
+        return changes
+
+    def _change(self, graph: Graph, node: Node) -> Change:
+        if matches(node.name, self.keep):
+            return Change.kept(node, "named in keep")
+        if self.only and not matches(node.name, self.only):
+            return Change.kept(node, "not named in only")
+        if not isinstance(node.op, Conv2d):
+            if self.pool == "keep":
+                return Change.kept(node, "pool=keep")
+            return _replaced(graph, node, _pool_as_convolution(node.op))
+        if self.placement == "after" and not matches(node.name, self.before):
+            try:
+                return self._after(graph, node, node.op)
+            except ShapeError:
+                why = "placed before: the layers that read it cannot take more channels"
+                return replace(self._before(graph, node, node.op), why=why)
+        return self._before(graph, node, node.op)
+
+    def _before(self, graph: Graph, node: Node, convolution: Conv2d) -> Change:
+        arguments = {name: getattr(convolution, name) for name in convolution.__dataclass_fields__}
+        return _replaced(graph, node, SpdConv2d(**arguments, spd_kernel=self.kernel))
+
+    def _after(self, graph: Graph, node: Node, convolution: Conv2d) -> Change:
+        """Placement "after"; ShapeError, with nothing changed, where the rest of the network does not fit."""
+        plain = replace(convolution, stride=1)
+        anchor = self._anchor(graph, node)
+        name = inserted_name(node, anchor)
+        with graph.changes():
+            graph.replace_op(node.name, plain)
+            graph.insert_after(anchor.name, name, SpaceToDepth(convolution.stride), self.name)
+        return Change(
+            node.name, convolution, plain, node.input_shapes, node.shape, node.origin.location, (name,), placement="after"
+        )
+
+    def _anchor(self, graph: Graph, node: Node) -> Node:
+        """The last of convolution, norm and activation, as far as each is read by the next one alone."""
+        anchor = node
+        families = ("normalization", "activation") if self.after == "act" else ()
+        for family in families:
+            users = graph.users(anchor.name)
+            if len(users) != 1 or graph.is_output(anchor.name) or users[0].op.family != family:
+                continue
+            anchor = users[0]
+        return anchor
+
+
+def is_strided(op: Op) -> bool:
+    """Whether the op skips pixels: a convolution or a pool with a stride."""
+    return isinstance(op, Conv2d | MaxPool | AvgPool) and max(pair(op.stride)) > 1
+
+
+def matches(name: str, patterns: tuple[str, ...]) -> bool:
+    """Whether a pattern stands for the layer, or for a block or section that holds it."""
+    parts = name.split(".")
+    holders = [".".join(parts[:end]) for end in range(1, len(parts) + 1)]
+    return any(fnmatchcase(holder, pattern) for pattern in patterns for holder in holders)
+
+
+def inserted_name(convolution: Node, anchor: Node) -> str:
+    """Name of the space_to_depth behind `anchor`: in the anchor's block, and called after the convolution."""
+    container = anchor.container
+    inside = convolution.name.removeprefix(f"{container}.") if container else convolution.name
+    first = inside.split(".")[0] if inside != convolution.name or not container else convolution.name.split(".")[-1]
+    return f"{container}.{first}_to_depth" if container else f"{first}_to_depth"
+
+
+def _replaced(graph: Graph, node: Node, op: SpdConv2d | SpdMaxPool | SpdAvgPool) -> Change:
+    graph.replace_op(node.name, op)
+    exact = op.is_exact()
+    at = node.origin.location
+    return Change(node.name, node.op, op, node.input_shapes, node.shape, at, exact=exact, placement="before")
+
+
+def _pool_as_convolution(pool: Op) -> SpdMaxPool | SpdAvgPool:
+    arguments = {name: getattr(pool, name) for name in pool.__dataclass_fields__}
+    return SpdMaxPool(**arguments) if isinstance(pool, MaxPool) else SpdAvgPool(**arguments)
+
+
+def _check_patterns(option: str, patterns: tuple[str, ...], graph: Graph) -> None:
+    for pattern in patterns:
+        if not any(matches(name, (pattern,)) for name in graph.names):
+            holders = {".".join(name.split(".")[:end]) for name in graph.names for end in range(1, 9)}
+            raise PassError(f"{option}: no layer of {graph.name} is called '{pattern}'", hint=nearest(pattern, holders))
+
+
+def _refuse_left(left: list[Change]) -> None:
+    if left:
+        listed = ", ".join(f"{change.name} ({change.why})" for change in left)
+        raise PassError(f"strict: {len(left)} strided layers are left: {listed}", hint="name nothing in keep, pool=conv")
