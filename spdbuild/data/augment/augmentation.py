@@ -1,0 +1,52 @@
+"""What an augmentation is, their registry, and the conversions that several of them share."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Protocol
+
+import torch
+from torch import Tensor
+
+from spdbuild.data.draws import Draws
+from spdbuild.errors import ArgumentError
+from spdbuild.registry import Registry
+
+
+class Augmentation(Protocol):
+    """A frozen dataclass that maps a batch to a batch; every sample has its own draws.
+
+    mixes: whether a sample takes something from the sample before it in the batch. Its labels are then float32 [N, K].
+    """
+
+    name: ClassVar[str]
+    mixes: ClassVar[bool]
+
+    def __call__(self, images: Tensor, labels: Tensor, draws: Draws) -> tuple[Tensor, Tensor]:
+        """Images uint8 (0..255) or float32 [N, 3, H, W] and labels [N] or [N, K] -> the same, changed."""
+        ...
+
+    @classmethod
+    def example(cls) -> Augmentation:
+        """One that changes images of 8x8 pixels and more."""
+        ...
+
+
+AUGMENTATIONS: Registry[Any] = Registry("augmentation", "spdbuild.data.augment", "spdbuild.augmentations")
+
+
+def to_float(images: Tensor) -> Tensor:
+    """uint8 0..255 -> float32 0..1; float images stay as they are."""
+    return images.to(torch.float32).div_(255) if images.dtype == torch.uint8 else images
+
+
+def require_uint8(images: Tensor, name: str) -> None:
+    if images.dtype != torch.uint8:
+        raise ArgumentError(
+            f"{name} works on pixels from 0 to 255 and got {str(images.dtype).removeprefix('torch.')}",
+            hint=f"put {name} before normalize, mixup and cutmix",
+        )
+
+
+def per_sample(values: Tensor) -> Tensor:
+    """[N] -> [N, 1, 1, 1], to meet images."""
+    return values.view(-1, 1, 1, 1)

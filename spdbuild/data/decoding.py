@@ -1,0 +1,111 @@
+"""One image file -> RGB pixels of a known size, or the reason why there are none."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+
+Resize = Literal["squash", "crop", "pad"]
+
+#: Suffixes of files that are read as images; others are left alone.
+SUFFIXES = frozenset((".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm"))
+
+#: Pillow modes whose conversion to RGB loses nothing that a photograph has.
+_SOUND_MODES = frozenset(("1", "L", "P", "RGB", "CMYK", "YCbCr"))
+_TRANSPARENT_MODES = frozenset(("LA", "PA", "RGBA", "RGBa"))
+_ORIENTATION = 0x0112
+
+
+@dataclass(frozen=True)
+class BadFile:
+    """A file that holds no image that can be used, and why."""
+
+    path: Path
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.reason}"
+
+
+class UnsoundImageError(Exception):
+    """An image whose pixels cannot become RGB without inventing something."""
+
+
+def decode(path: Path, size: tuple[int, int] | None, resize: Resize | None) -> NDArray[np.uint8] | BadFile:
+    """The pixels of `path`, uint8 [3, H, W].
+
+    size: height and width in pixels of the result; None keeps those of the file.
+    resize: how an image of another size gets `size`; None refuses it.
+    """
+    try:
+        with Image.open(path) as image:
+            rgb = to_rgb(image)
+    # Pillow's readers raise what they like for damaged files: OSError, SyntaxError, struct.error, zlib.error, ...
+    except Exception as error:
+        return BadFile(path, describe_fault(path, error))
+    if size is not None and (rgb.height, rgb.width) != size:
+        if resize is None:
+            return BadFile(path, f"is {rgb.width}x{rgb.height} pixels, not {size[1]}x{size[0]}")
+        rgb = resized(rgb, size, resize)
+    return np.ascontiguousarray(np.asarray(rgb).transpose(2, 0, 1))
+
+
+def to_rgb(image: Image.Image) -> Image.Image:
+    """The image as 8-bit RGB, upright; UnsoundImageError where no rule says what that would be.
+
+    Grey becomes three equal channels, 16-bit grey keeps its upper 8 bits, and an alpha channel is dropped where it
+    hides nothing. What a partly transparent image shows depends on the page behind it, and 32-bit pixels have no
+    known range: these are refused.
+    """
+    if getattr(image, "n_frames", 1) > 1:
+        raise UnsoundImageError(f"has {image.n_frames} frames, not one picture")  # type: ignore[attr-defined]
+    if image.getexif().get(_ORIENTATION, 1) != 1:
+        image = ImageOps.exif_transpose(image)
+    if image.mode.startswith("I;16"):
+        return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8)).convert("RGB")
+    if image.mode in _TRANSPARENT_MODES or "transparency" in image.info:
+        return _opaque(image.convert("RGBA"))
+    if image.mode not in _SOUND_MODES:
+        raise UnsoundImageError(f"has pixels of mode {image.mode}, whose range is not known")
+    return image.convert("RGB")
+
+
+def _opaque(rgba: Image.Image) -> Image.Image:
+    if rgba.getchannel("A").getextrema() != (255, 255):
+        raise UnsoundImageError("is partly transparent")
+    return rgba.convert("RGB")
+
+
+def resized(image: Image.Image, size: tuple[int, int], resize: Resize) -> Image.Image:
+    """The image at `size` (height, width), bilinear with antialiasing.
+
+    squash: both sides to their length, whatever that does to the proportions.
+    crop: proportions kept, what is too long is cut off at both ends.
+    pad: proportions kept, what is too short is filled up with black at both ends.
+    """
+    width_height = (size[1], size[0])
+    if resize == "squash":
+        return image.resize(width_height, Image.Resampling.BILINEAR)
+    if resize == "crop":
+        return ImageOps.fit(image, width_height, Image.Resampling.BILINEAR)
+    return ImageOps.pad(image, width_height, Image.Resampling.BILINEAR)
+
+
+def describe_fault(path: Path, error: Exception) -> str:
+    """Why a file could not be decoded, in a person's words."""
+    if isinstance(error, UnsoundImageError):
+        return str(error)
+    if isinstance(error, FileNotFoundError):
+        return "does not exist"
+    if isinstance(error, PermissionError):
+        return "may not be read"
+    if path.stat().st_size == 0:
+        return "is empty (0 bytes)"
+    if isinstance(error, Image.UnidentifiedImageError):
+        return "is not an image that can be read"
+    return f"is damaged: {error}"

@@ -1,0 +1,69 @@
+"""Random numbers of a batch that depend on nothing but seed, epoch, batch and the sample's place in the batch."""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+def generator(*parts: int | str) -> torch.Generator:
+    """A generator on the CPU whose stream is set by `parts`, such as (seed, epoch, batch)."""
+    digest = hashlib.blake2b(repr(parts).encode(), digest_size=8).digest()
+    return torch.Generator().manual_seed(int.from_bytes(digest, "little"))
+
+
+class Draws:
+    """Random numbers for some samples of a batch.
+
+    Each call draws for the whole batch on the CPU and gives the rows asked for, so a process that holds a part of the
+    batch gets the numbers that one process with all of it would use, on any device.
+
+    total: samples in the batch of all processes.
+    rows: positions in that batch of the samples at hand, int64 [n]; all if None.
+    device: where the numbers are wanted.
+    """
+
+    def __init__(
+        self,
+        generator: torch.Generator,
+        total: int,
+        rows: Tensor | None = None,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        self._generator, self._total, self._device = generator, total, device
+        self.rows = torch.arange(total) if rows is None else rows
+
+    def uniform(self, low: float = 0.0, high: float = 1.0) -> Tensor:
+        """float32 [n], in [low, high)."""
+        return self._mine(torch.rand(self._total, generator=self._generator) * (high - low) + low)
+
+    def integers(self, high: int) -> Tensor:
+        """int64 [n], in [0, high)."""
+        return self._mine(torch.randint(high, (self._total,), generator=self._generator))
+
+    def chance(self, probability: float) -> Tensor:
+        """bool [n], true with `probability`."""
+        return self._mine(torch.rand(self._total, generator=self._generator) < probability)
+
+    def beta(self, alpha: float) -> Tensor:
+        """float32 [n], from the distribution Beta(alpha, alpha)."""
+        seed = int(torch.randint(2**62, (), generator=self._generator))
+        values = np.random.default_rng(seed).beta(alpha, alpha, self._total)
+        return self._mine(torch.from_numpy(values.astype(np.float32)))
+
+    def partners(self) -> Tensor:
+        """For each row the position, among the rows at hand, of the sample before it in the batch, int64 [n].
+
+        A row whose predecessor is not at hand gets itself: it is there only as the partner of another.
+        """
+        positions = {row: position for position, row in enumerate(self.rows.tolist())}
+        before = [(row - 1) % self._total for row in positions]
+        return torch.tensor(
+            [positions.get(row, position) for position, row in enumerate(before)], device=self._device, dtype=torch.long
+        )
+
+    def _mine(self, values: Tensor) -> Tensor:
+        return values[self.rows].to(self._device)

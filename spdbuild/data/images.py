@@ -1,0 +1,75 @@
+"""Images with labels: all in memory, or decoded from files when they are needed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from spdbuild.data.decoding import BadFile, Resize, decode
+
+
+@dataclass(frozen=True, eq=False)
+class ArrayImages:
+    """Images in memory.
+
+    images: uint8 [N, 3, H, W].
+    labels: int64 [N], positions in `classes`.
+    skipped: files that were left out because they cannot be read.
+    """
+
+    images: Tensor
+    labels: Tensor
+    classes: tuple[str, ...]
+    skipped: tuple[BadFile, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width in pixels."""
+        height, width = self.images.shape[-2:]
+        return int(height), int(width)
+
+
+@dataclass(frozen=True, eq=False)
+class FileImages:
+    """Images in files, decoded when they are read.
+
+    paths: a file for each label.
+    labels: int64 [N], positions in `classes`.
+    size: height and width in pixels that each image has once it is decoded.
+    resize: how an image gets that size; None where all files must have it.
+    skipped: files that were left out because they cannot be read.
+    """
+
+    paths: Sequence[Path]
+    labels: Tensor
+    classes: tuple[str, ...]
+    size: tuple[int, int]
+    resize: Resize | None = None
+    skipped: tuple[BadFile, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def read(self, indices: Sequence[int]) -> Tensor | BadFile:
+        """The images at `indices`, uint8 [n, 3, H, W], or the first file that cannot be read.
+
+        A bad file is returned, not raised: an error that crosses from a worker process would lose its form.
+        """
+        images = np.empty((len(indices), 3, *self.size), np.uint8)
+        for position, index in enumerate(indices):
+            image = decode(self.paths[index], self.size, self.resize)
+            if isinstance(image, BadFile):
+                return image
+            images[position] = image
+        return torch.from_numpy(images)
+
+
+ImageSet = ArrayImages | FileImages

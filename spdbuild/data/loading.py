@@ -1,0 +1,198 @@
+"""Batches of images: in what order, for which process, decoded where, augmented how."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.functional import one_hot
+from torch.utils.data import DataLoader, Dataset
+
+from spdbuild.data.augment.augmentation import Augmentation, to_float
+from spdbuild.data.decoding import BadFile
+from spdbuild.data.draws import Draws, generator
+from spdbuild.data.images import ArrayImages, FileImages, ImageSet
+from spdbuild.errors import DataError, RecipeError
+
+
+@dataclass(frozen=True)
+class _Part:
+    """What one process does of a batch.
+
+    index: number of the batch in its epoch.
+    total: samples of the batch over all processes.
+    rows: positions in the batch that this process reads; the first `own` are its share, the others their partners.
+    samples: positions in the image set, one for each row.
+    """
+
+    index: int
+    total: int
+    rows: Tensor
+    samples: Tensor
+    own: int
+
+
+class Loader:
+    """Batches (images float32 [n, 3, H, W], labels int64 [n] or, behind mixup and cutmix, float32 [n, K]).
+
+    The same numbers, bit for bit, whatever the number of workers, and after `set_epoch(epoch, start_batch)` the batches
+    that an uninterrupted epoch would have given. Of every batch, process `rank` of `world` gets the samples at
+    positions rank, rank + world, ...: all processes together have the batch that a single one would have. Without
+    shuffling each sample comes once, in the order of the set; a last batch smaller than `world` is empty on some ranks.
+
+    batch: samples of a step over all processes.
+    workers: processes that decode files; images in memory need none.
+    drop_last: leave out a last batch that is not full.
+    """
+
+    def __init__(
+        self,
+        image_set: ImageSet,
+        batch: int,
+        *,
+        shuffle: bool,
+        seed: int = 0,
+        augment: Sequence[Augmentation] = (),
+        rank: int = 0,
+        world: int = 1,
+        workers: int = 0,
+        drop_last: bool = False,
+        device: torch.device | str = "cpu",
+        channels_last: bool = True,
+    ) -> None:
+        self.image_set, self.batch, self.shuffle, self.seed = image_set, batch, shuffle, seed
+        self.augment, self.rank, self.world = tuple(augment), rank, world
+        self.drop_last, self.device = drop_last, torch.device(device)
+        self.epoch = self.start_batch = 0
+        self._format = torch.channels_last if channels_last else torch.contiguous_format
+        self._mixing = sum(augmentation.mixes for augmentation in self.augment)
+        self._labels = image_set.labels.to(self.device)
+        self._pixels: _Memory | _Workers
+        if isinstance(image_set, ArrayImages):
+            self._pixels = _Memory(image_set, self.device)
+        else:
+            self._pixels = _Workers(image_set, workers, self.device)
+        self._check()
+
+    def _check(self) -> None:
+        count, last = len(self.image_set), len(self.image_set) % self.batch
+        if self.drop_last and count < self.batch:
+            raise RecipeError(
+                f"a batch of {self.batch} is larger than the data set of {count} images and is never full",
+                hint=f"use a batch of {count} or less",
+            )
+        if self.shuffle and not self.drop_last and 0 < last < self.world:
+            raise RecipeError(
+                f"the last batch of an epoch has {last} of {count} images for {self.world} processes",
+                hint="leave it out with drop_last, or use another batch",
+            )
+
+    def __len__(self) -> int:
+        """Batches of a whole epoch."""
+        full, rest = divmod(len(self.image_set), self.batch)
+        return full + (rest > 0 and not self.drop_last)
+
+    def set_epoch(self, epoch: int, start_batch: int = 0) -> None:
+        """What the next iteration gives: `epoch`, from batch `start_batch` on."""
+        self.epoch, self.start_batch = epoch, start_batch
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        parts = list(self._parts())
+        for part, images in zip(parts, self._pixels.read([part.samples for part in parts]), strict=True):
+            yield self._finish(part, images)
+
+    def _parts(self) -> Iterator[_Part]:
+        count = len(self.image_set)
+        order = torch.arange(count)
+        if self.shuffle:
+            order = torch.randperm(count, generator=generator("order", self.seed, self.epoch))
+        for index in range(self.start_batch, len(self)):
+            samples = order[index * self.batch : (index + 1) * self.batch]
+            own = torch.arange(self.rank, len(samples), self.world)
+            rows = self._with_partners(own, len(samples))
+            yield _Part(index, len(samples), rows, samples[rows], len(own))
+
+    def _with_partners(self, own: Tensor, total: int) -> Tensor:
+        """`own`, then the rows that each mixing augmentation needs besides: the one before, the one before that, ..."""
+        wanted = [(own - step) % total for step in range(self._mixing + 1)]
+        return torch.tensor(list(dict.fromkeys(torch.cat(wanted).tolist())), dtype=torch.long)
+
+    def _finish(self, part: _Part, images: Tensor) -> tuple[Tensor, Tensor]:
+        labels = self._labels[part.samples.to(self.device)]
+        if self._mixing:
+            labels = one_hot(labels, len(self.image_set.classes)).to(torch.float32)
+        draws = Draws(generator("augment", self.seed, self.epoch, part.index), part.total, part.rows, self.device)
+        for augmentation in self.augment:
+            images, labels = augmentation(images, labels, draws)
+        images = to_float(images)[: part.own]
+        return images.contiguous(memory_format=self._format), labels[: part.own]
+
+
+class _Memory:
+    """Pixels that are on the device already."""
+
+    def __init__(self, image_set: ArrayImages, device: torch.device) -> None:
+        self._images, self._device = image_set.images.to(device), device
+
+    def read(self, batches: list[Tensor]) -> Iterator[Tensor]:
+        for samples in batches:
+            yield self._images.index_select(0, samples.to(self._device))
+
+
+class _Workers:
+    """Pixels that worker processes decode."""
+
+    def __init__(self, image_set: FileImages, workers: int, device: torch.device) -> None:
+        self._device = device
+        self._batches: list[list[int]] = []
+        self._loader: DataLoader[Any] = DataLoader(
+            _Decoder(image_set),
+            batch_sampler=_Batches(self),
+            collate_fn=_same,
+            num_workers=workers,
+            persistent_workers=workers > 0,
+            pin_memory=device.type == "cuda",
+            # A generator of its own: otherwise each epoch would take a number from torch's global one.
+            generator=torch.Generator(),
+        )
+
+    def read(self, batches: list[Tensor]) -> Iterator[Tensor]:
+        self._batches = [samples.tolist() for samples in batches]
+        for images in self._loader:
+            if isinstance(images, BadFile):
+                raise DataError(
+                    f"{images.path} {images.reason}",
+                    hint="mend or remove it, or skip such files with on_error: skip",
+                )
+            yield images.to(self._device, non_blocking=True)
+
+    def planned(self) -> Iterator[list[int]]:
+        return iter(self._batches)
+
+
+class _Batches:
+    """The batches planned for this epoch, asked for anew by torch's loader at the start of each."""
+
+    def __init__(self, workers: _Workers) -> None:
+        self._workers = workers
+
+    def __iter__(self) -> Iterator[list[int]]:
+        return self._workers.planned()
+
+
+class _Decoder(Dataset[Any]):
+    def __init__(self, image_set: FileImages) -> None:
+        self._image_set = image_set
+
+    def __len__(self) -> int:
+        return len(self._image_set)
+
+    def __getitems__(self, indices: list[int]) -> Tensor | BadFile:
+        return self._image_set.read(indices)
+
+
+def _same(batch: Any) -> Any:
+    return batch
