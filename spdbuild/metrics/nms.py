@@ -1,0 +1,72 @@
+"""From a detection head's decoded rows to detections: thresholds and non-maximum suppression."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torchvision.ops import nms
+
+from spdbuild.boxes import cxcywh_to_xyxy
+
+# Moves the boxes of different classes apart, so that one pass suppresses within classes; pixels.
+_CLASS_OFFSET = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class NmsOptions:
+    """Numbers of the selection; the defaults are those of the published COCO evaluation.
+
+    min_score: objectness, and objectness times class probability, must exceed it.
+    max_iou: of two boxes that overlap more, the one with the lower score goes.
+    multi_label: a row gives a box for every class above min_score, instead of for its best class alone.
+    class_agnostic: boxes of different classes suppress each other too.
+    max_detections: boxes kept of an image.
+    max_candidates: boxes of an image that take part, by score.
+    """
+
+    min_score: float = 0.001
+    max_iou: float = 0.65
+    multi_label: bool = True
+    class_agnostic: bool = False
+    max_detections: int = 300
+    max_candidates: int = 30_000
+
+
+# What is shown to people: few boxes, one class each.
+DISPLAY = NmsOptions(min_score=0.25, max_iou=0.45, multi_label=False, max_detections=1000)
+
+
+def select_detections(decoded: Tensor, options: NmsOptions | None = None) -> list[Tensor]:
+    """The detections of each image [D, 6], rows (left, top, right, bottom, score, class), best score first.
+
+    decoded: [N, R, 5 + K], rows (centre x, centre y, width, height, objectness, class probabilities); boxes in pixels.
+
+    The result depends on nothing but the arguments: no time limit ends the search.
+    """
+    options = options or NmsOptions()
+    return [_select(rows, options) for rows in decoded]
+
+
+def _select(rows: Tensor, options: NmsOptions) -> Tensor:
+    rows = rows[rows[:, 4] > options.min_score]
+    rows = rows.to(torch.promote_types(rows.dtype, torch.float32))
+    scores = rows[:, 5:] * rows[:, 4:5]  # [R, K]
+    if options.multi_label:
+        row, label = (scores > options.min_score).nonzero(as_tuple=True)
+        score = scores[row, label]
+    else:
+        best, label = scores.max(dim=1)
+        row = (best > options.min_score).nonzero()[:, 0]
+        score, label = best[row], label[row]
+    detections = torch.cat((cxcywh_to_xyxy(rows[row, :4]), score[:, None], label[:, None].to(score)), dim=1)
+    if len(detections) > options.max_candidates:
+        detections = detections[score.argsort(descending=True, stable=True)[: options.max_candidates]]
+    return suppress(detections, options.max_iou, options.class_agnostic)[: options.max_detections]
+
+
+def suppress(detections: Tensor, max_iou: float, class_agnostic: bool = False) -> Tensor:
+    """Of overlapping detections [D, 6] (pixels) the best; best score first. Of equal scores the first goes first."""
+    offset = 0 if class_agnostic else detections[:, 5:] * _CLASS_OFFSET
+    return detections[nms(detections[:, :4] + offset, detections[:, 4], max_iou)]
