@@ -56,10 +56,18 @@ class Shape(tuple[int, ...]):
         return tuple(self)
 
 
-def window_output(size: int, kernel: int, stride: int, before: int, after: int, dilation: int = 1) -> int:
-    """Number of places of a window of `kernel` taps that slides over `size` padded pixels of one axis."""
+def window_output(
+    size: int, kernel: int, stride: int, before: int, after: int, dilation: int = 1, ceil: bool = False
+) -> int:
+    """Number of places of a window of `kernel` taps that slides over `size` padded pixels of one axis.
+
+    ceil: a last window that reaches beyond the padding counts too, if it does not begin behind the axis.
+    """
     span = dilation * (kernel - 1) + 1
     padded = size + before + after
-    if span > padded:
+    places = (padded - span + (stride - 1 if ceil else 0)) // stride + 1
+    if ceil and (places - 1) * stride >= size + before:
+        places -= 1
+    if places < 1:
         raise ShapeError(f"a window of {span} pixels does not fit into {padded} (size {size} and its padding)")
-    return (padded - span) // stride + 1
+    return places

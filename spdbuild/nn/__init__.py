@@ -1,0 +1,20 @@
+"""Layers as torch modules, for the ops and for anybody's own network."""
+
+from spdbuild.nn.convolution import PaddedConv2d
+from spdbuild.nn.merging import Add, Concat, Mul, Split
+from spdbuild.nn.normalization import LayerNorm2d, LayerScale2d
+from spdbuild.nn.pooling import GlobalAvgPool2d
+from spdbuild.nn.resampling import DepthToSpace, SpaceToDepth
+
+__all__ = [
+    "Add",
+    "Concat",
+    "DepthToSpace",
+    "GlobalAvgPool2d",
+    "LayerNorm2d",
+    "LayerScale2d",
+    "Mul",
+    "PaddedConv2d",
+    "SpaceToDepth",
+    "Split",
+]

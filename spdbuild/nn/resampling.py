@@ -1,0 +1,101 @@
+"""Pixels into channels and back. Both directions are one reshape, one permute and one copy, in every order.
+
+Letters: N batch, C channels, i j position of a block, h w size of a block.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from spdbuild.errors import ShapeError
+from spdbuild.phases import Order
+
+Pair = tuple[int, int]
+
+
+class SpaceToDepth(nn.Module):
+    """Move each block of pixels into channels: (N, C, H, W) -> (N, C*h*w, H/h, W/w).
+
+    block: pixels of a block; one number or (height, width).
+    order: how the output channels are counted, the slowest first; the default is SPD-Conv's order, and
+        "channel_row_column" that of torch.nn.PixelUnshuffle.
+    odd: "pad" adds zeros at the right and bottom up to a multiple of the block, "error" raises ShapeError.
+    """
+
+    def __init__(
+        self, block: int | Pair = 2, order: Order = "column_row_channel", odd: Literal["pad", "error"] = "pad"
+    ) -> None:
+        super().__init__()
+        self.block: Pair = (block, block) if isinstance(block, int) else block
+        self.order: Order = order
+        self.odd = odd
+
+    def forward(self, x: Tensor) -> Tensor:
+        missing = (-x.shape[2] % self.block[0], -x.shape[3] % self.block[1])
+        if any(missing):
+            if self.odd == "error":
+                raise ShapeError(f"height and width must be multiples of {self.block}, got {tuple(x.shape[2:])}")
+            x = F.pad(x, (0, missing[1], 0, missing[0]))
+        return space_to_depth(x, self.block, self.order)
+
+    def extra_repr(self) -> str:
+        return f"block={self.block}, order={self.order!r}, odd={self.odd!r}"
+
+
+class DepthToSpace(nn.Module):
+    """Move channels into blocks of pixels: (N, C, H, W) -> (N, C/(h*w), H*h, W*w); the inverse of SpaceToDepth.
+
+    block: pixels of a block; one number or (height, width).
+    order: how the input channels are counted, the slowest first.
+    """
+
+    def __init__(self, block: int | Pair = 2, order: Order = "column_row_channel") -> None:
+        super().__init__()
+        self.block: Pair = (block, block) if isinstance(block, int) else block
+        self.order: Order = order
+
+    def forward(self, x: Tensor) -> Tensor:
+        return depth_to_space(x, self.block, self.order)
+
+    def extra_repr(self) -> str:
+        return f"block={self.block}, order={self.order!r}"
+
+
+def space_to_depth(x: Tensor, block: Pair, order: Order) -> Tensor:
+    """(N, C, i*h, j*w) -> (N, C*h*w, i, j); a channels_last tensor stays one."""
+    (batch, channels, height, width), (h, w) = x.shape, block
+    i, j, depth = height // h, width // w, channels * h * w
+    patches = x.reshape(batch, channels, i, h, j, w)
+    inner = phase_axes(order, channel=1, row=3, column=5)
+    if _is_channels_last(x):
+        return patches.permute(0, 2, 4, *inner).reshape(batch, i, j, depth).permute(0, 3, 1, 2)
+    return patches.permute(0, *inner, 2, 4).reshape(batch, depth, i, j)
+
+
+def depth_to_space(x: Tensor, block: Pair, order: Order) -> Tensor:
+    """(N, C*h*w, i, j) -> (N, C, i*h, j*w); a channels_last tensor stays one."""
+    (batch, depth, i, j), (h, w) = x.shape, block
+    channels = depth // (h * w)
+    sizes = {"channel": channels, "row": h, "column": w}
+    names = order.split("_")
+    channel, row, column = (1 + names.index(name) for name in sizes)
+    patches = x.reshape(batch, *[sizes[name] for name in names], i, j)
+    if _is_channels_last(x):
+        pixels = patches.permute(0, 4, row, 5, column, channel).reshape(batch, i * h, j * w, channels)
+        return pixels.permute(0, 3, 1, 2)
+    return patches.permute(0, channel, 4, row, 5, column).reshape(batch, channels, i * h, j * w)
+
+
+def phase_axes(order: Order, *, channel: int, row: int, column: int) -> tuple[int, int, int]:
+    """The three axes of a tensor in the order of the channels that they become, the slowest first."""
+    axes = {"channel": channel, "row": row, "column": column}
+    first, second, third = order.split("_")
+    return axes[first], axes[second], axes[third]
+
+
+def _is_channels_last(x: Tensor) -> bool:
+    return x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous()

@@ -1,0 +1,213 @@
+"""Functions of single numbers. None works in place, so that every tensor of a network can be looked at."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from spdbuild.ops.op import OPS, Example, Family, Op
+from spdbuild.shape import Shape
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+@dataclass(frozen=True)
+class Activation(Op):
+    """An op that maps each number by itself."""
+
+    family: ClassVar[Family] = "activation"
+
+    def shape(self, x: Shape) -> Shape:
+        return x
+
+    @classmethod
+    def example(cls) -> Example:
+        return Example(cls(), [Shape(4, 3, 5)], Shape(4, 3, 5))
+
+
+@OPS.register
+@dataclass(frozen=True)
+class Identity(Activation):
+    """Pass its input through: x.
+
+    Input and output have any shape. It gives a place in a network a name, and vanishes when simplified.
+
+    Source: as torch.nn.Identity.
+    """
+
+    def module(self, x: Shape) -> nn.Module:
+        from torch import nn
+
+        return nn.Identity()
+
+    def simplified(self, x: Shape) -> Op | None:
+        return None
+
+
+@OPS.register
+@dataclass(frozen=True)
+class Relu(Activation):
+    """Replace negative numbers by zero: max(x, 0).
+
+    Input and output have any shape.
+
+    Source: Nair and Hinton 2010, "Rectified Linear Units Improve Restricted Boltzmann Machines".
+    """
+
+    def module(self, x: Shape) -> nn.Module:
+        from torch import nn
+
+        return nn.ReLU()
+
+
+@OPS.register
+@dataclass(frozen=True)
+class Relu6(Activation):
+    """Clip numbers to 0 .. 6: min(max(x, 0), 6).
+
+    Input and output have any shape.
+
+    Source: Sandler et al. 2018, "MobileNetV2", arXiv:1801.04381, section 6.1 names it for low precision.
+    """
+
+    def module(self, x: Shape) -> nn.Module:
+        from torch import nn
+
+        return nn.ReLU6()
+
+
+@OPS.register
+@dataclass(frozen=True)
+class LeakyRelu(Activation):
+    """Flatten negative numbers: x for x >= 0, else slope*x.
+
+    Input and output have any shape.
+
+    slope: factor of negative numbers.
+
+    Source: Maas, Hannun and Ng 2013, "Rectifier Nonlinearities Improve Neural Network Acoustic Models".
+    """
+
+    slope: float = 0.01
+
+    def module(self, x: Shape) -> nn.Module:
+        from torch import nn
+
+        return nn.LeakyReLU(self.slope)
+
+    @classmethod
+    def more_examples(cls) -> list[Example]:
+        return [Example(cls(slope=0.1), [Shape(7)], Shape(7))]
+
+
+@OPS.register
+@dataclass(frozen=True)
+class Silu(Activation):
+    """Weigh each number by its sigmoid: x * sigmoid(x), also called swish.
+
+    Input and output have any shape.
+
+    Source: Elfwing, Uchibe and Doya 2017, arXiv:1702.03118; Ramachandran, Zoph and Le 2017, arXiv:1710.05941.
+    """
+
+    def module(self, x: Shape) -> nn.Module:
+        from torch import nn
+
+        return nn.SiLU()
+
+
+@OPS.register
+@dataclass(frozen=True)
+class Gelu(Activation):
+    """Weigh each number by the normal distribution's share below it: x * Phi(x), without approximation.
+
+    Input and output have any shape.
+
+    Source: Hendrycks and Gimpel 2016, "Gaussian Error Linear Units", arXiv:1606.08415.
+    """
+
+    def module(self, x: Shape) -> nn.Module:
+        from torch import nn
+
+        return nn.GELU()
+
+
+@OPS.register
+@dataclass(frozen=True)
+class Mish(Activation):
+    """Weigh each number by the tanh of its softplus: x * tanh(ln(1 + exp(x))).
+
+    Input and output have any shape.
+
+    Source: Misra 2019, "Mish: A Self Regularized Non-Monotonic Activation Function", arXiv:1908.08681.
+    """
+
+    def module(self, x: Shape) -> nn.Module:
+        from torch import nn
+
+        return nn.Mish()
+
+
+@OPS.register
+@dataclass(frozen=True)
+class Sigmoid(Activation):
+    """Squeeze numbers into 0 .. 1: 1 / (1 + exp(-x)).
+
+    Input and output have any shape.
+
+    Source: the logistic function; as torch.nn.Sigmoid.
+    """
+
+    def module(self, x: Shape) -> nn.Module:
+        from torch import nn
+
+        return nn.Sigmoid()
+
+
+@OPS.register
+@dataclass(frozen=True)
+class HardSigmoid(Activation):
+    """Squeeze numbers into 0 .. 1 by straight lines: min(max(x + 3, 0), 6) / 6.
+
+    Input and output have any shape.
+
+    Source: Howard et al. 2019, "Searching for MobileNetV3", arXiv:1905.02244, section 5.2.
+    """
+
+    def module(self, x: Shape) -> nn.Module:
+        from torch import nn
+
+        return nn.Hardsigmoid()
+
+
+@OPS.register
+@dataclass(frozen=True)
+class HardSwish(Activation):
+    """Weigh each number by its hard sigmoid: x * min(max(x + 3, 0), 6) / 6.
+
+    Input and output have any shape.
+
+    Source: Howard et al. 2019, "Searching for MobileNetV3", arXiv:1905.02244, section 5.2.
+    """
+
+    def module(self, x: Shape) -> nn.Module:
+        from torch import nn
+
+        return nn.Hardswish()
+
+
+@OPS.register
+@dataclass(frozen=True)
+class Tanh(Activation):
+    """Squeeze numbers into -1 .. 1 by the hyperbolic tangent.
+
+    Input and output have any shape.
+
+    Source: the hyperbolic tangent; as torch.nn.Tanh.
+    """
+
+    def module(self, x: Shape) -> nn.Module:
+        from torch import nn
+
+        return nn.Tanh()

@@ -1,0 +1,129 @@
+"""The ordinary convolution."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import prod
+from typing import TYPE_CHECKING, ClassVar
+
+from spdbuild.errors import ShapeError
+from spdbuild.ops.op import OPS, Example, Family, Op, Size, at_least, pair
+from spdbuild.phases import Window
+from spdbuild.shape import Shape
+
+if TYPE_CHECKING:
+    from torch import nn
+
+#: (top, bottom), (left, right), in pixels.
+Paddings = tuple[tuple[int, int], tuple[int, int]]
+
+
+@dataclass(frozen=True)
+class Convolution(Op):
+    """The arguments of a convolution, and the strided windows they mean."""
+
+    family: ClassVar[Family] = "convolution"
+    weights: ClassVar[bool] = True
+
+    out: int
+    kernel: Size = 1
+    stride: Size = 1
+    padding: int | tuple[int, int] | Paddings | None = None
+    dilation: Size = 1
+    groups: int = 1
+    bias: bool = False
+
+    def __post_init__(self) -> None:
+        at_least(1, out=self.out, kernel=self.kernel, stride=self.stride, dilation=self.dilation, groups=self.groups)
+        at_least(0, padding=self.padding)
+
+    def paddings(self) -> Paddings:
+        """Zeros around the image: ((top, bottom), (left, right))."""
+        if self.padding is None:
+            (kh, kw), (dh, dw) = pair(self.kernel), pair(self.dilation)
+            return _both_sides(dh * (kh - 1) // 2), _both_sides(dw * (kw - 1) // 2)
+        if isinstance(self.padding, int):
+            return _both_sides(self.padding), _both_sides(self.padding)
+        vertical, horizontal = self.padding
+        return _both_sides(vertical), _both_sides(horizontal)
+
+    def windows(self) -> tuple[Window, Window]:
+        """The window of the rows and that of the columns."""
+        axes = zip(pair(self.kernel), pair(self.stride), self.paddings(), pair(self.dilation), strict=True)
+        rows, columns = (Window(kernel, stride, *padding, dilation) for kernel, stride, padding, dilation in axes)
+        return rows, columns
+
+    def weight_shape(self, x: Shape) -> tuple[int, int, int, int]:
+        """Sizes of the weight: output channels, input channels of a group, height, width."""
+        return self.out, x.channels // self.groups, *pair(self.kernel)
+
+    def shape(self, x: Shape) -> Shape:
+        if x.channels % self.groups or self.out % self.groups:
+            raise ShapeError(
+                f"groups={self.groups} must divide the input channels and out, got {x.channels} and {self.out}"
+            )
+        rows, columns = self.windows()
+        return Shape(self.out, rows.output(x.height), columns.output(x.width))
+
+    def parameters(self, x: Shape) -> int:
+        return prod(self.weight_shape(x)) + (self.out if self.bias else 0)
+
+    def macs(self, x: Shape) -> int:
+        return self.shape(x).pixels * prod(self.weight_shape(x))
+
+
+@OPS.register
+@dataclass(frozen=True)
+class Conv2d(Convolution):
+    """Convolve an image with learned kernels.
+
+    Input (N, C, H, W), output (N, out, H', W') with H' = floor((H + top + bottom - dilation*(kernel - 1) - 1) / stride)
+    + 1 and W' alike. There is no bias by default, because a norm follows most convolutions.
+
+    out: output channels.
+    kernel, stride, dilation: in pixels; one number or [height, width].
+    padding: zeros around the image, in pixels: one number, [height, width] or [[top, bottom], [left, right]]; by
+        default dilation*(kernel - 1)//2, which keeps the size at stride 1 and an odd kernel.
+    groups: parts into which input and output channels are cut, each convolved by itself; C makes it depthwise.
+    bias: whether a learned number is added to each output channel.
+
+    Source: LeCun et al. 1989, "Backpropagation Applied to Handwritten Zip Code Recognition"; arguments as in
+    torch.nn.Conv2d.
+    """
+
+    def module(self, x: Shape) -> nn.Module:
+        from torch import nn
+
+        from spdbuild.nn.convolution import PaddedConv2d
+
+        (top, bottom), (left, right) = self.paddings()
+        symmetric = top == bottom and left == right
+        return (nn.Conv2d if symmetric else PaddedConv2d)(
+            x.channels,
+            self.out,
+            pair(self.kernel),
+            pair(self.stride),
+            (top, left) if symmetric else self.paddings(),  # type: ignore[arg-type]
+            pair(self.dilation),
+            self.groups,
+            self.bias,
+        )
+
+    @classmethod
+    def example(cls) -> Example:
+        return Example(cls(16, kernel=3, stride=2), [Shape(8, 9, 12)], Shape(16, 5, 6))
+
+    @classmethod
+    def more_examples(cls) -> list[Example]:
+        return [
+            Example(cls(8, bias=True), [Shape(4, 5, 7)], Shape(8, 5, 7)),
+            Example(cls(6, kernel=(5, 3), stride=(2, 1), dilation=(1, 2)), [Shape(4, 10, 11)], Shape(6, 5, 11)),
+            Example(cls(12, kernel=3, groups=4, padding=0), [Shape(8, 7, 7)], Shape(12, 5, 5)),
+            Example(cls(8, kernel=3, groups=8, padding=(2, 1)), [Shape(8, 6, 6)], Shape(8, 8, 6)),
+            Example(cls(5, kernel=2, padding=((1, 0), (0, 1))), [Shape(3, 6, 8)], Shape(5, 6, 8)),
+            Example(cls(32, kernel=6, stride=2), [Shape(3, 32, 32)], Shape(32, 16, 16)),
+        ]
+
+
+def _both_sides(padding: int | tuple[int, int]) -> tuple[int, int]:
+    return pair(padding)

@@ -1,0 +1,95 @@
+"""Ops on vectors."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from spdbuild.errors import ShapeError
+from spdbuild.ops.op import OPS, Example, Family, Op, at_least
+from spdbuild.shape import Shape
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+@OPS.register
+@dataclass(frozen=True)
+class Flatten(Op):
+    """Write an image as one vector: channel by channel, row by row.
+
+    Input (N, C, H, W), output (N, C*H*W).
+
+    Source: as torch.nn.Flatten.
+    """
+
+    family: ClassVar[Family] = "dense"
+
+    def shape(self, x: Shape) -> Shape:
+        return Shape(x.elements)
+
+    def module(self, x: Shape) -> nn.Module:
+        from torch import nn
+
+        return nn.Flatten()
+
+    def simplified(self, x: Shape) -> Op | None:
+        return None if len(x) == 1 else self
+
+    @classmethod
+    def example(cls) -> Example:
+        return Example(cls(), [Shape(4, 5, 6)], Shape(120))
+
+    @classmethod
+    def more_examples(cls) -> list[Example]:
+        return [Example(cls(), [Shape(7)], Shape(7))]
+
+
+@OPS.register
+@dataclass(frozen=True)
+class Linear(Op):
+    """Weigh and add all numbers of a vector, once for each output.
+
+    Input (N, C), output (N, out).
+
+    out: numbers in the output.
+    bias: whether a learned number is added to each output.
+
+    Source: Rosenblatt 1958, "The Perceptron"; arguments as torch.nn.Linear.
+    """
+
+    family: ClassVar[Family] = "dense"
+    weights: ClassVar[bool] = True
+
+    out: int
+    bias: bool = True
+
+    def __post_init__(self) -> None:
+        at_least(1, out=self.out)
+
+    def shape(self, x: Shape) -> Shape:
+        if len(x) != 1:
+            raise ShapeError(
+                f"linear reads a vector, got an image of {x}",
+                hint="put global_avg_pool() or flatten() before it; linear at each pixel is conv2d(out, bias=true)",
+            )
+        return Shape(self.out)
+
+    def parameters(self, x: Shape) -> int:
+        return self.out * (x.channels + self.bias)
+
+    def macs(self, x: Shape) -> int:
+        return self.out * x.channels
+
+    def module(self, x: Shape) -> nn.Module:
+        from torch import nn
+
+        return nn.Linear(x.channels, self.out, self.bias)
+
+    @classmethod
+    def example(cls) -> Example:
+        return Example(cls(10), [Shape(32)], Shape(10))
+
+    @classmethod
+    def more_examples(cls) -> list[Example]:
+        return [Example(cls(3, bias=False), [Shape(5)], Shape(3))]

@@ -1,0 +1,183 @@
+"""Ops that shift and scale what flows through them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from spdbuild.errors import ArgumentError, ShapeError
+from spdbuild.ops.op import OPS, Example, Family, Op, at_least
+from spdbuild.shape import Shape
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+@dataclass(frozen=True)
+class Normalization(Op):
+    """An op with learned numbers for each channel that leaves the shape alone."""
+
+    family: ClassVar[Family] = "normalization"
+    weights: ClassVar[bool] = True
+
+    def shape(self, x: Shape) -> Shape:
+        return x
+
+    def parameters(self, x: Shape) -> int:
+        return 2 * x.channels
+
+
+@OPS.register
+@dataclass(frozen=True)
+class BatchNorm(Normalization):
+    """Normalise each channel by its mean and variance over the batch; in evaluation by the running ones.
+
+    Input and output (N, C, H, W) or (N, C).
+
+    epsilon: added to the variance.
+    momentum: weight of the newest batch in the running mean and variance.
+    affine: whether each channel has a learned factor and offset.
+
+    Source: Ioffe and Szegedy 2015, "Batch Normalization", arXiv:1502.03167, algorithm 1.
+    """
+
+    epsilon: float = 1e-5
+    momentum: float = 0.1
+    affine: bool = True
+
+    def __post_init__(self) -> None:
+        _positive(self.epsilon)
+        if not 0 <= self.momentum <= 1:
+            raise ArgumentError(f"momentum must lie between 0 and 1, got {self.momentum}", argument="momentum")
+
+    def parameters(self, x: Shape) -> int:
+        return 2 * x.channels if self.affine else 0
+
+    def module(self, x: Shape) -> nn.Module:
+        from torch import nn
+
+        return (nn.BatchNorm1d if len(x) == 1 else nn.BatchNorm2d)(x.channels, self.epsilon, self.momentum, self.affine)
+
+    @classmethod
+    def example(cls) -> Example:
+        return Example(cls(), [Shape(8, 6, 5)], Shape(8, 6, 5))
+
+    @classmethod
+    def more_examples(cls) -> list[Example]:
+        return [
+            Example(cls(epsilon=1e-3, momentum=0.03, affine=False), [Shape(4, 3, 3)], Shape(4, 3, 3)),
+            Example(cls(), [Shape(16)], Shape(16)),
+        ]
+
+
+@OPS.register
+@dataclass(frozen=True)
+class GroupNorm(Normalization):
+    """Normalise groups of channels by their mean and variance within each sample.
+
+    Input and output (N, C, H, W) or (N, C).
+
+    groups: into how many parts the channels are cut; must divide C.
+    epsilon: added to the variance.
+
+    Source: Wu and He 2018, "Group Normalization", arXiv:1803.08494.
+    """
+
+    groups: int = 32
+    epsilon: float = 1e-5
+
+    def __post_init__(self) -> None:
+        at_least(1, groups=self.groups)
+        _positive(self.epsilon)
+
+    def shape(self, x: Shape) -> Shape:
+        if x.channels % self.groups:
+            raise ShapeError(f"groups={self.groups} must divide the input channels, got {x.channels}")
+        return x
+
+    def module(self, x: Shape) -> nn.Module:
+        from torch import nn
+
+        return nn.GroupNorm(self.groups, x.channels, self.epsilon)
+
+    @classmethod
+    def example(cls) -> Example:
+        return Example(cls(), [Shape(64, 4, 5)], Shape(64, 4, 5))
+
+    @classmethod
+    def more_examples(cls) -> list[Example]:
+        return [Example(cls(groups=3, epsilon=1e-3), [Shape(6, 3, 3)], Shape(6, 3, 3))]
+
+
+@OPS.register
+@dataclass(frozen=True)
+class LayerNorm(Normalization):
+    """Normalise the channels of each position of each sample.
+
+    Input and output (N, C, H, W) or (N, C). Each pixel has its own mean and variance, as in ConvNeXt; the learned
+    factor and offset belong to the channels.
+
+    epsilon: added to the variance.
+
+    Source: Ba, Kiros and Hinton 2016, "Layer Normalization", arXiv:1607.06450; for images as in Liu et al. 2022, "A
+    ConvNet for the 2020s", arXiv:2201.03545.
+    """
+
+    epsilon: float = 1e-6
+
+    def __post_init__(self) -> None:
+        _positive(self.epsilon)
+
+    def module(self, x: Shape) -> nn.Module:
+        from torch import nn
+
+        from spdbuild.nn.normalization import LayerNorm2d
+
+        return (nn.LayerNorm if len(x) == 1 else LayerNorm2d)(x.channels, self.epsilon)
+
+    @classmethod
+    def example(cls) -> Example:
+        return Example(cls(), [Shape(8, 6, 5)], Shape(8, 6, 5))
+
+    @classmethod
+    def more_examples(cls) -> list[Example]:
+        return [Example(cls(epsilon=1e-5), [Shape(16)], Shape(16))]
+
+
+@OPS.register
+@dataclass(frozen=True)
+class LayerScale(Normalization):
+    """Multiply each channel by a learned number that begins near zero.
+
+    Input and output (N, C, H, W). Stands at the end of a residual branch, which so begins as almost nothing.
+
+    initial: the number that all channels begin with.
+
+    Source: Touvron et al. 2021, "Going deeper with Image Transformers", arXiv:2103.17239, section 2.
+    """
+
+    initial: float = 1e-6
+
+    def shape(self, x: Shape) -> Shape:
+        return Shape(x.channels, x.height, x.width)
+
+    def parameters(self, x: Shape) -> int:
+        return x.channels
+
+    def module(self, x: Shape) -> nn.Module:
+        from spdbuild.nn.normalization import LayerScale2d
+
+        return LayerScale2d(x.channels, self.initial)
+
+    @classmethod
+    def example(cls) -> Example:
+        return Example(cls(), [Shape(8, 6, 5)], Shape(8, 6, 5))
+
+    @classmethod
+    def more_examples(cls) -> list[Example]:
+        return [Example(cls(initial=0.5), [Shape(3, 2, 2)], Shape(3, 2, 2))]
+
+
+def _positive(epsilon: float) -> None:
+    if epsilon <= 0:
+        raise ArgumentError(f"epsilon must be greater than 0, got {epsilon}", argument="epsilon")

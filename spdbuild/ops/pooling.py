@@ -1,0 +1,219 @@
+"""Ops that summarise windows of pixels, or whole images."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from spdbuild.errors import ArgumentError
+from spdbuild.ops.op import OPS, Example, Family, Op, Size, at_least, pair
+from spdbuild.phases import Window
+from spdbuild.shape import Shape
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+@dataclass(frozen=True)
+class Pool(Op):
+    """The arguments that all pools share, and the windows they mean."""
+
+    family: ClassVar[Family] = "pooling"
+
+    kernel: Size
+    stride: Size = 1
+    padding: Size | None = None
+
+    def __post_init__(self) -> None:
+        at_least(1, kernel=self.kernel, stride=self.stride)
+        at_least(0, padding=self.padding)
+        if any(2 * pad > kernel for pad, kernel in zip(self.paddings(), pair(self.kernel), strict=True)):
+            raise ArgumentError(
+                f"padding must be at most half the kernel, got {self.paddings()} for kernel {pair(self.kernel)}",
+                argument="padding",
+            )
+
+    def paddings(self) -> tuple[int, int]:
+        """Pixels added above and below, and left and right."""
+        height, width = pair(self.kernel)
+        return ((height - 1) // 2, (width - 1) // 2) if self.padding is None else pair(self.padding)
+
+    def windows(self) -> tuple[Window, Window]:
+        """The window of the rows and that of the columns."""
+        raise NotImplementedError
+
+    def shape(self, x: Shape) -> Shape:
+        rows, columns = self.windows()
+        return Shape(x.channels, rows.output(x.height), columns.output(x.width))
+
+
+@dataclass(frozen=True)
+class MaxPooling(Pool):
+    """The arguments of a max pool."""
+
+    dilation: Size = 1
+    ceil: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        at_least(1, dilation=self.dilation)
+
+    def windows(self) -> tuple[Window, Window]:
+        axes = zip(pair(self.kernel), pair(self.stride), self.paddings(), pair(self.dilation), strict=True)
+        rows, columns = (Window(k, stride, pad, pad, dilation, self.ceil) for k, stride, pad, dilation in axes)
+        return rows, columns
+
+
+@dataclass(frozen=True)
+class AvgPooling(Pool):
+    """The arguments of an average pool."""
+
+    ceil: bool = False
+    count_padding: bool = True
+
+    def windows(self) -> tuple[Window, Window]:
+        axes = zip(pair(self.kernel), pair(self.stride), self.paddings(), strict=True)
+        rows, columns = (Window(kernel, stride, pad, pad, ceil=self.ceil) for kernel, stride, pad in axes)
+        return rows, columns
+
+
+@OPS.register
+@dataclass(frozen=True)
+class MaxPool(MaxPooling):
+    """Take the greatest number of each window of pixels.
+
+    Input (N, C, H, W), output (N, C, H', W') with H' = floor((H + 2*padding - dilation*(kernel - 1) - 1) / stride) + 1
+    and W' alike. What lies in the padding is never the greatest.
+
+    kernel, stride, dilation: in pixels; one number or [height, width]. The stride is 1 unless given.
+    padding: pixels on each side, at most half the kernel; by default (kernel - 1)//2.
+    ceil: round H' and W' up instead of down.
+
+    Source: Riesenhuber and Poggio 1999; arguments as torch.nn.MaxPool2d but for the defaults of stride and padding.
+    """
+
+    def module(self, x: Shape) -> nn.Module:
+        from torch import nn
+
+        return nn.MaxPool2d(
+            pair(self.kernel), pair(self.stride), self.paddings(), pair(self.dilation), ceil_mode=self.ceil
+        )
+
+    @classmethod
+    def example(cls) -> Example:
+        return Example(cls(3, stride=2), [Shape(4, 7, 8)], Shape(4, 4, 4))
+
+    @classmethod
+    def more_examples(cls) -> list[Example]:
+        return [
+            Example(cls(5), [Shape(4, 6, 6)], Shape(4, 6, 6)),
+            Example(cls(2, stride=2, ceil=True), [Shape(2, 7, 5)], Shape(2, 4, 3)),
+            Example(cls(3, stride=2, padding=0, ceil=True), [Shape(2, 2, 8)], Shape(2, 1, 4)),
+            Example(cls((3, 2), stride=(2, 1), padding=(1, 0), dilation=(1, 2)), [Shape(3, 9, 9)], Shape(3, 5, 7)),
+        ]
+
+
+@OPS.register
+@dataclass(frozen=True)
+class AvgPool(AvgPooling):
+    """Take the average of each window of pixels.
+
+    Input (N, C, H, W), output (N, C, H', W') with H' = floor((H + 2*padding - kernel) / stride) + 1 and W' alike.
+
+    kernel, stride: in pixels; one number or [height, width]. The stride is 1 unless given.
+    padding: zeros on each side, in pixels, at most half the kernel; by default (kernel - 1)//2.
+    ceil: round H' and W' up instead of down.
+    count_padding: whether the zeros of the padding count in the average; if not, windows at the border average what
+        lies in the image.
+
+    Source: LeCun et al. 1989; arguments as torch.nn.AvgPool2d but for the defaults of stride and padding.
+    """
+
+    def module(self, x: Shape) -> nn.Module:
+        from torch import nn
+
+        return nn.AvgPool2d(pair(self.kernel), pair(self.stride), self.paddings(), self.ceil, self.count_padding)
+
+    @classmethod
+    def example(cls) -> Example:
+        return Example(cls(2, stride=2), [Shape(4, 6, 8)], Shape(4, 3, 4))
+
+    @classmethod
+    def more_examples(cls) -> list[Example]:
+        return [
+            Example(cls(3), [Shape(4, 6, 6)], Shape(4, 6, 6)),
+            Example(cls(3, stride=2, ceil=True, count_padding=False), [Shape(2, 8, 7)], Shape(2, 5, 4)),
+            Example(cls((3, 2), stride=(2, 1), padding=0), [Shape(3, 9, 9)], Shape(3, 4, 8)),
+        ]
+
+
+@OPS.register
+@dataclass(frozen=True)
+class GlobalAvgPool(Op):
+    """Take the average of each channel over the whole image.
+
+    Input (N, C, H, W), output (N, C), or (N, C, 1, 1) with keep_size.
+
+    keep_size: whether the output is still an image, of one pixel.
+
+    Source: Lin, Chen and Yan 2013, "Network In Network", arXiv:1312.4400, section 3.2.
+    """
+
+    family: ClassVar[Family] = "pooling"
+
+    keep_size: bool = False
+
+    def shape(self, x: Shape) -> Shape:
+        image = Shape(x.channels, x.height, x.width)
+        return Shape(image.channels, 1, 1) if self.keep_size else Shape(image.channels)
+
+    def module(self, x: Shape) -> nn.Module:
+        from spdbuild.nn.pooling import GlobalAvgPool2d
+
+        return GlobalAvgPool2d(self.keep_size)
+
+    @classmethod
+    def example(cls) -> Example:
+        return Example(cls(), [Shape(8, 7, 5)], Shape(8))
+
+    @classmethod
+    def more_examples(cls) -> list[Example]:
+        return [Example(cls(keep_size=True), [Shape(8, 7, 5)], Shape(8, 1, 1))]
+
+
+@OPS.register
+@dataclass(frozen=True)
+class AdaptiveAvgPool(Op):
+    """Average as many windows as the output has pixels, whatever the size of the input.
+
+    Input (N, C, H, W), output (N, C, height, width). Window i of an axis covers floor(i*H/height) up to
+    ceil((i + 1)*H/height).
+
+    size: pixels of the output; one number or [height, width].
+
+    Source: as torch.nn.AdaptiveAvgPool2d.
+    """
+
+    family: ClassVar[Family] = "pooling"
+
+    size: Size
+
+    def __post_init__(self) -> None:
+        at_least(1, size=self.size)
+
+    def shape(self, x: Shape) -> Shape:
+        image = Shape(x.channels, x.height, x.width)
+        return Shape(image.channels, *pair(self.size))
+
+    def module(self, x: Shape) -> nn.Module:
+        from torch import nn
+
+        return nn.AdaptiveAvgPool2d(pair(self.size))
+
+    @classmethod
+    def example(cls) -> Example:
+        return Example(cls(7), [Shape(4, 9, 14)], Shape(4, 7, 7))
+
+    @classmethod
+    def more_examples(cls) -> list[Example]:
+        return [Example(cls((2, 3)), [Shape(4, 5, 2)], Shape(4, 2, 3))]

@@ -1,0 +1,161 @@
+"""Ops that change the resolution without learning anything."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from spdbuild.errors import ShapeError
+from spdbuild.ops.op import OPS, Example, Family, Op, Size, at_least, pair
+from spdbuild.phases import Order
+from spdbuild.shape import Shape
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+@OPS.register
+@dataclass(frozen=True)
+class SpaceToDepth(Op):
+    """Move each block of pixels into channels; nothing is lost.
+
+    Input (N, C, H, W), output (N, C*h*w, H/h, W/w) for blocks of h x w pixels. Weights behind different orders cannot
+    be exchanged: SPD-Conv's order is column of the block, row of the block, input channel, ``n c (i h) (j w) ->
+    n (w h c) i j``.
+
+    block: pixels of a block; one number or [height, width].
+    order: how the output channels are counted, the slowest first: "column_row_channel" (SPD-Conv),
+        "row_column_channel" (ONNX, TensorFlow) or "channel_row_column" (torch's PixelUnshuffle; the only one that
+        leaves groups of channels together).
+    odd: what happens to sizes that are no multiple of the block: "pad" adds zeros at the right and bottom, "error"
+        refuses them.
+
+    Source: Sunkara and Luo 2022, "No More Strided Convolutions or Pooling", arXiv:2208.03641, section 3.1.
+    """
+
+    family: ClassVar[Family] = "resampling"
+
+    block: Size = 2
+    order: Order = "column_row_channel"
+    odd: Literal["pad", "error"] = "pad"
+
+    def __post_init__(self) -> None:
+        at_least(1, block=self.block)
+
+    def shape(self, x: Shape) -> Shape:
+        height, width = pair(self.block)
+        if self.odd == "error" and (x.height % height or x.width % width):
+            raise ShapeError(f"height and width must be multiples of the block {height}x{width}, got {x}")
+        return Shape(x.channels * height * width, -(-x.height // height), -(-x.width // width))
+
+    def module(self, x: Shape) -> nn.Module:
+        from spdbuild.nn.resampling import SpaceToDepth
+
+        return SpaceToDepth(self.block, self.order, self.odd)
+
+    def simplified(self, x: Shape) -> Op | None:
+        return None if pair(self.block) == (1, 1) else self
+
+    @classmethod
+    def example(cls) -> Example:
+        return Example(cls(), [Shape(3, 8, 6)], Shape(12, 4, 3))
+
+    @classmethod
+    def more_examples(cls) -> list[Example]:
+        return [
+            Example(cls((1, 3), order="row_column_channel"), [Shape(2, 5, 7)], Shape(6, 5, 3)),
+            Example(cls(3, order="channel_row_column", odd="error"), [Shape(2, 6, 9)], Shape(18, 2, 3)),
+            Example(cls(1), [Shape(2, 3, 3)], Shape(2, 3, 3)),
+        ]
+
+
+@OPS.register
+@dataclass(frozen=True)
+class DepthToSpace(Op):
+    """Move channels into blocks of pixels; the inverse of space_to_depth.
+
+    Input (N, C, H, W), output (N, C/(h*w), H*h, W*w) for blocks of h x w pixels.
+
+    block: pixels of a block; one number or [height, width].
+    order: how the input channels are counted, the slowest first: "column_row_channel" (SPD-Conv), "row_column_channel"
+        (ONNX's DCR mode, TensorFlow) or "channel_row_column" (torch's PixelShuffle, ONNX's CRD mode).
+
+    Source: Shi et al. 2016, "Real-Time Single Image and Video Super-Resolution Using an Efficient Sub-Pixel
+    Convolutional Neural Network", arXiv:1609.05158, equation 4.
+    """
+
+    family: ClassVar[Family] = "resampling"
+
+    block: Size = 2
+    order: Order = "column_row_channel"
+
+    def __post_init__(self) -> None:
+        at_least(1, block=self.block)
+
+    def shape(self, x: Shape) -> Shape:
+        height, width = pair(self.block)
+        if x.channels % (height * width):
+            raise ShapeError(f"channels must be a multiple of the {height}x{width} pixels of a block, got {x.channels}")
+        return Shape(x.channels // (height * width), x.height * height, x.width * width)
+
+    def module(self, x: Shape) -> nn.Module:
+        from spdbuild.nn.resampling import DepthToSpace
+
+        return DepthToSpace(self.block, self.order)
+
+    def simplified(self, x: Shape) -> Op | None:
+        return None if pair(self.block) == (1, 1) else self
+
+    @classmethod
+    def example(cls) -> Example:
+        return Example(cls(), [Shape(12, 4, 3)], Shape(3, 8, 6))
+
+    @classmethod
+    def more_examples(cls) -> list[Example]:
+        return [
+            Example(cls((1, 3), order="row_column_channel"), [Shape(6, 5, 3)], Shape(2, 5, 9)),
+            Example(cls(3, order="channel_row_column"), [Shape(18, 2, 3)], Shape(2, 6, 9)),
+        ]
+
+
+@OPS.register
+@dataclass(frozen=True)
+class Upsample(Op):
+    """Enlarge images by a whole number of times.
+
+    Input (N, C, H, W), output (N, C, h*H, w*W).
+
+    factor: how many times larger; one number or [height, width].
+    mode: "nearest" repeats pixels, "bilinear" blends neighbours (pixel centres at halves, not corner to corner).
+
+    Source: as torch.nn.Upsample.
+    """
+
+    family: ClassVar[Family] = "resampling"
+
+    factor: Size = 2
+    mode: Literal["nearest", "bilinear"] = "nearest"
+
+    def __post_init__(self) -> None:
+        at_least(1, factor=self.factor)
+
+    def shape(self, x: Shape) -> Shape:
+        vertical, horizontal = pair(self.factor)
+        return Shape(x.channels, x.height * vertical, x.width * horizontal)
+
+    def module(self, x: Shape) -> nn.Module:
+        from torch import nn
+
+        vertical, horizontal = pair(self.factor)
+        return nn.Upsample(scale_factor=(float(vertical), float(horizontal)), mode=self.mode)
+
+    def simplified(self, x: Shape) -> Op | None:
+        return None if pair(self.factor) == (1, 1) else self
+
+    @classmethod
+    def example(cls) -> Example:
+        return Example(cls(), [Shape(4, 5, 3)], Shape(4, 10, 6))
+
+    @classmethod
+    def more_examples(cls) -> list[Example]:
+        return [Example(cls((1, 3), mode="bilinear"), [Shape(4, 5, 3)], Shape(4, 5, 9))]
