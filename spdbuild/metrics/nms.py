@@ -63,10 +63,6 @@ def _select(rows: Tensor, options: NmsOptions) -> Tensor:
     detections = torch.cat((cxcywh_to_xyxy(rows[row, :4]), score[:, None], label[:, None].to(score)), dim=1)
     if len(detections) > options.max_candidates:
         detections = detections[score.argsort(descending=True, stable=True)[: options.max_candidates]]
-    return suppress(detections, options.max_iou, options.class_agnostic)[: options.max_detections]
-
-
-def suppress(detections: Tensor, max_iou: float, class_agnostic: bool = False) -> Tensor:
-    """Of overlapping detections [D, 6] (pixels) the best; best score first. Of equal scores the first goes first."""
-    offset = 0 if class_agnostic else detections[:, 5:] * _CLASS_OFFSET
-    return detections[nms(detections[:, :4] + offset, detections[:, 4], max_iou)]
+    offset = 0 if options.class_agnostic else detections[:, 5:] * _CLASS_OFFSET
+    kept = nms(detections[:, :4] + offset, detections[:, 4], options.max_iou)
+    return detections[kept[: options.max_detections]]
