@@ -1,0 +1,1 @@
+"""Weights in and out: files, names of other people, and what was loaded."""

@@ -1,0 +1,40 @@
+"""The table of contents of a file of weights."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@dataclass(frozen=True)
+class TensorInfo:
+    """A tensor before it is read: its shape, its type by torch's name ("float16"), and its bytes."""
+
+    shape: tuple[int, ...]
+    dtype: str
+    bytes: int
+
+
+@dataclass(frozen=True)
+class WeightsFile:
+    """A file whose table of contents is read and whose tensors are not.
+
+    format: safetensors, torch zip, or torch legacy (before version 1.6).
+    taken_from: the key of a checkpoint under which the tensors were ("ema"), or empty.
+    """
+
+    path: Path
+    format: str
+    tensors: Mapping[str, TensorInfo]
+    taken_from: str = ""
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    _load: Callable[[], dict[str, Tensor]] = dict
+
+    def load(self) -> dict[str, Tensor]:
+        """The tensors by name, on the CPU, in the order of the file."""
+        return self._load()

@@ -1,0 +1,73 @@
+"""Files of weights of every kind: what they hold, and reading it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from spdbuild.errors import WeightsError
+from spdbuild.weights import safetensors_file, torch_file, torch_legacy
+from spdbuild.weights.contents import WeightsFile
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+
+def open_weights(path: Path | str) -> WeightsFile:
+    """The table of contents of a file of weights; torch is not imported and nothing in the file is executed.
+
+    What the file is, is told by its first bytes, not by its name. Raises WeightsError.
+    """
+    path = Path(path)
+    start = _first_bytes(path)
+    if start.startswith(b"PK\x03\x04"):
+        return torch_file.open_zip(path)
+    if start.startswith(torch_legacy.START):
+        return torch_file.open_legacy(path)
+    if start[8:9] == b"{":
+        return safetensors_file.open_file(path)
+    raise WeightsError(f"{path}: this is no file of weights", hint=_guess(start))
+
+
+def read_weights(path: Path | str) -> dict[str, Tensor]:
+    """The tensors of a safetensors file, or of a checkpoint of torch (a state_dict or a whole module), by name.
+
+    Nothing in the file is executed: a pickle that would call something is refused with what it would call.
+    """
+    return open_weights(path).load()
+
+
+def load_into(module: nn.Module, path: Path | str) -> None:
+    """Give `module` the weights of a file that has exactly its names and shapes; raises WeightsError if it has not."""
+    from spdbuild.weights.matching import describe_module, match
+
+    state, _ = match(describe_module(module), read_weights(path))
+    on_meta = any(tensor.is_meta for tensor in module.state_dict().values())
+    module.load_state_dict(state, assign=on_meta)
+
+
+def _first_bytes(path: Path) -> bytes:
+    try:
+        if path.is_dir():
+            raise WeightsError(f"{path}: this is a folder, not a file")
+        with path.open("rb") as file:
+            return file.read(512)
+    except FileNotFoundError:
+        raise WeightsError(f"{path}: there is no such file") from None
+    except (OSError, ValueError) as error:
+        raise WeightsError(f"{path}: the file cannot be read: {getattr(error, 'strerror', '') or error}") from None
+
+
+def _guess(start: bytes) -> str:
+    """What a file that is none of weights seems to be."""
+    if not start:
+        return "it is empty"
+    if start.startswith(b"version https://git-lfs"):
+        return "it is a placeholder of Git LFS; `git lfs pull` fetches the weights"
+    if start[:1] == b"<":
+        return "it is a web page; did the download fail?"
+    if start[257:262] == b"ustar":
+        return "it is a tar archive, as torch before 0.1.10 wrote; load and save it in an old torch"
+    if start[:1] == b"\x80":
+        return "it is a pickle that torch.save did not write; save the state_dict with torch.save or as safetensors"
+    return "weights are read from safetensors and from what torch.save writes"

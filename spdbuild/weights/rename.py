@@ -1,0 +1,154 @@
+"""Rename tables: from our weight names to those of other people's checkpoints.
+
+    stem.conv: conv1                      a run of whole name parts becomes another
+    stage{s}.rest.{i}: layer{s}.{i + 1}   {x} stands for a part, or what is left of one, and can be computed with
+
+Every rule is tried once, from top to bottom, and replaces the first run that it finds.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from spdbuild.errors import Location, Problem, SourceError, SpdbuildError, nearest
+from spdbuild.expression import ExpressionError, evaluate, names, parse_expression
+from spdbuild.source import Value
+
+_FIELD = re.compile(r"\{([^{}]*)\}")
+_NAME = re.compile(r"[a-z_][a-z0-9_]*")
+_LITERAL = re.compile(r"[A-Za-z0-9_.\-]*")
+
+_Place = Callable[[int], Location | None]
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One line of a table. ours: finds the run; theirs: texts and the expressions between them."""
+
+    ours: re.Pattern[str]
+    theirs: tuple[str | ast.expr, ...]
+    text: str
+    place: Location | None = None
+
+    def apply(self, name: str) -> str:
+        """`name` with the first run that fits replaced."""
+        match = self.ours.search(name)
+        if match is None:
+            return name
+        scope = {key: int(text) if text.isdecimal() else text for key, text in match.groupdict().items()}
+        try:
+            run = "".join(part if isinstance(part, str) else str(self._computed(part, scope)) for part in self.theirs)
+        except SpdbuildError as error:
+            raise error.at(self.place) from None
+        return ".".join(
+            part for part in (name[: match.start()].strip("."), run, name[match.end() :].strip(".")) if part
+        )
+
+    def _computed(self, tree: ast.expr, scope: Mapping[str, Any]) -> object:
+        value = evaluate(tree, scope, self.text)
+        if isinstance(value, float):
+            raise ExpressionError(f"a name part must be a whole number or a text, got {value}", tree)
+        return value
+
+
+def rename(name: str, rules: Sequence[Rule]) -> str:
+    """The other people's name of our weight `name`."""
+    for rule in rules:
+        name = rule.apply(name)
+    return name
+
+
+def compile_rules(table: Mapping[str, Value | str]) -> tuple[Rule, ...]:
+    """The rules of one rename table, our patterns to theirs, in order.
+
+    All that is wrong with the table is raised as one SourceError, with its places where the values know them.
+    """
+    rules: list[Rule] = []
+    problems: list[Problem] = []
+    for ours, theirs in table.items():
+        try:
+            rules.append(_compile(ours, theirs))
+        except SpdbuildError as error:
+            problems += error.problems
+    if problems:
+        raise SourceError.gather(problems)
+    return tuple(rules)
+
+
+def _compile(ours: str, theirs: Value | str) -> Rule:
+    key = theirs.key if isinstance(theirs, Value) else None
+    text = theirs.data if isinstance(theirs, Value) else theirs
+    left = list(_parts(ours, lambda offset: replace(key, column=key.column + offset) if key else None))
+    right = list(_parts(text, theirs.at if isinstance(theirs, Value) else lambda offset: None))
+    if not ours:
+        raise SourceError("a rule needs a pattern of our names", location=key)
+    known = {part.text for part in left if part.is_field}
+    computed = [_expression(part, known) if part.is_field else part.text for part in right]
+    numbers = {name.id for tree in computed if not isinstance(tree, str | ast.Name) for name in names(tree)}
+    return Rule(_pattern(left, numbers), tuple(computed), text, key)
+
+
+@dataclass(frozen=True)
+class _Part:
+    """A piece of a pattern: a text, or the inside of braces."""
+
+    text: str
+    is_field: bool
+    place: Callable[[], Location | None]
+
+
+def _parts(pattern: str, place: _Place) -> Iterator[_Part]:
+    end = 0
+    for field in _FIELD.finditer(pattern):
+        yield from _literal(pattern, end, field.start(), place)
+        inside = field.start(1)
+        yield _Part(field[1], True, lambda inside=inside: place(inside))  # type: ignore[misc]
+        end = field.end()
+    yield from _literal(pattern, end, len(pattern), place)
+
+
+def _literal(pattern: str, start: int, end: int, place: _Place) -> Iterator[_Part]:
+    text = pattern[start:end]
+    good = _LITERAL.match(text)
+    if good is None or good.end() < len(text):
+        offset = start + (good.end() if good else 0)
+        raise SourceError(
+            f"'{pattern[offset]}' cannot be in a name", location=place(offset), hint="write {x} for a part"
+        )
+    if text:
+        yield _Part(text, False, lambda: place(start))
+
+
+def _expression(part: _Part, known: set[str]) -> ast.expr:
+    """The tree of what stands in braces on their side."""
+    try:
+        tree = parse_expression(part.text)
+    except SpdbuildError as error:
+        raise error.at(part.place()) from None
+    for name in names(tree):
+        if name.id not in known:
+            raise SourceError(f"our side has no {{{name.id}}}", location=part.place(), hint=nearest(name.id, known))
+    return tree
+
+
+def _pattern(parts: list[_Part], numbers: set[str]) -> re.Pattern[str]:
+    """What finds the run: whole parts, and digits alone where theirs computes with them."""
+    found = ""
+    seen: set[str] = set()
+    for before, part in zip([None, *parts], parts, strict=False):
+        if not part.is_field:
+            found += re.escape(part.text)
+            continue
+        if not _NAME.fullmatch(part.text):
+            raise SourceError(
+                f"'{part.text}' is no name for a part", location=part.place(), hint="arithmetic belongs on their side"
+            )
+        if before is not None and before.is_field:
+            raise SourceError("two parts of a name must have a text between them", location=part.place())
+        digits = r"\d+" if part.text in numbers else r"[^.]+"
+        found += f"(?P={part.text})" if part.text in seen else f"(?P<{part.text}>{digits})"
+        seen.add(part.text)
+    return re.compile(rf"(?<![^.])(?:{found})(?![^.])")

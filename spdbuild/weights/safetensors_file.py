@@ -1,0 +1,93 @@
+"""Reading and writing safetensors; the only user of that library."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from spdbuild.errors import WeightsError
+from spdbuild.weights.contents import TensorInfo, WeightsFile
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+def open_file(path: Path) -> WeightsFile:
+    """The contents of a safetensors file; raises WeightsError."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, "numpy") as file:
+            metadata = file.metadata() or {}
+            slices = {name: file.get_slice(name) for name in file.offset_keys()}
+            tensors = {name: _info(part.get_shape(), part.get_dtype()) for name, part in slices.items()}
+    except (SafetensorError, OSError) as error:
+        raise WeightsError(f"{path}: the safetensors file is damaged: {error}", hint="fetch the file again") from None
+    return WeightsFile(path, "safetensors", tensors, "", metadata, lambda: _load(path))
+
+
+def _info(shape: list[int], dtype: str) -> TensorInfo:
+    """The header's words in torch's: F16 is float16, BF16 is bfloat16."""
+    kinds = {"BF": "bfloat", "F": "float", "I": "int", "U": "uint", "BOOL": "bool", "C": "complex"}
+    letters = dtype.split("_")[0].rstrip("0123456789")
+    name = kinds.get(letters, letters.lower()) + dtype[len(letters) :].lower()
+    bits = int("".join(filter(str.isdigit, dtype.split("_")[0])) or 8)
+    return TensorInfo(tuple(shape), name, math.prod(shape) * bits // 8)
+
+
+def _load(path: Path) -> dict[str, Tensor]:
+    from safetensors.torch import load_file
+
+    return load_file(path)
+
+
+def save_weights(path: Path | str, state_dict: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> None:
+    """Write a safetensors file, whole or not at all.
+
+    metadata: texts that go into the file, such as the name of the architecture; spdbuild's version is added.
+    """
+    from importlib.metadata import version
+
+    from safetensors.torch import save_file
+
+    path = Path(path)
+    texts = {"format": "pt", "spdbuild": version("spdbuild"), **(metadata or {})}
+    # Tied weights are written out: safetensors has no references.
+    tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in state_dict.items()}
+    try:
+        handle, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    except OSError as error:
+        raise WeightsError(f"{path}: the file cannot be written: {error.strerror}") from None
+    try:
+        os.close(handle)
+        save_file(tensors, beside, texts)
+        _settle(Path(beside), path)
+    except OSError as error:
+        raise WeightsError(f"{path}: the file cannot be written: {error.strerror or error}") from None
+    finally:
+        Path(beside).unlink(missing_ok=True)
+
+
+def file_sha256(path: Path | str) -> str:
+    """The SHA-256 of a file, in hexadecimal."""
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _settle(beside: Path, path: Path) -> None:
+    """Put the finished file `beside` in the place of `path`."""
+    with beside.open("rb+") as file:
+        os.fsync(file.fileno())
+    beside.chmod(0o666 & ~_umask())
+    beside.replace(path)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

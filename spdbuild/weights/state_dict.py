@@ -1,0 +1,98 @@
+"""What a checkpoint holds -> the tensors of one model by name.
+
+A checkpoint is a state_dict, a whole module, or a mapping that has one of them under a usual key.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from spdbuild.errors import WeightsError
+from spdbuild.weights.stand_ins import StandIn, StoredTensor
+
+#: Where checkpoints keep the model, the one that is better to evaluate first.
+MODEL_KEYS = ("ema", "model_ema", "state_dict_ema", "model", "state_dict", "model_state", "model_state_dict", "weights")
+
+MAX_DEPTH = 100
+MAX_MODULES = MAX_TENSORS = 100_000
+
+
+def find_tensors(saved: Any) -> tuple[dict[str, StoredTensor], str]:
+    """The tensors in `saved` in their order, and the keys that led to them ("", "ema", ...)."""
+    tensors = _tensors(saved)
+    if tensors:
+        return tensors, ""
+    items = _items(saved)
+    for key in MODEL_KEYS:
+        if tensors := _tensors(items.get(key)):
+            return tensors, key
+    raise WeightsError(
+        f"there are no weights in {_described(saved)}",
+        hint=f"looked for a state_dict, a module, and under the keys {', '.join(MODEL_KEYS)}",
+    )
+
+
+def _tensors(saved: Any) -> dict[str, StoredTensor]:
+    if isinstance(saved, StandIn) and isinstance(saved.state, dict) and "_modules" in saved.state:
+        return _bounded(_walk(saved))
+    items = _items(saved)
+    if all(isinstance(name, str) and isinstance(tensor, StoredTensor) for name, tensor in items.items()):
+        return _bounded(iter(items.items()))
+    return {}
+
+
+def _items(saved: Any) -> dict[Any, Any]:
+    if isinstance(saved, StandIn):
+        return saved.items
+    return saved if isinstance(saved, dict) else {}
+
+
+def _walk(root: StandIn) -> Iterator[tuple[str, StoredTensor]]:
+    """The tensors of a module as torch lists them: its parameters, its buffers, and then those of its children."""
+    waiting = [("", root, 0)]
+    for _ in range(MAX_MODULES):
+        if not waiting:
+            return
+        prefix, module, depth = waiting.pop()
+        if depth > MAX_DEPTH:
+            raise WeightsError(f"modules are nested more than {MAX_DEPTH} deep")
+        state = module.state if isinstance(module.state, dict) else {}
+        yield from _own_tensors(state, prefix)
+        children = [
+            (name, child) for name, child in _items(state.get("_modules")).items() if isinstance(child, StandIn)
+        ]
+        waiting += [(f"{prefix}{name}.", child, depth + 1) for name, child in reversed(children)]
+    raise WeightsError(f"the file holds more than {MAX_MODULES:,} modules")
+
+
+def _own_tensors(state: dict[Any, Any], prefix: str) -> Iterator[tuple[str, StoredTensor]]:
+    hidden = _hidden(state)
+    for kind in ("_parameters", "_buffers"):
+        for name, tensor in _items(state.get(kind)).items():
+            if isinstance(tensor, StoredTensor) and name not in hidden:
+                yield f"{prefix}{name}", tensor
+
+
+def _hidden(state: dict[Any, Any]) -> list[Any]:
+    """The buffers that torch leaves out of a state_dict."""
+    names = state.get("_non_persistent_buffers_set")
+    if isinstance(names, StandIn):
+        names = [name for part in names.arguments if isinstance(part, list) for name in part]
+    return names if isinstance(names, list) else []
+
+
+def _bounded(tensors: Iterator[tuple[str, StoredTensor]]) -> dict[str, StoredTensor]:
+    found: dict[str, StoredTensor] = {}
+    for name, tensor in tensors:
+        if len(found) >= MAX_TENSORS:
+            raise WeightsError(f"the file holds more than {MAX_TENSORS:,} tensors")
+        found[name] = tensor
+    return found
+
+
+def _described(saved: Any) -> str:
+    if isinstance(saved, dict) and saved:
+        keys = ", ".join(f"{key!r:.40}" for key in list(saved)[:12])
+        return f"a mapping with the keys {keys}" + (", ..." if len(saved) > 12 else "")
+    return f"{saved!r:.80}" if isinstance(saved, StandIn) else f"an object of the type {type(saved).__name__}"

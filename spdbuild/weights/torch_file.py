@@ -1,0 +1,68 @@
+"""Checkpoints of torch, of either form: their tensors without their code."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from spdbuild.errors import WeightsError
+from spdbuild.weights.contents import TensorInfo, WeightsFile
+from spdbuild.weights.stand_ins import StoredTensor
+from spdbuild.weights.state_dict import find_tensors
+from spdbuild.weights.torch_legacy import TorchLegacy
+from spdbuild.weights.torch_zip import TorchZip
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+#: Tensors may share numbers in the file, and get their own when they are read; no model shares more than this.
+MAX_SHARING = 8
+
+
+def open_zip(path: Path) -> WeightsFile:
+    """The contents of what torch.save writes since version 1.6; raises WeightsError."""
+    return _open(path, "torch zip", TorchZip(path))
+
+
+def open_legacy(path: Path) -> WeightsFile:
+    """The contents of what torch.save wrote before version 1.6; raises WeightsError."""
+    return _open(path, "torch legacy", TorchLegacy(path))
+
+
+def _open(path: Path, form: str, file: TorchZip | TorchLegacy) -> WeightsFile:
+    try:
+        stored, taken_from = find_tensors(file.read_object())
+    except WeightsError as error:
+        raise _named(error, path) from None
+    total, size = sum(tensor.bytes for tensor in stored.values()), path.stat().st_size
+    if total > MAX_SHARING * size:
+        raise WeightsError(f"{path}: the tensors claim {total:,} bytes, but the file has {size:,}")
+    tensors = {name: TensorInfo(tensor.shape, tensor.dtype, tensor.bytes) for name, tensor in stored.items()}
+    return WeightsFile(path, form, tensors, taken_from, {}, lambda: _load(stored, file))
+
+
+def _named(error: WeightsError, path: Path) -> WeightsError:
+    """The error with the name of the file before it."""
+    problem = error.problems[0]
+    message = problem.message if problem.message.startswith(str(path)) else f"{path}: {problem.message}"
+    return WeightsError(message, hint=problem.hint)
+
+
+def _load(stored: Mapping[str, StoredTensor], file: TorchZip | TorchLegacy) -> dict[str, Tensor]:
+    """The tensors, each with numbers of its own; a storage is in memory once and only while it is needed."""
+    users: dict[str, list[str]] = {}
+    for name, tensor in stored.items():
+        users.setdefault(tensor.storage.key, []).append(name)
+    loaded = {name: _tensor(stored[name], raw) for key, raw in file.read_storages(users) for name in users[key]}
+    return {name: loaded[name] for name in stored}
+
+
+def _tensor(stored: StoredTensor, raw: bytearray) -> Tensor:
+    import torch
+
+    dtype = getattr(torch, stored.dtype)
+    if not raw:
+        return torch.empty(stored.shape, dtype=dtype)
+    start = stored.storage.start + stored.offset
+    return torch.frombuffer(raw, dtype=dtype).as_strided(stored.shape, stored.stride, start).clone()
