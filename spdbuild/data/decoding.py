@@ -32,6 +32,11 @@ class BadFile:
         return f"{self.path}: {self.reason}"
 
 
+@dataclass(frozen=True)
+class OddSize(BadFile):
+    """A sound image that has not the size of the others."""
+
+
 class UnsoundImageError(Exception):
     """An image whose pixels cannot become RGB without inventing something."""
 
@@ -50,7 +55,7 @@ def decode(path: Path, size: tuple[int, int] | None, resize: Resize | None) -> N
         return BadFile(path, describe_fault(path, error))
     if size is not None and (rgb.height, rgb.width) != size:
         if resize is None:
-            return BadFile(path, f"is {rgb.width}x{rgb.height} pixels, not {size[1]}x{size[0]}")
+            return OddSize(path, f"is {rgb.width}x{rgb.height} pixels, not {size[1]}x{size[0]}")
         rgb = resized(rgb, size, resize)
     return np.ascontiguousarray(np.asarray(rgb).transpose(2, 0, 1))
 

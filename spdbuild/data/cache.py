@@ -1,0 +1,95 @@
+"""What was decoded once: images as one array, in a folder whose name stands for all that they depend on."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import shutil
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import PIL
+from numpy.typing import NDArray
+
+from spdbuild.data.decoding import BadFile, Resize
+from spdbuild.data.listing import Listing
+
+#: Raised with every change of what decoding gives, so that arrays of older versions are not used.
+_FORMAT = 1
+_LOG = logging.getLogger("spdbuild.data")
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """Images of the good files in their order, uint8 [N, 3, H, W] or None if not kept; and the bad files."""
+
+    images: NDArray[np.uint8] | None
+    bad: tuple[BadFile, ...]
+
+
+def cache_folder() -> Path:
+    """`SPDBUILD_CACHE`, else spdbuild's folder in the user's cache."""
+    if "SPDBUILD_CACHE" in os.environ:
+        return Path(os.environ["SPDBUILD_CACHE"])
+    return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "spdbuild"
+
+
+def cache_key(listing: Listing, size: tuple[int, int] | None, resize: Resize | None, keep: bool) -> str:
+    """A name that changes with any file's name, length or time, and with everything that decoding depends on."""
+    digest = hashlib.sha256(json.dumps([_FORMAT, PIL.__version__, size, resize, keep]).encode())
+    digest.update(str(listing.root.resolve()).encode())
+    for path in listing.paths:
+        status = path.stat()
+        digest.update(f"\0{listing.name(path)}\0{status.st_size}\0{status.st_mtime_ns}".encode())
+    return f"{listing.root.name}-{digest.hexdigest()[:24]}"
+
+
+def load(key: str, paths: Sequence[Path]) -> Decoded | None:
+    """What `save` wrote under `key`, or None; an array is mapped, so processes share one copy of it."""
+    folder = cache_folder() / key
+    try:
+        bad = json.loads((folder / "bad.json").read_text())
+        images = folder / "images.npy"
+        array = np.load(images, mmap_mode="c") if images.exists() else None
+        return Decoded(array, tuple(BadFile(paths[index], reason) for index, reason in bad))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, TypeError, IndexError) as error:
+        _LOG.warning("the cached images in %s cannot be read (%s); decoding again", folder, error)
+        shutil.rmtree(folder, ignore_errors=True)
+        return None
+
+
+def save(key: str, paths: Sequence[Path], decoded: Decoded) -> None:
+    """Write beside, then rename: an entry is there whole or not at all. No room for it is not an error."""
+    target = cache_folder() / key
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        beside = Path(tempfile.mkdtemp(prefix=".writing-", dir=target.parent))
+    except OSError as error:
+        _LOG.warning("decoded images are not kept: %s", error)
+        return
+    try:
+        _write(beside, paths, decoded)
+        beside.rename(target)
+    except OSError as error:
+        # Another process may have been first; its entry is as good.
+        if not target.is_dir():
+            _LOG.warning("decoded images are not kept: %s", error)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+
+
+def _write(folder: Path, paths: Sequence[Path], decoded: Decoded) -> None:
+    positions = {path: index for index, path in enumerate(paths)}
+    (folder / "bad.json").write_text(json.dumps([[positions[file.path], file.reason] for file in decoded.bad]))
+    if decoded.images is not None:
+        with (folder / "images.npy").open("wb") as file:
+            np.save(file, decoded.images)
+            file.flush()
+            os.fsync(file.fileno())

@@ -1,0 +1,122 @@
+"""CIFAR-10 and CIFAR-100 from their official archives (the Python version)."""
+
+from __future__ import annotations
+
+import tarfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.error import URLError
+
+import torch
+from torchvision import datasets
+
+from spdbuild.data.dataset import DATASETS, Split
+from spdbuild.data.images import ArrayImages
+from spdbuild.data.listing import existing_folder
+from spdbuild.data.noise import noise_images
+from spdbuild.errors import DataError
+
+
+@DATASETS.register
+@dataclass(frozen=True)
+class Cifar10:
+    """60,000 photographs of 32x32 pixels in 10 classes: 50,000 to train on, 10,000 to test.
+
+        root/
+          cifar-10-batches-py/       or cifar-10-python.tar.gz, which is unpacked
+
+    Every file is compared with its published MD5. The same images as PNG files in class folders are read by `folder`.
+
+    root: the folder with the archive.
+    download: fetch the archive (163 MiB) if it is not there.
+
+    Source: Krizhevsky 2009, "Learning Multiple Layers of Features from Tiny Images"; www.cs.toronto.edu/~kriz/cifar.html.
+    """
+
+    root: str
+    download: bool = False
+
+    def open(self, split: Split) -> ArrayImages:
+        return _read(datasets.CIFAR10, Path(self.root), split, self.download)
+
+    @classmethod
+    def sample(cls) -> ArrayImages:
+        names = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+        return noise_images(names, size=32)
+
+
+@DATASETS.register
+@dataclass(frozen=True)
+class Cifar100:
+    """60,000 photographs of 32x32 pixels in 100 classes: 50,000 to train on, 10,000 to test.
+
+        root/
+          cifar-100-python/          or cifar-100-python.tar.gz, which is unpacked
+
+    Every file is compared with its published MD5.
+
+    root: the folder with the archive.
+    download: fetch the archive (161 MiB) if it is not there.
+
+    Source: Krizhevsky 2009, "Learning Multiple Layers of Features from Tiny Images"; www.cs.toronto.edu/~kriz/cifar.html.
+    """
+
+    root: str
+    download: bool = False
+
+    def open(self, split: Split) -> ArrayImages:
+        return _read(datasets.CIFAR100, Path(self.root), split, self.download)
+
+    @classmethod
+    def sample(cls) -> ArrayImages:
+        return noise_images([f"class {number}" for number in range(100)], size=32)
+
+
+def _read(reader: Any, root: Path, split: Split, download: bool) -> ArrayImages:
+    """What torchvision's `reader` reads, after it compared every file with its MD5: it unpickles them."""
+    if not download:
+        _check_files(reader, existing_folder(root))
+    try:
+        data = reader(root, train=split == "train", download=download or _archive(reader, root).is_file())
+    except (URLError, TimeoutError) as error:
+        reason = getattr(error, "reason", error)
+        raise DataError(
+            f"{reader.url} cannot be downloaded: {reason}", hint=f"fetch it elsewhere and put it into {root}"
+        ) from error
+    except (RuntimeError, OSError, EOFError, tarfile.TarError) as error:
+        raise DataError(
+            f"the files in {root / reader.base_folder} are incomplete or damaged: their MD5 is not the published one",
+            hint=f"remove {root / reader.base_folder} and unpack {reader.filename} again",
+        ) from error
+    images = torch.from_numpy(data.data).permute(0, 3, 1, 2).contiguous()
+    return ArrayImages(images, torch.tensor(data.targets), tuple(data.classes))
+
+
+def _archive(reader: Any, root: Path) -> Path:
+    return root / str(reader.filename)
+
+
+def _check_files(reader: Any, root: Path) -> None:
+    """DataError where neither the unpacked files nor a sound archive are in `root`."""
+    unpacked, archive = root / reader.base_folder, _archive(reader, root)
+    if unpacked.is_dir():
+        return
+    if archive.is_file():
+        if not datasets.utils.check_integrity(str(archive), reader.tgz_md5):
+            raise DataError(
+                f"{archive} is incomplete or damaged: its MD5 is not {reader.tgz_md5}",
+                hint=f"remove it and download {reader.url} again",
+            )
+        return
+    raise DataError(f"{root} holds neither {reader.base_folder}/ nor {reader.filename}", hint=_hint(reader, root))
+
+
+def _hint(reader: Any, root: Path) -> str:
+    if root.name == reader.base_folder:
+        return f"give the folder above it: root: {root.parent}"
+    if (root / "train").is_dir():
+        return "these are class folders: read them with name: folder"
+    if any(root.glob(f"{reader.filename.split('-python')[0]}-*")):
+        return f"only the Python version of the archive is read: {reader.url}"
+    return "download: true fetches it (where there is a network)"

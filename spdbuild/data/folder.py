@@ -1,0 +1,151 @@
+"""A folder of classes: the layout in which people keep images of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn
+
+from spdbuild.data.dataset import DATASETS, Split
+from spdbuild.data.images import ArrayImages, ImageSet
+from spdbuild.data.listing import Listing, existing_folder, image_files, subfolders
+from spdbuild.data.noise import noise_images
+from spdbuild.data.reading import OnError, Reading, Resize, open_listing
+from spdbuild.errors import DataError, nearest
+
+#: What people call the folder of images that are not trained on, in the order in which it is looked for.
+_TEST_FOLDERS = ("test", "val", "valid", "validation")
+
+
+@DATASETS.register
+@dataclass(frozen=True)
+class Folder:
+    """Images in folders that are named like their classes.
+
+        root/
+          train/<class>/*.png     any image format, also in folders below
+          test/<class>/*.png      or val/, valid/, validation/
+
+    The classes are those of the training folder, in the order of their names.
+
+    root: the folder that holds both splits.
+    train: name of the training folder below it.
+    test: name of the test folder below it; if empty, the first that exists of test, val, valid, validation.
+    size: side in pixels to which images are resized; not needed where all have one size.
+    resize: squash changes proportions, crop cuts off what is too long, pad fills up with black.
+    on_error: refuse files that cannot be read, or skip and count them.
+    memory_gib: up to this many GiB of pixels are decoded once and kept in memory.
+    """
+
+    root: str
+    train: str = "train"
+    test: str = ""
+    size: int | None = None
+    resize: Resize = "squash"
+    on_error: OnError = "refuse"
+    memory_gib: float = 2.0
+
+    def open(self, split: Split) -> ImageSet:
+        return open_listing(
+            self.listing(split), Reading(self.size, self.resize, self.on_error, self.memory_gib)
+        )
+
+    def listing(self, split: Split) -> Listing:
+        root = existing_folder(Path(self.root))
+        classes = _class_names(_split_folder(root, (self.train,), "training"))
+        if split == "train":
+            return _list(root / self.train, classes)
+        tests = (self.test,) if self.test else _TEST_FOLDERS
+        folder = _split_folder(root, tests, "test")
+        _check_test_classes(folder, classes)
+        return _list(folder, classes)
+
+    @classmethod
+    def sample(cls) -> ArrayImages:
+        return noise_images(classes=("cat", "dog"), size=16)
+
+
+def _split_folder(root: Path, names: Sequence[str], what: str) -> Path:
+    """The first of `names` below `root`; the hint says which of the usual mistakes was made."""
+    for name in names:
+        if (root / name).is_dir():
+            return root / name
+    wanted = " or ".join(f"{name}/" for name in names)
+    raise DataError(f"{root} has no {what} folder {wanted}", hint=_layout_hint(root, names))
+
+
+def _layout_hint(root: Path, names: Sequence[str]) -> str:
+    folders = subfolders(root)
+    if root.name in ("train", *_TEST_FOLDERS) and any((root.parent / name).is_dir() for name in names):
+        return f"give the folder above it: root: {root.parent}"
+    if len(folders) == 1 and (folders[0] / names[0]).is_dir():
+        return f"the data set is one folder further down: root: {folders[0]}"
+    if any(folder.name.startswith("cifar-10") for folder in folders):
+        return "this is CIFAR's own archive: read it with name: cifar10 or cifar100"
+    if not folders:
+        return "it should hold train/<class>/*.png and test/<class>/*.png"
+    near = nearest(names[0], (folder.name for folder in folders))
+    if near.startswith("did you mean"):
+        return near
+    return f"it holds {_some(folder.name + '/' for folder in folders)}; move a part of each class to {names[0]}/<class>/"
+
+
+def _class_names(folder: Path) -> tuple[str, ...]:
+    classes = tuple(entry.name for entry in subfolders(folder))
+    if not classes:
+        loose = next(image_files(folder), None)
+        found = f"images such as {loose.name} but no class folders" if loose else "no class folders"
+        raise DataError(f"{folder} holds {found}", hint=f"put the images of each class into {folder}/<class>/")
+    if len(classes) == 1:
+        raise DataError(
+            f"{folder} has only one class folder, {classes[0]}/",
+            hint="a classifier needs at least two classes, a folder for each",
+        )
+    return classes
+
+
+def _check_test_classes(folder: Path, classes: tuple[str, ...]) -> None:
+    found = _test_class_names(folder)
+    unknown = [name for name in found if name not in classes]
+    if unknown:
+        raise DataError(
+            f"{folder} has the class {unknown[0]}/, which is not in the training folder",
+            hint=nearest(unknown[0], classes),
+        )
+
+
+def _test_class_names(folder: Path) -> tuple[str, ...]:
+    """The class folders of a test folder, which may lack some of the training classes but not all but one."""
+    if (folder / "val_annotations.txt").is_file():
+        _refuse_tiny_imagenet(folder)
+    return _class_names(folder)
+
+
+def _refuse_tiny_imagenet(folder: Path) -> NoReturn:
+    raise DataError(
+        f"{folder} keeps its labels in val_annotations.txt and not in folders",
+        hint=f"this is Tiny ImageNet: read it with name: tiny_imagenet, root: {folder.parent}",
+    )
+
+
+def _list(folder: Path, classes: tuple[str, ...]) -> Listing:
+    paths: list[Path] = []
+    labels: list[int] = []
+    for label, name in enumerate(classes):
+        if not (folder / name).is_dir():
+            continue
+        files = list(image_files(folder / name))
+        if not files:
+            raise DataError(
+                f"the class folder {folder / name} holds no images",
+                hint="remove the folder, or put images such as .png or .jpg into it",
+            )
+        paths += files
+        labels += [label] * len(files)
+    return Listing(folder, tuple(paths), tuple(labels), classes)
+
+
+def _some(names: Iterable[str]) -> str:
+    listed = list(names)
+    return ", ".join(listed[:3]) + (f" and {len(listed) - 3} more" if len(listed) > 3 else "")

@@ -1,0 +1,93 @@
+"""A generated data set in which only detail of one or two pixels tells the classes apart."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import product
+
+import torch
+from torch import Tensor
+
+from spdbuild.data.dataset import DATASETS, Split
+from spdbuild.data.draws import generator
+from spdbuild.data.images import ArrayImages
+from spdbuild.errors import ArgumentError
+
+#: Textures of period 2 in which every 2x2 square sums to zero: averaging over two pixels leaves nothing of them.
+_TEXTURES = {
+    "columns": ((1, -1), (1, -1)),
+    "rows": ((1, 1), (-1, -1)),
+    "checks": ((1, -1), (-1, 1)),
+}
+_PAIRS = tuple(product(_TEXTURES, repeat=2))
+
+#: Side of a textured cell in pixels, and by how many grey levels the texture lifts and lowers them.
+_CELL = 6
+_CONTRAST = 48
+_NOISE = 6
+
+
+@DATASETS.register
+@dataclass(frozen=True)
+class Generated:
+    """Smooth coloured backgrounds with two small textured cells side by side: their textures are the class.
+
+    A cell has 6x6 pixels of columns, rows or checks one pixel wide. A network that averages or skips pixels before it
+    looks loses them. The splits are disjoint: they are drawn from different streams of random numbers.
+
+    classes: 2 to 9, pairs of the three textures.
+    train, test: images of each split.
+    size: side of the images in pixels, at least 16.
+    seed: another seed, other images.
+    """
+
+    classes: int = 9
+    train: int = 4500
+    test: int = 900
+    size: int = 32
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not 2 <= self.classes <= len(_PAIRS):
+            raise ArgumentError(f"classes must be 2 to {len(_PAIRS)}, got {self.classes}", argument="classes")
+        if self.size < 16:
+            raise ArgumentError(f"size must be at least 16, got {self.size}", argument="size")
+        for name, count in (("train", self.train), ("test", self.test)):
+            if count < self.classes:
+                raise ArgumentError(f"{name} must be at least {self.classes}, one image a class", argument=name)
+
+    def open(self, split: Split) -> ArrayImages:
+        count = self.train if split == "train" else self.test
+        stream = generator("generated", self.seed, split)
+        labels = torch.arange(count) % self.classes
+        images = _backgrounds(count, self.size, stream) + _objects(labels, self.size, stream)
+        images += torch.randn(images.shape, generator=stream) * _NOISE
+        names = tuple(f"{left} {right}" for left, right in _PAIRS[: self.classes])
+        return ArrayImages(images.round().clamp(0, 255).to(torch.uint8), labels, names)
+
+    @classmethod
+    def sample(cls) -> ArrayImages:
+        return cls(train=9, test=9).open("train")
+
+
+def _backgrounds(count: int, size: int, stream: torch.Generator) -> Tensor:
+    """Colour gradients, [count, 3, size, size], within 60 to 195."""
+    corners = torch.rand((count, 3, 2, 2), generator=stream) * 135 + 60
+    return torch.nn.functional.interpolate(corners, size=(size, size), mode="bilinear", align_corners=True)
+
+
+def _objects(labels: Tensor, size: int, stream: torch.Generator) -> Tensor:
+    """The textured cells at random places on zero, [N, 1, size, size]; inverted half of the time."""
+    tiles = torch.tensor([_TEXTURES[name] for name in _TEXTURES], dtype=torch.float32)
+    cells = tiles.repeat(1, _CELL // 2, _CELL // 2)  # [textures, cell, cell]
+    order = list(_TEXTURES)
+    pairs = torch.stack([torch.cat([cells[order.index(a)], cells[order.index(b)]], dim=1) for a, b in _PAIRS])
+    count = len(labels)
+    sign = torch.randint(2, (count, 1, 1), generator=stream) * 2 - 1
+    patches = pairs[labels] * sign * _CONTRAST  # [N, cell, 2 * cell]
+    top = torch.randint(size - _CELL + 1, (count, 1, 1), generator=stream)
+    left = torch.randint(size - 2 * _CELL + 1, (count, 1, 1), generator=stream)
+    objects = torch.zeros(count, size, size)
+    rows, columns = torch.arange(_CELL).view(1, -1, 1) + top, torch.arange(2 * _CELL).view(1, 1, -1) + left
+    objects[torch.arange(count).view(-1, 1, 1), rows, columns] = patches
+    return objects[:, None]

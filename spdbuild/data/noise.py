@@ -1,0 +1,16 @@
+"""Images of noise with labels: what a data set gives as its sample."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+
+from spdbuild.data.draws import generator
+from spdbuild.data.images import ArrayImages
+
+
+def noise_images(classes: Sequence[str], size: int, count: int = 4) -> ArrayImages:
+    """`count` images [count, 3, size, size], the same at every call, labelled with the classes in turn."""
+    images = torch.randint(256, (count, 3, size, size), dtype=torch.uint8, generator=generator("noise", size))
+    return ArrayImages(images, torch.arange(count) % len(classes), tuple(classes))

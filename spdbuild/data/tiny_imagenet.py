@@ -1,0 +1,112 @@
+"""Tiny ImageNet in the layout in which it is published."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from spdbuild.data.dataset import DATASETS, Split
+from spdbuild.data.images import ArrayImages, ImageSet
+from spdbuild.data.listing import Listing, existing_folder, image_files, subfolders
+from spdbuild.data.noise import noise_images
+from spdbuild.data.reading import OnError, Reading, open_listing
+from spdbuild.errors import DataError, nearest
+
+
+@DATASETS.register
+@dataclass(frozen=True)
+class TinyImagenet:
+    """200 classes of ImageNet at 64x64 pixels: 100,000 images to train on, and the official validation split as test.
+
+        root/                              tiny-imagenet-200
+          wnids.txt                        the classes: a label is a line number of this file
+          words.txt                        what the classes are called; may be missing
+          train/<wnid>/images/*.JPEG
+          val/images/*.JPEG
+          val/val_annotations.txt          file name and class of each
+
+    Grey images become RGB; the files with boxes are not used. The published test split has no labels.
+
+    root: the folder with wnids.txt.
+    on_error: refuse files that cannot be read, or skip and count them.
+    memory_gib: up to this many GiB of pixels are decoded once and kept in memory.
+
+    Source: Stanford CS231N, cs231n.stanford.edu/tiny-imagenet-200.zip; images under ImageNet's terms of access.
+    """
+
+    root: str
+    on_error: OnError = "refuse"
+    memory_gib: float = 2.0
+
+    def open(self, split: Split) -> ImageSet:
+        return open_listing(self.listing(split), Reading(on_error=self.on_error, memory_gib=self.memory_gib))
+
+    def listing(self, split: Split) -> Listing:
+        root = existing_folder(Path(self.root))
+        wnids = _read_wnids(root)
+        listed = _train_files(root / "train", wnids) if split == "train" else _val_files(root / "val", wnids)
+        paths, labels = zip(*listed, strict=True)
+        return Listing(root, paths, labels, _class_names(root, wnids))
+
+    @classmethod
+    def sample(cls) -> ArrayImages:
+        return noise_images(classes=[f"n{number:08}" for number in range(200)], size=64)
+
+
+def _read_wnids(root: Path) -> tuple[str, ...]:
+    file = root / "wnids.txt"
+    if not file.is_file():
+        below = next((folder for folder in subfolders(root) if (folder / "wnids.txt").is_file()), None)
+        hint = f"the data set is one folder further down: root: {below}" if below else "give the folder with wnids.txt"
+        raise DataError(f"{root} has no wnids.txt, so it is not Tiny ImageNet as published", hint=hint)
+    wnids = tuple(file.read_text().split())
+    if not wnids:
+        raise DataError(f"{file} is empty", hint="unpack the archive of Tiny ImageNet again")
+    twice = next((wnid for wnid in wnids if wnids.count(wnid) > 1), None)
+    if twice:
+        raise DataError(f"{file} names the class {twice} twice", hint="unpack the archive of Tiny ImageNet again")
+    return wnids
+
+
+def _class_names(root: Path, wnids: tuple[str, ...]) -> tuple[str, ...]:
+    """Such as `n01443537 goldfish`: the first word alone is not always unique."""
+    if not (root / "words.txt").is_file():
+        return wnids
+    lines = (root / "words.txt").read_text().splitlines()
+    words = dict(line.split("\t", 1) for line in lines if "\t" in line)
+    return tuple(f"{wnid} {words.get(wnid, '').split(',')[0]}".strip() for wnid in wnids)
+
+
+def _train_files(folder: Path, wnids: tuple[str, ...]) -> Iterator[tuple[Path, int]]:
+    for label, wnid in enumerate(wnids):
+        images = list(image_files(existing_folder(folder / wnid / "images")))
+        if not images:
+            raise DataError(f"{folder / wnid / 'images'} holds no images", hint="unpack the archive again")
+        yield from ((path, label) for path in images)
+
+
+def _val_files(folder: Path, wnids: tuple[str, ...]) -> Iterator[tuple[Path, int]]:
+    annotations = existing_folder(folder) / "val_annotations.txt"
+    if not annotations.is_file():
+        raise DataError(
+            f"{folder} has no val_annotations.txt, which holds the labels of the validation images",
+            hint="unpack it again, or read images that were sorted into class folders with name: folder",
+        )
+    labels = {wnid: label for label, wnid in enumerate(wnids)}
+    lines = annotations.read_text().splitlines()
+    if not lines:
+        raise DataError(f"{annotations} is empty", hint="unpack the archive of Tiny ImageNet again")
+    for number, line in enumerate(lines, 1):
+        yield _annotated(folder, labels, f"{annotations}:{number}", line.split("\t"))
+
+
+def _annotated(folder: Path, labels: dict[str, int], place: str, fields: list[str]) -> tuple[Path, int]:
+    if len(fields) < 2:
+        raise DataError(f"{place}: expected file name and class, separated by a tab, got '{fields[0]}'")
+    path = folder / "images" / fields[0]
+    if fields[1] not in labels:
+        raise DataError(f"{place}: the class {fields[1]} is not in wnids.txt", hint=nearest(fields[1], labels))
+    if not path.is_file():
+        raise DataError(f"{place}: there is no file {path}", hint="unpack the archive of Tiny ImageNet again")
+    return path, labels[fields[1]]
