@@ -1,1 +1,43 @@
-"""Build, convert and train convolutional networks declaratively."""
+"""Build, convert and train convolutional networks declaratively.
+
+    arch = spdbuild.load("yolov5", variant="n", vars={"classes": 4})
+    arch, report = spdbuild.convert(arch, placement="after", after="act")
+    model = spdbuild.build(arch)                  # a torch.nn.Module
+    spdbuild.summary(arch).macs
+
+Whatever the command line does is one call from here. Importing the package imports neither torch nor any part of the
+package: each name is imported when it is first used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from spdbuild.api import build, summary
+    from spdbuild.conversion.convert import convert
+    from spdbuild.errors import SpdbuildError
+    from spdbuild.loading import Architecture, load
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "Architecture": "spdbuild.loading",
+    "SpdbuildError": "spdbuild.errors",
+    "build": "spdbuild.api",
+    "convert": "spdbuild.conversion.convert",
+    "load": "spdbuild.loading",
+    "summary": "spdbuild.api",
+}
+__all__ = ["Architecture", "SpdbuildError", "build", "convert", "load", "summary"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'spdbuild' has no attribute '{name}'")
+    return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, "__version__"])

@@ -140,6 +140,11 @@ def _plural(words: str) -> str:
     return words.removeprefix("a ") + "s" if words.startswith("a ") and "[" not in words else words
 
 
+def arguments_of(instance: Any) -> dict[str, Any]:
+    """The arguments that make `instance`, by name, in order."""
+    return {field.name: getattr(instance, field.name) for field in dataclasses.fields(instance) if field.init}
+
+
 def call_text(instance: Any) -> str:
     """The call that makes `instance`, with the arguments that are not at their default."""
     parts = []

@@ -22,7 +22,7 @@ MAX_REPEATS = 10_000
 MAX_NESTING = 50
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Use:
     """One line as it was expanded: where it stands, with which numbers, and inside of which use.
 

@@ -18,7 +18,8 @@ class Change:
     """What a pass did at one layer, or why it left it alone.
 
     before, after: the layer's op; `after` is None where it was left alone or removed.
-    inserted: names of new layers that belong to the change.
+    placement: "before" or "after", where a pass distinguishes them.
+    anchor, inserted: the layer behind which new layers were put, and their names.
     exact: whether the new layers can compute the very function of the old one.
     why: the reason for which the layer stayed, or was treated otherwise than the options ask.
     """
@@ -29,10 +30,11 @@ class Change:
     input_shapes: tuple[Shape, ...]
     shape: Shape
     location: Location | None = None
+    placement: str = ""
+    anchor: str = ""
     inserted: tuple[str, ...] = ()
     exact: bool = True
     why: str = ""
-    placement: str = ""
 
     @classmethod
     def kept(cls, node: Node, why: str) -> Change:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from typing import Any, Literal
 
+from spdbuild.arguments import arguments_of
 from spdbuild.errors import ArgumentError, PassError, ShapeError, nearest
 from spdbuild.graph import Graph, Node
 from spdbuild.ops import Op
@@ -97,8 +98,7 @@ class StridedToSpd(GraphPass):
         return self._before(graph, node, node.op)
 
     def _before(self, graph: Graph, node: Node, convolution: Conv2d) -> Change:
-        arguments = {name: getattr(convolution, name) for name in convolution.__dataclass_fields__}
-        return _replaced(graph, node, SpdConv2d(**arguments, spd_kernel=self.kernel))
+        return _replaced(graph, node, SpdConv2d(**arguments_of(convolution), spd_kernel=self.kernel))
 
     def _after(self, graph: Graph, node: Node, convolution: Conv2d) -> Change:
         """Placement "after"; ShapeError, with nothing changed, where the rest of the network does not fit."""
@@ -108,9 +108,8 @@ class StridedToSpd(GraphPass):
         with graph.changes():
             graph.replace_op(node.name, plain)
             graph.insert_after(anchor.name, name, SpaceToDepth(convolution.stride), self.name)
-        return Change(
-            node.name, convolution, plain, node.input_shapes, node.shape, node.origin.location, (name,), placement="after"
-        )
+        change = Change(node.name, convolution, plain, node.input_shapes, node.shape, node.origin.location)
+        return replace(change, placement="after", anchor=anchor.name, inserted=(name,))
 
     def _anchor(self, graph: Graph, node: Node) -> Node:
         """The last of convolution, norm and activation, as far as each is read by the next one alone."""
@@ -152,8 +151,7 @@ def _replaced(graph: Graph, node: Node, op: SpdConv2d | SpdMaxPool | SpdAvgPool)
 
 
 def _pool_as_convolution(pool: Op) -> SpdMaxPool | SpdAvgPool:
-    arguments = {name: getattr(pool, name) for name in pool.__dataclass_fields__}
-    return SpdMaxPool(**arguments) if isinstance(pool, MaxPool) else SpdAvgPool(**arguments)
+    return (SpdMaxPool if isinstance(pool, MaxPool) else SpdAvgPool)(**arguments_of(pool))
 
 
 def _check_patterns(option: str, patterns: tuple[str, ...], graph: Graph) -> None:

@@ -1,0 +1,146 @@
+"""The pass `strided_to_spd` on an architecture: a new file that stays its author's, and a report."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from spdbuild import builtin
+from spdbuild.architecture.expand import Expansion, expand
+from spdbuild.arguments import call_text, construct, signature
+from spdbuild.conversion.plan import CannotRewrite, plan_edits
+from spdbuild.conversion.report import ConversionReport
+from spdbuild.conversion.rewriting import flow, rewrite
+from spdbuild.errors import ArgumentError, InputError, SpdbuildError, nearest
+from spdbuild.graph import Graph
+from spdbuild.graph.text import graph_text
+from spdbuild.loading import Architecture, read_document
+from spdbuild.passes import Change, run_passes
+from spdbuild.passes.strided_to_spd import PRESETS, StridedToSpd
+from spdbuild.source import Source
+
+
+def convert(
+    architecture: Architecture, preset: str | None = None, *, output: Path | None = None, **options: Any
+) -> tuple[Architecture, ConversionReport]:
+    """The architecture with every strided layer rewritten, and what was done.
+
+    preset: "paper", "released-yolov5" or "released-resnet"; options given as well win over the preset's.
+    options: the fields of `StridedToSpd`.
+    output: where the text will be written, if it will; a file that extends the old one refers to it from there.
+    """
+    step = spd_pass(preset, options)
+    graph, changes = run_passes(architecture.graph, [step])
+    report = ConversionReport(architecture.graph, graph, tuple(changes), str(step))
+    if not report.replaced:
+        return architecture, report
+    converted, reason = _written(architecture, step, graph, output)
+    return converted, dataclasses.replace(report, overlay=reason)
+
+
+def spd_pass(preset: str | None, options: dict[str, Any]) -> StridedToSpd:
+    """The pass of a preset with some options at other values."""
+    if preset is not None and preset not in PRESETS:
+        raise InputError(f"there is no preset '{preset}'", hint=nearest(preset, PRESETS))
+    known = signature(StridedToSpd).arguments
+    for name in options:
+        if name not in known:
+            raise ArgumentError(f"strided_to_spd has no option '{name}'", argument=name, hint=nearest(name, known))
+    return construct(StridedToSpd, {**PRESETS.get(preset or "", {}), **options})
+
+
+def _written(
+    architecture: Architecture, step: StridedToSpd, graph: Graph, output: Path | None
+) -> tuple[Architecture, str]:
+    """The converted architecture as text, and why its lines could not be rewritten, if they could not.
+
+    The text is read again and must give the very graph that the pass gave.
+    """
+    name = str(output or Path(architecture.document.source.name).with_name(f"{_new_name(architecture.name)}.yaml"))
+    try:
+        converted = _read(_rewritten(architecture, step), name, architecture)
+        differing = _first_difference(converted.graph, graph)
+        if differing:
+            raise CannotRewrite(f"rewritten lines would change '{differing}' too, whose line depends on channels")
+        return converted, ""
+    except (CannotRewrite, SpdbuildError) as error:
+        reason = str(error)
+    for text in (_overlay(architecture, step, Path(name)), graph_text(graph)):
+        try:
+            return _read(text, name, architecture), reason
+        except SpdbuildError:
+            continue
+    raise InputError(f"{architecture.name} cannot be written as a file: {reason}")
+
+
+def _first_difference(one: Graph, other: Graph) -> str:
+    """Name of the first layer that two graphs do not share; empty if they are equal."""
+    names = (a.name for a, b in zip(other, one, strict=False) if a != b)
+    return next(names, "") or ("" if one == other else "the output")
+
+
+def _read(text: str, name: str, original: Architecture) -> Architecture:
+    document = read_document(Source(name, text), allow_imports=True)
+    variant = original.variant if document.variants else None
+    return Architecture(document, variant, {}, None)
+
+
+def _rewritten(architecture: Architecture, step: StridedToSpd) -> str:
+    document = architecture.document
+    if document.base or document.passes:
+        raise CannotRewrite("the file extends another one or runs passes itself")
+    if "model" not in document.root.data:
+        raise CannotRewrite("the file has no name")
+    variants: Iterable[str | None] = document.variants or [None]
+    plan = plan_edits(document, [_converted(architecture, variant, step) for variant in variants])
+    settings: dict[str, Any] = {"model": _new_name(architecture.name)}
+    settings |= {f"vars.{name}": value for name, value in architecture.vars.items()}
+    if architecture.inputs is not None:
+        names = document.inputs
+        settings |= {f"inputs.{name}": sizes for name, sizes in zip(names, architecture.inputs, strict=True)}
+    note = f"Converted from {document.model} by {call_text(step)}"
+    if "expect" not in document.values:
+        return rewrite(document, plan, settings, note)
+    text = rewrite(document, plan, settings | {"expect": {}}, note)
+    return rewrite(document, plan, settings | {"expect": _expected(text, architecture)}, note)
+
+
+def _converted(architecture: Architecture, variant: str | None, step: StridedToSpd) -> tuple[Expansion, list[Change]]:
+    expansion = expand(architecture.document, variant, architecture.vars)
+    _, changes = run_passes(expansion.graph, [step])
+    return expansion, changes
+
+
+def _expected(text: str, architecture: Architecture) -> dict[str, Any]:
+    """The counts under `expect:` as they are after the conversion."""
+    document = read_document(Source(architecture.document.source.name, text), allow_imports=True)
+    wanted = architecture.document.plain("expect")
+    graphs = {variant: expand(document, variant).graph for variant in document.variants or [None]}
+
+    def count(what: str, old: Any) -> Any:
+        if isinstance(old, dict):
+            return {variant: getattr(graphs[variant], what) for variant in old}
+        return getattr(next(iter(graphs.values())), what)
+
+    return {what: count(what, old) for what, old in wanted.items()}
+
+
+def _overlay(architecture: Architecture, step: StridedToSpd, output: Path) -> str:
+    """Four lines that extend the file and run the pass."""
+    path = Path(architecture.document.source.name)
+    known = builtin.listed("architectures")
+    base = path.stem if known.get(path.stem) == path else os.path.relpath(path, output.parent)
+    lines = [f"model: {_new_name(architecture.name)}", f"extends: {flow(base)}"]
+    if architecture.vars:
+        lines.append(f"vars: {flow(architecture.vars)}")
+    if architecture.inputs is not None:
+        names = architecture.document.inputs
+        lines.append(f"inputs: {flow(dict(zip(names, architecture.inputs, strict=True)))}")
+    return "\n".join([*lines, "passes:", f"  - {call_text(step)}", ""])
+
+
+def _new_name(name: str) -> str:
+    return name if name.endswith("_spd") else f"{name}_spd"

@@ -1,0 +1,161 @@
+"""The text of an architecture with the edits of a plan: all that is not changed stays, comments and blanks included."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from spdbuild.architecture.document import Block, Document
+from spdbuild.architecture.line import Line
+from spdbuild.arguments import literal, signature
+from spdbuild.conversion.plan import CannotRewrite, Edit, Edits, Insert, Plan, Rename, Switch, Treatment, Unstride
+from spdbuild.ops import OPS
+from spdbuild.source import Value
+
+#: A piece of text put in place of source.text[start:end].
+Splice = tuple[int, int, str]
+
+
+def rewrite(document: Document, plan: Plan, settings: Mapping[str, Any], note: str) -> str:
+    """The text of `document` after the edits of `plan`.
+
+    settings: values for top-level keys, written in place of what the file says ("model", "expect", "vars.classes").
+    note: comment in front of the model's name that says how the file came about.
+    Raises CannotRewrite where the text gives no hold.
+    """
+    writer = _Writer(document, plan)
+    splices = list(writer.splices())
+    for path, data in settings.items():
+        splices.append(_setting(document, path.split("."), data))
+    model = document.root.data["model"]
+    start = _line_start(document.source.text, document.source.index(model.key.line - 1, 0))
+    splices.append((start, start, f"# {note}\n"))
+    return _spliced(document.source.text, splices)
+
+
+class _Writer:
+    def __init__(self, document: Document, plan: Plan) -> None:
+        self.document, self.plan = document, plan
+        self.text = document.source.text
+
+    def splices(self) -> Iterator[Splice]:
+        for section, edits in self.plan.sections.items():
+            yield from self._list(self.document.sections[section], edits)
+        for name, treatments in self.plan.blocks.items():
+            block = self.document.blocks[name]
+            for treatment in treatments:
+                if treatment.name == name:
+                    yield from self._list(block.lines, treatment.edits)
+            copies = [self._copy(block, t) for t in treatments if t.name != name]
+            if copies:
+                end = self._end_of_line(block.lines[-1].value.end)
+                yield end, end, "".join(copies)
+
+    def _copy(self, block: Block, treatment: Treatment) -> str:
+        """The text of the block with a new name and the edits of one treatment, after a blank line."""
+        start = _line_start(self.text, self.document.source.index(block.location.line - 1, 0))
+        end = self._end_of_line(block.lines[-1].value.end)
+        key = self.document.source.index(block.location.line - 1, block.location.column - 1)
+        if self.text[key] in "'\"":
+            key += 1
+        splices = [(key, key + len(block.name), treatment.name), *self._list(block.lines, treatment.edits)]
+        return "\n\n" + _spliced(self.text, splices, start, end)
+
+    def _list(self, lines: list[Line], edits: Edits) -> Iterator[Splice]:
+        renamed: dict[str, str] = {}
+        by_line: dict[Line, list[Edit]] = {}
+        for (line, _), edit in edits.items():
+            by_line.setdefault(line, []).append(edit)
+        for line in lines:
+            yield from self._references(line, renamed)
+            for edit in by_line.get(line, ()):
+                yield from self._line(line, edit)
+                if isinstance(edit, Insert) and line.name:
+                    renamed[line.name] = edit.name
+
+    def _line(self, line: Line, edit: Edit) -> Iterator[Splice]:
+        call = line.call
+        start = self._index(line.value, call.start)
+        word = (start, start + len(call.function))
+        if isinstance(edit, Rename):
+            yield *word, edit.function
+            if not line.name:
+                yield line.value.start, line.value.start, f"{line.label}: "
+            if edit.arguments:
+                end = self._index(line.value, call.end) - 1
+                yield end, end, f", {edit.arguments}"
+        elif isinstance(edit, Unstride):
+            yield self._without_stride(line)
+        elif isinstance(edit, Switch):
+            yield *word, self.plan.blocks[call.function][edit.treatment].name
+        elif isinstance(edit, Insert):
+            end = self._end_of_line(line.value.end)
+            dash = re.match(r"[ \t]*-[ \t]*", self.text[_line_start(self.text, line.value.start) :])
+            if dash is None:
+                raise CannotRewrite(f"'{line.label}' does not stand on a line of its own")
+            yield end, end, f"\n{dash.group()}{edit.name}: {edit.call}"
+
+    def _without_stride(self, line: Line) -> Splice:
+        call = line.call
+        position = signature(OPS[call.function]).arguments.index("stride")
+        listed = list(call.arguments)
+        argument = next((a for a in listed if a.name == "stride"), None) or call.positional[position]
+        place = listed.index(argument)
+        follows = place + 1 < len(listed) and not listed[place + 1].name
+        if not argument.name and follows:
+            tree = argument.tree
+            return self._index(line.value, tree.col_offset), self._index(line.value, tree.end_col_offset or 0), "1"
+        return self._index(line.value, listed[place - 1].end), self._index(line.value, argument.end), ""
+
+    def _references(self, line: Line, renamed: Mapping[str, str]) -> Iterator[Splice]:
+        """What reads a layer by name now reads the layer inserted behind it."""
+        for reference in line.reads or ():
+            first = reference.text.split(".")[0]
+            if first in renamed:
+                start = self._index(line.value, reference.column)
+                yield start, start + len(first), renamed[first]
+
+    def _index(self, value: Value, offset: int) -> int:
+        place = value.at(offset)
+        return self.document.source.index(place.line - 1, place.column - 1)
+
+    def _end_of_line(self, index: int) -> int:
+        end = self.text.find("\n", index)
+        return len(self.text.rstrip("\n")) if end < 0 else end
+
+
+def _setting(document: Document, path: list[str], data: Any) -> Splice:
+    value: Value | None = document.root
+    for key in path:
+        value = value.get(key) if value is not None else None
+    if value is None:
+        raise CannotRewrite(f"the file itself does not set {'.'.join(path)}")
+    raw = document.source.text[value.start : value.end]
+    return value.start, value.start + len(raw.rstrip()), flow(data)
+
+
+def flow(data: Any) -> str:
+    """A value in YAML's flow style, in one line."""
+    if isinstance(data, Mapping):
+        return "{" + ", ".join(f"{key}: {flow(value)}" for key, value in data.items()) + "}"
+    if isinstance(data, list | tuple):
+        return "[" + ", ".join(map(flow, data)) + "]"
+    if isinstance(data, str) and re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", data):
+        return data
+    return literal(data)
+
+
+def _spliced(text: str, splices: list[Splice], start: int = 0, end: int | None = None) -> str:
+    """`text[start:end]` with the splices put in; none may overlap another."""
+    parts, position = [], start
+    for first, last, piece in sorted(splices, key=lambda splice: splice[:2]):
+        if first < position:
+            raise CannotRewrite("two changes fall on the same text")
+        parts += [text[position:first], piece]
+        position = last
+    return "".join((*parts, text[position:end]))
+
+
+def _line_start(text: str, index: int) -> int:
+    return text.rfind("\n", 0, index) + 1
