@@ -18,7 +18,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from spdbuild.shape import window_output
+from spdbuild.errors import ArgumentError
+from spdbuild.shape import Sides, Size, pair, sides, window_output
 
 #: How the channels behind space_to_depth are counted, the slowest axis first. column_row_channel is SPD-Conv's order,
 #: row_column_channel that of ONNX and TensorFlow, channel_row_column that of torch's PixelUnshuffle.
@@ -84,6 +85,23 @@ class Window:
         before = self.stride * blocks.before
         after = self.stride * (self.output(size) + blocks.after) - size
         return before, after
+
+
+def windows(
+    kernel: Size, stride: Size, padding: Size | Sides, dilation: Size = 1, ceil: bool = False
+) -> tuple[Window, Window]:
+    """The window of the rows and that of the columns."""
+    axes = zip(pair(kernel), pair(stride), sides(padding), pair(dilation), strict=True)
+    rows, columns = (Window(taps, step, *around, gap, ceil) for taps, step, around, gap in axes)
+    return rows, columns
+
+
+def phase_order(order: Order | None, groups: int) -> Order:
+    """The given order, or SPD-Conv's; with groups the only one that leaves the phases of a channel together."""
+    together: Order = "channel_row_column"
+    if groups > 1 and order not in (None, together):
+        raise ArgumentError(f"order must be '{together}' with groups={groups}, got '{order}'", argument="order")
+    return order or ("column_row_channel" if groups == 1 else together)
 
 
 def tap(u: int, stride: int, padding_before: int, dilation: int = 1) -> tuple[int, int]:

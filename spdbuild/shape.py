@@ -9,6 +9,12 @@ from spdbuild.errors import ShapeError
 #: No single axis may be longer; what is longer is a typing mistake, and is refused before it costs memory.
 MAX_SIZE = 2**31 - 1
 
+#: One number for both axes, or (height, width).
+Size = int | tuple[int, int]
+
+#: (top, bottom), (left, right), in pixels.
+Sides = tuple[tuple[int, int], tuple[int, int]]
+
 
 class Shape(tuple[int, ...]):
     """The sizes of one sample, channels first and without the batch: `Shape(3, 224, 224)`, `Shape(512)`."""
@@ -54,6 +60,17 @@ class Shape(tuple[int, ...]):
 
     def __getnewargs__(self) -> tuple[int, ...]:  # type: ignore[override]
         return tuple(self)
+
+
+def pair(value: Size) -> tuple[int, int]:
+    """(height, width) of an argument that may be one number for both."""
+    return (value, value) if isinstance(value, int) else value
+
+
+def sides(padding: Size | Sides) -> Sides:
+    """What lies on each side of an image for one number, (height, width), or all four."""
+    height, width = (padding, padding) if isinstance(padding, int) else padding
+    return pair(height), pair(width)
 
 
 def window_output(

@@ -5,6 +5,7 @@ from spdbuild.nn.merging import Add, Concat, Mul, Split
 from spdbuild.nn.normalization import LayerNorm2d, LayerScale2d
 from spdbuild.nn.pooling import GlobalAvgPool2d
 from spdbuild.nn.resampling import DepthToSpace, SpaceToDepth
+from spdbuild.nn.spd import SpdAvgPool2d, SpdConv2d, SpdMaxPool2d
 
 __all__ = [
     "Add",
@@ -16,5 +17,8 @@ __all__ = [
     "Mul",
     "PaddedConv2d",
     "SpaceToDepth",
+    "SpdAvgPool2d",
+    "SpdConv2d",
+    "SpdMaxPool2d",
     "Split",
 ]

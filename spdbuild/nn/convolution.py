@@ -7,7 +7,7 @@ from typing import Any
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-Pair = tuple[int, int]
+from spdbuild.shape import Sides, Size
 
 
 class PaddedConv2d(nn.Conv2d):
@@ -22,10 +22,10 @@ class PaddedConv2d(nn.Conv2d):
         self,
         in_channels: int,
         out_channels: int,
-        kernel_size: int | Pair,
-        stride: int | Pair = 1,
-        padding: tuple[Pair, Pair] = ((0, 0), (0, 0)),
-        dilation: int | Pair = 1,
+        kernel_size: Size,
+        stride: Size = 1,
+        padding: Sides = ((0, 0), (0, 0)),
+        dilation: Size = 1,
         groups: int = 1,
         bias: bool = True,
         **factory: Any,

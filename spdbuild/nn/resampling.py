@@ -13,8 +13,7 @@ from torch.nn import functional as F
 
 from spdbuild.errors import ShapeError
 from spdbuild.phases import Order
-
-Pair = tuple[int, int]
+from spdbuild.shape import Size, pair
 
 
 class SpaceToDepth(nn.Module):
@@ -27,10 +26,10 @@ class SpaceToDepth(nn.Module):
     """
 
     def __init__(
-        self, block: int | Pair = 2, order: Order = "column_row_channel", odd: Literal["pad", "error"] = "pad"
+        self, block: Size = 2, order: Order = "column_row_channel", odd: Literal["pad", "error"] = "pad"
     ) -> None:
         super().__init__()
-        self.block: Pair = (block, block) if isinstance(block, int) else block
+        self.block = pair(block)
         self.order: Order = order
         self.odd = odd
 
@@ -53,9 +52,9 @@ class DepthToSpace(nn.Module):
     order: how the input channels are counted, the slowest first.
     """
 
-    def __init__(self, block: int | Pair = 2, order: Order = "column_row_channel") -> None:
+    def __init__(self, block: Size = 2, order: Order = "column_row_channel") -> None:
         super().__init__()
-        self.block: Pair = (block, block) if isinstance(block, int) else block
+        self.block = pair(block)
         self.order: Order = order
 
     def forward(self, x: Tensor) -> Tensor:
@@ -65,7 +64,7 @@ class DepthToSpace(nn.Module):
         return f"block={self.block}, order={self.order!r}"
 
 
-def space_to_depth(x: Tensor, block: Pair, order: Order) -> Tensor:
+def space_to_depth(x: Tensor, block: tuple[int, int], order: Order) -> Tensor:
     """(N, C, i*h, j*w) -> (N, C*h*w, i, j); a channels_last tensor stays one."""
     (batch, channels, height, width), (h, w) = x.shape, block
     i, j, depth = height // h, width // w, channels * h * w
@@ -76,7 +75,7 @@ def space_to_depth(x: Tensor, block: Pair, order: Order) -> Tensor:
     return patches.permute(0, *inner, 2, 4).reshape(batch, depth, i, j)
 
 
-def depth_to_space(x: Tensor, block: Pair, order: Order) -> Tensor:
+def depth_to_space(x: Tensor, block: tuple[int, int], order: Order) -> Tensor:
     """(N, C*h*w, i, j) -> (N, C, i*h, j*w); a channels_last tensor stays one."""
     (batch, depth, i, j), (h, w) = x.shape, block
     channels = depth // (h * w)

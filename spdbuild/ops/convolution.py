@@ -7,15 +7,12 @@ from math import prod
 from typing import TYPE_CHECKING, ClassVar
 
 from spdbuild.errors import ShapeError
-from spdbuild.ops.op import OPS, Example, Family, Op, Size, at_least, pair
-from spdbuild.phases import Window
-from spdbuild.shape import Shape
+from spdbuild.ops.op import OPS, Example, Family, Op, at_least
+from spdbuild.phases import Window, windows
+from spdbuild.shape import Shape, Sides, Size, pair, sides
 
 if TYPE_CHECKING:
     from torch import nn
-
-#: (top, bottom), (left, right), in pixels.
-Paddings = tuple[tuple[int, int], tuple[int, int]]
 
 
 @dataclass(frozen=True)
@@ -28,7 +25,7 @@ class Convolution(Op):
     out: int
     kernel: Size = 1
     stride: Size = 1
-    padding: int | tuple[int, int] | Paddings | None = None
+    padding: Size | Sides | None = None
     dilation: Size = 1
     groups: int = 1
     bias: bool = False
@@ -37,21 +34,16 @@ class Convolution(Op):
         at_least(1, out=self.out, kernel=self.kernel, stride=self.stride, dilation=self.dilation, groups=self.groups)
         at_least(0, padding=self.padding)
 
-    def paddings(self) -> Paddings:
+    def paddings(self) -> Sides:
         """Zeros around the image: ((top, bottom), (left, right))."""
-        if self.padding is None:
-            (kh, kw), (dh, dw) = pair(self.kernel), pair(self.dilation)
-            return _both_sides(dh * (kh - 1) // 2), _both_sides(dw * (kw - 1) // 2)
-        if isinstance(self.padding, int):
-            return _both_sides(self.padding), _both_sides(self.padding)
-        vertical, horizontal = self.padding
-        return _both_sides(vertical), _both_sides(horizontal)
+        if self.padding is not None:
+            return sides(self.padding)
+        (height, width), (down, right) = pair(self.kernel), pair(self.dilation)
+        return sides((down * (height - 1) // 2, right * (width - 1) // 2))
 
     def windows(self) -> tuple[Window, Window]:
         """The window of the rows and that of the columns."""
-        axes = zip(pair(self.kernel), pair(self.stride), self.paddings(), pair(self.dilation), strict=True)
-        rows, columns = (Window(kernel, stride, *padding, dilation) for kernel, stride, padding, dilation in axes)
-        return rows, columns
+        return windows(self.kernel, self.stride, self.paddings(), self.dilation)
 
     def weight_shape(self, x: Shape) -> tuple[int, int, int, int]:
         """Sizes of the weight: output channels, input channels of a group, height, width."""
@@ -123,7 +115,3 @@ class Conv2d(Convolution):
             Example(cls(5, kernel=2, padding=((1, 0), (0, 1))), [Shape(3, 6, 8)], Shape(5, 6, 8)),
             Example(cls(32, kernel=6, stride=2), [Shape(3, 32, 32)], Shape(32, 16, 16)),
         ]
-
-
-def _both_sides(padding: int | tuple[int, int]) -> tuple[int, int]:
-    return pair(padding)

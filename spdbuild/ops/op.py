@@ -9,6 +9,8 @@ from spdbuild.arguments import call_text
 from spdbuild.errors import ArgumentError, ShapeError
 from spdbuild.registry import Registry
 from spdbuild.shape import Shape
+from spdbuild.shape import Size as Size
+from spdbuild.shape import pair as pair
 
 if TYPE_CHECKING:
     from torch import nn
@@ -91,14 +93,6 @@ class Op:
 
 
 OPS: Registry[Op] = Registry("op", "spdbuild.ops", "spdbuild.ops")
-
-#: One number for both axes, or [height, width].
-Size = int | tuple[int, int]
-
-
-def pair(value: Size) -> tuple[int, int]:
-    """(height, width) of an argument that may be one number for both."""
-    return (value, value) if isinstance(value, int) else value
 
 
 def at_least(least: int, **arguments: Any) -> None:

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from spdbuild.errors import ArgumentError
-from spdbuild.ops.op import OPS, Example, Family, Op, Size, at_least, pair
-from spdbuild.phases import Window
-from spdbuild.shape import Shape
+from spdbuild.ops.op import OPS, Example, Family, Op, at_least
+from spdbuild.phases import Window, windows
+from spdbuild.shape import Shape, Size, pair
 
 if TYPE_CHECKING:
     from torch import nn
@@ -59,9 +59,7 @@ class MaxPooling(Pool):
         at_least(1, dilation=self.dilation)
 
     def windows(self) -> tuple[Window, Window]:
-        axes = zip(pair(self.kernel), pair(self.stride), self.paddings(), pair(self.dilation), strict=True)
-        rows, columns = (Window(k, stride, pad, pad, dilation, self.ceil) for k, stride, pad, dilation in axes)
-        return rows, columns
+        return windows(self.kernel, self.stride, self.paddings(), self.dilation, self.ceil)
 
 
 @dataclass(frozen=True)
@@ -72,9 +70,7 @@ class AvgPooling(Pool):
     count_padding: bool = True
 
     def windows(self) -> tuple[Window, Window]:
-        axes = zip(pair(self.kernel), pair(self.stride), self.paddings(), strict=True)
-        rows, columns = (Window(kernel, stride, pad, pad, ceil=self.ceil) for kernel, stride, pad in axes)
-        return rows, columns
+        return windows(self.kernel, self.stride, self.paddings(), ceil=self.ceil)
 
 
 @OPS.register

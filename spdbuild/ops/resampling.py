@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from spdbuild.errors import ShapeError
-from spdbuild.ops.op import OPS, Example, Family, Op, Size, at_least, pair
+from spdbuild.ops.op import OPS, Example, Family, Op, at_least
 from spdbuild.phases import Order
-from spdbuild.shape import Shape
+from spdbuild.shape import Shape, Size, pair
 
 if TYPE_CHECKING:
     from torch import nn

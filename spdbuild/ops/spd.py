@@ -1,0 +1,231 @@
+"""SPD-Conv: ops that take the place of strided convolutions and pools, with the same arguments and output shapes.
+
+At stride 1 each is the plain op that it is named after.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import prod
+from typing import TYPE_CHECKING, ClassVar
+
+from spdbuild.errors import ArgumentError
+from spdbuild.ops.convolution import Conv2d, Convolution
+from spdbuild.ops.op import MAX_ARGUMENT, OPS, Example, Op
+from spdbuild.ops.pooling import AvgPool, AvgPooling, MaxPool, MaxPooling, Pool
+from spdbuild.phases import Blocks, Order, SpdKernel, phase_order
+from spdbuild.shape import Shape, pair
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+@OPS.register
+@dataclass(frozen=True)
+class SpdConv2d(Convolution):
+    """Convolve without skipping pixels: space_to_depth(stride), then a convolution of stride 1 over the blocks.
+
+    Input (N, C, H, W), output (N, out, H', W') exactly as conv2d with these arguments, for every H and W. Each output
+    sees the stride x stride pixels of each block in the window as C*stride*stride channels: weight (out,
+    C*stride*stride/groups, blocks of height, blocks of width). At stride 1 it is conv2d.
+
+    out, kernel, stride, padding, dilation, groups, bias: of the strided convolution in whose place it stands.
+    spd_kernel: how many blocks high and wide the window is: "exact" is the smallest that can compute the strided
+        convolution (3x3 at stride 2: 2x2 blocks), "same" is `kernel` blocks, or a number.
+    order: how the channels behind space_to_depth are counted, as in space_to_depth; by default SPD-Conv's
+        "column_row_channel", with groups "channel_row_column", which leaves the channels of a group together.
+
+    Source: Sunkara and Luo 2022, "No More Strided Convolutions or Pooling", arXiv:2208.03641, section 3; the exact
+    kernel is derived in spdbuild.phases.
+    """
+
+    spd_kernel: SpdKernel = "exact"
+    order: Order | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if isinstance(self.spd_kernel, int) and not 1 <= self.spd_kernel <= MAX_ARGUMENT:
+            raise ArgumentError(f"spd_kernel must be at least 1, got {self.spd_kernel}", argument="spd_kernel")
+        phase_order(self.order, self.groups)
+
+    def strided(self) -> Conv2d:
+        """The convolution in whose place this stands."""
+        return Conv2d(self.out, self.kernel, self.stride, self.padding, self.dilation, self.groups, self.bias)
+
+    def blocks(self) -> tuple[Blocks, Blocks]:
+        """The windows over blocks of rows and columns."""
+        rows, columns = self.windows()
+        return rows.blocks(self.spd_kernel), columns.blocks(self.spd_kernel)
+
+    def is_exact(self) -> bool:
+        """Whether some weights make this the very same function as the strided convolution."""
+        pairs = zip(self.blocks(), self.windows(), strict=True)
+        return _is_plain(self) or all(blocks.covers(window.exact_blocks()) for blocks, window in pairs)
+
+    def weight_shape(self, x: Shape) -> tuple[int, int, int, int]:
+        if _is_plain(self):
+            return super().weight_shape(x)
+        rows, columns = self.blocks()
+        return self.out, x.channels * prod(pair(self.stride)) // self.groups, rows.kernel, columns.kernel
+
+    def simplified(self, x: Shape) -> Op | None:
+        return self.strided() if _is_plain(self) else self
+
+    def module(self, x: Shape) -> nn.Module:
+        if _is_plain(self):
+            return self.strided().module(x)
+        from spdbuild.nn.spd import SpdConv2d
+
+        return SpdConv2d(
+            x.channels,
+            self.out,
+            self.kernel,
+            self.stride,
+            self.paddings(),
+            self.dilation,
+            self.groups,
+            self.bias,
+            spd_kernel=self.spd_kernel,
+            order=self.order,
+        )
+
+    @classmethod
+    def example(cls) -> Example:
+        return Example(cls(16, kernel=3, stride=2), [Shape(8, 9, 12)], Shape(16, 5, 6))
+
+    @classmethod
+    def more_examples(cls) -> list[Example]:
+        return [
+            Example(cls(16, kernel=1, stride=2, bias=True), [Shape(8, 8, 7)], Shape(16, 4, 4)),
+            Example(cls(8, kernel=3, stride=2, groups=8), [Shape(8, 8, 8)], Shape(8, 4, 4)),
+            Example(cls(6, kernel=7, stride=4, dilation=2, spd_kernel="same"), [Shape(3, 17, 22)], Shape(6, 5, 6)),
+            Example(cls(6, kernel=3, stride=(2, 1), padding=0), [Shape(3, 9, 9)], Shape(6, 4, 7)),
+            Example(cls(6, kernel=2, stride=3, padding=((1, 0), (0, 2))), [Shape(3, 8, 8)], Shape(6, 3, 3)),
+            Example(
+                cls(6, kernel=5, stride=2, spd_kernel=1, order="row_column_channel"), [Shape(3, 8, 8)], Shape(6, 4, 4)
+            ),
+            Example(cls(6, kernel=3, dilation=2), [Shape(3, 8, 8)], Shape(6, 8, 8)),
+        ]
+
+
+@dataclass(frozen=True)
+class SpdPool(Pool):
+    """What the two replacements of pools share: a dense convolution over blocks, or the pool itself at stride 1."""
+
+    weights: ClassVar[bool] = True
+
+    def strided(self) -> Pool:
+        """The pool in whose place this stands."""
+        raise NotImplementedError
+
+    def blocks(self) -> tuple[Blocks, Blocks]:
+        """The windows over blocks of rows and columns."""
+        raise NotImplementedError
+
+    def simplified(self, x: Shape) -> Op | None:
+        return self.strided() if _is_plain(self) else self
+
+    def parameters(self, x: Shape) -> int:
+        if _is_plain(self):
+            return 0
+        rows, columns = self.blocks()
+        return x.channels**2 * prod(pair(self.stride)) * rows.kernel * columns.kernel
+
+    def macs(self, x: Shape) -> int:
+        return self.shape(x).pixels * self.parameters(x)
+
+
+@OPS.register
+@dataclass(frozen=True)
+class SpdMaxPool(SpdPool, MaxPooling):
+    """Shrink an image without dropping pixels: space_to_depth(stride), then a learned 1x1 convolution.
+
+    Input (N, C, H, W), output (N, C, H', W') exactly as max_pool with these arguments, for every H and W. A convolution
+    cannot take the greatest of several numbers, so it begins as the mean of each block of stride x stride pixels; the
+    weight (C, C*stride*stride, 1, 1) lets it learn better. At stride 1 it is max_pool.
+
+    kernel, stride, padding, dilation, ceil: of the max pool in whose place it stands.
+
+    Source: Sunkara and Luo 2022, "No More Strided Convolutions or Pooling", arXiv:2208.03641, section 3.
+    """
+
+    def strided(self) -> MaxPool:
+        return MaxPool(self.kernel, self.stride, self.padding, self.dilation, self.ceil)
+
+    def blocks(self) -> tuple[Blocks, Blocks]:
+        rows, columns = self.windows()
+        return rows.blocks(1), columns.blocks(1)
+
+    def is_exact(self) -> bool:
+        """Whether this is the very same function as the pool: only at stride 1."""
+        return _is_plain(self)
+
+    def module(self, x: Shape) -> nn.Module:
+        if _is_plain(self):
+            return self.strided().module(x)
+        from spdbuild.nn.spd import SpdMaxPool2d
+
+        return SpdMaxPool2d(x.channels, self.kernel, self.stride, self.paddings(), self.dilation, self.ceil)
+
+    @classmethod
+    def example(cls) -> Example:
+        return Example(cls(3, stride=2), [Shape(4, 7, 8)], Shape(4, 4, 4))
+
+    @classmethod
+    def more_examples(cls) -> list[Example]:
+        return [
+            Example(cls(2, stride=2, ceil=True), [Shape(2, 7, 5)], Shape(2, 4, 3)),
+            Example(cls((3, 2), stride=(2, 1), padding=(1, 0), dilation=(1, 2)), [Shape(3, 9, 9)], Shape(3, 5, 7)),
+            Example(cls(5), [Shape(4, 6, 6)], Shape(4, 6, 6)),
+        ]
+
+
+@OPS.register
+@dataclass(frozen=True)
+class SpdAvgPool(SpdPool, AvgPooling):
+    """Average windows with weights that learn: space_to_depth(stride), then a convolution that begins as the average.
+
+    Input (N, C, H, W), output (N, C, H', W') exactly as avg_pool with these arguments, for every H and W. The weight
+    (C, C*stride*stride, blocks of height, blocks of width) has the smallest kernel that holds the window, and begins as
+    exactly the average. With count_padding=false, and with ceil=true where a window reaches beyond the padding, the
+    pool divides by fewer pixels at the border than this does. At stride 1 it is avg_pool.
+
+    kernel, stride, padding, ceil, count_padding: of the average pool in whose place it stands.
+
+    Source: Sunkara and Luo 2022, "No More Strided Convolutions or Pooling", arXiv:2208.03641, section 3; the kernel is
+    derived in spdbuild.phases.
+    """
+
+    def strided(self) -> AvgPool:
+        return AvgPool(self.kernel, self.stride, self.padding, self.ceil, self.count_padding)
+
+    def blocks(self) -> tuple[Blocks, Blocks]:
+        rows, columns = self.windows()
+        return rows.exact_blocks(), columns.exact_blocks()
+
+    def is_exact(self) -> bool:
+        """Whether this begins as the very same function as the pool, at the border and for every size of image."""
+        return _is_plain(self) or (not self.ceil and (self.count_padding or self.paddings() == (0, 0)))
+
+    def module(self, x: Shape) -> nn.Module:
+        if _is_plain(self):
+            return self.strided().module(x)
+        from spdbuild.nn.spd import SpdAvgPool2d
+
+        return SpdAvgPool2d(x.channels, self.kernel, self.stride, self.paddings(), self.ceil)
+
+    @classmethod
+    def example(cls) -> Example:
+        return Example(cls(2, stride=2), [Shape(4, 6, 8)], Shape(4, 3, 4))
+
+    @classmethod
+    def more_examples(cls) -> list[Example]:
+        return [
+            Example(cls(3, stride=2, ceil=True, count_padding=False), [Shape(2, 8, 7)], Shape(2, 5, 4)),
+            Example(cls((3, 2), stride=(2, 1), padding=0), [Shape(3, 9, 9)], Shape(3, 4, 8)),
+            Example(cls(3), [Shape(4, 6, 6)], Shape(4, 6, 6)),
+        ]
+
+
+def _is_plain(op: Convolution | Pool) -> bool:
+    return pair(op.stride) == (1, 1)
