@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
@@ -13,10 +13,12 @@ from torch.nn import functional
 from spdbuild.boxes import paired_ciou_cxcywh
 from spdbuild.errors import ArgumentError
 from spdbuild.losses.assignment import Assignment, assign
+from spdbuild.losses.loss import LOSSES, Loss
 
 
-@dataclass(frozen=True, slots=True)
-class DetectionLossOptions:
+@LOSSES.register
+@dataclass(frozen=True)
+class DetectionLossOptions(Loss):
     """Numbers of the loss; the defaults are those of YOLOv5 for 3 levels, 80 classes and 640 pixels.
 
     box_gain, objectness_gain, class_gain: factors of the three parts.
@@ -28,6 +30,9 @@ class DetectionLossOptions:
     balance: factor of each level's objectness, from the finest level on; by default the published ones.
     """
 
+    name: ClassVar[str] = "detection"
+    task: ClassVar[str] = "detection"
+
     box_gain: float = 0.05
     objectness_gain: float = 1.0
     class_gain: float = 0.5
@@ -38,6 +43,16 @@ class DetectionLossOptions:
     anchor_ratio: float = 4.0
     iou_share: float = 1.0
     balance: tuple[float, ...] | None = None
+
+    def __post_init__(self) -> None:
+        self._require("label_smoothing", "at least 0 and less than 1", 0 <= self.label_smoothing < 1)
+        self._require("focal_gamma", "at least 0", self.focal_gamma >= 0)
+        self._require("anchor_ratio", "more than 1", self.anchor_ratio > 1)
+        self._require("iou_share", "from 0 to 1", 0 <= self.iou_share <= 1)
+
+    def _require(self, argument: str, rule: str, holds: bool) -> None:
+        if not holds:
+            raise ArgumentError(f"{argument} must be {rule}, got {getattr(self, argument)}", argument=argument)
 
     def scaled(self, levels: int, classes: int, image_size: int) -> DetectionLossOptions:
         """The gains that mean the same for another number of levels or classes or image size (pixels)."""

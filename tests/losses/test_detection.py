@@ -14,6 +14,7 @@ from torchvision.ops import sigmoid_focal_loss
 
 from spdbuild.errors import ArgumentError
 from spdbuild.losses.detection import DetectionLoss, DetectionLossOptions
+from spdbuild.losses.loss import LOSSES
 
 VARIANTS = {
     "base": DetectionLossOptions(),
@@ -137,3 +138,21 @@ def test_gains_are_scaled_for_levels_classes_and_image_size() -> None:
 def test_too_few_balance_factors_are_refused() -> None:
     with pytest.raises(ArgumentError, match=r"balance has 2 factors for a head of 3 levels: 4\.0, 1\.0"):
         DetectionLoss(torch.ones(3, 3, 2), 4, DetectionLossOptions(balance=(4.0, 1.0)))
+
+
+@pytest.mark.parametrize(
+    ("argument", "value", "rule"),
+    [
+        ("label_smoothing", 1.0, "at least 0 and less than 1"),
+        ("focal_gamma", -0.5, "at least 0"),
+        ("anchor_ratio", 1.0, "more than 1"),
+        ("iou_share", 1.5, "from 0 to 1"),
+    ],
+)
+def test_an_option_out_of_range_is_refused(argument: str, value: float, rule: str) -> None:
+    with pytest.raises(ArgumentError, match=f"{argument} must be {rule}, got {value}"):
+        DetectionLossOptions(**{argument: value})
+
+
+def test_a_recipe_finds_the_loss_by_its_name() -> None:
+    assert LOSSES["detection"] is DetectionLossOptions
