@@ -31,7 +31,8 @@ class Cifar10:
     root: the folder with the archive.
     download: fetch the archive (163 MiB) if it is not there.
 
-    Source: Krizhevsky 2009, "Learning Multiple Layers of Features from Tiny Images"; www.cs.toronto.edu/~kriz/cifar.html.
+    Source: Krizhevsky 2009, "Learning Multiple Layers of Features from Tiny Images",
+    www.cs.toronto.edu/~kriz/cifar.html.
     """
 
     root: str
@@ -59,7 +60,8 @@ class Cifar100:
     root: the folder with the archive.
     download: fetch the archive (161 MiB) if it is not there.
 
-    Source: Krizhevsky 2009, "Learning Multiple Layers of Features from Tiny Images"; www.cs.toronto.edu/~kriz/cifar.html.
+    Source: Krizhevsky 2009, "Learning Multiple Layers of Features from Tiny Images",
+    www.cs.toronto.edu/~kriz/cifar.html.
     """
 
     root: str

@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 Resize = Literal["squash", "crop", "pad"]
 
@@ -111,6 +111,6 @@ def describe_fault(path: Path, error: Exception) -> str:
         return "may not be read"
     if path.stat().st_size == 0:
         return "is empty (0 bytes)"
-    if isinstance(error, Image.UnidentifiedImageError):
+    if isinstance(error, UnidentifiedImageError):
         return "is not an image that can be read"
     return f"is damaged: {error}"

@@ -30,9 +30,7 @@ class Digits:
         try:
             from sklearn.datasets import load_digits
         except ImportError:
-            raise InputError(
-                "the data set digits needs scikit-learn", hint="pip install 'spdbuild[digits]'"
-            ) from None
+            raise InputError("the data set digits needs scikit-learn", hint="pip install 'spdbuild[digits]'") from None
         digits = load_digits()
         part = slice(None, -_TEST_IMAGES) if split == "train" else slice(-_TEST_IMAGES, None)
         grey = torch.from_numpy(np.rint(digits.images[part] * (255 / 16)).astype(np.uint8))

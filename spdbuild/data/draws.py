@@ -45,7 +45,7 @@ class Draws:
         return self._mine(torch.randint(high, (self._total,), generator=self._generator))
 
     def chance(self, probability: float) -> Tensor:
-        """bool [n], true with `probability`."""
+        """Bool [n], true with `probability`."""
         return self._mine(torch.rand(self._total, generator=self._generator) < probability)
 
     def beta(self, alpha: float) -> Tensor:

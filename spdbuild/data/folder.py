@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import NoReturn
 
 from spdbuild.data.dataset import DATASETS, Split
+from spdbuild.data.decoding import Resize
 from spdbuild.data.images import ArrayImages, ImageSet
 from spdbuild.data.listing import Listing, existing_folder, image_files, subfolders
 from spdbuild.data.noise import noise_images
-from spdbuild.data.reading import OnError, Reading, Resize, open_listing
+from spdbuild.data.reading import OnError, Reading, open_listing
 from spdbuild.errors import DataError, nearest
 
 #: What people call the folder of images that are not trained on, in the order in which it is looked for.
@@ -47,9 +48,7 @@ class Folder:
     memory_gib: float = 2.0
 
     def open(self, split: Split) -> ImageSet:
-        return open_listing(
-            self.listing(split), Reading(self.size, self.resize, self.on_error, self.memory_gib)
-        )
+        return open_listing(self.listing(split), Reading(self.size, self.resize, self.on_error, self.memory_gib))
 
     def listing(self, split: Split) -> Listing:
         root = existing_folder(Path(self.root))
@@ -88,7 +87,9 @@ def _layout_hint(root: Path, names: Sequence[str]) -> str:
     near = nearest(names[0], (folder.name for folder in folders))
     if near.startswith("did you mean"):
         return near
-    return f"it holds {_some(folder.name + '/' for folder in folders)}; move a part of each class to {names[0]}/<class>/"
+    return (
+        f"it holds {_some(folder.name + '/' for folder in folders)}; move a part of each class to {names[0]}/<class>/"
+    )
 
 
 def _class_names(folder: Path) -> tuple[str, ...]:

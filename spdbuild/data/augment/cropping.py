@@ -1,0 +1,107 @@
+"""Crops and changes of size."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F  # noqa: N812
+from torchvision.transforms.v2 import functional as vision
+
+from spdbuild.data.augment.augmentation import AUGMENTATIONS
+from spdbuild.data.draws import Draws
+from spdbuild.errors import ArgumentError
+
+
+@AUGMENTATIONS.register
+@dataclass(frozen=True)
+class RandomCrop:
+    """A window at a random place of the padded image.
+
+    padding: pixels added at every side.
+    size: side of the window in pixels; None keeps the image's size.
+    mode: zero pads with black, reflect with the image mirrored at its edge.
+    """
+
+    padding: int = 4
+    size: int | None = None
+    mode: Literal["zero", "reflect"] = "zero"
+    mixes: ClassVar[bool] = False
+
+    def __call__(self, images: Tensor, labels: Tensor, draws: Draws) -> tuple[Tensor, Tensor]:
+        height, width = (self.size, self.size) if self.size else images.shape[-2:]
+        padded = self._pad(images)
+        free_rows, free_columns = padded.shape[-2] - height, padded.shape[-1] - width
+        if min(free_rows, free_columns) < 0:
+            raise ArgumentError(
+                f"random_crop cannot cut {width}x{height} from {padded.shape[-1]}x{padded.shape[-2]} pixels",
+                argument="size",
+            )
+        top, left = draws.integers(free_rows + 1), draws.integers(free_columns + 1)
+        return windows(padded, top, left, height, width), labels
+
+    def _pad(self, images: Tensor) -> Tensor:
+        if self.mode == "zero":
+            return F.pad(images, (self.padding,) * 4)
+        if self.padding >= min(images.shape[-2:]):
+            raise ArgumentError(f"random_crop cannot reflect {self.padding} pixels of an image that has fewer")
+        rows, columns = (reflected(side, self.padding).to(images.device) for side in images.shape[-2:])
+        return images.index_select(2, rows).index_select(3, columns)
+
+    @classmethod
+    def example(cls) -> RandomCrop:
+        return cls(padding=2)
+
+
+def windows(images: Tensor, top: Tensor, left: Tensor, height: int, width: int) -> Tensor:
+    """A window of each image, [N, C, H, W] -> [N, C, height, width]; top, left: its place, int64 [N]."""
+    rows = top[:, None] + torch.arange(height, device=images.device)  # [N, height]
+    columns = left[:, None] + torch.arange(width, device=images.device)  # [N, width]
+    positions = rows[:, :, None] * images.shape[-1] + columns[:, None, :]
+    positions = positions.flatten(1)[:, None].expand(-1, images.shape[1], -1)  # [N, C, height * width]
+    return images.flatten(2).gather(2, positions).view(*images.shape[:2], height, width)
+
+
+def reflected(side: int, padding: int) -> Tensor:
+    """Positions of the pixels of a line that is mirrored at both ends; the edge itself comes once."""
+    positions = torch.arange(-padding, side + padding).abs()
+    return torch.minimum(positions, 2 * (side - 1) - positions)
+
+
+@AUGMENTATIONS.register
+@dataclass(frozen=True)
+class CenterCrop:
+    """The middle of the image; size: side in pixels."""
+
+    size: int
+    mixes: ClassVar[bool] = False
+
+    def __call__(self, images: Tensor, labels: Tensor, draws: Draws) -> tuple[Tensor, Tensor]:
+        height, width = images.shape[-2:]
+        if self.size > min(height, width):
+            raise ArgumentError(
+                f"center_crop cannot cut {self.size}x{self.size} from {width}x{height} pixels", argument="size"
+            )
+        return vision.center_crop(images, [self.size, self.size]), labels
+
+    @classmethod
+    def example(cls) -> CenterCrop:
+        return cls(size=6)
+
+
+@AUGMENTATIONS.register
+@dataclass(frozen=True)
+class Resize:
+    """The whole image at another size, bilinear with antialiasing; size: side in pixels."""
+
+    size: int
+    mixes: ClassVar[bool] = False
+
+    def __call__(self, images: Tensor, labels: Tensor, draws: Draws) -> tuple[Tensor, Tensor]:
+        return vision.resize(images, [self.size, self.size], antialias=True), labels
+
+    @classmethod
+    def example(cls) -> Resize:
+        return cls(size=12)

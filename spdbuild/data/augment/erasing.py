@@ -1,0 +1,51 @@
+"""Hide a part of the image."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from spdbuild.data.augment.augmentation import AUGMENTATIONS, per_sample
+from spdbuild.data.augment.rectangles import inside
+from spdbuild.data.draws import Draws
+
+
+@AUGMENTATIONS.register
+@dataclass(frozen=True)
+class RandomErasing:
+    """A random rectangle gets one value in all channels; behind normalize, 0 is the mean colour.
+
+    probability: how often.
+    area: smallest and largest part of the image that is hidden.
+    ratio: smallest and largest height of the rectangle in widths.
+    value: what the hidden pixels become.
+
+    Source: Zhong et al. 2017, "Random Erasing Data Augmentation", arXiv:1708.04896, algorithm 1. A rectangle longer
+    than the image is shortened; the algorithm draws again.
+    """
+
+    probability: float = 0.25
+    area: tuple[float, float] = (0.02, 0.33)
+    ratio: tuple[float, float] = (0.3, 3.3)
+    value: float = 0.0
+    mixes: ClassVar[bool] = False
+
+    def __call__(self, images: Tensor, labels: Tensor, draws: Draws) -> tuple[Tensor, Tensor]:
+        height, width = images.shape[-2:]
+        area = draws.uniform(*self.area) * height * width
+        ratio = draws.uniform(math.log(self.ratio[0]), math.log(self.ratio[1])).exp()
+        rows = (area * ratio).sqrt().round().clamp(max=height)
+        columns = (area / ratio).sqrt().round().clamp(max=width)
+        top = (draws.uniform() * (height - rows + 1)).floor()
+        left = (draws.uniform() * (width - columns + 1)).floor()
+        hidden = inside(top, left, top + rows, left + columns, height, width)
+        hidden &= per_sample(draws.chance(self.probability))
+        return torch.where(hidden, torch.full_like(images[:1], self.value), images), labels
+
+    @classmethod
+    def example(cls) -> RandomErasing:
+        return cls(probability=1.0)

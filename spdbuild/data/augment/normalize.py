@@ -1,0 +1,75 @@
+"""Pixels -> numbers with mean 0 and deviation 1."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor
+
+from spdbuild.data.augment.augmentation import AUGMENTATIONS, to_float
+from spdbuild.data.draws import Draws
+from spdbuild.errors import ArgumentError
+
+Channels = tuple[float, float, float]
+
+#: Mean and standard deviation of the training images' channels, on the scale 0..1.
+STATISTICS: dict[str, tuple[Channels, Channels]] = {
+    "cifar10": ((0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)),
+    # Eight digits, as in the released ResNet-SPD for CIFAR-10, which uses these.
+    "cifar100": ((0.50707516, 0.48654887, 0.44091784), (0.26733429, 0.25643846, 0.27615047)),
+    # On the scale 0..255 in the released ResNet-SPD for Tiny ImageNet.
+    "tiny_imagenet": (
+        (122.4786 / 255, 114.2755 / 255, 101.3963 / 255),
+        (70.4924 / 255, 68.5679 / 255, 71.8127 / 255),
+    ),
+    # torchvision's reference models.
+    "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+    # Of the 1,437 training images of `digits`.
+    "digits": ((0.3054, 0.3054, 0.3054), (0.3753, 0.3753, 0.3753)),
+    # 0..1 -> -1..1.
+    "half": ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
+}
+
+
+@AUGMENTATIONS.register
+@dataclass(frozen=True)
+class Normalize:
+    """Subtract the mean of each channel and divide by its deviation.
+
+    statistics: the numbers of a known data set; instead of mean and std.
+    mean, std: numbers on the scale 0..1, one for each of red, green and blue.
+    """
+
+    statistics: Literal["cifar10", "cifar100", "digits", "half", "imagenet", "tiny_imagenet"] | None = None
+    mean: Channels | None = None
+    std: Channels | None = None
+    mixes: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        given = (self.statistics is not None, self.mean is not None, self.std is not None)
+        if given not in ((True, False, False), (False, True, True)):
+            raise ArgumentError("normalize needs either statistics or both mean and std", argument="statistics")
+        if self.std is not None and min(self.std) <= 0:
+            raise ArgumentError(f"std must be above 0, got {list(self.std)}", argument="std")
+
+    def __call__(self, images: Tensor, labels: Tensor, draws: Draws) -> tuple[Tensor, Tensor]:
+        mean, std = (self._constant(values, images.device) for values in self.constants())
+        return (to_float(images) - mean).div_(std), labels
+
+    def constants(self) -> tuple[Channels, Channels]:
+        """Mean and standard deviation."""
+        if self.statistics is not None:
+            return STATISTICS[self.statistics]
+        assert self.mean is not None
+        assert self.std is not None
+        return self.mean, self.std
+
+    @staticmethod
+    def _constant(values: Channels, device: torch.device) -> Tensor:
+        return torch.tensor(values, dtype=torch.float32, device=device).view(1, 3, 1, 1)
+
+    @classmethod
+    def example(cls) -> Normalize:
+        return cls(statistics="half")
