@@ -1,1 +1,21 @@
-"""Weights in and out: files, names of other people, and what was loaded."""
+"""Weights in and out: files, names of other people, and what was loaded. Importing it does not import torch."""
+
+from spdbuild.weights.files import open_weights, read_weights
+from spdbuild.weights.loading import import_weights, load_into
+from spdbuild.weights.matching import describe_module, match, match_any
+from spdbuild.weights.rename import compile_rules, rename
+from spdbuild.weights.safetensors_file import file_sha256, save_weights
+
+__all__ = [
+    "compile_rules",
+    "describe_module",
+    "file_sha256",
+    "import_weights",
+    "load_into",
+    "match",
+    "match_any",
+    "open_weights",
+    "read_weights",
+    "rename",
+    "save_weights",
+]

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from spdbuild.errors import WeightsError
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -34,6 +36,16 @@ class WeightsFile:
     taken_from: str = ""
     metadata: Mapping[str, str] = field(default_factory=dict)
     _load: Callable[[], dict[str, Tensor]] = dict
+
+    def __post_init__(self) -> None:
+        unprintable = next((name for name in self.tensors if not name.isprintable()), None)
+        if unprintable is not None:
+            raise WeightsError(f"{self.path}: a tensor is called {unprintable!r:.80}")
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of all tensors."""
+        return sum(tensor.bytes for tensor in self.tensors.values())
 
     def load(self) -> dict[str, Tensor]:
         """The tensors by name, on the CPU, in the order of the file."""

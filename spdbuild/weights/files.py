@@ -10,7 +10,7 @@ from spdbuild.weights import safetensors_file, torch_file, torch_legacy
 from spdbuild.weights.contents import WeightsFile
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import Tensor
 
 
 def open_weights(path: Path | str) -> WeightsFile:
@@ -35,15 +35,6 @@ def read_weights(path: Path | str) -> dict[str, Tensor]:
     Nothing in the file is executed: a pickle that would call something is refused with what it would call.
     """
     return open_weights(path).load()
-
-
-def load_into(module: nn.Module, path: Path | str) -> None:
-    """Give `module` the weights of a file that has exactly its names and shapes; raises WeightsError if it has not."""
-    from spdbuild.weights.matching import describe_module, match
-
-    state, _ = match(describe_module(module), read_weights(path))
-    on_meta = any(tensor.is_meta for tensor in module.state_dict().values())
-    module.load_state_dict(state, assign=on_meta)
 
 
 def _first_bytes(path: Path) -> bytes:

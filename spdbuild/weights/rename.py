@@ -38,20 +38,20 @@ class Rule:
         match = self.ours.search(name)
         if match is None:
             return name
-        scope = {key: int(text) if text.isdecimal() else text for key, text in match.groupdict().items()}
         try:
-            run = "".join(part if isinstance(part, str) else str(self._computed(part, scope)) for part in self.theirs)
+            run = "".join(part if isinstance(part, str) else self._computed(part, match) for part in self.theirs)
         except SpdbuildError as error:
             raise error.at(self.place) from None
-        return ".".join(
-            part for part in (name[: match.start()].strip("."), run, name[match.end() :].strip(".")) if part
-        )
+        before, after = name[: match.start()].strip("."), name[match.end() :].strip(".")
+        return ".".join(part for part in (before, run, after) if part)
 
-    def _computed(self, tree: ast.expr, scope: Mapping[str, Any]) -> object:
-        value = evaluate(tree, scope, self.text)
-        if isinstance(value, float):
-            raise ExpressionError(f"a name part must be a whole number or a text, got {value}", tree)
-        return value
+    def _computed(self, tree: ast.expr, match: re.Match[str]) -> str:
+        if isinstance(tree, ast.Name):
+            return match[tree.id]
+        value = evaluate(tree, {name.id: int(match[name.id]) for name in names(tree)}, self.text)
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise ExpressionError(f"a part of a name must be a whole number, got {value}", tree)
+        return str(value)
 
 
 def rename(name: str, rules: Sequence[Rule]) -> str:

@@ -43,10 +43,10 @@ def _open(path: Path, form: str, file: TorchZip | TorchLegacy) -> WeightsFile:
 
 
 def _named(error: WeightsError, path: Path) -> WeightsError:
-    """The error with the name of the file before it."""
+    """The error with the name of the file before it, and without what a terminal would take for commands."""
     problem = error.problems[0]
     message = problem.message if problem.message.startswith(str(path)) else f"{path}: {problem.message}"
-    return WeightsError(message, hint=problem.hint)
+    return WeightsError("".join(c if c.isprintable() else "?" for c in message), hint=problem.hint)
 
 
 def _load(stored: Mapping[str, StoredTensor], file: TorchZip | TorchLegacy) -> dict[str, Tensor]:

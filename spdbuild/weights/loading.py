@@ -1,0 +1,59 @@
+"""Weights of a file -> a model, through the names of either side."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from spdbuild.errors import SpdbuildError, WeightsError
+from spdbuild.weights.contents import TensorInfo
+from spdbuild.weights.files import read_weights
+from spdbuild.weights.matching import Reordering, describe_module, match, match_any
+from spdbuild.weights.rename import Rule
+from spdbuild.weights.report import Report
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+
+def import_weights(
+    path: Path | str,
+    target: Mapping[str, TensorInfo],
+    tables: Mapping[str, Sequence[Rule]],
+    *,
+    table: str | None = None,
+    reorderings: Mapping[str, Reordering] | None = None,
+    partial: bool = False,
+) -> tuple[dict[str, Tensor], Report]:
+    """The state_dict of a model that needs `target`, from other people's file, and what became of each tensor.
+
+    The arguments are those of `match_any`. Raises WeightsError for a file that cannot be read or does not fit.
+    """
+    theirs = read_weights(path)
+    try:
+        return match_any(target, theirs, tables, table=table, reorderings=reorderings, partial=partial)
+    except WeightsError as error:
+        raise _about(path, error) from None
+
+
+def load_into(module: nn.Module, path: Path | str, *, partial: bool = False) -> Report:
+    """Give `module` the weights of a file that has its names and shapes; WeightsError if it has not exactly these.
+
+    A module on the meta device gets the tensors themselves; all its weights must then be in the file.
+    partial: take what fits, and leave the rest of the module as it is.
+    """
+    try:
+        state, report = match(describe_module(module), read_weights(path), partial=partial)
+    except WeightsError as error:
+        raise _about(path, error) from None
+    on_meta = any(tensor.is_meta for tensor in module.state_dict().values())
+    module.load_state_dict(state, strict=False, assign=on_meta)
+    return report
+
+
+def _about(path: Path | str, error: WeightsError) -> SpdbuildError:
+    """The error with the name of the file before it."""
+    known = any(problem.message.startswith(str(path)) for problem in error.problems)
+    return error if known else WeightsError.gather(replace(p, message=f"{path}: {p.message}") for p in error.problems)

@@ -1,0 +1,200 @@
+"""Other people's tensors -> the state_dict of our model, and a report on every one of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from spdbuild.errors import Problem, UnknownNameError, WeightsError, nearest
+from spdbuild.phases import Order
+from spdbuild.weights.contents import TensorInfo
+from spdbuild.weights.permute import fold_kernel, folding_block, permute_order, unfold_kernel
+from spdbuild.weights.rename import Rule, rename
+from spdbuild.weights.report import Entry, Report
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+#: What wrappers put before every name: DataParallel and DDP, a model within a model, torch.compile.
+PREFIXES = ("module.", "model.", "_orig_mod.")
+SHOWN = 8
+
+
+@dataclass(frozen=True)
+class Reordering:
+    """The weight reads channels that space_to_depth made, in the order `target`; the file's in the order `source`."""
+
+    source: Order = "column_row_channel"
+    target: Order = "column_row_channel"
+    block: tuple[int, int] = (2, 2)
+    axis: int = 1
+
+
+def describe_module(module: nn.Module) -> dict[str, TensorInfo]:
+    """What a module needs, in the order of its state_dict; a module on the meta device is enough."""
+    return {
+        name: TensorInfo(tuple(tensor.shape), str(tensor.dtype).removeprefix("torch."), tensor.nbytes)
+        for name, tensor in module.state_dict().items()
+    }
+
+
+def match(
+    target: Mapping[str, TensorInfo],
+    theirs: Mapping[str, Tensor],
+    rules: Sequence[Rule] = (),
+    *,
+    reorderings: Mapping[str, Reordering] | None = None,
+    partial: bool = False,
+) -> tuple[dict[str, Tensor], Report]:
+    """The tensors that `target` asks for, taken from `theirs`, and what became of each.
+
+    rules: lead from our names to theirs. reorderings: by our names.
+    partial: take what fits. Without it a WeightsError lists what is missing, not used, or of another shape.
+    """
+    names = {name: rename(name, rules) for name in target}
+    _check_one_to_one(names)
+    matched = {
+        name: _match_one(name, info, names[name], theirs.get(names[name]), (reorderings or {}).get(name, Reordering()))
+        for name, info in target.items()
+    }
+    used = set(names.values())
+    unused = [Entry("unused", None, name, None, tuple(t.shape)) for name, t in theirs.items() if name not in used]
+    report = Report((*(entry for _, entry in matched.values()), *unused))
+    if not partial and not report.fits:
+        raise WeightsError.gather(_problems(report, len(target)))
+    return {name: tensor for name, (tensor, _) in matched.items() if tensor is not None}, report
+
+
+def match_any(
+    target: Mapping[str, TensorInfo],
+    theirs: Mapping[str, Tensor],
+    tables: Mapping[str, Sequence[Rule]],
+    *,
+    table: str | None = None,
+    reorderings: Mapping[str, Reordering] | None = None,
+    partial: bool = False,
+) -> tuple[dict[str, Tensor], Report]:
+    """`match` by the table that finds most: the one called `table`, or one of `tables`, or our own names.
+
+    A prefix that all names of the file share is taken away where that finds more. Raises UnknownNameError for a table
+    that is not there.
+    """
+    if table is not None and table not in tables:
+        raise UnknownNameError(f"there is no rename table '{table}'", hint=nearest(table, tables))
+    known = {"": (), **tables} if table is None else {table: tables[table]}
+    found = {
+        (name, prefix): sum(rename(ours, rules) in names for ours in target)
+        for prefix, names in _prefixed(theirs)
+        for name, rules in known.items()
+    }
+    # The first of equals: our own names, and no prefix taken away.
+    best, prefix = max(found, key=lambda choice: found[choice])
+    stripped = {name.removeprefix(prefix): tensor for name, tensor in theirs.items()}
+    state, report = match(target, stripped, known[best], reorderings=reorderings, partial=partial)
+    return state, replace(report, table=best, prefix=prefix)
+
+
+def _prefixed(theirs: Mapping[str, Tensor]) -> Iterator[tuple[str, set[str]]]:
+    """The prefixes that can be taken away, "" first, with the names that are left."""
+    prefix = ""
+    while True:
+        yield prefix, {name.removeprefix(prefix) for name in theirs}
+        longer = [prefix + more for more in PREFIXES if theirs and all(n.startswith(prefix + more) for n in theirs)]
+        if not longer:
+            return
+        prefix = longer[0]
+
+
+def _check_one_to_one(names: Mapping[str, str]) -> None:
+    ours: dict[str, str] = {}
+    for name, their_name in names.items():
+        if their_name in ours:
+            raise WeightsError(
+                f"the rename table gives '{ours[their_name]}' and '{name}' the same name '{their_name}'",
+                hint="a rule is missing or matches too much",
+            )
+        ours[their_name] = name
+
+
+def _match_one(
+    name: str, info: TensorInfo, their_name: str, tensor: Tensor | None, reordering: Reordering
+) -> tuple[Tensor | None, Entry]:
+    """What the model gets under `name`, or None, and what is to be said about it."""
+    if tensor is None:
+        return _absent(name, info, their_name)
+    entry = Entry("loaded", name, their_name, info.shape, tuple(tensor.shape))
+    fitted, note = _fit(tensor, info.shape, reordering)
+    if fitted is None:
+        return None, replace(entry, status="mismatch", note=f"needs {_times(info.shape)}, has {_times(tensor.shape)}")
+    if note:
+        entry = replace(entry, status="permuted", note=note)
+    dtype = str(tensor.dtype).removeprefix("torch.")
+    if dtype == info.dtype:
+        return fitted, entry
+    if not (tensor.is_floating_point() and "float" in info.dtype):
+        return None, replace(entry, status="mismatch", note=f"needs {info.dtype}, has {dtype}")
+    cast = f"{dtype} -> {info.dtype}"
+    return _cast(fitted, info.dtype), replace(
+        entry, status="permuted" if note else "cast", note=f"{note}; {cast}" if note else cast
+    )
+
+
+def _absent(name: str, info: TensorInfo, their_name: str) -> tuple[Tensor | None, Entry]:
+    import torch
+
+    if name.endswith(".num_batches_tracked"):
+        # Files from before torch 0.4.1 have no counters, and nothing but a momentum of None reads them.
+        note = "not counted in the file: 0"
+        return torch.zeros(info.shape, dtype=torch.int64), Entry("initial", name, None, info.shape, None, note)
+    return None, Entry("missing", name, their_name, info.shape)
+
+
+def _fit(tensor: Tensor, shape: tuple[int, ...], reordering: Reordering) -> tuple[Tensor | None, str]:
+    """`tensor` as `shape` and the order ask for it, with a note if it is not as it was; None if that cannot be."""
+    theirs = tuple(tensor.shape)
+    source, target = reordering.source, reordering.target
+    if theirs == shape:
+        if source == target:
+            return tensor, ""
+        return permute_order(tensor, source, target, reordering.block, reordering.axis), f"{source} -> {target}"
+    if block := folding_block(shape, theirs):
+        return fold_kernel(tensor, block, source), f"space_to_depth({block}) and its kernel -> stride {block}"
+    if block := folding_block(theirs, shape):
+        return unfold_kernel(tensor, block, target), f"stride {block} -> space_to_depth({block}) and its kernel"
+    if [size for size in theirs if size != 1] == [size for size in shape if size != 1]:
+        return tensor.reshape(shape), f"{_times(theirs)} -> {_times(shape)}"
+    return None, ""
+
+
+def _cast(tensor: Tensor, dtype: str) -> Tensor:
+    import torch
+
+    wanted: torch.dtype = getattr(torch, dtype)
+    return tensor.to(wanted)
+
+
+def _problems(report: Report, needed: int) -> Iterator[Problem]:
+    """What strict matching does not accept, one problem a kind."""
+    missing, unused, mismatches = (report.having(status) for status in ("missing", "unused", "mismatch"))
+    if missing:
+        names = _listed([entry.theirs or "" for entry in missing])
+        close = nearest(missing[0].theirs or "", [entry.theirs or "" for entry in unused])
+        yield Problem(f"{len(missing)} of {needed} weights are not in the file: {names}", hint=close)
+    if unused:
+        names = _listed([entry.theirs or "" for entry in unused])
+        yield Problem(f"{len(unused)} weights of the file are not used: {names}", hint="partial takes what fits")
+    for entry in mismatches[:SHOWN]:
+        renamed = f" ('{entry.theirs}')" if entry.theirs != entry.name else ""
+        yield Problem(f"'{entry.name}'{renamed} {entry.note}")
+    if len(mismatches) > SHOWN:
+        yield Problem(f"{len(mismatches) - SHOWN} more weights do not agree")
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return ", ".join(names[:SHOWN]) + more
+
+
+def _times(shape: Sequence[int]) -> str:
+    return "x".join(map(str, shape)) or "a single number"

@@ -1,0 +1,68 @@
+"""What became of every tensor when weights were matched."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+#: loaded: as it was; cast: to another floating type; permuted: rearranged (and cast, if the note says so); initial: the
+#: file is too old to have it and its value is known; mismatch: both sides have it in shapes or types that do not agree;
+#: missing: the model has it and the file has not; unused: the file has it and the model has not.
+Status = Literal["loaded", "cast", "permuted", "initial", "mismatch", "missing", "unused"]
+STATUSES: tuple[Status, ...] = ("loaded", "cast", "permuted", "initial", "mismatch", "missing", "unused")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One tensor. name: ours; theirs: in the file; both, where both sides have it. note: what was done or is wrong."""
+
+    status: Status
+    name: str | None
+    theirs: str | None
+    shape: tuple[int, ...] | None = None
+    their_shape: tuple[int, ...] | None = None
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Report:
+    """Every tensor of the model in its order, and then what the file has beyond them.
+
+    table: the rename table that was used, or empty if the names are ours.
+    prefix: what was taken from the front of all names of the file.
+    """
+
+    entries: tuple[Entry, ...]
+    table: str = ""
+    prefix: str = ""
+
+    @property
+    def counts(self) -> Mapping[Status, int]:
+        """How many tensors have each status; all statuses are there."""
+        found = Counter(entry.status for entry in self.entries)
+        return {status: found[status] for status in STATUSES}
+
+    @property
+    def fits(self) -> bool:
+        """Whether nothing is missing, unused or of another shape."""
+        return not any(self.counts[status] for status in ("mismatch", "missing", "unused"))
+
+    def having(self, status: Status) -> list[Entry]:
+        return [entry for entry in self.entries if entry.status == status]
+
+    def as_json(self) -> dict[str, Any]:
+        """The report as data for JSON."""
+        tensors = [
+            {
+                "name": entry.name,
+                "theirs": entry.theirs,
+                "status": entry.status,
+                "shape": entry.shape and list(entry.shape),
+                "their_shape": entry.their_shape and list(entry.their_shape),
+                "note": entry.note,
+            }
+            for entry in self.entries
+        ]
+        return {"table": self.table, "prefix": self.prefix, "counts": dict(self.counts), "tensors": tensors}
