@@ -1,0 +1,62 @@
+"""What a detector takes for what: objects by detections, with background as a further class."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from spdbuild.boxes import area_xyxy, intersection_xyxy, iou_xyxy
+
+
+class DetectionConfusion:
+    """Counts gathered image by image.
+
+    matrix: [K + 1, K + 1] true class by detected class; the last row is background that was taken for an object, the
+        last column are objects that were not found, the last cell stays 0.
+    min_score: detections below it are left out.
+    min_iou: how much a detection must overlap an object to stand for it, whatever the classes.
+    """
+
+    def __init__(self, classes: int, min_score: float = 0.25, min_iou: float = 0.45) -> None:
+        self.matrix: NDArray[np.int64] = np.zeros((classes + 1, classes + 1), dtype=np.int64)
+        self.min_score, self.min_iou = min_score, min_iou
+
+    def update(self, detections: Tensor, boxes_xyxy: Tensor, labels: Tensor, crowd: Tensor | None = None) -> None:
+        """Count one image.
+
+        detections: [D, 6], rows (left, top, right, bottom, score, class index).
+        boxes_xyxy, labels, crowd: [B, 4], [B] class indices and [B] bool, the objects. A crowd region is no object, and
+            a detection that lies on one with more than half of its area is not taken for background.
+        """
+        detections = detections[detections[:, 4] >= self.min_score]
+        regions = boxes_xyxy[:0] if crowd is None else boxes_xyxy[crowd]
+        if crowd is not None:
+            boxes_xyxy, labels = boxes_xyxy[~crowd], labels[~crowd]
+        objects, found = _pairs(iou_xyxy(boxes_xyxy, detections[:, :4]).cpu().numpy(), self.min_iou)
+        true, taken_for = labels.cpu().numpy().astype(int), detections[:, 5].cpu().numpy().astype(int)
+        np.add.at(self.matrix, (true[objects], taken_for[found]), 1)
+        free = np.setdiff1d(np.flatnonzero(~_covered(detections[:, :4], regions).cpu().numpy()), found)
+        classes = len(self.matrix) - 1
+        self.matrix[:-1, -1] += np.bincount(np.delete(true, objects), minlength=classes)
+        self.matrix[-1, :-1] += np.bincount(taken_for[free], minlength=classes)
+
+
+def _pairs(iou: NDArray[np.float64], min_iou: float) -> tuple[list[int], list[int]]:
+    """Pairs of objects and detections, one to one, the pair that overlaps most first: indices of [B, D]."""
+    objects, found = np.nonzero(iou >= min_iou)
+    order = np.argsort(-iou[objects, found], kind="stable")
+    pairs: dict[int, int] = {}
+    for b, d in zip(objects[order].tolist(), found[order].tolist(), strict=True):
+        if b not in pairs and d not in pairs.values():
+            pairs[b] = d
+    return list(pairs), list(pairs.values())
+
+
+def _covered(boxes_xyxy: Tensor, regions_xyxy: Tensor) -> Tensor:
+    """Whether each box [D, 4] lies on one of the regions [R, 4] with more than half of its area: bool [D]."""
+    if not len(regions_xyxy):
+        return torch.zeros(len(boxes_xyxy), dtype=torch.bool, device=boxes_xyxy.device)
+    shared = intersection_xyxy(boxes_xyxy, regions_xyxy).amax(dim=1)
+    return shared > 0.5 * area_xyxy(boxes_xyxy)

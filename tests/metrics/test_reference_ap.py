@@ -1,0 +1,63 @@
+"""The published training's own metric, against its numbers and by hand."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from spdbuild.metrics.reference_ap import ReferencePrecision, average_precision, correct_detections
+
+BOX = [10.0, 10.0, 30.0, 30.0]
+
+
+def test_numbers_are_those_of_the_published_code(golden: Path) -> None:
+    arrays = np.load(golden / "fixture_ap.npz")
+    found = average_precision(arrays["tp"], arrays["conf"], arrays["pred_cls"], arrays["target_cls"])
+    np.testing.assert_array_equal(found.classes, arrays["classes"])
+    np.testing.assert_allclose(found.ap, arrays["ap"], rtol=0, atol=1e-12)
+    np.testing.assert_allclose(found.precision, arrays["p"], rtol=0, atol=1e-12)
+    np.testing.assert_allclose(found.recall, arrays["r"], rtol=0, atol=1e-12)
+    np.testing.assert_allclose(found.f1, arrays["f1"], rtol=0, atol=1e-12)
+    assert found.mean_ap == pytest.approx(0.18224304338130165, abs=1e-12)
+
+
+def test_fitness_weighs_ap_nine_times_ap50() -> None:
+    # AP50 0.7, and 0.4 over all thresholds.
+    ap = np.array([[0.7, *[(4.0 - 0.7) / 9] * 9]])
+    nothing = np.zeros(1)
+    assert ReferencePrecision(np.array([0]), ap, nothing, nothing, nothing).fitness == pytest.approx(0.43)
+
+
+def test_nothing_to_find_has_fitness_zero() -> None:
+    found = average_precision(np.zeros((0, 10), dtype=bool), np.zeros(0), np.zeros(0), np.zeros(0))
+    assert found.fitness == 0
+
+
+def test_a_detection_is_correct_at_the_thresholds_below_its_overlap() -> None:
+    # Shifted by 4 of 20 pixels the overlap is 16 * 20 / (400 + 80) = 2 / 3.
+    shifted = torch.tensor([[14.0, 10.0, 34.0, 30.0, 0.9, 2.0]])
+    correct = correct_detections(shifted, torch.tensor([BOX]), torch.tensor([2]))
+    assert correct.tolist() == [[True] * 4 + [False] * 6]
+
+
+def test_an_object_belongs_to_the_first_detection_that_takes_it() -> None:
+    detections = torch.tensor([[14.0, 10, 34, 30, 0.9, 0], [*BOX, 0.8, 0], [*BOX, 0.7, 1]])
+    correct = correct_detections(detections, torch.tensor([BOX]), torch.tensor([0]))
+    assert correct.any(axis=1).tolist() == [True, False, False]
+
+
+def test_a_detection_takes_the_object_it_overlaps_most() -> None:
+    objects = torch.tensor([[14.0, 10.0, 34.0, 30.0], BOX])
+    correct = correct_detections(torch.tensor([[*BOX, 0.9, 0]]), objects, torch.tensor([0, 0]))
+    assert correct.all()
+
+
+@pytest.mark.parametrize(("detections", "objects"), [(0, 1), (1, 0), (0, 0)])
+def test_nothing_is_correct_where_one_side_is_empty(detections: int, objects: int) -> None:
+    found = torch.tensor([[*BOX, 0.9, 0]])[:detections]
+    correct = correct_detections(found, torch.tensor([BOX])[:objects], torch.zeros(objects))
+    assert correct.shape == (detections, 10)
+    assert not correct.any()
