@@ -29,9 +29,10 @@ class Signature:
     def bind(self, positional: int, named: Sequence[str]) -> list[str]:
         """The names of the given arguments, the positional ones first; ArgumentError names the first misfit."""
         if positional > len(self.arguments):
-            takes = f"{len(self.arguments)} argument" + ("s" if len(self.arguments) != 1 else "")
-            listed = f": {', '.join(self.arguments)}" if self.arguments else ""
-            raise ArgumentError(f"{self.name}() takes {takes or 'no arguments'}{listed}; got {positional}")
+            count = len(self.arguments)
+            takes = "no arguments" if not count else "1 argument" if count == 1 else f"{count} arguments"
+            listed = f": {', '.join(self.arguments)}" if count else ""
+            raise ArgumentError(f"{self.name}() takes {takes}{listed}; got {positional}")
         bound = list(self.arguments[:positional])
         for name in named:
             if name not in self.arguments:

@@ -159,5 +159,5 @@ def nearest(name: str, known: Iterable[str]) -> str:
         return f"did you mean '{close[0]}'?"
     if not names:
         return ""
-    shown = ", ".join(names[:30])
-    return f"known: {shown}" + (f" and {len(names) - 30} more" if len(names) > 30 else "")
+    shown = ", ".join(names[:12])
+    return f"known: {shown}" + (f" and {len(names) - 12} more" if len(names) > 12 else "")

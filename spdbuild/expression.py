@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import math
 import operator
+import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -61,7 +62,7 @@ def parse_expression(text: str) -> ast.expr:
     try:
         tree = ast.parse(stripped.rstrip(), mode="eval").body
     except SyntaxError as error:
-        message = (error.msg or "invalid syntax").split("(")[0].strip().rstrip(".")
+        message = re.split(r"[.,:;] ?(?=Perhaps|Maybe|[a-z]+ you)", error.msg or "invalid syntax")[0].rstrip(".")
         raise ExpressionError(f"this cannot be read: {message}", offset=shift + max(0, (error.offset or 1) - 1)) from None
     except (RecursionError, MemoryError, ValueError):
         raise ExpressionError("this expression is nested too deeply or holds a number that is too long") from None

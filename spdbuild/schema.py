@@ -74,8 +74,8 @@ def _problems(error: Any, root: Value) -> Iterable[Problem]:
         yield Problem(f"{subject} must be {words.get(rule, 'less than')} {wanted}, got {got}", place)
     elif rule in ("minItems", "maxItems", "minProperties", "maxProperties", "minLength", "maxLength"):
         most = "at least" if rule.startswith("min") else "at most"
-        what = {"I": "entries", "P": "keys", "L": "characters"}[rule[3]]
-        yield Problem(f"{subject} must have {most} {wanted} {what}, got {len(got)}", place)
+        one, many = {"I": ("entry", "entries"), "P": ("key", "keys"), "L": ("character", "characters")}[rule[3]]
+        yield Problem(f"{subject} must have {most} {wanted} {one if wanted == 1 else many}, got {len(got)}", place)
     elif rule in ("anyOf", "oneOf"):
         yield from _alternatives(error, root, subject, place, got)
     elif rule == "propertyNames":

@@ -37,9 +37,12 @@ class _Checker:
             for tree in block.defaults.values():
                 yield from self._expression(tree, known, block.text, block.location)
             yield from self._lines(block.lines, known, _Names.of_block())
-        for lines in self.document.sections.values():
-            tensors = _Names(set(self.document.inputs), set(self.document.sections))
-            yield from self._lines(lines, self.numbers, tensors)
+        around, elsewhere = set(self.document.inputs), set[str]()
+        for section, lines in self.document.sections.items():
+            yield from self._lines(lines, self.numbers, _Names(around, elsewhere))
+            names = {line.name for line in lines if line.name}
+            around |= names if section == "layers" else set()
+            elsewhere |= set() if section == "layers" else {f"{section}.{name}" for name in names}
         for name, (tree, value) in self.document.scale.items():
             for error in check_expression(tree, self.numbers | {name}, str(value.data)):
                 yield from error.at(value.at(error.offset)).problems
@@ -139,10 +142,13 @@ class _Checker:
 
 @dataclass
 class _Names:
-    """The tensors that a line may name: lines above it and what stands around its list."""
+    """The tensors that a line may name.
+
+    around: by one word, what stands around the list. elsewhere: `section.name` of the sections above.
+    """
 
     around: set[str]
-    sections: set[str]
+    elsewhere: set[str]
 
     def __post_init__(self) -> None:
         self.lines: set[str] = set()
@@ -153,12 +159,12 @@ class _Names:
 
     def check(self, reference: Reference, line: Line, later: set[str]) -> Iterator[Problem]:
         first, _, rest = reference.text.partition(".")
-        if first in self.lines or first in self.around or (first in self.sections and rest):
+        if first in self.lines or first in self.around or f"{first}.{rest.partition('.')[0]}" in self.elsewhere:
             return
         place = line.value.at(reference.column)
         if first in later:
             what = "itself" if first == line.name else "a layer below it"
             yield Problem(f"the line reads {what}: '{reference.text}'", place, "a line reads lines above it")
             return
-        hint = nearest(first, self.lines | self.around | {f"{section}.{rest or '...'}" for section in self.sections})
+        hint = nearest(reference.text, self.lines | self.around | self.elsewhere)
         yield Problem(f"there is no layer '{reference.text}' above this line", place, hint)

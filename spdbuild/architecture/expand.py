@@ -60,10 +60,11 @@ def _scope(document: Document, variant: str | None, numbers: Mapping[str, Any]) 
         raise UnknownNameError(f"{document.model} has no variant '{variant}'", hint=known)
     if variants and variant is None:
         listed = ", ".join(variants)
-        raise UnknownNameError(
+        error = UnknownNameError(
             f"{document.model} has the variants {listed}, and none was chosen",
             hint=f"choose one, for example --variant {next(iter(variants))}",
         )
+        raise error.at(document.values["variants"].key)
     scope |= variants.get(variant or "", {})
     for name, value in numbers.items():
         if name not in scope:
