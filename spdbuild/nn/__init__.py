@@ -1,6 +1,7 @@
 """Layers as torch modules, for the ops and for anybody's own network."""
 
 from spdbuild.nn.convolution import PaddedConv2d
+from spdbuild.nn.detection import Detect
 from spdbuild.nn.merging import Add, Concat, Mul, Split
 from spdbuild.nn.normalization import LayerNorm2d, LayerScale2d
 from spdbuild.nn.pooling import GlobalAvgPool2d
@@ -11,6 +12,7 @@ __all__ = [
     "Add",
     "Concat",
     "DepthToSpace",
+    "Detect",
     "GlobalAvgPool2d",
     "LayerNorm2d",
     "LayerScale2d",

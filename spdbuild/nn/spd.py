@@ -98,14 +98,14 @@ class SpdPool2d(BlockConv2d):
     def reset_parameters(self) -> None:
         """Let each output average its own channel, with the shares of `axis_shares` in each direction."""
         rows, columns = map(self.axis_shares, self.windows, self.blocks)
-        own = torch.eye(self.out_channels)
+        own = torch.eye(self.out_channels, dtype=torch.float64)
         shares = torch.einsum("oc,pi,qj->ocpqij", own, rows, columns)  # p q row and column phase, i j block
         axes = phase_axes(self.order, channel=1, row=2, column=3)
         with torch.no_grad():
             self.weight.copy_(shares.permute(0, *axes, 4, 5).reshape(self.weight.shape))
 
     def axis_shares(self, window: Window, blocks: Blocks) -> Tensor:
-        """The share of each phase of each block of one axis in the average, (phases, blocks); the shares add up to 1."""
+        """The share of each phase of each block of one axis, (phases, blocks); they add up to 1."""
         raise NotImplementedError
 
 
@@ -119,7 +119,7 @@ class SpdAvgPool2d(SpdPool2d):
         super().__init__(channels, strided, (strided[0].exact_blocks(), strided[1].exact_blocks()))
 
     def axis_shares(self, window: Window, blocks: Blocks) -> Tensor:
-        shares = torch.zeros(window.stride, blocks.kernel)
+        shares = torch.zeros(window.stride, blocks.kernel, dtype=torch.float64)
         for block, phase in window.taps():
             shares[phase, blocks.before + block] += 1 / window.kernel
         return shares
@@ -144,4 +144,4 @@ class SpdMaxPool2d(SpdPool2d):
         super().__init__(channels, strided, (strided[0].blocks(1), strided[1].blocks(1)))
 
     def axis_shares(self, window: Window, blocks: Blocks) -> Tensor:
-        return torch.full((window.stride, blocks.kernel), 1 / window.stride)
+        return torch.full((window.stride, blocks.kernel), 1 / window.stride, dtype=torch.float64)

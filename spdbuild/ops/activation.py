@@ -68,7 +68,7 @@ class Relu6(Activation):
 
     Input and output have any shape.
 
-    Source: Sandler et al. 2018, "MobileNetV2", arXiv:1801.04381, section 6.1 names it for low precision.
+    Source: Sandler et al. 2018, "MobileNetV2", arXiv:1801.04381, section 4, for its robustness at low precision.
     """
 
     def module(self, x: Shape) -> nn.Module:

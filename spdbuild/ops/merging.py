@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from spdbuild.errors import ShapeError
+from spdbuild.errors import ArgumentError, ShapeError
 from spdbuild.ops.op import OPS, Example, Family, Op, at_least, same_shape
 from spdbuild.shape import Shape
 
@@ -135,6 +135,8 @@ class Split(Op):
 
     def __post_init__(self) -> None:
         at_least(1, parts=self.parts)
+        if self.parts == ():
+            raise ArgumentError("parts must be at least 1, got an empty list", argument="parts")
 
     def sizes(self, x: Shape) -> tuple[int, ...]:
         """Channels of each part."""

@@ -27,9 +27,10 @@ class Pool(Op):
     def __post_init__(self) -> None:
         at_least(1, kernel=self.kernel, stride=self.stride)
         at_least(0, padding=self.padding)
-        if any(2 * pad > kernel for pad, kernel in zip(self.paddings(), pair(self.kernel), strict=True)):
+        (top, left), (height, width) = self.paddings(), pair(self.kernel)
+        if 2 * top > height or 2 * left > width:
             raise ArgumentError(
-                f"padding must be at most half the kernel, got {self.paddings()} for kernel {pair(self.kernel)}",
+                f"padding must be at most half the kernel, got {top}x{left} for kernel {height}x{width}",
                 argument="padding",
             )
 
@@ -85,7 +86,8 @@ class MaxPool(MaxPooling):
     padding: pixels on each side, at most half the kernel; by default (kernel - 1)//2.
     ceil: round H' and W' up instead of down.
 
-    Source: Riesenhuber and Poggio 1999; arguments as torch.nn.MaxPool2d but for the defaults of stride and padding.
+    Source: Riesenhuber and Poggio 1999, "Hierarchical models of object recognition in cortex"; arguments as in
+    torch.nn.MaxPool2d but for the defaults of stride and padding.
     """
 
     def module(self, x: Shape) -> nn.Module:
@@ -122,7 +124,8 @@ class AvgPool(AvgPooling):
     count_padding: whether the zeros of the padding count in the average; if not, windows at the border average what
         lies in the image.
 
-    Source: LeCun et al. 1989; arguments as torch.nn.AvgPool2d but for the defaults of stride and padding.
+    Source: LeCun et al. 1998, "Gradient-Based Learning Applied to Document Recognition", section II; arguments as in
+    torch.nn.AvgPool2d but for the defaults of stride and padding.
     """
 
     def module(self, x: Shape) -> nn.Module:

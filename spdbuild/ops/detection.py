@@ -1,0 +1,121 @@
+"""Heads that predict boxes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from spdbuild.arguments import fit
+from spdbuild.errors import ArgumentError, ShapeError
+from spdbuild.ops.op import OPS, Example, Family, Op, at_least
+from spdbuild.shape import Shape
+
+if TYPE_CHECKING:
+    from torch import nn
+
+#: [level][anchor] -> (width, height).
+Anchors = tuple[tuple[tuple[int | float, int | float], ...], ...]
+
+
+@OPS.register
+@dataclass(frozen=True)
+class Detect(Op):
+    """Predict boxes in each cell of several levels, relative to anchors.
+
+    One input a level: (N, C, ny, nx), finest first. One output a level: (N, A, ny, nx, 5 + classes) raw predictions for
+    A anchors: x, y, width, height, objectness and one for each class.
+
+    classes: number of classes.
+    anchors: for each level a list of [width, height], in pixels of the input image; a list of levels, or a mapping from
+        their names, in the order of the inputs.
+    strides: pixels of the input image in a cell of each level; by default 8, 16, 32 and so on, twice the one before.
+
+    Source: Redmon and Farhadi 2018, "YOLOv3", arXiv:1804.02767, section 2; boxes and biases as in YOLOv5 v6.0 (Jocher
+    et al. 2021).
+    """
+
+    family: ClassVar[Family] = "detection"
+    weights: ClassVar[bool] = True
+    arity: ClassVar[tuple[int, int | None]] = (1, None)
+
+    classes: int
+    anchors: Anchors | Mapping[str, Any]
+    strides: tuple[int, ...] | None = None
+
+    def __post_init__(self) -> None:
+        if isinstance(self.anchors, Mapping):
+            object.__setattr__(self, "anchors", fit(list(self.anchors.values()), Anchors, "anchors"))
+        at_least(1, classes=self.classes, strides=self.strides)
+        counts = sorted({len(level) for level in self.levels})
+        if len(counts) != 1 or counts[0] == 0:
+            raise ArgumentError(
+                f"anchors must be as many in each level, got {_listed(counts) or 'none'}", argument="anchors"
+            )
+        if any(side <= 0 for level in self.levels for anchor in level for side in anchor):
+            raise ArgumentError("anchors must have a width and a height greater than 0", argument="anchors")
+        if self.strides is not None and len(self.strides) != len(self.levels):
+            raise ArgumentError(
+                f"strides must be one for each level of anchors, got {len(self.strides)} for {len(self.levels)}",
+                argument="strides",
+            )
+
+    @property
+    def levels(self) -> Anchors:
+        """The anchors, level by level."""
+        assert not isinstance(self.anchors, Mapping)
+        return self.anchors
+
+    def pixel_strides(self) -> tuple[int, ...]:
+        """Pixels of the input image in a cell of each level."""
+        return self.strides or tuple(8 * 2**level for level in range(len(self.levels)))
+
+    def shape(self, *inputs: Shape) -> tuple[Shape, ...]:
+        if len(inputs) != len(self.levels):
+            levels = f"{len(self.levels)} level" + ("s" if len(self.levels) != 1 else "")
+            raise ShapeError(f"detect has anchors for {levels}, got {len(inputs)} inputs")
+        self._check_sizes(inputs)
+        anchors = len(self.levels[0])
+        return tuple(Shape(anchors, x.height, x.width, 5 + self.classes) for x in inputs)
+
+    def _check_sizes(self, inputs: tuple[Shape, ...]) -> None:
+        """Refuse levels that cannot belong to one image: cells times stride is its size, to less than one cell."""
+        strides = self.pixel_strides()
+        for axis in (1, 2):
+            least = max((x[axis] - 1) * stride for x, stride in zip(inputs, strides, strict=True))
+            most = min((x[axis] + 1) * stride for x, stride in zip(inputs, strides, strict=True))
+            if least >= most:
+                raise ShapeError(
+                    f"detect: levels of strides {_listed(strides)} cannot have the sizes "
+                    + _listed([f"{x.height}x{x.width}" for x in inputs]),
+                    hint="name the inputs from the finest level to the coarsest, or give strides=[...]",
+                )
+
+    def parameters(self, *inputs: Shape) -> int:
+        return sum(self._depth() * (x.channels + 1) for x in inputs)
+
+    def macs(self, *inputs: Shape) -> int:
+        return sum(self._depth() * x.channels * x.pixels for x in inputs)
+
+    def _depth(self) -> int:
+        return len(self.levels[0]) * (5 + self.classes)
+
+    def module(self, *inputs: Shape) -> nn.Module:
+        from spdbuild.nn.detection import Detect
+
+        return Detect([x.channels for x in inputs], self.classes, self.levels, self.pixel_strides())
+
+    @classmethod
+    def example(cls) -> Example:
+        anchors = (((10, 13), (16, 30)), ((30, 61), (62, 45)))
+        inputs = [Shape(8, 8, 10), Shape(16, 4, 5)]
+        return Example(cls(3, anchors), inputs, (Shape(2, 8, 10, 8), Shape(2, 4, 5, 8)))
+
+    @classmethod
+    def more_examples(cls) -> list[Example]:
+        one_level = cls(1, {"p4": [[8.5, 8.5]]}, strides=(4,))
+        return [Example(one_level, [Shape(6, 5, 5)], (Shape(1, 5, 5, 6),))]
+
+
+def _listed(items: Any) -> str:
+    return " and ".join(map(str, items))

@@ -1,0 +1,98 @@
+"""Channel orders of space-to-depth against the formulas of those who use them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional as F
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from spdbuild.errors import ShapeError
+from spdbuild.nn import DepthToSpace, SpaceToDepth
+from spdbuild.phases import Order
+
+ORDERS: tuple[Order, ...] = ("column_row_channel", "row_column_channel", "channel_row_column")
+BLOCKS = [(2, 2), (1, 3), (3, 2)]
+
+#: Output channel of row phase y, column phase x, input channel c, for C channels in blocks of h rows and w columns.
+CHANNEL = {
+    "column_row_channel": lambda y, x, c, h, w, C: (x * h + y) * C + c,
+    "row_column_channel": lambda y, x, c, h, w, C: (y * w + x) * C + c,
+    "channel_row_column": lambda y, x, c, h, w, C: (c * h + y) * w + x,
+}
+
+
+@pytest.mark.parametrize("block", BLOCKS, ids=str)
+@pytest.mark.parametrize("order", ORDERS)
+def test_each_pixel_goes_to_the_channel_of_its_order(order: Order, block: tuple[int, int]) -> None:
+    h, w = block
+    x = np.random.default_rng(0).standard_normal((2, 5, 4 * h, 3 * w))
+    expected = np.empty((2, 5 * h * w, 4, 3))
+    for c in range(5):
+        for row in range(h):
+            for column in range(w):
+                expected[:, CHANNEL[order](row, column, c, h, w, 5)] = x[:, c, row::h, column::w]
+    assert np.array_equal(SpaceToDepth(block, order)(torch.from_numpy(x)).numpy(), expected)
+
+
+@pytest.mark.parametrize(
+    ("order", "expected"),
+    [("column_row_channel", [0, 4, 2, 6, 1, 5, 3, 7]), ("channel_row_column", [0, 1, 2, 3, 4, 5, 6, 7])],
+)
+def test_the_eight_numbers_of_the_published_example(order: Order, expected: list[int]) -> None:
+    x = torch.arange(8).reshape(1, 2, 2, 2)
+    assert SpaceToDepth(2, order)(x).flatten().tolist() == expected
+
+
+def test_the_order_with_channels_first_is_pixel_unshuffle() -> None:
+    x = torch.randn(2, 3, 6, 9)
+    assert torch.equal(SpaceToDepth(3, "channel_row_column")(x), F.pixel_unshuffle(x, 3))
+
+
+@pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last], ids=str)
+@pytest.mark.parametrize("block", BLOCKS, ids=str)
+@pytest.mark.parametrize("order", ORDERS)
+def test_depth_to_space_is_the_inverse_in_both_memory_formats(
+    order: Order, block: tuple[int, int], memory_format: torch.memory_format
+) -> None:
+    x = torch.randn(2, 5, 12, 6).to(memory_format=memory_format)
+    deep = SpaceToDepth(block, order)(x)
+    assert torch.equal(deep, SpaceToDepth(block, order)(x.contiguous()))
+    assert deep.is_contiguous(memory_format=memory_format)
+    assert torch.equal(DepthToSpace(block, order)(deep), x)
+    assert DepthToSpace(block, order)(deep).is_contiguous(memory_format=memory_format)
+
+
+def test_odd_sizes_are_filled_with_zeros_at_the_right_and_bottom() -> None:
+    x = torch.randn(1, 2, 5, 7)
+    padded = torch.zeros(1, 2, 6, 8)
+    padded[:, :, :5, :7] = x
+    assert torch.equal(SpaceToDepth(2)(x), SpaceToDepth(2)(padded))
+
+
+def test_odd_sizes_are_refused_on_request() -> None:
+    with pytest.raises(ShapeError, match=r"height and width must be multiples of \(2, 2\), got \(5, 8\)"):
+        SpaceToDepth(2, odd="error")(torch.zeros(1, 1, 5, 8))
+
+
+class Copies(TorchDispatchMode):
+    """Counts the operations that write a new tensor."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: list[str] = []
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
+        if not func.is_view and func._schema.name != "aten::_unsafe_view":
+            self.names.append(func._schema.name)
+        return func(*args, **kwargs or {})
+
+
+@pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last], ids=str)
+@pytest.mark.parametrize("order", ORDERS)
+def test_memory_is_written_once(order: Order, memory_format: torch.memory_format) -> None:
+    x = torch.randn(2, 5, 4, 6).to(memory_format=memory_format)
+    with Copies() as copies:
+        SpaceToDepth(2, order)(x)
+    assert copies.names == ["aten::clone"]
