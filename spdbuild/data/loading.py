@@ -111,7 +111,7 @@ class Loader:
             order = torch.randperm(count, generator=generator("order", self.seed, self.epoch))
         for index in range(self.start_batch, len(self)):
             samples = order[index * self.batch : (index + 1) * self.batch]
-            own = torch.arange(self.rank, len(samples), self.world)
+            own = torch.arange(len(samples))[self.rank :: self.world]
             rows = self._with_partners(own, len(samples))
             yield _Part(index, len(samples), rows, samples[rows], len(own))
 
@@ -147,10 +147,10 @@ class _Workers:
 
     def __init__(self, image_set: FileImages, workers: int, device: torch.device) -> None:
         self._device = device
-        self._batches: list[list[int]] = []
+        self._batches = _Batches()
         self._loader: DataLoader[Any] = DataLoader(
             _Decoder(image_set),
-            batch_sampler=_Batches(self),
+            batch_sampler=self._batches,
             collate_fn=_same,
             num_workers=workers,
             persistent_workers=workers > 0,
@@ -160,7 +160,7 @@ class _Workers:
         )
 
     def read(self, batches: list[Tensor]) -> Iterator[Tensor]:
-        self._batches = [samples.tolist() for samples in batches]
+        self._batches.planned = [samples.tolist() for samples in batches]
         for images in self._loader:
             if isinstance(images, BadFile):
                 raise DataError(
@@ -169,18 +169,14 @@ class _Workers:
                 )
             yield images.to(self._device, non_blocking=True)
 
-    def planned(self) -> Iterator[list[int]]:
-        return iter(self._batches)
-
 
 class _Batches:
-    """The batches planned for this epoch, asked for anew by torch's loader at the start of each."""
+    """The batches planned for an epoch, which torch's loader asks for at its start."""
 
-    def __init__(self, workers: _Workers) -> None:
-        self._workers = workers
+    planned: Sequence[list[int]] = ()
 
     def __iter__(self) -> Iterator[list[int]]:
-        return self._workers.planned()
+        return iter(self.planned)
 
 
 class _Decoder(Dataset[Any]):
