@@ -64,9 +64,10 @@ Edits = dict[tuple[Line, str], Edit]
 
 @dataclass
 class Treatment:
-    """One way in which the lines of a block are changed; `name` is the block's name in the written file."""
+    """One way in which the lines of a block are changed, in so many uses; `name` is what the written file calls it."""
 
     edits: Edits = field(default_factory=dict)
+    uses: int = 0
     name: str = ""
 
     def accepts(self, edits: Edits) -> bool:
@@ -133,29 +134,29 @@ class _Planner:
         for number, treatment in enumerate(treatments):
             if treatment.accepts(edits):
                 treatment.edits.update(edits)
+                treatment.uses += 1
                 return number
-        treatments.append(Treatment(dict(edits)))
+        treatments.append(Treatment(dict(edits), uses=1))
         return len(treatments) - 1
 
     def _name(self) -> None:
-        """The treatment that changes least keeps the block's name; the others are copies."""
+        """A treatment that changes nothing keeps the block's name, else the commonest does; the others are copies."""
         taken = set(self.document.blocks)
         for block in _inner_first(self.document.blocks):
             treatments = self.treatments[block]
-            first = min(treatments, key=lambda t: self._changed(t), default=None)
+            first = min(treatments, key=lambda t: (self._changed(t), -t.uses), default=None)
             for treatment in treatments:
                 treatment.name = block if treatment is first else _free(f"{block}_spd", taken)
                 taken.add(treatment.name)
 
-    def _changed(self, treatment: Treatment) -> int:
-        count = 0
-        for (line, _), edit in treatment.edits.items():
-            if isinstance(edit, Switch):
-                function = line.call.function
-                count += self.treatments[function][edit.treatment].name != function
-            else:
-                count += not isinstance(edit, Keep)
-        return count
+    def _changed(self, treatment: Treatment) -> bool:
+        return any(self._is_change(line, edit) for (line, _), edit in treatment.edits.items())
+
+    def _is_change(self, line: Line, edit: Edit) -> bool:
+        if isinstance(edit, Switch):
+            function = line.call.function
+            return self.treatments[function][edit.treatment].name != function
+        return not isinstance(edit, Keep)
 
 
 def _edits(change: Change, use: Use, expansion: Expansion) -> Iterator[tuple[Use | str, tuple[Line, str], Edit]]:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from spdbuild.errors import Location
 from spdbuild.graph import Graph, Node
 from spdbuild.ops import Op
 from spdbuild.registry import Registry
 from spdbuild.shape import Shape
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,9 @@ class GraphPass:
     def apply(self, graph: Graph) -> list[Change]:
         """Change `graph`; what was changed and what was left, in the order of the graph."""
         raise NotImplementedError
+
+    def transfer(self, change: Change, weights: dict[str, Tensor]) -> None:
+        """Change a state dict of the old network in place to one of the new, for one change; torch is imported here."""
 
 
 PASSES: Registry[GraphPass] = Registry("pass", "spdbuild.passes", "spdbuild.passes")

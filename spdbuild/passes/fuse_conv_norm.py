@@ -1,0 +1,73 @@
+"""Fold batch normalization into the convolution in front of it, for deployment."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, ClassVar
+
+from spdbuild.graph import Graph, Node
+from spdbuild.ops.convolution import Conv2d
+from spdbuild.ops.normalization import BatchNorm
+from spdbuild.ops.spd import SpdConv2d
+from spdbuild.passes.graph_pass import PASSES, Change, GraphPass
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@PASSES.register
+@dataclass(frozen=True)
+class FuseConvNorm(GraphPass):
+    """Make one convolution of a convolution and the batch normalization behind it.
+
+    In evaluation a norm is y = (x - mean) * scale + shift with scale = weight / sqrt(variance + epsilon), channel by
+    channel. With x = w * input + b this is a convolution again: weight w * scale, bias (b - mean) * scale + shift.
+
+    1. A convolution (strided or SPD) whose only reader is a batch norm: the norm goes, the convolution gets a bias.
+    2. A convolution that something else reads too, or that is an output of the network, stays.
+
+    The fused network is for evaluation: a norm that is gone cannot learn.
+
+    Source: Jacob et al. 2018, "Quantization and Training of Neural Networks", arXiv:1712.05877, section 3.2.
+    """
+
+    preserves_output: ClassVar[bool] = True
+
+    def apply(self, graph: Graph) -> list[Change]:
+        changes = []
+        for node in graph.layers:
+            if isinstance(node.op, BatchNorm):
+                changes.append(_fused(graph, graph[node.name]))
+        return changes
+
+    def transfer(self, change: Change, weights: dict[str, Tensor]) -> None:
+        """Multiply the norm into the convolution `change.anchor`, in float64."""
+        import torch
+
+        if not change.anchor or not isinstance(change.before, BatchNorm):
+            return
+        norm, conv = change.name, change.anchor
+        mean, variance = weights.pop(f"{norm}.running_mean"), weights.pop(f"{norm}.running_var")
+        weights.pop(f"{norm}.num_batches_tracked", None)
+        scale = (variance.double() + change.before.epsilon).rsqrt()
+        shift = torch.zeros_like(scale)
+        if change.before.affine:
+            scale = scale * weights.pop(f"{norm}.weight").double()
+            shift = weights.pop(f"{norm}.bias").double()
+        weight = weights[f"{conv}.weight"]
+        bias = weights.get(f"{conv}.bias", torch.zeros_like(mean)).double()
+        weights[f"{conv}.weight"] = (weight.double() * scale.reshape(-1, 1, 1, 1)).to(weight.dtype)
+        weights[f"{conv}.bias"] = ((bias - mean.double()) * scale + shift).to(weight.dtype)
+
+
+def _fused(graph: Graph, norm: Node) -> Change:
+    conv = graph[norm.inputs[0].node]
+    if not isinstance(conv.op, Conv2d | SpdConv2d):
+        return Change.kept(norm, f"it reads {conv.op.name}, not a convolution")
+    if len(graph.users(conv.name)) > 1 or graph.is_output(conv.name):
+        return Change.kept(norm, f"{conv.name} has other readers")
+    fused = replace(conv.op, bias=True)
+    graph.replace_op(conv.name, fused)
+    graph.remove(norm.name)
+    at = norm.origin.location
+    return Change(norm.name, norm.op, fused, norm.input_shapes, norm.shape, at, anchor=conv.name)
