@@ -104,4 +104,4 @@ class Resize:
 
     @classmethod
     def example(cls) -> Resize:
-        return cls(size=12)
+        return cls(size=10)
