@@ -1,0 +1,39 @@
+"""What a detection loader gives out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from spdbuild.data.letterbox import Letterbox
+
+
+@dataclass(frozen=True, eq=False)
+class DetectionBatch:
+    """Images with the objects in them.
+
+    images: uint8 [n, 3, H, W], RGB; dividing by 255 is left to the device.
+    targets: float32 [B, 6], rows (position of the image in the batch, class, boxes_cxcywh in fractions of H and W).
+    image_ids: of each image, as in evaluation files; of the first image of a mosaic.
+    indices: int64 [n], positions of the images in the data set.
+    letterboxes: where each image went, to take boxes back to it; empty for augmented batches.
+    """
+
+    images: Tensor
+    targets: Tensor
+    image_ids: tuple[int, ...]
+    indices: Tensor
+    letterboxes: tuple[Letterbox, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def pin_memory(self) -> DetectionBatch:
+        return replace(self, images=self.images.pin_memory(), targets=self.targets.pin_memory())
+
+    def to(self, device: torch.device | str) -> DetectionBatch:
+        """The same with images and targets on a device."""
+        images, targets = (x.to(device, non_blocking=True) for x in (self.images, self.targets))
+        return replace(self, images=images, targets=targets)

@@ -1,0 +1,208 @@
+"""COCO's annotation files: one JSON document with images, annotations and categories.
+
+Source: Lin et al. 2014, "Microsoft COCO", arXiv:1405.0312, and the data format page of cocodataset.org.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from spdbuild.data.detection.findings import Finding
+from spdbuild.data.detection.table import NO_CLASS, DetectionSet, ImageRecord, Polygon, Table
+from spdbuild.errors import DataError, Location, nearest
+
+
+def read_coco(annotations: Path, images: Path, *, ignore: Sequence[str] = ()) -> DetectionSet:
+    """The images and objects of one annotation file.
+
+    images: the folder that the file names in it start from.
+    ignore: names of categories that are no classes; their objects become regions where detections do not count.
+
+    Classes are the other categories in the order of their ids.
+    """
+    document = _load(annotations)
+    classes, category_ids, names = _categories(document, annotations, ignore)
+    table = Table(names, category_ids)
+    positions = _add_images(table, document, annotations, images)
+    reader = _Rows(table, annotations, classes, positions, document["annotations"])
+    for number, entry in enumerate(document["annotations"]):
+        reader.add(number, entry)
+    return table.build()
+
+
+def to_coco(dataset: DetectionSet) -> dict[str, Any]:
+    """The data set as the document that `read_coco` reads; what is to be ignored is written as crowd.
+
+    An object of no class is a crowd region of every class, so that it hides detections of all of them.
+    """
+    annotations: list[dict[str, Any]] = []
+    objects, owners = dataset.objects, dataset.image_index
+    taken = set(objects.ids.tolist())
+    fresh = max(taken, default=0)
+    for row in range(len(objects)):
+        class_ = int(objects.classes[row])
+        for repetition, member in enumerate(range(len(dataset.names)) if class_ == NO_CLASS else [class_]):
+            fresh += repetition > 0
+            number = fresh if repetition else int(objects.ids[row])
+            annotations.append(_annotation(dataset, row, int(owners[row]), member, number))
+    return {
+        "images": [
+            {"id": image.id, "file_name": image.name, "width": image.width, "height": image.height}
+            for image in dataset.images
+        ],
+        "annotations": annotations,
+        "categories": [
+            {"id": number, "name": name} for number, name in zip(dataset.category_ids, dataset.names, strict=True)
+        ],
+    }
+
+
+def _annotation(dataset: DetectionSet, row: int, image: int, class_: int, number: int) -> dict[str, Any]:
+    objects = dataset.objects
+    left, top, right, bottom = objects.boxes_xyxy[row].tolist()
+    return {
+        "id": number,
+        "image_id": dataset.images[image].id,
+        "category_id": dataset.category_ids[class_],
+        # The sum of corner and size is not exact; 9 digits behind the point give back what was read.
+        "bbox": [left, top, round(right - left, 9), round(bottom - top, 9)],
+        "area": float(objects.area[row]),
+        "iscrowd": int(objects.crowd[row] or objects.ignored[row]),
+        "segmentation": [polygon.ravel().tolist() for polygon in objects.outlines[row]],
+    }
+
+
+def _load(path: Path) -> dict[str, Any]:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise DataError(f"{path} does not exist") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path} cannot be read: {error}") from None
+    try:
+        document = json.loads(text)
+    except json.JSONDecodeError as error:
+        line = text.splitlines()[error.lineno - 1] if text else ""
+        raise DataError(
+            f"this is not JSON: {error.msg}", location=Location(str(path), error.lineno, error.colno, line)
+        ) from None
+    except RecursionError:
+        raise DataError(f"{path} is nested too deeply to be annotations") from None
+    for key in ("images", "annotations", "categories"):
+        if not isinstance(document, dict) or not isinstance(document.get(key), list):
+            raise DataError(
+                f"{path} has no list '{key}'", hint="a COCO file is a mapping with images, annotations and categories"
+            )
+    return dict(document)
+
+
+def _categories(
+    document: Mapping[str, Any], path: Path, ignore: Sequence[str]
+) -> tuple[dict[int, int], list[int], list[str]]:
+    """For each category id its class (NO_CLASS if ignored); the ids and the names of the classes."""
+    known: dict[int, str] = {}
+    for entry in document["categories"]:
+        if not isinstance(entry, dict) or not isinstance(entry.get("id"), int) or not isinstance(entry.get("name"), str):
+            raise DataError(f"{path}: a category needs an 'id' (a whole number) and a 'name'; got {json.dumps(entry)}")
+        if entry["id"] in known:
+            raise DataError(f"{path}: two categories have the id {entry['id']}")
+        known[entry["id"]] = entry["name"]
+    for name in ignore:
+        if name not in known.values():
+            raise DataError(f"{path} has no category '{name}' to ignore", hint=nearest(name, known.values()))
+    category_ids = [number for number in sorted(known) if known[number] not in ignore]
+    if not category_ids:
+        raise DataError(f"{path} has no categories to find")
+    classes = {number: class_ for class_, number in enumerate(category_ids)}
+    return {number: classes.get(number, NO_CLASS) for number in known}, category_ids, [known[i] for i in category_ids]
+
+
+def _add_images(table: Table, document: Mapping[str, Any], path: Path, folder: Path) -> dict[int, int]:
+    """The position in the table of each image id."""
+    positions: dict[int, int] = {}
+    for entry in document["images"]:
+        fields = [entry.get(key) for key in ("id", "width", "height")] if isinstance(entry, dict) else [None]
+        if not all(isinstance(value, int) for value in fields) or not isinstance(entry.get("file_name"), str):
+            raise DataError(
+                f"{path}: an image needs 'id', 'file_name', 'width' and 'height'; got {json.dumps(entry)[:200]}"
+            )
+        number, name = entry["id"], entry["file_name"]
+        if number in positions:
+            where = f"{path}: image {number}"
+            table.findings.append(Finding("duplicate image id", where, f"a second image, '{name}', has this id"))
+            continue
+        positions[number] = len(table.images)
+        table.images.append(ImageRecord(number, name, folder / name, entry["width"], entry["height"]))
+    return positions
+
+
+class _Rows:
+    """Adds annotations to a table, or findings for those that cannot be."""
+
+    def __init__(
+        self, table: Table, path: Path, classes: Mapping[int, int], positions: Mapping[int, int], entries: list[Any]
+    ) -> None:
+        self._table, self._path, self._classes, self._positions = table, path, classes, positions
+        given = [entry["id"] for entry in entries if isinstance(entry, dict) and isinstance(entry.get("id"), int)]
+        self._ids: set[int] = set()
+        self._fresh = itertools.count(max(given, default=0) + 1)
+
+    def add(self, number: int, entry: Any) -> None:
+        where = f"{self._path}: annotation at position {number}"
+        fault = self._fault(entry)
+        if fault is not None:
+            self._table.findings.append(Finding(fault[0], where, fault[1]))
+            return
+        left, top, width, height = map(float, entry["bbox"])
+        self._table.add(
+            self._positions[entry["image_id"]],
+            (left, top, left + width, top + height),
+            self._classes[entry["category_id"]],
+            area=float(entry.get("area", width * height)),
+            crowd=bool(entry.get("iscrowd", 0)),
+            ignored=self._classes[entry["category_id"]] == NO_CLASS,
+            id=self._id(entry, where),
+            outline=_polygons(entry.get("segmentation")),
+        )
+
+    def _fault(self, entry: Any) -> tuple[Any, str] | None:
+        if not isinstance(entry, dict) or not _is_box(entry.get("bbox")):
+            return "malformed row", f"needs a 'bbox' of 4 numbers, got {json.dumps(entry)[:120]}"
+        if entry.get("image_id") not in self._positions:
+            return "unknown image", f"there is no image {entry.get('image_id')}"
+        if entry.get("category_id") not in self._classes:
+            return "unknown category", f"there is no category {entry.get('category_id')}"
+        return None
+
+    def _id(self, entry: Mapping[str, Any], where: str) -> int:
+        """The annotation's id if it has one of its own, else a new one."""
+        given = entry.get("id")
+        if isinstance(given, int) and given > 0 and given not in self._ids:
+            self._ids.add(given)
+            return given
+        if given in self._ids:
+            self._table.findings.append(Finding("duplicate annotation id", where, "another annotation has this id"))
+        return next(self._fresh)
+
+
+def _is_box(value: Any) -> bool:
+    return (
+        isinstance(value, list)
+        and len(value) == 4
+        and all(isinstance(v, int | float) and not isinstance(v, bool) and math.isfinite(v) for v in value)
+    )
+
+
+def _polygons(segmentation: Any) -> tuple[Polygon, ...]:
+    """The polygons with an area; masks of run lengths (crowd regions) have none."""
+    if not isinstance(segmentation, list):
+        return ()
+    rings = [ring for ring in segmentation if isinstance(ring, list) and len(ring) >= 6 and len(ring) % 2 == 0]
+    return tuple(np.array(ring, np.float64).reshape(-1, 2) for ring in rings)

@@ -1,0 +1,136 @@
+"""The work on one batch, done in a worker process: read, augment or letterbox, stack."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+from spdbuild.data.detection.augment import augment
+from spdbuild.data.detection.batch import DetectionBatch
+from spdbuild.data.detection.findings import Finding
+from spdbuild.data.detection.labels import Labels, clipped
+from spdbuild.data.detection.options import DetectionAugmentation
+from spdbuild.data.detection.store import Store
+from spdbuild.data.detection.table import DetectionSet, Pixels
+from spdbuild.data.letterbox import Letterbox
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What one process does of a batch.
+
+    samples: positions in the data set of the images that this process gives.
+    shape: height and width of the batch in pixels.
+    members: positions of the images of the whole batch, over all processes.
+    epoch: 0-based; with the sample's position and the seed it sets all random numbers.
+    options: augmentation; None letterboxes.
+    """
+
+    samples: tuple[int, ...]
+    shape: tuple[int, int]
+    members: tuple[int, ...]
+    epoch: int
+    options: DetectionAugmentation | None
+
+
+class UnreadableError(Exception):
+    """An image that cannot be read; only ever seen within this module."""
+
+    def __init__(self, finding: Finding) -> None:
+        super().__init__(str(finding))
+        self.finding = finding
+
+
+class Fetcher:
+    """Makes the batches that it is asked for; holds what all batches share.
+
+    size: length in pixels of the longer side of the images in `store`.
+    """
+
+    def __init__(self, dataset: DetectionSet, store: Store, size: int, seed: int) -> None:
+        self._dataset, self._store, self._size, self._seed = dataset, store, size, seed
+        self._trainable = dataset.trainable()
+
+    def __getitem__(self, plan: Plan) -> DetectionBatch | Finding:
+        """A finding is given back, not raised: an error that crosses from a worker process would lose its form."""
+        read: dict[int, tuple[Pixels, Labels]] = {}
+        try:
+            if plan.options is None:
+                return self._letterboxed(plan)
+            return self._augmented(plan, plan.options, lambda index: self._remembered(index, read))
+        except UnreadableError as error:
+            return error.finding
+
+    def _remembered(self, index: int, read: dict[int, tuple[Pixels, Labels]]) -> tuple[Pixels, Labels]:
+        if index not in read:
+            read[index] = self.read(index)
+        return read[index]
+
+    def read(self, index: int) -> tuple[Pixels, Labels]:
+        """The image at a position at the training size, and the objects to be learned from it, cut at its border."""
+        pixels = self._store[index]
+        if isinstance(pixels, Finding):
+            raise UnreadableError(pixels)
+        record = self._dataset.images[index]
+        rows = np.arange(self._dataset.first[index], self._dataset.first[index + 1])
+        objects = self._dataset.objects.take(rows[self._trainable[rows]])
+        boxes = clipped(objects.boxes_xyxy, record.width, record.height)
+        labels = Labels(boxes, objects.classes, objects.outlines)
+        inside = np.flatnonzero((boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1]))
+        height, width = pixels.shape[:2]
+        return pixels, labels.take(inside).scaled(width / record.width, height / record.height)
+
+    def _augmented(
+        self, plan: Plan, options: DetectionAugmentation, read: Callable[[int], tuple[Pixels, Labels]]
+    ) -> DetectionBatch:
+        pool = plan.members if options.partners == "batch" else range(len(self._dataset))
+        samples = []
+        for index in plan.samples:
+            rng = np.random.default_rng((self._seed, plan.epoch, index))
+            samples.append(augment(index, read, pool, options, self._size, rng))
+        batch = self._stack(plan, samples, (self._size, self._size))
+        if plan.shape == (self._size, self._size) or not samples:
+            return batch
+        images = interpolate(batch.images, size=plan.shape, mode="bilinear")
+        return DetectionBatch(images, batch.targets, batch.image_ids, batch.indices)
+
+    def _letterboxed(self, plan: Plan) -> DetectionBatch:
+        samples, letterboxes = [], []
+        for index in plan.samples:
+            pixels, labels = self.read(index)
+            record = self._dataset.images[index]
+            box = Letterbox.fit((pixels.shape[0], pixels.shape[1]), plan.shape, upscale=False)
+            image = box.apply(torch.from_numpy(pixels).permute(2, 0, 1))
+            x, y = box.resized[1] / pixels.shape[1], box.resized[0] / pixels.shape[0]
+            samples.append((image, labels.scaled(x, y).shifted(box.left, box.top)))
+            gain = box.gain * self._size / max(record.height, record.width)
+            letterboxes.append(
+                Letterbox((record.height, record.width), plan.shape, gain, box.resized, box.left, box.top)
+            )
+        batch = self._stack(plan, samples, plan.shape)
+        return DetectionBatch(batch.images, batch.targets, batch.image_ids, batch.indices, tuple(letterboxes))
+
+    def _stack(self, plan: Plan, samples: list[tuple[Tensor, Labels]], shape: tuple[int, int]) -> DetectionBatch:
+        images = torch.empty((len(samples), 3, *shape), dtype=torch.uint8)
+        for position, (image, _) in enumerate(samples):
+            images[position] = image
+        targets = [_targets(position, labels, shape) for position, (_, labels) in enumerate(samples)]
+        return DetectionBatch(
+            images,
+            torch.from_numpy(np.concatenate([np.zeros((0, 6), np.float32), *targets])),
+            tuple(self._dataset.images[index].id for index in plan.samples),
+            torch.tensor(plan.samples, dtype=torch.int64),
+        )
+
+
+def _targets(position: int, labels: Labels, shape: tuple[int, int]) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
+    low, high = labels.boxes_xyxy[:, :2], labels.boxes_xyxy[:, 2:]
+    size = np.array((shape[1], shape[0]))
+    image = np.full(len(labels), position)
+    columns = (image, labels.classes, (low + high) / 2 / size, (high - low) / size)
+    return np.column_stack(columns).astype(np.float32)

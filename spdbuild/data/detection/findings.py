@@ -1,0 +1,70 @@
+"""What is wrong with the images and annotations of a data set, one finding for each occurrence."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+from spdbuild.errors import DataError
+
+Kind = Literal[
+    "missing image",
+    "corrupt image",
+    "other image size",
+    "duplicate image id",
+    "duplicate annotation id",
+    "unknown image",
+    "unknown category",
+    "malformed row",
+    "duplicate row",
+    "box outside",
+    "zero area",
+]
+
+#: Findings that hide objects or images from training and evaluation; the others have a rule that deals with them.
+GRAVE: frozenset[Kind] = frozenset(
+    (
+        "missing image",
+        "corrupt image",
+        "other image size",
+        "duplicate image id",
+        "unknown image",
+        "unknown category",
+        "malformed row",
+    )
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that is wrong.
+
+    where: the file, with `:line` for a text file; the annotation's number for a JSON file.
+    detail: what is wrong there, with the values.
+    """
+
+    kind: Kind
+    where: str
+    detail: str
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.detail}"
+
+
+def count(findings: Iterable[Finding]) -> dict[Kind, int]:
+    """How often each kind occurs, the most frequent first."""
+    return dict(Counter(finding.kind for finding in findings).most_common())
+
+
+def refuse_grave(findings: Iterable[Finding]) -> None:
+    """Raise a DataError that counts the grave findings and names the first."""
+    grave = [finding for finding in findings if finding.kind in GRAVE]
+    if not grave:
+        return
+    counts = ", ".join(f"{number} x {kind}" for kind, number in count(grave).items())
+    raise DataError(
+        f"the annotations cannot be used as they are: {counts}; the first: {grave[0]}",
+        hint="list them all with `spdbuild data check`, and mend them or set on_error: skip",
+    )

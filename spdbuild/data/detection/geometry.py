@@ -1,0 +1,146 @@
+"""Random affine and perspective maps, and where they take boxes and outlines.
+
+A map is a matrix [3, 3] from canvas to image in continuous pixel coordinates: the first pixel spans 0 to 1.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spdbuild.data.detection.labels import Boxes, Labels, clipped
+from spdbuild.data.detection.options import DetectionAugmentation
+from spdbuild.data.detection.table import Polygon
+
+Matrix = NDArray[np.float64]
+
+#: An object is kept if it is wider and higher than this many pixels,
+SMALLEST_SIDE = 2.0
+#: not longer than this many times its width,
+LARGEST_ASPECT = 20.0
+#: and if at least this share of its area, at the new scale, is in the image; for outlined objects the second.
+SMALLEST_SHARE, SMALLEST_OUTLINED_SHARE = 0.10, 0.01
+
+
+def random_matrix(
+    rng: np.random.Generator, options: DetectionAugmentation, canvas: tuple[int, int], size: int
+) -> tuple[Matrix, float]:
+    """translate * shear * rotate and scale * perspective * centre, drawn from `rng`; and the scale.
+
+    canvas: (height, width) of what is mapped; its centre goes to the centre of the image, give or take `translate`.
+    size: height and width of the image in pixels.
+    """
+    centre, perspective, turn, shear, translate = np.eye(3), np.eye(3), np.eye(3), np.eye(3), np.eye(3)
+    centre[:2, 2] = -canvas[1] / 2, -canvas[0] / 2
+    # A stronger tilt would take a corner of the canvas behind the viewer.
+    tilt = min(options.perspective, 1.8 / sum(canvas))
+    perspective[2, :2] = rng.uniform(-tilt, tilt, 2)
+    angle = math.radians(rng.uniform(-options.degrees, options.degrees))
+    scale = rng.uniform(1 - options.scale, 1 + options.scale)
+    cosine, sine = scale * math.cos(angle), scale * math.sin(angle)
+    turn[:2, :2] = (cosine, sine), (-sine, cosine)
+    shear[0, 1], shear[1, 0] = np.tan(np.radians(rng.uniform(-options.shear, options.shear, 2)))
+    translate[:2, 2] = rng.uniform(0.5 - options.translate, 0.5 + options.translate, 2) * size
+    return translate @ shear @ turn @ perspective @ centre, scale
+
+
+def is_aligned(matrix: Matrix) -> bool:
+    """Whether rows stay rows and columns stay columns, in their order."""
+    off = matrix[0, 1], matrix[1, 0], matrix[2, 0], matrix[2, 1]
+    return not any(off) and matrix[0, 0] > 0 and matrix[1, 1] > 0
+
+
+def apply(matrix: Matrix, points: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Points [..., 2] -> [..., 2]."""
+    mapped = points @ matrix[:2, :2].T + matrix[:2, 2]
+    if not matrix[2, :2].any():
+        return np.asarray(mapped / matrix[2, 2])
+    depth = points @ matrix[2, :2] + matrix[2, 2]
+    return np.asarray(mapped / depth[..., None])
+
+
+def map_labels(labels: Labels, matrix: Matrix, scale: float, canvas: tuple[int, int], size: int) -> Labels:
+    """The objects of a canvas as they appear in an image of `size` x `size`; those that hardly do are left out.
+
+    A box is the extent of its mapped corners; of an object with an outline, the extent of what the image shows of it.
+
+    scale: of the map, apart from rotation, shear and perspective; areas are compared at this scale.
+    """
+    if not len(labels):
+        return labels
+    before = clipped(labels.boxes_xyxy, canvas[1], canvas[0])
+    boxes = clipped(_extents(apply(matrix, _corners(before))), size, size)
+    outlined = np.array([bool(polygons) for polygons in labels.outlines])
+    outlines = list(labels.outlines)
+    for row in np.flatnonzero(outlined):
+        outlines[row] = _map_outline(labels.outlines[row], matrix, canvas, size)
+        boxes[row] = _extent_of(outlines[row])
+    rows = np.flatnonzero(_is_visible(before, boxes, scale, outlined))
+    return Labels(boxes, labels.classes, tuple(outlines)).take(rows)
+
+
+def _is_visible(before: Boxes, after: Boxes, scale: float, outlined: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    width, height = after[:, 2] - after[:, 0], after[:, 3] - after[:, 1]
+    area = np.prod(before[:, 2:] - before[:, :2], axis=1) * scale**2
+    aspect = np.maximum(width, height) / np.maximum(np.minimum(width, height), 1e-16)
+    share = width * height / np.maximum(area, 1e-16)
+    wanted = np.where(outlined, SMALLEST_OUTLINED_SHARE, SMALLEST_SHARE)
+    visible: NDArray[np.bool_] = (
+        (width > SMALLEST_SIDE) & (height > SMALLEST_SIDE) & (aspect < LARGEST_ASPECT) & (share > wanted)
+    )
+    return visible
+
+
+def _corners(boxes: Boxes) -> NDArray[np.float64]:
+    """[B, 4] -> [B, 4, 2], around the box."""
+    return boxes[:, [0, 1, 2, 1, 2, 3, 0, 3]].reshape(-1, 4, 2)
+
+
+def _extents(corners: NDArray[np.float64]) -> Boxes:
+    return np.concatenate((corners.min(axis=1), corners.max(axis=1)), axis=1)
+
+
+def _extent_of(polygons: tuple[Polygon, ...]) -> NDArray[np.float64]:
+    if not polygons:
+        return np.zeros(4)
+    points = np.concatenate(polygons)
+    return np.concatenate((points.min(axis=0), points.max(axis=0)))
+
+
+def _map_outline(
+    polygons: tuple[Polygon, ...], matrix: Matrix, canvas: tuple[int, int], size: int
+) -> tuple[Polygon, ...]:
+    on_canvas = (clip_polygon(polygon, canvas[1], canvas[0]) for polygon in polygons)
+    in_image = (clip_polygon(apply(matrix, polygon), size, size) for polygon in on_canvas if len(polygon))
+    return tuple(polygon for polygon in in_image if len(polygon))
+
+
+def clip_polygon(polygon: Polygon, width: float, height: float) -> Polygon:
+    """The part of a polygon [points, 2] within 0..width, 0..height; no points if there is none.
+
+    Source: Sutherland and Hodgman 1974, "Reentrant polygon clipping", Communications of the ACM 17(1).
+    """
+    low, high = polygon.min(axis=0), polygon.max(axis=0)
+    if low[0] >= 0 and low[1] >= 0 and high[0] <= width and high[1] <= height:
+        return polygon
+    if high[0] <= 0 or high[1] <= 0 or low[0] >= width or low[1] >= height:
+        return polygon[:0]
+    for axis, sign, bound in ((0, 1, 0.0), (0, -1, width), (1, 1, 0.0), (1, -1, height)):
+        polygon = _clip_at(polygon, axis, sign, bound)
+    return polygon
+
+
+def _clip_at(polygon: Polygon, axis: int, sign: int, bound: float) -> Polygon:
+    """The part on one side of a line: where sign * (coordinate - bound) >= 0."""
+    if not len(polygon):
+        return polygon
+    distance = sign * (polygon[:, axis] - bound)
+    after, distance_after = np.roll(polygon, -1, axis=0), np.roll(distance, -1)
+    crosses = (distance >= 0) != (distance_after >= 0)
+    fraction = np.divide(distance, distance - distance_after, out=np.zeros_like(distance), where=crosses)
+    crossing = polygon + fraction[:, None] * (after - polygon)
+    both = np.stack((polygon, crossing), axis=1).reshape(-1, 2)
+    clipped_polygon: Polygon = both[np.stack((distance >= 0, crosses), axis=1).ravel()]
+    return clipped_polygon

@@ -1,0 +1,162 @@
+"""Batches for training and evaluating detectors: in what order, at what size, for which process."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader
+
+from spdbuild.data.detection.batch import DetectionBatch
+from spdbuild.data.detection.fetch import Fetcher, Plan
+from spdbuild.data.detection.findings import Finding, refuse_grave
+from spdbuild.data.detection.options import DetectionAugmentation
+from spdbuild.data.detection.store import Cache, open_store
+from spdbuild.data.detection.table import DetectionSet
+from spdbuild.data.draws import generator
+from spdbuild.data.letterbox import rectangular_sizes
+from spdbuild.errors import DataError, RecipeError
+
+#: Height and width of a batch are multiples of this many pixels.
+MULTIPLE = 32
+
+
+class DetectionLoader:
+    """Batches of a `DetectionSet`; the classification loader's rules of order and share hold.
+
+    The same numbers, bit for bit, whatever the number of workers, and after `set_epoch(epoch, start_batch)` the batches
+    that an uninterrupted epoch would have given. Of every batch, process `rank` of `world` gets the images at positions
+    rank, rank + world, ...: all processes together have the batch that a single one would have. Without shuffling each
+    image comes once; a last batch smaller than `world` is empty on some ranks.
+
+    batch: images of a step over all processes.
+    size: length in pixels that the longer side of an image is scaled to; a multiple of 32.
+    augment: None letterboxes the images and keeps where they went, for evaluation.
+    epochs: of the whole training; `close_mosaic` counts from its end.
+    rectangular: without augmentation, batches of images with like aspect and of the smallest size that holds them.
+    pad: what is added to each side of a rectangular batch before it is rounded up, in multiples of 32.
+    workers: processes that decode and augment; 0 does it in this one.
+    cache: keeps the images at `size` in memory or in a file in `cache_folder`.
+    on_error: "refuse" raises a DataError for annotations that cannot be used, "skip" goes on without them.
+    """
+
+    def __init__(
+        self,
+        dataset: DetectionSet,
+        batch: int,
+        size: int,
+        *,
+        augment: DetectionAugmentation | None = None,
+        shuffle: bool = False,
+        seed: int = 0,
+        epochs: int | None = None,
+        rank: int = 0,
+        world: int = 1,
+        workers: int = 0,
+        drop_last: bool = False,
+        rectangular: bool = False,
+        pad: float = 0.5,
+        cache: Cache = "none",
+        cache_folder: Path | None = None,
+        pin_memory: bool = False,
+        on_error: str = "refuse",
+    ) -> None:
+        self.dataset, self.batch, self.size, self.augment = dataset, batch, size, augment
+        self.shuffle, self.seed, self.epochs = shuffle, seed, epochs
+        self.rank, self.world, self.drop_last = rank, world, drop_last
+        self.epoch = self.start_batch = 0
+        self._check(rectangular)
+        if on_error == "refuse":
+            refuse_grave(dataset.findings)
+        self._order, self._shapes = np.arange(len(dataset)), [(size, size)] * len(self)
+        if rectangular:
+            sizes = [(image.height, image.width) for image in dataset.images]
+            order, self._shapes = rectangular_sizes(sizes, size, batch, MULTIPLE, pad)
+            self._order = np.array(order)
+        fetcher = Fetcher(dataset, open_store(dataset, size, cache, cache_folder), size, seed)
+        self._batches = _batches(fetcher, _Planned(self), workers, pin_memory)
+
+    def _check(self, rectangular: bool) -> None:
+        count, last = len(self.dataset), len(self.dataset) % self.batch
+        if self.size % MULTIPLE or self.size < MULTIPLE:
+            nearest = max(1, round(self.size / MULTIPLE)) * MULTIPLE
+            raise RecipeError(f"the image size must be a multiple of {MULTIPLE}, got {self.size}", hint=f"use {nearest}")
+        if rectangular and (self.shuffle or self.augment is not None):
+            raise RecipeError("rectangular batches are neither shuffled nor augmented")
+        if self.drop_last and count < self.batch:
+            raise RecipeError(
+                f"a batch of {self.batch} is larger than the data set of {count} images and is never full",
+                hint=f"use a batch of {count} or less",
+            )
+        if self.shuffle and not self.drop_last and 0 < last < self.world:
+            raise RecipeError(
+                f"the last batch of an epoch has {last} of {count} images for {self.world} processes",
+                hint="leave it out with drop_last, or use another batch",
+            )
+
+    def __len__(self) -> int:
+        """Batches of a whole epoch."""
+        full, rest = divmod(len(self.dataset), self.batch)
+        return full + (rest > 0 and not self.drop_last)
+
+    def set_epoch(self, epoch: int, start_batch: int = 0) -> None:
+        """What the next iteration gives: `epoch`, from batch `start_batch` on."""
+        self.epoch, self.start_batch = epoch, start_batch
+
+    def __iter__(self) -> Iterator[DetectionBatch]:
+        for batch in self._batches:
+            if isinstance(batch, Finding):
+                raise DataError(str(batch), hint="mend or remove it, or skip such images with on_error: skip")
+            yield batch
+
+    def plans(self) -> Iterator[Plan]:
+        """What this process does of each batch that is left of the epoch."""
+        order = self._order
+        if self.shuffle:
+            order = torch.randperm(len(order), generator=generator("order", self.seed, self.epoch)).numpy()
+        options = self.augment.at(self.epoch, self.epochs) if self.augment is not None else None
+        for index in range(self.start_batch, len(self)):
+            members = tuple(order[index * self.batch : (index + 1) * self.batch].tolist())
+            samples = members[self.rank :: self.world]
+            yield Plan(samples, self._shape(index, options), members, self.epoch, options)
+
+    def _shape(self, index: int, options: DetectionAugmentation | None) -> tuple[int, int]:
+        if options is None or not options.multi_scale:
+            return self._shapes[index]
+        bounds = [self.size * factor / MULTIPLE for factor in (1 - options.multi_scale, 1 + options.multi_scale)]
+        low, high = max(1, round(bounds[0])), round(bounds[1])
+        side = int(torch.randint(low, high + 1, (), generator=generator("size", self.seed, self.epoch, index)))
+        return side * MULTIPLE, side * MULTIPLE
+
+
+class _Planned:
+    """The plans of the epoch that is set, asked for anew by torch's loader at the start of each."""
+
+    def __init__(self, loader: DetectionLoader) -> None:
+        self._loader = loader
+
+    def __iter__(self) -> Iterator[Plan]:
+        return self._loader.plans()
+
+
+def _batches(fetcher: Fetcher, planned: _Planned, workers: int, pin_memory: bool) -> DataLoader[Any]:
+    plans: Any = planned
+    source: Any = fetcher
+    return DataLoader(
+        source,
+        batch_size=None,
+        sampler=plans,
+        collate_fn=_same,
+        num_workers=workers,
+        persistent_workers=workers > 0,
+        pin_memory=pin_memory,
+        # A generator of its own: otherwise each epoch would take a number from torch's global one.
+        generator=torch.Generator(),
+    )
+
+
+def _same(batch: Any) -> Any:
+    return batch

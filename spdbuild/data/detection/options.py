@@ -1,0 +1,76 @@
+"""What training images are put through, and how much of it."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Literal
+
+from spdbuild.errors import ArgumentError
+
+
+@dataclass(frozen=True)
+class DetectionAugmentation:
+    """The augmentation of a detector's training images; the defaults are those of YOLOv5 trained from scratch.
+
+    mosaic: share of the samples made of four images around a random centre.
+    mixup: share of the mosaics that are blended with a second one, half and half with little variation.
+    copy_paste: share of the outlined objects that are pasted again, mirrored; needs polygons.
+    degrees: rotation, at most this many degrees either way.
+    translate: shift, at most this share of the size either way.
+    scale: size, between 1 - scale and 1 + scale of the original.
+    shear: slant, at most this many degrees along each axis.
+    perspective: at most this much a pixel; 0.001 is a lot.
+    hue, saturation, value: factors between 1 - x and 1 + x on the three.
+    flip_vertical, flip_horizontal: share of the samples turned upside down, or left and right.
+    multi_scale: size of a batch, a multiple of 32 between 1 - x and 1 + x of the size given.
+    close_mosaic: epochs at the end without mosaic, mixup and copy_paste.
+    partners: where the other images of a mosaic come from, anywhere or the same batch; with "batch" each image is
+        decoded once and not four times, and samples of a batch have images in common.
+
+    In the hyper-parameter files of YOLOv5: hue, saturation, value are hsv_h, hsv_s, hsv_v; flip_vertical and
+    flip_horizontal are flipud and fliplr; the others have the same names and units.
+
+    Source: REFERENCE.md, sections 4.1.2 and 4.1.9; mixup: Zhang et al. 2018, arXiv:1710.09412; copy-paste: Ghiasi et
+    al. 2021, arXiv:2012.07177; mosaic: Bochkovskiy et al. 2020, arXiv:2004.10934.
+    """
+
+    mosaic: float = 1.0
+    mixup: float = 0.0
+    copy_paste: float = 0.0
+    degrees: float = 0.0
+    translate: float = 0.1
+    scale: float = 0.5
+    shear: float = 0.0
+    perspective: float = 0.0
+    hue: float = 0.015
+    saturation: float = 0.7
+    value: float = 0.4
+    flip_vertical: float = 0.0
+    flip_horizontal: float = 0.5
+    multi_scale: float = 0.0
+    close_mosaic: int = 0
+    partners: Literal["any", "batch"] = "any"
+
+    def __post_init__(self) -> None:
+        for name in ("mosaic", "mixup", "copy_paste", "flip_vertical", "flip_horizontal", "hue", "saturation", "value"):
+            self._within(name, 1.0)
+        self._within("translate", 1.0)
+        self._within("scale", 0.99)
+        self._within("multi_scale", 0.9)
+        self._within("degrees", 180.0)
+        self._within("shear", 80.0)
+        self._within("perspective", 0.001)
+        if self.close_mosaic < 0:
+            raise ArgumentError(f"close_mosaic must be 0 or more, got {self.close_mosaic}", argument="close_mosaic")
+
+    def _within(self, name: str, most: float) -> None:
+        value = getattr(self, name)
+        if not 0 <= value <= most:
+            raise ArgumentError(f"{name} must be between 0 and {most:g}, got {value:g}", argument=name)
+
+    def at(self, epoch: int, epochs: int | None) -> DetectionAugmentation:
+        """The augmentation of 0-based `epoch` out of `epochs`: the last ones have no mosaics."""
+        if epochs is None or epoch < epochs - self.close_mosaic:
+            return self
+        return dataclasses.replace(self, mosaic=0.0)

@@ -1,0 +1,157 @@
+"""Images laid out on a canvas, and the part of it that an image shows: only what is shown is put together.
+
+A canvas is four times as large as the image that a mosaic becomes. It is never filled: its tiles are cut to the window
+that the map shows, and the window is scaled in one go.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import grid_sample, interpolate
+
+from spdbuild.data.detection.geometry import Matrix, apply, is_aligned
+from spdbuild.data.detection.labels import Labels, clipped
+from spdbuild.data.detection.table import Pixels
+from spdbuild.data.letterbox import FILL, Letterbox
+
+
+@dataclass(frozen=True, eq=False)
+class Tile:
+    """An image on a canvas: pixels [height, width, 3], and where its first pixel lies, also outside the canvas."""
+
+    pixels: Pixels
+    left: int
+    top: int
+
+
+@dataclass(frozen=True, eq=False)
+class Scene:
+    """A canvas with tiles that do not overlap, and the objects on it."""
+
+    height: int
+    width: int
+    tiles: tuple[Tile, ...]
+    labels: Labels
+
+    @property
+    def size(self) -> tuple[int, int]:
+        return self.height, self.width
+
+    def window(self, left: int, top: int, right: int, bottom: int) -> Pixels:
+        """The pixels of a part of the canvas, [bottom - top, right - left, 3]; grey where no tile is."""
+        pixels = np.full((bottom - top, right - left, 3), FILL, np.uint8)
+        for tile in self.tiles:
+            height, width = tile.pixels.shape[:2]
+            x0, x1 = max(left, tile.left), min(right, tile.left + width)
+            y0, y1 = max(top, tile.top), min(bottom, tile.top + height)
+            if x0 < x1 and y0 < y1:
+                part = tile.pixels[y0 - tile.top : y1 - tile.top, x0 - tile.left : x1 - tile.left]
+                pixels[y0 - top : y1 - top, x0 - left : x1 - left] = part
+        return pixels
+
+
+
+def mosaic(images: Sequence[tuple[Pixels, Labels]], size: int, centre: tuple[int, int]) -> Scene:
+    """Four images that meet at `centre` (x, y) of a canvas of 2 size x 2 size: top left and right, bottom left and right.
+
+    What lies outside the canvas is lost; boxes end at its border.
+    """
+    x, y = centre
+    tiles, labels = [], []
+    for position, (pixels, own) in enumerate(images):
+        height, width = pixels.shape[:2]
+        left = x - width if position % 2 == 0 else x
+        top = y - height if position < 2 else y
+        tiles.append(Tile(pixels, left, top))
+        labels.append(own.shifted(left, top))
+    joined = Labels.join(labels)
+    within = Labels(clipped(joined.boxes_xyxy, 2 * size, 2 * size), joined.classes, joined.outlines)
+    return Scene(2 * size, 2 * size, tuple(tiles), within)
+
+
+def letterboxed(pixels: Pixels, labels: Labels, size: int) -> Scene:
+    """One image in the middle of a canvas of size x size; its longer side is `size` already."""
+    box = Letterbox.fit((pixels.shape[0], pixels.shape[1]), (size, size))
+    return Scene(size, size, (Tile(pixels, box.left, box.top),), labels.shifted(box.left, box.top))
+
+
+def render(scene: Scene, matrix: Matrix, size: int) -> tuple[Tensor, Matrix]:
+    """The scene under a map, uint8 [3, size, size], and the map that was used.
+
+    A map that is aligned to the axes becomes a scaling between whole pixels, which is several times faster; the map
+    used differs from the one given by less than a pixel, and boxes must go by it.
+    """
+    if is_aligned(matrix):
+        return _scale(scene, matrix, size)
+    return _warp(scene, matrix, size), matrix
+
+
+def _scale(scene: Scene, matrix: Matrix, size: int) -> tuple[Tensor, Matrix]:
+    left, right, x0, x1 = _span(matrix[0, 0], matrix[0, 2], scene.width, size)
+    top, bottom, y0, y1 = _span(matrix[1, 1], matrix[1, 2], scene.height, size)
+    if right <= left or bottom <= top or x1 <= x0 or y1 <= y0:
+        return torch.full((3, size, size), FILL, dtype=torch.uint8), matrix
+    pixels = torch.from_numpy(scene.window(left, top, right, bottom)).permute(2, 0, 1)
+    shape = (y1 - y0, x1 - x0)
+    if pixels.shape[1:] != shape:
+        pixels = interpolate(pixels[None], size=shape, mode="bilinear", antialias=True)[0]
+    if shape != (size, size):
+        image = torch.full((3, size, size), FILL, dtype=torch.uint8)
+        image[:, y0:y1, x0:x1] = pixels
+        pixels = image
+    x, y = (x1 - x0) / (right - left), (y1 - y0) / (bottom - top)
+    used = np.array(((x, 0, x0 - x * left), (0, y, y0 - y * top), (0, 0, 1)))
+    return pixels.contiguous(), used
+
+
+def _span(scale: float, shift: float, length: int, size: int) -> tuple[int, int, int, int]:
+    """Along one axis: first and last of the canvas pixels that the image shows, and of the pixels they go to."""
+    start, end = round(max(0.0, shift)), round(min(float(size), shift + scale * length))
+    first, last = (min(max(round((edge - shift) / scale), 0), length) for edge in (start, end))
+    return first, last, start, end
+
+
+def _warp(scene: Scene, matrix: Matrix, size: int) -> Tensor:
+    """Bilinear sampling of the window that the image shows."""
+    inverse = np.linalg.inv(matrix)
+    inverse /= inverse[2, 2]
+    left, top, right, bottom = _shown(scene, inverse, size)
+    if right <= left or bottom <= top:
+        return torch.full((3, size, size), FILL, dtype=torch.uint8)
+    pixels = torch.from_numpy(scene.window(left, top, right, bottom)).permute(2, 0, 1).to(torch.float32)
+    to_unit = np.array(
+        ((2 / (right - left), 0, -1 - 2 * left / (right - left)), (0, 2 / (bottom - top), -1 - 2 * top / (bottom - top)))
+    )
+    to_unit = np.vstack((to_unit, (0, 0, 1)))
+    grid = _grid(torch.from_numpy(to_unit @ inverse).to(torch.float32), size)
+    # Around the window is zero, so grey must be zero, too.
+    shown = grid_sample(pixels[None] - FILL, grid[None], mode="bilinear", padding_mode="zeros", align_corners=False)
+    return (shown[0] + (FILL + 0.5)).to(torch.uint8)
+
+
+def _grid(inverse: Tensor, size: int) -> Tensor:
+    """For each pixel's centre its place under `inverse`, [size, size, 2]."""
+    along = torch.arange(size, dtype=torch.float32) + 0.5
+    terms = [inverse[i, 0] * along[None] + (inverse[i, 1] * along + inverse[i, 2])[:, None] for i in (0, 1)]
+    if inverse[2, :2].any():
+        depth = inverse[2, 0] * along[None] + (inverse[2, 1] * along + inverse[2, 2])[:, None]
+        terms = [term / depth for term in terms]
+    return torch.stack(terms, dim=-1)
+
+
+def _shown(scene: Scene, inverse: Matrix, size: int) -> tuple[int, int, int, int]:
+    """The window of the canvas that is in the image, with a margin for the interpolation."""
+    corners = np.array(((0, 0), (size, 0), (size, size), (0, size)), np.float64)
+    depth = corners @ inverse[2, :2] + inverse[2, 2]
+    if depth.min() < 1e-3:  # a corner of the image sees the horizon
+        return 0, 0, scene.width, scene.height
+    places = apply(inverse, corners)
+    low, high = np.floor(places.min(axis=0)) - 2, np.ceil(places.max(axis=0)) + 2
+    left, top = np.maximum(low, 0).astype(int)
+    right, bottom = np.minimum(high, (scene.width, scene.height)).astype(int)
+    return int(left), int(top), int(right), int(bottom)

@@ -1,0 +1,151 @@
+"""Where the images of a data set come from at the training size: decoded each time, kept in memory, or in a file."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Literal, Protocol
+
+import numpy as np
+import torch
+import torchvision
+
+from spdbuild.data.detection.findings import Finding
+from spdbuild.data.detection.pixels import load, size_at
+from spdbuild.data.detection.table import DetectionSet, Pixels
+from spdbuild.errors import DataError
+
+Cache = Literal["none", "ram", "disk"]
+
+#: Raised whenever the pixels of the same file at the same size would come out differently.
+_VERSION = 1
+
+#: Share of the free memory that a cache may take.
+_MEMORY_SHARE = 0.8
+
+
+class Store(Protocol):
+    """The images of a data set by position, uint8 [height, width, 3], at the training size."""
+
+    def __getitem__(self, index: int) -> Pixels | Finding: ...
+
+
+class Decoded:
+    """Reads each image from its file when it is asked for."""
+
+    def __init__(self, dataset: DetectionSet, size: int) -> None:
+        self._dataset, self._size = dataset, size
+
+    def __getitem__(self, index: int) -> Pixels | Finding:
+        return load(self._dataset, index, self._size)
+
+
+class Packed:
+    """All images behind one another in one array, in memory that worker processes share or in a mapped file."""
+
+    def __init__(self, dataset: DetectionSet, size: int, pixels: Pixels) -> None:
+        self._shapes = [(*size_at(image, size), 3) for image in dataset.images]
+        self._first = packed_offsets(dataset, size)
+        self._pixels = pixels
+
+    def __getitem__(self, index: int) -> Pixels:
+        part: Pixels = self._pixels[self._first[index] : self._first[index + 1]]
+        return part.reshape(self._shapes[index])
+
+
+def open_store(dataset: DetectionSet, size: int, cache: Cache = "none", folder: Path | None = None) -> Store:
+    """The images with their longer side at `size` pixels.
+
+    cache: "ram" decodes all of them now; "disk" does it once for the data as they are, into a file in `folder`.
+
+    A DataError names an image that cannot be read, or says that memory or disk do not suffice.
+    """
+    if cache == "none":
+        return Decoded(dataset, size)
+    count = int(packed_offsets(dataset, size)[-1])
+    if cache == "ram":
+        _require(count, _free_memory() * _MEMORY_SHARE, "memory", "use cache: disk or none, or a smaller size")
+        pixels = torch.empty(count, dtype=torch.uint8).share_memory_().numpy()
+        _fill(dataset, size, pixels)
+        return Packed(dataset, size, pixels)
+    if folder is None:
+        raise DataError("a cache on the disk needs a folder")
+    file = folder / f"images-{cache_key(dataset, size)}.npy"
+    if not file.exists():
+        _write(dataset, size, file, count)
+    # Copy on write: torch wants memory that could be written to.
+    return Packed(dataset, size, np.load(file, mmap_mode="c"))
+
+
+def packed_offsets(dataset: DetectionSet, size: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+    """int64 [N + 1], where each image starts in a packed array, in bytes."""
+    lengths = [3 * height * width for height, width in (size_at(image, size) for image in dataset.images)]
+    return np.concatenate(([0], np.cumsum(lengths, dtype=np.int64)))
+
+
+def cache_key(dataset: DetectionSet, size: int) -> str:
+    """A digest of everything that the pixels depend on: files and their dates, sizes, order, size, and the decoder.
+
+    Boxes and class names are no part of it: they are read anew each time.
+    """
+    digest = hashlib.blake2b(digest_size=12)
+    digest.update(repr((_VERSION, torchvision.__version__, size, dataset.draw)).encode())
+    for image in dataset.images:
+        digest.update(repr((image.name, image.width, image.height, *_file_state(image.path))).encode())
+    return digest.hexdigest()
+
+
+def _file_state(path: Path | None) -> tuple[str | int, ...]:
+    if path is None:
+        return ()
+    try:
+        state = path.stat()
+    except OSError:
+        return (str(path), "missing")
+    return (str(path.resolve()), state.st_size, state.st_mtime_ns)
+
+
+def _fill(dataset: DetectionSet, size: int, pixels: Pixels) -> None:
+    target = Packed(dataset, size, pixels)
+    # Decoding gives up the interpreter's lock.
+    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        images = pool.map(lambda index: load(dataset, index, size), range(len(dataset)))
+        for index, image in _in_step(images):
+            target[index][:] = image
+
+
+def _in_step(images: Iterator[Pixels | Finding]) -> Iterator[tuple[int, Pixels]]:
+    for index, image in enumerate(images):
+        if isinstance(image, Finding):
+            raise DataError(str(image), hint="mend or remove it, or skip such images with on_error: skip")
+        yield index, image
+
+
+def _write(dataset: DetectionSet, size: int, file: Path, count: int) -> None:
+    """The cache file, whole or not at all."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    state = os.statvfs(file.parent)
+    _require(count, state.f_bavail * state.f_frsize, f"room in {file.parent}", "use another folder, or cache: none")
+    handle, name = tempfile.mkstemp(suffix=".npy", dir=file.parent)
+    os.close(handle)
+    partial = Path(name)
+    try:
+        pixels = np.lib.format.open_memmap(partial, mode="w+", dtype=np.uint8, shape=(count,))
+        _fill(dataset, size, pixels)
+        pixels.flush()
+        partial.replace(file)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _free_memory() -> float:
+    return float(os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+
+
+def _require(needed: int, free: float, what: str, hint: str) -> None:
+    if needed > free:
+        raise DataError(f"the images need {needed / 1e9:.1f} GB of {what}, {free / 1e9:.1f} GB are free", hint=hint)

@@ -1,0 +1,196 @@
+"""The one form that every detection data set is read into: images, and a row for each annotated object."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spdbuild.data.detection.findings import Finding
+from spdbuild.errors import DataError
+
+Pixels = NDArray[np.uint8]
+Polygon = NDArray[np.float64]
+
+#: Class of an object whose category is to be ignored: it stands for none of the classes.
+NO_CLASS = -1
+
+
+@dataclass(frozen=True, slots=True)
+class ImageRecord:
+    """An image of a data set: its id in evaluation files, where it is, and its size in pixels.
+
+    name: path below the folder of images, with `/`; unique in a data set.
+    path: the file; None for images that are made and not read.
+    """
+
+    id: int
+    name: str
+    path: Path | None
+    width: int
+    height: int
+
+
+@dataclass(frozen=True, eq=False)
+class Objects:
+    """Annotated objects in columns, a row each; B rows.
+
+    boxes_xyxy: float64 [B, 4], pixels of the image as it is in its file.
+    classes: int64 [B], position in the names of the data set, or NO_CLASS.
+    area: float64 [B], square pixels; of the outline where the format knows it, else of the box. Size bins go by it.
+    crowd: bool [B], a region with many objects: what is found in it counts neither for nor against.
+    ignored: bool [B], an object to be treated like a crowd region: of an ignored category, or difficult in VOC.
+    ids: int64 [B], of the annotation, unique in a data set.
+    outlines: for each row its polygons, float64 [points, 2] each; empty where there are none.
+    """
+
+    boxes_xyxy: NDArray[np.float64]
+    classes: NDArray[np.int64]
+    area: NDArray[np.float64]
+    crowd: NDArray[np.bool_]
+    ignored: NDArray[np.bool_]
+    ids: NDArray[np.int64]
+    outlines: tuple[tuple[Polygon, ...], ...]
+
+    def __len__(self) -> int:
+        return len(self.classes)
+
+    def take(self, rows: NDArray[np.int64]) -> Objects:
+        """The given rows, in that order."""
+        return Objects(
+            self.boxes_xyxy[rows],
+            self.classes[rows],
+            self.area[rows],
+            self.crowd[rows],
+            self.ignored[rows],
+            self.ids[rows],
+            tuple(self.outlines[row] for row in rows),
+        )
+
+    @property
+    def width(self) -> NDArray[np.float64]:
+        return self.boxes_xyxy[:, 2] - self.boxes_xyxy[:, 0]
+
+    @property
+    def height(self) -> NDArray[np.float64]:
+        return self.boxes_xyxy[:, 3] - self.boxes_xyxy[:, 1]
+
+
+@dataclass(frozen=True, eq=False)
+class DetectionSet:
+    """Images with boxes.
+
+    names: of the classes, in the order of their numbers.
+    category_ids: for each class its id in evaluation files.
+    first: int64 [N + 1]; the objects of image i are the rows first[i] to first[i + 1].
+    findings: what the reader left out or came across.
+    draw: makes the pixels, uint8 [height, width, 3], of images that have no file.
+    """
+
+    names: tuple[str, ...]
+    category_ids: tuple[int, ...]
+    images: tuple[ImageRecord, ...]
+    objects: Objects
+    first: NDArray[np.int64]
+    findings: tuple[Finding, ...] = ()
+    draw: Callable[[ImageRecord], Pixels] | None = field(default=None, repr=False)
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def of_image(self, index: int) -> Objects:
+        """Every object of the image at position `index`."""
+        return self.objects.take(np.arange(self.first[index], self.first[index + 1]))
+
+    @property
+    def image_index(self) -> NDArray[np.int64]:
+        """int64 [B], the position of each object's image."""
+        return np.repeat(np.arange(len(self)), np.diff(self.first))
+
+    def trainable(self) -> NDArray[np.bool_]:
+        """bool [B], the objects that a network learns: of a class, no crowd, not ignored, some area, no repetition."""
+        o = self.objects
+        sound = (o.classes != NO_CLASS) & ~o.crowd & ~o.ignored & (o.width > 0) & (o.height > 0)
+        keys = np.column_stack((self.image_index, o.classes, o.boxes_xyxy))
+        once = np.zeros(len(o), bool)
+        once[np.unique(keys, axis=0, return_index=True)[1]] = True
+        return sound & once
+
+    def subset(self, indices: Sequence[int]) -> DetectionSet:
+        """The images at `indices`, in that order, with their objects."""
+        rows = [np.arange(self.first[i], self.first[i + 1]) for i in indices]
+        first = np.cumsum([0, *(len(r) for r in rows)])
+        objects = self.objects.take(np.concatenate(rows) if rows else np.arange(0))
+        return replace(self, images=tuple(self.images[i] for i in indices), objects=objects, first=first)
+
+
+class Table:
+    """Gathers images and objects in any order and makes a `DetectionSet` of them, images sorted by name."""
+
+    def __init__(self, names: Sequence[str], category_ids: Sequence[int]) -> None:
+        self.names, self.category_ids = tuple(names), tuple(category_ids)
+        self.images: list[ImageRecord] = []
+        self.findings: list[Finding] = []
+        self._rows: list[tuple[int, tuple[float, ...], int, float, bool, bool, int]] = []
+        self._outlines: list[tuple[Polygon, ...]] = []
+
+    def add(
+        self,
+        image: int,
+        box_xyxy: tuple[float, float, float, float],
+        class_: int,
+        *,
+        area: float | None = None,
+        crowd: bool = False,
+        ignored: bool = False,
+        id: int | None = None,
+        outline: tuple[Polygon, ...] = (),
+    ) -> None:
+        """A row for an object of the image at position `image` of `images`."""
+        left, top, right, bottom = box_xyxy
+        size = (right - left) * (bottom - top) if area is None else area
+        number = len(self._rows) + 1 if id is None else id
+        self._rows.append((image, box_xyxy, class_, size, crowd, ignored, number))
+        self._outlines.append(outline)
+
+    def build(self) -> DetectionSet:
+        """The table; DataError where two images share a name or an id, or there is no image at all."""
+        self._check_images()
+        order = sorted(range(len(self.images)), key=lambda i: self.images[i].name)
+        place = np.empty(len(order), np.int64)
+        place[order] = np.arange(len(order))
+        owner = place[np.array([row[0] for row in self._rows], np.int64)]
+        rows = np.argsort(owner, kind="stable")
+        counts = np.bincount(owner, minlength=len(order))
+        return DetectionSet(
+            self.names,
+            self.category_ids,
+            tuple(self.images[i] for i in order),
+            self._columns().take(rows),
+            np.concatenate(([0], np.cumsum(counts))).astype(np.int64),
+            tuple(self.findings),
+        )
+
+    def _columns(self) -> Objects:
+        _, boxes, classes, area, crowd, ignored, ids = zip(*self._rows, strict=True) if self._rows else ((),) * 7
+        return Objects(
+            np.array(boxes, np.float64).reshape(-1, 4),
+            np.array(classes, np.int64),
+            np.array(area, np.float64),
+            np.array(crowd, bool),
+            np.array(ignored, bool),
+            np.array(ids, np.int64),
+            tuple(self._outlines),
+        )
+
+    def _check_images(self) -> None:
+        if not self.images:
+            raise DataError("the data set has no images")
+        for what in ("name", "id"):
+            value, count = Counter(getattr(image, what) for image in self.images).most_common(1)[0]
+            if count > 1:
+                raise DataError(f"{count} images have the {what} '{value}'", hint=f"give each image a {what} of its own")

@@ -1,0 +1,123 @@
+"""Pascal VOC's files: an XML file for each image, and a text file with the images of each split.
+
+    Annotations/<image>.xml     JPEGImages/<image>.jpg     ImageSets/Main/<split>.txt
+
+VOC counts pixels from 1 and a box includes its last pixel: (xmin, ymin, xmax, ymax) is the box from xmin - 1 to xmax.
+
+Source: Everingham et al. 2010, "The Pascal Visual Object Classes (VOC) Challenge", and the development kit's notes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from xml.etree import ElementTree
+from xml.parsers import expat
+
+from spdbuild.data.detection.findings import Finding
+from spdbuild.data.detection.pixels import image_size
+from spdbuild.data.detection.table import NO_CLASS, DetectionSet, ImageRecord, Table
+from spdbuild.errors import DataError, Location, nearest
+
+
+def read_voc(root: Path, split: str, *, names: Sequence[str] = (), ignore: Sequence[str] = ()) -> DetectionSet:
+    """The images and objects of a split; without its list in ImageSets/Main every file in Annotations.
+
+    names: of the classes; if empty, every name in all the annotations of the folder, in alphabetical order.
+    ignore: names whose objects become regions where detections do not count.
+
+    Objects marked difficult keep their class and are ignored in training and evaluation, as VOC does.
+    """
+    parsed = {stem: parse_annotation(root / "Annotations" / f"{stem}.xml") for stem in _stems(root, split)}
+    known = tuple(names) or _all_names(root)
+    for name in ignore:
+        if name not in known:
+            raise DataError(f"{root} has no class '{name}' to ignore", hint=nearest(name, known))
+    kept = [name for name in known if name not in ignore]
+    table = Table(kept, range(len(kept)))
+    classes = {name: kept.index(name) if name in kept else NO_CLASS for name in known}
+    folder = root / "JPEGImages"
+    suffixes = {path.stem: path.name for path in sorted(folder.iterdir())} if folder.is_dir() else {}
+    numeric = all(stem.isdecimal() for stem in parsed)
+    for position, (stem, annotation) in enumerate(parsed.items(), 1):
+        path = folder / suffixes.get(stem, f"{stem}.jpg")
+        size = _size(annotation, path)
+        if isinstance(size, Finding):
+            table.findings.append(size)
+            continue
+        table.images.append(ImageRecord(int(stem) if numeric else position, path.name, path, size[1], size[0]))
+        for number, element in enumerate(annotation.iter("object"), 1):
+            _add_object(table, element, classes, f"{root / 'Annotations' / stem}.xml: object {number}")
+    return table.build()
+
+
+def parse_annotation(path: Path) -> ElementTree.Element:
+    """The root of an XML file; refused are texts that are no XML, and document types, whose entities may expand."""
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        raise DataError(f"{path} does not exist") from None
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror}") from None
+    parser = expat.ParserCreate()
+    parser.StartDoctypeDeclHandler = lambda *_: _refuse_doctype(path, parser.CurrentLineNumber)
+    try:
+        parser.Parse(data, True)
+    except expat.ExpatError as error:
+        place = Location(str(path), error.lineno, error.offset + 1)
+        raise DataError(f"this is not XML: {expat.ErrorString(error.code)}", location=place) from None
+    return ElementTree.fromstring(data)
+
+
+def _refuse_doctype(path: Path, line: int) -> None:
+    raise DataError(
+        "a document type (<!DOCTYPE>) is not allowed in annotations",
+        location=Location(str(path), line, 1),
+        hint="remove the <!DOCTYPE ...> declaration",
+    )
+
+
+def _stems(root: Path, split: str) -> list[str]:
+    listed = root / "ImageSets" / "Main" / f"{split}.txt"
+    if listed.is_file():
+        return [words[0] for line in listed.read_text(encoding="utf-8").splitlines() if (words := line.split())]
+    if listed.parent.is_dir():
+        known = [path.stem for path in listed.parent.glob("*.txt")]
+        raise DataError(f"{root} has no split '{split}'", hint=nearest(split, known))
+    if not (root / "Annotations").is_dir():
+        raise DataError(f"{root} has no folder 'Annotations'", hint="give the folder that holds Annotations and JPEGImages")
+    return sorted(path.stem for path in (root / "Annotations").glob("*.xml"))
+
+
+def _all_names(root: Path) -> tuple[str, ...]:
+    found: set[str] = set()
+    for path in (root / "Annotations").glob("*.xml"):
+        found.update(element.findtext("name", "").strip() for element in parse_annotation(path).iter("object"))
+    return tuple(sorted(found - {""}))
+
+
+def _size(annotation: ElementTree.Element, path: Path) -> tuple[int, int] | Finding:
+    """Height and width as the annotation gives them, else as the image file has them."""
+    try:
+        height, width = (int(annotation.findtext(f"size/{side}", "")) for side in ("height", "width"))
+    except ValueError:
+        return image_size(path)
+    return (height, width) if height > 0 and width > 0 else image_size(path)
+
+
+def _add_object(table: Table, element: ElementTree.Element, classes: dict[str, int], where: str) -> None:
+    name = element.findtext("name", "").strip()
+    try:
+        left, top, right, bottom = (float(element.findtext(f"bndbox/{k}", "")) for k in ("xmin", "ymin", "xmax", "ymax"))
+    except ValueError:
+        detail = "needs a 'bndbox' with the numbers xmin, ymin, xmax and ymax"
+        table.findings.append(Finding("malformed row", where, detail))
+        return
+    if name not in classes:
+        hint = nearest(name, classes)
+        table.findings.append(Finding("unknown category", where, f"there is no class '{name}'; {hint}"))
+        return
+    ignored = classes[name] == NO_CLASS or element.findtext("difficult", "0").strip() == "1"
+    table.add(len(table.images) - 1, (left - 1, top - 1, right, bottom), classes[name], ignored=ignored)
+
+

@@ -1,0 +1,222 @@
+"""YOLO's files: a dataset YAML, and a text file beside each image with a line for each object.
+
+    class centre_x centre_y width height          fractions of the image
+    class x1 y1 x2 y2 x3 y3 ...                   an outline of three points or more; its extent is the box
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from spdbuild.data.decoding import SUFFIXES
+from spdbuild.data.detection.findings import Finding
+from spdbuild.data.detection.pixels import image_size
+from spdbuild.data.detection.table import NO_CLASS, DetectionSet, ImageRecord, Table
+from spdbuild.errors import DataError, nearest
+from spdbuild.source import Value, parse_yaml, read_source
+
+#: Category ids in COCO's files of the classes that YOLO numbers 0 to 79.
+COCO_CATEGORY_IDS: tuple[int, ...] = tuple(
+    number for number in range(1, 91) if number not in (12, 26, 29, 30, 45, 66, 68, 69, 71, 83)
+)
+
+
+@dataclass(frozen=True)
+class DatasetYaml:
+    """What a dataset YAML says: class names, and for each split the paths it gives."""
+
+    file: Path
+    names: tuple[str, ...]
+    splits: dict[str, tuple[Path, ...]]
+
+
+def read_yolo(yaml: Path, split: str, *, ignore: Sequence[str] = ()) -> DetectionSet:
+    """The images and objects of one split ("train", "val" or "test") of a dataset YAML.
+
+    ignore: names of classes whose objects become regions where detections do not count; the others move up.
+
+    Evaluation ids: an image's is the number that its file is named by, if all are; a class's is its position, but for
+    COCO's 80 classes the id that COCO gives them.
+    """
+    description = read_dataset_yaml(yaml)
+    if split not in description.splits:
+        raise DataError(f"{yaml} has no split '{split}'", hint=nearest(split, description.splits))
+    for name in ignore:
+        if name not in description.names:
+            raise DataError(f"{yaml} has no class '{name}' to ignore", hint=nearest(name, description.names))
+    files = sorted({path for given in description.splits[split] for path in _images_of(given, yaml)})
+    if not files:
+        raise DataError(f"the split '{split}' of {yaml} has no images")
+    kept = [class_ for class_, name in enumerate(description.names) if name not in ignore]
+    ids = _category_ids(description.names)
+    table = Table([description.names[class_] for class_ in kept], [ids[class_] for class_ in kept])
+    classes = {class_: kept.index(class_) if class_ in kept else NO_CLASS for class_ in range(len(description.names))}
+    _fill(table, files, classes)
+    return table.build()
+
+
+def read_dataset_yaml(path: Path) -> DatasetYaml:
+    """The parts of a dataset YAML that are used: `path`, `train`, `val`, `test`, `names`; other keys may be there."""
+    root = parse_yaml(read_source(path))
+    if not isinstance(root.data, dict):
+        raise DataError("a dataset YAML is a mapping with path, train, val and names", location=root.location)
+    names = _names(root)
+    folder = _base(path, root.get("path"))
+    splits = {
+        split: _paths(value, folder)
+        for split in ("train", "val", "test")
+        if (value := root.get(split)) is not None and value.data is not None
+    }
+    return DatasetYaml(path, names, splits)
+
+
+def label_file(image: Path) -> Path:
+    """Where the objects of an image are written: the last folder `images` becomes `labels`, the suffix `.txt`."""
+    parts = list(image.with_suffix(".txt").parts)
+    folders = [position for position, part in enumerate(parts[:-1]) if part == "images"]
+    if folders:
+        parts[folders[-1]] = "labels"
+    return Path(*parts)
+
+
+def _names(root: Value) -> tuple[str, ...]:
+    value = root.get("names")
+    if value is None:
+        raise DataError("the dataset YAML has no 'names'", location=root.location, hint="names: [person, car]")
+    names = value.plain()
+    if isinstance(names, dict):
+        numbers = {str(number): number for number in range(len(names))}
+        unknown = [key for key in names if key not in numbers]
+        if unknown:
+            wanted = f"the keys of 'names' must be 0 to {len(names) - 1}, got {unknown[0]}"
+            raise DataError(wanted, location=value.location)
+        names = [names[number] for number in numbers]
+    if not isinstance(names, list) or not names or any(isinstance(name, list | dict) for name in names):
+        raise DataError("'names' must be a list of names or a mapping from numbers to names", location=value.location)
+    count = root.get("nc")
+    if count is not None and count.data != len(names):
+        raise DataError(f"nc is {count.data}, but there are {len(names)} names", location=count.location)
+    return tuple(map(str, names))
+
+
+def _base(yaml: Path, value: Value | None) -> Path:
+    """The folder that the splits' paths start from; as written, it may start from the YAML's own folder or from here."""
+    if value is None or value.data is None:
+        return yaml.parent
+    written = Path(str(value.data)).expanduser()
+    candidates = [written] if written.is_absolute() else [yaml.parent / written, written]
+    for candidate in candidates:
+        if candidate.is_dir():
+            return candidate
+    raise DataError(
+        f"the folder '{written}' of the data set does not exist",
+        location=value.location,
+        hint="looked for " + " and ".join(map(str, candidates)),
+    )
+
+
+def _paths(value: Value, folder: Path) -> tuple[Path, ...]:
+    entries = value.data if isinstance(value.data, list) else [value]
+    paths = []
+    for entry in entries:
+        if not isinstance(entry.data, str):
+            raise DataError("a split is a folder, a text file of paths, or a list of them", location=entry.location)
+        path = folder / Path(entry.data).expanduser()
+        if not path.exists():
+            raise DataError(f"'{path}' does not exist", location=entry.location)
+        paths.append(path)
+    return tuple(paths)
+
+
+def _images_of(given: Path, yaml: Path) -> Iterator[Path]:
+    """Every image in a folder, or named by the lines of a text file."""
+    if given.is_dir():
+        yield from (path for path in given.rglob("*") if path.suffix.lower() in SUFFIXES)
+        return
+    if given.suffix.lower() in SUFFIXES:
+        yield given
+        return
+    try:
+        lines = given.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{given} of {yaml} cannot be read: {error}") from None
+    yield from (given.parent / line.strip() for line in lines if line.strip())
+
+
+def _category_ids(names: tuple[str, ...]) -> tuple[int, ...]:
+    is_coco = len(names) == 80 and (names[0], names[79]) == ("person", "toothbrush")
+    return COCO_CATEGORY_IDS if is_coco else tuple(range(len(names)))
+
+
+def _fill(table: Table, files: Sequence[Path], classes: dict[int, int]) -> None:
+    # Reading a size waits for the disk and not for the processor.
+    with ThreadPoolExecutor(8) as pool:
+        sizes = list(pool.map(image_size, files))
+    numbers = [int(file.stem) for file in files if file.stem.isdecimal()]
+    ids = numbers if len(set(numbers)) == len(files) else range(1, len(files) + 1)
+    root = _common_folder(files)
+    for file, size, number in zip(files, sizes, ids, strict=True):
+        if isinstance(size, Finding):
+            table.findings.append(size)
+            continue
+        height, width = size
+        table.images.append(ImageRecord(number, file.relative_to(root).as_posix(), file, width, height))
+        _add_rows(table, label_file(file), classes)
+
+
+def _common_folder(files: Sequence[Path]) -> Path:
+    folders = {file.parent for file in files}
+    first = min(folders, key=lambda folder: len(folder.parts))
+    return next(f for f in (first, *first.parents) if all(folder.is_relative_to(f) for folder in folders))
+
+
+def _add_rows(table: Table, labels: Path, classes: dict[int, int]) -> None:
+    """The objects of the image added last; an image without a label file has none."""
+    try:
+        lines = labels.read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        return
+    except (OSError, UnicodeDecodeError) as error:
+        table.findings.append(Finding("malformed row", str(labels), f"cannot be read: {error}"))
+        return
+    seen: set[str] = set()
+    for number, line in enumerate(lines, 1):
+        where = f"{labels}:{number}"
+        if not line.strip():
+            continue
+        if line in seen:
+            table.findings.append(Finding("duplicate row", where, f"'{line.strip()}' is there already"))
+            continue
+        seen.add(line)
+        finding = _add_row(table, line.split(), classes, where)
+        if finding is not None:
+            table.findings.append(finding)
+
+
+def _add_row(table: Table, words: list[str], classes: dict[int, int], where: str) -> Finding | None:
+    try:
+        values = np.array(words, np.float64)
+    except ValueError:
+        return Finding("malformed row", where, f"has words that are no numbers: {' '.join(words)[:80]}")
+    if not (len(values) == 5 or (len(values) >= 7 and len(values) % 2)) or not np.isfinite(values).all():
+        wanted = "a class and 4 numbers, or a class and the points of an outline"
+        return Finding("malformed row", where, f"needs {wanted}; got {len(words)} numbers")
+    class_ = int(values[0])
+    if class_ != values[0] or class_ not in classes:
+        return Finding("unknown category", where, f"there is no class {words[0]}; there are {len(classes)}")
+    image = table.images[-1]
+    points = values[1:].reshape(-1, 2) * (image.width, image.height)
+    outline = () if len(values) == 5 else (points,)
+    if outline:
+        low, high = points.min(axis=0), points.max(axis=0)
+    else:
+        low, high = points[0] - points[1] / 2, points[0] + points[1] / 2
+    box = (float(low[0]), float(low[1]), float(high[0]), float(high[1]))
+    ignored = classes[class_] == NO_CLASS
+    table.add(len(table.images) - 1, box, classes[class_], ignored=ignored, outline=outline)
+    return None
