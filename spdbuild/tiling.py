@@ -1,0 +1,102 @@
+"""A large image as overlapping windows, and the detections of the windows as those of the image."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torchvision.ops import batched_nms
+
+from spdbuild.boxes import area_xyxy, clip_xyxy, intersection_xyxy
+from spdbuild.errors import ArgumentError
+
+# A box that ends this near a cut, in pixels, may be a part of an object.
+_MARGIN = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A part of an image, in its pixels."""
+
+    left: int
+    top: int
+    width: int
+    height: int
+
+
+def windows(height: int, width: int, size: int, overlap: float = 0.2) -> list[Window]:
+    """Windows of `size` x `size` pixels that cover an image, row by row and evenly spaced.
+
+    overlap: share of a window that its neighbour sees too, at least; an object smaller than that is whole in one of
+        them. A side of the image that is shorter than `size` gives windows of that side.
+    """
+    if not 0 <= overlap < 1:
+        raise ArgumentError(f"overlap must be at least 0 and less than 1, got {overlap}", argument="overlap")
+    tall, wide = min(size, height), min(size, width)
+    step = max(1, math.floor(size * (1 - overlap)))
+    return [Window(left, top, wide, tall) for top in _starts(height, tall, step) for left in _starts(width, wide, step)]
+
+
+def _starts(length: int, size: int, step: int) -> list[int]:
+    count = math.ceil((length - size) / step) + 1
+    return [(length - size) * index // max(1, count - 1) for index in range(count)]
+
+
+def merge_detections(
+    found: Sequence[Tensor],
+    seen: Sequence[Window],
+    height: int,
+    width: int,
+    max_iou: float = 0.5,
+    max_covered: float = 0.5,
+    class_agnostic: bool = False,
+) -> Tensor:
+    """The detections of the whole image [D, 6], best score first, from those of its windows.
+
+    found: per window [D, 6], rows (left, top, right, bottom, score, class) in pixels of the window.
+    max_iou: of two boxes that overlap more, the one with the lower score goes.
+    max_covered: a box that ends at the cut of its window is taken for a part of an object; it goes if a box that ends
+        at no cut covers more than this share of it, whatever the scores.
+    """
+    parts = torch.cat([_at_a_cut(boxes, window, height, width) for boxes, window in zip(found, seen, strict=True)])
+    moved = torch.cat([_moved(boxes, window) for boxes, window in zip(found, seen, strict=True)])
+    moved = torch.cat((clip_xyxy(moved[:, :4], height, width), moved[:, 4:]), dim=1)
+    whole = _suppressed(moved[~parts], max_iou, class_agnostic)
+    loose = moved[parts]
+    loose = loose[~_covered(loose, whole, max_covered, class_agnostic)]
+    return _suppressed(torch.cat((whole, loose)), max_iou, class_agnostic)
+
+
+def _moved(detections: Tensor, window: Window) -> Tensor:
+    return detections + detections.new_tensor((window.left, window.top, window.left, window.top, 0, 0))
+
+
+def _at_a_cut(detections: Tensor, window: Window, height: int, width: int) -> Tensor:
+    """Which boxes of a window end where it was cut out of the image: bool [D]."""
+    left, top, right, bottom = detections[:, :4].unbind(dim=1)
+    cut = torch.zeros_like(left, dtype=torch.bool)
+    if window.left > 0:
+        cut |= left <= _MARGIN
+    if window.top > 0:
+        cut |= top <= _MARGIN
+    if window.left + window.width < width:
+        cut |= right >= window.width - _MARGIN
+    if window.top + window.height < height:
+        cut |= bottom >= window.height - _MARGIN
+    return cut
+
+
+def _covered(parts: Tensor, whole: Tensor, max_covered: float, class_agnostic: bool) -> Tensor:
+    """Which of the boxes [P, 6] lie for the most part on one of the boxes [W, 6] of their class: bool [P]."""
+    shared = intersection_xyxy(parts[:, :4], whole[:, :4])  # [P, W]
+    if not class_agnostic:
+        shared = shared * (parts[:, None, 5] == whole[None, :, 5])
+    return (shared > max_covered * area_xyxy(parts[:, :4])[:, None]).any(dim=1)
+
+
+def _suppressed(detections: Tensor, max_iou: float, class_agnostic: bool) -> Tensor:
+    classes = torch.zeros_like(detections[:, 5]) if class_agnostic else detections[:, 5]
+    return detections[batched_nms(detections[:, :4], detections[:, 4], classes, max_iou)]
