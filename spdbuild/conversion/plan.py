@@ -162,7 +162,7 @@ class _Planner:
 def _edits(change: Change, use: Use, expansion: Expansion) -> Iterator[tuple[Use | str, tuple[Line, str], Edit]]:
     """What a change of one node means for lines: (list, (line, aspect), edit)."""
     place = use.inside or use.list_name
-    if change.after is None:
+    if change.left or change.after is None:
         yield place, (use.line, "op"), Keep()
     elif change.placement == "before":
         yield place, (use.line, "op"), Rename(change.after.name, _spd_arguments(change))

@@ -25,11 +25,11 @@ class ConversionReport:
 
     @property
     def replaced(self) -> list[Change]:
-        return [change for change in self.changes if change.after is not None]
+        return [change for change in self.changes if not change.left]
 
     @property
     def kept(self) -> list[Change]:
-        return [change for change in self.changes if change.after is None]
+        return [change for change in self.changes if change.left]
 
     def to_dict(self) -> dict[str, Any]:
         """The document that `spdbuild convert --json` prints."""

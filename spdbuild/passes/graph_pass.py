@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 class Change:
     """What a pass did at one layer, or why it left it alone.
 
-    before, after: the layer's op; `after` is None where it was left alone or removed.
+    before, after: the layer's op; `after` is None where the layer was left alone or taken out.
+    left: whether the layer was left alone.
     placement: "before" or "after", where a pass distinguishes them.
     anchor, inserted: the layer behind which new layers were put, and their names.
     exact: whether the new layers can compute the very function of the old one.
@@ -33,6 +34,7 @@ class Change:
     input_shapes: tuple[Shape, ...]
     shape: Shape
     location: Location | None = None
+    left: bool = False
     placement: str = ""
     anchor: str = ""
     inserted: tuple[str, ...] = ()
@@ -42,7 +44,7 @@ class Change:
     @classmethod
     def kept(cls, node: Node, why: str) -> Change:
         """A layer that could have been changed and was not."""
-        return cls(node.name, node.op, None, node.input_shapes, node.shape, node.origin.location, why=why)
+        return cls(node.name, node.op, None, node.input_shapes, node.shape, node.origin.location, left=True, why=why)
 
 
 @dataclass(frozen=True)

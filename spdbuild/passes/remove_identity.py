@@ -44,4 +44,4 @@ def _removed(graph: Graph, node: Node) -> Change:
     if reads_input and graph.is_output(node.name):
         return Change.kept(node, "it is an output that reads an input")
     graph.remove(node.name)
-    return Change(node.name, node.op, None, node.input_shapes, node.shape, node.origin.location, why="removed")
+    return Change(node.name, node.op, None, node.input_shapes, node.shape, node.origin.location)

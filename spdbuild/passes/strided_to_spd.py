@@ -77,7 +77,7 @@ class StridedToSpd(GraphPass):
         strided = [node for node in graph if is_strided(node.op)]
         changes = [self._change(graph, graph[node.name]) for node in strided]
         if self.strict:
-            _refuse_left([change for change in changes if change.after is None])
+            _refuse_left([change for change in changes if change.left])
         return changes
 
     def _change(self, graph: Graph, node: Node) -> Change:
