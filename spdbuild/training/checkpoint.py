@@ -1,0 +1,97 @@
+"""The state of a run in one file: all that an exact resume needs, as tensors and plain values."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any
+from zipfile import BadZipFile
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from spdbuild.errors import WeightsError
+from spdbuild.training.files import write_whole
+
+#: Changes when an older file can no longer be read.
+VERSION = 1
+
+
+@dataclass
+class Position:
+    """How far a run is.
+
+    epoch: epochs that are complete. batch: batches done of the next one. step: optimizer updates in all.
+    sums: loss parts, each summed over the images of the epoch so far. images: how many those are.
+    best: highest value of the task's metric so far. best_epoch: when it was reached, counted from 1; 0: not yet.
+    seconds: training time so far. rows: the metrics of every epoch.
+    """
+
+    epoch: int = 0
+    batch: int = 0
+    step: int = 0
+    sums: dict[str, Tensor] = field(default_factory=dict)
+    images: int = 0
+    best: float = float("-inf")
+    best_epoch: int = 0
+    seconds: float = 0.0
+    rows: list[dict[str, Any]] = field(default_factory=list)
+
+    def plain(self) -> dict[str, Any]:
+        return {**asdict(self), "sums": {name: value.cpu() for name, value in self.sums.items()}}
+
+
+def save_state(path: Path, state: dict[str, Any]) -> None:
+    """Write a state of tensors, numbers, texts, lists and mappings; the old file stays until the new one is whole."""
+    write_whole(path, lambda beside: torch.save({"version": VERSION, **state}, beside))
+
+
+def load_state(path: Path) -> dict[str, Any]:
+    """Read a state on the CPU; nothing in the file is executed. Raises WeightsError."""
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise WeightsError(f"{path}: there is no such file", hint="the run has not saved a state yet") from None
+    except (UnpicklingError, RuntimeError, BadZipFile, EOFError, OSError, ValueError, KeyError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise WeightsError(f"{path}: this is no state of a run that can be read: {reason[:200]}") from None
+    if not isinstance(state, dict) or "position" not in state:
+        raise WeightsError(f"{path}: this is no state of a run", hint="resume takes the folder of a run")
+    if state.get("version") != VERSION:
+        raise WeightsError(f"{path}: the state has version {state.get('version')}, and this spdbuild reads {VERSION}")
+    return state
+
+
+def generator_states(device: torch.device) -> dict[str, Any]:
+    """The states of the global generators of this process."""
+    version, words, gauss = random.getstate()
+    name, keys, index, has_gauss, cached = np.random.get_state()
+    states: dict[str, Any] = {
+        "python": [version, list(words), gauss],
+        "numpy": [name, np.asarray(keys).tolist(), int(index), int(has_gauss), float(cached)],
+        "torch": torch.get_rng_state(),
+    }
+    if device.type == "cuda":
+        states["cuda"] = torch.cuda.get_rng_state(device)
+    return states
+
+
+def restore_generators(states: dict[str, Any], device: torch.device) -> None:
+    """Set the global generators of this process to `states`."""
+    version, words, gauss = states["python"]
+    random.setstate((version, tuple(words), gauss))
+    name, keys, index, has_gauss, cached = states["numpy"]
+    np.random.set_state((name, np.array(keys, dtype=np.uint32), index, has_gauss, cached))
+    torch.set_rng_state(states["torch"])
+    if device.type == "cuda" and "cuda" in states:
+        torch.cuda.set_rng_state(states["cuda"], device)
+
+
+def seed_generators(seed: int, rank: int) -> None:
+    """Start the global generators of this process."""
+    random.seed(seed + rank)
+    np.random.seed((seed + rank) % 2**32)
+    torch.manual_seed(seed + rank)

@@ -1,0 +1,31 @@
+"""A model on a data set: metrics of every image once, whatever the number of processes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import nn
+
+from spdbuild.training.distributed import Processes
+from spdbuild.training.precision import autocast
+from spdbuild.training.task import Batches, Evaluation, Meter
+
+
+@torch.inference_mode()
+def evaluate_model(
+    model: nn.Module, batches: Batches, meter: Meter, precision: str, device: torch.device, processes: Processes
+) -> Evaluation:
+    """The metrics of `model`, which is in eval mode afterwards, over all batches of all processes."""
+    model.eval()
+    batches.set_epoch(0)
+    for images, targets in batches:
+        if len(images):
+            meter.update(_forward(model, images, precision, device), targets)
+    meter.merge(processes.gather(meter.state()))
+    return meter.evaluation()
+
+
+def _forward(model: nn.Module, images: torch.Tensor, precision: str, device: torch.device) -> Any:
+    with autocast(precision, device):
+        return model(images)

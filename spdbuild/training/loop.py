@@ -1,0 +1,285 @@
+"""The training loop."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from spdbuild.errors import RunError
+from spdbuild.training.checkpoint import save_state
+from spdbuild.training.console import Bar
+from spdbuild.training.evaluating import evaluate_model
+from spdbuild.training.freezing import train_mode
+from spdbuild.training.nan_guard import NanGuard, first_bad_layer
+from spdbuild.training.precision import autocast
+from spdbuild.training.saving import save_best, save_last
+from spdbuild.training.session import Session
+from spdbuild.training.signals import StopRequest
+from spdbuild.training.task import Evaluation
+
+Batch = tuple[Tensor, Any]
+
+
+class Loop:
+    """Trains a session until its recipe is fulfilled or something stops it.
+
+    reason: why the run ended before its last epoch, or empty.
+    evaluation: of the model as the run leaves it, if it was made.
+    """
+
+    def __init__(self, session: Session, request: StopRequest) -> None:
+        self.session, self.request = session, request
+        self.reason = ""
+        self.evaluation: Evaluation | None = None
+        self.guard = NanGuard(session.optimizer, session.device, interval=20)
+        self._clock = time.monotonic()
+
+    def run(self) -> None:
+        """Train, evaluate and save, epoch after epoch."""
+        session = self.session
+        while session.position.epoch < session.recipe.epochs and not self._out_of_patience():
+            started, step = time.monotonic(), session.position.step
+            self.evaluation = None
+            self._epoch()
+            if self.reason:
+                self._leave()
+                return
+            self._finish_epoch(time.monotonic() - started, session.position.step - step)
+
+    def _epoch(self) -> None:
+        """Train from where the session is to the end of its epoch, or to where something stops it."""
+        session, position = self.session, self.session.position
+        train_mode(session.model)
+        session.train_batches.set_epoch(position.epoch, position.batch)
+        title = f"epoch {position.epoch + 1}/{session.recipe.epochs}"
+        with session.console.bar(title, session.steps_per_epoch, position.step % session.steps_per_epoch) as bar:
+            for group in self._groups():
+                self._step(group)
+                position.batch += len(group)
+                position.step += 1
+                self._show(bar, group)
+                self.reason = self._stopped()
+                if self.reason:
+                    return
+                if session.recipe.save_every and position.step % session.recipe.save_every == 0:
+                    self._save_state()
+        self._raise_if_bad(position.step, always=True)
+
+    def _groups(self) -> Iterator[list[Batch]]:
+        """The batches of one step each."""
+        group: list[Batch] = []
+        for batch in self.session.train_batches:
+            group.append(batch)
+            if len(group) == self.session.recipe.accumulate:
+                yield group
+                group = []
+        if group:
+            yield group
+
+    def _step(self, group: list[Batch]) -> None:
+        """One update of the weights from a few batches."""
+        session = self.session
+        rates = session.recipe.schedule.rates(
+            session.position.step,
+            session.steps_per_epoch,
+            session.recipe.epochs,
+            session.recipe.optimizer.lr,
+            session.momentum,
+        )
+        rates.apply(session.optimizer)
+        for index, (images, targets) in enumerate(group):
+            self._accumulate(images, targets, len(group), last=index == len(group) - 1)
+        self._raise_if_bad(session.position.step + 1, group)
+        if session.recipe.clip is not None:
+            session.scaler.unscale_(session.optimizer)
+            nn.utils.clip_grad_norm_(session.model.parameters(), session.recipe.clip)
+        session.scaler.step(session.optimizer)
+        session.scaler.update()
+        session.optimizer.zero_grad(set_to_none=True)
+        if session.ema:
+            session.ema.update(session.model)
+
+    def _accumulate(self, images: Tensor, targets: Any, batches: int, last: bool) -> None:
+        """Add the gradient of one batch; gradients meet those of the other processes at the last."""
+        session = self.session
+        share = self._share(len(images))
+        with _together(session.trained, last):
+            losses = self._losses(images, targets)
+            loss = losses["loss"] * share
+            torch.autograd.backward(session.scaler.scale(loss / batches))
+        self.guard.note(loss)
+        self._count(losses, len(images))
+
+    def _losses(self, images: Tensor, targets: Any) -> dict[str, Tensor]:
+        session = self.session
+        with autocast(session.precision, session.device):
+            outputs = session.trained(images)
+            losses: dict[str, Tensor] = session.criterion(outputs, targets)
+            if session.teacher is not None and session.recipe.distill is not None:
+                with torch.no_grad():
+                    taught = session.teacher(images)
+                options = session.recipe.distill
+                distance = session.task.distance(outputs, taught, options.temperature)
+                mixed = torch.lerp(losses["loss"].float(), distance.float(), options.share)
+                losses = {**losses, "loss": mixed, "distance": distance}
+        return losses
+
+    def _share(self, images: int) -> Tensor | float:
+        """What makes the average over processes of mean losses the mean over all images of a batch."""
+        processes = self.session.processes
+        if not processes.several:
+            return 1.0
+        total = processes.sum(torch.tensor(float(images), device=self.session.device))
+        return images * processes.world / total
+
+    def _count(self, losses: dict[str, Tensor], images: int) -> None:
+        """Add up what the epoch's row will show, without waiting for the device."""
+        position = self.session.position
+        wide = torch.float32 if self.session.device.type == "mps" else torch.float64
+        for name, value in losses.items():
+            term = value.detach().to(wide) * images
+            position.sums[name] = position.sums[name] + term if name in position.sums else term
+        position.images += images
+
+    def _raise_if_bad(self, step: int, group: list[Batch] | None = None, *, always: bool = False) -> None:
+        """Stop with step and layer if a loss was not finite; `always` also asks a device that is not waited for."""
+        session = self.session
+        found = self.guard.found(step, session.processes.largest)
+        if not found and not (always and self.guard.first_step >= 0):
+            return
+        first = self.guard.first_step
+        batches = group if group and first == step else self._again(first)
+        train_mode(session.model)
+        layer = first_bad_layer(session.model, lambda: [session.model(images) for images, _ in batches])
+        where = f"the first layer with a result that is not finite is '{layer}'" if layer else "the loss itself"
+        saved = session.folder.state.is_file()
+        kept = f"; the state of the last good checkpoint is in {session.folder.state}" if saved else ""
+        hint = "lower optimizer.lr, set clip, or set precision=fp32"
+        raise RunError(f"the loss of step {first} is not finite: {where}{kept}", hint=hint)
+
+    def _again(self, step: int) -> list[Batch]:
+        """The batches of an earlier step of this epoch."""
+        session = self.session
+        start = (step - 1) % session.steps_per_epoch * session.recipe.accumulate
+        session.train_batches.set_epoch(session.position.epoch, start)
+        return next(self._groups())
+
+    def _stopped(self) -> str:
+        """Why the run should end now, the same on every process; empty if it should go on."""
+        recipe, position = self.session.recipe, self.session.position
+        minutes = (position.seconds + time.monotonic() - self._clock) / 60
+        reasons = {
+            f"max_minutes={recipe.max_minutes} are over": minutes >= (recipe.max_minutes or math.inf),
+            f"max_steps={recipe.max_steps} is reached": position.step >= (recipe.max_steps or math.inf),
+            "stopped by a signal": bool(self.request),
+        }
+        heard = torch.tensor([float(holds) for holds in reasons.values()])
+        if self.session.processes.several:
+            heard = self.session.processes.largest(heard.to(self.session.device)).cpu()
+        return next((reason for reason, holds in zip(reasons, heard.tolist(), strict=True) if holds), "")
+
+    def _finish_epoch(self, seconds: float, steps: int) -> None:
+        session, position, recipe = self.session, self.session.position, self.session.recipe
+        row = self._row(seconds, steps)
+        position.epoch += 1
+        position.batch, position.sums, position.images = 0, {}, 0
+        row["epoch"] = position.epoch
+        due = position.epoch % recipe.evaluate_every == 0 or position.epoch == recipe.epochs
+        if due:
+            row |= self.evaluate()
+        position.rows.append(row)
+        self._tick()
+        if session.processes.first:
+            session.folder.write_metrics(position.rows)
+            save_last(session)
+        self._save_state()
+        session.console.line(describe(row, recipe.epochs))
+
+    def _out_of_patience(self) -> bool:
+        position, patience = self.session.position, self.session.recipe.patience
+        waited = position.epoch - position.best_epoch
+        if patience is None or not position.best_epoch or waited < patience:
+            return False
+        self.reason = f"no better {self.session.task.monitor} in {patience} epochs"
+        return True
+
+    def _leave(self) -> None:
+        """Save where the epoch is, and say how to go on."""
+        session = self.session
+        self._tick()
+        self._save_state()
+        if session.processes.first:
+            save_last(session)
+        session.console.line(f"{self.reason} at step {session.position.step}")
+
+    def evaluate(self) -> dict[str, float]:
+        """Metrics of the model as it is, under the names of the row; the best one's weights are saved."""
+        session, position = self.session, self.session.position
+        meter = session.task.meter(session.recipe, session.evaluated, session.classes, session.device)
+        self.evaluation = evaluate_model(
+            session.evaluated, session.test_batches, meter, session.precision, session.device, session.processes
+        )
+        score = self.evaluation.scalars[session.task.monitor]
+        if score > position.best:
+            position.best, position.best_epoch = score, position.epoch
+            if session.processes.first:
+                save_best(session)
+        return {f"test/{name}": value for name, value in self.evaluation.scalars.items()}
+
+    def _row(self, seconds: float, steps: int) -> dict[str, Any]:
+        """What is known at the end of an epoch's training."""
+        session, position = self.session, self.session.position
+        names = list(position.sums)
+        sums = torch.stack([*position.sums.values(), torch.tensor(position.images).to(position.sums[names[0]])])
+        *totals, images = session.processes.sum(sums).tolist()
+        done = steps * session.recipe.accumulate * session.recipe.batch
+        losses = {f"train/{name}": total / images for name, total in zip(names, totals, strict=True)}
+        return {
+            "epoch": position.epoch,
+            "step": position.step,
+            "lr": session.optimizer.param_groups[0]["lr"],
+            **losses,
+            "seconds": round(seconds, 3),
+            "images_per_second": round(min(done, images) / max(seconds, 1e-9), 1),
+        }
+
+    def _show(self, bar: Bar, group: list[Batch]) -> None:
+        if not bar.due:
+            bar.advance(1)
+            return
+        position = self.session.position
+        loss = float(position.sums["loss"]) / position.images
+        best = f"  best {self.session.task.monitor} {position.best:.4f}" if math.isfinite(position.best) else ""
+        bar.advance(1, f"loss {loss:.4f}{best}")
+
+    def _save_state(self) -> None:
+        self._tick()
+        state = self.session.state()
+        if self.session.processes.first:
+            save_state(self.session.folder.state, state)
+
+    def _tick(self) -> None:
+        """Add the time since the last call to the run's."""
+        now = time.monotonic()
+        self.session.position.seconds += now - self._clock
+        self._clock = now
+
+
+def describe(row: dict[str, Any], epochs: int) -> str:
+    """A row as a line of the log."""
+    skipped = {"epoch", "step", "seconds", "images_per_second", "lr"}
+    metrics = "  ".join(f"{name} {value:.4f}" for name, value in row.items() if name not in skipped)
+    return f"epoch {row['epoch']}/{epochs}  {metrics}  lr {row['lr']:.4g}  {row['images_per_second']:.0f} images/s"
+
+
+def _together(model: nn.Module, last: bool) -> Any:
+    """The context in which gradients stay on this process until the last batch of a step."""
+    from contextlib import nullcontext
+
+    parallel = model if isinstance(model, nn.parallel.DistributedDataParallel) else None
+    return nullcontext() if last or parallel is None else parallel.no_sync()

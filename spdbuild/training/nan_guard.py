@@ -1,0 +1,79 @@
+"""A loss that is not a number: noticed before it reaches the weights, and traced to the layer where it begins."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+
+class NanGuard:
+    """Keeps non-finite losses away from the weights.
+
+    On a CPU, or with an optimizer that cannot skip an update by itself, `found` waits for the loss. Otherwise the
+    optimizer is told on the device to skip this and every later update, and `found` looks at every `interval`-th step
+    alone, so that the program need not wait for the device.
+
+    steps: updates that were asked for.
+    """
+
+    def __init__(self, optimizer: torch.optim.Optimizer, device: torch.device, interval: int = 1) -> None:
+        self._optimizer = optimizer
+        self._flag = torch.zeros((), device=device)
+        fused = all(group.get("fused") for group in optimizer.param_groups)
+        self._interval = interval if fused and device.type == "cuda" else 1
+        self._first_bad = torch.full((), -1, dtype=torch.int64, device=device)
+        if self._interval > 1:
+            optimizer.grad_scale = None  # type: ignore[attr-defined]
+            optimizer.found_inf = self._flag  # type: ignore[attr-defined]
+
+    def note(self, loss: Tensor) -> None:
+        """Take in the loss of a batch."""
+        self._flag.copy_(torch.maximum(self._flag, (~torch.isfinite(loss.detach())).to(self._flag.dtype)))
+
+    def found(self, step: int, agree: Callable[[Tensor], Tensor]) -> bool:
+        """Whether a loss was not finite in step `step` or, on a device that is not waited for, in one before it.
+
+        agree: makes the flag that of all processes.
+        """
+        agree(self._flag)
+        first = (self._flag > 0) & (self._first_bad < 0)
+        self._first_bad.copy_(torch.where(first, step, self._first_bad))
+        return bool(self._flag) if step % self._interval == 0 else False
+
+    @property
+    def first_step(self) -> int:
+        """The step in which the first loss was not finite; -1 if none was."""
+        return int(self._first_bad)
+
+
+@torch.no_grad()
+def first_bad_layer(model: nn.Module, run: Callable[[], Any]) -> str | None:
+    """Name of the first layer, in the order in which they run, that gives something non-finite; None if none does."""
+    found: list[str] = []
+
+    def watch(name: str) -> Callable[[nn.Module, Any, Any], None]:
+        def look(module: nn.Module, inputs: Any, output: Any) -> None:
+            if not found and any(not torch.isfinite(t).all() for t in _tensors(output)):
+                found.append(name)
+
+        return look
+
+    leaves = [(name, module) for name, module in model.named_modules() if name and not list(module.children())]
+    handles = [module.register_forward_hook(watch(name)) for name, module in leaves]
+    try:
+        run()
+    finally:
+        for handle in handles:
+            handle.remove()
+    return found[0] if found else None
+
+
+def _tensors(value: Any) -> list[Tensor]:
+    if isinstance(value, Tensor):
+        return [value]
+    if isinstance(value, dict):
+        value = list(value.values())
+    return [tensor for item in value for tensor in _tensors(item)] if isinstance(value, list | tuple) else []

@@ -1,0 +1,5 @@
+"""What changes the weights at a step. `OPTIMIZERS` finds them by name."""
+
+from spdbuild.training.optimizers.optimizer import OPTIMIZERS, Optimizer, parameter_groups
+
+__all__ = ["OPTIMIZERS", "Optimizer", "parameter_groups"]

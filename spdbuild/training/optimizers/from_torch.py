@@ -1,0 +1,95 @@
+"""The optimizers of torch.optim: their arguments and defaults become the keys of a recipe."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+from typing import Any
+
+import torch
+from torch import nn
+
+from spdbuild.errors import ArgumentError
+from spdbuild.registry import snake_case
+from spdbuild.training.optimizers.optimizer import OPTIMIZERS, Optimizer
+
+#: These need what a training step does not give: a closure, sparse gradients, matrices only.
+_OTHERS = {"Optimizer", "LBFGS", "SparseAdam", "Muon"}
+
+#: Arguments about how the update is computed, which spdbuild chooses, and not about what it is.
+_TECHNICAL = {"params", "foreach", "fused", "capturable", "differentiable", "maximize"}
+
+_NAMES = {"NAdam": "nadam", "RAdam": "radam", "AdamW": "adamw", "RMSprop": "rmsprop", "SGD": "sgd", "ASGD": "asgd"}
+
+
+def _check(self: Any) -> None:
+    Optimizer.__post_init__(self)
+    self.make(nn.Linear(1, 1))  # torch checks its arguments when it makes the optimizer
+
+
+def _make(self: Any, model: nn.Module) -> torch.optim.Optimizer:
+    cls = self.implementation
+    groups = self.groups(model)
+    options = {name: getattr(self, name) for name in _arguments(cls) if name not in ("lr", "weight_decay")}
+    if "fused" in inspect.signature(cls).parameters:
+        on_one_device = len({p.device.type for group in groups for p in group["params"]}) == 1
+        options["fused"] = on_one_device and groups[0]["params"][0].device.type in ("cpu", "cuda")
+    try:
+        return cls(groups, lr=self.lr, **options)  # type: ignore[no-any-return]
+    except ValueError as error:
+        raise ArgumentError(f"{self.name}: {error}") from None
+
+
+def _arguments(cls: type[torch.optim.Optimizer]) -> dict[str, Any]:
+    """Names and defaults of the arguments that say what the update is."""
+    parameters = inspect.signature(cls).parameters.values()
+    return {p.name: p.default for p in parameters if p.name not in _TECHNICAL and _kind(p.default)}
+
+
+def _kind(default: Any) -> Any:
+    """The type of a field with this default; None for a default that no recipe can write."""
+    if isinstance(default, bool):
+        return bool
+    if isinstance(default, int | float):
+        return float
+    if isinstance(default, tuple) and all(isinstance(item, int | float) for item in default):
+        return tuple.__class_getitem__((float,) * len(default))
+    return None
+
+
+def _section(cls: type[torch.optim.Optimizer]) -> type[Optimizer]:
+    defaults = _arguments(cls)
+    fields = [
+        (name, _kind(default), dataclasses.field(default=_written(default))) for name, default in defaults.items()
+    ]
+    name = _NAMES.get(cls.__name__) or snake_case(cls.__name__)
+    return dataclasses.make_dataclass(
+        cls.__name__,
+        fields,
+        bases=(Optimizer,),
+        namespace={
+            "__doc__": f"torch.optim.{cls.__name__}.",
+            "__module__": __name__,
+            "name": name,
+            "implementation": cls,
+            "make": _make,
+            "__post_init__": _check,
+        },
+        frozen=True,
+    )
+
+
+def _written(default: Any) -> Any:
+    """The default as its field's type has it: torch writes 0 for numbers such as 0.9."""
+    if isinstance(default, tuple):
+        return tuple(map(float, default))
+    return default if isinstance(default, bool) else float(default)
+
+
+def _optimizers() -> list[type[torch.optim.Optimizer]]:
+    found = [getattr(torch.optim, name) for name in dir(torch.optim) if name not in _OTHERS]
+    return [cls for cls in found if inspect.isclass(cls) and issubclass(cls, torch.optim.Optimizer)]
+
+
+for _cls in _optimizers():
+    OPTIMIZERS.register(_section(_cls))

@@ -1,0 +1,67 @@
+"""What every optimizer says about itself, and how parameters are grouped."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from torch import nn
+
+from spdbuild.errors import ArgumentError
+from spdbuild.registry import Registry
+
+
+@dataclass(frozen=True)
+class Optimizer:
+    """Base of all optimizers: frozen dataclasses whose fields are the keys of the section `optimizer`.
+
+    lr: learning rate; the schedule multiplies it.
+    weight_decay: pull of the weights towards zero.
+    decay_norm_and_bias: whether the decay also acts on biases and on the weights of normalization layers.
+    """
+
+    name: ClassVar[str] = ""
+
+    lr: float = 0.01
+    weight_decay: float = 0.0
+    decay_norm_and_bias: bool = False
+
+    def __post_init__(self) -> None:
+        if not 0 < self.lr < float("inf"):
+            raise ArgumentError(f"lr must be more than 0, got {self.lr}", argument="lr")
+        if not 0 <= self.weight_decay < float("inf"):
+            raise ArgumentError(f"weight_decay must be at least 0, got {self.weight_decay}", argument="weight_decay")
+
+    def make(self, model: nn.Module) -> torch.optim.Optimizer:
+        """The torch optimizer of the trainable parameters of `model`."""
+        raise NotImplementedError
+
+    def groups(self, model: nn.Module) -> list[dict[str, Any]]:
+        """The parameter groups `weight`, `norm` and `bias`, with their decay."""
+        spared = self.weight_decay if self.decay_norm_and_bias else 0.0
+        decay = {"weight": self.weight_decay, "norm": spared, "bias": spared}
+        return [
+            {"params": parameters, "role": role, "weight_decay": decay[role]}
+            for role, parameters in parameter_groups(model).items()
+            if parameters
+        ]
+
+
+OPTIMIZERS: Registry[Optimizer] = Registry("optimizer", "spdbuild.training.optimizers", "spdbuild.optimizers")
+
+_NORMS = (nn.modules.batchnorm._NormBase, nn.GroupNorm, nn.LayerNorm, nn.RMSNorm)
+
+
+def parameter_groups(model: nn.Module) -> dict[str, list[nn.Parameter]]:
+    """Trainable parameters by role: `weight`, `norm` (weights of normalization layers) and `bias` (every bias)."""
+    groups: dict[str, list[nn.Parameter]] = {"weight": [], "norm": [], "bias": []}
+    seen: set[nn.Parameter] = set()
+    for module in model.modules():
+        for name, parameter in module.named_parameters(recurse=False):
+            if not parameter.requires_grad or parameter in seen:
+                continue
+            seen.add(parameter)
+            role = "bias" if name == "bias" else "norm" if isinstance(module, _NORMS) else "weight"
+            groups[role].append(parameter)
+    return groups

@@ -1,0 +1,102 @@
+"""`key.path=value` and `~key.path` on the command line, and mappings laid over mappings."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from spdbuild.errors import Location, RecipeError, SourceError, nearest
+from spdbuild.source import Source, Value, parse_yaml
+
+_NAME = "command line"
+
+
+def apply_override(root: Value, text: str) -> Value:
+    """`root` with one entry set or, with `~`, left out; split at the first '=', the value is YAML."""
+    if text.startswith("~"):
+        return _without(root, text[1:].split("."), text)
+    path, equals, value = text.partition("=")
+    if not equals or not path:
+        hint = "write key.path=value, or ~key.path to leave an entry out"
+        raise RecipeError(f"'{text}' sets nothing", location=_place(text, 0), hint=hint)
+    return _with(root, path.split("."), _value(text, len(path) + 1, value), text)
+
+
+def merged(base: Value, over: Value) -> Value:
+    """`over` laid on `base`: mappings key by key, but a section whose `name` changes is replaced as a whole."""
+    if not isinstance(base.data, dict) or not isinstance(over.data, dict) or _renamed(base, over):
+        return over
+    entries = dict(base.data)
+    for key, value in over.items():
+        entries[key] = merged(entries[key], value) if key in entries else value
+    return replace(over, data=entries)
+
+
+def _renamed(base: Value, over: Value) -> bool:
+    before, after = base.get("name"), over.get("name")
+    return before is not None and after is not None and before.data != after.data
+
+
+def _with(root: Value, path: list[str], value: Value, text: str) -> Value:
+    key, *rest = path
+    if isinstance(root.data, list):
+        index = _index(root, key, text)
+        entries = list(root.data)
+        entries[index] = _with(entries[index], rest, value, text) if rest else value
+        return replace(root, data=entries)
+    if root.data is not None and not isinstance(root.data, dict):
+        raise RecipeError(f"there is nothing below '{text.split('=')[0].rpartition('.')[0]}'", location=value.location)
+    known = root.data or {}
+    inner = known.get(key) or replace(value, data=None)
+    if rest:
+        return replace(root, data={**known, key: _with(inner, rest, value, text)})
+    changed = merged(inner, value) if isinstance(value.data, dict) else value
+    return replace(root, data={**known, key: replace(changed, key=_place(text, 0))})
+
+
+def _without(root: Value, path: list[str], text: str) -> Value:
+    key, *rest = path
+    if isinstance(root.data, list):
+        index = _index(root, key, text)
+        middle = [_without(root.data[index], rest, text)] if rest else []
+        return replace(root, data=[*root.data[:index], *middle, *root.data[index + 1 :]])
+    known = root.data if isinstance(root.data, dict) else {}
+    if key not in known:
+        raise RecipeError(f"there is no key '{key}' to leave out", location=_place(text, 0), hint=nearest(key, known))
+    entries = {name: entry for name, entry in known.items() if name != key}
+    if rest:
+        entries = {**known, key: _without(known[key], rest, text)}
+    return replace(root, data=entries)
+
+
+def _index(root: Value, key: str, text: str) -> int:
+    count = len(root.data)
+    if not key.isdecimal() or int(key) >= count:
+        allowed = f"0 to {count - 1}" if count else "it is empty"
+        raise RecipeError(f"'{key}' is no position in a list: {allowed}", location=_place(text, 0))
+    return int(key)
+
+
+def _value(text: str, start: int, value: str) -> Value:
+    """The YAML value, with places that show the whole override."""
+    if not value.strip():
+        empty = parse_yaml(Source(_NAME, "~"))
+        return _moved(empty, text)
+    try:
+        return _moved(parse_yaml(Source(_NAME, " " * start + value)), text)
+    except SourceError as error:
+        (problem,) = error.problems
+        raise SourceError(problem.message, location=_place(text, start), hint=problem.hint) from None
+
+
+def _moved(value: Value, text: str) -> Value:
+    data = value.data
+    if isinstance(data, dict):
+        data = {key: _moved(entry, text) for key, entry in data.items()}
+    elif isinstance(data, list):
+        data = [_moved(entry, text) for entry in data]
+    key = replace(value.key, text=text) if value.key else None
+    return replace(value, data=data, location=replace(value.location, text=text), key=key)
+
+
+def _place(text: str, column: int) -> Location:
+    return Location(_NAME, 1, column + 1, text)

@@ -1,0 +1,268 @@
+"""A recipe: one training run as a plain YAML mapping, checked as a whole before anything starts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from spdbuild import builtin
+from spdbuild.data import DATASETS
+from spdbuild.data.augment import AUGMENTATIONS
+from spdbuild.errors import ArgumentError, RecipeError, SourceError
+from spdbuild.losses.loss import LOSSES, Loss
+from spdbuild.schema import check_schema
+from spdbuild.source import Source, Value, parse_yaml, read_source
+from spdbuild.training.optimizers import OPTIMIZERS, Optimizer
+from spdbuild.training.overrides import apply_override, merged
+from spdbuild.training.schedules import SCHEDULES, Schedule
+from spdbuild.training.schedules.cosine import Cosine
+from spdbuild.training.sections import Schema, plain, read_section, section_schema
+from spdbuild.training.task import TASKS
+from spdbuild.training.yaml_text import yaml_text
+
+Precision = Literal["auto", "fp32", "bf16", "fp16"]
+
+
+@dataclass(frozen=True)
+class Network:
+    """Which network, rewritten how.
+
+    architecture: built-in name or path.
+    variant: one of the architecture's variants.
+    vars: values for the architecture's vars; `classes` is that of the data unless it is given here.
+    passes: calls of rewrite passes, run in this order: "strided_to_spd(kernel='exact')".
+    input: shape [C, H, W] of an image; empty: that of the data.
+    weights: safetensors file with the first weights; empty: random ones.
+    """
+
+    architecture: str
+    variant: str | None = None
+    vars: dict[str, Any] = field(default_factory=dict)
+    passes: tuple[str, ...] = ()
+    input: tuple[int, int, int] | None = None
+    weights: str | None = None
+
+
+@dataclass(frozen=True)
+class EmaOptions:
+    """A second model that is the moving average of the trained one, and is what is evaluated and saved as best.
+
+    decay: share of the average that stays at a step.
+    ramp: steps after which the decay has reached 63 % of its value; 0: it is what it is from the start.
+    """
+
+    decay: float = 0.9999
+    ramp: float = 2000.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.decay < 1:
+            raise ArgumentError(f"decay must be at least 0 and less than 1, got {self.decay}", argument="decay")
+        if self.ramp < 0:
+            raise ArgumentError(f"ramp must be at least 0, got {self.ramp}", argument="ramp")
+
+
+@dataclass(frozen=True)
+class DistillOptions(Network):
+    """A trained network whose outputs are a second target.
+
+    temperature: by what logits are divided before they are compared.
+    share: share of the loss that is the distance from the teacher.
+    """
+
+    temperature: float = 4.0
+    share: float = 0.5
+
+    def __post_init__(self) -> None:
+        if self.temperature <= 0:
+            raise ArgumentError(f"temperature must be more than 0, got {self.temperature}", argument="temperature")
+        if not 0 <= self.share <= 1:
+            raise ArgumentError(f"share must be between 0 and 1, got {self.share}", argument="share")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe(Network):
+    """One training run: network, data, and how the one learns from the other.
+
+    title: name of the run's folder; empty: that of the recipe's file.
+    task: what the network is for.
+    data: the data set; `name` picks it.
+    augment: random changes of training images, in this order.
+    preprocess: what is done to every image behind `augment`, in training and in evaluation, such as normalize.
+    batch: images of a batch, over all processes.
+    test_batch: images of a batch in evaluation, over all processes; empty: as `batch`.
+    drop_last: whether a last batch that is not full is left out in training.
+    epochs: passes over the training images.
+    optimizer: what changes the weights; `name` picks it.
+    schedule: how the learning rate moves; `name` picks it.
+    loss: what is minimised; `name` picks it; empty: the task's own.
+    accumulate: batches whose gradients make one step.
+    clip: greatest norm of the gradient; empty: any.
+    ema: moving average of the weights; empty: none.
+    distill: a teacher; empty: none.
+    freeze: patterns of parameter names that are not trained, such as "stem.*".
+    precision: numbers that convolutions work with; auto: bf16 where the device has instructions for it, else fp32.
+    channels_last: whether images and weights have their channels innermost in memory, which is quicker.
+    compile: whether the model goes through torch.compile.
+    sync_batch_norm: whether batch norm takes its statistics over all processes.
+    deterministic: whether a GPU may only use algorithms that give the same bits each time.
+    patience: epochs without a better result after which the run ends; empty: never.
+    max_minutes: training time after which the run ends, with an evaluation; empty: never.
+    max_steps: steps after which the run ends, with an evaluation; empty: never.
+    save_every: steps from one saved state to the next within an epoch; 0: at the ends of epochs.
+    evaluate_every: epochs from one evaluation to the next; the last is always evaluated.
+    seed: first number of all generators.
+    workers: processes that decode images.
+    device: auto, cpu, cuda, cuda:1 or mps.
+    expect: least values of metrics at the end, such as {top1: 0.9}; a run below them has failed.
+    compare: more runs with some keys changed, such as {strided: {passes: []}}; a table of all follows at the end.
+    """
+
+    data: Annotated[Any, DATASETS]
+    title: str | None = None
+    task: Annotated[str, TASKS] = "classification"
+    augment: tuple[Annotated[Any, AUGMENTATIONS], ...] = ()
+    preprocess: tuple[Annotated[Any, AUGMENTATIONS], ...] = ()
+    batch: int = 128
+    test_batch: int | None = None
+    drop_last: bool = False
+    epochs: int = 100
+    optimizer: Annotated[Optimizer, OPTIMIZERS] = field(default_factory=lambda: _default_optimizer())
+    schedule: Annotated[Schedule, SCHEDULES] = field(default_factory=Cosine)
+    loss: Annotated[Loss, LOSSES] | None = None
+    accumulate: int = 1
+    clip: float | None = None
+    ema: EmaOptions | None = None
+    distill: DistillOptions | None = None
+    freeze: tuple[str, ...] = ()
+    precision: Precision = "auto"
+    channels_last: bool = True
+    compile: bool = False
+    sync_batch_norm: bool = True
+    deterministic: bool = False
+    patience: int | None = None
+    max_minutes: float | None = None
+    max_steps: int | None = None
+    save_every: int = 0
+    evaluate_every: int = 1
+    seed: int = 0
+    workers: int = 2
+    device: str = "auto"
+    expect: dict[str, float] = field(default_factory=dict)
+    compare: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name, least in _LEAST.items():
+            value = getattr(self, name)
+            if value is not None and value < least:
+                raise ArgumentError(f"{name} must be at least {least}, got {value}", argument=name)
+        for name in ("clip", "max_minutes"):
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                raise ArgumentError(f"{name} must be more than 0, got {value}", argument=name)
+        if self.loss is not None and self.loss.task != self.task:
+            message = f"the loss '{self.loss.name}' is for {self.loss.task}, not for {self.task}"
+            raise ArgumentError(message, argument="loss")
+
+    def resolved(self) -> str:
+        """The recipe as YAML text with every default written out."""
+        return yaml_text(plain(self))
+
+    def loss_of(self) -> Loss:
+        """The loss of the recipe, or the task's own."""
+        return self.loss or LOSSES[TASKS[self.task].default_loss]()
+
+
+_LEAST = {
+    "batch": 1,
+    "test_batch": 1,
+    "epochs": 1,
+    "accumulate": 1,
+    "patience": 1,
+    "max_steps": 1,
+    "save_every": 0,
+    "evaluate_every": 1,
+    "seed": 0,
+    "workers": 0,
+}
+
+
+def _default_optimizer() -> Optimizer:
+    return OPTIMIZERS["sgd"](lr=0.1, momentum=0.9, nesterov=True, weight_decay=5e-4)  # type: ignore[call-arg]
+
+
+def recipe_schema() -> Schema:
+    """The JSON Schema (draft 2020-12) of a recipe, made from the fields of everything that is registered."""
+    schema = section_schema(Recipe)
+    schema["properties"]["extends"] = {"type": "string", "description": "a recipe whose keys are the defaults here"}
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "spdbuild recipe", **schema}
+
+
+def load_recipe(recipe: str | Path, overrides: Iterable[str] = ()) -> Recipe:
+    """The recipe of a path, a built-in name or YAML text, with `key.path=value` and `~key.path` applied in order.
+
+    Raises SpdbuildError with the place of everything that is wrong.
+    """
+    value = _read(_source(recipe))
+    for text in overrides:
+        value = apply_override(value, text)
+    value = _titled(value)
+    problems = check_schema(value, recipe_schema())
+    if problems:
+        raise RecipeError.gather(problems)
+    read: Recipe = read_section(Recipe, value)
+    twins(read, value)
+    return read
+
+
+def twins(recipe: Recipe, value: Value | None = None) -> dict[str, Recipe]:
+    """The further recipes that `compare` asks for, by name."""
+    root = value or parse_yaml(Source("recipe", recipe.resolved()))
+    entries = root.get("compare")
+    found = {}
+    for name, changes in entries.items() if entries else ():
+        if not isinstance(changes.data, dict):
+            raise RecipeError("a twin is a mapping of the keys that differ", location=changes.location)
+        alone = replace(root, data={key: entry for key, entry in root.data.items() if key != "compare"})
+        twin = merged(alone, changes)
+        problems = check_schema(twin, recipe_schema())
+        if problems:
+            raise RecipeError.gather(problems)
+        found[name] = replace(read_section(Recipe, twin), title=name)
+    return found
+
+
+def _source(recipe: str | Path) -> Source:
+    if isinstance(recipe, str) and "\n" in recipe:
+        return Source("<text>", recipe)
+    return read_source(builtin.find(str(recipe), "recipes"))
+
+
+def _read(source: Source, below: tuple[str, ...] = ()) -> Value:
+    """The mapping of a source over that of the recipe it extends."""
+    value = parse_yaml(source)
+    if not isinstance(value.data, dict):
+        raise SourceError("a recipe is a mapping of keys", location=value.location, hint="architecture: resnet50")
+    base = value.get("extends")
+    if base is None or not isinstance(base.data, str):
+        return value
+    if source.name in below:
+        raise RecipeError(f"'{source.name}' extends itself", location=base.location)
+    parent = _read(_source(_beside(source, base.data)), (*below, source.name))
+    own = replace(value, data={key: entry for key, entry in value.data.items() if key != "extends"})
+    return merged(parent, own)
+
+
+def _beside(source: Source, name: str) -> str:
+    """A path is meant from the recipe that names it; anything else is a built-in name."""
+    path = Path(source.name).parent / name
+    return str(path) if path.is_file() else name
+
+
+def _titled(value: Value) -> Value:
+    """The file's name as the title, unless one is given."""
+    if "title" in value.data or value.source.name == "<text>":
+        return value
+    title = replace(value, data=Path(value.source.name).stem)
+    return replace(value, data={"title": title, **value.data})

@@ -1,0 +1,191 @@
+"""A run from its recipe to its results: the folder, the twins, and going on where one stopped."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from statistics import median
+
+from spdbuild.errors import RecipeError, RunError, nearest
+from spdbuild.loading import load
+from spdbuild.training.checkpoint import load_state
+from spdbuild.training.comparison import comparison_table
+from spdbuild.training.console import Console
+from spdbuild.training.device import choose_device
+from spdbuild.training.distributed import Processes, joined
+from spdbuild.training.files import write_text
+from spdbuild.training.loop import Loop
+from spdbuild.training.recipe import Recipe, load_recipe, twins
+from spdbuild.training.report import write_report
+from spdbuild.training.run_folder import RunFolder
+from spdbuild.training.sections import plain
+from spdbuild.training.session import Session, make_session
+from spdbuild.training.signals import stop_on_signals
+
+#: Keys that a resumed run may be given anew: how long and where it goes on, not what it is.
+CHANGEABLE = frozenset(
+    ("epochs", "max_minutes", "max_steps", "patience", "save_every", "evaluate_every", "workers", "device", "expect")
+)
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a run ended with.
+
+    metrics: of the model as the run left it.
+    best, best_epoch: highest value of the task's metric, and when it was reached.
+    parameters, macs: costs of the network for one image.
+    images_per_second: median over the epochs, in training.
+    seconds: training time, evaluation and saving included.
+    reason: why it ended before its last epoch, or empty.
+    twins: results of the runs it is compared with.
+    """
+
+    title: str
+    folder: Path
+    metrics: dict[str, float]
+    best: float
+    best_epoch: int
+    parameters: int
+    macs: int
+    images_per_second: float
+    seconds: float
+    reason: str = ""
+    twins: tuple[Result, ...] = ()
+
+
+def train(
+    recipe: str | Path | Recipe,
+    overrides: Iterable[str] = (),
+    *,
+    runs: Path = Path("runs"),
+    quiet: bool = False,
+) -> Result:
+    """Run a recipe in a new folder below `runs`; raises RunError if the run fails or stays below `expect`."""
+    wanted = recipe if isinstance(recipe, Recipe) else load_recipe(recipe, overrides)
+    title = wanted.title or "run"
+    with joined(wanted.device) as processes:
+        console = Console(quiet or not processes.first)
+        if processes.restarts and (before := RunFolder.newest(runs, title)) is not None:
+            return _resumed(before, wanted, console, processes)
+        path = processes.from_first(RunFolder.create(runs, title).path if processes.first else None)
+        return _all_runs(wanted, RunFolder(path), console, processes)
+
+
+def resume(folder: Path, overrides: Iterable[str] = (), *, quiet: bool = False) -> Result:
+    """Go on with the run in `folder` as if it had not stopped; only keys in CHANGEABLE may be given anew."""
+    stored = RunFolder.open(folder)
+    before, wanted = load_recipe(stored.recipe), load_recipe(stored.recipe, overrides)
+    _check_changes(plain(before), plain(wanted))
+    with joined(wanted.device) as processes:
+        return _resumed(stored, wanted, Console(quiet or not processes.first), processes)
+
+
+def stored_network(recipe: Recipe, folder: RunFolder) -> Recipe:
+    """The recipe with the network that the folder holds, which has its passes behind it."""
+    if not folder.architecture.is_file():
+        raise RecipeError(f"{folder.path} has no architecture.yaml")
+    document = load(folder.architecture, recipe.variant, allow_imports=True).document
+    variant = recipe.variant if document.variants else None
+    kept = {name: value for name, value in recipe.vars.items() if name in document.vars}
+    return replace(recipe, architecture=str(folder.architecture), variant=variant, vars=kept, passes=(), weights=None)
+
+
+def _resumed(folder: RunFolder, recipe: Recipe, console: Console, processes: Processes) -> Result:
+    if processes.first:
+        write_text(folder.recipe, recipe.resolved())
+    return _all_runs(recipe, folder, console, processes)
+
+
+def _all_runs(recipe: Recipe, folder: RunFolder, console: Console, processes: Processes) -> Result:
+    """The run and those it is compared with; each starts, goes on, or is only evaluated if it is complete."""
+    result = _one_run(recipe, folder, console, processes)
+    others = tuple(
+        _one_run(twin, RunFolder(folder.path / name), console, processes) for name, twin in twins(recipe).items()
+    )
+    result = replace(result, twins=others)
+    if others:
+        table = comparison_table([result, *others])
+        console.line("\n" + table)
+        if processes.first:
+            write_text(folder.path / "comparison.md", table + "\n")
+    _check_expected(recipe, result)
+    return result
+
+
+def _one_run(recipe: Recipe, folder: RunFolder, console: Console, processes: Processes) -> Result:
+    device = choose_device(recipe.device, processes.local_rank)
+    stored = folder.state.is_file()
+    if processes.first:
+        folder.path.mkdir(parents=True, exist_ok=True)
+        console.log = folder.log
+    session = make_session(stored_network(recipe, folder) if stored else recipe, folder, console, processes, device)
+    if stored:
+        session.restore(load_state(folder.state))
+        position = session.position
+        console.line(f"{recipe.title or 'run'}: going on in epoch {position.epoch + 1} at step {position.step + 1}")
+    else:
+        _describe(session)
+    return _fit(session)
+
+
+def _describe(session: Session) -> None:
+    """Write what the run is made of, and say it."""
+    recipe, network, folder = session.recipe, session.network, session.folder
+    if session.processes.first:
+        write_text(folder.recipe, recipe.resolved())
+        write_text(folder.architecture, network.text)
+        folder.write_environment(
+            device=str(session.device), precision=session.precision, seed=recipe.seed, processes=session.processes.world
+        )
+    size = "x".join(map(str, network.input))
+    session.console.line(
+        f"{recipe.title or 'run'}: {network.parameters:,} parameters, {network.macs:,} MACs at {size}, "
+        f"{len(session.classes)} classes, {session.device} {session.precision} -> {folder.path}"
+    )
+
+
+def _fit(session: Session) -> Result:
+    with stop_on_signals() as request:
+        loop = Loop(session, request)
+        loop.run()
+    if request:
+        hint = f"go on with `spdbuild train --resume {session.folder.path}`"
+        raise RunError(f"{loop.reason} after step {session.position.step}; the state is saved", hint=hint)
+    if loop.reason:
+        session.console.line(loop.reason)
+    if loop.evaluation is None:
+        loop.evaluate()
+    assert loop.evaluation is not None
+    position = session.position
+    if session.processes.first:
+        write_report(session.folder, session.recipe, position.rows, loop.evaluation)
+    speeds = [row["images_per_second"] for row in position.rows]
+    return Result(
+        session.recipe.title or "run",
+        session.folder.path,
+        loop.evaluation.scalars,
+        position.best,
+        position.best_epoch,
+        session.network.parameters,
+        session.network.macs,
+        median(speeds) if speeds else 0.0,
+        position.seconds,
+        loop.reason,
+    )
+
+
+def _check_changes(before: dict[str, object], after: dict[str, object]) -> None:
+    for key in {**before, **after}:
+        if key not in CHANGEABLE and before.get(key) != after.get(key):
+            hint = f"a resumed run takes {', '.join(sorted(CHANGEABLE))}; else start a new run"
+            raise RecipeError(f"a resumed run stays what it was, so '{key}' cannot change", hint=hint)
+
+
+def _check_expected(recipe: Recipe, result: Result) -> None:
+    for name, least in recipe.expect.items():
+        if name not in result.metrics:
+            raise RecipeError(f"expect: there is no metric '{name}'", hint=nearest(name, result.metrics))
+        if result.metrics[name] < least:
+            raise RunError(f"{name} is {result.metrics[name]:.4f}, and the recipe expects at least {least:g}")

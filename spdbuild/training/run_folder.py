@@ -1,0 +1,121 @@
+"""The folder of a run: what is in it, under which names."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import platform
+import subprocess
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from spdbuild.errors import RecipeError
+from spdbuild.training.files import write_text
+
+Row = dict[str, Any]
+
+
+class RunFolder:
+    """Paths of a run's files, and writing them whole or not at all.
+
+    recipe.yaml architecture.yaml environment.json log.txt metrics.jsonl metrics.csv
+    weights/last.safetensors weights/best.safetensors state/state.pt report/
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.recipe = path / "recipe.yaml"
+        self.architecture = path / "architecture.yaml"
+        self.log = path / "log.txt"
+        self.last = path / "weights" / "last.safetensors"
+        self.best = path / "weights" / "best.safetensors"
+        self.state = path / "state" / "state.pt"
+        self.report = path / "report"
+
+    @classmethod
+    def create(cls, runs: Path, title: str) -> RunFolder:
+        """A new folder `title`, `title-2`, `title-3`, ... below `runs`."""
+        number = 1
+        while True:
+            path = runs / (title if number == 1 else f"{title}-{number}")
+            try:
+                path.mkdir(parents=True)
+            except FileExistsError:
+                number += 1
+            except OSError as error:
+                raise RecipeError(f"the folder {path} cannot be made: {error.strerror}") from None
+            else:
+                return cls(path)
+
+    @classmethod
+    def newest(cls, runs: Path, title: str) -> RunFolder | None:
+        """The folder that `create` made last, or None."""
+        numbers = [path.name.removeprefix(title).removeprefix("-") or "1" for path in runs.glob(f"{title}*")]
+        found = [int(number) for number in numbers if number.isdecimal()]
+        if not found:
+            return None
+        return cls(runs / (title if max(found) == 1 else f"{title}-{max(found)}"))
+
+    @classmethod
+    def open(cls, path: Path) -> RunFolder:
+        """The folder of a run that exists; RecipeError if it is none."""
+        folder = cls(path)
+        if not folder.recipe.is_file():
+            raise RecipeError(f"{path} is not the folder of a run: it has no recipe.yaml")
+        return folder
+
+    def write_metrics(self, rows: list[Row]) -> None:
+        """All rows as metrics.jsonl and metrics.csv."""
+        write_text(self.path / "metrics.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
+        names = list(dict.fromkeys(name for row in rows for name in row))
+        text = io.StringIO()
+        table = csv.DictWriter(text, names, lineterminator="\n")
+        table.writeheader()
+        table.writerows(rows)
+        write_text(self.path / "metrics.csv", text.getvalue())
+
+    def write_environment(self, **facts: Any) -> None:
+        """What the run was made with: versions, machine, command, and `facts`."""
+        write_text(self.path / "environment.json", json.dumps({**_environment(), **facts}, indent=2) + "\n")
+
+
+def read_rows(path: Path) -> list[Row]:
+    """The rows of a metrics.jsonl; none if there is no such file."""
+    if not path.is_file():
+        return []
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def _environment() -> dict[str, Any]:
+    packages = ("spdbuild", "torch", "torchvision", "numpy", "safetensors", "pillow")
+    return {
+        "versions": {"python": platform.python_version(), **{name: _version(name) for name in packages}},
+        "platform": platform.platform(),
+        "processors": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "gpus": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())],
+        "commit": _commit(),
+        "command": sys.argv,
+    }
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"
+
+
+def _commit() -> str | None:
+    """The commit of the folder in which the command was given."""
+    try:
+        done = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, timeout=10)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() or None

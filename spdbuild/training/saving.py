@@ -1,0 +1,32 @@
+"""The weights that a run leaves behind."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from spdbuild.errors import RunError, WeightsError
+from spdbuild.weights.safetensors_file import save_weights
+
+if TYPE_CHECKING:
+    from spdbuild.training.session import Session
+
+
+def save_last(session: Session) -> None:
+    """weights/last.safetensors: the evaluated model as it is now."""
+    _save(session, session.folder.last)
+
+
+def save_best(session: Session) -> None:
+    """weights/best.safetensors: the evaluated model, which is the best so far."""
+    _save(session, session.folder.best)
+
+
+def _save(session: Session, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    facts = {"epoch": str(session.position.epoch), "step": str(session.position.step)}
+    try:
+        save_weights(path, session.evaluated.state_dict(), facts)
+    except WeightsError as error:
+        hint = "what was there before is unharmed; make room and go on with `spdbuild train --resume`"
+        raise RunError(error.problems[0].message, hint=hint) from None

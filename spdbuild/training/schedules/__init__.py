@@ -1,0 +1,5 @@
+"""How the learning rate moves through a run. `SCHEDULES` finds them by name."""
+
+from spdbuild.training.schedules.schedule import SCHEDULES, Schedule
+
+__all__ = ["SCHEDULES", "Schedule"]

@@ -1,0 +1,16 @@
+"""A learning rate that stays."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from spdbuild.training.schedules.schedule import SCHEDULES, Schedule
+
+
+@SCHEDULES.register
+@dataclass(frozen=True)
+class Constant(Schedule):
+    """The optimizer's learning rate, but for the warm-up."""
+
+    def factor(self, epoch: float, epochs: int) -> float:
+        return 1.0

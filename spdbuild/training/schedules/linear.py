@@ -1,0 +1,21 @@
+"""A straight line."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from spdbuild.training.schedules.schedule import SCHEDULES, Schedule
+
+
+@SCHEDULES.register
+@dataclass(frozen=True)
+class Linear(Schedule):
+    """A straight line from 1 down to `final` at the last epoch's end.
+
+    final: last factor.
+    """
+
+    final: float = 0.0
+
+    def factor(self, epoch: float, epochs: int) -> float:
+        return 1 - (1 - self.final) * min(epoch / epochs, 1)

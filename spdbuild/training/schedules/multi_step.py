@@ -1,0 +1,30 @@
+"""A factor at each milestone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from spdbuild.errors import ArgumentError
+from spdbuild.training.schedules.schedule import SCHEDULES, Schedule
+
+
+@SCHEDULES.register
+@dataclass(frozen=True)
+class MultiStep(Schedule):
+    """Multiply by `gamma` at each milestone.
+
+    milestones: epochs done when the factor changes, growing; with 60 the epochs 0 to 59 are before it.
+    gamma: what the learning rate is multiplied by at each milestone.
+    """
+
+    milestones: tuple[float, ...] = (60.0, 120.0, 160.0)
+    gamma: float = 0.1
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if list(self.milestones) != sorted(set(self.milestones)):
+            listed = ", ".join(f"{m:g}" for m in self.milestones)
+            raise ArgumentError(f"milestones must grow, got {listed}", argument="milestones")
+
+    def factor(self, epoch: float, epochs: int) -> float:
+        return float(self.gamma ** sum(milestone <= epoch for milestone in self.milestones))

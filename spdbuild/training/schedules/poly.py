@@ -1,0 +1,29 @@
+"""A power of what is left of the run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from spdbuild.errors import ArgumentError
+from spdbuild.training.schedules.schedule import SCHEDULES, Schedule
+
+
+@SCHEDULES.register
+@dataclass(frozen=True)
+class Poly(Schedule):
+    """(1 - share of the run that is done) ** power, down to `final`.
+
+    power: exponent; 1 is a straight line.
+    final: last factor.
+    """
+
+    power: float = 0.9
+    final: float = 0.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.power <= 0:
+            raise ArgumentError(f"power must be more than 0, got {self.power}", argument="power")
+
+    def factor(self, epoch: float, epochs: int) -> float:
+        return float(self.final + (1 - self.final) * (1 - min(epoch / epochs, 1)) ** self.power)

@@ -1,0 +1,93 @@
+"""What every schedule says about itself, and the warm-up before it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+import torch
+
+from spdbuild.errors import ArgumentError
+from spdbuild.registry import Registry
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """Base of all schedules: frozen dataclasses whose fields are the keys of the section `schedule`.
+
+    A schedule is a function of the step alone and keeps nothing, so a resumed run is where it was.
+
+    per: whether the learning rate moves at every step or stands still within an epoch.
+    warmup_epochs: length of the warm-up, in epochs; from its start the values move on a line to those of the schedule.
+    warmup_steps: least length of the warm-up, in steps.
+    warmup_start: learning rate at the very first step, as a factor of the optimizer's.
+    warmup_bias_lr: learning rate of biases at the very first step; empty: as the others.
+    warmup_momentum: momentum at the very first step; empty: no warm-up of the momentum.
+    """
+
+    name: ClassVar[str] = ""
+
+    per: Literal["step", "epoch"] = "step"
+    warmup_epochs: float = 0.0
+    warmup_steps: int = 0
+    warmup_start: float = 0.1
+    warmup_bias_lr: float | None = None
+    warmup_momentum: float | None = None
+
+    def __post_init__(self) -> None:
+        for argument in ("warmup_epochs", "warmup_steps", "warmup_start", "warmup_bias_lr", "warmup_momentum"):
+            value = getattr(self, argument)
+            if value is not None and not 0 <= value < math.inf:
+                raise ArgumentError(f"{argument} must be at least 0, got {value}", argument=argument)
+
+    def factor(self, epoch: float, epochs: int) -> float:
+        """Learning rate as a factor of the optimizer's, after `epoch` of `epochs`."""
+        raise NotImplementedError
+
+    def rates(self, step: int, steps_per_epoch: int, epochs: int, lr: float, momentum: float) -> Rates:
+        """The values for the optimizer's update number `step`, counted from 0."""
+        epoch = step / steps_per_epoch
+        target = lr * self.factor(math.floor(epoch) if self.per == "epoch" else epoch, epochs)
+        length = max(round(self.warmup_epochs * steps_per_epoch), self.warmup_steps)
+        if step >= length:
+            return Rates(target, target, momentum)
+        share = step / length
+        bias_start = lr * self.warmup_start if self.warmup_bias_lr is None else self.warmup_bias_lr
+        momentum_start = momentum if self.warmup_momentum is None else self.warmup_momentum
+        return Rates(
+            _between(lr * self.warmup_start, target, share),
+            _between(bias_start, target, share),
+            _between(momentum_start, momentum, share),
+        )
+
+
+SCHEDULES: Registry[Schedule] = Registry("schedule", "spdbuild.training.schedules", "spdbuild.schedules")
+
+
+@dataclass(frozen=True)
+class Rates:
+    """What a schedule sets at a step: the learning rates of weights and of biases, and the momentum."""
+
+    lr: float
+    bias_lr: float
+    momentum: float
+
+    def apply(self, optimizer: torch.optim.Optimizer) -> None:
+        """Write the values into the groups of `optimizer` (parameter_groups names their roles)."""
+        for group in optimizer.param_groups:
+            group["lr"] = self.bias_lr if group["role"] == "bias" else self.lr
+            if group.get("momentum"):
+                group["momentum"] = self.momentum
+            elif "betas" in group:
+                group["betas"] = (self.momentum, *group["betas"][1:])
+
+
+def momentum_of(optimizer: torch.optim.Optimizer) -> float:
+    """The momentum of an optimizer before any warm-up: `momentum`, or the first of `betas`, or 0."""
+    defaults: dict[str, Any] = optimizer.defaults
+    return float(defaults["betas"][0] if "betas" in defaults else defaults.get("momentum", 0.0))
+
+
+def _between(start: float, end: float, share: float) -> float:
+    return start + (end - start) * share

@@ -1,0 +1,198 @@
+"""Dataclasses as sections of a YAML file: their JSON Schema, reading them from values, writing them as plain data.
+
+A field's type is its schema, its default the default, and a line `field: text` of the class's docstring its
+description. A field of type `Annotated[Base, REGISTRY]` holds any registered dataclass, which the key `name` picks;
+one of type `Annotated[str, REGISTRY]` holds the name alone.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import re
+import types
+import typing
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, Literal, Union
+
+from spdbuild.arguments import fit
+from spdbuild.errors import ArgumentError, SpdbuildError
+from spdbuild.registry import Registry
+from spdbuild.source import Value
+
+Schema = dict[str, Any]
+
+_PLAIN = {int: "integer", float: "number", str: "string", bool: "boolean", type(None): "null"}
+
+
+def section_schema(cls: type[Any]) -> Schema:
+    """The JSON Schema of a mapping that gives the fields of the dataclass `cls`."""
+    texts = descriptions(cls)
+    properties = {}
+    for field in _fields(cls):
+        schema = _type_schema(_hints(cls)[field.name])
+        if texts.get(field.name):
+            schema = {"description": texts[field.name], **schema}
+        default = _default(field)
+        if default is not dataclasses.MISSING:
+            schema = {**schema, "default": plain(default)}
+        properties[field.name] = schema
+    required = [f.name for f in _fields(cls) if _default(f) is dataclasses.MISSING]
+    return {
+        "type": "object",
+        "description": summary(cls),
+        "properties": properties,
+        "required": required,
+        "additionalProperties": False,
+    }
+
+
+def read_section(cls: type[Any], value: Value) -> Any:
+    """An instance of `cls` from a mapping that its schema allows; what `cls` itself refuses gets its place."""
+    read: dict[str, Any] = {}
+    for key, entry in value.items():
+        read[key] = _read(_hints(cls)[key], entry, key)
+    try:
+        return cls(**read)
+    except ArgumentError as error:
+        raise _placed(error, value) from None
+
+
+def plain(value: Any) -> Any:
+    """Dataclasses as mappings, a registered one with its `name` first; tuples as lists; the rest as it is."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        name = getattr(type(value), "name", "")
+        named = {"name": name} if name else {}
+        return named | {field.name: plain(getattr(value, field.name)) for field in _fields(type(value))}
+    if isinstance(value, Mapping):
+        return {key: plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    return value
+
+
+def summary(cls: type[Any]) -> str:
+    """The first paragraph of the docstring, as one line."""
+    paragraph = (inspect.getdoc(cls) or "").split("\n\n")[0]
+    return " ".join(paragraph.split())
+
+
+def descriptions(cls: type[Any]) -> dict[str, str]:
+    """What the docstrings of `cls` and its bases say about fields: lines `field: text`, continued with indentation."""
+    found: dict[str, str] = {}
+    for base in reversed(cls.__mro__):
+        text = inspect.cleandoc(vars(base).get("__doc__") or "")
+        for match in re.finditer(r"^(\w+): (.+(?:\n[ \t]+.+)*)", text, re.MULTILINE):
+            found[match[1]] = " ".join(match[2].split())
+    return found
+
+
+def _type_schema(hint: Any) -> Schema:
+    origin, inner = typing.get_origin(hint), typing.get_args(hint)
+    if origin is Annotated:
+        return {"enum": list(inner[1])} if inner[0] is str else _choice_schema(inner[1])
+    if hint in _PLAIN:
+        return {"type": _PLAIN[hint]}
+    if origin is Literal:
+        return {"enum": list(inner)}
+    if origin in (Union, types.UnionType):
+        return _union_schema(inner)
+    if origin is tuple:
+        return _tuple_schema(inner)
+    if origin in (dict, Mapping):
+        return {"type": "object", "additionalProperties": _type_schema(inner[1])}
+    if dataclasses.is_dataclass(hint) and isinstance(hint, type):
+        return section_schema(hint)
+    return {}
+
+
+def _union_schema(inner: tuple[Any, ...]) -> Schema:
+    schemas = [_type_schema(kind) for kind in inner]
+    if all(set(schema) == {"type"} for schema in schemas):
+        return {"type": [schema["type"] for schema in schemas]}
+    # One mapping or nothing: said without an alternative, so that what is wrong inside is found at once.
+    mappings = [schema for schema in schemas if schema.get("type") == "object"]
+    if len(schemas) == 2 and {"type": "null"} in schemas and mappings:
+        return {**mappings[0], "type": ["object", "null"]}
+    return {"anyOf": schemas}
+
+
+def _tuple_schema(inner: tuple[Any, ...]) -> Schema:
+    if len(inner) == 2 and inner[1] is Ellipsis:
+        items = {"type": "array", "items": _type_schema(inner[0])}
+        return {"anyOf": [items, {"type": "string"}]} if inner[0] is str else items
+    return {
+        "type": "array",
+        "prefixItems": [_type_schema(kind) for kind in inner],
+        "minItems": len(inner),
+        "maxItems": len(inner),
+    }
+
+
+def _choice_schema(registry: Registry[Any]) -> Schema:
+    """A mapping whose `name` is a member of `registry` and whose other keys are that member's fields."""
+    branches = []
+    for name, cls in registry.items():
+        schema = section_schema(cls)
+        schema["properties"] = {"name": {"const": name}, **schema["properties"]}
+        chosen = {"type": "object", "properties": {"name": {"const": name}}, "required": ["name"]}
+        branches.append({"if": chosen, "then": schema})
+    return {
+        "type": "object",
+        "properties": {"name": {"enum": list(registry), "description": f"which {registry.kind}"}},
+        "required": ["name"],
+        "allOf": branches,
+    }
+
+
+def _read(hint: Any, value: Value, name: str) -> Any:
+    origin, inner = typing.get_origin(hint), typing.get_args(hint)
+    if origin is Annotated:
+        return value.plain() if inner[0] is str else _read_choice(inner[1], value)
+    if origin in (Union, types.UnionType):
+        if value.data is None and type(None) in inner:
+            return None
+        sections = [kind for kind in inner if _is_section(kind)]
+        if sections:
+            return _read(sections[0], value, name)
+    if origin is tuple and len(inner) == 2 and inner[1] is Ellipsis and isinstance(value.data, list):
+        return tuple(_read(inner[0], item, name) for item in value)
+    if origin in (dict, Mapping) and _is_section(inner[1]):
+        return {key: _read(inner[1], entry, key) for key, entry in value.items()}
+    if dataclasses.is_dataclass(hint) and isinstance(hint, type):
+        return read_section(hint, value)
+    try:
+        return fit(value.plain(), hint, name)
+    except ArgumentError as error:
+        raise error.at(value.location) from None
+
+
+def _read_choice(registry: Registry[Any], value: Value) -> Any:
+    chosen = value.get("name")
+    cls = registry[chosen.plain() if chosen else ""]
+    rest = {key: entry for key, entry in value.items() if key != "name"}
+    return read_section(cls, dataclasses.replace(value, data=rest))
+
+
+def _is_section(hint: Any) -> bool:
+    return typing.get_origin(hint) is Annotated or (dataclasses.is_dataclass(hint) and isinstance(hint, type))
+
+
+def _placed(error: ArgumentError, value: Value) -> SpdbuildError:
+    entry = value.get(error.argument)
+    return error.at(entry.location if entry else value.location)
+
+
+def _hints(cls: type[Any]) -> dict[str, Any]:
+    return typing.get_type_hints(cls, include_extras=True)
+
+
+def _fields(cls: type[Any]) -> list[dataclasses.Field[Any]]:
+    return [field for field in dataclasses.fields(cls) if field.init]
+
+
+def _default(field: dataclasses.Field[Any]) -> Any:
+    if field.default is not dataclasses.MISSING:
+        return field.default
+    factory: Callable[[], Any] | Any = field.default_factory
+    return factory() if factory is not dataclasses.MISSING else dataclasses.MISSING

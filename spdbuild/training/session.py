@@ -1,0 +1,166 @@
+"""Everything that a run holds while it trains, made from its recipe; its state as one mapping, and back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from spdbuild.errors import RecipeError, WeightsError
+from spdbuild.training.checkpoint import Position, generator_states, restore_generators, seed_generators
+from spdbuild.training.console import Console
+from spdbuild.training.device import set_determinism
+from spdbuild.training.distributed import Processes
+from spdbuild.training.ema import Ema
+from spdbuild.training.freezing import freeze
+from spdbuild.training.network import BuiltNetwork, build_network
+from spdbuild.training.precision import choose_precision, make_scaler
+from spdbuild.training.recipe import Recipe
+from spdbuild.training.run_folder import RunFolder
+from spdbuild.training.schedules.schedule import momentum_of
+from spdbuild.training.task import TASKS, Batches, Task
+
+
+@dataclass
+class Session:
+    """The parts of a run.
+
+    model: holds the weights. trained: the same as the loop calls it: compiled, and averaging gradients over processes.
+    """
+
+    recipe: Recipe
+    folder: RunFolder
+    console: Console
+    processes: Processes
+    device: torch.device
+    precision: str
+    task: Task
+    classes: tuple[str, ...]
+    network: BuiltNetwork
+    model: nn.Module
+    trained: nn.Module
+    teacher: nn.Module | None
+    ema: Ema | None
+    optimizer: torch.optim.Optimizer
+    scaler: torch.amp.GradScaler
+    criterion: Any
+    train_batches: Batches
+    test_batches: Batches
+    position: Position
+    momentum: float
+
+    @property
+    def evaluated(self) -> nn.Module:
+        """The model whose metrics count and whose weights are saved."""
+        return self.ema.model if self.ema else self.model
+
+    @property
+    def steps_per_epoch(self) -> int:
+        return -(-len(self.train_batches) // self.recipe.accumulate)
+
+    def state(self) -> dict[str, Any]:
+        """All that an exact resume needs. Every process takes part."""
+        return {
+            "position": self.position.plain(),
+            "model": self.model.state_dict(),
+            "ema": {"updates": self.ema.updates, "model": self.ema.model.state_dict()} if self.ema else None,
+            "optimizer": self.optimizer.state_dict(),
+            "scaler": self.scaler.state_dict(),
+            "generators": self.processes.gather(generator_states(self.device)),
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Become what `state` was taken of; WeightsError if that was another network or optimizer."""
+        try:
+            self.model.load_state_dict(state["model"])
+            self.optimizer.load_state_dict(state["optimizer"])
+            if self.ema and state["ema"]:
+                self.ema.model.load_state_dict(state["ema"]["model"])
+                self.ema.updates = state["ema"]["updates"]
+        except (RuntimeError, ValueError, KeyError) as error:
+            reason = str(error).splitlines()[0]
+            raise WeightsError(f"{self.folder.state}: the state is of another network: {reason}") from None
+        self.scaler.load_state_dict(state["scaler"])
+        self.position = Position(**state["position"])
+        self.position.sums = {name: value.to(self.device) for name, value in self.position.sums.items()}
+        generators = state["generators"]
+        if len(generators) == self.processes.world:
+            restore_generators(generators[self.processes.rank], self.device)
+
+
+def make_session(
+    recipe: Recipe, folder: RunFolder, console: Console, processes: Processes, device: torch.device
+) -> Session:
+    """Open the data, build the network, and make what trains it."""
+    # Every process starts from the same weights and draws its own numbers from then on.
+    seed_generators(recipe.seed, rank=0)
+    set_determinism(recipe.deterministic)
+    task = TASKS[recipe.task]()
+    train_images, test_images = task.open(recipe, "train"), task.open(recipe, "test")
+    classes = tuple(train_images.classes)
+    processes.share(recipe.batch)
+    batches = [
+        task.batches(recipe, images, training=training, rank=processes.rank, world=processes.world, device=device)
+        for images, training in ((train_images, True), (test_images, False))
+    ]
+    if not len(batches[0]):
+        raise RecipeError("the training data has no batch", hint="use a smaller batch")
+    size = getattr(train_images, "size", None)
+    network = build_network(recipe, len(classes), size)
+    model = _placed(network.module, recipe, device)
+    freeze(model, recipe.freeze)
+    precision = choose_precision(recipe.precision, device)
+    _check_outputs(task, model, network, classes, device)
+    ema = Ema(model, recipe.ema.decay, recipe.ema.ramp) if recipe.ema else None
+    trained = processes.wrap(model, device, recipe.sync_batch_norm)
+    optimizer = recipe.optimizer.make(model)
+    seed_generators(recipe.seed, processes.rank)
+    return Session(
+        recipe=recipe,
+        folder=folder,
+        console=console,
+        processes=processes,
+        device=device,
+        precision=precision,
+        task=task,
+        classes=classes,
+        network=network,
+        model=model,
+        trained=torch.compile(trained) if recipe.compile else trained,  # type: ignore[arg-type]
+        teacher=_teacher(recipe, len(classes), size, device),
+        ema=ema,
+        optimizer=optimizer,
+        scaler=make_scaler(precision, device),
+        criterion=task.criterion(recipe, model, classes),
+        train_batches=batches[0],
+        test_batches=batches[1],
+        position=Position(),
+        momentum=momentum_of(optimizer),
+    )
+
+
+def _placed(model: nn.Module, recipe: Recipe, device: torch.device) -> nn.Module:
+    model = model.to(device)
+    return model.to(memory_format=torch.channels_last) if recipe.channels_last else model  # type: ignore[call-overload,no-any-return]
+
+
+def _teacher(recipe: Recipe, classes: int, size: tuple[int, int] | None, device: torch.device) -> nn.Module | None:
+    if recipe.distill is None:
+        return None
+    if recipe.distill.weights is None:
+        raise RecipeError("distill needs the weights of the teacher", hint="set distill.weights to a safetensors file")
+    teacher = build_network(recipe.distill, classes, size).module
+    return _placed(teacher, recipe, device).eval().requires_grad_(False)
+
+
+@torch.no_grad()
+def _check_outputs(
+    task: Task, model: nn.Module, network: BuiltNetwork, classes: tuple[str, ...], device: torch.device
+) -> None:
+    """Let the task look at the outputs for one empty image."""
+    training = model.training
+    outputs = model.eval()(torch.zeros(1, *network.input, device=device))
+    model.train(training)
+    task.check(outputs, classes)

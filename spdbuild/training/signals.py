@@ -1,0 +1,42 @@
+"""SIGINT and SIGTERM end a run after the step at hand; a second one ends it at once."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from types import FrameType
+from typing import Any
+
+
+class StopRequest:
+    """Whether somebody has asked the run to stop. name: of the signal that did, or empty."""
+
+    def __init__(self) -> None:
+        self.name = ""
+
+    def __bool__(self) -> bool:
+        return bool(self.name)
+
+
+@contextmanager
+def stop_on_signals() -> Iterator[StopRequest]:
+    """While the context lasts the two signals are noted; the second restores what they did before."""
+    request = StopRequest()
+    before: dict[int, Any] = {}
+
+    def note(number: int, frame: FrameType | None) -> None:
+        request.name = signal.Signals(number).name
+        restore()
+
+    def restore() -> None:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+    # Only the main thread of a program may handle signals; elsewhere they stay what they are.
+    with suppress(ValueError):
+        before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield request
+    finally:
+        restore()

@@ -1,0 +1,138 @@
+"""Image classification: one label an image."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from spdbuild.data import FileImages, ImageSet, Loader
+from spdbuild.errors import RecipeError
+from spdbuild.losses.classification import ClassificationLoss, distillation
+from spdbuild.metrics.classification import ClassificationCounts
+from spdbuild.training.task import TASKS, Evaluation, Task
+
+if TYPE_CHECKING:
+    from spdbuild.training.recipe import Recipe
+
+
+@TASKS.register
+class Classification(Task):
+    """Tell what is in an image: outputs are logits [N, K], targets class numbers [N]."""
+
+    monitor = "top1"
+    default_loss = "cross_entropy"
+
+    def open(self, recipe: Recipe, split: str) -> ImageSet:
+        images: ImageSet = recipe.data.open(split)
+        return images
+
+    def batches(
+        self, recipe: Recipe, images: ImageSet, *, training: bool, rank: int, world: int, device: torch.device
+    ) -> Loader:
+        return Loader(
+            images,
+            recipe.batch if training else recipe.test_batch or recipe.batch,
+            shuffle=training,
+            seed=recipe.seed,
+            augment=(*recipe.augment, *recipe.preprocess) if training else recipe.preprocess,
+            rank=rank,
+            world=world,
+            workers=recipe.workers,
+            drop_last=training and recipe.drop_last,
+            device=device,
+            channels_last=recipe.channels_last,
+        )
+
+    def criterion(self, recipe: Recipe, model: nn.Module, classes: tuple[str, ...]) -> _Criterion:
+        loss = recipe.loss_of()
+        assert isinstance(loss, ClassificationLoss)
+        return _Criterion(loss)
+
+    def distance(self, outputs: Tensor, teacher_outputs: Tensor, temperature: float) -> Tensor:
+        return distillation(outputs, teacher_outputs, temperature)
+
+    def meter(self, recipe: Recipe, model: nn.Module, classes: tuple[str, ...], device: torch.device) -> _Meter:
+        return _Meter(classes, device)
+
+    def check(self, outputs: Any, classes: tuple[str, ...]) -> None:
+        shape = tuple(getattr(outputs, "shape", ()))
+        if len(shape) != 2:
+            raise RecipeError(
+                f"a classifier gives logits [N, K], and this network gives {_described(outputs)}",
+                hint="end it with global_avg_pool and linear(classes)",
+            )
+        if shape[1] < len(classes):
+            raise RecipeError(
+                f"the network has {shape[1]} outputs and the data has {len(classes)} classes",
+                hint=f"set vars.classes={len(classes)}",
+            )
+
+    @torch.inference_mode()
+    def predict(
+        self, recipe: Recipe, model: nn.Module, classes: tuple[str, ...], files: list[Path]
+    ) -> Iterator[dict[str, Any]]:
+        """For each file the five most likely classes with their probabilities, the likeliest first."""
+        device = next(model.parameters()).device
+        images = _files(recipe, classes, files)
+        batches = self.batches(recipe, images, training=False, rank=0, world=1, device=device)
+        named = iter(files)
+        for pixels, _ in batches:
+            shares = model(pixels)[:, : len(classes)].float().softmax(dim=1)
+            scores, numbers = shares.topk(min(5, len(classes)), dim=1)
+            for row, indices in zip(scores.tolist(), numbers.tolist(), strict=True):
+                found = [{"class": classes[i], "score": s} for i, s in zip(indices, row, strict=True)]
+                yield {"file": str(next(named)), "predictions": found}
+
+
+class _Criterion:
+    """The loss as the loop wants it."""
+
+    def __init__(self, loss: ClassificationLoss) -> None:
+        self._loss = loss
+
+    def __call__(self, logits: Tensor, labels: Tensor) -> dict[str, Tensor]:
+        return {"loss": self._loss(logits, labels)}
+
+
+class _Meter:
+    """Counts whose width is that of the first outputs: a network may have more outputs than the data has classes."""
+
+    def __init__(self, classes: tuple[str, ...], device: torch.device) -> None:
+        self._classes, self._device = classes, device
+        self._counts = ClassificationCounts(len(classes), len(classes), device)
+        self._seen = False
+
+    def update(self, logits: Tensor, labels: Tensor) -> None:
+        if not self._seen:
+            self._counts = ClassificationCounts(len(self._classes), logits.shape[1], self._device)
+            self._seen = True
+        self._counts.update(logits, labels)
+
+    def state(self) -> dict[str, Tensor]:
+        return self._counts.state() if self._seen else {}
+
+    def merge(self, states: Iterable[Mapping[str, Tensor]]) -> None:
+        filled = [state for state in states if state]
+        if filled:
+            self._counts = ClassificationCounts(*filled[0]["confusion"].shape)
+            self._counts.merge(filled)
+
+    def evaluation(self) -> Evaluation:
+        counts = self._counts
+        return Evaluation(counts.scalars(), self._classes, tuple(counts.rows()), counts.confusion.cpu())
+
+
+def _files(recipe: Recipe, classes: tuple[str, ...], files: list[Path]) -> FileImages:
+    """The files as images of the size that the recipe's data has."""
+    size = recipe.data.open("test").size if recipe.input is None else recipe.input[1:]
+    return FileImages(files, torch.zeros(len(files), dtype=torch.int64), classes, size, "squash")
+
+
+def _described(outputs: Any) -> str:
+    if isinstance(outputs, Tensor):
+        return f"a tensor [{', '.join(map(str, outputs.shape))}]"
+    return f"{len(outputs)} outputs" if isinstance(outputs, list | tuple) else "no tensor"
