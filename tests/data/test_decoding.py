@@ -1,0 +1,129 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from spdbuild.data.decoding import BadFile, OddSize, decode
+
+
+def pixels(path: Path) -> np.ndarray:
+    image = decode(path, None, None)
+    assert isinstance(image, np.ndarray), image
+    return image
+
+
+def reason(path: Path) -> str:
+    bad = decode(path, None, None)
+    assert isinstance(bad, BadFile)
+    assert bad.path == path
+    return bad.reason
+
+
+@pytest.fixture
+def rgb() -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (4, 6, 3), dtype=np.uint8)
+
+
+@pytest.fixture
+def grey(rgb: np.ndarray) -> np.ndarray:
+    return rgb[..., 0].copy()
+
+
+def test_rgb_stays_as_it_is(tmp_path: Path, rgb: np.ndarray) -> None:
+    Image.fromarray(rgb).save(tmp_path / "a.png")
+    np.testing.assert_array_equal(pixels(tmp_path / "a.png"), rgb.transpose(2, 0, 1))
+
+
+def test_grey_becomes_three_equal_channels(tmp_path: Path, grey: np.ndarray) -> None:
+    Image.fromarray(grey).save(tmp_path / "a.png")
+    np.testing.assert_array_equal(pixels(tmp_path / "a.png"), np.stack([grey] * 3))
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tif"])
+def test_16_bit_grey_keeps_its_upper_bits(tmp_path: Path, grey: np.ndarray, suffix: str) -> None:
+    """Pillow's own conversion would clip all above 255 to white."""
+    path = tmp_path / f"a{suffix}"
+    Image.fromarray(grey.astype(np.uint16) * 256 + 77).save(path)
+    np.testing.assert_array_equal(pixels(path), np.stack([grey] * 3))
+
+
+def test_alpha_that_hides_nothing_is_dropped(tmp_path: Path, rgb: np.ndarray) -> None:
+    opaque = np.concatenate([rgb, np.full((4, 6, 1), 255, np.uint8)], axis=2)
+    Image.fromarray(opaque).save(tmp_path / "a.png")
+    np.testing.assert_array_equal(pixels(tmp_path / "a.png"), rgb.transpose(2, 0, 1))
+
+
+def test_a_palette_becomes_its_colours(tmp_path: Path) -> None:
+    image = Image.new("P", (2, 1))
+    image.putpalette([10, 20, 30, 40, 50, 60])
+    image.putpixel((1, 0), 1)
+    image.save(tmp_path / "a.png")
+    np.testing.assert_array_equal(pixels(tmp_path / "a.png")[:, 0], [[10, 40], [20, 50], [30, 60]])
+
+
+def test_a_photograph_taken_sideways_stands_upright(tmp_path: Path, rgb: np.ndarray) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turn clockwise by 90 degrees to show
+    Image.fromarray(rgb).save(tmp_path / "a.png", exif=exif)
+    np.testing.assert_array_equal(pixels(tmp_path / "a.png"), np.rot90(rgb, -1).transpose(2, 0, 1))
+
+
+def test_what_has_no_sound_conversion_is_bad(tmp_path: Path, rgb: np.ndarray) -> None:
+    half = np.concatenate([rgb, np.full((4, 6, 1), 128, np.uint8)], axis=2)
+    Image.fromarray(half).save(tmp_path / "half.png")
+    Image.fromarray(rgb[..., 0].astype(np.float32)).save(tmp_path / "float.tif")
+    Image.fromarray(rgb).save(tmp_path / "film.gif", save_all=True, append_images=[Image.fromarray(255 - rgb)])
+    assert reason(tmp_path / "half.png") == "is partly transparent"
+    assert reason(tmp_path / "float.tif") == "has pixels of mode F, whose range is not known"
+    assert reason(tmp_path / "film.gif") == "has 2 frames, not one picture"
+
+
+def test_damaged_files_are_bad(tmp_path: Path, rgb: np.ndarray) -> None:
+    large = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    for name in ("cut.png", "cut.jpg"):
+        Image.fromarray(large).save(tmp_path / name)
+        content = (tmp_path / name).read_bytes()
+        (tmp_path / name).write_bytes(content[: len(content) // 2])
+    (tmp_path / "empty.png").touch()
+    (tmp_path / "text.png").write_text("<html>404</html>")
+    assert reason(tmp_path / "cut.png").startswith("is damaged: ")
+    assert reason(tmp_path / "cut.jpg").startswith("is damaged: ")
+    assert reason(tmp_path / "empty.png") == "is empty (0 bytes)"
+    assert reason(tmp_path / "text.png") == "is not an image that can be read"
+    assert reason(tmp_path / "none.png") == "does not exist"
+
+
+def test_an_image_of_another_size_is_odd(tmp_path: Path, rgb: np.ndarray) -> None:
+    Image.fromarray(rgb).save(tmp_path / "a.png")
+    assert decode(tmp_path / "a.png", (8, 8), None) == OddSize(tmp_path / "a.png", "is 6x4 pixels, not 8x8")
+
+
+@pytest.fixture
+def striped(tmp_path: Path) -> Path:
+    """24x8 pixels: a third red, a third green, a third blue."""
+    image = np.zeros((8, 24, 3), np.uint8)
+    for channel in range(3):
+        image[:, 8 * channel : 8 * channel + 8, channel] = 255
+    Image.fromarray(image).save(tmp_path / "striped.png")
+    return tmp_path / "striped.png"
+
+
+def test_crop_keeps_the_middle(striped: Path) -> None:
+    image = decode(striped, (8, 8), "crop")
+    np.testing.assert_array_equal(image[1], np.full((8, 8), 255))
+    assert not image[0].any()
+
+
+def test_pad_fills_up_with_black(striped: Path) -> None:
+    image = decode(striped, (24, 24), "pad")
+    assert not image[:, :8].any()
+    assert not image[:, 16:].any()
+    np.testing.assert_array_equal(image[2, 8:16, 16:], np.full((8, 8), 255))
+
+
+def test_squash_fits_all_of_it(striped: Path) -> None:
+    image = decode(striped, (3, 3), "squash")
+    assert image.argmax(0).tolist() == [[0, 1, 2]] * 3

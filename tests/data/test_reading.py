@@ -1,0 +1,155 @@
+"""Files that become an image set: in memory or not, bad ones skipped or refused, decoded once."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from spdbuild.data import ArrayImages, FileImages, cache, reading
+from spdbuild.data.decoding import decode
+from spdbuild.data.folder import Folder
+from spdbuild.errors import DataError
+
+
+@pytest.fixture
+def damaged(class_folders: Path) -> Path:
+    (class_folders / "train" / "cat" / "train-cat-1.png").write_bytes(b"")
+    return class_folders
+
+
+@pytest.fixture
+def always_cached(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reading, "_CACHED_FROM", 1)
+
+
+def test_a_small_set_is_kept_in_memory(class_folders: Path) -> None:
+    images = Folder(str(class_folders)).open("train")
+    assert isinstance(images, ArrayImages)
+    assert images.size == (8, 8)
+    assert images.classes == ("cat", "dog")
+    assert images.labels.tolist() == [0, 0, 0, 1, 1, 1]
+    first = decode(class_folders / "train" / "cat" / "train-cat-0.png", None, None)
+    np.testing.assert_array_equal(images.images[0].numpy(), first)
+
+
+def test_a_large_set_stays_in_files(class_folders: Path) -> None:
+    images = Folder(str(class_folders), memory_gib=1e-7).open("train")
+    assert isinstance(images, FileImages)
+    assert (len(images), images.size) == (6, (8, 8))
+
+
+def test_files_below_a_class_folder_belong_to_the_class(class_folders: Path, write_image) -> None:
+    write_image(class_folders / "train" / "cat" / "siamese" / "deep.png")
+    (class_folders / "train" / "cat" / "notes.txt").write_text("nothing to see")
+    (class_folders / "train" / "cat" / ".hidden.png").write_bytes(b"")
+    assert Folder(str(class_folders)).open("train").labels.tolist() == [0, 0, 0, 0, 1, 1, 1]
+
+
+@pytest.mark.parametrize("memory_gib", [1.0, 0.0], ids=["memory", "files"])
+def test_bad_files_are_skipped_and_named_if_the_recipe_says_so(damaged: Path, memory_gib: float) -> None:
+    images = Folder(str(damaged), on_error="skip", memory_gib=memory_gib).open("train")
+    assert len(images) == 5
+    assert images.labels.tolist() == [0, 0, 1, 1, 1]
+    assert [(file.path.name, file.reason) for file in images.skipped] == [("train-cat-1.png", "is empty (0 bytes)")]
+
+
+def test_bad_files_are_refused_otherwise(damaged: Path) -> None:
+    with pytest.raises(DataError) as caught:
+        Folder(str(damaged)).open("train")
+    assert str(caught.value) == (
+        f"error: 1 of 6 files in {damaged}/train cannot be used: cat/train-cat-1.png is empty (0 bytes)\n"
+        "      = hint: mend or remove them, or leave them out with on_error: skip"
+    )
+
+
+@pytest.mark.parametrize("on_error", ["skip", "refuse"])
+def test_different_sizes_are_never_skipped_silently(class_folders: Path, write_image, on_error: str) -> None:
+    write_image(class_folders / "train" / "dog" / "wide.png", size=(12, 8))
+    with pytest.raises(DataError) as caught:
+        Folder(str(class_folders), on_error=on_error).open("train")
+    assert str(caught.value) == (
+        f"error: the images in {class_folders}/train have different sizes: dog/wide.png is 12x8 pixels, not 8x8\n"
+        "      = hint: give the side in pixels that all shall have, such as size: 64"
+    )
+
+
+def test_a_size_makes_different_images_equal(class_folders: Path, write_image) -> None:
+    write_image(class_folders / "train" / "dog" / "wide.png", size=(12, 8))
+    images = Folder(str(class_folders), size=10, resize="crop").open("train")
+    assert (len(images), images.size) == (7, (10, 10))
+
+
+@pytest.mark.parametrize("on_error", ["skip", "refuse"])
+def test_a_set_without_one_sound_image_is_refused(class_folders: Path, on_error: str) -> None:
+    for file in (class_folders / "train").rglob("*.png"):
+        file.write_bytes(b"")
+    with pytest.raises(DataError) as caught:
+        Folder(str(class_folders), on_error=on_error).open("train")
+    names = [f"{name}/train-{name}-{number}.png" for name in ("cat", "dog") for number in range(3)]
+    assert str(caught.value) == (
+        f"error: none of the 6 files in {class_folders}/train can be used: "
+        + "; ".join(f"{name} is empty (0 bytes)" for name in names[:5])
+        + "; and 1 more\n"
+        f"      = hint: look at the first: file {class_folders}/train/cat/train-cat-0.png"
+    )
+
+
+@pytest.mark.usefixtures("always_cached")
+def test_what_was_decoded_is_not_decoded_again(damaged: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = Folder(str(damaged), on_error="skip").open("train")
+
+    def fail(*_: object, **__: object) -> None:
+        raise AssertionError("decoded again")
+
+    monkeypatch.setattr(reading, "decode_all", fail)
+    again = Folder(str(damaged), on_error="skip").open("train")
+    assert torch.equal(first.images, again.images)
+    assert torch.equal(first.labels, again.labels)
+    assert first.skipped == again.skipped
+
+
+@pytest.mark.usefixtures("always_cached")
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda file: file.write_bytes((file.parent / "train-cat-1.png").read_bytes()),
+        lambda file: file.rename(file.with_name("train-cat-9.png")),
+        lambda file: os.utime(file, ns=(0, 0)),
+    ],
+    ids=["content", "name", "time"],
+)
+def test_a_changed_file_is_decoded_again(class_folders: Path, change) -> None:
+    data = Folder(str(class_folders))
+    before = cache.cache_key(data.listing("train"), (8, 8), None, keep=True)
+    data.open("train")
+    change(class_folders / "train" / "cat" / "train-cat-0.png")
+    assert cache.cache_key(data.listing("train"), (8, 8), None, keep=True) != before
+    fresh = [decode(path, None, None) for path in data.listing("train").paths]
+    np.testing.assert_array_equal(data.open("train").images.numpy(), np.stack(fresh))
+
+
+@pytest.mark.usefixtures("always_cached")
+def test_a_damaged_cache_is_decoded_again(class_folders: Path, caplog: pytest.LogCaptureFixture) -> None:
+    data = Folder(str(class_folders))
+    first = data.open("train")
+    kept = list(cache.cache_folder().rglob("images.npy"))
+    assert len(kept) == 1
+    wanted = first.images.clone()
+    kept[0].write_bytes(b"broken")
+    assert torch.equal(data.open("train").images, wanted)
+    assert "decoding again" in caplog.text
+
+
+@pytest.mark.usefixtures("always_cached")
+def test_no_room_for_a_cache_is_no_error(class_folders: Path, monkeypatch, caplog) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(np, "save", full)
+    assert len(Folder(str(class_folders)).open("train")) == 6
+    assert "No space left on device" in caplog.text
+    assert not list(cache.cache_folder().iterdir())
