@@ -55,8 +55,8 @@ class AnchorCheck:
 
 def sizes_at(sizes: Array, image_sizes: Array, image_size: int) -> Array:
     """Sizes [B, 2] as fractions of their images (height, width) [B, 2], in pixels once the long side is image_size."""
-    scaled: Array = image_sizes[:, ::-1] * (image_size / image_sizes.max(axis=1, keepdims=True))
-    return sizes * scaled
+    pixels = image_sizes[:, ::-1] * (image_size / image_sizes.max(axis=1, keepdims=True))
+    return np.asarray(sizes * pixels)
 
 
 def best_possible_recall(sizes: Array, anchors: Array, anchor_ratio: float = 4.0) -> float:
@@ -134,13 +134,12 @@ def _best_fit(log_sizes: Array, log_anchors: Array) -> Array:
     # The smaller of r and 1/r is exp(-|log r|), so that no division is left for B x A pairs.
     width = np.abs(log_sizes[:, None, 0] - log_anchors[None, :, 0])
     height = np.abs(log_sizes[:, None, 1] - log_anchors[None, :, 1])
-    fit: Array = np.exp(-np.maximum(width, height).min(axis=1))
-    return fit
+    return np.asarray(np.exp(-np.maximum(width, height).min(axis=1)))
 
 
 def _spread(points: Array, count: int, random: Random) -> Array:
     """Points far from one another: each next one is drawn by its squared distance to the nearest so far."""
-    chosen = points[random.integers(len(points))][None]
+    chosen: Array = points[random.integers(len(points))][None]
     for _ in range(count - 1):
         distance = _squared_distances(points, chosen).min(axis=1)
         following = points[random.choice(len(points), p=distance / distance.sum())]
@@ -150,5 +149,4 @@ def _spread(points: Array, count: int, random: Random) -> Array:
 
 def _squared_distances(points: Array, means: Array) -> Array:
     """[B, 2], [C, 2] -> [B, C]."""
-    squared: Array = np.square(points[:, None] - means[None]).sum(axis=2)
-    return squared
+    return np.asarray(np.square(points[:, None] - means[None]).sum(axis=2))
