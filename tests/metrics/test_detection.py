@@ -16,7 +16,7 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from spdbuild.errors import ArgumentError, DataError
-from spdbuild.metrics.coco import COCO_CATEGORY_IDS, ignore_categories, read_predictions
+from spdbuild.metrics.coco import read_predictions
 from spdbuild.metrics.detection import EvaluationOptions, SizeBin, evaluate_detections
 
 Rows = NDArray[np.float64]
@@ -191,22 +191,6 @@ def test_a_detection_on_a_crowd_counts_neither_as_right_nor_as_wrong(scene: tupl
     assert evaluate_detections(truth, np.vstack([perfect(truth), beside])).ap < 1
 
 
-def test_a_category_to_ignore_hides_detections_of_every_class() -> None:
-    annotations = [
-        {"id": 1, "image_id": 1, "category_id": 1, "bbox": [0, 0, 20, 20]},
-        {"id": 2, "image_id": 1, "category_id": 9, "bbox": [50, 50, 40, 40]},
-    ]
-    categories = [{"id": 1, "name": "car"}, {"id": 2, "name": "bus"}, {"id": 9, "name": "unsure"}]
-    truth = {"images": [{"id": 1}], "categories": categories, "annotations": annotations}
-    rows = np.array([[1, 0, 0, 20, 20, 0.5, 1], [1, 60, 60, 20, 20, 0.9, 1]], dtype=np.float64)
-    assert evaluate_detections(truth, rows).classes[0].ap == pytest.approx(0.5)
-    ignoring = evaluate_detections(ignore_categories(truth, ["unsure"]), rows)
-    assert [(kind.name, kind.ap) for kind in ignoring.classes] == [("car", 1.0), ("bus", None)]
-    with pytest.raises(DataError, match="there is no category 'unsur' to ignore") as error:
-        ignore_categories(truth, ["unsur"])
-    assert error.value.problems[0].hint == "did you mean 'unsure'?"
-
-
 def test_unknown_images_and_categories_are_named(scene: tuple[dict[str, Any], Rows]) -> None:
     truth, rows = scene
     with pytest.raises(DataError, match="1 image ids of the detections are not in the ground truth, among them 777"):
@@ -221,12 +205,3 @@ def test_a_missing_backend_is_named(scene: tuple[dict[str, Any], Rows], monkeypa
     monkeypatch.setitem(sys.modules, "faster_coco_eval", None)
     with pytest.raises(ArgumentError, match="the evaluation backend faster-coco-eval is not installed"):
         evaluate_detections(*scene, EvaluationOptions(backend="faster-coco-eval"))
-
-
-def test_the_category_numbers_are_those_of_coco(data_folder: Path) -> None:
-    file = data_folder / "coco-mini" / "annotations" / "instances_val2017.json"
-    if not file.is_file():
-        pytest.skip(f"no COCO annotations in {data_folder}")
-    categories = json.loads(file.read_text())["categories"]
-    assert tuple(category["id"] for category in categories) == COCO_CATEGORY_IDS
-    assert len(COCO_CATEGORY_IDS) == 80
