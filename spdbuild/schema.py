@@ -78,10 +78,12 @@ def _problems(error: Any, root: Value) -> Iterable[Problem]:
         yield Problem(f"{subject} must have {most} {wanted} {one if wanted == 1 else many}, got {len(got)}", place)
     elif rule in ("anyOf", "oneOf"):
         yield from _alternatives(error, root, subject, place, got)
-    elif rule == "propertyNames":
-        for cause in error.context or [error]:
-            entry = value.get(cause.instance)
-            yield Problem(f"'{cause.instance}' cannot be a name here", entry.key if entry else place, _hint(error.schema))
+    elif rule == "pattern" and isinstance(value.data, dict):
+        # A finding about a key has the path of the mapping.
+        hint = "a name has letters, digits and _"
+        if any(sign in got for sign in "()[]"):
+            hint = "inside { } a text with a comma needs quotes"
+        yield Problem(f"'{got}' cannot be a name", value.data[got].key, hint)
     else:
         yield Problem(f"{subject} is not allowed: {describe(got)}", place, _hint(error.schema))
 

@@ -15,6 +15,8 @@ from spdbuild.ops import OPS
 
 #: Names that a block's lines may use besides its parameters.
 BLOCK_NUMBERS = frozenset({"in_channels"})
+#: What a block calls its inputs when it has several.
+_FURTHER_INPUTS = frozenset(f"input{number}" for number in range(1, 10))
 
 
 def check_document(document: Document) -> list[Problem]:
@@ -155,7 +157,7 @@ class _Names:
 
     @classmethod
     def of_block(cls) -> _Names:
-        return cls({"input", *(f"input{number}" for number in range(1, 10))}, set())
+        return cls({"input", *_FURTHER_INPUTS}, set())
 
     def check(self, reference: Reference, line: Line, later: set[str]) -> Iterator[Problem]:
         first, _, rest = reference.text.partition(".")
@@ -166,5 +168,6 @@ class _Names:
             what = "itself" if first == line.name else "a layer below it"
             yield Problem(f"the line reads {what}: '{reference.text}'", place, "a line reads lines above it")
             return
-        hint = nearest(reference.text, self.lines | self.around | self.elsewhere)
+        known = self.lines | self.around | self.elsewhere
+        hint = nearest(reference.text, {name for name in known if name not in _FURTHER_INPUTS})
         yield Problem(f"there is no layer '{reference.text}' above this line", place, hint)
