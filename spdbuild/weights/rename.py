@@ -13,8 +13,8 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from spdbuild.errors import Location, Problem, SourceError, SpdbuildError, nearest
-from spdbuild.expression import ExpressionError, evaluate, names, parse_expression
+from spdbuild.errors import Location, Problem, SourceError, SpdbuildError
+from spdbuild.expression import ExpressionError, check_expression, evaluate, names, parse_expression
 from spdbuild.source import Value
 
 _FIELD = re.compile(r"\{([^{}]*)\}")
@@ -81,7 +81,7 @@ def compile_rules(table: Mapping[str, Value | str]) -> tuple[Rule, ...]:
 def _compile(ours: str, theirs: Value | str) -> Rule:
     key = theirs.key if isinstance(theirs, Value) else None
     text = theirs.data if isinstance(theirs, Value) else theirs
-    left = list(_parts(ours, lambda offset: replace(key, column=key.column + offset) if key else None))
+    left = list(_parts(ours, lambda offset: _within(key, offset)))
     right = list(_parts(text, theirs.at if isinstance(theirs, Value) else lambda offset: None))
     if not ours:
         raise SourceError("a rule needs a pattern of our names", location=key)
@@ -91,13 +91,21 @@ def _compile(ours: str, theirs: Value | str) -> Rule:
     return Rule(_pattern(left, numbers), tuple(computed), text, key)
 
 
+def _within(key: Location | None, offset: int) -> Location | None:
+    """The place of character `offset` of a key, which may be quoted."""
+    if key is None:
+        return None
+    quote = key.text[key.column - 1 : key.column] in ("'", '"')
+    return replace(key, column=key.column + quote + offset)
+
+
 @dataclass(frozen=True)
 class _Part:
-    """A piece of a pattern: a text, or the inside of braces."""
+    """A piece of a pattern: a text, or the inside of braces. place: of a character of it."""
 
     text: str
     is_field: bool
-    place: Callable[[], Location | None]
+    place: _Place
 
 
 def _parts(pattern: str, place: _Place) -> Iterator[_Part]:
@@ -105,7 +113,7 @@ def _parts(pattern: str, place: _Place) -> Iterator[_Part]:
     for field in _FIELD.finditer(pattern):
         yield from _literal(pattern, end, field.start(), place)
         inside = field.start(1)
-        yield _Part(field[1], True, lambda inside=inside: place(inside))  # type: ignore[misc]
+        yield _Part(field[1], True, lambda offset, inside=inside: place(inside + offset))  # type: ignore[misc]
         end = field.end()
     yield from _literal(pattern, end, len(pattern), place)
 
@@ -119,18 +127,17 @@ def _literal(pattern: str, start: int, end: int, place: _Place) -> Iterator[_Par
             f"'{pattern[offset]}' cannot be in a name", location=place(offset), hint="write {x} for a part"
         )
     if text:
-        yield _Part(text, False, lambda: place(start))
+        yield _Part(text, False, lambda offset: place(start + offset))
 
 
 def _expression(part: _Part, known: set[str]) -> ast.expr:
     """The tree of what stands in braces on their side."""
     try:
         tree = parse_expression(part.text)
-    except SpdbuildError as error:
-        raise error.at(part.place()) from None
-    for name in names(tree):
-        if name.id not in known:
-            raise SourceError(f"our side has no {{{name.id}}}", location=part.place(), hint=nearest(name.id, known))
+        for error in check_expression(tree, known, part.text):
+            raise error
+    except ExpressionError as error:
+        raise error.at(part.place(error.offset)) from None
     return tree
 
 
@@ -144,10 +151,10 @@ def _pattern(parts: list[_Part], numbers: set[str]) -> re.Pattern[str]:
             continue
         if not _NAME.fullmatch(part.text):
             raise SourceError(
-                f"'{part.text}' is no name for a part", location=part.place(), hint="arithmetic belongs on their side"
+                f"'{part.text}' is no name for a part", location=part.place(0), hint="arithmetic belongs on their side"
             )
         if before is not None and before.is_field:
-            raise SourceError("two parts of a name must have a text between them", location=part.place())
+            raise SourceError("two parts of a name must have a text between them", location=part.place(0))
         digits = r"\d+" if part.text in numbers else r"[^.]+"
         found += f"(?P={part.text})" if part.text in seen else f"(?P<{part.text}>{digits})"
         seen.add(part.text)

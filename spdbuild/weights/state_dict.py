@@ -95,4 +95,6 @@ def _described(saved: Any) -> str:
     if isinstance(saved, dict) and saved:
         keys = ", ".join(f"{key!r:.40}" for key in list(saved)[:12])
         return f"a mapping with the keys {keys}" + (", ..." if len(saved) > 12 else "")
+    if isinstance(saved, StoredTensor):
+        return "a single tensor"
     return f"{saved!r:.80}" if isinstance(saved, StandIn) else f"an object of the type {type(saved).__name__}"

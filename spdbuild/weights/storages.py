@@ -38,6 +38,12 @@ def _part(whole: Storage, part: Any) -> Storage:
     return Storage(whole.key, whole.dtype, count, start)
 
 
+def _is_class(identifier: Any) -> bool:
+    """Whether this is 'module', class, file, source."""
+    whole = isinstance(identifier, tuple) and len(identifier) == 4 and identifier[0] == "module"
+    return whole and isinstance(identifier[1], GlobalName)
+
+
 class KnownStorages:
     """What a pickle may refer to: each key with one dtype and one size, and that size as the file says.
 
@@ -48,7 +54,11 @@ class KnownStorages:
         self.size = size
         self.seen: dict[str, int] = {}
 
-    def __call__(self, identifier: Any) -> Storage:
+    def __call__(self, identifier: Any) -> Storage | GlobalName:
+        if _is_class(identifier):
+            # Before torch 1.6 a module's class came with its source code, which is of no use here.
+            kind: GlobalName = identifier[1]
+            return kind
         storage = parse_identifier(identifier)
         count = identifier[4]
         needed = count * ITEM_SIZES[storage.dtype]

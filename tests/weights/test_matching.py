@@ -1,0 +1,185 @@
+"""Which tensor goes where, and what is said about each."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from spdbuild.errors import UnknownNameError, WeightsError
+from spdbuild.weights import compile_rules, match, match_any
+from spdbuild.weights.contents import TensorInfo
+from spdbuild.weights.matching import Reordering
+
+RULES = compile_rules({"stem": "conv1", "head": "fc"})
+
+
+def needs(**shapes: tuple[int, ...]) -> dict[str, TensorInfo]:
+    """What a model of float32 weights needs; `__` stands for a dot."""
+    return {name.replace("__", "."): TensorInfo(shape, "float32", 0) for name, shape in shapes.items()}
+
+
+def messages(error: WeightsError) -> list[tuple[str, str]]:
+    return [(problem.message, problem.hint) for problem in error.problems]
+
+
+def test_tensors_are_taken_under_their_names_unchanged() -> None:
+    theirs = {"fc.weight": torch.ones(2, 3), "conv1.weight": torch.zeros(4)}
+    state, report = match(needs(stem__weight=(4,), head__weight=(2, 3)), theirs, RULES)
+    assert list(state) == ["stem.weight", "head.weight"]
+    assert state["head.weight"] is theirs["fc.weight"]
+    assert [(entry.name, entry.theirs, entry.status) for entry in report.entries] == [
+        ("stem.weight", "conv1.weight", "loaded"),
+        ("head.weight", "fc.weight", "loaded"),
+    ]
+
+
+def test_missing_and_unused_weights_are_errors_with_the_nearest_name() -> None:
+    with pytest.raises(WeightsError) as caught:
+        match(
+            needs(stem__weight=(4,), head__weight=(2,)),
+            {"conv1.weight": torch.ones(4), "fcl.weight": torch.ones(2)},
+            RULES,
+        )
+    assert messages(caught.value) == [
+        ("1 of 2 weights are not in the file: fc.weight", "did you mean 'fcl.weight'?"),
+        ("1 weights of the file are not used: fcl.weight", "partial takes what fits"),
+    ]
+
+
+def test_a_shape_that_does_not_agree_is_told_with_both_shapes() -> None:
+    with pytest.raises(WeightsError) as caught:
+        match(needs(head__weight=(10, 8)), {"fc.weight": torch.ones(1000, 8)}, RULES)
+    assert messages(caught.value) == [("'head.weight' ('fc.weight') needs 10x8, has 1000x8", "")]
+
+
+def test_partial_takes_what_fits_and_reports_the_rest() -> None:
+    theirs = {"conv1.weight": torch.ones(4), "fc.weight": torch.ones(3), "extra": torch.ones(5)}
+    state, report = match(needs(stem__weight=(4,), head__weight=(2,), neck=(1,)), theirs, RULES, partial=True)
+    assert list(state) == ["stem.weight"]
+    assert [(entry.name, entry.status, entry.shape, entry.their_shape) for entry in report.entries] == [
+        ("stem.weight", "loaded", (4,), (4,)),
+        ("head.weight", "mismatch", (2,), (3,)),
+        ("neck", "missing", (1,), None),
+        (None, "unused", None, (5,)),
+    ]
+
+
+def test_floating_types_are_cast_and_the_report_says_so() -> None:
+    state, report = match(needs(a=(2,)), {"a": torch.tensor([1.5, -2.0], dtype=torch.float16)})
+    assert state["a"].dtype == torch.float32
+    assert state["a"].tolist() == [1.5, -2.0]
+    assert (report.entries[0].status, report.entries[0].note) == ("cast", "float16 -> float32")
+
+
+def test_whole_numbers_do_not_become_weights() -> None:
+    with pytest.raises(WeightsError) as caught:
+        match(needs(a=(2,)), {"a": torch.ones(2, dtype=torch.int8)})
+    assert messages(caught.value) == [("'a' needs float32, has int8", "")]
+
+
+def test_a_strided_stem_is_taken_by_space_to_depth_and_back() -> None:
+    weight = torch.randn(16, 3, 6, 6, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    deep, report = match(needs(stem=(16, 12, 3, 3)), {"stem": weight})
+    assert (report.entries[0].status, report.entries[0].note) == (
+        "permuted",
+        "stride 2 -> space_to_depth(2) and its kernel; float64 -> float32",
+    )
+    # REFERENCE 2.4: W[o, c, 2a+dy, 2b+dx] = w[o, (2*dx+dy)*C + c, a, b].
+    assert deep["stem"][5, (2 * 1 + 0) * 3 + 2, 1, 2] == weight[5, 2, 2 * 1 + 0, 2 * 2 + 1].float()
+    back, report = match(needs(stem=(16, 3, 6, 6)), deep)
+    assert report.entries[0].note == "space_to_depth(2) and its kernel -> stride 2"
+    assert torch.equal(back["stem"], weight.float())
+
+
+def test_a_weight_behind_another_order_is_permuted() -> None:
+    reordering = Reordering("column_row_channel", "channel_row_column")
+    theirs = {"a": torch.tensor([0.0, 6, 3, 9, 1, 7, 4, 10, 2, 8, 5, 11]).reshape(1, 12, 1, 1)}
+    state, report = match(needs(a=(1, 12, 1, 1)), theirs, reorderings={"a": reordering})
+    # REFERENCE 2.1: pixel_unshuffle[:, k] = ref[:, inv[k]] with inv = 0 6 3 9 1 7 4 10 2 8 5 11.
+    expected = theirs["a"].flatten()[[0, 6, 3, 9, 1, 7, 4, 10, 2, 8, 5, 11]]
+    assert state["a"].flatten().tolist() == expected.tolist()
+    assert report.entries[0].note == "column_row_channel -> channel_row_column"
+
+
+@pytest.mark.parametrize(("ours", "theirs"), [((8,), (8, 1, 1)), ((8, 4), (8, 4, 1, 1)), ((8, 1, 1), (8,))])
+def test_sizes_of_one_may_be_written_or_not(ours: tuple[int, ...], theirs: tuple[int, ...]) -> None:
+    state, report = match(needs(scale=ours), {"scale": torch.arange(float(torch.Size(theirs).numel())).reshape(theirs)})
+    assert state["scale"].shape == ours
+    assert state["scale"].flatten()[-1] == torch.Size(theirs).numel() - 1
+    assert report.entries[0].status == "permuted"
+
+
+def test_counters_that_old_files_do_not_have_are_zero() -> None:
+    target = needs(norm__weight=(4,)) | {"norm.num_batches_tracked": TensorInfo((), "int64", 8)}
+    state, report = match(target, {"norm.weight": torch.ones(4)})
+    assert state["norm.num_batches_tracked"].item() == 0
+    assert state["norm.num_batches_tracked"].dtype == torch.int64
+    assert report.counts["initial"] == 1
+    assert report.fits
+
+
+def test_a_table_that_leads_two_weights_to_one_name_is_refused() -> None:
+    with pytest.raises(WeightsError, match="gives 'a.x' and 'b.x' the same name 'c.x'"):
+        match(needs(a__x=(1,), b__x=(1,)), {"c.x": torch.ones(1)}, compile_rules({"a": "c", "b": "c"}))
+
+
+TABLES = {"one": RULES, "two": compile_rules({"stem": "features.0", "head": "classifier"})}
+TARGET = needs(stem__weight=(1,), head__weight=(1,))
+
+
+@pytest.mark.parametrize(
+    ("names", "table", "prefix"),
+    [
+        (["stem.weight", "head.weight"], "", ""),
+        (["conv1.weight", "fc.weight"], "one", ""),
+        (["features.0.weight", "classifier.weight"], "two", ""),
+        (["module.conv1.weight", "module.fc.weight"], "one", "module."),
+        (["module.model.stem.weight", "module.model.head.weight"], "", "module.model."),
+        (["_orig_mod.features.0.weight", "_orig_mod.classifier.weight"], "two", "_orig_mod."),
+    ],
+)
+def test_the_table_and_the_prefix_that_find_most_are_taken(names: list[str], table: str, prefix: str) -> None:
+    state, report = match_any(TARGET, {name: torch.ones(1) for name in names}, TABLES)
+    assert (report.table, report.prefix) == (table, prefix)
+    assert list(state) == list(TARGET)
+
+
+def test_a_prefix_that_belongs_to_the_names_stays() -> None:
+    tables = {"yolo": compile_rules({"stem": "model.0", "head": "model.1"})}
+    _, report = match_any(TARGET, {"model.0.weight": torch.ones(1), "model.1.weight": torch.ones(1)}, tables)
+    assert (report.table, report.prefix) == ("yolo", "")
+
+
+def test_a_named_table_is_the_only_one_tried() -> None:
+    with pytest.raises(
+        WeightsError, match=r"2 of 2 weights are not in the file: features\.0\.weight, classifier\.weight"
+    ):
+        match_any(TARGET, {"conv1.weight": torch.ones(1), "fc.weight": torch.ones(1)}, TABLES, table="two")
+
+
+def test_a_table_that_is_not_there_is_told() -> None:
+    with pytest.raises(UnknownNameError, match="there is no rename table 'tow'") as caught:
+        match_any(TARGET, {}, TABLES, table="tow")
+    assert caught.value.problems[0].hint == "did you mean 'two'?"
+
+
+def test_the_report_is_data() -> None:
+    _, report = match(needs(a=(2,), b=(1,)), {"a": torch.ones(2)}, partial=True)
+    data = report.as_json()
+    assert data["counts"] == {
+        "loaded": 1,
+        "cast": 0,
+        "permuted": 0,
+        "initial": 0,
+        "mismatch": 0,
+        "missing": 1,
+        "unused": 0,
+    }
+    assert data["tensors"][0] == {
+        "name": "a",
+        "theirs": "a",
+        "status": "loaded",
+        "shape": [2],
+        "their_shape": [2],
+        "note": "",
+    }
