@@ -13,7 +13,7 @@ from spdbuild.data.draws import generator
 from spdbuild.data.images import ArrayImages
 from spdbuild.errors import ArgumentError
 
-#: Textures of period 2 in which every 2x2 square sums to zero: averaging over two pixels leaves nothing of them.
+#: Textures of period 2. Of every other pixel in every other row all three leave the same: one value everywhere.
 _TEXTURES = {
     "columns": ((1, -1), (1, -1)),
     "rows": ((1, 1), (-1, -1)),
@@ -32,8 +32,9 @@ _NOISE = 6
 class Generated:
     """Smooth coloured backgrounds with two small textured cells side by side: their textures are the class.
 
-    A cell has 6x6 pixels of columns, rows or checks one pixel wide. A network that averages or skips pixels before it
-    looks loses them. The splits are disjoint: they are drawn from different streams of random numbers.
+    A cell has 6x6 pixels of columns, rows or checks one pixel wide, or of the inverse. A network that skips every other
+    pixel before it looks sees the same two flat squares in every class. The splits are disjoint: they are drawn from
+    different streams of random numbers.
 
     classes: 2 to 9, pairs of the three textures.
     train, test: images of each split.
@@ -77,17 +78,19 @@ def _backgrounds(count: int, size: int, stream: torch.Generator) -> Tensor:
 
 
 def _objects(labels: Tensor, size: int, stream: torch.Generator) -> Tensor:
-    """The textured cells at random places on zero, [N, 1, size, size]; inverted half of the time."""
-    tiles = torch.tensor([_TEXTURES[name] for name in _TEXTURES], dtype=torch.float32)
-    cells = tiles.repeat(1, _CELL // 2, _CELL // 2)  # [textures, cell, cell]
-    order = list(_TEXTURES)
-    pairs = torch.stack([torch.cat([cells[order.index(a)], cells[order.index(b)]], dim=1) for a, b in _PAIRS])
+    """The textured cells at random places on zero, [N, 1, size, size]; each inverted half of the time."""
     count = len(labels)
-    sign = torch.randint(2, (count, 1, 1), generator=stream) * 2 - 1
-    patches = pairs[labels] * sign * _CONTRAST  # [N, cell, 2 * cell]
+    patches = torch.cat([_cells(labels // len(_TEXTURES), stream), _cells(labels % len(_TEXTURES), stream)], dim=2)
     top = torch.randint(size - _CELL + 1, (count, 1, 1), generator=stream)
     left = torch.randint(size - 2 * _CELL + 1, (count, 1, 1), generator=stream)
     objects = torch.zeros(count, size, size)
     rows, columns = torch.arange(_CELL).view(1, -1, 1) + top, torch.arange(2 * _CELL).view(1, 1, -1) + left
     objects[torch.arange(count).view(-1, 1, 1), rows, columns] = patches
     return objects[:, None]
+
+
+def _cells(textures: Tensor, stream: torch.Generator) -> Tensor:
+    """[N, cell, cell]; textures: their positions in `_TEXTURES`."""
+    tiles = torch.tensor(list(_TEXTURES.values()), dtype=torch.float32).repeat(1, _CELL // 2, _CELL // 2)
+    sign = torch.randint(2, (len(textures), 1, 1), generator=stream) * 2 - 1
+    return tiles[textures] * sign * _CONTRAST

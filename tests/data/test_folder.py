@@ -1,0 +1,172 @@
+"""Every way in which a folder of classes is usually wrong, with the text that says so."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from spdbuild.data import ArrayImages
+from spdbuild.data.folder import Folder
+from spdbuild.errors import DataError
+
+
+def error_of(root: Path, tmp_path: Path, **fields: str) -> str:
+    """The text of the error that opening both splits gives, with the temporary folder left out."""
+    with pytest.raises(DataError) as caught:
+        for split in ("train", "test"):
+            Folder(str(root), **fields).open(split)
+    return str(caught.value).replace(str(tmp_path) + "/", "")
+
+
+def rename(path: Path, name: str) -> None:
+    path.rename(path.with_name(name))
+
+
+@pytest.mark.parametrize("name", ["test", "val", "valid", "validation"])
+def test_the_test_folder_has_one_of_four_names(class_folders: Path, name: str) -> None:
+    rename(class_folders / "test", name)
+    assert len(Folder(str(class_folders)).open("test")) == 4
+
+
+def test_another_test_folder_can_be_named(class_folders: Path) -> None:
+    rename(class_folders / "test", "winter")
+    assert len(Folder(str(class_folders), test="winter").open("test")) == 4
+
+
+def test_a_class_that_is_not_tested_keeps_the_numbers_of_the_others(class_folders: Path) -> None:
+    shutil.rmtree(class_folders / "test" / "cat")
+    shutil.copytree(class_folders / "train" / "cat", class_folders / "train" / "fox")
+    shutil.copytree(class_folders / "train" / "cat", class_folders / "test" / "fox")
+    test = Folder(str(class_folders)).open("test")
+    assert test.classes == ("cat", "dog", "fox")
+    assert test.labels.tolist() == [1, 1, 2, 2, 2]
+
+
+def test_a_folder_that_does_not_exist(class_folders: Path, tmp_path: Path) -> None:
+    assert error_of(tmp_path / "pet", tmp_path) == ("error: there is no folder pet\n      = hint: did you mean 'pets'?")
+
+
+def test_a_folder_on_a_way_that_does_not_exist(class_folders: Path, tmp_path: Path) -> None:
+    assert error_of(tmp_path / "pets" / "a" / "b", tmp_path) == (
+        "error: there is no folder pets/a/b\n      = hint: the last folder on the way that exists is pets"
+    )
+
+
+def test_an_archive_in_place_of_a_folder(tmp_path: Path) -> None:
+    (tmp_path / "pets.zip").touch()
+    assert error_of(tmp_path / "pets.zip", tmp_path) == (
+        "error: pets.zip is a file, not a folder\n      = hint: unpack it and give the folder"
+    )
+
+
+def test_a_file_in_place_of_a_folder(tmp_path: Path) -> None:
+    (tmp_path / "cat.png").touch()
+    assert error_of(tmp_path / "cat.png", tmp_path) == (
+        "error: cat.png is a file, not a folder\n      = hint: give the folder that holds the data set"
+    )
+
+
+def test_an_empty_folder(tmp_path: Path) -> None:
+    (tmp_path / "pets").mkdir()
+    assert error_of(tmp_path / "pets", tmp_path) == (
+        "error: pets has no training folder train/\n"
+        "      = hint: it should hold train/<class>/*.png and test/<class>/*.png"
+    )
+
+
+Change = Callable[[Path], object]
+CASES: dict[str, tuple[Change, str]] = {
+    "training folder misspelt": (
+        lambda root: rename(root / "train", "trian"),
+        "pets has no training folder train/\n      = hint: did you mean 'trian'?",
+    ),
+    "no test folder": (
+        lambda root: shutil.rmtree(root / "test"),
+        "pets has no test folder test/ or val/ or valid/ or validation/\n"
+        "      = hint: it holds train/; move a part of each class to test/<class>/",
+    ),
+    "classes without splits": (
+        lambda root: (rename(root / "train", "cat"), rename(root / "test", "dog")),
+        "pets has no training folder train/\n"
+        "      = hint: it holds cat/, dog/; move a part of each class to train/<class>/",
+    ),
+    "images without class folders": (
+        lambda root: (
+            [file.rename(root / "train" / file.name) for file in root.glob("train/*/*.png")],
+            [folder.rmdir() for folder in root.glob("train/*/")],
+        ),
+        "pets/train holds images such as train-cat-0.png but no class folders\n"
+        "      = hint: put the images of each class into pets/train/<class>/",
+    ),
+    "nothing in the training folder": (
+        lambda root: [shutil.rmtree(folder) for folder in root.glob("train/*/")],
+        "pets/train holds no class folders\n      = hint: put the images of each class into pets/train/<class>/",
+    ),
+    "one class": (
+        lambda root: shutil.rmtree(root / "train" / "cat"),
+        "pets/train has only one class folder, dog/\n"
+        "      = hint: a classifier needs at least two classes, a folder for each",
+    ),
+    "one class to test": (
+        lambda root: shutil.rmtree(root / "test" / "cat"),
+        "pets/test has only one class folder, dog/\n"
+        "      = hint: a classifier needs at least two classes, a folder for each",
+    ),
+    "an empty class folder": (
+        lambda root: [file.unlink() for file in root.glob("train/cat/*")],
+        "the class folder pets/train/cat holds no images\n"
+        "      = hint: remove the folder, or put images such as .png or .jpg into it",
+    ),
+    "a class only in the test folder": (
+        lambda root: rename(root / "test" / "cat", "cats"),
+        "pets/test has the class cats/, which is not in the training folder\n      = hint: did you mean 'cat'?",
+    ),
+    "Tiny ImageNet's val": (
+        lambda root: (rename(root / "test", "val"), (root / "val" / "val_annotations.txt").touch()),
+        "pets/val keeps its labels in val_annotations.txt and not in folders\n"
+        "      = hint: this is Tiny ImageNet: read it with name: tiny_imagenet, root: pets",
+    ),
+    "CIFAR's archive": (
+        lambda root: (shutil.rmtree(root / "train"), rename(root / "test", "cifar-10-batches-py")),
+        "pets has no training folder train/\n"
+        "      = hint: this is CIFAR's own archive: read it with name: cifar10 or cifar100",
+    ),
+}
+
+
+@pytest.mark.parametrize(("change", "text"), CASES.values(), ids=CASES)
+def test_a_wrong_layout_is_explained(class_folders: Path, tmp_path: Path, change: Change, text: str) -> None:
+    change(class_folders)
+    assert error_of(class_folders, tmp_path) == f"error: {text}"
+
+
+def test_the_training_folder_in_place_of_the_folder_above(class_folders: Path, tmp_path: Path) -> None:
+    assert error_of(class_folders / "train", tmp_path) == (
+        "error: pets/train has no training folder train/\n      = hint: give the folder above it: root: pets"
+    )
+
+
+def test_a_folder_around_the_folder(class_folders: Path, tmp_path: Path) -> None:
+    (tmp_path / "outer").mkdir()
+    class_folders.rename(tmp_path / "outer" / "pets")
+    assert error_of(tmp_path / "outer", tmp_path) == (
+        "error: outer has no training folder train/\n"
+        "      = hint: the data set is one folder further down: root: outer/pets"
+    )
+
+
+@pytest.mark.slow
+def test_cifar10_as_png_files(data_folder: Path) -> None:
+    """The mean and deviation are those published for CIFAR-10."""
+    train, test = (Folder(str(data_folder / "cifar10")).open(split) for split in ("train", "test"))
+    assert isinstance(train, ArrayImages)
+    assert train.labels.bincount().tolist() == [5000] * 10
+    assert test.labels.bincount().tolist() == [1000] * 10
+    assert train.classes[0] == "airplane"
+    assert train.classes[9] == "truck"
+    pixels = train.images.float() / 255
+    assert pixels.mean((0, 2, 3)).tolist() == pytest.approx([0.4914, 0.4822, 0.4465], abs=1e-4)
+    assert pixels.std((0, 2, 3)).tolist() == pytest.approx([0.2470, 0.2435, 0.2616], abs=1e-4)

@@ -1,0 +1,122 @@
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+
+from spdbuild.data.tiny_imagenet import TinyImagenet
+from spdbuild.errors import DataError
+
+
+def test_a_label_is_a_line_of_wnids(tiny_imagenet: Path) -> None:
+    data = TinyImagenet(str(tiny_imagenet))
+    assert data.open("train").labels.tolist() == [0, 0, 1, 1]
+    assert data.open("test").labels.tolist() == [1, 0]
+    assert data.open("train").classes == ("n02 reel", "n01 goldfish")
+
+
+def test_classes_have_their_ids_where_words_are_missing(tiny_imagenet: Path) -> None:
+    (tiny_imagenet / "words.txt").unlink()
+    assert TinyImagenet(str(tiny_imagenet)).open("train").classes == ("n02", "n01")
+
+
+def test_grey_images_become_rgb(tiny_imagenet: Path) -> None:
+    grey = TinyImagenet(str(tiny_imagenet)).open("test").images[1]
+    with Image.open(tiny_imagenet / "val" / "images" / "val_1.JPEG") as image:
+        assert image.mode == "L"
+    assert torch.equal(grey[0], grey[1])
+    assert torch.equal(grey[0], grey[2])
+
+
+def annotate(text: str) -> Callable[[Path], object]:
+    return lambda root: (root / "val" / "val_annotations.txt").write_text(text)
+
+
+AGAIN = "\n      = hint: unpack the archive of Tiny ImageNet again"
+CASES: dict[str, tuple[Callable[[Path], object], str]] = {
+    "no wnids.txt": (
+        lambda root: (root / "wnids.txt").unlink(),
+        "tiny-imagenet-200 has no wnids.txt, so it is not Tiny ImageNet as published\n"
+        "      = hint: give the folder with wnids.txt",
+    ),
+    "empty wnids.txt": (
+        lambda root: (root / "wnids.txt").write_text(""),
+        f"tiny-imagenet-200/wnids.txt is empty{AGAIN}",
+    ),
+    "a class twice": (
+        lambda root: (root / "wnids.txt").write_text("n01\nn02\nn01\n"),
+        f"tiny-imagenet-200/wnids.txt names the class n01 twice{AGAIN}",
+    ),
+    "a class without images": (
+        lambda root: shutil.rmtree(root / "train" / "n01"),
+        "there is no folder tiny-imagenet-200/train/n01/images\n"
+        "      = hint: the last folder on the way that exists is tiny-imagenet-200/train",
+    ),
+    "an empty class": (
+        lambda root: [file.unlink() for file in (root / "train" / "n01" / "images").iterdir()],
+        "tiny-imagenet-200/train/n01/images holds no images\n      = hint: unpack the archive again",
+    ),
+    "no annotations": (
+        lambda root: (root / "val" / "val_annotations.txt").unlink(),
+        "tiny-imagenet-200/val has no val_annotations.txt, which holds the labels of the validation images\n"
+        "      = hint: unpack it again, or read images that were sorted into class folders with name: folder",
+    ),
+    "empty annotations": (annotate(""), f"tiny-imagenet-200/val/val_annotations.txt is empty{AGAIN}"),
+    "a line without class": (
+        annotate("val_0.JPEG n01\n"),
+        "tiny-imagenet-200/val/val_annotations.txt:1: expected file name and class, separated by a tab, "
+        "got 'val_0.JPEG n01'",
+    ),
+    "an unknown class": (
+        annotate("val_0.JPEG\tn01\nval_1.JPEG\tn022\n"),
+        "tiny-imagenet-200/val/val_annotations.txt:2: the class n022 is not in wnids.txt\n"
+        "      = hint: did you mean 'n02'?",
+    ),
+    "a missing image": (
+        lambda root: (root / "val" / "images" / "val_1.JPEG").unlink(),
+        "tiny-imagenet-200/val/val_annotations.txt:2: there is no file tiny-imagenet-200/val/images/val_1.JPEG" + AGAIN,
+    ),
+}
+
+
+def error_of(root: Path, tmp_path: Path) -> str:
+    with pytest.raises(DataError) as caught:
+        for split in ("train", "test"):
+            TinyImagenet(str(root)).open(split)
+    return str(caught.value).replace(str(tmp_path) + "/", "")
+
+
+@pytest.mark.parametrize(("change", "text"), CASES.values(), ids=CASES)
+def test_a_wrong_layout_is_explained(
+    tiny_imagenet: Path, tmp_path: Path, change: Callable[[Path], object], text: str
+) -> None:
+    change(tiny_imagenet)
+    assert error_of(tiny_imagenet, tmp_path) == f"error: {text}"
+
+
+def test_the_folder_around_it_is_explained(tiny_imagenet: Path, tmp_path: Path) -> None:
+    outer = tmp_path / "outer"
+    outer.mkdir()
+    tiny_imagenet.rename(outer / "tiny-imagenet-200")
+    assert error_of(outer, tmp_path) == (
+        "error: outer has no wnids.txt, so it is not Tiny ImageNet as published\n"
+        "      = hint: the data set is one folder further down: root: outer/tiny-imagenet-200"
+    )
+
+
+def test_a_sample_of_the_real_one(data_folder: Path) -> None:
+    root = data_folder / "tiny-imagenet-200"
+    data = TinyImagenet(str(root))
+    train, test = data.open("train"), data.open("test")
+    assert train.size == test.size == (64, 64)
+    assert len(train.classes) == 200
+    assert train.labels.bincount().tolist() == [15] * 200
+    assert test.labels.bincount().tolist() == [6] * 200
+    wnids = (root / "wnids.txt").read_text().split()
+    assert [name.split()[0] for name in train.classes] == wnids
+    path = data.listing("train").paths[100]
+    assert path.parent.parent.name == wnids[train.labels[100]]
