@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 from spdbuild.errors import RecipeError, RunError, nearest
-from spdbuild.loading import load
 from spdbuild.training.checkpoint import load_state
 from spdbuild.training.comparison import comparison_table
 from spdbuild.training.console import Console
@@ -22,6 +23,7 @@ from spdbuild.training.run_folder import RunFolder
 from spdbuild.training.sections import plain
 from spdbuild.training.session import Session, make_session
 from spdbuild.training.signals import stop_on_signals
+from spdbuild.training.stored_run import stored_network
 
 #: Keys that a resumed run may be given anew: how long and where it goes on, not what it is.
 CHANGEABLE = frozenset(
@@ -54,6 +56,12 @@ class Result:
     reason: str = ""
     twins: tuple[Result, ...] = ()
 
+    def to_dict(self) -> dict[str, Any]:
+        """The document that `spdbuild train --json` prints."""
+        twins = [twin.to_dict() for twin in self.twins]
+        best = self.best if math.isfinite(self.best) else None
+        return {**asdict(self), "folder": str(self.folder), "best": best, "twins": twins}
+
 
 def train(
     recipe: str | Path | Recipe,
@@ -80,16 +88,6 @@ def resume(folder: Path, overrides: Iterable[str] = (), *, quiet: bool = False) 
     _check_changes(plain(before), plain(wanted))
     with joined(wanted.device) as processes:
         return _resumed(stored, wanted, Console(quiet or not processes.first), processes)
-
-
-def stored_network(recipe: Recipe, folder: RunFolder) -> Recipe:
-    """The recipe with the network that the folder holds, which has its passes behind it."""
-    if not folder.architecture.is_file():
-        raise RecipeError(f"{folder.path} has no architecture.yaml")
-    document = load(folder.architecture, recipe.variant, allow_imports=True).document
-    variant = recipe.variant if document.variants else None
-    kept = {name: value for name, value in recipe.vars.items() if name in document.vars}
-    return replace(recipe, architecture=str(folder.architecture), variant=variant, vars=kept, passes=(), weights=None)
 
 
 def _resumed(folder: RunFolder, recipe: Recipe, console: Console, processes: Processes) -> Result:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from spdbuild.errors import RunError, WeightsError
+from spdbuild.training.stored_run import facts_of
 from spdbuild.weights.safetensors_file import save_weights
 
 if TYPE_CHECKING:
@@ -24,7 +25,8 @@ def save_best(session: Session) -> None:
 
 def _save(session: Session, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    facts = {"epoch": str(session.position.epoch), "step": str(session.position.step)}
+    reached = {"epoch": str(session.position.epoch), "step": str(session.position.step)}
+    facts = {**facts_of(session.classes, session.network.input), **reached}
     try:
         save_weights(path, session.evaluated.state_dict(), facts)
     except WeightsError as error:

@@ -95,8 +95,10 @@ class Task:
     def check(self, outputs: Any, classes: tuple[str, ...]) -> None:
         """Refuse a network whose outputs for one batch do not fit the data; raises RecipeError."""
 
-    def predict(self, recipe: Any, model: nn.Module, classes: tuple[str, ...], files: list[Path]) -> Iterable[Any]:
-        """One plain mapping a file: what the model sees in it."""
+    def predict(
+        self, recipe: Any, model: nn.Module, classes: tuple[str, ...], input: tuple[int, ...], files: list[Path]
+    ) -> Iterable[dict[str, Any]]:
+        """One plain mapping a file: what the model, in eval mode, sees in it. input: shape [C, H, W] in training."""
         raise NotImplementedError
 
 

@@ -73,11 +73,12 @@ class Classification(Task):
 
     @torch.inference_mode()
     def predict(
-        self, recipe: Recipe, model: nn.Module, classes: tuple[str, ...], files: list[Path]
+        self, recipe: Recipe, model: nn.Module, classes: tuple[str, ...], input: tuple[int, ...], files: list[Path]
     ) -> Iterator[dict[str, Any]]:
         """For each file the five most likely classes with their probabilities, the likeliest first."""
         device = next(model.parameters()).device
-        images = _files(recipe, classes, files)
+        unknown = torch.zeros(len(files), dtype=torch.int64)
+        images = FileImages(files, unknown, classes, (input[1], input[2]), "squash")
         batches = self.batches(recipe, images, training=False, rank=0, world=1, device=device)
         named = iter(files)
         for pixels, _ in batches:
@@ -124,12 +125,6 @@ class _Meter:
     def evaluation(self) -> Evaluation:
         counts = self._counts
         return Evaluation(counts.scalars(), self._classes, tuple(counts.rows()), counts.confusion.cpu())
-
-
-def _files(recipe: Recipe, classes: tuple[str, ...], files: list[Path]) -> FileImages:
-    """The files as images of the size that the recipe's data has."""
-    size = recipe.data.open("test").size if recipe.input is None else recipe.input[1:]
-    return FileImages(files, torch.zeros(len(files), dtype=torch.int64), classes, size, "squash")
 
 
 def _described(outputs: Any) -> str:

@@ -1,0 +1,68 @@
+"""`spdbuild eval`: the metrics and the speed of a trained model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from spdbuild.training.evaluate import Report
+
+#: The first character keeps click from joining the lines.
+_EXAMPLES = """\b
+Examples:
+  spdbuild eval runs/quickstart
+  spdbuild eval runs/quickstart --weights runs/quickstart/weights/last.safetensors --json
+  spdbuild eval cifar10_resnet50_spd_released --weights imported.safetensors device=cpu
+"""
+
+
+@click.command("eval", epilog=_EXAMPLES)
+@click.argument("run")
+@click.argument("overrides", nargs=-1, metavar="[KEY.PATH=VALUE | ~KEY.PATH]...")
+@click.option("--weights", type=click.Path(path_type=Path), help="File of weights in place of the run's best.")
+@click.option("--split", type=click.Choice(["test", "train"]), default="test", help="Which images.")
+@click.option("--no-speed", is_flag=True, help="Do not time the model.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Folder for the tables and the confusion matrix.")
+@click.option("--json", "as_json", is_flag=True, help="Print everything as JSON on stdout.")
+def command(
+    run: str,
+    overrides: tuple[str, ...],
+    weights: Path | None,
+    split: str,
+    no_speed: bool,
+    output: Path | None,
+    as_json: bool,
+) -> None:
+    """Evaluate RUN: the folder of a run, or a recipe with --weights."""
+    from spdbuild.training.evaluate import evaluate
+
+    report = evaluate(run, overrides, weights=weights, split=split, speed=not no_speed, output=output)
+    if as_json:
+        import json
+
+        click.echo(json.dumps(report.to_dict()))
+        return
+    click.echo(_text(report))
+
+
+def _text(report: Report) -> str:
+    from spdbuild.training.comparison import text_table
+
+    lines = [f"{report.stored.weights} on {report.images:,} images ({report.split})"]
+    lines += [f"  {name:16} {value:.4f}" for name, value in report.evaluation.scalars.items()]
+    if report.speed:
+        latency = ", ".join(f"{name} {value:.2f} ms" for name, value in report.speed.latency_ms.items())
+        where = f"{report.stored.device} {report.stored.precision}"
+        lines.append(f"  {report.speed.images_per_second:,.0f} images/s in batches of {report.speed.batch} ({where})")
+        lines.append(f"  latency of one image: {latency}")
+    rows = report.evaluation.rows
+    if rows:
+        body = [
+            [name, *(f"{value:.4g}" for value in row.values())]
+            for name, row in zip(report.evaluation.classes, rows, strict=True)
+        ]
+        lines += ["", text_table([["class", *rows[0]], *body])]
+    return "\n".join(lines)

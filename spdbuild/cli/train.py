@@ -1,0 +1,42 @@
+"""`spdbuild train`: run a recipe, or go on with a run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+#: The first character keeps click from joining the lines.
+_EXAMPLES = """\b
+Examples:
+  spdbuild train recipes/quickstart.yaml
+  spdbuild train quickstart optimizer.lr=0.05 epochs=20 ~compare
+  spdbuild train --resume runs/quickstart epochs=40
+  torchrun --nproc-per-node 2 -m spdbuild train quickstart
+"""
+
+
+@click.command("train", epilog=_EXAMPLES)
+@click.argument("recipe", required=False)
+@click.argument("overrides", nargs=-1, metavar="[KEY.PATH=VALUE | ~KEY.PATH]...")
+@click.option("--resume", type=click.Path(path_type=Path), help="Folder of a run to go on with.")
+@click.option("--runs", type=click.Path(path_type=Path), default=Path("runs"), help="Folder for the folders of runs.")
+@click.option("--quiet", is_flag=True, help="Say nothing; the log in the run's folder is written all the same.")
+@click.option("--json", "as_json", is_flag=True, help="Print the results as JSON on stdout.")
+def command(
+    recipe: str | None, overrides: tuple[str, ...], resume: Path | None, runs: Path, quiet: bool, as_json: bool
+) -> None:
+    """Train a network by a RECIPE, a path or a built-in name, in a new folder below runs/."""
+    from spdbuild.training import run
+
+    if resume is not None:
+        changes = overrides if recipe is None else (recipe, *overrides)
+        result = run.resume(resume, changes, quiet=quiet)
+    elif recipe is None:
+        raise click.UsageError("name a recipe, or a run's folder with --resume")
+    else:
+        result = run.train(recipe, overrides, runs=runs, quiet=quiet)
+    if as_json:
+        import json
+
+        click.echo(json.dumps(result.to_dict()))

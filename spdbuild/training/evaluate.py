@@ -1,0 +1,78 @@
+"""What a trained model is worth: metrics on a data set, and how quick it is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from spdbuild.training.distributed import joined
+from spdbuild.training.evaluating import evaluate_model
+from spdbuild.training.report import write_evaluation
+from spdbuild.training.speed import Speed, measure_speed
+from spdbuild.training.stored_run import StoredModel, load_model, recipe_of
+from spdbuild.training.task import TASKS, Evaluation
+
+
+@dataclass(frozen=True)
+class Report:
+    """The metrics, the costs and the speed of a model."""
+
+    stored: StoredModel
+    split: str
+    images: int
+    evaluation: Evaluation
+    speed: Speed | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """The document that `spdbuild eval --json` prints."""
+        evaluation = self.evaluation
+        named = zip(evaluation.classes, evaluation.rows, strict=False)
+        return {
+            "weights": str(self.stored.weights),
+            "split": self.split,
+            "images": self.images,
+            "metrics": evaluation.scalars,
+            "classes": [{"class": name, **row} for name, row in named],
+            "confusion": None if evaluation.confusion is None else evaluation.confusion.tolist(),
+            "params": self.stored.parameters,
+            "macs": self.stored.macs,
+            "device": str(self.stored.device),
+            "precision": self.stored.precision,
+            "speed": asdict(self.speed) if self.speed else None,
+        }
+
+
+def evaluate(
+    run_or_recipe: str | Path,
+    overrides: Iterable[str] = (),
+    *,
+    weights: Path | None = None,
+    split: str = "test",
+    speed: bool = True,
+    output: Path | None = None,
+) -> Report:
+    """Evaluate a run's folder, or a recipe with `weights`, on the images of its data set.
+
+    split: "test" or "train". speed: whether the model is timed as well.
+    output: folder for the table of classes and the confusion matrix.
+    """
+    overrides = tuple(overrides)
+    recipe = recipe_of(run_or_recipe, overrides)
+    task = TASKS[recipe.task]()
+    images = task.open(recipe, split)
+    classes, size = tuple(images.classes), getattr(images, "size", None)
+    stored = load_model(run_or_recipe, weights, overrides, classes, size)
+    recipe, device = stored.recipe, stored.device
+    with joined(recipe.device) as processes:
+        batches = task.batches(
+            recipe, images, training=False, rank=processes.rank, world=processes.world, device=device
+        )
+        meter = task.meter(recipe, stored.model, classes, device)
+        evaluation = evaluate_model(stored.model, batches, meter, stored.precision, device, processes)
+        if output is not None and processes.first:
+            write_evaluation(output, evaluation)
+    batch = recipe.test_batch or recipe.batch
+    timed = measure_speed(stored.model, stored.input, batch, stored.precision, device) if speed else None
+    return Report(stored, split, len(images), evaluation, timed)

@@ -1,0 +1,63 @@
+"""How quick a model is: images a second, and the time of one call."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from spdbuild.training.precision import autocast
+
+
+@dataclass(frozen=True)
+class Speed:
+    """Times of a model in inference, behind a warm-up.
+
+    images_per_second: with batches of `batch`, from the median time of a batch.
+    latency_ms: milliseconds of a call with one image, by percentile: p50, p90, p99.
+    calls: how many calls were timed, of each kind.
+    """
+
+    batch: int
+    images_per_second: float
+    latency_ms: dict[str, float]
+    calls: int
+
+
+@torch.inference_mode()
+def measure_speed(
+    model: nn.Module, input: tuple[int, ...], batch: int, precision: str, device: torch.device, calls: int = 30
+) -> Speed:
+    """Time calls of `model`, in eval mode, with random images of shape `input` [C, H, W]."""
+    model.eval()
+    channels_last = any(p.is_contiguous(memory_format=torch.channels_last) for p in model.parameters() if p.dim() == 4)
+    layout = torch.channels_last if channels_last else torch.contiguous_format
+
+    def timed(count: int) -> list[float]:
+        images = torch.rand(count, *input, device=device).to(memory_format=layout)
+        with autocast(precision, device):
+            return _times(lambda: model(images), device, calls)
+
+    single, whole = timed(1), timed(batch)
+    latency = {f"p{share}": 1000 * _percentile(single, share) for share in (50, 90, 99)}
+    return Speed(batch, batch / _percentile(whole, 50), latency, calls)
+
+
+def _times(call: Callable[[], object], device: torch.device, calls: int, warm_up: int = 5) -> list[float]:
+    """Seconds of each call, the device's work included."""
+    times = []
+    for _ in range(warm_up + calls):
+        start = time.perf_counter()
+        call()
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        times.append(time.perf_counter() - start)
+    return times[warm_up:]
+
+
+def _percentile(times: list[float], share: int) -> float:
+    ordered = sorted(times)
+    return ordered[min(len(ordered) - 1, round(share / 100 * (len(ordered) - 1)))]

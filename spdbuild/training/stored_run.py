@@ -1,0 +1,107 @@
+"""What a run left behind, as a model again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from spdbuild.errors import RecipeError, WeightsError
+from spdbuild.loading import load
+from spdbuild.training.device import choose_device
+from spdbuild.training.network import build_network
+from spdbuild.training.precision import choose_precision
+from spdbuild.training.recipe import Recipe, load_recipe
+from spdbuild.training.run_folder import RunFolder
+from spdbuild.weights.files import open_weights
+
+
+@dataclass(frozen=True)
+class StoredModel:
+    """A trained model, in eval mode on its device, with the recipe that made it.
+
+    folder: of the run, if it is from one. weights: the file they are from.
+    classes: names of its classes, if the file of weights says them.
+    input: shape [C, H, W] of the images it was trained on. parameters, macs: its costs for one such image.
+    """
+
+    recipe: Recipe
+    folder: RunFolder | None
+    weights: Path
+    model: nn.Module
+    classes: tuple[str, ...]
+    input: tuple[int, ...]
+    parameters: int
+    macs: int
+    device: torch.device
+    precision: str
+
+
+def load_model(
+    run_or_recipe: str | Path,
+    weights: Path | None = None,
+    overrides: Iterable[str] = (),
+    classes: tuple[str, ...] = (),
+    size: tuple[int, int] | None = None,
+) -> StoredModel:
+    """The model of a run's folder (its best weights unless others are given), or of a recipe with `weights`.
+
+    classes, size: of the data at hand, for a file of weights that does not say them.
+    """
+    recipe, folder = _recipe(run_or_recipe, overrides)
+    path = weights or _weights(recipe, folder)
+    facts = open_weights(path).metadata
+    classes = classes or tuple(json.loads(facts.get("classes", "[]")))
+    shape = tuple(json.loads(facts.get("input", "[]")))
+    if shape and recipe.input is None:
+        recipe = replace(recipe, input=(shape[0], shape[1], shape[2]))
+    network = build_network(replace(recipe, weights=str(path)), len(classes) or None, size)
+    device = choose_device(recipe.device)
+    model = network.module.to(device).eval()
+    if recipe.channels_last:
+        model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    precision = choose_precision(recipe.precision, device)
+    return StoredModel(
+        recipe, folder, path, model, classes, network.input, network.parameters, network.macs, device, precision
+    )
+
+
+def stored_network(recipe: Recipe, folder: RunFolder) -> Recipe:
+    """The recipe with the network that the folder holds, which has its passes behind it."""
+    if not folder.architecture.is_file():
+        raise RecipeError(f"{folder.path} has no architecture.yaml")
+    document = load(folder.architecture, recipe.variant, allow_imports=True).document
+    variant = recipe.variant if document.variants else None
+    kept = {name: value for name, value in recipe.vars.items() if name in document.vars}
+    return replace(recipe, architecture=str(folder.architecture), variant=variant, vars=kept, passes=(), weights=None)
+
+
+def facts_of(classes: tuple[str, ...], input: tuple[int, ...]) -> Mapping[str, str]:
+    """What a file of weights says of the data that the model was trained on."""
+    return {"classes": json.dumps(list(classes)), "input": json.dumps(list(input))}
+
+
+def recipe_of(run_or_recipe: str | Path, overrides: Iterable[str] = ()) -> Recipe:
+    """The recipe of a run's folder, or the recipe itself."""
+    return _recipe(run_or_recipe, overrides)[0]
+
+
+def _recipe(run_or_recipe: str | Path, overrides: Iterable[str]) -> tuple[Recipe, RunFolder | None]:
+    if not Path(run_or_recipe).is_dir():
+        return load_recipe(run_or_recipe, overrides), None
+    folder = RunFolder.open(Path(run_or_recipe))
+    return stored_network(load_recipe(folder.recipe, overrides), folder), folder
+
+
+def _weights(recipe: Recipe, folder: RunFolder | None) -> Path:
+    candidates = [folder.best, folder.last] if folder else [Path(recipe.weights)] if recipe.weights else []
+    for path in candidates:
+        if path.is_file():
+            return path
+    if folder:
+        raise WeightsError(f"{folder.path} has no weights", hint="the run has not reached the end of its first epoch")
+    raise WeightsError("a recipe alone has no trained weights", hint="give them with --weights, or name a run's folder")
