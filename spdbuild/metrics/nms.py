@@ -57,12 +57,23 @@ def _select(rows: Tensor, options: NmsOptions) -> Tensor:
         row, label = (scores > options.min_score).nonzero(as_tuple=True)
         score = scores[row, label]
     else:
-        best, label = scores.max(dim=1)
-        row = (best > options.min_score).nonzero()[:, 0]
-        score, label = best[row], label[row]
+        highest, label = scores.max(dim=1)
+        row = (highest > options.min_score).nonzero()[:, 0]
+        score, label = highest[row], label[row]
     detections = torch.cat((cxcywh_to_xyxy(rows[row, :4]), score[:, None], label[:, None].to(score)), dim=1)
-    if len(detections) > options.max_candidates:
-        detections = detections[score.argsort(descending=True, stable=True)[: options.max_candidates]]
-    offset = 0 if options.class_agnostic else detections[:, 5:] * _CLASS_OFFSET
-    kept = nms(detections[:, :4] + offset, detections[:, 4], options.max_iou)
-    return detections[kept[: options.max_detections]]
+    best = detections[score.argsort(descending=True, stable=True)[: options.max_candidates]]
+    offset = 0 if options.class_agnostic else best[:, 5:] * _CLASS_OFFSET
+    return best[_kept(best[:, :4] + offset, best[:, 4], options)]
+
+
+def _kept(boxes_xyxy: Tensor, scores: Tensor, options: NmsOptions) -> Tensor:
+    """Indices of the first `max_detections` boxes that are kept of [B, 4], best score first.
+
+    A box is suppressed by better ones alone, and the cost is quadratic: so a few of the best are tried before more.
+    """
+    count = 4 * options.max_detections
+    while True:
+        kept: Tensor = nms(boxes_xyxy[:count], scores[:count], options.max_iou)[: options.max_detections]
+        if len(kept) == options.max_detections or count >= len(scores):
+            return kept
+        count *= 4

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor
-from torchvision.ops import box_iou
+from torchvision.ops import batched_nms, box_convert, box_iou
 
 from spdbuild.metrics.nms import DISPLAY, NmsOptions, select_detections
 
@@ -69,6 +69,19 @@ def test_no_more_than_max_detections_are_kept() -> None:
     wide = select_detections(decoded(), NmsOptions(max_iou=0.9))[1]
     narrow = select_detections(decoded(), NmsOptions(max_iou=0.9, max_detections=7))[1]
     torch.testing.assert_close(narrow, wide[:7])
+
+
+@pytest.mark.parametrize("max_iou", [0.05, 0.5, 0.95])
+@pytest.mark.parametrize("max_detections", [1, 20, 300])
+def test_what_is_kept_is_what_torchvision_keeps_of_all_boxes(max_detections: int, max_iou: float) -> None:
+    options = NmsOptions(max_iou=max_iou, max_detections=max_detections)
+    for rows, found in zip(decoded(), select_detections(decoded(), options), strict=True):
+        boxes = box_convert(rows[:, :4], "cxcywh", "xyxy").repeat_interleave(3, dim=0)
+        labels, scores = torch.arange(3).repeat(len(rows)), (rows[:, 4:5] * rows[:, 5:]).flatten()
+        likely = scores > options.min_score
+        kept = batched_nms(boxes[likely], scores[likely], labels[likely], max_iou)[:max_detections]
+        torch.testing.assert_close(found[:, :4], boxes[likely][kept])
+        torch.testing.assert_close(found[:, 4], scores[likely][kept])
 
 
 def test_nothing_above_the_score_gives_no_detections() -> None:
