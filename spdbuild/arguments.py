@@ -62,7 +62,7 @@ def construct(cls: type[T], values: Mapping[str, Any]) -> T:
 
 
 @cache
-def type_hints(cls: type[Any]) -> dict[str, Any]:
+def type_hints(cls: Any) -> dict[str, Any]:
     return typing.get_type_hints(cls)
 
 

@@ -23,7 +23,7 @@ def listed(kind: str) -> dict[str, Path]:
 def find(name: str, kind: str) -> Path:
     """The file that a person names: a path, or the name of a built-in file with or without `.yaml`.
 
-    A file that exists wins over a built-in name that is written with `.yaml` or a folder; a bare name is built in first.
+    A bare name is built in first; a name with `.yaml` or a folder is the file, if there is one.
     """
     path = Path(name)
     known = listed(kind)

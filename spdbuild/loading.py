@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -92,14 +93,22 @@ def load(
     allow_imports: whether the Python files that the architecture names under `imports:` may run.
     Raises SpdbuildError with the place of every mistake that can be found.
     """
-    source = _source(architecture)
-    document = read_document(source, allow_imports=allow_imports)
+    return choose(read_document(_source(architecture), allow_imports=allow_imports), variant, vars, inputs)
+
+
+def choose(
+    document: Document,
+    variant: str | None = None,
+    vars: Mapping[str, Any] | None = None,
+    inputs: Sequence[Sequence[int]] | None = None,
+) -> Architecture:
+    """The architecture of a checked document, expanded; the arguments are those of `load`."""
     shapes = None if inputs is None else tuple(tuple(shape) for shape in inputs)
     if shapes is not None and len(shapes) != len(document.inputs):
         raise InputError(f"{document.model} has {len(document.inputs)} inputs, got {len(shapes)} shapes")
-    loaded = Architecture(document, variant, dict(vars or {}), shapes)
-    loaded.graph  # noqa: B018  # Expanding finds the mistakes that no reading of the file can.
-    return loaded
+    chosen = Architecture(document, variant, dict(vars or {}), shapes)
+    chosen.graph  # noqa: B018  # Expanding finds the mistakes that no reading of the file can.
+    return chosen
 
 
 def read_document(source: Source, *, allow_imports: bool = False) -> Document:
@@ -138,7 +147,7 @@ def find_extended(name: str, extending: Source) -> Source:
     """The source that `extends: name` means in a file: a built-in name, or a path beside that file."""
     if name in builtin.listed("architectures"):
         return read_source(builtin.listed("architectures")[name])
-    path = Path(extending.name).parent / name
+    path = Path(os.path.normpath(Path(extending.name).parent / name))
     if not path.exists() and not path.suffix:
         path = path.with_suffix(".yaml")
     if not path.exists():

@@ -21,7 +21,8 @@ def compile_graph(graph: Graph, device: str | None = None) -> nn.Module:
     torch.compile, torch.export, deepcopy and DDP take as they take any other. It takes the graph's inputs, each
     (N, C, H, W), in order, and returns its output, or a list where there are several.
 
-    device: "meta" makes the module without memory for its weights. Raises InputError for a network that no machine holds.
+    device: "meta" makes the module without memory for its weights.
+    Raises InputError for a network that no machine holds.
     """
     import torch
     from torch import fx

@@ -84,5 +84,4 @@ class Registry(Generic[T]):
 def snake_case(name: str) -> str:
     """`SpaceToDepth` -> `space_to_depth`, `Conv2d` -> `conv2d`, `ReLU6` -> `relu6`."""
     parts = re.sub(r"([A-Z]+)([A-Z][a-z])", r"\1_\2", name)
-    parts = re.sub(r"([a-z0-9])([A-Z])", r"\1_\2", parts).lower()
-    return parts
+    return re.sub(r"([a-z0-9])([A-Z])", r"\1_\2", parts).lower()

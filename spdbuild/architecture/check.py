@@ -58,7 +58,9 @@ class _Checker:
                     yield from self._expression(tree, known, line.call.text, line.call)
             if not line.name and self._has_weights(line.call.function):
                 call = line.call
-                hint = f"write '- some_name: {call.text.strip()[:40]}'; a name keeps the weights when lines are inserted"
+                hint = (
+                    f"write '- some_name: {call.text.strip()[:40]}'; a name keeps the weights when lines are inserted"
+                )
                 yield Problem(f"{call.function} has weights, so it needs a name", call.location, hint)
             for reference in line.reads or ():
                 yield from tensors.check(reference, line, later)

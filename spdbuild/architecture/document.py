@@ -81,7 +81,7 @@ _PROPERTIES: dict[str, Any] = {
     "passes": {
         "type": "array",
         "items": {"type": "string"},
-        "description": "Passes to run, as calls: strided_to_spd(placement=\"after\").",
+        "description": 'Passes to run, as calls: strided_to_spd(placement="after").',
     },
     "expect": {
         "type": "object",

@@ -129,9 +129,10 @@ def _parse_text(name: str, value: Value) -> Line:
     arrow = _arrow(text)
     head = text if arrow is None else text[:arrow]
     tree = parse_expression(head)
-    repeat = None
-    if isinstance(tree, ast.BinOp) and isinstance(tree.op, ast.Mult) and isinstance(tree.left, ast.Call):
-        tree, repeat = tree.left, tree.right
+    repeat: ast.expr | None = None
+    match tree:
+        case ast.BinOp(left=ast.Call() as counted, op=ast.Mult(), right=count):
+            tree, repeat = counted, count
     call = _call(tree, text, value)
     whens = [argument.tree for argument in call.arguments if argument.name == "when"]
     kept = tuple(argument for argument in call.arguments if argument.name != "when")

@@ -34,7 +34,7 @@ def convert(
     """
     step = spd_pass(preset, options)
     graph, changes = run_passes(architecture.graph, [step])
-    report = ConversionReport(architecture.graph, graph, tuple(changes), str(step))
+    report = ConversionReport(architecture.graph, graph, tuple(changes), call_text(step))
     if not report.replaced:
         return architecture, report
     converted, reason = _written(architecture, step, graph, output)
@@ -102,10 +102,9 @@ def _rewritten(architecture: Architecture, step: StridedToSpd) -> str:
         names = document.inputs
         settings |= {f"inputs.{name}": sizes for name, sizes in zip(names, architecture.inputs, strict=True)}
     note = f"Converted from {document.model} by {call_text(step)}"
-    if "expect" not in document.values:
-        return rewrite(document, plan, settings, note)
-    text = rewrite(document, plan, settings | {"expect": {}}, note)
-    return rewrite(document, plan, settings | {"expect": _expected(text, architecture)}, note)
+    text = rewrite(document, plan, settings, note)
+    expected = {f"expect.{what}": counts for what, counts in _expected(text, architecture).items()}
+    return rewrite(document, plan, settings | expected, note) if expected else text
 
 
 def _converted(architecture: Architecture, variant: str | None, step: StridedToSpd) -> tuple[Expansion, list[Change]]:
@@ -117,7 +116,7 @@ def _converted(architecture: Architecture, variant: str | None, step: StridedToS
 def _expected(text: str, architecture: Architecture) -> dict[str, Any]:
     """The counts under `expect:` as they are after the conversion."""
     document = read_document(Source(architecture.document.source.name, text), allow_imports=True)
-    wanted = architecture.document.plain("expect")
+    wanted = architecture.document.plain("expect", {})
     graphs = {variant: expand(document, variant).graph for variant in document.variants or [None]}
 
     def count(what: str, old: Any) -> Any:

@@ -18,8 +18,8 @@ class Graph:
     name: of the architecture.
     outputs: what the model returns, in order.
 
-    A pass changes a graph through `add`, `replace_op`, `insert_after` and `remove`. Shapes are kept up to date: they are
-    inferred when a node is added, and behind every change.
+    A pass changes a graph through `add`, `replace_op`, `insert_after` and `remove`. Shapes are kept up to date: they
+    are inferred when a node is added, and behind every change.
     """
 
     def __init__(self, name: str = "model") -> None:

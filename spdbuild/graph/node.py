@@ -17,7 +17,7 @@ class Output(NamedTuple):
     """One output of a node; `index` counts the outputs of an op that has several."""
 
     node: str
-    index: int = 0
+    index: int = 0  # type: ignore[assignment]  # tuple.index is not used on outputs
 
     def __str__(self) -> str:
         return f"{self.node}.{self.index}" if self.index else self.node

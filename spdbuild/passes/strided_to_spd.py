@@ -52,7 +52,7 @@ class StridedToSpd(GraphPass):
     pool: whether strided pools become convolutions ("conv") or stay ("keep").
     keep: patterns of layers that stay strided.
     only: patterns of the only layers to change; none: all.
-    before: patterns of layers that take placement "before" whatever `placement` says, as the stem of the released YOLOs.
+    before: patterns of layers that take placement "before" in any case, as the stem of the released YOLOs does.
     strict: fail, listing them, if any stride or strided pool is left.
 
     Source: Sunkara and Luo 2022, arXiv:2208.03641; placement "after" is that of the code released with it.
@@ -164,4 +164,6 @@ def _check_patterns(option: str, patterns: tuple[str, ...], graph: Graph) -> Non
 def _refuse_left(left: list[Change]) -> None:
     if left:
         listed = ", ".join(f"{change.name} ({change.why})" for change in left)
-        raise PassError(f"strict: {len(left)} strided layers are left: {listed}", hint="name nothing in keep, pool=conv")
+        raise PassError(
+            f"strict: {len(left)} strided layers are left: {listed}", hint="name nothing in keep, pool=conv"
+        )

@@ -48,7 +48,12 @@ BYTES = {
     ),
     "deep nesting": (
         b"[" * 200 + b"]" * 200,
-        "1:52: error: values are nested more than 50 deep\n    1 | " + "[" * 112 + "[" * 8 + "\n      | " + " " * 51 + "^",
+        "1:52: error: values are nested more than 50 deep\n    1 | "
+        + "[" * 112
+        + "[" * 8
+        + "\n      | "
+        + " " * 51
+        + "^",
     ),
     "100 MB": (
         b"# " + b"x" * 100_000_000,

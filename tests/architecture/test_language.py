@@ -65,7 +65,9 @@ layers:
 
 
 def test_a_parameter_has_the_default_that_may_use_others() -> None:
-    text = "blocks:\n  b(out, hidden=out // 2):\n    - one: conv2d(hidden)\n    - two: conv2d(out)\nlayers:\n  - x: b(8)\n"
+    text = (
+        "blocks:\n  b(out, hidden=out // 2):\n    - one: conv2d(hidden)\n    - two: conv2d(out)\nlayers:\n  - x: b(8)\n"
+    )
     assert [node.shape.channels for node in graph_of(text).layers] == [4, 8]
 
 
@@ -231,7 +233,8 @@ def test_own_ops_come_from_entry_points(tmp_path: Path, monkeypatch: pytest.Monk
 
 
 @pytest.mark.parametrize(
-    ("call", "number"), [("7 // 2", 3), ("max(1, round(0.4))", 1), ("round_up(20, 8)", 24), ("-(-7)", 7), ("2 * (3 + 1)", 8)]
+    ("call", "number"),
+    [("7 // 2", 3), ("max(1, round(0.4))", 1), ("round_up(20, 8)", 24), ("-(-7)", 7), ("2 * (3 + 1)", 8)],
 )
 def test_arithmetic(call: str, number: int) -> None:
     assert graph_of(f"layers:\n  - stem: conv2d({call})\n")["stem"].shape.channels == number

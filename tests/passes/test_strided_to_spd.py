@@ -27,7 +27,12 @@ CONV = "  - conv: conv2d(8, 3, stride=2)\n  - norm: batch_norm()\n  - silu()\n  
 
 def test_case_1_before_changes_only_the_op() -> None:
     graph, _ = converted(CONV)
-    assert ops(graph) == ["conv spd_conv2d(8, kernel=3, stride=2)", "norm batch_norm()", "silu silu()", "next conv2d(4)"]
+    assert ops(graph) == [
+        "conv spd_conv2d(8, kernel=3, stride=2)",
+        "norm batch_norm()",
+        "silu silu()",
+        "next conv2d(4)",
+    ]
     assert graph["conv"].shape == (8, 8, 8)
 
 
@@ -98,10 +103,16 @@ def test_pools_stay_on_request() -> None:
 def test_before_overrides_the_placement_of_some_layers() -> None:
     lines = "  - one: conv2d(8, 6, stride=2)\n  - two: conv2d(8, 3, stride=2)\n  - three: conv2d(8)\n"
     graph, _ = converted(lines, placement="after", before=("one",))
-    assert ops(graph)[:3] == ["one spd_conv2d(8, kernel=6, stride=2)", "two conv2d(8, kernel=3)", "two_to_depth space_to_depth()"]
+    assert ops(graph)[:3] == [
+        "one spd_conv2d(8, kernel=6, stride=2)",
+        "two conv2d(8, kernel=3)",
+        "two_to_depth space_to_depth()",
+    ]
 
 
-@pytest.mark.parametrize(("kernel", "parameters"), [("exact", 12 * 8 * 4), ("same", 12 * 8 * 9), (1, 12 * 8), (5, 12 * 8 * 25)])
+@pytest.mark.parametrize(
+    ("kernel", "parameters"), [("exact", 12 * 8 * 4), ("same", 12 * 8 * 9), (1, 12 * 8), (5, 12 * 8 * 25)]
+)
 def test_the_kernel_option_sets_the_size_of_the_new_kernel(kernel: Any, parameters: int) -> None:
     graph, _ = converted("  - conv: conv2d(8, 3, stride=2)\n", kernel=kernel)
     assert graph["conv"].parameters == parameters

@@ -1,0 +1,81 @@
+"""Files before and after: the first comment is the pass, the text behind `---` what the converted file must be."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import spdbuild
+from spdbuild import builtin
+from spdbuild.architecture.line import parse_call
+from spdbuild.arguments import arguments_of
+from spdbuild.conversion.convert import convert
+from spdbuild.loading import Architecture, pass_of, read_document
+from spdbuild.source import Source, parse_yaml, read_source
+
+CASES = sorted((Path(__file__).parent / "rewriting").glob("*.yaml"))
+
+
+def load_first_variant(text: str, name: str = "case.yaml") -> Architecture:
+    document = read_document(Source(name, text))
+    return Architecture(document, next(iter(document.variants), None))
+
+
+def options_of(text: str) -> dict[str, object]:
+    call = text.splitlines()[0].removeprefix("# ")
+    return arguments_of(pass_of(parse_call(parse_yaml(Source("comment", f"- {call}")).data[0])))
+
+
+def test_the_cases_are_found() -> None:
+    assert len(CASES) >= 8
+
+
+@pytest.mark.parametrize("path", CASES, ids=lambda path: path.stem)
+def test_a_file_is_rewritten_as_shown(path: Path) -> None:
+    before, after = path.read_text().split("---\n")
+    converted, report = convert(load_first_variant(before), **options_of(before))
+    assert converted.text == after
+    assert not report.overlay
+
+
+@pytest.mark.parametrize("path", CASES, ids=lambda path: path.stem)
+def test_converting_again_changes_nothing(path: Path) -> None:
+    before = path.read_text().split("---\n")[0]
+    options = options_of(before)
+    once, _ = convert(load_first_variant(before), **options)
+    twice, report = convert(once, **options)
+    assert twice.text == once.text
+    assert not report.replaced
+
+
+@pytest.mark.parametrize("path", builtin.listed("architectures").values(), ids=lambda path: path.stem)
+def test_the_written_file_gives_the_graph_of_the_pass_in_every_variant(path: Path) -> None:
+    document = read_document(read_source(path))
+    for variant in document.variants or [None]:
+        architecture = Architecture(document, variant)
+        converted, report = convert(architecture)
+        again = load_first_variant(converted.text, str(path.with_name("converted.yaml"))).document
+        assert Architecture(again, variant).graph == report.after
+
+
+def test_chosen_vars_and_input_are_written_into_the_file() -> None:
+    architecture = spdbuild.load("resnet50", vars={"classes": 10}, inputs=[[3, 64, 64]])
+    converted, report = spdbuild.convert(architecture)
+    assert "vars: {classes: 10," in converted.text
+    assert "inputs: {image: [3, 64, 64]}" in converted.text
+    assert spdbuild.load(converted.text).graph == report.after
+
+
+def test_a_file_that_extends_another_gets_the_pass_in_four_lines(tmp_path: Path) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text("model: mine\nextends: resnet50\nvars: {classes: 10}\n")
+    converted, report = spdbuild.convert(spdbuild.load(file), output=tmp_path / "out" / "mine_spd.yaml")
+    assert converted.text == 'model: mine_spd\nextends: "../mine.yaml"\npasses:\n  - strided_to_spd()\n'
+    assert report.overlay == "the file extends another one or runs passes itself"
+
+
+def test_a_line_that_depends_on_channels_makes_the_file_extend_the_old_one() -> None:
+    converted, report = spdbuild.convert(spdbuild.load("resnet50"), placement="after")
+    assert converted.text == 'model: resnet50_spd\nextends: resnet50\npasses:\n  - strided_to_spd(placement="after")\n'
+    assert "stage1.first.skip.match.conv" in report.overlay
