@@ -1,0 +1,78 @@
+"""The command line: each file here that has a `command` is one; it is imported when it is run or its help is asked for.
+
+A file is named like its command, so that no other is imported to find it; where that cannot be, all are looked at.
+A command reads arguments, calls one function of the library, and prints. Results go to stdout, what is said to people
+to stderr.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Iterator
+from typing import Any, NoReturn
+
+import click
+
+from spdbuild import __version__
+from spdbuild.errors import SpdbuildError, UnknownNameError, nearest
+
+#: What a shell reports of a program that Ctrl-C ended.
+INTERRUPTED = 130
+
+
+class Commands(click.Group):
+    """The commands in this folder, and how their errors are shown."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted(name for name, _ in self._found())
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        return dict(self._found(cmd_name)).get(cmd_name) or dict(self._found()).get(cmd_name)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name = args[0]
+        if not name.startswith("-") and self.get_command(ctx, name) is None:
+            raise UnknownNameError(f"there is no command '{name}'", hint=nearest(name, self.list_commands(ctx)))
+        return super().resolve_command(ctx, args)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except SpdbuildError as error:
+            click.echo(str(error), err=True)
+            ctx.exit(error.exit_code)
+        except KeyboardInterrupt:
+            click.echo("interrupted", err=True)
+            ctx.exit(INTERRUPTED)
+
+    def _found(self, only: str = "") -> Iterator[tuple[str, click.Command]]:
+        """Commands by name; with `only` that of this file alone."""
+        for module in pkgutil.iter_modules(__path__):
+            if only in ("", module.name):
+                loaded = importlib.import_module(f"{__name__}.{module.name}")
+                if hasattr(loaded, "command"):
+                    yield loaded.command.name, loaded.command
+
+
+_COMPLETION = """\b
+Completion of commands, options and names of architectures:
+  eval "$(_SPDBUILD_COMPLETE=bash_source spdbuild)"     (or zsh_source, fish_source)
+"""
+
+
+@click.command(cls=Commands, epilog=_COMPLETION, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="spdbuild", message="%(prog)s %(version)s")
+def spdbuild() -> None:
+    """Build, convert, cost and train convolutional networks from YAML.
+
+    Exit codes: 0 done, 1 the run or comparison failed, 2 wrong input.
+    """
+
+
+def main() -> NoReturn:
+    """What the command `spdbuild` runs."""
+    spdbuild(prog_name="spdbuild")
+    raise AssertionError("click ends the process")

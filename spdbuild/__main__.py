@@ -1,0 +1,5 @@
+"""`python -m spdbuild` is `spdbuild`."""
+
+from spdbuild.cli import main
+
+main()

@@ -1,0 +1,84 @@
+"""`spdbuild check`: all mistakes of architectures and recipes, each with its place."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from spdbuild.cli.content import find, is_recipe
+from spdbuild.cli.json_output import print_json
+from spdbuild.cli.options import BuiltinName, imports_option, json_option
+from spdbuild.errors import Problem, SpdbuildError
+from spdbuild.source import Source, read_source
+
+_EXAMPLES = """\b
+Examples:
+  spdbuild check architectures/*.yaml recipes/*.yaml
+  spdbuild check my_network.yaml --json
+"""
+
+
+@click.command("check", epilog=_EXAMPLES)
+@click.argument("files", nargs=-1, required=True, type=BuiltinName("architectures", "recipes"))
+@imports_option
+@json_option
+@click.pass_context
+def command(ctx: click.Context, files: tuple[str, ...], allow_imports: bool, as_json: bool) -> None:
+    """Check architectures and recipes: every variant, the counts under 'expect:', and all files, whatever is wrong.
+
+    One line on stdout for each file that is right; the mistakes go to stderr, and the exit code is 2 if there are any.
+    """
+    results = {name: _check(name, allow_imports) for name in dict.fromkeys(files)}
+    if as_json:
+        print_json({"files": [_document(name, result) for name, result in results.items()]})
+    for name, result in results.items():
+        if isinstance(result, SpdbuildError):
+            click.echo(f"{result}\n", err=True)
+        elif not as_json:
+            click.echo(f"{name}: {result}")
+    wrong = sum(isinstance(result, SpdbuildError) for result in results.values())
+    if wrong:
+        click.echo(f"{wrong} of {len(results)} files have mistakes", err=True)
+        ctx.exit(SpdbuildError.exit_code)
+
+
+def _check(name: str, allow_imports: bool) -> str | SpdbuildError:
+    """What to say of a file that is right, or what is wrong."""
+    try:
+        source = read_source(find(name))
+        return _check_recipe(source) if is_recipe(source) else _check_architecture(source, allow_imports)
+    except SpdbuildError as error:
+        return error
+
+
+def _check_architecture(source: Source, allow_imports: bool) -> str:
+    from spdbuild.checking import check_architecture
+
+    graphs = check_architecture(source, allow_imports=allow_imports)
+    counts = [f"{variant or ''} {graph.parameters:,}".strip() for variant, graph in graphs.items()]
+    return f"ok, parameters: {', '.join(counts)}"
+
+
+def _check_recipe(source: Source) -> str:
+    from spdbuild.training.recipe import load_recipe
+
+    load_recipe(source.name)
+    return "ok, a recipe"
+
+
+def _document(name: str, result: str | SpdbuildError) -> dict[str, Any]:
+    problems = result.problems if isinstance(result, SpdbuildError) else ()
+    return {"file": name, "ok": not problems, "problems": list(map(_problem, problems))}
+
+
+def _problem(problem: Problem) -> dict[str, Any]:
+    place = problem.location
+    return {
+        "message": problem.message,
+        "file": place and place.file,
+        "line": place and place.line,
+        "column": place and place.column,
+        "hint": problem.hint,
+        "trail": list(problem.trail),
+    }

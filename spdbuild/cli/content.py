@@ -1,0 +1,34 @@
+"""What a file is: an architecture or a recipe."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from spdbuild import builtin
+from spdbuild.errors import InputError, nearest
+from spdbuild.source import Source, parse_yaml, read_source
+
+
+def find(name: str) -> Path:
+    """The file of a path, or of an architecture or recipe that comes with the package."""
+    for kind in ("architectures", "recipes"):
+        try:
+            return builtin.find(name, kind)
+        except InputError:
+            continue
+    known = {**builtin.listed("architectures"), **builtin.listed("recipes")}
+    message = f"there is no '{name}': neither a file nor the name of an architecture or recipe"
+    raise InputError(message, hint=nearest(Path(name).stem, known))
+
+
+def is_recipe(source: Source, below: tuple[str, ...] = ()) -> bool:
+    """Whether the text names an architecture or data to train on, or extends a recipe."""
+    root = parse_yaml(source)
+    base = root.get("extends")
+    if root.get("architecture") or root.get("data"):
+        return True
+    if base is None or not isinstance(base.data, str) or root.get("model") or source.name in below:
+        return False
+    beside = Path(source.name).parent / base.data
+    path = beside if beside.is_file() else builtin.listed("recipes").get(Path(base.data).stem)
+    return path is not None and is_recipe(read_source(path), (*below, source.name))

@@ -1,0 +1,136 @@
+"""`spdbuild convert`: every stride and strided pool becomes SPD-Conv."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from spdbuild import builtin
+from spdbuild.cli.fields import field_options, given
+from spdbuild.cli.json_output import print_json
+from spdbuild.cli.options import ARCHITECTURE, Choice, choice_options, json_option, output_option
+from spdbuild.cli.quantities import change, ratio, scaled
+from spdbuild.cli.tables import Table
+from spdbuild.errors import InputError
+from spdbuild.files import write_text
+from spdbuild.ops.spd import SpdConv2d, SpdPool
+from spdbuild.passes.strided_to_spd import PRESETS, StridedToSpd
+from spdbuild.shape import pair
+
+if TYPE_CHECKING:
+    from spdbuild.conversion.report import ConversionReport
+
+_EXAMPLES = """\b
+Examples:
+  spdbuild convert resnet50 -o resnet50_spd.yaml
+  spdbuild convert yolov5 --preset released-yolov5 > yolov5_spd.yaml
+  spdbuild convert resnet50 --keep stem,*.skip --pool keep --json
+"""
+
+
+@click.command("convert", epilog=_EXAMPLES)
+@click.argument("architecture", type=ARCHITECTURE)
+@click.option("--preset", type=click.Choice(list(PRESETS)), help="Options of a published network; others win over it.")
+@field_options(StridedToSpd)
+@choice_options
+@output_option("the converted architecture")
+@json_option
+def command(
+    architecture: str, choice: Choice, preset: str | None, output: Path | None, as_json: bool, **options: Any
+) -> None:
+    """Replace every strided layer of an architecture by space-to-depth and layers of stride 1.
+
+    The YAML of the new architecture goes to FILE, or to stdout with the report on stderr. A pattern is the name of a
+    layer, or of a block or section with everything in it; * stands for any text.
+    """
+    from spdbuild.conversion.convert import convert
+
+    if output is not None:
+        _refuse_own_input(architecture, output)
+    document = choice.document(architecture)
+    if document.variants and choice.variant is None:
+        choice = replace(choice, variant=next(iter(document.variants)))
+        click.echo(f"the file keeps all variants; the numbers are those of variant {choice.variant}", err=True)
+    converted, report = convert(choice.of(document), preset, output=output, **given(options))
+    if output is not None:
+        write_text(output, converted.text)
+    elif not as_json:
+        click.echo(converted.text, nl=False)
+    if as_json:
+        print_json(report.to_dict())
+    else:
+        _show(report, output)
+
+
+def _refuse_own_input(architecture: str, output: Path) -> None:
+    source = builtin.find(architecture, "architectures")
+    if output.exists() and source.exists() and output.samefile(source):
+        raise InputError(f"{output} is the file that is converted", hint="write to another file")
+
+
+def _show(report: ConversionReport, output: Path | None) -> None:
+    """The report, on stderr where the YAML has stdout."""
+    err = output is None
+    if report.replaced:
+        _replaced(report).show(err=err)
+    if report.kept:
+        click.echo("" if report.replaced else "nothing was replaced", err=err)
+        _kept(report).show(err=err)
+    if report.overlay:
+        click.echo(f"\nthe file extends the old one, because its lines could not be rewritten: {report.overlay}", err=err)
+    click.echo(f"\n{_totals(report)}", err=err)
+    if output is not None:
+        click.echo(f"wrote {output}", err=True)
+
+
+def _replaced(report: ConversionReport) -> Table:
+    numbers = ("params", "MACs")
+    table = Table(("replaced", "op", "becomes", "kernel/stride", "placement", *numbers, "exact", "note"), numbers)
+    for entry in report.replaced:
+        before, after = report.before[entry.name], report.after[entry.name]
+        table.add(
+            entry.name,
+            before.op.name,
+            ", ".join([after.op.name, *(report.after[name].op.name for name in entry.inserted)]),
+            f"{_window(before.op)} -> {_window(after.op)}",
+            entry.placement,
+            change(before.parameters, after.parameters),
+            _macs(before.macs, after.macs),
+            "yes" if entry.exact else "no",
+            entry.why,
+        )
+    return table
+
+
+def _window(op: Any) -> str:
+    """Kernel and stride: `7x7/2`; of an SPD op the kernel over blocks, whose stride is 1."""
+    if isinstance(op, SpdConv2d | SpdPool):
+        rows, columns = op.blocks()
+        return f"{rows.kernel}x{columns.kernel}/1"
+    down, right = pair(op.stride)
+    return "x".join(map(str, pair(op.kernel))) + (f"/{down}" if down == right else f"/{down}x{right}")
+
+
+def _macs(before: int, after: int) -> str:
+    return scaled(before) if before == after else f"{scaled(before)} -> {scaled(after)}"
+
+
+def _kept(report: ConversionReport) -> Table:
+    table = Table(("kept", "op", "why"))
+    for entry in report.kept:
+        table.add(entry.name, str(entry.before), entry.why)
+    return table
+
+
+def _totals(report: ConversionReport) -> str:
+    before, after = report.before, report.after
+    return "\n".join(
+        [
+            f"{len(report.replaced)} replaced, {len(report.kept)} kept",
+            f"parameters  {before.parameters:,} -> {after.parameters:,}  {ratio(before.parameters, after.parameters)}",
+            f"MACs        {scaled(before.macs)} -> {scaled(after.macs)}  {ratio(before.macs, after.macs)}",
+        ]
+    )

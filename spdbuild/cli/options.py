@@ -1,0 +1,116 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from click.shell_completion import CompletionItem
+
+from spdbuild import builtin
+from spdbuild.errors import InputError
+
+if TYPE_CHECKING:
+    from spdbuild.architecture.document import Document
+    from spdbuild.loading import Architecture
+
+Function = Callable[..., Any]
+
+
+class BuiltinName(click.ParamType):
+    """A path, or the name of a file that comes with the package; completion offers both."""
+
+    name = "name"
+
+    def __init__(self, *kinds: str) -> None:
+        self.kinds = kinds
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        known = [name for kind in self.kinds for name in builtin.listed(kind)]
+        names = [CompletionItem(name) for name in known if name.startswith(incomplete)]
+        return [*names, CompletionItem(incomplete, type="file")]
+
+
+ARCHITECTURE = BuiltinName("architectures")
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout.")
+markdown_option = click.option("--markdown", "form", flag_value="markdown", help="Print a Markdown table.")
+imports_option = click.option(
+    "--allow-imports", is_flag=True, help="Run the Python files that an architecture names under 'imports:'."
+)
+
+
+def output_option(what: str) -> Callable[[Function], Function]:
+    """`-o FILE`."""
+    kind = click.Path(path_type=Path)
+    return click.option("-o", "--output", type=kind, metavar="FILE", help=f"Write {what} to FILE.")
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Which network of a file is meant, as the options say."""
+
+    variant: str | None
+    vars: Mapping[str, Any]
+    inputs: tuple[tuple[int, ...], ...] | None
+    allow_imports: bool
+
+    def document(self, name: str) -> Document:
+        """The checked file of a path or built-in name."""
+        from spdbuild.loading import read_document
+        from spdbuild.source import read_source
+
+        return read_document(read_source(builtin.find(name, "architectures")), allow_imports=self.allow_imports)
+
+    def load(self, name: str) -> Architecture:
+        """The architecture of a path or built-in name."""
+        return self.of(self.document(name))
+
+    def of(self, document: Document) -> Architecture:
+        """The architecture of a checked file."""
+        from spdbuild.loading import choose
+
+        return choose(document, self.variant, self.vars, self.inputs)
+
+
+def choice_options(function: Function) -> Function:
+    """Options that pick a network of an architecture file; the function gets them as `choice`."""
+
+    @click.option("--variant", help="Variant of the architecture.")
+    @click.option("--var", "variables", multiple=True, metavar="NAME=VALUE", help="Set a var; may be repeated.")
+    @click.option("--input", "inputs", multiple=True, metavar="C,H,W", help="Input shape; one for each input.")
+    @imports_option
+    @functools.wraps(function)
+    def wrapper(
+        variant: str | None, variables: tuple[str, ...], inputs: tuple[str, ...], allow_imports: bool, **rest: Any
+    ) -> Any:
+        shapes = tuple(map(parse_shape, inputs)) or None
+        choice = Choice(variant, dict(map(parse_variable, variables)), shapes, allow_imports)
+        return function(choice=choice, **rest)
+
+    return wrapper
+
+
+def parse_shape(text: str) -> tuple[int, ...]:
+    """`3,64,64` -> (3, 64, 64)."""
+    try:
+        sizes = tuple(map(int, text.split(",")))
+    except ValueError:
+        sizes = ()
+    if not sizes or min(sizes) < 1:
+        raise InputError(f"--input must be sizes such as 3,64,64, got '{text}'")
+    return sizes
+
+
+def parse_variable(text: str) -> tuple[str, Any]:
+    """`classes=10` -> ("classes", 10); the value is YAML."""
+    from spdbuild.source import Source, parse_yaml
+
+    name, equals, value = text.partition("=")
+    if not equals or not name:
+        raise InputError(f"--var must be NAME=VALUE, got '{text}'", hint="for example --var classes=10")
+    return name, parse_yaml(Source(f"--var {name}", value)).plain() if value.strip() else None

@@ -1,0 +1,40 @@
+"""Numbers as people read them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+_PREFIXES = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
+
+
+def scaled(number: float, unit: str = "") -> str:
+    """4089184256 -> `4.089 G`; with a unit `4.089 GMACs`."""
+    for size, prefix in _PREFIXES:
+        if number >= size:
+            return f"{number / size:.3f} {prefix}{unit}"
+    return f"{number:,} {unit}".strip()
+
+
+def megabytes(elements: int) -> str:
+    """Memory of so many numbers in single precision, in units of a million bytes."""
+    return f"{4 * elements / 1e6:.1f} MB"
+
+
+def ratio(before: float, after: float) -> str:
+    """`x1.31`; nothing where there is nothing to compare with."""
+    return f"x{after / before:.2f}" if before else ""
+
+
+def share(part: float, whole: float) -> str:
+    """`12.5 %`; nothing of nothing."""
+    return f"{100 * part / whole:.1f} %" if whole else ""
+
+
+def change(before: int, after: int) -> str:
+    """`9,408 -> 12,288`, or one number where both are equal."""
+    return f"{before:,}" if before == after else f"{before:,} -> {after:,}"
+
+
+def shapes_text(shapes: Iterable[Iterable[int]]) -> str:
+    """`64x112x112`, several separated by commas."""
+    return ", ".join("x".join(map(str, shape)) for shape in shapes)

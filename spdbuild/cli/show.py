@@ -1,0 +1,73 @@
+"""`spdbuild show`: an architecture as it is expanded, a recipe as it is resolved."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from spdbuild.cli.content import find, is_recipe
+from spdbuild.cli.json_output import node_document, print_json
+from spdbuild.cli.options import BuiltinName, Choice, choice_options, json_option
+from spdbuild.cli.quantities import shapes_text
+from spdbuild.cli.tables import Table
+from spdbuild.source import read_source
+
+if TYPE_CHECKING:
+    from spdbuild.graph import Graph
+
+_EXAMPLES = """\b
+Examples:
+  spdbuild show resnet50
+  spdbuild show yolov5 --variant s --text > yolov5s_flat.yaml
+  spdbuild show quickstart
+"""
+
+
+@click.command("show", epilog=_EXAMPLES)
+@click.argument("name", type=BuiltinName("architectures", "recipes"))
+@choice_options
+@click.option("--text", is_flag=True, help="Print the flat YAML: no blocks, vars or variants.")
+@json_option
+def command(name: str, choice: Choice, text: bool, as_json: bool) -> None:
+    """Show the graph of an architecture, one line a node with its op, inputs and shapes; or all values of a recipe."""
+    path = find(name)
+    if is_recipe(read_source(path)):
+        _show_recipe(str(path), as_json)
+        return
+    graph = choice.load(str(path)).graph
+    if as_json:
+        print_json(_document(graph))
+    elif text:
+        from spdbuild.graph.text import graph_text
+
+        click.echo(graph_text(graph), nl=False)
+    else:
+        _table(graph).show()
+
+
+def _show_recipe(path: str, as_json: bool) -> None:
+    from spdbuild.training.recipe import load_recipe
+    from spdbuild.training.sections import plain
+
+    recipe = load_recipe(path)
+    if as_json:
+        print_json(plain(recipe))
+    else:
+        click.echo(recipe.resolved(), nl=False)
+
+
+def _table(graph: Graph) -> Table:
+    table = Table(("node", "op", "inputs", "shape"))
+    for node in graph:
+        call = str(node.op) if node.inputs else node.op.name
+        table.add(node.name, call, ", ".join(map(str, node.inputs)), shapes_text(node.shapes))
+    return table
+
+
+def _document(graph: Graph) -> dict[str, Any]:
+    return {
+        "name": graph.name,
+        "outputs": list(map(str, graph.outputs)),
+        "nodes": [node_document(node) for node in graph],
+    }
