@@ -40,9 +40,8 @@ def augment(
             image, labels = _mixed((image, labels), _other(read, pool, options, size, rng), rng)
     else:
         image, labels = _mapped(letterboxed(*read(index), size), options, size, rng)
-    boxes = clipped(labels.boxes_xyxy, size - _MARGIN, size - _MARGIN)
-    image = _recoloured(image, options, rng)
-    return _flipped(image, Labels(boxes, labels.classes, labels.outlines), options, rng)
+    labels = labels.with_boxes(clipped(labels.boxes_xyxy, size - _MARGIN, size - _MARGIN))
+    return _flipped(_recoloured(image, options, rng), labels, options, rng)
 
 
 def _mosaic(
@@ -62,9 +61,7 @@ def _other(
     return _mosaic(pool[int(rng.integers(len(pool)))], read, pool, options, size, rng)
 
 
-def _mapped(
-    scene: Scene, options: DetectionAugmentation, size: int, rng: np.random.Generator
-) -> tuple[Tensor, Labels]:
+def _mapped(scene: Scene, options: DetectionAugmentation, size: int, rng: np.random.Generator) -> tuple[Tensor, Labels]:
     matrix, scale = random_matrix(rng, options, scene.size, size)
     image, used = render(scene, matrix, size)
     return image, map_labels(scene.labels, used, scale, scene.size, size)
@@ -92,7 +89,7 @@ def _flipped(
     height, width = image.shape[1:]
     upside_down, mirrored = rng.random(2) < (options.flip_vertical, options.flip_horizontal)
     if upside_down:
-        image, labels = image.flip(1), labels.mirrored(height=height)
+        image, labels = image.flip(1), labels.upturned(height)
     if mirrored:
-        image, labels = image.flip(2), labels.mirrored(width=width)
+        image, labels = image.flip(2), labels.mirrored(width)
     return image, labels

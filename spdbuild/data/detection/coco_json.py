@@ -109,7 +109,11 @@ def _categories(
     """For each category id its class (NO_CLASS if ignored); the ids and the names of the classes."""
     known: dict[int, str] = {}
     for entry in document["categories"]:
-        if not isinstance(entry, dict) or not isinstance(entry.get("id"), int) or not isinstance(entry.get("name"), str):
+        if (
+            not isinstance(entry, dict)
+            or not isinstance(entry.get("id"), int)
+            or not isinstance(entry.get("name"), str)
+        ):
             raise DataError(f"{path}: a category needs an 'id' (a whole number) and a 'name'; got {json.dumps(entry)}")
         if entry["id"] in known:
             raise DataError(f"{path}: two categories have the id {entry['id']}")

@@ -15,8 +15,9 @@ def scale_hsv(image: Tensor, hue: float, saturation: float, value: float) -> Ten
     Hue counts from red and wraps around; saturation and value end at their maximum. Rounded once, at the end.
     """
     scaled = torch.empty_like(image, memory_format=torch.contiguous_format)
-    for rows, target in zip(image.split(_ROWS, dim=1), scaled.split(_ROWS, dim=1), strict=True):
-        _scale_rows(rows, target, hue, saturation, value)
+    for top in range(0, image.shape[1], _ROWS):
+        rows = slice(top, top + _ROWS)
+        _scale_rows(image[:, rows], scaled[:, rows], hue, saturation, value)
     return scaled
 
 

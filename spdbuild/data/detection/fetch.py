@@ -80,7 +80,7 @@ class Fetcher:
         rows = np.arange(self._dataset.first[index], self._dataset.first[index + 1])
         objects = self._dataset.objects.take(rows[self._trainable[rows]])
         boxes = clipped(objects.boxes_xyxy, record.width, record.height)
-        labels = Labels(boxes, objects.classes, objects.outlines)
+        labels = Labels.of(objects, boxes)
         inside = np.flatnonzero((boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1]))
         height, width = pixels.shape[:2]
         return pixels, labels.take(inside).scaled(width / record.width, height / record.height)
@@ -128,7 +128,9 @@ class Fetcher:
         )
 
 
-def _targets(position: int, labels: Labels, shape: tuple[int, int]) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
+def _targets(
+    position: int, labels: Labels, shape: tuple[int, int]
+) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
     low, high = labels.boxes_xyxy[:, :2], labels.boxes_xyxy[:, 2:]
     size = np.array((shape[1], shape[0]))
     image = np.full(len(labels), position)

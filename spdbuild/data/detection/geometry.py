@@ -27,7 +27,7 @@ SMALLEST_SHARE, SMALLEST_OUTLINED_SHARE = 0.10, 0.01
 def random_matrix(
     rng: np.random.Generator, options: DetectionAugmentation, canvas: tuple[int, int], size: int
 ) -> tuple[Matrix, float]:
-    """translate * shear * rotate and scale * perspective * centre, drawn from `rng`; and the scale.
+    """A map drawn from `rng`, translate * shear * rotate and scale * perspective * centre; and the scale.
 
     canvas: (height, width) of what is mapped; its centre goes to the centre of the image, give or take `translate`.
     size: height and width of the image in pixels.
@@ -64,21 +64,24 @@ def apply(matrix: Matrix, points: NDArray[np.float64]) -> NDArray[np.float64]:
 def map_labels(labels: Labels, matrix: Matrix, scale: float, canvas: tuple[int, int], size: int) -> Labels:
     """The objects of a canvas as they appear in an image of `size` x `size`; those that hardly do are left out.
 
-    A box is the extent of its mapped corners; of an object with an outline, the extent of what the image shows of it.
+    A box is the extent of its mapped corners, cut at the border; of an object with an outline it is the extent of what
+    the image shows of the outline. The boxes alone are mapped: the outlines of the result are those of the canvas.
 
     scale: of the map, apart from rotation, shear and perspective; areas are compared at this scale.
     """
     if not len(labels):
         return labels
     before = clipped(labels.boxes_xyxy, canvas[1], canvas[0])
-    boxes = clipped(_extents(apply(matrix, _corners(before))), size, size)
+    whole = _extents(apply(matrix, _corners(labels.boxes_xyxy)))
+    after = clipped(_extents(apply(matrix, _corners(before))), size, size)
     outlined = np.array([bool(polygons) for polygons in labels.outlines])
-    outlines = list(labels.outlines)
-    for row in np.flatnonzero(outlined):
-        outlines[row] = _map_outline(labels.outlines[row], matrix, canvas, size)
-        boxes[row] = _extent_of(outlines[row])
-    rows = np.flatnonzero(_is_visible(before, boxes, scale, outlined))
-    return Labels(boxes, labels.classes, tuple(outlines)).take(rows)
+    seen = (after[:, 2:] > after[:, :2]).all(axis=1)
+    # Under an aligned map the extent of a whole outline is the mapped box.
+    settled = (whole == after).all(axis=1) if is_aligned(matrix) else np.zeros(len(labels), bool)
+    for row in np.flatnonzero(outlined & seen & ~settled):
+        after[row] = _shown_extent(labels.outline(int(row)), matrix, canvas, size)
+    rows = np.flatnonzero(_is_visible(before, after, scale, outlined))
+    return labels.with_boxes(after).take(rows)
 
 
 def _is_visible(before: Boxes, after: Boxes, scale: float, outlined: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -102,19 +105,14 @@ def _extents(corners: NDArray[np.float64]) -> Boxes:
     return np.concatenate((corners.min(axis=1), corners.max(axis=1)), axis=1)
 
 
-def _extent_of(polygons: tuple[Polygon, ...]) -> NDArray[np.float64]:
-    if not polygons:
-        return np.zeros(4)
-    points = np.concatenate(polygons)
-    return np.concatenate((points.min(axis=0), points.max(axis=0)))
-
-
-def _map_outline(
+def _shown_extent(
     polygons: tuple[Polygon, ...], matrix: Matrix, canvas: tuple[int, int], size: int
-) -> tuple[Polygon, ...]:
+) -> NDArray[np.float64]:
+    """float64 [4]; of no size if the image shows nothing of them."""
     on_canvas = (clip_polygon(polygon, canvas[1], canvas[0]) for polygon in polygons)
-    in_image = (clip_polygon(apply(matrix, polygon), size, size) for polygon in on_canvas if len(polygon))
-    return tuple(polygon for polygon in in_image if len(polygon))
+    in_image = [clip_polygon(apply(matrix, polygon), size, size) for polygon in on_canvas if len(polygon)]
+    points = np.concatenate([np.zeros((0, 2)), *in_image])
+    return np.concatenate((points.min(axis=0), points.max(axis=0))) if len(points) else np.zeros(4)
 
 
 def clip_polygon(polygon: Polygon, width: float, height: float) -> Polygon:
@@ -123,12 +121,13 @@ def clip_polygon(polygon: Polygon, width: float, height: float) -> Polygon:
     Source: Sutherland and Hodgman 1974, "Reentrant polygon clipping", Communications of the ACM 17(1).
     """
     low, high = polygon.min(axis=0), polygon.max(axis=0)
-    if low[0] >= 0 and low[1] >= 0 and high[0] <= width and high[1] <= height:
-        return polygon
     if high[0] <= 0 or high[1] <= 0 or low[0] >= width or low[1] >= height:
         return polygon[:0]
-    for axis, sign, bound in ((0, 1, 0.0), (0, -1, width), (1, 1, 0.0), (1, -1, height)):
-        polygon = _clip_at(polygon, axis, sign, bound)
+    for axis, bound in ((0, width), (1, height)):
+        if low[axis] < 0:
+            polygon = _clip_at(polygon, axis, 1, 0.0)
+        if high[axis] > bound:
+            polygon = _clip_at(polygon, axis, -1, bound)
     return polygon
 
 

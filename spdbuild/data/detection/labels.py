@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from spdbuild.data.detection.table import Polygon
+from spdbuild.data.detection.table import Objects, Polygon
 
 Boxes = NDArray[np.float64]
 
@@ -19,40 +19,57 @@ class Labels:
 
     boxes_xyxy: float64 [B, 4], pixels of the image at hand.
     classes: int64 [B].
-    outlines: for each row its polygons [points, 2] in the same pixels; empty where there are none.
+    outlines: for each row its polygons [points, 2] as they were annotated; empty where there are none.
+    places: float64 [B, 4], factors (x, y) and shifts (x, y) that take a row's polygons to the pixels of the image at
+        hand. They are multiplied only when somebody asks for an outline: few ever do.
     """
 
     boxes_xyxy: Boxes
     classes: NDArray[np.int64]
     outlines: tuple[tuple[Polygon, ...], ...]
+    places: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, objects: Objects, boxes_xyxy: Boxes | None = None) -> Labels:
+        """Objects in the pixels of their own image; `boxes_xyxy` instead of theirs if given."""
+        boxes = objects.boxes_xyxy if boxes_xyxy is None else boxes_xyxy
+        return cls(boxes, objects.classes, objects.outlines, np.tile((1.0, 1.0, 0.0, 0.0), (len(objects), 1)))
 
     def __len__(self) -> int:
         return len(self.classes)
 
+    def outline(self, row: int) -> tuple[Polygon, ...]:
+        """The polygons of one object in the pixels of the image at hand."""
+        place = self.places[row]
+        return tuple(polygon * place[:2] + place[2:] for polygon in self.outlines[row])
+
     def take(self, rows: NDArray[np.int64]) -> Labels:
-        return Labels(self.boxes_xyxy[rows], self.classes[rows], tuple(self.outlines[row] for row in rows))
+        outlines = tuple(self.outlines[row] for row in rows)
+        return Labels(self.boxes_xyxy[rows], self.classes[rows], outlines, self.places[rows])
+
+    def with_boxes(self, boxes_xyxy: Boxes) -> Labels:
+        """The same objects with other boxes, which are no longer larger than what is shown of them."""
+        return Labels(boxes_xyxy, self.classes, self.outlines, self.places)
 
     def scaled(self, x: float, y: float) -> Labels:
-        return self._mapped(np.array((x, y)), np.zeros(2))
+        factors = np.array((x, y, x, y))
+        return Labels(self.boxes_xyxy * factors, self.classes, self.outlines, self.places * factors)
 
     def shifted(self, x: float, y: float) -> Labels:
-        return self._mapped(np.ones(2), np.array((x, y), np.float64))
+        boxes = self.boxes_xyxy + np.array((x, y, x, y))
+        return Labels(boxes, self.classes, self.outlines, self.places + np.array((0, 0, x, y)))
 
-    def _mapped(self, scale: NDArray[np.float64], shift: NDArray[np.float64]) -> Labels:
-        boxes = self.boxes_xyxy * np.tile(scale, 2) + np.tile(shift, 2)
-        outlines = tuple(tuple(polygon * scale + shift for polygon in polygons) for polygons in self.outlines)
-        return Labels(boxes, self.classes, outlines)
+    def mirrored(self, width: float) -> Labels:
+        """Left and right exchanged in an image of that width."""
+        boxes = self.boxes_xyxy[:, [2, 1, 0, 3]] * (-1, 1, -1, 1) + (width, 0, width, 0)
+        places = self.places * (-1, 1, -1, 1) + (0, 0, width, 0)
+        return Labels(boxes, self.classes, self.outlines, places)
 
-    def mirrored(self, *, width: float | None = None, height: float | None = None) -> Labels:
-        """Left and right exchanged in an image of that width, or top and bottom in one of that height."""
-        left, top, right, bottom = self.boxes_xyxy.T
-        scale, shift = np.ones(2), np.zeros(2)
-        if width is not None:
-            left, right, scale[0], shift[0] = width - right, width - left, -1, width
-        if height is not None:
-            top, bottom, scale[1], shift[1] = height - bottom, height - top, -1, height
-        outlines = tuple(tuple(polygon * scale + shift for polygon in polygons) for polygons in self.outlines)
-        return Labels(np.stack((left, top, right, bottom), axis=1), self.classes, outlines)
+    def upturned(self, height: float) -> Labels:
+        """Top and bottom exchanged in an image of that height."""
+        boxes = self.boxes_xyxy[:, [0, 3, 2, 1]] * (1, -1, 1, -1) + (0, height, 0, height)
+        places = self.places * (1, -1, 1, -1) + (0, 0, 0, height)
+        return Labels(boxes, self.classes, self.outlines, places)
 
     @classmethod
     def join(cls, parts: Sequence[Labels]) -> Labels:
@@ -60,6 +77,7 @@ class Labels:
             np.concatenate([part.boxes_xyxy for part in parts]),
             np.concatenate([part.classes for part in parts]),
             tuple(outline for part in parts for outline in part.outlines),
+            np.concatenate([part.places for part in parts]),
         )
 
 

@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader
 
 from spdbuild.data.detection.batch import DetectionBatch
 from spdbuild.data.detection.fetch import Fetcher, Plan
-from spdbuild.data.detection.findings import Finding, refuse_grave
+from spdbuild.data.detection.findings import Finding
 from spdbuild.data.detection.options import DetectionAugmentation
 from spdbuild.data.detection.store import Cache, open_store
 from spdbuild.data.detection.table import DetectionSet
@@ -40,7 +40,6 @@ class DetectionLoader:
     pad: what is added to each side of a rectangular batch before it is rounded up, in multiples of 32.
     workers: processes that decode and augment; 0 does it in this one.
     cache: keeps the images at `size` in memory or in a file in `cache_folder`.
-    on_error: "refuse" raises a DataError for annotations that cannot be used, "skip" goes on without them.
     """
 
     def __init__(
@@ -62,15 +61,12 @@ class DetectionLoader:
         cache: Cache = "none",
         cache_folder: Path | None = None,
         pin_memory: bool = False,
-        on_error: str = "refuse",
     ) -> None:
         self.dataset, self.batch, self.size, self.augment = dataset, batch, size, augment
         self.shuffle, self.seed, self.epochs = shuffle, seed, epochs
         self.rank, self.world, self.drop_last = rank, world, drop_last
         self.epoch = self.start_batch = 0
         self._check(rectangular)
-        if on_error == "refuse":
-            refuse_grave(dataset.findings)
         self._order, self._shapes = np.arange(len(dataset)), [(size, size)] * len(self)
         if rectangular:
             sizes = [(image.height, image.width) for image in dataset.images]
@@ -83,7 +79,9 @@ class DetectionLoader:
         count, last = len(self.dataset), len(self.dataset) % self.batch
         if self.size % MULTIPLE or self.size < MULTIPLE:
             nearest = max(1, round(self.size / MULTIPLE)) * MULTIPLE
-            raise RecipeError(f"the image size must be a multiple of {MULTIPLE}, got {self.size}", hint=f"use {nearest}")
+            raise RecipeError(
+                f"the image size must be a multiple of {MULTIPLE}, got {self.size}", hint=f"use {nearest}"
+            )
         if rectangular and (self.shuffle or self.augment is not None):
             raise RecipeError("rectangular batches are neither shuffled nor augmented")
         if self.drop_last and count < self.batch:

@@ -25,11 +25,11 @@ def paste_mirrored(scene: Scene, share: float, rng: np.random.Generator) -> Scen
         return scene
     before = scene.window(0, 0, scene.width, scene.height)
     after, labels = before.copy(), scene.labels
-    candidates = labels.take(chosen).mirrored(width=scene.width)
+    candidates = labels.take(chosen).mirrored(scene.width)
     for row in range(len(candidates)):
         one = candidates.take(np.array([row]))
         if (_share_hidden(one.boxes_xyxy[0], labels.boxes_xyxy) < MOST_HIDDEN).all():
-            _paste(before[:, ::-1], after, one.outlines[0])
+            _paste(before[:, ::-1], after, one.outline(0))
             labels = Labels.join((labels, one))
     return Scene(scene.height, scene.width, (Tile(after, 0, 0),), labels)
 

@@ -63,7 +63,7 @@ def read_file(path: Path) -> Pixels | Finding:
         try:
             raw = torch.frombuffer(bytearray(data), dtype=torch.uint8)
             image = decode_jpeg(raw, mode=ImageReadMode.RGB, apply_exif_orientation=True)
-            return image.permute(1, 2, 0).contiguous().numpy()
+            return np.asarray(image.permute(1, 2, 0).contiguous())
         except RuntimeError:
             pass
     decoded = decode(path, None, None)

@@ -55,9 +55,8 @@ class Scene:
         return pixels
 
 
-
 def mosaic(images: Sequence[tuple[Pixels, Labels]], size: int, centre: tuple[int, int]) -> Scene:
-    """Four images that meet at `centre` (x, y) of a canvas of 2 size x 2 size: top left and right, bottom left and right.
+    """Four images that meet at `centre` (x, y) of a canvas of 2 size x 2 size: the upper two, then the lower two.
 
     What lies outside the canvas is lost; boxes end at its border.
     """
@@ -70,8 +69,8 @@ def mosaic(images: Sequence[tuple[Pixels, Labels]], size: int, centre: tuple[int
         tiles.append(Tile(pixels, left, top))
         labels.append(own.shifted(left, top))
     joined = Labels.join(labels)
-    within = Labels(clipped(joined.boxes_xyxy, 2 * size, 2 * size), joined.classes, joined.outlines)
-    return Scene(2 * size, 2 * size, tuple(tiles), within)
+    within = clipped(joined.boxes_xyxy, 2 * size, 2 * size)
+    return Scene(2 * size, 2 * size, tuple(tiles), joined.with_boxes(within))
 
 
 def letterboxed(pixels: Pixels, labels: Labels, size: int) -> Scene:
@@ -118,14 +117,17 @@ def _span(scale: float, shift: float, length: int, size: int) -> tuple[int, int,
 
 def _warp(scene: Scene, matrix: Matrix, size: int) -> Tensor:
     """Bilinear sampling of the window that the image shows."""
-    inverse = np.linalg.inv(matrix)
+    inverse: Matrix = np.linalg.inv(matrix).astype(np.float64)
     inverse /= inverse[2, 2]
     left, top, right, bottom = _shown(scene, inverse, size)
     if right <= left or bottom <= top:
         return torch.full((3, size, size), FILL, dtype=torch.uint8)
     pixels = torch.from_numpy(scene.window(left, top, right, bottom)).permute(2, 0, 1).to(torch.float32)
     to_unit = np.array(
-        ((2 / (right - left), 0, -1 - 2 * left / (right - left)), (0, 2 / (bottom - top), -1 - 2 * top / (bottom - top)))
+        (
+            (2 / (right - left), 0, -1 - 2 * left / (right - left)),
+            (0, 2 / (bottom - top), -1 - 2 * top / (bottom - top)),
+        )
     )
     to_unit = np.vstack((to_unit, (0, 0, 1)))
     grid = _grid(torch.from_numpy(to_unit @ inverse).to(torch.float32), size)

@@ -69,7 +69,9 @@ def open_store(dataset: DetectionSet, size: int, cache: Cache = "none", folder: 
     count = int(packed_offsets(dataset, size)[-1])
     if cache == "ram":
         _require(count, _free_memory() * _MEMORY_SHARE, "memory", "use cache: disk or none, or a smaller size")
-        pixels = torch.empty(count, dtype=torch.uint8).share_memory_().numpy()
+        shared = torch.empty(count, dtype=torch.uint8)
+        shared.share_memory_()  # type: ignore[no-untyped-call]
+        pixels = shared.numpy()
         _fill(dataset, size, pixels)
         return Packed(dataset, size, pixels)
     if folder is None:

@@ -112,13 +112,13 @@ class DetectionSet:
         return np.repeat(np.arange(len(self)), np.diff(self.first))
 
     def trainable(self) -> NDArray[np.bool_]:
-        """bool [B], the objects that a network learns: of a class, no crowd, not ignored, some area, no repetition."""
+        """The objects that a network learns, bool [B]: of a class, no crowd, not ignored, some area, no repetition."""
         o = self.objects
         sound = (o.classes != NO_CLASS) & ~o.crowd & ~o.ignored & (o.width > 0) & (o.height > 0)
         keys = np.column_stack((self.image_index, o.classes, o.boxes_xyxy))
         once = np.zeros(len(o), bool)
         once[np.unique(keys, axis=0, return_index=True)[1]] = True
-        return sound & once
+        return np.asarray(sound & once)
 
     def subset(self, indices: Sequence[int]) -> DetectionSet:
         """The images at `indices`, in that order, with their objects."""
@@ -193,4 +193,6 @@ class Table:
         for what in ("name", "id"):
             value, count = Counter(getattr(image, what) for image in self.images).most_common(1)[0]
             if count > 1:
-                raise DataError(f"{count} images have the {what} '{value}'", hint=f"give each image a {what} of its own")
+                raise DataError(
+                    f"{count} images have the {what} '{value}'", hint=f"give each image a {what} of its own"
+                )

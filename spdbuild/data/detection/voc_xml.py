@@ -85,7 +85,9 @@ def _stems(root: Path, split: str) -> list[str]:
         known = [path.stem for path in listed.parent.glob("*.txt")]
         raise DataError(f"{root} has no split '{split}'", hint=nearest(split, known))
     if not (root / "Annotations").is_dir():
-        raise DataError(f"{root} has no folder 'Annotations'", hint="give the folder that holds Annotations and JPEGImages")
+        raise DataError(
+            f"{root} has no folder 'Annotations'", hint="give the folder that holds Annotations and JPEGImages"
+        )
     return sorted(path.stem for path in (root / "Annotations").glob("*.xml"))
 
 
@@ -108,7 +110,9 @@ def _size(annotation: ElementTree.Element, path: Path) -> tuple[int, int] | Find
 def _add_object(table: Table, element: ElementTree.Element, classes: dict[str, int], where: str) -> None:
     name = element.findtext("name", "").strip()
     try:
-        left, top, right, bottom = (float(element.findtext(f"bndbox/{k}", "")) for k in ("xmin", "ymin", "xmax", "ymax"))
+        left, top, right, bottom = (
+            float(element.findtext(f"bndbox/{k}", "")) for k in ("xmin", "ymin", "xmax", "ymax")
+        )
     except ValueError:
         detail = "needs a 'bndbox' with the numbers xmin, ymin, xmax and ymax"
         table.findings.append(Finding("malformed row", where, detail))
@@ -119,5 +123,3 @@ def _add_object(table: Table, element: ElementTree.Element, classes: dict[str, i
         return
     ignored = classes[name] == NO_CLASS or element.findtext("difficult", "0").strip() == "1"
     table.add(len(table.images) - 1, (left - 1, top - 1, right, bottom), classes[name], ignored=ignored)
-
-

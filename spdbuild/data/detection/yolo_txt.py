@@ -1,7 +1,7 @@
 """YOLO's files: a dataset YAML, and a text file beside each image with a line for each object.
 
-    class centre_x centre_y width height          fractions of the image
-    class x1 y1 x2 y2 x3 y3 ...                   an outline of three points or more; its extent is the box
+class centre_x centre_y width height          fractions of the image
+class x1 y1 x2 y2 x3 y3 ...                   an outline of three points or more; its extent is the box
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ def _names(root: Value) -> tuple[str, ...]:
 
 
 def _base(yaml: Path, value: Value | None) -> Path:
-    """The folder that the splits' paths start from; as written, it may start from the YAML's own folder or from here."""
+    """The folder that the splits' paths start from; it is looked for in the YAML's own folder, then in this one."""
     if value is None or value.data is None:
         return yaml.parent
     written = Path(str(value.data)).expanduser()

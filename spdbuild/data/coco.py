@@ -1,0 +1,53 @@
+"""Data sets with annotations in COCO's JSON."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar, Literal
+
+from spdbuild.data.dataset import DATASETS
+from spdbuild.data.detection.coco_json import read_coco
+from spdbuild.data.detection.dataset import DetectionSplit, existing, usable
+from spdbuild.data.detection.table import DetectionSet
+from spdbuild.data.reading import OnError
+from spdbuild.data.tiny_objects import TinyObjects
+
+
+@DATASETS.register
+@dataclass(frozen=True)
+class Coco:
+    """Images and one annotation file for each split; without other paths, COCO 2017 as it is published.
+
+    root: the folder that the other paths start from.
+    train_images, val_images, test_images: folders of images.
+    train_annotations, val_annotations, test_annotations: JSON files.
+    ignore: names of categories that are no classes; detections in their regions do not count.
+    on_error: refuse annotations and images that cannot be used, or skip them.
+
+    Source: Lin et al. 2014, "Microsoft COCO: Common Objects in Context", arXiv:1405.0312.
+    """
+
+    task: ClassVar[Literal["detection"]] = "detection"
+
+    root: str
+    train_images: str = "train2017"
+    train_annotations: str = "annotations/instances_train2017.json"
+    val_images: str = "val2017"
+    val_annotations: str = "annotations/instances_val2017.json"
+    test_images: str = "test2017"
+    test_annotations: str = "annotations/instances_test2017.json"
+    ignore: tuple[str, ...] = ()
+    on_error: OnError = "refuse"
+
+    def open(self, split: DetectionSplit) -> DetectionSet:
+        return usable(self.read(split), self.on_error)
+
+    def read(self, split: DetectionSplit) -> DetectionSet:
+        root = Path(self.root).expanduser()
+        annotations = existing(root, getattr(self, f"{split}_annotations"))
+        return read_coco(annotations, existing(root, getattr(self, f"{split}_images")), ignore=self.ignore)
+
+    @classmethod
+    def sample(cls) -> DetectionSet:
+        return TinyObjects.sample()

@@ -1,0 +1,200 @@
+"""A data set written in another format: a folder that is there whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Literal
+from xml.etree import ElementTree
+
+import numpy as np
+from PIL import Image
+
+from spdbuild.data.detection.coco_json import to_coco
+from spdbuild.data.detection.findings import Finding
+from spdbuild.data.detection.pixels import read_pixels
+from spdbuild.data.detection.table import NO_CLASS, DetectionSet, Objects
+from spdbuild.errors import DataError
+
+Format = Literal["coco", "yolo", "voc"]
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """What was written, and what the format cannot hold.
+
+    left_out: crowd regions and ignored objects that the format has no place for.
+    """
+
+    folder: Path
+    images: int
+    objects: int
+    left_out: int
+
+
+def convert(splits: Mapping[str, DetectionSet], format: Format, folder: Path) -> Conversion:
+    """Write splits ("train", "val", ...) with their images into a folder that does not exist yet or is empty.
+
+        coco    annotations/<split>.json, images/<split>/
+        yolo    data.yaml, images/<split>/, labels/<split>/
+        voc     Annotations/, JPEGImages/, ImageSets/Main/<split>.txt
+
+    Images are copied; those without a file are written as PNG. Boxes stay as they are: in YOLO's files to 1e-8 of the
+    image, in VOC's to 1e-4 pixels.
+    """
+    names = {dataset.names for dataset in splits.values()}
+    if len(names) != 1:
+        raise DataError("the splits of a data set must have the same classes", hint=f"classes: {sorted(names)}")
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise DataError(f"{folder} is there already", hint="give a new folder, or remove it first")
+    write = _WRITERS[format]
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+        try:
+            left_out = write(splits, partial)
+            partial.chmod(0o755)
+            partial.replace(folder)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+    except OSError as error:
+        raise DataError(f"{folder} cannot be written: {error.strerror or error}") from None
+    images, objects = (sum(map(len, parts)) for parts in (splits.values(), [d.objects for d in splits.values()]))
+    return Conversion(folder, images, objects - left_out, left_out)
+
+
+def _write_coco(splits: Mapping[str, DetectionSet], folder: Path) -> int:
+    (folder / "annotations").mkdir()
+    for split, dataset in splits.items():
+        names = _file_names(dataset)
+        document = to_coco(dataset)
+        for entry, name in zip(document["images"], names, strict=True):
+            entry["file_name"] = name
+        (folder / "annotations" / f"{split}.json").write_text(json.dumps(document))
+        _copy_images(dataset, names, folder / "images" / split)
+    return 0
+
+
+def _write_yolo(splits: Mapping[str, DetectionSet], folder: Path) -> int:
+    left_out = 0
+    for split, dataset in splits.items():
+        names = _file_names(dataset)
+        _require_own_stems(names)
+        _copy_images(dataset, names, folder / "images" / split)
+        for index, name in enumerate(names):
+            objects = dataset.of_image(index)
+            rows = _plain_rows(objects)
+            left_out += len(objects) - len(rows)
+            image = dataset.images[index]
+            lines = [_yolo_line(objects, row, (image.width, image.height)) for row in rows]
+            target = (folder / "labels" / split / name).with_suffix(".txt")
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_text("".join(f"{line}\n" for line in lines))
+    (folder / "data.yaml").write_text(_dataset_yaml(splits))
+    return left_out
+
+
+def _dataset_yaml(splits: Mapping[str, DetectionSet]) -> str:
+    names = next(iter(splits.values())).names
+    # A JSON text is a YAML text, whatever a name is made of.
+    lines = ["path: .", *(f"{split}: images/{split}" for split in splits), "names:"]
+    lines += [f"  {class_}: {json.dumps(name)}" for class_, name in enumerate(names)]
+    return "\n".join(lines) + "\n"
+
+
+def _yolo_line(objects: Objects, row: int, size: tuple[int, int]) -> str:
+    left, top, right, bottom = objects.boxes_xyxy[row].tolist()
+    x, width = (left + right) / 2 / size[0], (right - left) / size[0]
+    y, height = (top + bottom) / 2 / size[1], (bottom - top) / size[1]
+    return f"{objects.classes[row]} " + " ".join(f"{value:.9g}" for value in (x, y, width, height))
+
+
+def _write_voc(splits: Mapping[str, DetectionSet], folder: Path) -> int:
+    (folder / "ImageSets" / "Main").mkdir(parents=True)
+    (folder / "Annotations").mkdir()
+    left_out = 0
+    all_names = [name for dataset in splits.values() for name in _file_names(dataset)]
+    _require_own_stems(all_names)
+    for split, dataset in splits.items():
+        names = [PurePosixPath(name).name for name in _file_names(dataset)]
+        _copy_images(dataset, names, folder / "JPEGImages")
+        stems = [PurePosixPath(name).stem for name in names]
+        (folder / "ImageSets" / "Main" / f"{split}.txt").write_text("".join(f"{stem}\n" for stem in stems))
+        for index, (stem, name) in enumerate(zip(stems, names, strict=True)):
+            objects = dataset.of_image(index)
+            kept = np.flatnonzero((objects.classes != NO_CLASS) & ~objects.crowd)
+            left_out += len(objects) - len(kept)
+            tree = _voc_annotation(dataset, index, name, kept)
+            ElementTree.indent(tree)
+            tree.write(folder / "Annotations" / f"{stem}.xml", encoding="utf-8")
+    return left_out
+
+
+def _voc_annotation(
+    dataset: DetectionSet, index: int, name: str, rows: np.ndarray[tuple[int], np.dtype[np.int64]]
+) -> ElementTree.ElementTree[ElementTree.Element]:
+    image, objects = dataset.images[index], dataset.of_image(index)
+    root = ElementTree.Element("annotation")
+    ElementTree.SubElement(root, "filename").text = name
+    size = ElementTree.SubElement(root, "size")
+    for side, value in (("width", image.width), ("height", image.height), ("depth", 3)):
+        ElementTree.SubElement(size, side).text = str(value)
+    for row in rows:
+        element = ElementTree.SubElement(root, "object")
+        ElementTree.SubElement(element, "name").text = dataset.names[objects.classes[row]]
+        ElementTree.SubElement(element, "difficult").text = str(int(objects.ignored[row]))
+        box = ElementTree.SubElement(element, "bndbox")
+        left, top, right, bottom = objects.boxes_xyxy[row].tolist()
+        # VOC counts pixels from 1, and its boxes include their last one.
+        for edge, value in (("xmin", left + 1), ("ymin", top + 1), ("xmax", right), ("ymax", bottom)):
+            ElementTree.SubElement(box, edge).text = f"{round(value, 4):.10g}"
+    return ElementTree.ElementTree(root)
+
+
+def _plain_rows(objects: Objects) -> list[int]:
+    """The objects of a class that are neither crowd nor ignored."""
+    return np.flatnonzero((objects.classes != NO_CLASS) & ~objects.crowd & ~objects.ignored).tolist()
+
+
+def _file_names(dataset: DetectionSet) -> list[str]:
+    """Where each image goes below the new folder of images."""
+    names = []
+    for image in dataset.images:
+        name = PurePosixPath(image.name)
+        if name.is_absolute() or ".." in name.parts:
+            raise DataError(f"the image name '{image.name}' leads out of the folder of images")
+        names.append(str(name if image.path is not None else name.with_suffix(".png")))
+    return names
+
+
+def _require_own_stems(names: list[str]) -> None:
+    stem, count = Counter(str(PurePosixPath(name).with_suffix("")) for name in names).most_common(1)[0]
+    if count > 1:
+        raise DataError(f"{count} images are called '{stem}' but for their suffix", hint="rename one of them")
+
+
+def _copy_images(dataset: DetectionSet, names: list[str], folder: Path) -> None:
+    for index, (image, name) in enumerate(zip(dataset.images, names, strict=True)):
+        target = folder / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if image.path is not None:
+            if not image.path.is_file():
+                raise DataError(f"the image {image.path} does not exist", hint="see `spdbuild data check`")
+            shutil.copyfile(image.path, target)
+            continue
+        pixels = read_pixels(dataset, index)
+        if isinstance(pixels, Finding):
+            raise DataError(str(pixels))
+        Image.fromarray(pixels).save(target)
+
+
+_WRITERS: dict[str, Callable[[Mapping[str, DetectionSet], Path], int]] = {
+    "coco": _write_coco,
+    "yolo": _write_yolo,
+    "voc": _write_voc,
+}

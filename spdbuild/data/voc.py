@@ -1,0 +1,50 @@
+"""Data sets in Pascal VOC's layout."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar, Literal
+
+from spdbuild.data.dataset import DATASETS
+from spdbuild.data.detection.dataset import DetectionSplit, usable
+from spdbuild.data.detection.table import DetectionSet
+from spdbuild.data.detection.voc_xml import read_voc
+from spdbuild.data.reading import OnError
+from spdbuild.data.tiny_objects import TinyObjects
+
+
+@DATASETS.register
+@dataclass(frozen=True)
+class Voc:
+    """An XML file for each image, and lists of the images of each split.
+
+    root: the folder with Annotations, JPEGImages and ImageSets.
+    train, val, test: names of the splits' lists in ImageSets/Main.
+    names: of the classes in their order; if empty, all that the annotations name, in alphabetical order.
+    ignore: names of classes that are none; detections in their regions do not count.
+    on_error: refuse annotations and images that cannot be used, or skip them.
+
+    Source: Everingham et al. 2010, "The Pascal Visual Object Classes (VOC) Challenge", IJCV 88.
+    """
+
+    task: ClassVar[Literal["detection"]] = "detection"
+
+    root: str
+    train: str = "train"
+    val: str = "val"
+    test: str = "test"
+    names: tuple[str, ...] = ()
+    ignore: tuple[str, ...] = ()
+    on_error: OnError = "refuse"
+
+    def open(self, split: DetectionSplit) -> DetectionSet:
+        return usable(self.read(split), self.on_error)
+
+    def read(self, split: DetectionSplit) -> DetectionSet:
+        root = Path(self.root).expanduser()
+        return read_voc(root, getattr(self, split), names=self.names, ignore=self.ignore)
+
+    @classmethod
+    def sample(cls) -> DetectionSet:
+        return TinyObjects.sample()

@@ -1,0 +1,43 @@
+"""Data sets in YOLO's layout."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar, Literal
+
+from spdbuild.data.dataset import DATASETS
+from spdbuild.data.detection.dataset import DetectionSplit, usable
+from spdbuild.data.detection.table import DetectionSet
+from spdbuild.data.detection.yolo_txt import read_yolo
+from spdbuild.data.reading import OnError
+from spdbuild.data.tiny_objects import TinyObjects
+
+
+@DATASETS.register
+@dataclass(frozen=True)
+class Yolo:
+    """A dataset YAML as other YOLO tools have it, with a text file of boxes or outlines for each image.
+
+    file: the dataset YAML; its keys path, train, val, test and names are used.
+    ignore: names of classes that are none; detections in their regions do not count.
+    on_error: refuse annotations and images that cannot be used, or skip them.
+
+    Source: the format of Redmon's Darknet and of the data set files of YOLOv5, as users have them.
+    """
+
+    task: ClassVar[Literal["detection"]] = "detection"
+
+    file: str
+    ignore: tuple[str, ...] = ()
+    on_error: OnError = "refuse"
+
+    def open(self, split: DetectionSplit) -> DetectionSet:
+        return usable(self.read(split), self.on_error)
+
+    def read(self, split: DetectionSplit) -> DetectionSet:
+        return read_yolo(Path(self.file).expanduser(), split, ignore=self.ignore)
+
+    @classmethod
+    def sample(cls) -> DetectionSet:
+        return TinyObjects.sample()

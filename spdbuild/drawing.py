@@ -1,0 +1,125 @@
+"""Boxes on pictures, pictures in a grid, and bars: drawn with Pillow, for data and predictions alike."""
+
+from __future__ import annotations
+
+import colorsys
+import os
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from PIL import Image, ImageDraw, ImageFont
+
+from spdbuild.errors import InputError
+
+Colour = tuple[int, int, int]
+
+_PAPER, _INK, _SHADE = (255, 255, 255), (34, 34, 34), (31, 119, 180)
+
+#: Turning the hue by the golden ratio sets the colours of neighbouring classes far apart.
+_GOLDEN_RATIO = 0.618033988749895
+
+
+def class_colour(class_: int) -> Colour:
+    """A bright colour for a class; the same every time."""
+    red, green, blue = colorsys.hsv_to_rgb(class_ * _GOLDEN_RATIO % 1, 0.8, 1.0)
+    return round(255 * red), round(255 * green), round(255 * blue)
+
+
+def draw_boxes(
+    image: Image.Image,
+    boxes_xyxy: Sequence[Sequence[float]],
+    texts: Sequence[str],
+    colours: Sequence[Colour],
+    *,
+    width: int | None = None,
+) -> Image.Image:
+    """A copy of an RGB image with boxes in pixels around what they hold, and a text above each.
+
+    texts: may be empty. A text that does not fit above its box stands inside it.
+    width: of the lines in pixels; by the image's size if None, and at least 1.
+    """
+    drawn = image.convert("RGB").copy()
+    draw = ImageDraw.Draw(drawn)
+    line = width or max(1, round(max(image.size) / 400))
+    font = _font(max(10, round(max(image.size) / 50)))
+    for box, colour in zip(boxes_xyxy, colours, strict=True):
+        _frame(draw, box, colour, line)
+    # Texts come last, so that no line runs through one.
+    for box, text, colour in zip(boxes_xyxy, texts, colours, strict=True):
+        if text:
+            _tag(draw, (box[0], box[1] - line), text, colour, font, drawn.size)
+    return drawn
+
+
+def _frame(draw: ImageDraw.ImageDraw, box: Sequence[float], colour: Colour, line: int) -> None:
+    """A frame around the box and not on it: what is in a box of few pixels must stay visible."""
+    left, top, right, bottom = box
+    outer = (round(left) - line, round(top) - line, round(right) + line - 1, round(bottom) + line - 1)
+    if outer[2] > outer[0] and outer[3] > outer[1]:
+        draw.rectangle(outer, outline=colour, width=line)
+
+
+def _tag(
+    draw: ImageDraw.ImageDraw,
+    corner: tuple[float, float],
+    text: str,
+    colour: Colour,
+    font: ImageFont.FreeTypeFont | ImageFont.ImageFont,
+    size: tuple[int, int],
+) -> None:
+    left, top, right, bottom = draw.textbbox((0, 0), text, font=font)
+    width, height = int(right - left) + 4, int(bottom - top) + 4
+    x = min(max(0, round(corner[0])), max(0, size[0] - width))
+    y = round(corner[1]) - height if corner[1] >= height else round(corner[1])
+    y = min(max(0, y), max(0, size[1] - height))
+    draw.rectangle((x, y, x + width - 1, y + height - 1), fill=colour)
+    dark = 0.299 * colour[0] + 0.587 * colour[1] + 0.114 * colour[2] < 140
+    draw.text((x + 2 - left, y + 2 - top), text, fill=_PAPER if dark else _INK, font=font)
+
+
+def arrange(images: Sequence[Image.Image], columns: int, gap: int = 4) -> Image.Image:
+    """Images in rows on white paper, each in a cell of the largest one's size."""
+    width, height = (max(image.size[axis] for image in images) + gap for axis in (0, 1))
+    rows = -(-len(images) // columns)
+    sheet = Image.new("RGB", (min(columns, len(images)) * width + gap, rows * height + gap), _PAPER)
+    for position, image in enumerate(images):
+        sheet.paste(image, (position % columns * width + gap, position // columns * height + gap))
+    return sheet
+
+
+def draw_bars(title: str, values: Mapping[str, float], width: int = 640) -> Image.Image:
+    """A horizontal bar with name and number for each value, in the order given."""
+    font, row, left = _font(12), 18, 180
+    image = Image.new("RGB", (width, 40 + row * len(values)), _PAPER)
+    draw = ImageDraw.Draw(image)
+    draw.text((10, 8), title, fill=_INK, font=_font(14))
+    longest = max(values.values(), default=0) or 1
+    for position, (name, value) in enumerate(values.items()):
+        top = 34 + position * row
+        end = left + (width - left - 80) * value / longest
+        draw.text((10, top), name if len(name) <= 26 else name[:25] + "…", fill=_INK, font=font)
+        draw.rectangle((left, top + 1, max(left, end), top + row - 5), fill=_SHADE)
+        draw.text((max(left, end) + 6, top), f"{value:g}", fill=_INK, font=font)
+    return image
+
+
+def write_png(image: Image.Image, path: Path) -> None:
+    """Write a picture beside `path` and put it in its place once it is on the disk; raises InputError."""
+    try:
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                image.save(file, "PNG")
+                file.flush()
+                os.fsync(file.fileno())
+            Path(name).chmod(0o644)
+            Path(name).replace(path)
+        finally:
+            Path(name).unlink(missing_ok=True)
+    except OSError as error:
+        raise InputError(f"{path} cannot be written: {error.strerror or error}") from None
+
+
+def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    return ImageFont.load_default(size)
