@@ -42,6 +42,10 @@ class Cifar10:
         return _read(datasets.CIFAR10, Path(self.root), split, self.download)
 
     @classmethod
+    def recognizes(cls, root: Path) -> bool:
+        return _is_there(datasets.CIFAR10, root)
+
+    @classmethod
     def sample(cls) -> ArrayImages:
         names = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
         return noise_images(names, size=32)
@@ -71,6 +75,10 @@ class Cifar100:
         return _read(datasets.CIFAR100, Path(self.root), split, self.download)
 
     @classmethod
+    def recognizes(cls, root: Path) -> bool:
+        return _is_there(datasets.CIFAR100, root)
+
+    @classmethod
     def sample(cls) -> ArrayImages:
         return noise_images([f"class {number}" for number in range(100)], size=32)
 
@@ -95,14 +103,18 @@ def _read(reader: Any, root: Path, split: Split, download: bool) -> ArrayImages:
     return ArrayImages(images, torch.tensor(data.targets), tuple(data.classes))
 
 
+def _is_there(reader: Any, root: Path) -> bool:
+    return (root / reader.base_folder).is_dir() or _archive(reader, root).is_file()
+
+
 def _archive(reader: Any, root: Path) -> Path:
     return root / str(reader.filename)
 
 
 def _check_files(reader: Any, root: Path) -> None:
     """DataError where neither the unpacked files nor a sound archive are in `root`."""
-    unpacked, archive = root / reader.base_folder, _archive(reader, root)
-    if unpacked.is_dir():
+    archive = _archive(reader, root)
+    if (root / reader.base_folder).is_dir():
         return
     if archive.is_file():
         if not datasets.utils.check_integrity(str(archive), reader.tgz_md5):

@@ -50,6 +50,10 @@ class TinyImagenet:
         return Listing(root, paths, labels, _class_names(root, wnids))
 
     @classmethod
+    def recognizes(cls, root: Path) -> bool:
+        return (root / "wnids.txt").is_file()
+
+    @classmethod
     def sample(cls) -> ArrayImages:
         return noise_images(classes=[f"n{number:08}" for number in range(200)], size=64)
 

@@ -1,0 +1,1 @@
+"""The commands of `spdbuild data`, one in each file."""

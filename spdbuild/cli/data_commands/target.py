@@ -1,0 +1,44 @@
+"""What a person names when he wants to look at a data set."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from spdbuild.errors import InputError
+
+
+def data_set_of(target: str, overrides: tuple[str, ...]) -> Any:
+    """The data set of a folder, a registered name that needs no folder, or a recipe.
+
+    overrides: `field=value` of the data set, or, for a recipe, `key.path=value`.
+    """
+    from spdbuild.data import DATASETS
+    from spdbuild.data.recognizing import recognized
+
+    if Path(target).is_dir():
+        return _construct(recognized(Path(target)), {"root": target, **_fields(overrides)})
+    if target in ("digits", "generated"):
+        return _construct(DATASETS[target], _fields(overrides))
+    from spdbuild.training.recipe import load_recipe
+
+    return load_recipe(target, overrides).data
+
+
+def _construct(cls: type[Any], fields: dict[str, Any]) -> Any:
+    from spdbuild.arguments import construct, signature
+
+    signature(cls).bind(0, list(fields))
+    return construct(cls, fields)
+
+
+def _fields(overrides: tuple[str, ...]) -> dict[str, Any]:
+    from spdbuild.source import parse_scalar
+
+    fields = {}
+    for text in overrides:
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise InputError(f"'{text}' is not of the form field=value", hint="such as size=64 or on_error=skip")
+        fields[name] = parse_scalar(value)
+    return fields

@@ -1,0 +1,132 @@
+"""What is in the files of a data set, good or not, before anything is trained on it."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, get_args
+
+from PIL import Image
+
+from spdbuild.data.dataset import Split
+from spdbuild.data.decoding import describe_fault, to_rgb
+from spdbuild.data.images import ArrayImages
+from spdbuild.data.listing import Listing
+
+SPLITS: tuple[Split, ...] = get_args(Split)
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """One image as it is stored.
+
+    name: the file below the data set's folder, or the image's number.
+    size: width x height in pixels, empty if unknown. mode: Pillow's word for the kind of pixels, empty if unknown.
+    digest: equal for equal files. fault: why it cannot be used, empty if it can.
+    """
+
+    name: str
+    label: int
+    size: str
+    mode: str
+    digest: bytes
+    fault: str
+
+
+@dataclass(frozen=True)
+class SplitCheck:
+    """One split.
+
+    classes: images of each class. sizes, modes: how many images have them.
+    bad: files that cannot be used, with the reason. duplicates: groups of equal files.
+    """
+
+    images: int
+    classes: dict[str, int]
+    sizes: dict[str, int]
+    modes: dict[str, int]
+    bad: dict[str, str]
+    duplicates: tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True)
+class Check:
+    """All splits; leaks: groups of equal files of which some are trained on and others tested."""
+
+    splits: dict[Split, SplitCheck]
+    leaks: tuple[tuple[str, ...], ...]
+
+    @property
+    def sound(self) -> bool:
+        """Whether every file can be used."""
+        return not any(split.bad for split in self.splits.values())
+
+
+def check(data_set: Any) -> Check:
+    """Look at every image of every split; DataError where the layout itself is wrong."""
+    inspected = {split: _inspect_split(data_set, split) for split in SPLITS}
+    classes = {split: names for split, (names, _) in inspected.items()}
+    everything = {split: list(images) for split, (_, images) in inspected.items()}
+    splits = {split: _summary(classes[split], images) for split, images in everything.items()}
+    trained = {image.digest for image in everything["train"]}
+    shared = trained & {image.digest for image in everything["test"]}
+    named = [(f"{split}/{image.name}", image.digest) for split in SPLITS for image in everything[split]]
+    return Check(splits, _groups((name, digest) for name, digest in named if digest in shared))
+
+
+def _inspect_split(data_set: Any, split: Split) -> tuple[tuple[str, ...], Iterator[Inspection]]:
+    if hasattr(data_set, "listing"):
+        listing = data_set.listing(split)
+        return listing.classes, _inspect_files(listing)
+    images = data_set.open(split)
+    return images.classes, _inspect_array(images)
+
+
+def _inspect_files(listing: Listing) -> Iterator[Inspection]:
+    for path, label in zip(listing.paths, listing.labels, strict=True):
+        yield _inspect_file(path, listing.name(path), label)
+
+
+def _inspect_file(path: Path, name: str, label: int) -> Inspection:
+    size = mode = fault = ""
+    content = b""
+    try:
+        content = path.read_bytes()
+        with Image.open(io.BytesIO(content)) as image:
+            size, mode = f"{image.width}x{image.height}", image.mode
+            to_rgb(image)
+    # Pillow's readers raise what they like for damaged files.
+    except Exception as error:
+        fault = describe_fault(path, error)
+    return Inspection(name, label, size, mode, hashlib.sha256(content).digest(), fault)
+
+
+def _inspect_array(images: ArrayImages) -> Iterator[Inspection]:
+    height, width = images.size
+    for number, (image, label) in enumerate(zip(images.images.numpy(), images.labels.tolist(), strict=True)):
+        yield Inspection(str(number), label, f"{width}x{height}", "RGB", hashlib.sha256(image.tobytes()).digest(), "")
+
+
+def _summary(classes: tuple[str, ...], images: list[Inspection]) -> SplitCheck:
+    counts = Counter(image.label for image in images)
+    good = [image for image in images if not image.fault]
+    return SplitCheck(
+        images=len(images),
+        classes={name: counts[label] for label, name in enumerate(classes)},
+        sizes=dict(Counter(image.size for image in good).most_common()),
+        modes=dict(Counter(image.mode for image in good).most_common()),
+        bad={image.name: image.fault for image in images if image.fault},
+        duplicates=_groups((image.name, image.digest) for image in good),
+    )
+
+
+def _groups(named: Iterable[tuple[str, bytes]]) -> tuple[tuple[str, ...], ...]:
+    """The names that share a digest, in groups of two or more."""
+    groups: defaultdict[bytes, list[str]] = defaultdict(list)
+    for name, digest in named:
+        groups[digest].append(name)
+    return tuple(tuple(names) for names in groups.values() if len(names) > 1)
