@@ -45,7 +45,7 @@ def _paragraphs(cls: type[Any]) -> list[str]:
 
 
 def _arguments(paragraph: str) -> dict[str, str]:
-    found = {}
+    found: dict[str, str] = {}
     for names, text in _ARGUMENT.findall(paragraph) if _ARGUMENT.match(paragraph) else ():
         found |= dict.fromkeys(names.split(", "), _joined(text))
     found.pop("Source", None)

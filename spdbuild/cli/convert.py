@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from spdbuild import builtin
+from spdbuild.arguments import call_text
 from spdbuild.cli.fields import field_options, given
 from spdbuild.cli.json_output import print_json
 from spdbuild.cli.options import ARCHITECTURE, Choice, choice_options, json_option, output_option
@@ -23,7 +24,11 @@ from spdbuild.shape import pair
 if TYPE_CHECKING:
     from spdbuild.conversion.report import ConversionReport
 
-_EXAMPLES = """\b
+_PRESETS = "\n".join(f"  {name}: {call_text(StridedToSpd(**options))}" for name, options in PRESETS.items())
+_EXAMPLES = f"""\b
+Presets:
+{_PRESETS}
+\b
 Examples:
   spdbuild convert resnet50 -o resnet50_spd.yaml
   spdbuild convert yolov5 --preset released-yolov5 > yolov5_spd.yaml
@@ -80,7 +85,9 @@ def _show(report: ConversionReport, output: Path | None) -> None:
         click.echo("" if report.replaced else "nothing was replaced", err=err)
         _kept(report).show(err=err)
     if report.overlay:
-        click.echo(f"\nthe file extends the old one, because its lines could not be rewritten: {report.overlay}", err=err)
+        click.echo(
+            f"\nthe file extends the old one, because its lines could not be rewritten: {report.overlay}", err=err
+        )
     click.echo(f"\n{_totals(report)}", err=err)
     if output is not None:
         click.echo(f"wrote {output}", err=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -53,25 +54,25 @@ def _table(pairs: list[Pair]) -> Table:
     numbers = ("params", "MACs")
     table = Table(("", "layer", "changed", "before", "after", "shape", *numbers), numbers)
     for pair in pairs:
-        sign = "+" if pair.before is None else "-" if pair.after is None else "" if pair.equal else "~"
-        params = [node.parameters if node else 0 for node in (pair.before, pair.after)]
-        macs = [node.macs if node else 0 for node in (pair.before, pair.after)]
+        before, after = pair.before, pair.after
+        nodes = [node for node in (before, after) if node]
+        macs = [node.macs if node else 0 for node in (before, after)]
         table.add(
-            sign,
-            _either(*(node and node.name for node in (pair.before, pair.after))),
+            "+" if before is None else "-" if after is None else "" if pair.equal else "~",
+            _distinct(node.name for node in nodes),
             ", ".join(pair.changed),
-            str(pair.before.op) if pair.before else "",
-            str(pair.after.op) if pair.after else "",
-            _either(*(node and shapes_text(node.shapes) for node in (pair.before, pair.after))),
-            change(*params),
-            scaled(macs[0]) if macs[0] == macs[1] else f"{scaled(macs[0])} -> {scaled(macs[1])}",
+            str(before.op) if before else "",
+            str(after.op) if after else "",
+            _distinct(shapes_text(node.shapes) for node in nodes),
+            change(*(node.parameters if node else 0 for node in (before, after))),
+            _distinct(map(scaled, macs)),
         )
     return table
 
 
-def _either(before: str | None, after: str | None) -> str:
+def _distinct(texts: Iterable[str]) -> str:
     """The one text there is, or both where they differ."""
-    return " -> ".join(dict.fromkeys(text for text in (before, after) if text is not None))
+    return " -> ".join(dict.fromkeys(texts))
 
 
 def _totals(before: Graph, after: Graph) -> Table:

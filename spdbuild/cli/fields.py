@@ -16,7 +16,7 @@ from spdbuild.docstrings import documentation
 from spdbuild.source import parse_scalar
 
 
-class FieldType(click.ParamType):
+class FieldType(click.ParamType):  # type: ignore[type-arg]
     """A value that is written as in YAML and must fit the type of a field; else ArgumentError says what fits."""
 
     def __init__(self, name: str, hint: Any) -> None:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 Function = Callable[..., Any]
 
 
-class BuiltinName(click.ParamType):
+class BuiltinName(click.ParamType):  # type: ignore[type-arg]
     """A path, or the name of a file that comes with the package; completion offers both."""
 
     name = "name"

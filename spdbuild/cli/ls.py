@@ -1,0 +1,71 @@
+"""`spdbuild ls`: what comes with the package."""
+
+from __future__ import annotations
+
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+import click
+
+from spdbuild import builtin
+from spdbuild.cli.json_output import print_json
+from spdbuild.cli.options import json_option
+from spdbuild.cli.tables import Table
+from spdbuild.source import parse_yaml, read_source
+
+
+@click.command("ls", epilog="Example: spdbuild ls '*spd*'")
+@click.argument("pattern", default="*")
+@json_option
+def command(pattern: str, as_json: bool) -> None:
+    """List the architectures, with their variants and parameters, and the recipes whose names fit PATTERN."""
+    architectures = [_architecture(path) for name, path in _named("architectures", pattern)]
+    recipes = [_recipe(path) for name, path in _named("recipes", pattern)]
+    if as_json:
+        print_json({"architectures": architectures, "recipes": recipes})
+        return
+    if architectures:
+        _architectures(architectures).show()
+    if architectures and recipes:
+        click.echo()
+    if recipes:
+        _recipes(recipes).show()
+    if not architectures and not recipes:
+        click.echo(f"nothing is called '{pattern}'", err=True)
+
+
+def _named(kind: str, pattern: str) -> list[tuple[str, Path]]:
+    return [(name, path) for name, path in builtin.listed(kind).items() if fnmatchcase(name, pattern)]
+
+
+def _architecture(path: Path) -> dict[str, Any]:
+    from spdbuild.checking import check_architecture
+
+    graphs = check_architecture(read_source(path))
+    inputs = [list(node.shape) for node in next(iter(graphs.values())).inputs]
+    parameters = {variant or "": graph.parameters for variant, graph in graphs.items()}
+    return {"name": path.stem, "file": str(path), "inputs": inputs, "parameters": parameters}
+
+
+def _recipe(path: Path) -> dict[str, Any]:
+    root = parse_yaml(read_source(path))
+    keys = ("architecture", "variant", "extends")
+    return {"name": path.stem, "file": str(path)} | {key: value.plain() for key in keys if (value := root.get(key))}
+
+
+def _architectures(entries: list[dict[str, Any]]) -> Table:
+    table = Table(("architecture", "input", "parameters"))
+    for entry in entries:
+        counts = [f"{variant} {count:,}".strip() for variant, count in entry["parameters"].items()]
+        sizes = ", ".join("x".join(map(str, shape)) for shape in entry["inputs"])
+        table.add(entry["name"], sizes, ", ".join(counts))
+    return table
+
+
+def _recipes(entries: list[dict[str, Any]]) -> Table:
+    table = Table(("recipe", "architecture"))
+    for entry in entries:
+        network = f"{entry.get('architecture', '')} {entry.get('variant', '')}".strip()
+        table.add(entry["name"], network or f"as in {entry.get('extends', '')}")
+    return table
