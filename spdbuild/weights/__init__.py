@@ -3,6 +3,7 @@
 from spdbuild.weights.files import open_weights, read_weights
 from spdbuild.weights.loading import import_weights, load_into
 from spdbuild.weights.matching import describe_module, match, match_any
+from spdbuild.weights.orders import find_reorderings
 from spdbuild.weights.rename import compile_rules, rename
 from spdbuild.weights.safetensors_file import file_sha256, save_weights
 
@@ -10,6 +11,7 @@ __all__ = [
     "compile_rules",
     "describe_module",
     "file_sha256",
+    "find_reorderings",
     "import_weights",
     "load_into",
     "match",

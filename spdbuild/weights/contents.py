@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from spdbuild.errors import WeightsError
 
@@ -50,3 +50,12 @@ class WeightsFile:
     def load(self) -> dict[str, Tensor]:
         """The tensors by name, on the CPU, in the order of the file."""
         return self._load()
+
+    def as_json(self) -> dict[str, Any]:
+        """The contents as data for JSON."""
+        tensors = [
+            {"name": name, "shape": list(info.shape), "dtype": info.dtype, "bytes": info.bytes}
+            for name, info in self.tensors.items()
+        ]
+        about = {"file": str(self.path), "format": self.format, "taken_from": self.taken_from}
+        return {**about, "metadata": dict(self.metadata), "tensors": tensors}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -176,19 +177,31 @@ def _cast(tensor: Tensor, dtype: str) -> Tensor:
 
 def _problems(report: Report, needed: int) -> Iterator[Problem]:
     """What strict matching does not accept, one problem a kind."""
-    missing, unused, mismatches = (report.having(status) for status in ("missing", "unused", "mismatch"))
+    missing, unused = ([entry.theirs or "" for entry in report.having(status)] for status in ("missing", "unused"))
+    mismatches = report.having("mismatch")
     if missing:
-        names = _listed([entry.theirs or "" for entry in missing])
-        close = nearest(missing[0].theirs or "", [entry.theirs or "" for entry in unused])
-        yield Problem(f"{len(missing)} of {needed} weights are not in the file: {names}", hint=close)
+        yield Problem(
+            f"{len(missing)} of {needed} weights are not in the file: {_listed(missing)}", hint=_near(missing, unused)
+        )
     if unused:
-        names = _listed([entry.theirs or "" for entry in unused])
-        yield Problem(f"{len(unused)} weights of the file are not used: {names}", hint="partial takes what fits")
+        yield Problem(
+            f"{len(unused)} weights of the file are not used: {_listed(unused)}",
+            hint="with `partial` only what fits is taken",
+        )
     for entry in mismatches[:SHOWN]:
         renamed = f" ('{entry.theirs}')" if entry.theirs != entry.name else ""
         yield Problem(f"'{entry.name}'{renamed} {entry.note}")
     if len(mismatches) > SHOWN:
         yield Problem(f"{len(mismatches) - SHOWN} more weights do not agree")
+
+
+def _near(missing: Sequence[str], unused: Sequence[str]) -> str:
+    """The first of the missing weights that the file seems to have under another name."""
+    for name in missing[:SHOWN]:
+        close = difflib.get_close_matches(name, unused, n=1, cutoff=0.8)
+        if close:
+            return f"the file has '{close[0]}' and no '{name}'"
+    return ""
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -41,8 +41,8 @@ def test_missing_and_unused_weights_are_errors_with_the_nearest_name() -> None:
             RULES,
         )
     assert messages(caught.value) == [
-        ("1 of 2 weights are not in the file: fc.weight", "did you mean 'fcl.weight'?"),
-        ("1 weights of the file are not used: fcl.weight", "partial takes what fits"),
+        ("1 of 2 weights are not in the file: fc.weight", "the file has 'fcl.weight' and no 'fc.weight'"),
+        ("1 weights of the file are not used: fcl.weight", "with `partial` only what fits is taken"),
     ]
 
 

@@ -1,0 +1,178 @@
+"""`spdbuild weights`: whole outputs, and what is left on the disk."""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+from pathlib import Path
+
+import pytest
+import torch
+import torchvision
+from click.testing import CliRunner, Result
+
+import spdbuild
+from spdbuild.cli import spdbuild as cli
+from spdbuild.weights import file_sha256, open_weights
+
+SMALL = """
+model: small
+inputs: {image: [3, 8, 8]}
+layers:
+  - stem: conv2d(4, 3, bias=true)
+  - head: linear(2)
+rename:
+  theirs:
+    stem: conv1
+    head: fc
+"""
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(cli, ["weights", *map(str, arguments)])
+
+
+@pytest.fixture
+def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with a small architecture and a checkpoint of it under other names; the current one."""
+    monkeypatch.chdir(tmp_path)
+    Path("small.yaml").write_text(SMALL.replace("  - head", "  - global_avg_pool()\n  - head"))
+    state = {"conv1.weight": torch.ones(4, 3, 3, 3), "conv1.bias": torch.ones(4)}
+    state |= {"fc.weight": torch.ones(2, 4).half(), "fc.bias": torch.ones(2)}
+    torch.save({"state_dict": state}, "x.pt")
+    return tmp_path
+
+
+def test_import_reports_every_tensor(small: Path) -> None:
+    result = run("import", "x.pt", "--arch", "small.yaml", "-o", "w.safetensors")
+    assert result.exit_code == 0
+    assert result.stdout == ""
+    assert (
+        result.stderr
+        == """\
+ours         theirs        shape    status  note
+stem.weight  conv1.weight  4x3x3x3  loaded
+stem.bias    conv1.bias    4        loaded
+head.weight  fc.weight     2x4      cast    float16 -> float32
+head.bias    fc.bias       2        loaded
+w.safetensors: 3 loaded, 1 cast; names of the table 'theirs'
+"""
+    )
+
+
+def test_the_written_file_says_where_it_came_from(small: Path) -> None:
+    run("import", "x.pt", "--arch", "small.yaml", "-o", "w.safetensors")
+    assert open_weights("w.safetensors").metadata == {
+        "format": "pt",
+        "spdbuild": spdbuild.__version__,
+        "architecture": "small",
+        "table": "theirs",
+        "source": "x.pt",
+        "source_sha256": file_sha256("x.pt"),
+    }
+    assert spdbuild.build("small.yaml", weights="w.safetensors").head.weight.dtype == torch.float32
+
+
+def test_json_is_alone_on_stdout(small: Path) -> None:
+    result = run("import", "x.pt", "--arch", "small.yaml", "-o", "w.safetensors", "--json")
+    document = json.loads(result.stdout)
+    assert set(document) == {"file", "output", "table", "prefix", "counts", "tensors"}
+    assert [tensor["status"] for tensor in document["tensors"]] == ["loaded", "loaded", "cast", "loaded"]
+
+
+def test_show_lists_the_contents(small: Path) -> None:
+    result = run("show", "x.pt")
+    assert result.exit_code == 0
+    assert (
+        result.stdout
+        == """\
+tensor        shape    type     bytes
+conv1.weight  4x3x3x3  float32    432
+conv1.bias    4        float32     16
+fc.weight     2x4      float16     16
+fc.bias       2        float32      8
+
+torch zip, under 'state_dict', 4 tensors, 472 bytes
+"""
+    )
+    assert json.loads(run("show", "x.pt", "--json").stdout)["tensors"][2] == {
+        "name": "fc.weight",
+        "shape": [2, 4],
+        "dtype": "float16",
+        "bytes": 16,
+    }
+
+
+def test_weights_that_do_not_fit_write_nothing(small: Path) -> None:
+    torch.save(
+        {"conv1.weight": torch.ones(4, 3, 5, 5), "fc.weight": torch.ones(2, 4), "fb.bias": torch.ones(2)}, "y.pt"
+    )
+    result = run("import", "y.pt", "--arch", "small.yaml", "-o", "w.safetensors")
+    assert result.exit_code == 2
+    assert (
+        result.stderr
+        == """\
+error: y.pt: 2 of 4 weights are not in the file: conv1.bias, fc.bias
+      = hint: the file has 'fb.bias' and no 'fc.bias'
+
+error: y.pt: 1 weights of the file are not used: fb.bias
+      = hint: with `partial` only what fits is taken
+
+error: y.pt: 'stem.weight' ('conv1.weight') needs 4x3x3x3, has 4x3x5x5
+"""
+    )
+    assert not Path("w.safetensors").exists()
+
+
+def test_partial_writes_what_fits(small: Path) -> None:
+    torch.save({"conv1.weight": torch.ones(4, 3, 5, 5), "fc.weight": torch.ones(2, 4)}, "y.pt")
+    result = run("import", "y.pt", "--arch", "small.yaml", "-o", "w.safetensors", "--partial")
+    assert result.stderr.splitlines()[-1] == (
+        "w.safetensors: 1 loaded, 1 mismatch, 2 missing; names of the table 'theirs'"
+    )
+    assert list(open_weights("w.safetensors").tensors) == ["head.weight"]
+
+
+class Attack:
+    def __reduce__(self) -> tuple[object, ...]:
+        return os.system, ("touch pwned",)
+
+
+def test_a_file_that_would_run_code_is_refused_by_name(small: Path) -> None:
+    torch.save({"model": Attack()}, "evil.pt", pickle_module=pickle)
+    result = run("import", "evil.pt", "--arch", "small.yaml", "-o", "w.safetensors")
+    assert result.exit_code == 2
+    assert (
+        result.stderr
+        == """\
+error: evil.pt: the pickle wants to call posix.system('touch pwned')
+      = hint: nothing of it was run; ask for the weights as safetensors or as a plain state_dict
+"""
+    )
+    assert {path.name for path in small.iterdir()} == {"small.yaml", "x.pt", "evil.pt"}
+
+
+def test_a_wrong_table_is_told(small: Path) -> None:
+    result = run("import", "x.pt", "--arch", "small.yaml", "-o", "w.safetensors", "--table", "their")
+    assert result.exit_code == 2
+    assert result.stderr == "error: there is no rename table 'their'\n      = hint: did you mean 'theirs'?\n"
+
+
+def test_torchvisions_resnet_computes_the_same_after_import(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    theirs = torchvision.models.resnet18(weights=None).eval()
+    torch.save(theirs.state_dict(), tmp_path / "r.pth")
+    assert run("import", tmp_path / "r.pth", "--arch", "resnet18", "-o", tmp_path / "w").exit_code == 0
+    ours = spdbuild.build("resnet18", weights=tmp_path / "w").double().eval()
+    x = torch.randn(1, 3, 64, 65, dtype=torch.float64)
+    torch.testing.assert_close(ours(x), theirs.double()(x), rtol=1e-9, atol=1e-12)
+
+
+def test_the_published_checkpoint_is_imported_whole(golden: Path, tmp_path: Path) -> None:
+    file = golden / "yolov5_spd_n.reference.pt"
+    result = run("import", file, "--arch", "yolov5_spd", "--variant", "n", "-o", tmp_path / "w", "--json")
+    document = json.loads(result.stdout)
+    assert document["table"] == "spd_conv"
+    assert sum(document["counts"][status] for status in ("loaded", "cast")) == 349
+    assert len(document["tensors"]) == 349
