@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TextIO
@@ -24,7 +25,7 @@ class Table:
 
     def show(self, *, err: bool = False) -> None:
         """Print on stdout or stderr: in a terminal with colour and folded to its width, else as wide as it is."""
-        stream = click.get_text_stream("stderr" if err else "stdout")
+        stream = sys.stderr if err else sys.stdout
         if stream.isatty():
             self._show_in_terminal(stream)
         else:
