@@ -5,7 +5,7 @@ from __future__ import annotations
 import tarfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Literal
 from urllib.error import URLError
 
 import torch
@@ -34,6 +34,8 @@ class Cifar10:
     Source: Krizhevsky 2009, "Learning Multiple Layers of Features from Tiny Images",
     www.cs.toronto.edu/~kriz/cifar.html.
     """
+
+    task: ClassVar[Literal["classification"]] = "classification"
 
     root: str
     download: bool = False
@@ -67,6 +69,8 @@ class Cifar100:
     Source: Krizhevsky 2009, "Learning Multiple Layers of Features from Tiny Images",
     www.cs.toronto.edu/~kriz/cifar.html.
     """
+
+    task: ClassVar[Literal["classification"]] = "classification"
 
     root: str
     download: bool = False

@@ -14,6 +14,7 @@ class DataSet(Protocol):
     """A frozen dataclass whose fields are the keys below `data:` of a recipe."""
 
     name: ClassVar[str]
+    task: ClassVar[Literal["classification"]]
 
     def open(self, split: Split) -> ImageSet:
         """The images of one split; DataError where the files are not what they should be."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar, Literal
 
 import numpy as np
 import torch
@@ -25,6 +26,8 @@ class Digits:
     Source: Alpaydin and Kaynak 1998, "Optical Recognition of Handwritten Digits", doi:10.24432/C50P49, CC BY 4.0; the
     test part of it, as scikit-learn ships it.
     """
+
+    task: ClassVar[Literal["classification"]] = "classification"
 
     def open(self, split: Split) -> ArrayImages:
         try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
+from typing import ClassVar, Literal, NoReturn
 
 from spdbuild.data.dataset import DATASETS, Split
 from spdbuild.data.decoding import Resize
@@ -38,6 +38,8 @@ class Folder:
     on_error: refuse files that cannot be read, or skip and count them.
     memory_gib: up to this many GiB of pixels are decoded once and kept in memory.
     """
+
+    task: ClassVar[Literal["classification"]] = "classification"
 
     root: str
     train: str = "train"

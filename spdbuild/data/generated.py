@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import product
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
@@ -41,6 +42,8 @@ class Generated:
     size: side of the images in pixels, at least 16.
     seed: another seed, other images.
     """
+
+    task: ClassVar[Literal["classification"]] = "classification"
 
     classes: int = 9
     train: int = 4500

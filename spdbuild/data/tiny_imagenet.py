@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar, Literal
 
 from spdbuild.data.dataset import DATASETS, Split
 from spdbuild.data.images import ArrayImages, ImageSet
@@ -34,6 +35,8 @@ class TinyImagenet:
 
     Source: Stanford CS231N, cs231n.stanford.edu/tiny-imagenet-200.zip; images under ImageNet's terms of access.
     """
+
+    task: ClassVar[Literal["classification"]] = "classification"
 
     root: str
     on_error: OnError = "refuse"

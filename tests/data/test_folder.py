@@ -15,9 +15,9 @@ from spdbuild.errors import DataError
 
 def error_of(root: Path, tmp_path: Path, **fields: str) -> str:
     """The text of the error that opening both splits gives, with the temporary folder left out."""
+    data = Folder(str(root), **fields)
     with pytest.raises(DataError) as caught:
-        for split in ("train", "test"):
-            Folder(str(root), **fields).open(split)
+        _ = data.open("train"), data.open("test")
     return str(caught.value).replace(str(tmp_path) + "/", "")
 
 

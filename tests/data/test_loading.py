@@ -162,8 +162,7 @@ def test_a_file_damaged_while_training_is_named(class_folders: Path, files: File
     with pytest.raises(DataError) as caught:
         list(Loader(files, 2, shuffle=False, workers=workers))
     assert str(caught.value) == (
-        f"error: {damaged} is empty (0 bytes)\n"
-        "      = hint: mend or remove it, or skip such files with on_error: skip"
+        f"error: {damaged} is empty (0 bytes)\n      = hint: mend or remove it, or skip such files with on_error: skip"
     )
 
 

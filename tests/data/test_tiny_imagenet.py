@@ -84,9 +84,9 @@ CASES: dict[str, tuple[Callable[[Path], object], str]] = {
 
 
 def error_of(root: Path, tmp_path: Path) -> str:
+    data = TinyImagenet(str(root))
     with pytest.raises(DataError) as caught:
-        for split in ("train", "test"):
-            TinyImagenet(str(root)).open(split)
+        _ = data.open("train"), data.open("test")
     return str(caught.value).replace(str(tmp_path) + "/", "")
 
 

@@ -9,7 +9,7 @@ from spdbuild.errors import InputError
 
 
 def data_set_of(target: str, overrides: tuple[str, ...]) -> Any:
-    """The data set of a folder, a registered name that needs no folder, or a recipe.
+    """The data set of a folder, a registered name, or a recipe.
 
     overrides: `field=value` of the data set, or, for a recipe, `key.path=value`.
     """
@@ -18,7 +18,7 @@ def data_set_of(target: str, overrides: tuple[str, ...]) -> Any:
 
     if Path(target).is_dir():
         return _construct(recognized(Path(target)), {"root": target, **_fields(overrides)})
-    if target in ("digits", "generated"):
+    if target in DATASETS:
         return _construct(DATASETS[target], _fields(overrides))
     from spdbuild.training.recipe import load_recipe
 

@@ -1,0 +1,63 @@
+"""How data sets for classification are shown."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from spdbuild.cli.data_views.view import View, listed, number
+from spdbuild.cli.tables import Table
+from spdbuild.data import checking, statistics
+from spdbuild.data.checking import SplitCheck
+from spdbuild.data.statistics import SplitStatistics
+
+
+def check(data_set: Any) -> View:
+    """What is in the files."""
+    report = checking.check(data_set)
+    lines = [line for name, split in report.splits.items() for line in _split_lines(name, split)]
+    if report.leaks:
+        lines += [f"{number(len(report.leaks), 'image')} both in train and test:"]
+        lines += listed(map(" = ".join, report.leaks))
+    bad = sum(len(split.bad) for split in report.splits.values())
+    lines.append(f"{number(bad, 'file')} cannot be used" if bad else "every file can be used")
+    return View("\n".join(lines), {"sound": report.sound, **asdict(report)}, report.sound)
+
+
+def _split_lines(name: str, split: SplitCheck) -> list[str]:
+    least, most = min(split.classes.values()), max(split.classes.values())
+    each = f"{least:,}" if least == most else f"{least:,} to {most:,}"
+    lines = [
+        f"{name}: {number(split.images, 'image')} in {len(split.classes)} classes, {each} a class",
+        f"  sizes: {_counts(split.sizes)}",
+        f"  modes: {_counts(split.modes)}",
+    ]
+    if split.bad:
+        lines += [f"  {number(len(split.bad), 'bad file')}:"]
+        lines += listed(f"{file} {reason}" for file, reason in split.bad.items())
+    if split.duplicates:
+        lines += [f"  {number(len(split.duplicates), 'group')} of equal files:"]
+        lines += listed(map(" = ".join, split.duplicates))
+    return lines
+
+
+def _counts(counts: dict[str, int]) -> str:
+    shown = ", ".join(f"{name} ({count:,})" for name, count in list(counts.items())[:6])
+    return shown + (f" and {len(counts) - 6} more" if len(counts) > 6 else "")
+
+
+def stats(data_set: Any) -> View:
+    """How many images of each class, and what `normalize` needs."""
+    splits = statistics.statistics(data_set)
+    table = Table(["class", *splits], numbers=list(splits))
+    for name in next(iter(splits.values())).classes:
+        table.add(name, *(f"{split.classes[name]:,}" for split in splits.values()))
+    table.add("all", *(f"{split.images:,}" for split in splits.values()))
+    lines = [_line(name, split) for name, split in splits.items()]
+    return View(table.plain() + "\n".join(lines), {name: asdict(split) for name, split in splits.items()})
+
+
+def _line(name: str, split: SplitStatistics) -> str:
+    mean, std = (", ".join(f"{value:.4f}" for value in values) for values in (split.mean, split.std))
+    skipped = f", {split.skipped:,} skipped" if split.skipped else ""
+    return f"{name}: {split.size[1]}x{split.size[0]} pixels, mean [{mean}], std [{std}]{skipped}"

@@ -1,0 +1,38 @@
+"""How data sets for detection are shown: the splits that training and evaluation use."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from spdbuild.cli.data_views.view import View
+from spdbuild.cli.tables import Table
+from spdbuild.data.detection import check as checking
+from spdbuild.data.detection import statistics
+from spdbuild.data.detection.statistics import DetectionStatistics
+
+SPLITS = ("train", "val")
+
+
+def check(data_set: Any) -> View:
+    """What is wrong with images and annotations."""
+    reports = {split: checking.check(data_set.read(split)) for split in SPLITS}
+    sound = all(report.sound for report in reports.values())
+    lines = [f"{split}: {line}" for split, report in reports.items() for line in report.lines()]
+    return View("\n".join(lines), {"sound": sound, "splits": {s: asdict(r) for s, r in reports.items()}}, sound)
+
+
+def stats(data_set: Any) -> View:
+    """How many objects of each class and size."""
+    splits = {split: statistics.statistics(data_set.read(split)) for split in SPLITS}
+    text = "".join(f"{split}: {_text(counts)}\n" for split, counts in splits.items())
+    return View(text.rstrip("\n"), {split: asdict(counts) for split, counts in splits.items()})
+
+
+def _text(counts: DetectionStatistics) -> str:
+    bins = list(counts.by_size)
+    table = Table(["class", "images", *bins], numbers=["images", *bins])
+    for name, cells in counts.by_class.items():
+        table.add(name, f"{counts.images_by_class[name]:,}", *(f"{count:,}" for count in cells.values()))
+    table.add("all", f"{counts.images:,}", *(f"{count:,}" for count in counts.by_size.values()))
+    return f"{counts.objects:,} objects, {counts.background:,} images without any\n{table.plain()}"

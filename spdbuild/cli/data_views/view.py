@@ -1,0 +1,35 @@
+"""What a command prints about a data set."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class View:
+    """The same as text for people and as a JSON document; sound: whether every file can be used."""
+
+    text: str
+    document: dict[str, Any]
+    sound: bool = True
+
+
+def view_of(data_set: Any, command: str) -> View:
+    """What the function `command` in the file of the data set's task gives."""
+    views = importlib.import_module(f"spdbuild.cli.data_views.{data_set.task}")
+    view: View = getattr(views, command)(data_set)
+    return view
+
+
+def listed(texts: Iterable[str], most: int = 20) -> list[str]:
+    """Indented lines, the first `most` of them; --json has all."""
+    lines = [f"    {text}" for text in texts]
+    return lines[:most] + ([f"    and {len(lines) - most:,} more"] if len(lines) > most else [])
+
+
+def number(count: int, what: str) -> str:
+    """`1 image`, `2,000 images`."""
+    return f"{count:,} {what}" + ("" if count == 1 else "s")

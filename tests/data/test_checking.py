@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from spdbuild.data.checking import check
+from spdbuild.data.digits import Digits
+from spdbuild.data.folder import Folder
+from spdbuild.data.tiny_imagenet import TinyImagenet
+from spdbuild.errors import DataError
+
+
+def test_a_sound_set_is_counted(class_folders: Path) -> None:
+    report = check(Folder(str(class_folders)))
+    assert report.sound
+    assert report.splits["train"].classes == {"cat": 3, "dog": 3}
+    assert report.splits["test"].classes == {"cat": 2, "dog": 2}
+    assert report.splits["train"].sizes == {"8x8": 6}
+    assert report.splits["train"].duplicates == report.leaks == ()
+
+
+def test_every_kind_of_file_is_counted_and_every_bad_one_named(class_folders: Path, write_image) -> None:
+    cats = class_folders / "train" / "cat"
+    write_image(cats / "grey.png", mode="L")
+    write_image(cats / "alpha.png", mode="RGBA")
+    write_image(cats / "palette.png", mode="P", size=(9, 8))
+    Image.fromarray(np.full((8, 8), 40_000, np.uint16)).save(cats / "deep.png")
+    (cats / "empty.png").touch()
+    (cats / "page.jpg").write_text("<html>")
+    whole = write_image(cats / "cut.png", size=(64, 64)).read_bytes()
+    (cats / "cut.png").write_bytes(whole[: len(whole) // 2])
+    report = check(Folder(str(class_folders)))
+    train = report.splits["train"]
+    assert not report.sound
+    assert train.modes == {"RGB": 6, "L": 1, "P": 1, "I;16": 1}
+    assert train.sizes == {"8x8": 8, "9x8": 1}
+    assert train.classes == {"cat": 10, "dog": 3}
+    damage = train.bad.pop("cat/cut.png")
+    assert damage.startswith("is damaged: ")
+    assert train.bad == {
+        "cat/alpha.png": "is partly transparent",
+        "cat/empty.png": "is empty (0 bytes)",
+        "cat/page.jpg": "is not an image that can be read",
+    }
+
+
+def test_equal_files_are_found_within_a_split_and_across(class_folders: Path) -> None:
+    cat = class_folders / "train" / "cat" / "train-cat-0.png"
+    shutil.copy(cat, class_folders / "train" / "dog" / "copy.png")
+    shutil.copy(cat, class_folders / "test" / "cat" / "leak.png")
+    report = check(Folder(str(class_folders)))
+    assert report.splits["train"].duplicates == (("cat/train-cat-0.png", "dog/copy.png"),)
+    assert report.splits["test"].duplicates == ()
+    assert report.leaks == (("train/cat/train-cat-0.png", "train/dog/copy.png", "test/cat/leak.png"),)
+
+
+def test_empty_files_are_bad_but_no_duplicates(class_folders: Path) -> None:
+    for number in range(2):
+        (class_folders / "train" / "cat" / f"empty{number}.png").touch()
+    report = check(Folder(str(class_folders)))
+    assert len(report.splits["train"].bad) == 2
+    assert report.splits["train"].duplicates == ()
+
+
+def test_images_in_memory_are_checked_too() -> None:
+    report = check(Digits())
+    assert sum(report.splits["test"].classes.values()) == report.splits["test"].images == 360
+    assert report.splits["train"].sizes == {"8x8": 1437}
+
+
+def test_a_wrong_layout_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(DataError):
+        check(Folder(str(tmp_path / "nothing")))
+
+
+def test_grey_images_of_tiny_imagenet_are_counted(data_folder: Path) -> None:
+    report = check(TinyImagenet(str(data_folder / "tiny-imagenet-200")))
+    assert report.sound
+    assert set(report.splits["train"].modes) == {"RGB", "L"}
+    assert sum(report.splits["train"].modes.values()) == 3000
