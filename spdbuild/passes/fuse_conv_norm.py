@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
@@ -40,24 +41,31 @@ class FuseConvNorm(GraphPass):
                 changes.append(_fused(graph, graph[node.name]))
         return changes
 
-    def transfer(self, change: Change, weights: dict[str, Tensor]) -> None:
-        """Multiply the norm into the convolution `change.anchor`, in float64."""
-        import torch
+    def transfer(
+        self, before: Graph, after: Graph, changes: Sequence[Change], weights: Mapping[str, Tensor]
+    ) -> dict[str, Tensor]:
+        """Multiply every norm that is gone into its convolution, in float64."""
+        fused = dict(weights)
+        for change in changes:
+            if change.anchor and isinstance(change.before, BatchNorm):
+                _multiply(change.before, change.name, change.anchor, fused)
+        return fused
 
-        if not change.anchor or not isinstance(change.before, BatchNorm):
-            return
-        norm, conv = change.name, change.anchor
-        mean, variance = weights.pop(f"{norm}.running_mean"), weights.pop(f"{norm}.running_var")
-        weights.pop(f"{norm}.num_batches_tracked", None)
-        scale = (variance.double() + change.before.epsilon).rsqrt()
-        shift = torch.zeros_like(scale)
-        if change.before.affine:
-            scale = scale * weights.pop(f"{norm}.weight").double()
-            shift = weights.pop(f"{norm}.bias").double()
-        weight = weights[f"{conv}.weight"]
-        bias = weights.get(f"{conv}.bias", torch.zeros_like(mean)).double()
-        weights[f"{conv}.weight"] = (weight.double() * scale.reshape(-1, 1, 1, 1)).to(weight.dtype)
-        weights[f"{conv}.bias"] = ((bias - mean.double()) * scale + shift).to(weight.dtype)
+
+def _multiply(op: BatchNorm, norm: str, conv: str, weights: dict[str, Tensor]) -> None:
+    import torch
+
+    mean, variance = weights.pop(f"{norm}.running_mean"), weights.pop(f"{norm}.running_var")
+    weights.pop(f"{norm}.num_batches_tracked", None)
+    scale = (variance.double() + op.epsilon).rsqrt()
+    shift = torch.zeros_like(scale)
+    if op.affine:
+        scale = scale * weights.pop(f"{norm}.weight").double()
+        shift = weights.pop(f"{norm}.bias").double()
+    weight = weights[f"{conv}.weight"]
+    bias = weights.get(f"{conv}.bias", torch.zeros_like(mean)).double()
+    weights[f"{conv}.weight"] = (weight.double() * scale.reshape(-1, 1, 1, 1)).to(weight.dtype)
+    weights[f"{conv}.bias"] = ((bias - mean.double()) * scale + shift).to(weight.dtype)
 
 
 def _fused(graph: Graph, norm: Node) -> Change:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
@@ -59,8 +59,14 @@ class GraphPass:
         """Change `graph`; what was changed and what was left, in the order of the graph."""
         raise NotImplementedError
 
-    def transfer(self, change: Change, weights: dict[str, Tensor]) -> None:
-        """Change a state dict of the old network in place to one of the new, for one change; torch is imported here."""
+    def transfer(
+        self, before: Graph, after: Graph, changes: Sequence[Change], weights: Mapping[str, Tensor]
+    ) -> dict[str, Tensor]:
+        """A state dict of the network `before` this pass as one of the network `after` it; torch is imported in here.
+
+        changes: what `apply` returned. Raises PassError where the function cannot be kept.
+        """
+        return dict(weights)
 
 
 PASSES: Registry[GraphPass] = Registry("pass", "spdbuild.passes", "spdbuild.passes")

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from spdbuild.arguments import arguments_of
 from spdbuild.errors import ArgumentError, PassError, ShapeError, nearest
@@ -16,6 +17,10 @@ from spdbuild.ops.pooling import AvgPool, MaxPool
 from spdbuild.ops.resampling import SpaceToDepth
 from spdbuild.ops.spd import SpdAvgPool, SpdConv2d, SpdMaxPool
 from spdbuild.passes.graph_pass import PASSES, Change, GraphPass
+from spdbuild.transfer import carry_over
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 #: Options that reproduce published networks, by name.
 PRESETS: dict[str, dict[str, Any]] = {
@@ -79,6 +84,12 @@ class StridedToSpd(GraphPass):
         if self.strict:
             _refuse_left([change for change in changes if change.left])
         return changes
+
+    def transfer(
+        self, before: Graph, after: Graph, changes: Sequence[Change], weights: Mapping[str, Tensor]
+    ) -> dict[str, Tensor]:
+        """The weights with which the new network computes what the old one does, but for max pools."""
+        return carry_over(before, after, weights)
 
     def _change(self, graph: Graph, node: Node) -> Change:
         if matches(node.name, self.keep):

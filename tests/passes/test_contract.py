@@ -96,9 +96,7 @@ def test_a_pass_that_preserves_the_output_does(graph: Graph, step: GraphPass) ->
             tensor.uniform_(0.5, 1.5)
         elif tensor.is_floating_point():
             tensor.normal_()
-    weights = dict(old.state_dict())
-    for change in changes:
-        step.transfer(change, weights)
+    weights = step.transfer(graph, changed, changes, old.state_dict())
     new = spdbuild.build(changed).double().eval()
     new.load_state_dict(weights)
     images = torch.randn(2, 3, 24, 32, dtype=torch.float64)
