@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import pickletools
 import struct
+import warnings
 from collections.abc import Callable, Iterator
 from typing import IO, Any
 
@@ -35,7 +36,10 @@ def read_pickle(stream: IO[bytes], load_persistent: Callable[[Any], Any]) -> Any
     load_persistent: the stand-in for what lies outside the pickle, from the identifier that the pickle has for it.
     Raises WeightsError for a pickle that is damaged or asks for more than to be read.
     """
-    return _Machine(load_persistent).run(stream)
+    with warnings.catch_warnings():
+        # Python warns of escapes in texts of the first protocol that are none.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        return _Machine(load_persistent).run(stream)
 
 
 class _Machine:
