@@ -192,3 +192,21 @@ def test_the_table_of_yolov5_spd_reaches_every_name_of_each_size(variant: str) -
     theirs = {rename(name, rules) for name in names}
     assert len(theirs) == len(names) == {"n": 349, "s": 349, "m": 481, "l": 613}[variant]
     assert {name.split(".")[0] for name in theirs} == {"model"}
+
+
+def test_the_table_of_yolov5_names_the_rows_that_correspond_to_those_of_yolov5_spd() -> None:
+    """YOLOv5-SPD's rows are YOLOv5's with a space_to_depth behind each strided one; its stem is wrapped once more."""
+    rows = [0, 1, 3, 4, 6, 7, 9, 10, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 24, 25, 26, 28, 29, 30]
+    tables = spdbuild.load("yolov5_spd", variant="n").renames
+    plain, spd = compile_rules(tables["yolov5"]), compile_rules(tables["spd_conv"])
+    names = spdbuild.build(spdbuild.load("yolov5", variant="n"), device="meta").state_dict()
+    assert len({rename(name, plain) for name in names}) == len(names) == 349
+    for name in names:
+        row, _, rest = rename(name, plain).removeprefix("model.").partition(".")
+        expected = f"model.{rows[int(row)]}.{rest}" if row != "0" else f"model.0.conv.{rest}"
+        assert rename(name, spd) == expected
+
+
+def test_a_fresh_yolov5_spd_has_the_published_anchors(golden: Path) -> None:
+    fresh = spdbuild.build(spdbuild.load("yolov5_spd", variant="n")).get_buffer("head.detect.anchors")
+    assert fresh.tolist() == np.load(golden / "yolov5_spd_n.npz")["anchors_buffer"].tolist()
