@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, distributed, nn
 
-from spdbuild.errors import RecipeError
+from spdbuild.errors import RecipeError, RunError
 from spdbuild.training.sync_norm import synchronized
 
 #: A process that waits longer than this for another takes the job down: the other has died or hangs.
@@ -92,6 +92,11 @@ def joined(device: str) -> Iterator[Processes]:
     try:
         local_rank = int(os.environ.get("LOCAL_RANK", "0"))
         yield Processes(distributed.get_rank(), world, local_rank, _restarts())
+    except RuntimeError as error:
+        reason = str(error).splitlines()[0]
+        if not any(word in reason for word in ("gloo", "NCCL", "Connection")):
+            raise
+        raise RunError(f"another process of the run has ended: {reason}") from None
     finally:
         distributed.destroy_process_group()
 

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from spdbuild.errors import RunError
 from spdbuild.training.checkpoint import save_state
 from spdbuild.training.console import Bar
+from spdbuild.training.events import Events
 from spdbuild.training.evaluating import evaluate_model
 from spdbuild.training.freezing import train_mode
 from spdbuild.training.nan_guard import NanGuard, first_bad_layer
@@ -37,6 +38,7 @@ class Loop:
         self.reason = ""
         self.evaluation: Evaluation | None = None
         self.guard = NanGuard(session.optimizer, session.device, interval=20)
+        self.events = Events(session.folder.path, session.position.epoch) if session.processes.first else None
         self._clock = time.monotonic()
 
     def run(self) -> None:
@@ -194,7 +196,8 @@ class Loop:
             row |= self.evaluate()
         position.rows.append(row)
         self._tick()
-        if session.processes.first:
+        if self.events:
+            self.events.add(row)
             session.folder.write_metrics(position.rows)
             save_last(session)
         self._save_state()

@@ -207,7 +207,7 @@ def load_recipe(recipe: str | Path, overrides: Iterable[str] = ()) -> Recipe:
     value = _read(_source(recipe))
     for text in overrides:
         value = apply_override(value, text)
-    value = _titled(value)
+    value = _completed(_titled(value))
     problems = check_schema(value, recipe_schema())
     if problems:
         raise RecipeError.gather(problems)
@@ -225,7 +225,7 @@ def twins(recipe: Recipe, value: Value | None = None) -> dict[str, Recipe]:
         if not isinstance(changes.data, dict):
             raise RecipeError("a twin is a mapping of the keys that differ", location=changes.location)
         alone = replace(root, data={key: entry for key, entry in root.data.items() if key != "compare"})
-        twin = merged(alone, changes)
+        twin = _completed(merged(alone, changes))
         problems = check_schema(twin, recipe_schema())
         if problems:
             raise RecipeError.gather(problems)
@@ -258,6 +258,17 @@ def _beside(source: Source, name: str) -> str:
     """A path is meant from the recipe that names it; anything else is a built-in name."""
     path = Path(source.name).parent / name
     return str(path) if path.is_file() else name
+
+
+def _completed(value: Value) -> Value:
+    """`optimizer: {lr: 0.1}` means the default optimizer with another learning rate; so with `schedule`."""
+    entries = dict(value.data)
+    for key, default in {"optimizer": _default_optimizer(), "schedule": Cosine()}.items():
+        given = value.get(key)
+        if given is not None and isinstance(given.data, dict) and "name" not in given.data:
+            section = parse_yaml(Source("default", yaml_text(plain(default))))
+            entries[key] = replace(merged(section, given), key=given.key)
+    return replace(value, data=entries)
 
 
 def _titled(value: Value) -> Value:

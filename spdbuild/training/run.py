@@ -67,12 +67,12 @@ def train(
     recipe: str | Path | Recipe,
     overrides: Iterable[str] = (),
     *,
-    runs: Path = Path("runs"),
+    runs: str | Path = "runs",
     quiet: bool = False,
 ) -> Result:
     """Run a recipe in a new folder below `runs`; raises RunError if the run fails or stays below `expect`."""
     wanted = recipe if isinstance(recipe, Recipe) else load_recipe(recipe, overrides)
-    title = wanted.title or "run"
+    runs, title = Path(runs), wanted.title or "run"
     with joined(wanted.device) as processes:
         console = Console(quiet or not processes.first)
         if processes.restarts and (before := RunFolder.newest(runs, title)) is not None:
@@ -81,9 +81,9 @@ def train(
         return _all_runs(wanted, RunFolder(path), console, processes)
 
 
-def resume(folder: Path, overrides: Iterable[str] = (), *, quiet: bool = False) -> Result:
+def resume(folder: str | Path, overrides: Iterable[str] = (), *, quiet: bool = False) -> Result:
     """Go on with the run in `folder` as if it had not stopped; only keys in CHANGEABLE may be given anew."""
-    stored = RunFolder.open(folder)
+    stored = RunFolder.open(Path(folder))
     before, wanted = load_recipe(stored.recipe), load_recipe(stored.recipe, overrides)
     _check_changes(plain(before), plain(wanted))
     with joined(wanted.device) as processes:

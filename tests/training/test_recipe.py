@@ -1,0 +1,165 @@
+"""Recipes: what they mean, and every way to get them wrong."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from jsonschema import Draft202012Validator
+
+from spdbuild.errors import SpdbuildError
+from spdbuild.training.optimizers import OPTIMIZERS
+from spdbuild.training.recipe import Recipe, load_recipe, recipe_schema, twins
+from spdbuild.training.schedules.multi_step import MultiStep
+
+BASE = "architecture: resnet50\ndata: {name: digits}\n"
+
+
+def read(text: str, *overrides: str) -> Recipe:
+    return load_recipe(BASE + text, overrides)
+
+
+def message(text: str, *overrides: str) -> str:
+    with pytest.raises(SpdbuildError) as caught:
+        load_recipe(text, overrides)
+    return str(caught.value)
+
+
+WRONG = {
+    "unknown key": ("epoch: 3", "<text>:3:1: error: a file of this kind has no key 'epoch'", "did you mean 'epochs'?"),
+    "no data": (None, "<text>:1:1: error: the file needs the key 'data'", "the data set; `name` picks it."),
+    "number as text": ("optimizer: {name: sgd, lr: '0,1'}", "'optimizer.lr' must be a number, got the text '0,1'", "write 0.1"),
+    "wrong type": ("epochs: many", "<text>:3:9: error: 'epochs' must be a whole number, got the text 'many'", ""),
+    "fraction": ("batch: 12.5", "'batch' must be a whole number, got 12.5", ""),
+    "too small": ("epochs: 0", "<text>:3:9: error: epochs must be at least 1, got 0", ""),
+    "negative clip": ("clip: -1", "<text>:3:7: error: clip must be more than 0, got -1.0", ""),
+    "unknown optimizer": ("optimizer: {name: sdg}", "'optimizer.name' must be one of", "did you mean 'sgd'?"),
+    "unknown option": ("optimizer: {name: sgd, momentun: 0.9}", "'optimizer' has no key 'momentun'", "did you mean 'momentum'?"),
+    "option of another": ("optimizer: {name: adamw, momentum: 0.9}", "'optimizer' has no key 'momentum'", ""),
+    "learning rate": ("optimizer: {name: sgd, lr: 0}", "<text>:3:28: error: lr must be more than 0, got 0.0", ""),
+    "nesterov alone": ("optimizer: {name: sgd, nesterov: true}", "sgd: Nesterov momentum requires a momentum", ""),
+    "betas": ("optimizer: {name: adamw, betas: [0.9]}", "'optimizer.betas' must have at least 2 entries, got 1", ""),
+    "unknown schedule": ("schedule: {name: cosin}", "'schedule.name' must be one of", "did you mean 'cosine'?"),
+    "milestones": ("schedule: {name: multi_step, milestones: [60, 30]}", "milestones must grow, got 60, 30", ""),
+    "peak": ("schedule: {name: one_cycle, peak: 1}", "peak must be between 0 and 1, got 1.0", ""),
+    "warm-up": ("schedule: {warmup_epochs: -1}", "warmup_epochs must be at least 0, got -1.0", ""),
+    "unknown loss": ("loss: {name: cross_entrop}", "'loss.name' must be one of", "did you mean 'cross_entropy'?"),
+    "smoothing": ("loss: {name: cross_entropy, label_smoothing: 1}", "label_smoothing must be at least 0 and less than 1", ""),
+    "unknown task": ("task: clasification", "'task' must be one of", "did you mean 'classification'?"),
+    "precision": ("precision: fp8", "'precision' must be one of auto, fp32, bf16, fp16, got the text 'fp8'", ""),
+    "unknown augmentation": ("augment: [{name: random_crob}]", "'augment[0].name' must be one of", "did you mean 'random_crop'?"),
+    "augment is a list": ("augment: {name: random_crop}", "'augment' must be a list, got a mapping", ""),
+    "ema": ("ema: {decay: 1}", "<text>:3:14: error: decay must be at least 0 and less than 1, got 1.0", ""),
+    "ema key": ("ema: {decya: 0.9}", "'ema' has no key 'decya'", "did you mean 'decay'?"),
+    "distill": ("distill: {temperature: 4}", "'distill' needs the key 'architecture'", ""),
+    "share": ("distill: {architecture: resnet50, share: 2}", "share must be between 0 and 1, got 2.0", ""),
+    "expect": ("expect: {top1: high}", "'expect.top1' must be a number, got the text 'high'", ""),
+    "twin": ("compare: {plain: 3}", "<text>:3:18: error: a twin is a mapping of the keys that differ", ""),
+    "twin key": ("compare: {plain: {epoch: 3}}", "a file of this kind has no key 'epoch'", "did you mean 'epochs'?"),
+    "input": ("input: [3, 32]", "'input' must have at least 3 entries, got 2", ""),
+    "twice": ("epochs: 3\nepochs: 4", "<text>:4:1: error: the key 'epochs' is given twice", ""),
+    "list": (["- 1\n"], "a recipe is a mapping of keys", ""),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "error", "hint"), WRONG.values(), ids=WRONG.keys())
+def test_what_is_wrong_is_said_with_place_and_hint(text: str | list[str] | None, error: str, hint: str) -> None:
+    whole = "architecture: resnet50\n\n" if text is None else text[0] if isinstance(text, list) else BASE + text + "\n"
+    said = message(whole)
+    assert said.startswith("<text>:")
+    assert error in said
+    assert hint in said
+
+
+def test_all_that_is_wrong_is_said_at_once() -> None:
+    said = message(BASE + "epoch: 3\nbatch: x\n")
+    assert "no key 'epoch'" in said
+    assert "'batch' must be a whole number" in said
+
+
+def test_the_whole_text_of_a_message() -> None:
+    assert message(BASE + "optimizer: {name: sgd, lr: 0,1}\n") == (
+        "<text>:3:30: error: 'optimizer' has no key '1'\n"
+        "    3 | optimizer: {name: sgd, lr: 0,1}\n"
+        "      |                             ^\n"
+        "      = hint: known: dampening, decay_norm_and_bias, lr, momentum, name, nesterov, weight_decay"
+    )
+
+
+OVERRIDES = {
+    "no value": ("epochs", "command line:1:1: error: 'epochs' sets nothing"),
+    "unknown": ("optimizer.lrr=1", "command line:1:1: error: 'optimizer' has no key 'lrr'"),
+    "type": ("epochs=ten", "command line:1:8: error: 'epochs' must be a whole number, got the text 'ten'"),
+    "below a number": ("epochs.more=1", "command line:1:13: error: there is nothing below 'epochs'"),
+    "nothing to leave out": ("~epohs", "command line:1:1: error: there is no key 'epohs' to leave out"),
+    "no position": ("augment.3.padding=1", "command line:1:1: error: '3' is no position in a list: 0 to 0"),
+    "not yaml": ("vars={", "command line:1:6: error: this is not YAML"),
+}
+
+
+@pytest.mark.parametrize(("override", "error"), OVERRIDES.values(), ids=OVERRIDES.keys())
+def test_a_wrong_override_is_shown_as_it_was_typed(override: str, error: str) -> None:
+    said = message(BASE + "epochs: 3\naugment: [{name: random_crop, padding: 4}]\n", override)
+    assert error in said
+    assert f"    1 | {override}" in said
+
+
+def test_an_override_is_split_at_the_first_equals_sign() -> None:
+    assert read("", "title=a=b").title == "a=b"
+
+
+def test_overrides_reach_into_lists_and_leave_entries_out() -> None:
+    recipe = read("augment: [{name: random_crop, padding: 4}]\nclip: 1\n", "augment.0.padding=2", "~clip")
+    assert recipe.augment[0].padding == 2
+    assert recipe.clip is None
+
+
+def test_an_empty_override_is_nothing() -> None:
+    assert read("clip: 1\n", "clip=").clip is None
+
+
+def test_a_section_without_a_name_changes_the_default() -> None:
+    assert read("", "optimizer.lr=0.5").optimizer == OPTIMIZERS["sgd"](
+        lr=0.5, momentum=0.9, nesterov=True, weight_decay=5e-4  # type: ignore[call-arg]
+    )
+
+
+def test_another_name_replaces_a_section_as_a_whole() -> None:
+    recipe = read("schedule: {name: cosine, final: 0.1}\n", "schedule={name: multi_step, milestones: [1]}")
+    assert recipe.schedule == MultiStep(milestones=(1.0,))
+
+
+def test_the_resolved_recipe_is_the_same_recipe() -> None:
+    recipe = read("ema: {decay: 0.99}\naugment: [{name: random_crop, padding: 4}]\nexpect: {top1: 0.5}\n")
+    assert load_recipe(recipe.resolved()) == recipe
+
+
+def test_a_recipe_can_extend_another(tmp_path: Path) -> None:
+    (tmp_path / "base.yaml").write_text(BASE + "epochs: 7\noptimizer: {name: sgd, lr: 0.3, momentum: 0.8}\n")
+    (tmp_path / "own.yaml").write_text("extends: base.yaml\noptimizer: {lr: 0.2}\n")
+    recipe = load_recipe(tmp_path / "own.yaml")
+    assert (recipe.title, recipe.epochs) == ("own", 7)
+    assert (recipe.optimizer.lr, recipe.optimizer.momentum) == (0.2, 0.8)  # type: ignore[attr-defined]
+
+
+def test_a_recipe_that_extends_itself_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "own.yaml").write_text("extends: own.yaml\n")
+    with pytest.raises(SpdbuildError, match="extends itself"):
+        load_recipe(tmp_path / "own.yaml")
+
+
+def test_twins_differ_in_what_compare_says() -> None:
+    recipe = read("passes: ['strided_to_spd()']\ncompare: {strided: {passes: []}}\n")
+    (twin,) = twins(recipe).values()
+    assert (twin.title, twin.passes) == ("strided", ())
+    assert (twin.epochs, twin.optimizer, twin.data) == (recipe.epochs, recipe.optimizer, recipe.data)
+
+
+def test_the_schema_is_a_schema_and_every_key_has_a_description() -> None:
+    schema = recipe_schema()
+    Draft202012Validator.check_schema(schema)
+    assert [name for name, entry in schema["properties"].items() if "description" not in entry] == []
+
+
+def test_a_missing_file_suggests_a_known_recipe(tmp_path: Path) -> None:
+    assert "there is no recipe 'nowhere'" in message("nowhere")

@@ -1,0 +1,182 @@
+"""A run that was stopped and resumed is, bit for bit, the run that was not."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from spdbuild.errors import RecipeError, WeightsError
+from spdbuild.training.checkpoint import load_state
+from spdbuild.training.run import resume, train
+
+TIMING = ("seconds", "images_per_second")
+
+
+def rows(folder: Path) -> list[dict[str, Any]]:
+    """The rows of a run without what depends on the clock."""
+    lines = (folder / "metrics.jsonl").read_text().splitlines()
+    return [{key: value for key, value in json.loads(line).items() if key not in TIMING} for line in lines]
+
+
+def assert_same_run(folder: Path, other: Path) -> None:
+    for name in ("last", "best"):
+        weights, expected = (load_file(f / "weights" / f"{name}.safetensors") for f in (folder, other))
+        assert weights.keys() == expected.keys()
+        for key, tensor in weights.items():
+            assert torch.equal(tensor, expected[key]), key
+    assert rows(folder) == rows(other)
+    states = [load_state(f / "state" / "state.pt") for f in (folder, other)]
+    for key, tensor in states[0]["model"].items():
+        assert torch.equal(tensor, states[1]["model"][key]), key
+
+
+def test_a_run_stopped_between_epochs_and_resumed_is_the_uninterrupted_run(recipe: Path, tmp_path: Path) -> None:
+    # The number of epochs sets the schedule, so the stop is one by max_steps at the end of an epoch.
+    whole = train(recipe, quiet=True, runs=tmp_path / "whole")
+    part = train(recipe, ["max_steps=12"], quiet=True, runs=tmp_path / "part")
+    resume(part.folder, ["max_steps=null"], quiet=True)
+    assert_same_run(part.folder, whole.folder)
+
+
+@pytest.mark.parametrize("extra", [[], ["accumulate=2"], ["optimizer={name: adamw, lr: 0.01}"], ["precision=bf16"]])
+def test_a_run_stopped_within_an_epoch_and_resumed_is_the_uninterrupted_run(
+    recipe: Path, tmp_path: Path, extra: list[str]
+) -> None:
+    whole = train(recipe, extra, quiet=True, runs=tmp_path / "whole")
+    part = train(recipe, [*extra, "max_steps=8"], quiet=True, runs=tmp_path / "part")
+    resume(part.folder, ["max_steps=null"], quiet=True)
+    assert_same_run(part.folder, whole.folder)
+
+
+def test_equal_seeds_give_equal_runs_and_other_seeds_others(recipe: Path, tmp_path: Path) -> None:
+    runs = [train(recipe, [f"seed={seed}", "epochs=1"], quiet=True, runs=tmp_path) for seed in (0, 0, 1)]
+    first, second, other = (load_file(run.folder / "weights" / "last.safetensors") for run in runs)
+    assert torch.equal(first["stem.weight"], second["stem.weight"])
+    assert not torch.equal(first["stem.weight"], other["stem.weight"])
+
+
+def test_a_complete_run_is_only_evaluated_when_it_is_resumed(recipe: Path, tmp_path: Path) -> None:
+    done = train(recipe, ["epochs=1"], quiet=True, runs=tmp_path)
+    again = resume(done.folder, quiet=True)
+    assert again.metrics == done.metrics
+    assert len(rows(done.folder)) == 1
+
+
+def test_a_resumed_run_cannot_become_another(recipe: Path, tmp_path: Path) -> None:
+    done = train(recipe, ["epochs=1"], quiet=True, runs=tmp_path)
+    with pytest.raises(RecipeError, match="a resumed run stays what it was, so 'optimizer' cannot change"):
+        resume(done.folder, ["optimizer.lr=0.5"], quiet=True)
+
+
+def test_a_run_can_be_made_longer(recipe: Path, tmp_path: Path) -> None:
+    done = train(recipe, ["epochs=1"], quiet=True, runs=tmp_path)
+    resume(done.folder, ["epochs=2"], quiet=True)
+    assert [row["epoch"] for row in rows(done.folder)] == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [(b"", "no state of a run that can be read"), (b"PK\x03\x04 cut off", "no state of a run that can be read")],
+    ids=["empty", "cut off"],
+)
+def test_a_damaged_state_is_named(recipe: Path, tmp_path: Path, content: bytes, message: str) -> None:
+    done = train(recipe, ["epochs=1"], quiet=True, runs=tmp_path)
+    (done.folder / "state" / "state.pt").write_bytes(content)
+    with pytest.raises(WeightsError, match=message):
+        resume(done.folder, ["epochs=2"], quiet=True)
+
+
+def test_a_state_with_code_in_it_is_refused(tmp_path: Path) -> None:
+    class Code:
+        def __reduce__(self) -> tuple[Any, ...]:
+            return os.system, ("true",)
+
+    torch.save({"position": Code()}, tmp_path / "state.pt")
+    with pytest.raises(WeightsError, match="no state of a run that can be read"):
+        load_state(tmp_path / "state.pt")
+
+
+def test_a_folder_that_is_no_run_is_named(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match="is not the folder of a run: it has no recipe.yaml"):
+        resume(tmp_path, quiet=True)
+
+
+TRAIN = "from spdbuild.training.run import train; train({recipe!r}, {options!r}, runs={runs!r}, quiet=True)"
+
+#: Trains in a fork for each kill point; every step, fsync and rename is a moment at which the fork can be killed.
+KILL = """
+import os, signal
+from pathlib import Path
+from spdbuild.training import loop, run
+
+# What a run imports on its way is imported once, not in each fork.
+run.train({recipe!r}, {options!r}, runs={runs!r}, quiet=True)
+
+def counted(function, point, count=[0]):
+    def call(*arguments, **named):
+        count[0] += 1
+        if count[0] == point:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return function(*arguments, **named)
+    return call
+
+for point in {points!r}:
+    if os.fork() == 0:
+        loop.Loop._step = counted(loop.Loop._step, point)
+        os.fsync = counted(os.fsync, point)
+        Path.replace = counted(Path.replace, point)
+        run.train({recipe!r}, {options!r}, runs=Path({runs!r}) / str(point), quiet=True)
+        os._exit(0)
+    print(point, os.waitstatus_to_exitcode(os.wait()[1]))
+"""
+
+
+def run_python(code: str) -> subprocess.Popen[str]:
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    return subprocess.Popen([sys.executable, "-c", code], env=environment, **pipes)  # type: ignore[call-overload,no-any-return]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])
+@pytest.mark.slow
+def test_a_signal_saves_and_leaves_and_loses_nothing(recipe: Path, tmp_path: Path, number: signal.Signals) -> None:
+    options = ["epochs=30"]
+    whole = train(recipe, options, quiet=True, runs=tmp_path / "whole")
+    child = run_python(TRAIN.format(recipe=str(recipe), options=options, runs=str(tmp_path / "part")))
+    folder = tmp_path / "part" / "small"
+    while not (folder / "state" / "state.pt").is_file() and child.poll() is None:
+        time.sleep(0.005)
+    child.send_signal(number)
+    message = child.communicate(timeout=60)[1]
+    assert "stopped by a signal after step" in message
+    assert f"spdbuild train --resume {folder}" in message
+    assert len(rows(folder)) < 30
+    resume(folder, quiet=True)
+    assert_same_run(folder, whole.folder)
+
+
+@pytest.mark.slow
+def test_thirty_kills_at_random_moments_lose_nothing(recipe: Path, tmp_path: Path) -> None:
+    options = ["save_every=2", "batch=256", "epochs=2"]
+    whole = train(recipe, options, quiet=True, runs=tmp_path / "whole")
+    points = random.Random(0).sample(range(3, 65), 30)
+    child = run_python(KILL.format(points=points, recipe=str(recipe), options=options, runs=str(tmp_path)))
+    output, errors = child.communicate(timeout=120)
+    assert output.splitlines() == [f"{point} {-signal.SIGKILL}" for point in points], errors
+    folders = [tmp_path / str(point) / "small" for point in points]
+    saved = [folder for folder in folders if (folder / "state" / "state.pt").is_file()]
+    assert len(saved) > 20
+    for folder in saved:
+        resume(folder, quiet=True)
+        assert_same_run(folder, whole.folder)
