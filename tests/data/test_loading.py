@@ -155,13 +155,20 @@ def test_streaming_does_not_touch_the_global_generator(files: FileImages) -> Non
     assert torch.equal(torch.get_rng_state(), before)
 
 
+def error_of(loader: Loader) -> str:
+    """The text of the error of an epoch; the error itself, which holds on to the workers, is let go."""
+    try:
+        list(loader)
+    except DataError as error:
+        return str(error)
+    return ""
+
+
 @pytest.mark.parametrize("workers", [0, 1])
 def test_a_file_damaged_while_training_is_named(class_folders: Path, files: FileImages, workers: int) -> None:
     damaged = class_folders / "train" / "dog" / "train-dog-1.png"
     damaged.write_bytes(b"")
-    with pytest.raises(DataError) as caught:
-        list(Loader(files, 2, shuffle=False, workers=workers))
-    assert str(caught.value) == (
+    assert error_of(Loader(files, 2, shuffle=False, workers=workers)) == (
         f"error: {damaged} is empty (0 bytes)\n      = hint: mend or remove it, or skip such files with on_error: skip"
     )
 
