@@ -79,12 +79,17 @@ def _tag(
 
 
 def arrange(images: Sequence[Image.Image], columns: int, gap: int = 4) -> Image.Image:
-    """Images in rows on white paper, each in a cell of the largest one's size."""
-    width, height = (max(image.size[axis] for image in images) + gap for axis in (0, 1))
-    rows = -(-len(images) // columns)
-    sheet = Image.new("RGB", (min(columns, len(images)) * width + gap, rows * height + gap), _PAPER)
-    for position, image in enumerate(images):
-        sheet.paste(image, (position % columns * width + gap, position // columns * height + gap))
+    """Images in rows on white paper; columns are as wide as the widest image, rows as high as their highest."""
+    rows = [images[start : start + columns] for start in range(0, len(images), columns)]
+    heights = [max(image.height for image in row) for row in rows]
+    width = max(image.width for image in images)
+    size = (min(columns, len(images)) * (width + gap) + gap, sum(heights) + gap * (len(rows) + 1))
+    sheet = Image.new("RGB", size, _PAPER)
+    top = gap
+    for row, height in zip(rows, heights, strict=True):
+        for column, image in enumerate(row):
+            sheet.paste(image, (gap + column * (width + gap), top))
+        top += height + gap
     return sheet
 
 
