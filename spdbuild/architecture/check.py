@@ -52,7 +52,7 @@ class _Checker:
     def _lines(self, lines: list[Line], known: set[str], tensors: _Names) -> Iterator[Problem]:
         later = {line.name for line in lines if line.name}
         for line in lines:
-            yield from self._call(line.call, known)
+            yield from self._call(line.call, known | {"index"} if line.repeat else known)
             for tree in (line.when, line.repeat):
                 if tree is not None:
                     yield from self._expression(tree, known, line.call.text, line.call)

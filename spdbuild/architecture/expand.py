@@ -146,7 +146,8 @@ class _Expander:
         if line.repeat is None:
             return self._once(line, name, inputs, state)
         for number in range(self._count(line.repeat, line.call, state)):
-            inputs = [self._once(line, f"{name}.{number}", inputs, state), *inputs[1:]]
+            repeat = replace(state, scope={**state.scope, "index": number})
+            inputs = [self._once(line, f"{name}.{number}", inputs, repeat), *inputs[1:]]
             self.results[f"{name}.{number}"] = inputs[0]
         return inputs[0]
 
@@ -185,7 +186,7 @@ class _Expander:
         if len(state.trail) >= MAX_NESTING:
             raise SourceError(f"blocks are nested more than {MAX_NESTING} deep")
         arguments = self._arguments(line.call, block.signature.arguments, state)
-        scope = dict(self.scope) | arguments
+        scope = {**self.scope, **arguments}
         for parameter, tree in block.defaults.items():
             if parameter not in arguments:
                 scope[parameter] = evaluate(tree, scope, block.text)

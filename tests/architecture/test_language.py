@@ -81,6 +81,11 @@ def test_repeats_are_a_chain_with_numbers() -> None:
     assert wiring(graph)[1:] == ["rest.0 <- stem", "rest.1 <- rest.0", "rest.2 <- rest.1", "relu <- rest.2"]
 
 
+def test_index_is_the_number_of_a_repeat() -> None:
+    graph = graph_of("layers:\n  - rest: conv2d(4 + 2 * index) * 3\n")
+    assert [node.shape.channels for node in graph.layers] == [4, 6, 8]
+
+
 def test_no_repeats_pass_the_input_through() -> None:
     assert wiring(graph_of("layers:\n  - stem: conv2d(8)\n  - rest: conv2d(8) * 0\n  - relu()\n")) == [
         "stem <- image",

@@ -17,6 +17,7 @@ import spdbuild
 from spdbuild import builtin
 from spdbuild.loading import Architecture
 from spdbuild.nn.detection import Detect
+from spdbuild.ops.regularization import StochasticDepth
 from spdbuild.weights.matching import describe_module, match_any
 from spdbuild.weights.rename import compile_rules, rename
 
@@ -210,3 +211,12 @@ def test_the_table_of_yolov5_names_the_rows_that_correspond_to_those_of_yolov5_s
 def test_a_fresh_yolov5_spd_has_the_published_anchors(golden: Path) -> None:
     fresh = spdbuild.build(spdbuild.load("yolov5_spd", variant="n")).get_buffer("head.detect.anchors")
     assert fresh.tolist() == np.load(golden / "yolov5_spd_n.npz")["anchors_buffer"].tolist()
+
+
+@pytest.mark.parametrize("name", ["efficientnet_b0", "convnext_tiny"])
+def test_branches_are_dropped_at_torchvisions_rates(name: str) -> None:
+    """A block without a shortcut has the module too, and never calls it."""
+    blocks = [m for m in getattr(torchvision.models, name)().modules() if hasattr(m, "stochastic_depth")]
+    used = [block.stochastic_depth.p for block in blocks if getattr(block, "use_res_connect", True)]
+    ours = [node.op.rate for node in spdbuild.load(name).graph if isinstance(node.op, StochasticDepth)]
+    assert ours == pytest.approx([rate for rate in used if rate > 0])
