@@ -7,17 +7,17 @@ from collections.abc import Iterable
 _PREFIXES = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
 
 
-def scaled(number: float, unit: str = "") -> str:
+def scaled(number: float, unit: str = "", decimals: int = 3) -> str:
     """4089184256 -> `4.089 G`; with a unit `4.089 GMACs`."""
     for size, prefix in _PREFIXES:
         if number >= size:
-            return f"{number / size:.3f} {prefix}{unit}"
+            return f"{number / size:.{decimals}f} {prefix}{unit}"
     return f"{number:,} {unit}".strip()
 
 
-def megabytes(elements: int) -> str:
-    """Memory of so many numbers in single precision, in units of a million bytes."""
-    return f"{4 * elements / 1e6:.1f} MB"
+def memory(elements: int) -> str:
+    """Memory of so many numbers in single precision: `150.2 MB`, a million bytes each."""
+    return scaled(4 * elements, "B", decimals=1)
 
 
 def ratio(before: float, after: float) -> str:

@@ -11,7 +11,7 @@ import click
 
 from spdbuild.cli.json_output import print_json
 from spdbuild.cli.options import ARCHITECTURE, Choice, choice_options, json_option, markdown_option
-from spdbuild.cli.quantities import megabytes, scaled, shapes_text, share
+from spdbuild.cli.quantities import memory, scaled, shapes_text, share
 from spdbuild.cli.tables import Table
 
 if TYPE_CHECKING:
@@ -63,8 +63,8 @@ def totals(costs: Summary) -> str:
             f"{costs.params:,} parameters",
             scaled(costs.macs, "MACs"),
             scaled(costs.flops, "FLOPs"),
-            f"activations {megabytes(costs.activation_elements)} (fp32)",
-            f"peak {megabytes(costs.peak_elements)}",
+            f"activations {memory(costs.activation_elements)} (fp32)",
+            f"peak {memory(costs.peak_elements)}",
         ]
     )
 

@@ -1,0 +1,94 @@
+"""`spdbuild check`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+
+VARIANTS = """\
+model: two
+inputs: {image: [3, 8, 8]}
+variants:
+  small: {width: 4}
+  large: {width: 8}
+layers:
+  - conv: conv2d(width)
+expect: {parameters: {small: 12, large: 25}, macs: 768}
+"""
+
+
+def test_every_file_that_comes_with_the_package_is_right(run):
+    files = sorted((ROOT / "architectures").glob("*.yaml"))
+    assert len(files) > 5
+    result = run("check", *files)
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert len(result.stdout.splitlines()) == len(files)
+
+
+def test_a_file_that_is_right_takes_one_line(run, tiny: Path):
+    result = run("check", tiny, "resnet50")
+    assert result.stdout == "tiny.yaml: ok, parameters: 510\nresnet50: ok, parameters: 25,557,032\n"
+
+
+def test_the_mistakes_of_all_files_are_shown(run, tiny: Path):
+    Path("two.yaml").write_text(VARIANTS)
+    Path("broken.yaml").write_text("model: [\n")
+    result = run("check", "two.yaml", tiny, "broken.yaml", "resnet500")
+    assert result.exit_code == 2
+    assert result.stdout == "tiny.yaml: ok, parameters: 510\n"
+    assert result.stderr == (
+        "two.yaml:8:34: error: two large has 24 parameters, but 25 are expected here\n"
+        "    8 | expect: {parameters: {small: 12, large: 25}, macs: 768}\n"
+        "      |                                  ^\n"
+        "\n"
+        "two.yaml:8:46: error: two large has 1,536 MACs, but 768 are expected here\n"
+        "    8 | expect: {parameters: {small: 12, large: 25}, macs: 768}\n"
+        "      |                                              ^\n"
+        "\n"
+        "broken.yaml:2:1: error: this is not YAML: did not find expected node content\n"
+        "\n"
+        "error: there is no 'resnet500': neither a file nor the name of an architecture or recipe\n"
+        "      = hint: did you mean 'resnet50'?\n"
+        "\n"
+        "3 of 4 files have mistakes\n"
+    )
+
+
+def test_every_variant_is_expanded(run, tiny: Path):
+    Path("two.yaml").write_text(VARIANTS.replace("conv2d(width)", "conv2d(6, groups=width - 3)").split("expect")[0])
+    result = run("check", "two.yaml")
+    assert result.exit_code == 2
+    assert "groups=5 must divide the input channels and out, got 3 and 6" in result.stderr
+    assert "= in the variant large" in result.stderr
+
+
+def test_json_has_the_place_of_every_mistake(run, tiny: Path):
+    Path("two.yaml").write_text(VARIANTS)
+    result = run("check", tiny, "two.yaml", "--json")
+    right, wrong = json.loads(result.stdout)["files"]
+    assert right == {"file": "tiny.yaml", "ok": True, "problems": []}
+    assert wrong["problems"][0] == {
+        "message": "two large has 24 parameters, but 25 are expected here",
+        "file": "two.yaml",
+        "line": 8,
+        "column": 34,
+        "hint": "",
+        "trail": [],
+    }
+
+
+def test_a_file_that_names_an_architecture_is_checked_as_a_recipe(run, tiny: Path):
+    Path("recipe.yaml").write_text("architecture: resnet50\ndata: {name: no_such_data}\n")
+    result = run("check", "recipe.yaml")
+    assert result.exit_code == 2
+    assert result.stderr.startswith("recipe.yaml:2:14: error: 'data.name' must be one of ")
+
+
+def test_a_file_that_extends_a_recipe_is_a_recipe(run, tiny: Path):
+    Path("recipe.yaml").write_text("architecture: resnet50\ndata: {name: digits}\n")
+    Path("longer.yaml").write_text("extends: recipe.yaml\nepochs: -1\n")
+    result = run("check", "longer.yaml")
+    assert result.exit_code == 2
+    assert result.stderr.startswith("longer.yaml:2:9: error: epochs must be at least 1, got -1\n")

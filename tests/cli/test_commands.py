@@ -1,0 +1,175 @@
+"""The group: how commands are found, and what every one of them does with errors."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+
+import spdbuild.cli
+from spdbuild.cli import Commands
+from spdbuild.cli import spdbuild as group
+from spdbuild.errors import RunError
+
+ROOT = Path(__file__).parents[2]
+CONTEXT = click.Context(group)
+NAMES = group.list_commands(CONTEXT)
+
+#: Run where `torch` cannot be imported.
+WITHOUT_TORCH = (
+    "import sys; sys.modules['torch'] = None; sys.argv[0] = 'spdbuild'; from spdbuild.cli import main; main()"
+)
+
+
+def test_the_commands_of_the_graph_are_all_found():
+    assert {"check", "convert", "diff", "doctor", "ls", "ops", "passes", "schema", "show", "summary"} <= set(NAMES)
+
+
+def test_a_command_may_be_called_otherwise_than_its_file():
+    assert "eval" in NAMES
+    assert "evaluate" not in NAMES
+    assert group.get_command(CONTEXT, "evaluate") is None
+
+
+def test_a_file_without_a_command_is_none():
+    assert "options" not in NAMES
+    assert group.get_command(CONTEXT, "options") is None
+
+
+def test_running_a_command_imports_no_other():
+    code = "import sys; from spdbuild.cli import main\ntry: main()\nexcept SystemExit: print(*sys.modules, sep='\\n')"
+    done = subprocess.run([sys.executable, "-c", code, "ops", "relu"], capture_output=True, text=True, check=True)
+    loaded = done.stdout.splitlines()
+    assert "spdbuild.cli.ops" in loaded
+    assert "spdbuild.cli.convert" not in loaded
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_command_has_help_and_says_what_its_options_do(name: str):
+    command = group.get_command(CONTEXT, name)
+    assert command is not None
+    assert command.help
+    for parameter in command.params:
+        if isinstance(parameter, click.Option):
+            assert parameter.help, parameter.opts
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--help"],
+        ["ls"],
+        ["ops"],
+        ["passes", "strided_to_spd"],
+        ["schema", "architecture"],
+        ["summary", "yolov5", "--variant", "l"],
+        ["convert", "resnet50", "--json"],
+        ["check", *map(str, sorted((ROOT / "architectures").glob("*.yaml")))],
+        ["diff", "resnet50", "resnet50_spd_cifar10"],
+        ["show", "resnet50", "--text"],
+    ],
+    ids=lambda arguments: arguments[0],
+)
+def test_the_graph_side_never_imports_torch(arguments: list[str]):
+    done = subprocess.run([sys.executable, "-c", WITHOUT_TORCH, *arguments], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout
+
+
+def test_the_module_can_be_run():
+    done = subprocess.run([sys.executable, "-m", "spdbuild", "--version"], capture_output=True, text=True, check=True)
+    assert done.stdout == f"spdbuild {spdbuild.__version__}\n"
+
+
+def test_an_unknown_command_suggests_the_nearest(run):
+    result = run("sumary", "resnet50")
+    assert result.exit_code == 2
+    assert result.stderr == "error: there is no command 'sumary'\n      = hint: did you mean 'summary'?\n"
+
+
+def test_a_mistake_in_a_file_is_shown_without_a_traceback(run, tiny: Path):
+    tiny.write_text(tiny.read_text().replace("stride=2)   #", "strid=2)   #"))
+    result = run("summary", tiny)
+    assert result.exit_code == 2
+    assert result.stdout == ""
+    assert result.stderr == (
+        "tiny.yaml:10:24: error: conv_norm() has no argument 'strid'\n"
+        "   10 |   - down: conv_norm(8, strid=2)   # keeps its comment\n"
+        "      |                        ^\n"
+        "      = hint: did you mean 'stride'?\n"
+    )
+
+
+def _group_with(function: object) -> Commands:
+    class Alone(Commands):
+        def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+            return click.Command("fail", callback=function)
+
+    return Alone("spdbuild")
+
+
+def _failing(error: BaseException) -> object:
+    def fail() -> None:
+        raise error
+
+    return fail
+
+
+def test_a_run_that_failed_ends_with_1():
+    result = click.testing.CliRunner().invoke(_group_with(_failing(RunError("it diverged"))), ["fail"])
+    assert (result.exit_code, result.stderr) == (1, "error: it diverged\n")
+
+
+def test_an_interrupt_ends_with_130():
+    result = click.testing.CliRunner().invoke(_group_with(_failing(KeyboardInterrupt())), ["fail"])
+    assert (result.exit_code, result.stderr) == (130, "interrupted\n")
+
+
+def test_a_bug_keeps_its_traceback():
+    result = click.testing.CliRunner().invoke(_group_with(_failing(ZeroDivisionError("a bug"))), ["fail"])
+    assert isinstance(result.exception, ZeroDivisionError)
+
+
+def test_a_reader_that_stops_reading_is_no_error():
+    command = [sys.executable, "-m", "spdbuild", "summary", "yolov5", "--variant", "x", "--json"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout
+        assert process.stderr
+        process.stdout.close()
+        assert process.stderr.read() == b""
+
+
+def test_names_of_architectures_are_completed():
+    words = {"COMP_WORDS": "spdbuild summary resnet5", "COMP_CWORD": "2", "_SPDBUILD_COMPLETE": "bash_complete"}
+    command = [sys.executable, "-c", "from spdbuild.cli import main; main()"]
+    done = subprocess.run(command, capture_output=True, text=True, env=os.environ | words)
+    assert "plain,resnet50" in done.stdout.splitlines()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--input", "3,a"], "error: --input must be sizes such as 3,64,64, got '3,a'\n"),
+        (["--input", "3,0,8"], "error: --input must be sizes such as 3,64,64, got '3,0,8'\n"),
+        (["--input", "3,8,8", "--input", "3,8,8"], "error: tiny has 1 inputs, got 2 shapes\n"),
+        (
+            ["--var", "classes"],
+            "error: --var must be NAME=VALUE, got 'classes'\n      = hint: for example --var classes=10\n",
+        ),
+        (["--var", "classes=2"], "error: tiny has no var 'classes'\n      = hint: it has none\n"),
+    ],
+)
+def test_a_choice_that_cannot_be_is_refused(run, tiny: Path, arguments: list[str], message: str):
+    result = run("summary", tiny, *arguments)
+    assert (result.exit_code, result.stderr) == (2, message)
+
+
+def test_imports_run_only_when_allowed(run, tiny: Path):
+    Path("own.py").write_text("")
+    tiny.write_text(tiny.read_text() + "imports: [own.py]\n")
+    assert "--allow-imports" in run("summary", tiny).stderr
+    assert run("summary", tiny, "--allow-imports").exit_code == 0

@@ -1,0 +1,30 @@
+"""`spdbuild doctor`."""
+
+from __future__ import annotations
+
+import json
+from importlib import metadata
+
+import pytest
+import torch
+
+from spdbuild.cli import doctor
+
+
+def test_versions_and_threads_are_those_that_run(run):
+    facts = json.loads(run("doctor", "--json").stdout)
+    assert facts["versions"]["torch"] == metadata.version("torch")
+    assert facts["machine"]["cpu"].endswith(f"torch uses {torch.get_num_threads()} threads")
+
+
+def test_a_missing_extra_says_how_to_get_it(run, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(doctor, "_installed", lambda package: "")
+    facts = json.loads(run("doctor", "--json").stdout)
+    assert facts["extras"]["tensorboard"] == "missing; pip install 'spdbuild[tensorboard]'"
+    assert "ruff" not in facts["extras"]
+
+
+def test_people_get_a_table(run):
+    result = run("doctor")
+    assert result.exit_code == 0
+    assert result.stdout.splitlines()[0].split()[:2] == ["versions", "python"]

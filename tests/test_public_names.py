@@ -1,0 +1,32 @@
+"""What the package offers is what it lists, and nothing is imported before it is used."""
+
+from __future__ import annotations
+
+import inspect
+import subprocess
+import sys
+
+import pytest
+
+import spdbuild
+
+
+def test_every_listed_name_is_there_and_has_a_docstring():
+    assert spdbuild.__all__
+    for name in spdbuild.__all__:
+        assert inspect.getdoc(getattr(spdbuild, name)), name
+
+
+def test_dir_lists_what_is_public():
+    assert set(spdbuild.__all__) <= set(dir(spdbuild))
+
+
+def test_an_unknown_name_is_refused_as_python_does():
+    with pytest.raises(AttributeError, match="module 'spdbuild' has no attribute 'lood'"):
+        spdbuild.lood  # noqa: B018
+
+
+def test_importing_the_package_imports_nothing_else_of_it():
+    code = "import sys, spdbuild; print([name for name in sys.modules if name.startswith(('spdbuild.', 'torch'))])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
