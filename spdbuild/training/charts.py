@@ -60,13 +60,14 @@ def draw_matrix(title: str, matrix: Sequence[Sequence[float]], names: Sequence[s
 
 def ticks(low: float, high: float, count: int = 5) -> list[float]:
     """Round numbers from at most `low` to at least `high`, about `count` of them."""
-    if high <= low:
-        low, high = low - 0.5, low + 0.5
+    if high - low <= 1e-9 * max(abs(low), abs(high)):
+        margin = 0.5 * (abs(high) or 1.0)
+        low, high = low - margin, high + margin
     raw = (high - low) / count
     power = 10 ** math.floor(math.log10(raw))
     step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= raw)
     first, last = math.floor(low / step), math.ceil(high / step)
-    return [round(number * step, 12) for number in range(first, last + 1)]
+    return [float(f"{number * step:.12g}") for number in range(first, last + 1)]
 
 
 class _Frame:

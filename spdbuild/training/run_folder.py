@@ -93,9 +93,9 @@ def read_rows(path: Path) -> list[Row]:
 
 
 def _environment() -> dict[str, Any]:
-    packages = ("spdbuild", "torch", "torchvision", "numpy", "safetensors", "pillow")
+    versions = {name: _version(name) for name in ("spdbuild", "torchvision", "numpy", "safetensors", "pillow")}
     return {
-        "versions": {"python": platform.python_version(), **{name: _version(name) for name in packages}},
+        "versions": {**versions, "python": platform.python_version(), "torch": str(torch.__version__)},
         "platform": platform.platform(),
         "processors": os.cpu_count(),
         "threads": torch.get_num_threads(),

@@ -10,7 +10,7 @@ from typing import Any
 
 from spdbuild.source import parse_scalar
 
-_SAFE = re.compile(r"[A-Za-z_./*][\w./*+-]*(?: [\w./*+-]+)*")
+_SAFE = re.compile(r"[A-Za-z_./][\w./*+-]*(?: [\w./*+-]+)*")
 
 
 def yaml_text(data: Mapping[str, Any]) -> str:
@@ -54,4 +54,7 @@ def _inline(value: Any) -> str:
 def _text(text: str) -> str:
     """A text as a plain scalar where that is read back as the same text, else in double quotes."""
     plain = _SAFE.fullmatch(text) and isinstance(parse_scalar(text), str)
-    return text if plain else json.dumps(text, ensure_ascii=False)
+    if plain:
+        return text
+    quoted = json.dumps(text, ensure_ascii=False)
+    return "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in quoted)

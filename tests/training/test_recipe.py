@@ -81,7 +81,7 @@ def test_the_whole_text_of_a_message() -> None:
     assert message(BASE + "optimizer: {name: sgd, lr: 0,1}\n") == (
         "<text>:3:30: error: 'optimizer' has no key '1'\n"
         "    3 | optimizer: {name: sgd, lr: 0,1}\n"
-        "      |                             ^\n"
+        "      |                              ^\n"
         "      = hint: known: dampening, decay_norm_and_bias, lr, momentum, name, nesterov, weight_decay"
     )
 
@@ -120,7 +120,10 @@ def test_an_empty_override_is_nothing() -> None:
 
 def test_a_section_without_a_name_changes_the_default() -> None:
     assert read("", "optimizer.lr=0.5").optimizer == OPTIMIZERS["sgd"](
-        lr=0.5, momentum=0.9, nesterov=True, weight_decay=5e-4  # type: ignore[call-arg]
+        lr=0.5,
+        momentum=0.9,
+        nesterov=True,
+        weight_decay=5e-4,  # type: ignore[call-arg]
     )
 
 

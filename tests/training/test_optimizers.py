@@ -1,0 +1,68 @@
+"""Optimizers: those of torch, with the groups of parameters that decay spares."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from spdbuild.training.optimizers import OPTIMIZERS, parameter_groups
+
+
+def network() -> nn.Module:
+    return nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.GroupNorm(2, 4), nn.Linear(4, 2))
+
+
+def test_parameters_are_grouped_by_what_they_are() -> None:
+    model = network()
+    groups = {role: {p.shape for p in parameters} for role, parameters in parameter_groups(model).items()}
+    assert groups["weight"] == {torch.Size([4, 3, 3, 3]), torch.Size([2, 4])}
+    assert groups["norm"] == {torch.Size([4])}
+    assert sum(len(parameters) for parameters in parameter_groups(model).values()) == len(list(model.parameters()))
+
+
+def test_norms_and_biases_do_not_decay_unless_the_recipe_says_so() -> None:
+    def decays(**options: object) -> dict[str, float]:
+        made = OPTIMIZERS["sgd"](lr=0.1, weight_decay=0.01, **options).make(network())  # type: ignore[call-arg,arg-type]
+        return {group["role"]: group["weight_decay"] for group in made.param_groups}
+
+    assert decays() == {"weight": 0.01, "norm": 0.0, "bias": 0.0}
+    assert decays(decay_norm_and_bias=True) == {"weight": 0.01, "norm": 0.01, "bias": 0.01}
+
+
+def test_frozen_parameters_are_in_no_group() -> None:
+    model = network().requires_grad_(False)
+    model[3].requires_grad_(True)
+    assert [len(parameters) for parameters in parameter_groups(model).values()] == [1, 0, 1]
+
+
+@pytest.mark.parametrize("name", list(OPTIMIZERS))
+def test_every_optimizer_takes_the_step_of_torch(name: str) -> None:
+    torch.manual_seed(0)
+    ours, theirs = nn.Linear(4, 2, bias=False), nn.Linear(4, 2, bias=False)
+    theirs.load_state_dict(ours.state_dict())
+    optimizer = OPTIMIZERS[name]()
+    pair = (ours, optimizer.make(ours)), (theirs, optimizer.implementation(theirs.parameters()))  # type: ignore[attr-defined]
+    for model, stepper in pair:
+        for _ in range(3):
+            stepper.zero_grad()
+            model(torch.ones(1, 4)).square().sum().backward()
+            stepper.step()
+    torch.testing.assert_close(ours.weight, theirs.weight)
+
+
+def test_the_rest_of_torch_optim_is_there() -> None:
+    expected = {
+        "adadelta",
+        "adafactor",
+        "adagrad",
+        "adam",
+        "adamax",
+        "adamw",
+        "asgd",
+        "nadam",
+        "radam",
+        "rmsprop",
+        "sgd",
+    }
+    assert expected <= set(OPTIMIZERS)

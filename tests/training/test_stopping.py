@@ -1,0 +1,160 @@
+"""What ends a run before its last epoch, and what it leaves."""
+
+from __future__ import annotations
+
+import errno
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from spdbuild.errors import RecipeError, RunError, WeightsError
+from spdbuild.training import checkpoint, loop
+from spdbuild.training.checkpoint import load_state
+from spdbuild.training.nan_guard import NanGuard, first_bad_layer
+from spdbuild.training.run import resume, train
+
+
+def test_a_loss_that_is_not_finite_names_the_step_and_the_layer(
+    recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    step = loop.Loop._step
+
+    def poisoned(self: loop.Loop, group: Any) -> None:
+        if self.session.position.step == 14:
+            nn.init.constant_(self.session.model.get_parameter("down.weight"), float("inf"))
+        step(self, group)
+
+    monkeypatch.setattr(loop.Loop, "_step", poisoned)
+    with pytest.raises(RunError) as caught:
+        train(recipe, runs=tmp_path, quiet=True)
+    folder = tmp_path / "small"
+    assert str(caught.value) == (
+        "error: the loss of step 15 is not finite: the first layer with a result that is not finite is 'down'; "
+        f"the state of the last good checkpoint is in {folder / 'state' / 'state.pt'}\n"
+        "      = hint: lower optimizer.lr, set clip, or set precision=fp32"
+    )
+    state = load_state(folder / "state" / "state.pt")
+    assert state["position"]["step"] == 12
+    assert all(torch.isfinite(tensor).all() for tensor in state["model"].values())
+
+
+def test_an_optimizer_that_can_skip_keeps_the_weights_until_somebody_looks() -> None:
+    # What happens on a GPU, whose losses are not waited for, with the same fused optimizer on the CPU.
+    layer = nn.Linear(1, 1, bias=False)
+    optimizer = torch.optim.SGD([{"params": layer.parameters(), "role": "weight"}], lr=0.1, fused=True)
+    guard = NanGuard(optimizer, torch.device("cpu"), interval=4)
+    guard._interval = 4
+    optimizer.grad_scale, optimizer.found_inf = None, guard._flag  # type: ignore[attr-defined]
+    seen = []
+    for step, value in enumerate([1.0, float("nan"), 1.0, 1.0], start=1):
+        loss = (layer(torch.tensor([[value]]))).sum()
+        optimizer.zero_grad()
+        loss.backward()
+        guard.note(loss)
+        seen.append(guard.found(step, lambda flag: flag))
+        optimizer.step()
+        if step == 1:
+            good = layer.weight.detach().clone()
+    assert seen == [False, False, False, True]
+    assert guard.first_step == 2
+    assert torch.equal(layer.weight, good)
+
+
+def test_the_first_bad_layer_is_the_first_that_runs() -> None:
+    model = nn.Sequential(nn.Linear(2, 2), nn.ReLU(), nn.Linear(2, 2))
+    nn.init.constant_(model[2].weight, float("nan"))
+    assert first_bad_layer(model, lambda: model(torch.ones(1, 2))) == "2"
+    nn.init.constant_(model[2].weight, 1.0)
+    assert first_bad_layer(model, lambda: model(torch.ones(1, 2))) is None
+
+
+def test_max_steps_ends_with_an_evaluation(recipe: Path, tmp_path: Path) -> None:
+    result = train(recipe, ["max_steps=5"], runs=tmp_path, quiet=True)
+    assert result.reason == "max_steps=5 is reached"
+    assert 0 <= result.metrics["top1"] <= 1
+    assert load_state(result.folder / "state" / "state.pt")["position"]["step"] == 5
+
+
+def test_max_minutes_ends_with_an_evaluation(recipe: Path, tmp_path: Path) -> None:
+    result = train(recipe, ["max_minutes=1e-9"], runs=tmp_path, quiet=True)
+    assert result.reason == "max_minutes=1e-09 are over"
+    assert load_state(result.folder / "state" / "state.pt")["position"]["step"] == 1
+
+
+def test_patience_ends_a_run_that_gets_no_better(recipe: Path, tmp_path: Path) -> None:
+    result = train(recipe, ["epochs=20", "patience=2", "optimizer.lr=1e-12", "~ema"], runs=tmp_path, quiet=True)
+    assert result.reason == "no better top1 in 2 epochs"
+    assert len((result.folder / "metrics.jsonl").read_text().splitlines()) < 20
+
+
+def test_a_run_below_what_the_recipe_expects_has_failed(recipe: Path, tmp_path: Path) -> None:
+    with pytest.raises(RunError, match=r"top1 is 0\.\d{4}, and the recipe expects at least 1"):
+        train(recipe, ["max_steps=1", "expect={top1: 1}"], runs=tmp_path, quiet=True)
+
+
+def test_an_expected_metric_that_is_not_there_suggests_one(recipe: Path, tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match="expect: there is no metric 'top'"):
+        train(recipe, ["max_steps=1", "expect={top: 1}"], runs=tmp_path, quiet=True)
+
+
+def test_a_full_disk_is_reported_and_leaves_the_last_good_state(
+    recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done = train(recipe, ["epochs=1"], runs=tmp_path, quiet=True).folder
+    before = (done / "state" / "state.pt").read_bytes()
+
+    def full(state: object, path: Path) -> None:
+        path.write_bytes(b"half a file")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(checkpoint.torch, "save", full)
+    with pytest.raises(RunError, match="state.pt cannot be written: No space left on device"):
+        resume(done, ["epochs=2"], quiet=True)
+    assert (done / "state" / "state.pt").read_bytes() == before
+    assert [path.name for path in (done / "state").iterdir()] == ["state.pt"]
+
+
+def test_a_state_of_another_network_is_refused(recipe: Path, tmp_path: Path) -> None:
+    done = train(recipe, ["max_steps=1"], runs=tmp_path, quiet=True).folder
+    architecture = done / "architecture.yaml"
+    architecture.write_text(architecture.read_text().replace("conv2d(8, 3)", "conv2d(9, 3)"))
+    with pytest.raises(WeightsError, match="the state is of another network"):
+        resume(done, quiet=True)
+
+
+def test_too_few_outputs_are_refused_before_training(recipe: Path, tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match="the network has 4 outputs and the data has 10 classes") as caught:
+        train(recipe, ["vars.classes=4"], runs=tmp_path, quiet=True)
+    assert caught.value.problems[0].hint == "set vars.classes=10"
+
+
+def test_a_batch_that_is_never_full_is_refused(recipe: Path, tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match="a batch of 9999 is larger than the data set of 1437 images"):
+        train(recipe, ["batch=9999", "drop_last=true"], runs=tmp_path, quiet=True)
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("device=gpu", "there is no device 'gpu'"),
+        ("device=cuda:99", "there is no GPU number 99"),
+        ("precision=fp16", "a CPU does not train in fp16"),
+        ("freeze=nothing", "freeze: no parameter matches 'nothing'"),
+        ("freeze=['*']", "freeze leaves nothing to train"),
+        ("distill={architecture: resnet50}", "distill needs the weights of the teacher"),
+        ("passes=['fuse_conv_norm()']", "fuse_conv_norm is not for networks that will be trained"),
+        ("passes=['strided_to_sdp()']", "there is no pass 'strided_to_sdp'"),
+        ("architecture=resnet5", "there is no architecture 'resnet5'"),
+        ("weights=nowhere.safetensors", "nowhere.safetensors: there is no such file"),
+        ("data={name: folder, root: nowhere}", "nowhere"),
+    ],
+)
+def test_what_cannot_be_run_is_said_before_training(recipe: Path, tmp_path: Path, override: str, message: str) -> None:
+    from spdbuild.errors import InputError
+
+    with pytest.raises(InputError) as caught:
+        train(recipe, [override, "device=cpu"] if "device" not in override else [override], runs=tmp_path, quiet=True)
+    assert message in str(caught.value)

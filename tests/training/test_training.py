@@ -1,0 +1,198 @@
+"""What a run writes and learns, and what comes of its parts."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+import spdbuild
+from spdbuild.data.digits import Digits
+from spdbuild.errors import DataError, WeightsError
+from spdbuild.training.evaluate import evaluate
+from spdbuild.training.predict import predict
+from spdbuild.training.recipe import load_recipe
+from spdbuild.training.run import train
+
+
+def test_a_run_leaves_the_files_of_the_contract(recipe: Path, tmp_path: Path) -> None:
+    folder = train(recipe, ["epochs=2"], runs=tmp_path, quiet=True).folder
+    files = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+    assert files >= {
+        "recipe.yaml",
+        "architecture.yaml",
+        "environment.json",
+        "log.txt",
+        "metrics.jsonl",
+        "metrics.csv",
+        "weights/last.safetensors",
+        "weights/best.safetensors",
+        "state/state.pt",
+        "report/index.html",
+        "report/confusion.png",
+        "report/confusion.csv",
+        "report/classes.csv",
+        "report/loss.png",
+    }
+    rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    with (folder / "metrics.csv").open() as table:
+        assert [float(row["test/top1"]) for row in csv.DictReader(table)] == [row["test/top1"] for row in rows]
+    environment = json.loads((folder / "environment.json").read_text())
+    assert environment["versions"]["torch"] == torch.__version__
+    assert (environment["seed"], environment["device"]) == (0, "cpu")
+
+
+def test_runs_of_one_name_are_numbered(recipe: Path, tmp_path: Path) -> None:
+    names = [train(recipe, ["max_steps=1"], runs=tmp_path, quiet=True).folder.name for _ in range(3)]
+    assert names == ["small", "small-2", "small-3"]
+
+
+def test_the_saved_weights_rebuild_the_model_from_the_saved_architecture(recipe: Path, tmp_path: Path) -> None:
+    result = train(recipe, ["passes=['strided_to_spd()']", "epochs=1", "~ema"], runs=tmp_path, quiet=True)
+    model = spdbuild.build(result.folder / "architecture.yaml", weights=result.folder / "weights" / "last.safetensors")
+    images = Digits().open("test")
+    with torch.inference_mode():
+        right = model.eval()(images.images / 255).argmax(dim=1) == images.labels
+    assert right.double().mean().item() == pytest.approx(result.metrics["top1"])
+    assert sum(parameter.numel() for parameter in model.parameters()) == result.parameters
+
+
+def test_training_learns_digits(recipe: Path, tmp_path: Path) -> None:
+    options = ["epochs=8", "batch=32", "~augment", "optimizer.lr=0.05", "~ema"]
+    assert train(recipe, options, runs=tmp_path, quiet=True).metrics["top1"] > 0.85
+
+
+def test_a_step_is_that_of_a_plain_loop(recipe: Path, tmp_path: Path) -> None:
+    """One step with the whole data as its batch, so that order and augmentation say nothing, beside plain torch."""
+    text = (tmp_path / "tiny.yaml").read_text().replace("  - dropout(0.1)\n", "")
+    (tmp_path / "tiny.yaml").write_text(text)
+    start = spdbuild.build(tmp_path / "tiny.yaml")
+    save_file(start.state_dict(), tmp_path / "start.safetensors")
+    options = [f"weights={tmp_path / 'start.safetensors'}", "batch=1437", "epochs=1", "~augment", "~ema"]
+    folder = train(recipe, options, runs=tmp_path, quiet=True).folder
+    images = Digits().open("train")
+    optimizer = torch.optim.SGD(start.parameters(), lr=0.1, momentum=0.9, nesterov=True)
+    decayed = [p for name, p in start.named_parameters() if name.endswith("weight") and p.dim() > 1]
+    loss = nn.functional.cross_entropy(start(images.images / 255), images.labels)
+    (loss + 0.5 * 5e-4 * sum(p.square().sum() for p in decayed)).backward()
+    optimizer.step()
+    saved = load_file(folder / "weights" / "last.safetensors")
+    for name, tensor in start.state_dict().items():
+        torch.testing.assert_close(saved[name], tensor, rtol=1e-4, atol=1e-5, msg=name)
+
+
+def test_accumulated_batches_are_one_large_batch(recipe: Path, tmp_path: Path) -> None:
+    """Without batch norm, whose statistics are those of the small batches."""
+    lines = (tmp_path / "tiny.yaml").read_text().splitlines(keepends=True)
+    (tmp_path / "tiny.yaml").write_text("".join(line for line in lines if "norm" not in line and "dropout" not in line))
+    common = ["epochs=1", "drop_last=true", "~augment", "~ema"]
+    runs = [
+        train(recipe, [*common, *options], runs=tmp_path, quiet=True)
+        for options in (["batch=100"], ["batch=50", "accumulate=2"])
+    ]
+    large, small = (load_file(run.folder / "weights" / "last.safetensors") for run in runs)
+    for name, tensor in large.items():
+        torch.testing.assert_close(small[name], tensor, rtol=1e-3, atol=1e-5, msg=name)
+
+
+def test_frozen_layers_stay_as_they_were(recipe: Path, tmp_path: Path) -> None:
+    save_file(spdbuild.build(tmp_path / "tiny.yaml").state_dict(), tmp_path / "start.safetensors")
+    options = [f"weights={tmp_path / 'start.safetensors'}", "freeze=[stem, norm]", "epochs=1", "~ema"]
+    folder = train(recipe, options, runs=tmp_path, quiet=True).folder
+    before, after = load_file(tmp_path / "start.safetensors"), load_file(folder / "weights" / "last.safetensors")
+    assert torch.equal(before["stem.weight"], after["stem.weight"])
+    assert torch.equal(before["norm.running_mean"], after["norm.running_mean"])
+    assert not torch.equal(before["head.weight"], after["head.weight"])
+
+
+def test_a_teacher_pulls_the_outputs_towards_its_own(recipe: Path, tmp_path: Path) -> None:
+    teacher = train(recipe, ["epochs=1", "~ema"], runs=tmp_path, quiet=True).folder
+    weights = teacher / "weights" / "last.safetensors"
+    distill = f"distill={{architecture: {tmp_path / 'tiny.yaml'}, weights: {weights}, share: 1.0}}"
+    same = [f"weights={weights}", "optimizer.lr=1e-12", "~augment", "epochs=1"]
+    folder = train(recipe, [distill, *same], runs=tmp_path, quiet=True).folder
+    row = json.loads((folder / "metrics.jsonl").read_text())
+    assert row["train/loss"] == pytest.approx(row["train/distance"])
+    assert row["train/distance"] > 0
+
+
+def test_twins_are_trained_and_compared(recipe: Path, tmp_path: Path) -> None:
+    options = ["passes=['strided_to_spd()']", "compare={strided: {passes: []}}", "epochs=1"]
+    result = train(recipe, options, runs=tmp_path, quiet=True)
+    (twin,) = result.twins
+    assert (twin.title, twin.folder) == ("strided", result.folder / "strided")
+    assert twin.parameters < result.parameters
+    table = (result.folder / "comparison.md").read_text()
+    assert f"{result.parameters:,}" in table
+    assert f"{twin.macs:,}" in table
+
+
+def test_evaluation_counts_what_the_model_says(recipe: Path, tmp_path: Path) -> None:
+    done = train(recipe, ["epochs=2"], runs=tmp_path, quiet=True)
+    report = evaluate(done.folder, weights=done.folder / "weights" / "last.safetensors", output=tmp_path / "out")
+    assert report.evaluation.scalars == pytest.approx(done.metrics)
+    document = json.loads(json.dumps(report.to_dict()))
+    assert document["images"] == 360 == sum(map(sum, document["confusion"]))
+    assert [entry["class"] for entry in document["classes"]] == list("0123456789")
+    assert document["speed"]["latency_ms"]["p50"] <= document["speed"]["latency_ms"]["p99"]
+    with Image.open(tmp_path / "out" / "confusion.png") as picture:
+        assert picture.format == "PNG"
+
+
+def test_evaluation_of_a_recipe_needs_weights(recipe: Path) -> None:
+    with pytest.raises(WeightsError, match="a recipe alone has no trained weights"):
+        evaluate(recipe)
+
+
+def test_predictions_name_file_classes_and_scores(recipe: Path, tmp_path: Path) -> None:
+    done = train(recipe, ["epochs=8", "batch=32", "~augment", "optimizer.lr=0.05", "~ema"], runs=tmp_path, quiet=True)
+    images = Digits().open("test")
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for number in range(20):
+        Image.fromarray(np.ascontiguousarray(images.images[number].permute(1, 2, 0))).save(folder / f"{number:02}.png")
+    found = list(predict(done.folder, [folder]))
+    assert [Path(entry["file"]).name for entry in found] == [f"{number:02}.png" for number in range(20)]
+    labels = map(str, images.labels[:20].tolist())
+    assert sum(entry["predictions"][0]["class"] == label for entry, label in zip(found, labels, strict=True)) > 14
+    scores = [entry["score"] for entry in found[0]["predictions"]]
+    assert scores == sorted(scores, reverse=True)
+    assert len(scores) == 5
+
+
+def test_a_file_that_is_no_image_is_named(recipe: Path, tmp_path: Path) -> None:
+    done = train(recipe, ["epochs=1"], runs=tmp_path, quiet=True)
+    (tmp_path / "empty.png").touch()
+    with pytest.raises(DataError, match="empty.png is empty"):
+        list(predict(done.folder, [tmp_path / "empty.png"]))
+    with pytest.raises(DataError, match="there is no file or folder"):
+        list(predict(done.folder, [tmp_path / "nowhere"]))
+
+
+def test_a_run_without_weights_is_named(recipe: Path, tmp_path: Path) -> None:
+    done = train(recipe, ["epochs=1"], runs=tmp_path, quiet=True)
+    for path in (done.folder / "weights").iterdir():
+        path.unlink()
+    with pytest.raises(WeightsError, match="has no weights"):
+        evaluate(done.folder)
+
+
+def test_weights_say_what_they_are_for(recipe: Path, tmp_path: Path) -> None:
+    done = train(recipe, ["epochs=1"], runs=tmp_path, quiet=True)
+    with safe_open(done.folder / "weights" / "best.safetensors", "pt") as file:
+        facts = file.metadata()
+    assert json.loads(facts["classes"]) == list("0123456789")
+    assert json.loads(facts["input"]) == [3, 8, 8]
+
+
+def test_the_recipe_of_a_run_is_resolved_with_its_overrides(recipe: Path, tmp_path: Path) -> None:
+    done = train(recipe, ["max_steps=1", "seed=3"], runs=tmp_path, quiet=True)
+    assert load_recipe(done.folder / "recipe.yaml") == load_recipe(recipe, ["max_steps=1", "seed=3"])
