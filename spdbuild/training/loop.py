@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from spdbuild.errors import RunError
 from spdbuild.training.checkpoint import save_state
 from spdbuild.training.console import Bar
-from spdbuild.training.events import Events
 from spdbuild.training.evaluating import evaluate_model
+from spdbuild.training.events import Events
 from spdbuild.training.freezing import train_mode
 from spdbuild.training.nan_guard import NanGuard, first_bad_layer
 from spdbuild.training.precision import autocast
