@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import colorsys
-import os
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
-from spdbuild.errors import InputError
+from spdbuild.files import write_whole
 
 Colour = tuple[int, int, int]
 
@@ -111,19 +109,7 @@ def draw_bars(title: str, values: Mapping[str, float], width: int = 640) -> Imag
 
 def write_png(image: Image.Image, path: Path) -> None:
     """Write a picture beside `path` and put it in its place once it is on the disk; raises InputError."""
-    try:
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                image.save(file, "PNG")
-                file.flush()
-                os.fsync(file.fileno())
-            Path(name).chmod(0o644)
-            Path(name).replace(path)
-        finally:
-            Path(name).unlink(missing_ok=True)
-    except OSError as error:
-        raise InputError(f"{path} cannot be written: {error.strerror or error}") from None
+    write_whole(path, lambda beside: image.save(beside, "PNG"))
 
 
 def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:

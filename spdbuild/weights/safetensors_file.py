@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import math
-import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from spdbuild.errors import WeightsError
+from spdbuild.files import write_whole
 from spdbuild.weights.contents import TensorInfo, WeightsFile
 
 if TYPE_CHECKING:
@@ -59,35 +58,10 @@ def save_weights(path: Path | str, state_dict: Mapping[str, Tensor], metadata: M
     texts = {"format": "pt", "spdbuild": version("spdbuild"), **(metadata or {})}
     # Tied weights are written out: safetensors has no references.
     tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in state_dict.items()}
-    try:
-        handle, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    except OSError as error:
-        raise WeightsError(f"{path}: the file cannot be written: {error.strerror}") from None
-    try:
-        os.close(handle)
-        save_file(tensors, beside, texts)
-        _settle(Path(beside), path)
-    except OSError as error:
-        raise WeightsError(f"{path}: the file cannot be written: {error.strerror or error}") from None
-    finally:
-        Path(beside).unlink(missing_ok=True)
+    write_whole(path, lambda beside: save_file(tensors, beside, texts), failure=WeightsError)
 
 
 def file_sha256(path: Path | str) -> str:
     """The SHA-256 of a file, in hexadecimal."""
     with Path(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _settle(beside: Path, path: Path) -> None:
-    """Put the finished file `beside` in the place of `path`."""
-    with beside.open("rb+") as file:
-        os.fsync(file.fileno())
-    beside.chmod(0o666 & ~_umask())
-    beside.replace(path)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

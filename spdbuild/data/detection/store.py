@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -18,6 +17,7 @@ from spdbuild.data.detection.findings import Finding
 from spdbuild.data.detection.pixels import load, size_at
 from spdbuild.data.detection.table import DetectionSet, Pixels
 from spdbuild.errors import DataError
+from spdbuild.files import write_whole
 
 Cache = Literal["none", "ram", "disk"]
 
@@ -132,16 +132,13 @@ def _write(dataset: DetectionSet, size: int, file: Path, count: int) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
     state = os.statvfs(file.parent)
     _require(count, state.f_bavail * state.f_frsize, f"room in {file.parent}", "use another folder, or cache: none")
-    handle, name = tempfile.mkstemp(suffix=".npy", dir=file.parent)
-    os.close(handle)
-    partial = Path(name)
-    try:
-        pixels = np.lib.format.open_memmap(partial, mode="w+", dtype=np.uint8, shape=(count,))
-        _fill(dataset, size, pixels)
-        pixels.flush()
-        partial.replace(file)
-    finally:
-        partial.unlink(missing_ok=True)
+    write_whole(file, lambda partial: _fill_array(dataset, size, partial, count), failure=DataError)
+
+
+def _fill_array(dataset: DetectionSet, size: int, file: Path, count: int) -> None:
+    pixels = np.lib.format.open_memmap(file, mode="w+", dtype=np.uint8, shape=(count,))
+    _fill(dataset, size, pixels)
+    pixels.flush()
 
 
 def _free_memory() -> float:
