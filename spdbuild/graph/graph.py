@@ -105,6 +105,11 @@ class Graph:
         self._nodes[name] = replace(self[name], op=op)
         self._infer_from(name)
 
+    def rewire(self, name: str, inputs: Sequence[Output | str]) -> None:
+        """Let the node read other outputs, of nodes before it."""
+        self._nodes[name] = replace(self[name], inputs=tuple(map(_output, inputs)))
+        self._infer_from(name)
+
     def insert_after(self, anchor: str, name: str, op: Op, inserted_by: str) -> Node:
         """A new node that reads `anchor` (its only output) and is read by all that read `anchor` so far."""
         if name in self._nodes:

@@ -17,7 +17,7 @@ from spdbuild.phases import Blocks, Order, SpdKernel, phase_order
 from spdbuild.shape import Shape, pair
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
 
 @OPS.register
@@ -121,6 +121,13 @@ class SpdPool(Pool):
     def blocks(self) -> tuple[Blocks, Blocks]:
         """The windows over blocks of rows and columns."""
         raise NotImplementedError
+
+    def initial_weight(self, x: Shape) -> Tensor:
+        """The weight with which the pool begins, in float64."""
+        module = self.module(x).double()
+        module.reset_parameters()  # type: ignore[operator]
+        weight: Tensor = module.state_dict()["weight"]
+        return weight
 
     def simplified(self, x: Shape) -> Op | None:
         return self.strided() if _is_plain(self) else self

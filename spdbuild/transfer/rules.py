@@ -86,7 +86,8 @@ def _pool(op: SpdPool, layer: Layer) -> Carried:
     if not isinstance(layer.old.op, Pool) or layer.old.op != op.strided():
         raise layer.refusal(f"it was {layer.old.op}")
     _same_pixels(layer)
-    return Carried({"weight": _average(op, layer)}, [layer.output(layer.x)])
+    weight = op.initial_weight(*layer.new.input_shapes)
+    return Carried({"weight": weight if layer.like is None else weight.to(layer.like)}, [layer.output(layer.x)])
 
 
 @rule.register(Convolution)
@@ -221,14 +222,6 @@ def _in_blocks(layer: Layer, op: SpdConv2d, old: Conv2d, weight: Tensor) -> Tens
     return PixelKernel.of_window(weight, old.windows()).in_blocks(
         pair(op.stride), phase_order(op.order, op.groups), op.blocks()
     )
-
-
-def _average(op: SpdPool, layer: Layer) -> Tensor:
-    """The weight with which the replacement of a pool begins, as precise as the network's weights."""
-    module = op.module(*layer.new.input_shapes).double()
-    module.reset_parameters()  # type: ignore[operator]
-    weight: Tensor = module.state_dict()["weight"]
-    return weight if layer.like is None else weight.to(layer.like)
 
 
 def _unstrided(layer: Layer, op: Convolution, old: Conv2d) -> tuple[int, int]:

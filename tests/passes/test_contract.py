@@ -20,6 +20,7 @@ blocks:
     - conv: conv2d(out, kernel, stride)
     - norm: batch_norm()
 layers:
+  - sharpen: spd_conv2d(6, 3, stride=2)
   - stem: conv_norm(8, 3, stride=2)
   - relu()
   - pool: max_pool(3, stride=2)
@@ -43,7 +44,7 @@ def graph() -> Graph:
 
 
 def test_the_passes_are_found() -> None:
-    assert {"fuse_conv_norm", "remove_identity", "strided_to_spd"} <= set(PASS_NAMES)
+    assert {"fold_spd", "fuse_conv_norm", "remove_identity", "strided_to_spd"} <= set(PASS_NAMES)
 
 
 @pytest.fixture(params=PASS_NAMES)

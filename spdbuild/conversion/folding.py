@@ -1,0 +1,109 @@
+"""From an SPD network to the strided one that computes the same: for deployment."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import prod
+from typing import TYPE_CHECKING
+
+from spdbuild.graph import Graph
+from spdbuild.ops.convolution import Conv2d
+from spdbuild.ops.op import pair
+from spdbuild.ops.spd import SpdAvgPool, SpdConv2d
+from spdbuild.passes import Change, GraphPass, run_passes
+from spdbuild.passes.fold_spd import FoldSpd
+from spdbuild.passes.fuse_conv_norm import FuseConvNorm
+from spdbuild.transfer import PixelKernel, smallest_window
+from spdbuild.transfer.folding import conv2d_of
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Folding:
+    """The folded network, its weights if those of the SPD network were given, and what was done in which order."""
+
+    graph: Graph
+    weights: Mapping[str, Tensor] | None
+    changes: tuple[Change, ...]
+
+    @property
+    def kept(self) -> list[Change]:
+        """The space_to_depth layers that are left, and why."""
+        return [change for change in self.changes if change.left and change.before.name == "space_to_depth"]
+
+
+def fold(graph: Graph, weights: Mapping[str, Tensor] | None = None, *, fuse: bool = True) -> Folding:
+    """The network without space-to-depth, and without norms behind convolutions.
+
+    weights: those of `graph`. With them each kernel is the smallest that holds the taps that are not zero, so an exact
+        conversion that was not trained becomes the network that it was made of, the same op with the same bits. Without
+        them every tap of the blocks counts.
+    fuse: whether norms are multiplied into the convolutions in front of them, for evaluation alone.
+    """
+    folder = _Folder(graph, weights)
+    if fuse:
+        folder.run(FuseConvNorm())
+    folder.restore_pools()
+    folded = folder.run(FoldSpd())
+    folder.trim(folded)
+    if fuse:
+        # Where space_to_depth stood between a convolution and its norm, they are neighbours only now.
+        folder.run(FuseConvNorm())
+    return Folding(folder.graph, folder.weights, tuple(folder.changes))
+
+
+class _Folder:
+    """A network on its way, with its weights."""
+
+    def __init__(self, graph: Graph, weights: Mapping[str, Tensor] | None) -> None:
+        self.graph = graph.copy()
+        self.weights = None if weights is None else dict(weights)
+        self.changes: list[Change] = []
+
+    def run(self, step: GraphPass) -> list[Change]:
+        after, changes = run_passes(self.graph, [step])
+        if self.weights is not None:
+            self.weights = step.transfer(self.graph, after, changes, self.weights)
+        self.graph = after
+        self.changes += changes
+        return changes
+
+    def restore_pools(self) -> None:
+        """Make an average pool again of a replacement that still is exactly that."""
+        if self.weights is None:
+            return
+        for node in self.graph.layers:
+            name = f"{node.name}.weight"
+            if isinstance(node.op, SpdAvgPool) and node.op.is_exact():
+                initial = node.op.initial_weight(*node.input_shapes).to(self.weights[name])
+                if self.weights[name].equal(initial):
+                    self.graph.replace_op(node.name, node.op.strided())
+                    del self.weights[name]
+
+    def trim(self, folded: list[Change]) -> None:
+        """Make the kernel of every folded convolution as small as its weights allow."""
+        if self.weights is None:
+            return
+        for change in folded:
+            if isinstance(change.after, Conv2d):
+                strided = change.before.strided() if isinstance(change.before, SpdConv2d) else None
+                self._trim(change.inserted[0] if change.inserted else change.name, strided)
+
+    def _trim(self, layer: str, strided: Conv2d | None) -> None:
+        """strided: the convolution in whose place an SPD-Conv stood, which is preferred where it will do."""
+        assert self.weights is not None
+        op, x, name = self.graph[layer].op, self.graph[layer].input_shapes[0], f"{layer}.weight"
+        assert isinstance(op, Conv2d)
+        kernel = PixelKernel.of_window(self.weights[name], op.windows())
+        smallest = conv2d_of(map(smallest_window, kernel.offsets(), op.windows()), x, op.out, op.groups, op.bias)
+        if strided is not None and kernel.fits(strided.windows()) and _taps(strided) <= _taps(smallest):
+            smallest = strided
+        self.graph.replace_op(layer, smallest)
+        self.weights[name] = kernel.in_window(smallest.windows())
+
+
+def _taps(op: Conv2d) -> int:
+    return prod(pair(op.kernel))

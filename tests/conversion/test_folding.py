@@ -1,0 +1,148 @@
+"""Folding undoes an exact conversion, bit by bit, and keeps the function of a trained one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+import spdbuild
+from spdbuild.conversion.folding import Folding, fold
+from spdbuild.graph import Graph
+from spdbuild.ops.convolution import Conv2d
+from spdbuild.passes import run_passes
+from spdbuild.passes.strided_to_spd import StridedToSpd
+from spdbuild.shape import Shape
+from spdbuild.transfer import carry_over
+
+
+def randomized(graph: Graph) -> nn.Module:
+    """The network in float64 and evaluation; norms with statistics of their own."""
+    torch.manual_seed(0)
+    model = spdbuild.build(graph).double().eval()
+    for name, tensor in model.state_dict().items():
+        if name.endswith(("running_var", "norm.weight")):
+            tensor.uniform_(0.5, 1.5)
+        elif name.endswith(("running_mean", "bias")):
+            tensor.normal_(0, 0.5)
+    return model
+
+
+def outputs(graph: Graph, weights: Any) -> list[Tensor]:
+    model = spdbuild.build(graph).double().eval()
+    model.load_state_dict(weights)
+    torch.manual_seed(1)
+    with torch.no_grad():
+        found = model(torch.randn(2, *graph.inputs[0].shape, dtype=torch.float64))
+    return found if isinstance(found, list) else [found]
+
+
+def folded(graph: Graph, **options: Any) -> Folding:
+    """The network folded with random weights; its function is compared."""
+    weights = randomized(graph).state_dict()
+    folding = fold(graph, weights, **options)
+    for ours, theirs in zip(outputs(folding.graph, folding.weights), outputs(graph, weights), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-9, atol=1e-9)
+    return folding
+
+
+def assert_fold_undoes(graph: Graph, **options: Any) -> None:
+    """Converted, carried over and folded, it is the same network with the same bits."""
+    weights = randomized(graph).state_dict()
+    converted, _ = run_passes(graph, [StridedToSpd(**options)])
+    assert converted != graph
+    folding = fold(converted, carry_over(graph, converted, weights), fuse=False)
+    assert folding.graph == graph
+    assert folding.weights is not None
+    assert list(folding.weights) == list(weights)
+    assert all(torch.equal(folding.weights[name], tensor) for name, tensor in weights.items())
+
+
+@settings(deadline=None, max_examples=100)
+@given(
+    kernel=st.tuples(st.integers(1, 7), st.integers(1, 7)),
+    stride=st.tuples(st.integers(2, 4), st.integers(2, 4)),
+    padding=st.one_of(st.none(), st.integers(0, 3), st.just(((2, 0), (1, 3)))),
+    dilation=st.integers(1, 3),
+    groups=st.sampled_from([1, 2, 6]),
+    bias=st.booleans(),
+    spd_kernel=st.sampled_from(["exact", 19]),
+    size=st.tuples(st.integers(1, 24), st.integers(1, 24)),
+)
+def test_folding_a_converted_convolution_is_the_identity(
+    kernel: Any, stride: Any, padding: Any, dilation: int, groups: int, bias: bool, spd_kernel: Any, size: Any
+) -> None:
+    op = Conv2d(12, kernel, stride, padding, dilation, groups, bias)
+    spans = [dilation * (k - 1) for k in kernel]
+    assume(all(s + sum(p) > span for s, p, span in zip(size, op.paddings(), spans, strict=True)))
+    graph = spdbuild.load("model: m\ninputs: {image: [6, 99, 99]}\nlayers:\n  - conv: conv2d(12)\n").graph
+    graph.replace_op("conv", op)
+    graph = graph.with_inputs([Shape(6, *size)])
+    assert_fold_undoes(graph, kernel=spd_kernel)
+
+
+def test_an_average_pool_comes_back_as_one() -> None:
+    text = "model: m\ninputs: {image: [3, 16, 16]}\nlayers:\n  - shrink: avg_pool(3, stride=2)\n  - conv: conv2d(4)\n"
+    assert_fold_undoes(spdbuild.load(text).graph)
+
+
+def test_yolov5_comes_back() -> None:
+    assert_fold_undoes(spdbuild.load("yolov5", variant="n", inputs=[(3, 64, 64)]).graph)
+
+
+def test_mobilenet_with_its_depthwise_convolutions_comes_back() -> None:
+    assert_fold_undoes(spdbuild.load("mobilenet_v2", inputs=[(3, 64, 64)]).graph)
+
+
+def test_resnet50_comes_back_but_for_its_max_pool() -> None:
+    assert_fold_undoes(spdbuild.load("resnet50", inputs=[(3, 64, 64)]).graph, pool="keep")
+
+
+@pytest.mark.parametrize("preset", ["paper", "released-yolov5"])
+@pytest.mark.parametrize("fuse", [True, False])
+def test_a_trained_yolov5_spd_folds_to_strided_convolutions(preset: str, fuse: bool) -> None:
+    arch = spdbuild.load("yolov5", variant="n", inputs=[(3, 64, 64)])
+    folding = folded(spdbuild.convert(arch, preset)[1].after, fuse=fuse)
+    left = {node.op.name for node in folding.graph} & {"space_to_depth", "spd_conv2d", "spd_max_pool"}
+    assert not left
+    assert not folding.kept
+    assert ("batch_norm" in {node.op.name for node in folding.graph}) is not fuse
+
+
+def test_a_trained_released_resnet_folds_to_strided_convolutions() -> None:
+    arch = spdbuild.load("resnet50", inputs=[(3, 64, 64)])
+    folding = folded(spdbuild.convert(arch, "released-resnet")[1].after)
+    left = {node.op.name for node in folding.graph} & {"space_to_depth", "batch_norm"}
+    assert not left
+
+
+def test_new_taps_that_are_trained_make_the_kernel_larger() -> None:
+    """Of a 3x3 kernel in 2x2 blocks of 2x2 pixels, the first row and column of pixels are new."""
+    text = "model: m\ninputs: {image: [3, 16, 16]}\nlayers:\n  - conv: spd_conv2d(4, 3, stride=2)\n"
+    graph = spdbuild.load(text).graph
+    weight = torch.randn(4, 12, 2, 2)
+    assert str(fold(graph, {"conv.weight": weight}).graph["conv"].op).endswith("padding=[[2, 1], [2, 1]])")
+    weight[:, :6, 0] = 0
+    weight[:, 0:3, 0, :] = weight[:, 6:9, 0, :] = 0
+    trimmed = fold(graph, {"conv.weight": weight}).graph["conv"].op
+    assert str(trimmed) == "conv2d(4, kernel=[3, 4], stride=2, padding=[[1, 1], [2, 1]])"
+
+
+def test_zeros_in_the_other_phases_fold_to_the_kernel_that_skips_them() -> None:
+    """A network placed after with the strided one's weights: the readers read one pixel of four again."""
+    text = "model: m\ninputs: {image: [3, 16, 16]}\nlayers:\n  - conv: conv2d(4, 3, stride=2)\n  - next: conv2d(5, 3)\n"
+    graph = spdbuild.load(text).graph
+    converted, _ = run_passes(graph, [StridedToSpd(placement="after")])
+    folding = fold(converted, carry_over(graph, converted, randomized(graph).state_dict()))
+    assert str(folding.graph["next"].op) == "conv2d(5, kernel=3, stride=2, dilation=2)"
+
+
+def test_without_weights_every_tap_counts() -> None:
+    text = "model: m\ninputs: {image: [3, 16, 16]}\nlayers:\n  - conv: spd_conv2d(4, 1, stride=2)\n"
+    folding = fold(spdbuild.load(text).graph)
+    assert str(folding.graph["conv"].op) == "conv2d(4, kernel=2, stride=2)"
+    assert folding.weights is None
