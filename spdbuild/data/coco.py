@@ -49,5 +49,9 @@ class Coco:
         return read_coco(annotations, existing(root, getattr(self, f"{split}_images")), ignore=self.ignore)
 
     @classmethod
+    def recognizes(cls, root: Path) -> bool:
+        return (root / cls.train_annotations).is_file()
+
+    @classmethod
     def sample(cls) -> DetectionSet:
         return TinyObjects.sample()

@@ -78,7 +78,7 @@ class TinyObjects:
         count = self.images if split == "train" else max(1, self.images // 4)
         painter = Painter(self, split)
         for index in range(count):
-            table.images.append(ImageRecord(index + 1, f"{split}/{index:06}.png", None, self.size, self.size))
+            table.images.append(ImageRecord(index + 1, f"{split}-{index:06}.png", None, self.size, self.size))
             for shape in painter.shapes(index):
                 box = (shape.left, shape.top, shape.left + shape.side, shape.top + shape.side)
                 table.add(index, tuple(map(float, box)), shape.class_)  # type: ignore[arg-type]

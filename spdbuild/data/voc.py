@@ -46,5 +46,9 @@ class Voc:
         return read_voc(root, getattr(self, split), names=self.names, ignore=self.ignore)
 
     @classmethod
+    def recognizes(cls, root: Path) -> bool:
+        return (root / "Annotations").is_dir() and (root / "JPEGImages").is_dir()
+
+    @classmethod
     def sample(cls) -> DetectionSet:
         return TinyObjects.sample()

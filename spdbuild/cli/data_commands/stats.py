@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
 from spdbuild.cli.data_commands.target import data_set_of
@@ -11,15 +13,21 @@ from spdbuild.cli.data_commands.target import data_set_of
 @click.argument("target")
 @click.argument("overrides", nargs=-1, metavar="[FIELD=VALUE]...")
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON on stdout.")
-def command(target: str, overrides: tuple[str, ...], as_json: bool) -> None:
+@click.option("--plot", type=click.Path(path_type=Path), help="Draw the counts of a set with boxes into this PNG.")
+def command(target: str, overrides: tuple[str, ...], as_json: bool, plot: Path | None) -> None:
     """Count what TARGET holds: a folder, a recipe, or the name of a data set.
 
     Of images to classify it gives the mean and deviation that `normalize` needs, of objects to detect their sizes.
     """
-    from spdbuild.cli.data_views.view import view_of
+    from spdbuild.cli.data_views.view import plot_of, view_of
     from spdbuild.cli.json_output import print_json
 
-    view = view_of(data_set_of(target, overrides), "stats")
+    data_set = data_set_of(target, overrides)
+    view = view_of(data_set, "stats")
+    if plot is not None:
+        from spdbuild.drawing import write_png
+
+        write_png(plot_of(data_set), plot)
     if as_json:
         print_json(view.document)
     else:

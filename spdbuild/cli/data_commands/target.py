@@ -9,7 +9,7 @@ from spdbuild.errors import InputError
 
 
 def data_set_of(target: str, overrides: tuple[str, ...]) -> Any:
-    """The data set of a folder, a registered name, or a recipe.
+    """The data set of a folder, a dataset YAML, a registered name, or a recipe.
 
     overrides: `field=value` of the data set, or, for a recipe, `key.path=value`.
     """
@@ -20,9 +20,21 @@ def data_set_of(target: str, overrides: tuple[str, ...]) -> Any:
         return _construct(recognized(Path(target)), {"root": target, **_fields(overrides)})
     if target in DATASETS:
         return _construct(DATASETS[target], _fields(overrides))
+    from spdbuild.data.detection.yolo_txt import is_dataset_yaml
+
+    if is_dataset_yaml(Path(target)):
+        return _construct(DATASETS["yolo"], {"file": target, **_fields(overrides)})
     from spdbuild.training.recipe import load_recipe
 
     return load_recipe(target, overrides).data
+
+
+def detection_set_of(target: str, overrides: tuple[str, ...]) -> Any:
+    """The same for commands that need boxes; InputError for a data set that has none."""
+    data_set = data_set_of(target, overrides)
+    if data_set.task != "detection":
+        raise InputError(f"the data set '{data_set.name}' has no boxes", hint="this command is for object detection")
+    return data_set
 
 
 def _construct(cls: type[Any], fields: dict[str, Any]) -> Any:

@@ -5,11 +5,14 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
+from PIL.Image import Image
+
 from spdbuild.cli.data_views.view import View
 from spdbuild.cli.tables import Table
 from spdbuild.data.detection import check as checking
 from spdbuild.data.detection import statistics
-from spdbuild.data.detection.statistics import DetectionStatistics
+from spdbuild.data.detection.statistics import DetectionStatistics, draw_statistics
+from spdbuild.drawing import arrange
 
 SPLITS = ("train", "val")
 
@@ -27,6 +30,12 @@ def stats(data_set: Any) -> View:
     splits = {split: statistics.statistics(data_set.read(split)) for split in SPLITS}
     text = "".join(f"{split}: {_text(counts)}\n" for split, counts in splits.items())
     return View(text.rstrip("\n"), {split: asdict(counts) for split, counts in splits.items()})
+
+
+def plot(data_set: Any) -> Image:
+    """The counts of each split as bars, side by side."""
+    charts = [draw_statistics(statistics.statistics(data_set.read(split))) for split in SPLITS]
+    return arrange(charts, columns=len(charts))
 
 
 def _text(counts: DetectionStatistics) -> str:

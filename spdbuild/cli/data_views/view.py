@@ -7,6 +7,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from PIL.Image import Image
+
+from spdbuild.errors import InputError
+
 
 @dataclass(frozen=True)
 class View:
@@ -22,6 +26,15 @@ def view_of(data_set: Any, command: str) -> View:
     views = importlib.import_module(f"spdbuild.cli.data_views.{data_set.task}")
     view: View = getattr(views, command)(data_set)
     return view
+
+
+def plot_of(data_set: Any) -> Image:
+    """The picture that the task's file draws of the counts; InputError if it draws none."""
+    views = importlib.import_module(f"spdbuild.cli.data_views.{data_set.task}")
+    if not hasattr(views, "plot"):
+        raise InputError(f"there is no plot of data sets for {data_set.task}")
+    picture: Image = views.plot(data_set)
+    return picture
 
 
 def listed(texts: Iterable[str], most: int = 20) -> list[str]:

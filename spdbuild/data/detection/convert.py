@@ -118,10 +118,8 @@ def _write_voc(splits: Mapping[str, DetectionSet], folder: Path) -> int:
     (folder / "ImageSets" / "Main").mkdir(parents=True)
     (folder / "Annotations").mkdir()
     left_out = 0
-    all_names = [name for dataset in splits.values() for name in _file_names(dataset)]
-    _require_own_stems(all_names)
-    for split, dataset in splits.items():
-        names = [PurePosixPath(name).name for name in _file_names(dataset)]
+    for split, names in _flat_names(splits).items():
+        dataset = splits[split]
         _copy_images(dataset, names, folder / "JPEGImages")
         stems = [PurePosixPath(name).stem for name in names]
         (folder / "ImageSets" / "Main" / f"{split}.txt").write_text("".join(f"{stem}\n" for stem in stems))
@@ -133,6 +131,17 @@ def _write_voc(splits: Mapping[str, DetectionSet], folder: Path) -> int:
             ElementTree.indent(tree)
             tree.write(folder / "Annotations" / f"{stem}.xml", encoding="utf-8")
     return left_out
+
+
+def _flat_names(splits: Mapping[str, DetectionSet]) -> dict[str, list[str]]:
+    """Names for one folder with the images of all splits: the files' own, with split and folders only where needed."""
+    names = {split: _file_names(dataset) for split, dataset in splits.items()}
+    stems = [PurePosixPath(name).stem for own in names.values() for name in own]
+    if len(set(stems)) == len(stems):
+        return {split: [PurePosixPath(name).name for name in own] for split, own in names.items()}
+    flat = {split: [f"{split}_{name.replace('/', '_')}" for name in own] for split, own in names.items()}
+    _require_own_stems([name for own in flat.values() for name in own])
+    return flat
 
 
 def _voc_annotation(

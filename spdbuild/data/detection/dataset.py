@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
-from typing import ClassVar, Literal, Protocol
+from typing import ClassVar, Literal, Protocol, get_args
 
 from spdbuild.data.detection.check import without_bad_images
 from spdbuild.data.detection.findings import refuse_grave
 from spdbuild.data.detection.table import DetectionSet
 from spdbuild.data.reading import OnError
-from spdbuild.errors import DataError
+from spdbuild.errors import DataError, InputError
 
 DetectionSplit = Literal["train", "val", "test"]
 
@@ -53,6 +54,15 @@ def usable(dataset: DetectionSet, on_error: OnError) -> DetectionSet:
             hint="is the folder of images right? on_error: skip goes on without them",
         )
     return dataset
+
+
+def splits_of(data_set: DetectionDataSet) -> dict[str, DetectionSet]:
+    """Every split that can be read, with what is wrong as findings; DataError if training has none."""
+    splits: dict[str, DetectionSet] = {"train": data_set.read("train")}
+    for split in get_args(DetectionSplit)[1:]:
+        with contextlib.suppress(InputError):
+            splits[split] = data_set.read(split)
+    return splits
 
 
 def existing(root: Path, name: str) -> Path:

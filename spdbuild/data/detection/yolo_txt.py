@@ -75,6 +75,14 @@ def read_dataset_yaml(path: Path) -> DatasetYaml:
     return DatasetYaml(path, names, splits)
 
 
+def is_dataset_yaml(path: Path) -> bool:
+    """Whether a file looks like a dataset YAML and not like a recipe: it names classes and a split."""
+    if path.suffix not in (".yaml", ".yml") or not path.is_file():
+        return False
+    root = parse_yaml(read_source(path))
+    return root.get("names") is not None and any(root.get(split) is not None for split in ("train", "val"))
+
+
 def label_file(image: Path) -> Path:
     """Where the objects of an image are written: the last folder `images` becomes `labels`, the suffix `.txt`."""
     parts = list(image.with_suffix(".txt").parts)

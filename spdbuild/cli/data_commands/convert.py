@@ -1,0 +1,40 @@
+"""`spdbuild data convert`: write a data set with boxes in another format."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Literal
+
+import click
+
+from spdbuild.cli.data_commands.target import detection_set_of
+
+
+@click.command("convert")
+@click.argument("target")
+@click.argument("overrides", nargs=-1, metavar="[FIELD=VALUE]...")
+@click.option("--to", "format", type=click.Choice(["coco", "yolo", "voc"]), required=True, help="The format to write.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="The folder to write; a new one.")
+@click.option("--json", "as_json", is_flag=True, help="Print what was written as JSON on stdout.")
+def command(
+    target: str, overrides: tuple[str, ...], format: Literal["coco", "yolo", "voc"], output: Path, as_json: bool
+) -> None:
+    """Write every split of TARGET with its images as COCO, YOLO or Pascal VOC.
+
+    TARGET is a dataset YAML, a folder, a recipe, or the name of a data set. The folder is there whole or not at all.
+    """
+    from spdbuild.data.detection.convert import convert
+    from spdbuild.data.detection.dataset import splits_of
+    from spdbuild.data.detection.findings import refuse_grave
+
+    splits = splits_of(detection_set_of(target, overrides))
+    refuse_grave(finding for dataset in splits.values() for finding in dataset.findings)
+    done = convert(splits, format, output)
+    if as_json:
+        from spdbuild.cli.json_output import print_json
+
+        print_json({**asdict(done), "folder": str(done.folder)})
+        return
+    left_out = f"; {done.left_out:,} crowd or ignored regions left out" if done.left_out else ""
+    click.echo(f"{done.images:,} images, {done.objects:,} objects in {done.folder}{left_out}")

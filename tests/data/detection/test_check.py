@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from spdbuild.data.detection.check import check, without_bad_images
+from spdbuild.data.detection.coco_json import read_coco
+from spdbuild.data.detection.dataset import usable
+from spdbuild.data.detection.table import DetectionSet
+from spdbuild.data.tiny_objects import TinyObjects
+from spdbuild.errors import DataError
+
+
+def test_a_good_set_has_no_findings() -> None:
+    report = check(TinyObjects.sample())
+    assert report.sound
+    assert list(report.lines())[1:] == ["nothing is wrong"]
+
+
+@pytest.fixture
+def broken(document: Any, write_coco: Callable[..., tuple[Path, Path]]) -> DetectionSet:
+    """One finding of each kind that the boxes and images of a file can show."""
+    document["images"] += [
+        {"id": number, "file_name": f"{number}.png", "width": 20, "height": 10} for number in (30, 31, 32)
+    ]
+    document["annotations"] += [
+        {"id": 4, "image_id": 10, "category_id": 3, "bbox": [60, 40, 10, 5]},
+        {"id": 5, "image_id": 10, "category_id": 3, "bbox": [1, 1, 0, 5]},
+        {"id": 6, "image_id": 20, "category_id": 7, "bbox": [1, 2, 10, 20]},
+        {"id": 7, "image_id": 10, "category_id": 3, "bbox": [50, 40, 14.4, 8]},
+    ]
+    annotations, images = write_coco(document)
+    (images / "30.png").unlink()
+    (images / "31.png").write_bytes((images / "31.png").read_bytes()[:60])
+    Image.fromarray(np.zeros((12, 20, 3), np.uint8)).save(images / "32.png")
+    return read_coco(annotations, images)
+
+
+def test_every_kind_is_counted_and_named(broken: DetectionSet) -> None:
+    report = check(broken)
+    assert report.counts == {
+        "missing image": 1,
+        "corrupt image": 1,
+        "other image size": 1,
+        "zero area": 1,
+        "box outside": 1,
+        "duplicate row": 1,
+    }
+    assert not report.sound
+    text = "\n".join(report.lines())
+    assert "32.png: is 20x12 pixels, but its annotations are for 20x10" in text
+    assert "a.png: object 4 (person, [60, 40, 70, 45]) reaches out of the image of 64x48 pixels" in text
+    assert "a.png: object 5 (person, [1, 1, 1, 6]) has no area" in text
+    assert "b.png: object 6 (car, [1, 2, 11, 22]) is there already, with the same class and box" in text
+
+
+def test_images_are_only_looked_at_when_asked(broken: DetectionSet) -> None:
+    assert set(check(broken, decode=False).counts) == {"zero area", "box outside", "duplicate row"}
+
+
+def test_long_lists_are_cut(broken: DetectionSet) -> None:
+    many = broken.subset([3] * 8)
+    assert "    and 6 more" in list(check(many, decode=False).lines(most=2))
+
+
+def test_images_that_cannot_be_read_are_left_out(broken: DetectionSet) -> None:
+    kept = without_bad_images(broken)
+    assert [image.name for image in kept.images] == ["a.png", "b.png"]
+    assert len(kept.findings) == 3
+    assert usable(broken, "skip").images == kept.images
+
+
+def test_missing_images_are_refused_before_training(broken: DetectionSet) -> None:
+    with pytest.raises(DataError, match=r"1 of 5 images do not exist; the first: .*30\.png"):
+        usable(broken, "refuse")
+
+
+def test_what_repeats_or_has_no_area_is_not_trained_on(broken: DetectionSet) -> None:
+    trained = broken.objects.ids[broken.trainable()]
+    assert sorted(trained.tolist()) == [1, 3, 4, 7]

@@ -1,0 +1,139 @@
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from spdbuild.data.detection.coco_json import read_coco, to_coco
+from spdbuild.data.detection.findings import refuse_grave
+from spdbuild.errors import DataError
+
+Document = dict[str, Any]
+WriteCoco = Callable[[Document], tuple[Path, Path]]
+
+
+def test_images_come_by_name_and_classes_by_category_id(document: Document, write_coco: WriteCoco) -> None:
+    dataset = read_coco(*write_coco(document))
+    assert [(image.id, image.name, image.width, image.height) for image in dataset.images] == [
+        (10, "a.png", 64, 48),
+        (20, "b.png", 40, 30),
+    ]
+    assert (dataset.names, dataset.category_ids) == (("person", "car"), (3, 7))
+    assert dataset.of_image(0).boxes_xyxy.tolist() == [[5.5, 6.25, 12.5, 14.25], [30, 20, 38, 26]]
+    assert dataset.of_image(0).crowd.tolist() == [True, False]
+    assert dataset.of_image(0).ids.tolist() == [2, 3]
+    assert dataset.of_image(1).classes.tolist() == [1]
+    assert dataset.of_image(1).area.tolist() == [150]
+    assert dataset.trainable().tolist() == [False, True, True]
+
+
+def test_outlines_are_kept_and_masks_of_run_lengths_are_not(document: Document, write_coco: WriteCoco) -> None:
+    document["annotations"][0]["segmentation"] = {"counts": [3, 4], "size": [30, 40]}
+    dataset = read_coco(*write_coco(document))
+    assert [len(polygons) for polygons in dataset.objects.outlines] == [0, 1, 0]
+    assert dataset.objects.outlines[1][0].tolist() == [[30, 20], [38, 20], [34, 26]]
+
+
+def test_an_ignored_category_is_no_class(document: Document, write_coco: WriteCoco) -> None:
+    dataset = read_coco(*write_coco(document), ignore=["person"])
+    assert dataset.names == ("car",)
+    assert dataset.objects.ignored.tolist() == [True, True, False]
+    assert dataset.trainable().tolist() == [False, False, True]
+
+
+def test_a_region_of_no_class_is_written_for_every_class(document: Document, write_coco: WriteCoco) -> None:
+    document["categories"].append({"id": 9, "name": "dog"})
+    written = to_coco(read_coco(*write_coco(document), ignore=["person"]))
+    regions = [entry for entry in written["annotations"] if entry["iscrowd"]]
+    assert [entry["category_id"] for entry in regions] == [7, 9, 7, 9]
+    assert len({entry["id"] for entry in written["annotations"]}) == 5
+
+
+def test_it_is_written_as_it_was_read(document: Document, write_coco: WriteCoco) -> None:
+    written = to_coco(read_coco(*write_coco(document)))
+    wanted = {entry["id"]: entry for entry in document["annotations"]}
+    for entry in written["annotations"]:
+        assert entry == {"segmentation": [], **wanted[entry["id"]]}
+    assert written["categories"] == [{"id": 3, "name": "person"}, {"id": 7, "name": "car"}]
+
+
+def test_what_cannot_be_used_is_found_and_named(document: Document, write_coco: WriteCoco) -> None:
+    document["images"].append({"id": 20, "file_name": "c.png", "width": 5, "height": 5})
+    document["annotations"] += [
+        {"id": 4, "image_id": 99, "category_id": 3, "bbox": [0, 0, 1, 1]},
+        {"id": 5, "image_id": 10, "category_id": 4, "bbox": [0, 0, 1, 1]},
+        {"id": 6, "image_id": 10, "category_id": 3, "bbox": [0, 0, 1]},
+        {"id": 3, "image_id": 10, "category_id": 3, "bbox": [1, 1, 2, 2]},
+    ]
+    dataset = read_coco(*write_coco(document))
+    kinds = [finding.kind for finding in dataset.findings]
+    assert kinds == [
+        "duplicate image id",
+        "unknown image",
+        "unknown category",
+        "malformed row",
+        "duplicate annotation id",
+    ]
+    assert str(dataset.findings[2]).endswith("annotations.json: annotation at position 4: there is no category 4")
+    assert len(set(dataset.objects.ids.tolist())) == len(dataset.objects) == 4
+    with pytest.raises(DataError, match="1 x duplicate image id, 1 x unknown image, 1 x unknown category, 1 x malf"):
+        refuse_grave(dataset.findings)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('{"images": [', r"a\.json:1:13: error: this is not JSON: Expecting value"),
+        ("[]", "a.json has no list 'images'"),
+        ('{"images": [], "annotations": {}, "categories": []}', "a.json has no list 'annotations'"),
+        ('{"images": [], "annotations": [], "categories": [{"id": 1}]}', "a category needs an 'id'"),
+        (
+            '{"images": [], "annotations": [], "categories": [{"id": 1, "name": "a"}, {"id": 1, "name": "b"}]}',
+            "two categories have the id 1",
+        ),
+        ('{"images": [], "annotations": [], "categories": []}', "has no categories"),
+        ('{"images": [], "annotations": [], "categories": [{"id": 1, "name": "a"}]}', "the data set has no images"),
+        (
+            '{"images": [{"id": 1}], "annotations": [], "categories": [{"id": 1, "name": "a"}]}',
+            "an image needs 'id', 'file_name', 'width' and 'height'; got",
+        ),
+    ],
+)
+def test_files_that_are_no_annotations_are_refused(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "a.json").write_text(text)
+    with pytest.raises(DataError) as caught:
+        read_coco(tmp_path / "a.json", tmp_path)
+    assert re.search(message, str(caught.value))
+
+
+def test_an_unknown_category_to_ignore_gets_a_hint(document: Document, write_coco: WriteCoco) -> None:
+    with pytest.raises(DataError, match="(?s)has no category 'persons' to ignore.*did you mean 'person'"):
+        read_coco(*write_coco(document), ignore=["persons"])
+
+
+def test_coco_mini_is_read_as_pycocotools_reads_it(data_folder: Path) -> None:
+    root = data_folder / "coco-mini"
+    file = root / "annotations" / "instances_train2017.json"
+    entries = json.loads(file.read_text())["annotations"]
+    dataset = read_coco(file, root / "train2017")
+    assert len(dataset) == 60
+    assert len(dataset.names) == 80
+    assert dataset.objects.crowd.sum() == sum(entry["iscrowd"] for entry in entries)
+    area = dict(zip(dataset.objects.ids.tolist(), dataset.objects.area.tolist(), strict=True))
+    assert area == {entry["id"]: entry["area"] for entry in entries}
+    assert not dataset.findings
+
+
+def test_hit_uav_has_four_classes_and_regions_to_ignore(data_folder: Path) -> None:
+    root = data_folder / "hit-uav"
+    dataset = read_coco(root / "annotations" / "val.json", root / "images" / "val", ignore=["DontCare"])
+    assert len(dataset) == 290
+    assert dataset.names == ("Person", "Car", "Bicycle", "OtherVehicle")
+    entries = json.loads((root / "annotations" / "val.json").read_text())["annotations"]
+    assert dataset.objects.ignored.sum() == sum(entry["category_id"] == 5 for entry in entries)
+    assert np.isin(dataset.objects.classes[~dataset.objects.ignored], range(4)).all()

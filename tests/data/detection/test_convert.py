@@ -1,0 +1,119 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from spdbuild.data.detection.coco_json import read_coco
+from spdbuild.data.detection.convert import Format, convert
+from spdbuild.data.detection.pixels import read_pixels
+from spdbuild.data.detection.table import DetectionSet
+from spdbuild.data.detection.voc_xml import read_voc
+from spdbuild.data.detection.yolo_txt import read_yolo
+from spdbuild.data.tiny_objects import TinyObjects
+from spdbuild.errors import DataError
+
+FORMATS: tuple[Format, ...] = ("coco", "yolo", "voc")
+
+
+def read(format: Format, folder: Path, split: str) -> DetectionSet:
+    if format == "coco":
+        return read_coco(folder / "annotations" / f"{split}.json", folder / "images" / split)
+    return read_yolo(folder / "data.yaml", split) if format == "yolo" else read_voc(folder, split, names=NAMES)
+
+
+NAMES = ("disc", "ring", "square", "frame", "cross", "stripes")
+
+
+def rows(dataset: DetectionSet) -> dict[str, list[Any]]:
+    """Class and box of every object that is no crowd, by the stem of its image."""
+    return {
+        Path(image.name).stem: [
+            (dataset.names[class_], *(round(edge, 4) for edge in box))
+            for class_, box in zip(objects.classes, objects.boxes_xyxy.tolist(), strict=True)
+        ]
+        for index, image in enumerate(dataset.images)
+        for objects in [dataset.of_image(index)]
+    }
+
+
+@pytest.mark.parametrize("second", FORMATS)
+@pytest.mark.parametrize("first", FORMATS)
+def test_boxes_and_pixels_survive_two_conversions(tmp_path: Path, first: Format, second: Format) -> None:
+    splits = {split: TinyObjects(images=8, size=64, smallest=5, largest=9).open(split) for split in ("train", "val")}
+    convert(splits, first, tmp_path / "first")
+    between = {split: read(first, tmp_path / "first", split) for split in splits}
+    convert(between, second, tmp_path / "second")
+    for split, original in splits.items():
+        result = read(second, tmp_path / "second", split)
+        assert result.names == original.names
+        assert rows(result) == rows(original)
+        assert (read_pixels(result, 1) == read_pixels(original, 1)).all()  # type: ignore[union-attr]
+        assert not result.findings
+
+
+def test_coco_comes_back_from_yolo_within_rounding(data_folder: Path, tmp_path: Path) -> None:
+    root = data_folder / "coco-mini"
+    dataset = read_coco(root / "annotations" / "instances_val2017.json", root / "val2017")
+    report = convert({"val": dataset}, "yolo", tmp_path / "yolo")
+    result = read_yolo(tmp_path / "yolo" / "data.yaml", "val")
+    kept = ~dataset.objects.crowd
+    assert report.left_out == dataset.objects.crowd.sum()
+    assert report.objects == len(result.objects) == kept.sum()
+    assert np.abs(result.objects.boxes_xyxy - dataset.objects.boxes_xyxy[kept]).max() < 1e-5
+    assert result.category_ids == dataset.category_ids
+    assert [image.id for image in result.images] == [image.id for image in dataset.images]
+
+
+def test_splits_with_equal_file_names_share_a_voc_folder(tmp_path: Path) -> None:
+    train, val = (TinyObjects(images=4, size=64).open(split) for split in ("train", "val"))
+    images = tuple(replace(image, name=image.name.replace("val", "train")) for image in val.images)
+    convert({"train": train, "val": replace(val, images=images)}, "voc", tmp_path / "voc")
+    for split, original in (("train", train), ("val", val)):
+        result = read_voc(tmp_path / "voc", split, names=NAMES)
+        assert list(rows(result).values()) == list(rows(original).values())
+    assert len(list((tmp_path / "voc" / "JPEGImages").iterdir())) == 5
+
+
+def test_voc_keeps_what_is_ignored_as_difficult(tmp_path: Path, document: Any, write_coco: Callable[..., Any]) -> None:
+    dataset = read_coco(*write_coco(document), ignore=["person"])
+    report = convert({"train": dataset}, "voc", tmp_path / "voc")
+    assert report.left_out == 2
+    assert read_voc(tmp_path / "voc", "train").objects.boxes_xyxy.tolist() == [[1, 2, 11, 22]]
+
+
+def test_a_missing_image_leaves_nothing_behind(tmp_path: Path, document: Any, write_coco: Callable[..., Any]) -> None:
+    dataset = read_coco(*write_coco(document))
+    assert dataset.images[1].path is not None
+    dataset.images[1].path.unlink()
+    with pytest.raises(DataError, match="b.png does not exist"):
+        convert({"train": dataset}, "yolo", tmp_path / "out" / "yolo")
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_what_is_there_is_not_overwritten(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(DataError, match="is there already"):
+        convert({"train": TinyObjects.sample()}, "coco", tmp_path)
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_names_that_lead_out_of_the_folder_are_refused(
+    tmp_path: Path, document: Any, write_coco: Callable[..., Any]
+) -> None:
+    annotations, images = write_coco(document)
+    annotations.write_text(annotations.read_text().replace('"a.png"', '"../images/a.png"'))
+    with pytest.raises(DataError, match="leads out of the folder"):
+        convert({"train": read_coco(annotations, images)}, "coco", tmp_path / "out")
+
+
+def test_two_images_that_differ_by_suffix_only_cannot_be_yolo(
+    tmp_path: Path, document: Any, write_coco: Callable[..., Any]
+) -> None:
+    document["images"][0]["file_name"] = "a.bmp"
+    with pytest.raises(DataError, match="2 images are called 'a' but for their suffix"):
+        convert({"train": read_coco(*write_coco(document))}, "yolo", tmp_path / "out")

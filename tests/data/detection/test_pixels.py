@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from spdbuild.data.detection import pixels
+from spdbuild.data.detection.findings import Finding
+from spdbuild.data.detection.pixels import image_size, read_file, scaled, size_at
+from spdbuild.data.detection.table import ImageRecord
+
+
+@pytest.fixture
+def photo() -> Image.Image:
+    y, x = np.mgrid[:40, :60]
+    return Image.fromarray(np.stack((4 * x, 6 * y, x + y), axis=-1).astype(np.uint8))
+
+
+def test_both_decoders_give_the_same_pixels(
+    photo: Image.Image, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photo.save(tmp_path / "a.jpg")
+    fast = read_file(tmp_path / "a.jpg")
+    monkeypatch.setattr(pixels, "_decode_jpeg", lambda data: None)
+    slow = read_file(tmp_path / "a.jpg")
+    assert not isinstance(fast, Finding)
+    assert not isinstance(slow, Finding)
+    assert fast.shape == (40, 60, 3)
+    assert (fast == slow).all()
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png"])
+def test_images_are_upright_whatever_they_say_of_their_orientation(
+    photo: Image.Image, tmp_path: Path, suffix: str
+) -> None:
+    file = tmp_path / f"a.{suffix}"
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    photo.save(file, exif=exif)
+    turned = read_file(file)
+    assert not isinstance(turned, Finding)
+    assert turned.shape == (60, 40, 3)
+    assert image_size(file) == (60, 40)
+    # The upper left corner, black, goes to the upper right.
+    assert turned[0, -1].max() < 30
+
+
+def test_grey_files_have_three_equal_channels(photo: Image.Image, tmp_path: Path) -> None:
+    for name in ("a.jpg", "a.png"):
+        photo.convert("L").save(tmp_path / name)
+        image = read_file(tmp_path / name)
+        assert not isinstance(image, Finding)
+        assert (image == image[:, :, :1]).all()
+
+
+@pytest.mark.parametrize(
+    ("content", "kind"), [(None, "missing image"), (b"", "corrupt image"), (b"\xff\xd8\xffxx", "corrupt image")]
+)
+def test_files_without_an_image_are_findings(tmp_path: Path, content: bytes | None, kind: str) -> None:
+    file = tmp_path / "a.jpg"
+    if content is not None:
+        file.write_bytes(content)
+    for finding in (read_file(file), image_size(file)):
+        assert isinstance(finding, Finding)
+        assert finding.kind == kind
+
+
+@pytest.mark.parametrize(
+    ("size", "wanted"),
+    [((640, 480), (640, 480)), ((333, 500), (426, 640)), ((1000, 3), (640, 1)), ((50, 60), (533, 640))],
+)
+def test_the_longer_side_gets_the_training_size(size: tuple[int, int], wanted: tuple[int, int]) -> None:
+    assert size_at(ImageRecord(1, "a", None, width=size[1], height=size[0]), 640) == wanted
+
+
+def test_scaling_down_averages(photo: Image.Image) -> None:
+    checkers = (np.indices((64, 64)).sum(axis=0) % 2 * 255).astype(np.uint8)[:, :, None].repeat(3, axis=2)
+    assert np.abs(scaled(checkers, (16, 16)).astype(int) - 128).max() < 20

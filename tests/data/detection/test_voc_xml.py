@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from spdbuild.data.detection.voc_xml import read_voc
+from spdbuild.errors import DataError
+
+OBJECT = (
+    "<object><name>{name}</name><difficult>{difficult}</difficult>"
+    "<bndbox><xmin>{x}</xmin><ymin>5</ymin><xmax>20</xmax><ymax>30</ymax></bndbox></object>"
+)
+
+
+@pytest.fixture
+def voc(tmp_path: Path) -> Path:
+    for folder in ("Annotations", "JPEGImages", "ImageSets/Main"):
+        (tmp_path / folder).mkdir(parents=True)
+    objects = OBJECT.format(name="dog", difficult=0, x=11) + OBJECT.format(name="cat", difficult=1, x=1)
+    size = "<size><width>40</width><height>30</height><depth>3</depth></size>"
+    (tmp_path / "Annotations" / "one.xml").write_text(f"<annotation>{size}{objects}</annotation>")
+    (tmp_path / "Annotations" / "two.xml").write_text("<annotation></annotation>")
+    for name in ("one", "two"):
+        Image.fromarray(np.zeros((30, 40, 3), np.uint8)).save(tmp_path / "JPEGImages" / f"{name}.jpg")
+    (tmp_path / "ImageSets" / "Main" / "train.txt").write_text("one\n")
+    (tmp_path / "ImageSets" / "Main" / "val.txt").write_text("two\none\n")
+    return tmp_path
+
+
+def test_pixels_are_counted_from_one_and_the_last_is_in_the_box(voc: Path) -> None:
+    dataset = read_voc(voc, "train")
+    assert dataset.names == ("cat", "dog")
+    assert dataset.objects.boxes_xyxy.tolist() == [[10, 4, 20, 30], [0, 4, 20, 30]]
+    assert dataset.objects.classes.tolist() == [1, 0]
+
+
+def test_difficult_objects_are_ignored_but_keep_their_class(voc: Path) -> None:
+    dataset = read_voc(voc, "train")
+    assert dataset.objects.ignored.tolist() == [False, True]
+    assert dataset.trainable().tolist() == [True, False]
+
+
+def test_a_size_that_is_not_written_comes_from_the_image(voc: Path) -> None:
+    dataset = read_voc(voc, "val")
+    assert [(image.name, image.width, image.height) for image in dataset.images] == [
+        ("one.jpg", 40, 30),
+        ("two.jpg", 40, 30),
+    ]
+
+
+def test_without_lists_every_annotation_is_taken(voc: Path) -> None:
+    for file in (voc / "ImageSets" / "Main").iterdir():
+        file.unlink()
+    (voc / "ImageSets" / "Main").rmdir()
+    assert len(read_voc(voc, "train")) == 2
+
+
+def test_given_names_have_their_order_and_others_are_findings(voc: Path) -> None:
+    dataset = read_voc(voc, "train", names=["dog", "cow"])
+    assert dataset.objects.classes.tolist() == [0]
+    assert [finding.kind for finding in dataset.findings] == ["unknown category"]
+    assert "one.xml: object 2: there is no class 'cat'; did you mean" in str(dataset.findings[0]) or "known" in str(
+        dataset.findings[0]
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("<annotation>", r"one\.xml:1:13: error: this is not XML: no element found"),
+        (
+            '<?xml version="1.0"?>\n<!DOCTYPE a [<!ENTITY b "bb"><!ENTITY c "&b;&b;">]>\n<annotation>&c;</annotation>',
+            r"(?s)one\.xml:2:1: error: a document type .* is not allowed.*hint: remove",
+        ),
+    ],
+)
+def test_texts_that_are_no_annotations_are_refused(voc: Path, text: str, message: str) -> None:
+    (voc / "Annotations" / "one.xml").write_text(text)
+    with pytest.raises(DataError) as caught:
+        read_voc(voc, "train")
+    assert re.search(message, str(caught.value))
+
+
+def test_a_document_type_in_utf16_is_refused_too(voc: Path) -> None:
+    text = '<?xml version="1.0" encoding="utf-16"?><!DOCTYPE a><annotation/>'
+    (voc / "Annotations" / "one.xml").write_bytes(text.encode("utf-16"))
+    with pytest.raises(DataError, match="document type"):
+        read_voc(voc, "train")
+
+
+def test_boxes_without_numbers_are_findings(voc: Path) -> None:
+    file = voc / "Annotations" / "one.xml"
+    file.write_text(file.read_text().replace("<xmin>11</xmin>", "<xmin>left</xmin>"))
+    assert [finding.kind for finding in read_voc(voc, "train").findings] == ["malformed row"]
+
+
+def test_unknown_splits_and_folders_are_refused(voc: Path, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="(?s)has no split 'trian'.*did you mean 'train'"):
+        read_voc(voc, "trian")
+    with pytest.raises(DataError, match="has no folder 'Annotations'"):
+        read_voc(tmp_path / "JPEGImages", "train")

@@ -1,0 +1,137 @@
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from spdbuild.data.detection.yolo_txt import COCO_CATEGORY_IDS, label_file, read_dataset_yaml, read_yolo
+from spdbuild.errors import SpdbuildError
+
+
+@pytest.fixture
+def yolo(tmp_path: Path) -> Path:
+    """A data set of two training images and one to validate on; gives its YAML."""
+    for split, name, rows in (
+        ("train", "b", "0 0.5 0.5 0.25 0.5\n1 0.1 0.2 0.5 0.2 0.5 0.6\n"),
+        ("train", "a", None),
+        ("val", "c", ""),
+    ):
+        image = tmp_path / "images" / split / f"{name}.png"
+        image.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.zeros((50, 100, 3), np.uint8)).save(image)
+        if rows is not None:
+            labels = tmp_path / "labels" / split / f"{name}.txt"
+            labels.parent.mkdir(parents=True, exist_ok=True)
+            labels.write_text(rows)
+    yaml = tmp_path / "data.yaml"
+    yaml.write_text(
+        "# as it comes\npath: .\ntrain: images/train\nval: images/val\ntest:\n\nnames:\n  0: person\n  1: car\n"
+        "download: |\n  print('never run')\n"
+    )
+    return yaml
+
+
+def test_boxes_and_outlines_become_pixels(yolo: Path) -> None:
+    dataset = read_yolo(yolo, "train")
+    assert dataset.names == ("person", "car")
+    assert [image.name for image in dataset.images] == ["a.png", "b.png"]
+    assert len(dataset.of_image(0)) == 0
+    objects = dataset.of_image(1)
+    assert objects.boxes_xyxy == pytest.approx(np.array(((37.5, 12.5, 62.5, 37.5), (10, 10, 50, 30))))
+    assert objects.outlines[1][0] == pytest.approx(np.array(((10, 10), (50, 10), (50, 30))))
+    assert not dataset.findings
+
+
+@pytest.mark.parametrize(
+    "names", ["names: [person, car]", "nc: 2\nnames: ['person', 'car']", "names: {0: person, 1: car}"]
+)
+@pytest.mark.parametrize("train", ["images/train", "[images/train]", "train.txt", "images/train/b.png"])
+def test_the_usual_spellings_of_the_yaml_are_read(yolo: Path, names: str, train: str) -> None:
+    (yolo.parent / "train.txt").write_text("./images/train/b.png\n\n")
+    yaml = yolo.parent / "other.yaml"
+    yaml.write_text(f"train: {train}\nval: images/val\n{names}\n")
+    dataset = read_yolo(yaml, "train")
+    assert dataset.names == ("person", "car")
+    assert dataset.images[-1].name == "b.png"
+    assert len(dataset.objects) == 2
+
+
+def test_numbers_that_all_images_are_named_by_are_their_ids(yolo: Path) -> None:
+    folder = yolo.parent / "images" / "train"
+    assert [image.id for image in read_yolo(yolo, "train").images] == [1, 2]
+    (folder / "a.png").rename(folder / "000139.png")
+    (folder / "b.png").rename(folder / "000007.png")
+    assert [image.id for image in read_yolo(yolo, "train").images] == [7, 139]
+
+
+def test_cocos_classes_have_cocos_ids(yolo: Path) -> None:
+    assert len(COCO_CATEGORY_IDS) == 80
+    assert [COCO_CATEGORY_IDS[i] for i in (0, 10, 11, 79)] == [1, 11, 13, 90]
+    names = ["person", *(f"n{i}" for i in range(78)), "toothbrush"]
+    yolo.write_text(f"train: images/train\nval: images/val\nnames: [{', '.join(names)}]\n")
+    assert read_yolo(yolo, "train").category_ids == COCO_CATEGORY_IDS
+
+
+@pytest.mark.parametrize(
+    ("image", "labels"),
+    [
+        ("d/images/train/1.jpg", "d/labels/train/1.txt"),
+        ("images/x/images/1.jpg", "images/x/labels/1.txt"),
+        ("d/train/1.jpg", "d/train/1.txt"),
+    ],
+)
+def test_labels_lie_beside_the_last_folder_of_images(image: str, labels: str) -> None:
+    assert label_file(Path(image)) == Path(labels)
+
+
+def test_bad_rows_are_found_with_file_and_line(yolo: Path) -> None:
+    rows = yolo.parent / "labels" / "train" / "b.txt"
+    rows.write_text("0 0.5 0.5 0.2 0.2\n0 0.5 0.5 0.2\n0 a b c d\n5 0.5 0.5 0.1 0.1\n0 0.5 0.5 0.2 0.2\n0 nan 0 1 1\n")
+    dataset = read_yolo(yolo, "train")
+    assert len(dataset.objects) == 1
+    assert [(finding.kind, finding.where.rsplit(":", 1)[1]) for finding in dataset.findings] == [
+        ("malformed row", "2"),
+        ("malformed row", "3"),
+        ("unknown category", "4"),
+        ("duplicate row", "5"),
+        ("malformed row", "6"),
+    ]
+    assert str(dataset.findings[2]) == f"{rows}:4: there is no class 5; there are 2"
+
+
+def test_missing_and_corrupt_images_are_found(yolo: Path) -> None:
+    (yolo.parent / "images" / "train" / "b.png").write_bytes(b"no picture")
+    (yolo.parent / "train.txt").write_text("images/train/a.png\nimages/train/b.png\nimages/train/z.png\n")
+    yolo.write_text("train: train.txt\nval: images/val\nnames: [person, car]\n")
+    assert [finding.kind for finding in read_yolo(yolo, "train").findings] == ["corrupt image", "missing image"]
+
+
+@pytest.mark.parametrize(
+    ("text", "split", "message"),
+    [
+        ("- 1", "train", "a dataset YAML is a mapping"),
+        ("train: images/train", "train", "has no 'names'"),
+        ("train: images/train\nnames: 3", "train", "'names' must be a list of names"),
+        ("train: images/train\nnames: {1: a, 2: b}", "train", "the keys of 'names' must be 0 to 1, got 2"),
+        ("train: images/train\nnc: 3\nnames: [a, b]", "train", "data.yaml:2:5: error: nc is 3, but there are 2 names"),
+        ("train: images/trian\nnames: [a]", "train", r"data.yaml:1:8: error: .*trian' does not exist"),
+        ("path: nowhere\ntrain: x\nnames: [a]", "train", "data.yaml:1:7: error: the folder 'nowhere' of the data set"),
+        ("train: images/train\nnames: [a]", "val", "has no split 'val'"),
+        ("train: labels\nnames: [a]", "train", "the split 'train' of .* has no images"),
+        ("train: 3\nnames: [a]", "train", "a split is a folder, a text file of paths, or a list"),
+    ],
+)
+def test_wrong_yamls_are_refused_with_their_place(yolo: Path, text: str, split: str, message: str) -> None:
+    yolo.write_text(text)
+    with pytest.raises(SpdbuildError) as caught:
+        read_yolo(yolo, split)
+    assert re.search(message, str(caught.value)), str(caught.value)
+
+
+def test_the_paths_of_a_yaml_start_from_its_path(yolo: Path) -> None:
+    yaml = yolo.parent / "sub.yaml"
+    yaml.write_text("path: images\ntrain: train\nval: val\nnames: [a]\n")
+    assert read_dataset_yaml(yaml).splits["val"] == (yolo.parent / "images" / "val",)
