@@ -31,7 +31,7 @@ class DetectionAugmentation:
     In the hyper-parameter files of YOLOv5: hue, saturation, value are hsv_h, hsv_s, hsv_v; flip_vertical and
     flip_horizontal are flipud and fliplr; the others have the same names and units.
 
-    Source: REFERENCE.md, sections 4.1.2 and 4.1.9; mixup: Zhang et al. 2018, arXiv:1710.09412; copy-paste: Ghiasi et
+    Source: the training protocol of YOLOv5 v6.0; mixup: Zhang et al. 2018, arXiv:1710.09412; copy-paste: Ghiasi et
     al. 2021, arXiv:2012.07177; mosaic: Bochkovskiy et al. 2020, arXiv:2004.10934.
     """
 
