@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from spdbuild.api import build, summary
     from spdbuild.conversion.convert import convert
+    from spdbuild.conversion.foreign.convert import convert_module
     from spdbuild.errors import SpdbuildError
     from spdbuild.loading import Architecture, load
 
@@ -27,10 +28,11 @@ _HOMES = {
     "SpdbuildError": "spdbuild.errors",
     "build": "spdbuild.api",
     "convert": "spdbuild.conversion.convert",
+    "convert_module": "spdbuild.conversion.foreign.convert",
     "load": "spdbuild.loading",
     "summary": "spdbuild.api",
 }
-__all__ = ["Architecture", "SpdbuildError", "build", "convert", "load", "summary"]
+__all__ = ["Architecture", "SpdbuildError", "build", "convert", "convert_module", "load", "summary"]
 
 
 def __getattr__(name: str) -> Any:

@@ -1,0 +1,1 @@
+"""Conversion of any torch module, not only of those that spdbuild built."""
