@@ -11,6 +11,8 @@ import pytest
 from click.testing import CliRunner
 
 from spdbuild.cli import spdbuild
+from spdbuild.loading import load
+from spdbuild.weights.rename import compile_rules, rename
 
 DOCS = Path(__file__).parents[1] / "docs"
 GENERATED = runpy.run_path(str(DOCS / "generate.py"))["pages"]()
@@ -52,6 +54,12 @@ def test_a_command_of_the_guide_prints_what_stands_there(folder: Path, console: 
     command, *last = line.removeprefix("$ spdbuild ").split(" | tail -1")
     output = CliRunner().invoke(spdbuild, shlex.split(command)).output
     assert (output.splitlines()[-1] + "\n" if last else output) == expected
+
+
+def test_the_rename_table_of_the_guide_does_what_the_guide_says(folder: Path):
+    rules = compile_rules(load("renamed.yaml").renames["theirs"])
+    ours, theirs = re.search(r"Here `(.+?)` is `(.+?)` in the checkpoint", LANGUAGE).groups()
+    assert rename(ours, rules) == theirs
 
 
 @pytest.mark.parametrize("page", sorted(DOCS.glob("*.md")), ids=lambda page: page.name)
