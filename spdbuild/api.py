@@ -27,7 +27,7 @@ def build(
     graph = architecture if isinstance(architecture, Graph) else architecture.graph
     model = compile_graph(graph, device)
     if weights is not None:
-        from spdbuild.weights.files import load_into
+        from spdbuild.weights import load_into
 
         load_into(model, Path(weights))
     return model

@@ -61,8 +61,13 @@ def construct(cls: type[T], values: Mapping[str, Any]) -> T:
     return cls(**{name: fit(value, hints[name], name) for name, value in values.items()})
 
 
-@cache
 def type_hints(cls: Any) -> dict[str, Any]:
+    """The resolved types of a dataclass's fields."""
+    return _type_hints(cls)
+
+
+@cache
+def _type_hints(cls: Any) -> dict[str, Any]:
     return typing.get_type_hints(cls)
 
 

@@ -6,6 +6,7 @@ import ast
 import math
 import operator
 import re
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -60,10 +61,14 @@ def parse_expression(text: str) -> ast.expr:
     stripped = text.lstrip()
     shift = len(text) - len(stripped)
     try:
-        tree = ast.parse(stripped.rstrip(), mode="eval").body
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Python's advice on its own literals is not for this language.
+            tree = ast.parse(stripped.rstrip(), mode="eval").body
     except SyntaxError as error:
         message = re.split(r"[.,:;] ?(?=Perhaps|Maybe|[a-z]+ you)", error.msg or "invalid syntax")[0].rstrip(".")
-        raise ExpressionError(f"this cannot be read: {message}", offset=shift + max(0, (error.offset or 1) - 1)) from None
+        raise ExpressionError(
+            f"this cannot be read: {message}", offset=shift + max(0, (error.offset or 1) - 1)
+        ) from None
     except (RecursionError, MemoryError, ValueError):
         raise ExpressionError("this expression is nested too deeply or holds a number that is too long") from None
     for node in ast.walk(tree):

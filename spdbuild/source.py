@@ -273,7 +273,9 @@ class _Composer:
             key = event.value
             if key in entries:
                 first = entries[key].key
-                raise self.error(f"the key '{key}' is given twice", event, f"first given in line {first and first.line}")
+                raise self.error(
+                    f"the key '{key}' is given twice", event, f"first given in line {first and first.line}"
+                )
             value = self.value(self.next(), depth + 1)
             entries[key] = replace(value, key=self.place(event.start_mark))
         return self.made(start, entries, event.end_mark)
