@@ -72,7 +72,7 @@ def parse_expression(text: str) -> ast.expr:
     except (RecursionError, MemoryError, ValueError):
         raise ExpressionError("this expression is nested too deeply or holds a number that is too long") from None
     for node in ast.walk(tree):
-        if hasattr(node, "col_offset"):
+        if isinstance(node, ast.expr | ast.keyword):
             node.col_offset += shift
             node.end_col_offset = (node.end_col_offset or 0) + shift
     return tree

@@ -31,4 +31,3 @@ def data_folder() -> Path:
     cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "spdbuild-test-data"
     subprocess.run([str(unpack), str(cache)], check=True, capture_output=True, timeout=600)
     return cache
-
