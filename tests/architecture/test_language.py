@@ -104,7 +104,8 @@ def test_a_line_left_out_passes_its_first_input_through() -> None:
 
 
 def test_sections_follow_each_other_and_name_their_layers() -> None:
-    text = "backbone:\n  - stem: conv2d(8)\n  - p2: conv2d(8)\nneck:\n  - top: conv2d(8)\n  - add() <- top, backbone.stem\n"
+    text = "backbone:\n  - stem: conv2d(8)\n  - p2: conv2d(8)\n"
+    text += "neck:\n  - top: conv2d(8)\n  - add() <- top, backbone.stem\n"
     assert wiring(graph_of(text)) == [
         "backbone.stem <- image",
         "backbone.p2 <- backbone.stem",
