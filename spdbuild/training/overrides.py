@@ -48,7 +48,8 @@ def _with(root: Value, path: list[str], value: Value, text: str) -> Value:
     known = root.data or {}
     inner = known.get(key) or replace(value, data=None)
     if rest:
-        return replace(root, data={**known, key: _with(inner, rest, value, text)})
+        section = _with(inner, rest, value, text)
+        return replace(root, data={**known, key: replace(section, key=inner.key or _place(text, 0))})
     changed = merged(inner, value) if isinstance(value.data, dict) else value
     return replace(root, data={**known, key: replace(changed, key=_place(text, 0))})
 
