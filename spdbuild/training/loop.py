@@ -25,6 +25,9 @@ from spdbuild.training.task import Evaluation
 
 Batch = tuple[Tensor, Any]
 
+#: Why a run ended that somebody asked to stop.
+STOPPED = "stopped by a signal"
+
 
 class Loop:
     """Trains a session until its recipe is fulfilled or something stops it.
@@ -178,7 +181,7 @@ class Loop:
         reasons = {
             f"max_minutes={recipe.max_minutes} are over": minutes >= (recipe.max_minutes or math.inf),
             f"max_steps={recipe.max_steps} is reached": position.step >= (recipe.max_steps or math.inf),
-            "stopped by a signal": bool(self.request),
+            STOPPED: bool(self.request),
         }
         heard = torch.tensor([float(holds) for holds in reasons.values()])
         if self.session.processes.several:

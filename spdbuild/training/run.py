@@ -16,7 +16,7 @@ from spdbuild.training.console import Console
 from spdbuild.training.device import choose_device
 from spdbuild.training.distributed import Processes, joined
 from spdbuild.training.files import write_text
-from spdbuild.training.loop import Loop
+from spdbuild.training.loop import STOPPED, Loop
 from spdbuild.training.recipe import Recipe, load_recipe, twins
 from spdbuild.training.report import write_report
 from spdbuild.training.run_folder import RunFolder
@@ -148,7 +148,7 @@ def _fit(session: Session) -> Result:
     with stop_on_signals() as request:
         loop = Loop(session, request)
         loop.run()
-    if request:
+    if loop.reason == STOPPED:
         hint = f"go on with `spdbuild train --resume {session.folder.path}`"
         raise RunError(f"{loop.reason} after step {session.position.step}; the state is saved", hint=hint)
     if loop.reason:
