@@ -12,7 +12,7 @@ def graph_text(graph: Graph) -> str:
     A node `stage1.first.relu` becomes the line `stage1_first_relu`, because the names of lines have no dots: the graph
     that is read back is the same but for that.
     """
-    names = _flat_names(graph)
+    names = flat_names(graph)
     inputs = ", ".join(f"{names[node.name]}: [{', '.join(map(str, node.shape))}]" for node in graph.inputs)
     lines = [f"model: {graph.name}", f"inputs: {{{inputs}}}", "layers:"]
     before = graph.inputs[0].name
@@ -26,7 +26,8 @@ def graph_text(graph: Graph) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _flat_names(graph: Graph) -> dict[str, str]:
+def flat_names(graph: Graph) -> dict[str, str]:
+    """The names that the nodes have in `graph_text`, which weights for that file must have too."""
     names: dict[str, str] = {}
     taken: set[str] = set()
     for node in graph:

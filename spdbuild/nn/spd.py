@@ -43,12 +43,14 @@ class BlockConv2d(nn.Conv2d):
         super().__init__(depth, out_channels, kernel, groups=groups, bias=bias, **factory)
 
     def forward(self, x: Tensor) -> Tensor:
+        return super().forward(space_to_depth(self.padded(x), self.block, self.order))
+
+    def padded(self, x: Tensor) -> Tensor:
+        """The image with zeros around it, or cropped, so that the blocks fit it without padding."""
         vertical = self.windows[0].pixel_padding(x.shape[2], self.blocks[0])
         horizontal = self.windows[1].pixel_padding(x.shape[3], self.blocks[1])
         padding = (*horizontal, *vertical)
-        if any(padding):
-            x = F.pad(x, padding)
-        return super().forward(space_to_depth(x, self.block, self.order))
+        return F.pad(x, padding) if any(padding) else x
 
     def extra_repr(self) -> str:
         before = tuple(blocks.before for blocks in self.blocks)

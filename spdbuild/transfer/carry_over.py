@@ -33,7 +33,7 @@ def carry_over(before: Graph, after: Graph, weights: Mapping[str, Tensor], *, lo
     lossy: drop the taps for which a smaller kernel has no place, instead of refusing it.
     Raises PassError where some layer cannot keep its function, and WeightsError where `weights` lack a tensor.
     """
-    owned = _by_layer(before, weights)
+    owned = by_layer(before, weights)
     like = next((tensor for tensor in weights.values() if tensor.is_floating_point()), None)
     embeddings: Embeddings = {}
     carried: dict[str, Tensor] = {}
@@ -53,7 +53,7 @@ def carry_over(before: Graph, after: Graph, weights: Mapping[str, Tensor], *, lo
     return carried
 
 
-def _by_layer(graph: Graph, weights: Mapping[str, Tensor]) -> dict[str, dict[str, Tensor]]:
+def by_layer(graph: Graph, weights: Mapping[str, Tensor]) -> dict[str, dict[str, Tensor]]:
     """The tensors of each layer by their names within it."""
     owned: dict[str, dict[str, Tensor]] = {name: {} for name in graph.names}
     for name, tensor in weights.items():

@@ -1,0 +1,63 @@
+"""Weights of an architecture before and after its conversion."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from spdbuild.conversion.report import ConversionReport
+from spdbuild.graph import Graph
+from spdbuild.modules import compile_graph
+from spdbuild.transfer import carry_over
+from spdbuild.transfer.carry_over import by_layer
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+def transfer(report: ConversionReport, state_dict: Mapping[str, Tensor], *, lossy: bool = False) -> dict[str, Tensor]:
+    """The weights with which the converted network computes what the old one does with `state_dict`.
+
+    All is exact but what replaces max pools, which begins as a mean; `fit_pools` does better.
+    lossy: with a kernel too small for the strided one's taps, drop those that have no place.
+    Raises PassError, naming the layer, where the function cannot be kept.
+    """
+    return carry_over(report.before, report.after, state_dict, lossy=lossy)
+
+
+def fit_converted_pools(
+    report: ConversionReport,
+    before: Mapping[str, Tensor],
+    after: Mapping[str, Tensor],
+    images: Iterable[Tensor],
+) -> tuple[dict[str, Tensor], dict[str, float]]:
+    """`after` with what replaces max pools fitted on images, and the residual of each layer (see `fit_pools`).
+
+    before, after: weights of the two networks. images: batches of what the old network reads.
+    """
+    from spdbuild.conversion.pool_fitting import fit_pools
+
+    old, new = compile_graph(report.before), compile_graph(report.after)
+    old.load_state_dict(before)
+    new.load_state_dict(after)
+    residuals = fit_pools(old, new, images)
+    return new.state_dict(), residuals
+
+
+def weights_of(graph: Graph, path: Path) -> dict[str, Tensor]:
+    """The weights of a file that has exactly those of `graph`; WeightsError lists what does not fit."""
+    from spdbuild.weights import load_into
+
+    model = compile_graph(graph, "meta")
+    load_into(model, path)
+    return model.state_dict()
+
+
+def renamed(graph: Graph, names: Mapping[str, str], weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Weights of `graph` under other names of its layers, old name -> new name."""
+    return {
+        f"{names[layer]}.{name}": tensor
+        for layer, tensors in by_layer(graph, weights).items()
+        for name, tensor in tensors.items()
+    }
