@@ -23,15 +23,20 @@ Examples:
 @click.argument("run")
 @click.argument("overrides", nargs=-1, metavar="[KEY.PATH=VALUE | ~KEY.PATH]...")
 @click.option("--weights", type=click.Path(path_type=Path), help="File of weights in place of the run's best.")
-@click.option("--split", type=click.Choice(["test", "train"]), default="test", help="Which images.")
+@click.option("--split", help="Which images: a split of the data; without it the one that training evaluates on.")
 @click.option("--no-speed", is_flag=True, help="Do not time the model.")
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="Folder for the tables and the confusion matrix.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    help="Folder for tables, curves, the confusion matrix and predictions.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON on stdout.")
 def command(
     run: str,
     overrides: tuple[str, ...],
     weights: Path | None,
-    split: str,
+    split: str | None,
     no_speed: bool,
     output: Path | None,
     as_json: bool,
@@ -49,19 +54,24 @@ def command(
 
 
 def _text(report: Report) -> str:
-    from spdbuild.training.comparison import text_table
+    from spdbuild.training.comparison import number_text, text_table
 
     lines = [f"{report.stored.weights} on {report.images:,} images ({report.split})"]
-    lines += [f"  {name:16} {value:.4f}" for name, value in report.evaluation.scalars.items()]
+    metrics = {**report.evaluation.scalars, **dict.fromkeys(report.evaluation.undefined)}
+    lines += [f"  {name:16} {number_text(value)}" for name, value in metrics.items()]
+    lines += [f"  {name:16} {count:,}" for name, count in report.evaluation.counts.items()]
     if report.speed:
         latency = ", ".join(f"{name} {value:.2f} ms" for name, value in report.speed.latency_ms.items())
         where = f"{report.stored.device} {report.stored.precision}"
         lines.append(f"  {report.speed.images_per_second:,.0f} images/s in batches of {report.speed.batch} ({where})")
         lines.append(f"  latency of one image: {latency}")
+    for batch, stages in report.stages.items():
+        times = ", ".join(f"{stage} {value:.2f}" for stage, value in stages.items())
+        lines.append(f"  milliseconds an image in batches of {batch}: {times}")
     rows = report.evaluation.rows
     if rows:
         body = [
-            [name, *(f"{value:.4g}" for value in row.values())]
+            [name, *(number_text(value, ".4g") for value in row.values())]
             for name, row in zip(report.evaluation.classes, rows, strict=True)
         ]
         lines += ["", text_table([["class", *rows[0]], *body])]

@@ -24,10 +24,10 @@ def command(
     if as_json:
         import json
 
-        click.echo(json.dumps(list(found)))
+        click.echo(json.dumps([entry.to_dict() for entry in found]))
         return
     for entry in found:
-        click.echo(f"{entry['file']}: {', '.join(map(_text, entry['predictions'])) or 'nothing'}")
+        click.echo(f"{entry.file}: {', '.join(map(_text, entry.found)) or 'nothing'}")
 
 
 def _text(prediction: dict[str, Any]) -> str:

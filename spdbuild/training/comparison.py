@@ -11,13 +11,18 @@ if TYPE_CHECKING:
 
 def comparison_table(results: Sequence[Result]) -> str:
     """A Markdown table, a row a run: metrics, parameters, MACs of one image, images a second in training."""
-    names = list(results[0].metrics)
+    names = list(dict.fromkeys(name for result in results for name in result.metrics))
     rows = [["run", *names, "parameters", "MACs", "images/s"]]
     for result in results:
-        metrics = [f"{result.metrics.get(name, float('nan')):.4f}" for name in names]
+        metrics = [number_text(result.metrics.get(name)) for name in names]
         costs = [f"{result.parameters:,}", f"{result.macs:,}", f"{result.images_per_second:,.0f}"]
         rows.append([result.title, *metrics, *costs])
     return text_table(rows)
+
+
+def number_text(value: float | None, form: str = ".4f") -> str:
+    """A metric as people read it; "n/a" where the data has nothing to measure."""
+    return "n/a" if value is None else format(value, form)
 
 
 def text_table(rows: Sequence[Sequence[str]]) -> str:

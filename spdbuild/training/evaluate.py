@@ -7,23 +7,28 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from spdbuild.errors import RecipeError
 from spdbuild.training.distributed import joined
 from spdbuild.training.evaluating import evaluate_model
 from spdbuild.training.report import write_evaluation
 from spdbuild.training.speed import Speed, measure_speed
 from spdbuild.training.stored_run import StoredModel, load_model, recipe_of
-from spdbuild.training.task import TASKS, Evaluation
+from spdbuild.training.task import Evaluation
 
 
 @dataclass(frozen=True)
 class Report:
-    """The metrics, the costs and the speed of a model."""
+    """The metrics, the costs and the speed of a model.
+
+    stages: milliseconds an image of each stage from file to result, by size of the batch.
+    """
 
     stored: StoredModel
     split: str
     images: int
     evaluation: Evaluation
     speed: Speed | None
+    stages: dict[int, dict[str, float]]
 
     def to_dict(self) -> dict[str, Any]:
         """The document that `spdbuild eval --json` prints."""
@@ -33,7 +38,8 @@ class Report:
             "weights": str(self.stored.weights),
             "split": self.split,
             "images": self.images,
-            "metrics": evaluation.scalars,
+            "metrics": {**evaluation.scalars, **dict.fromkeys(evaluation.undefined)},
+            "counts": evaluation.counts,
             "classes": [{"class": name, **row} for name, row in named],
             "confusion": None if evaluation.confusion is None else evaluation.confusion.tolist(),
             "params": self.stored.parameters,
@@ -41,6 +47,7 @@ class Report:
             "device": str(self.stored.device),
             "precision": self.stored.precision,
             "speed": asdict(self.speed) if self.speed else None,
+            "stages": self.stages,
         }
 
 
@@ -49,18 +56,22 @@ def evaluate(
     overrides: Iterable[str] = (),
     *,
     weights: Path | None = None,
-    split: str = "test",
+    split: str | None = None,
     speed: bool = True,
     output: Path | None = None,
 ) -> Report:
     """Evaluate a run's folder, or a recipe with `weights`, on the images of its data set.
 
-    split: "test" or "train". speed: whether the model is timed as well.
-    output: folder for the table of classes and the confusion matrix.
+    split: of the data; the one that training evaluates on, unless it is given.
+    speed: whether the model is timed as well.
+    output: folder for tables, pictures and the task's own files.
     """
     overrides = tuple(overrides)
     recipe = recipe_of(run_or_recipe, overrides)
-    task = TASKS[recipe.task]()
+    task = recipe.task
+    split = split or task.splits[1]
+    if split not in task.splits:
+        raise RecipeError(f"there is no split '{split}' in {task.name}", hint=f"known: {', '.join(task.splits)}")
     images = task.open(recipe, split)
     classes, size = tuple(images.classes), getattr(images, "size", None)
     stored = load_model(run_or_recipe, weights, overrides, classes, size)
@@ -69,10 +80,14 @@ def evaluate(
         batches = task.batches(
             recipe, images, training=False, rank=processes.rank, world=processes.world, device=device
         )
-        meter = task.meter(recipe, stored.model, classes, device)
+        meter = task.meter(recipe, stored.model, images, device)
         evaluation = evaluate_model(stored.model, batches, meter, stored.precision, device, processes)
         if output is not None and processes.first:
             write_evaluation(output, evaluation)
     batch = recipe.test_batch or recipe.batch
-    timed = measure_speed(stored.model, stored.input, batch, stored.precision, device) if speed else None
-    return Report(stored, split, len(images), evaluation, timed)
+    if not speed:
+        return Report(stored, split, len(images), evaluation, None, {})
+    timed = measure_speed(stored.model, stored.input, batch, stored.precision, device)
+    sizes = dict.fromkeys((1, batch))
+    stages = {n: task.stages(recipe, stored.model, images, n, stored.precision, device) for n in sizes}
+    return Report(stored, split, len(images), evaluation, timed, {n: found for n, found in stages.items() if found})

@@ -80,7 +80,7 @@ class Loop:
         group: list[Batch] = []
         for batch in self.session.train_batches:
             group.append(batch)
-            if len(group) == self.session.recipe.accumulate:
+            if len(group) == self.session.recipe.batches_per_step:
                 yield group
                 group = []
         if group:
@@ -170,7 +170,7 @@ class Loop:
     def _again(self, step: int) -> list[Batch]:
         """The batches of an earlier step of this epoch."""
         session = self.session
-        start = (step - 1) % session.steps_per_epoch * session.recipe.accumulate
+        start = (step - 1) % session.steps_per_epoch * session.recipe.batches_per_step
         session.train_batches.set_epoch(session.position.epoch, start)
         return next(self._groups())
 
@@ -226,7 +226,7 @@ class Loop:
     def evaluate(self) -> dict[str, float]:
         """Metrics of the model as it is, under the names of the row; the best one's weights are saved."""
         session, position = self.session, self.session.position
-        meter = session.task.meter(session.recipe, session.evaluated, session.classes, session.device)
+        meter = session.task.meter(session.recipe, session.evaluated, session.test_images, session.device)
         self.evaluation = evaluate_model(
             session.evaluated, session.test_batches, meter, session.precision, session.device, session.processes
         )
@@ -243,7 +243,7 @@ class Loop:
         names = list(position.sums)
         sums = torch.stack([*position.sums.values(), torch.tensor(position.images).to(position.sums[names[0]])])
         *totals, images = session.processes.sum(sums).tolist()
-        done = steps * session.recipe.accumulate * session.recipe.batch
+        done = steps * session.recipe.batches_per_step * session.recipe.batch
         losses = {f"train/{name}": total / images for name, total in zip(names, totals, strict=True)}
         return {
             "epoch": position.epoch,

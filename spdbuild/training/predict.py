@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
 
 from spdbuild.data.decoding import SUFFIXES
 from spdbuild.errors import DataError, WeightsError
 from spdbuild.training.precision import autocast
 from spdbuild.training.stored_run import load_model
-from spdbuild.training.task import TASKS
+from spdbuild.training.task import Prediction
 
 
 def predict(
@@ -19,8 +18,8 @@ def predict(
     overrides: Iterable[str] = (),
     *,
     weights: Path | None = None,
-) -> Iterator[dict[str, Any]]:
-    """One mapping a file, in the order of `sources`; a folder stands for the images in it and below it."""
+) -> Iterator[Prediction]:
+    """What is seen in each file, in the order of `sources`; a folder stands for the images in it and below it."""
     files = image_files(sources)
     stored = load_model(run_or_recipe, weights, overrides)
     if not stored.classes:
@@ -28,7 +27,7 @@ def predict(
             f"{stored.weights}: the file does not say the names of its classes",
             hint="name the folder of a run, or a file of weights from one",
         )
-    task = TASKS[stored.recipe.task]()
+    task = stored.recipe.task
     with autocast(stored.precision, stored.device):
         yield from task.predict(stored.recipe, stored.model, stored.classes, stored.input, files)
 

@@ -19,7 +19,7 @@ from spdbuild.training.overrides import apply_override, merged
 from spdbuild.training.schedules import SCHEDULES, Schedule
 from spdbuild.training.schedules.cosine import Cosine
 from spdbuild.training.sections import Schema, plain, read_section, section_schema
-from spdbuild.training.task import TASKS
+from spdbuild.training.task import TASKS, Task
 from spdbuild.training.yaml_text import yaml_text
 
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
@@ -86,7 +86,7 @@ class Recipe(Network):
     """One training run: network, data, and how the one learns from the other.
 
     title: name of the run's folder; empty: that of the recipe's file.
-    task: what the network is for.
+    task: what the network is for, that is what the data is for unless `name` picks another, and the options of it.
     data: the data set; `name` picks it.
     augment: random changes of training images, in this order.
     preprocess: what is done to every image behind `augment`, in training and in evaluation, such as normalize.
@@ -98,6 +98,8 @@ class Recipe(Network):
     schedule: how the learning rate moves; `name` picks it.
     loss: what is minimised; `name` picks it; empty: the task's own.
     accumulate: batches whose gradients make one step.
+    nominal_batch: images that make one step, in place of `accumulate`: round(nominal_batch / batch) batches, at least
+        one, and the weight decay is multiplied by the share of it that they have; empty: as `accumulate` says.
     clip: greatest norm of the gradient; empty: any.
     ema: moving average of the weights; empty: none.
     distill: a teacher; empty: none.
@@ -121,7 +123,7 @@ class Recipe(Network):
 
     data: Annotated[Any, DATASETS]
     title: str | None = None
-    task: Annotated[str, TASKS] = "classification"
+    task: Annotated[Task, TASKS] = field(default_factory=lambda: TASKS["classification"]())
     augment: tuple[Annotated[Any, AUGMENTATIONS], ...] = ()
     preprocess: tuple[Annotated[Any, AUGMENTATIONS], ...] = ()
     batch: int = 128
@@ -132,6 +134,7 @@ class Recipe(Network):
     schedule: Annotated[Schedule, SCHEDULES] = field(default_factory=Cosine)
     loss: Annotated[Loss, LOSSES] | None = None
     accumulate: int = 1
+    nominal_batch: int | None = None
     clip: float | None = None
     ema: EmaOptions | None = None
     distill: DistillOptions | None = None
@@ -161,9 +164,11 @@ class Recipe(Network):
             value = getattr(self, name)
             if value is not None and not value > 0:
                 raise ArgumentError(f"{name} must be more than 0, got {value}", argument=name)
-        if self.loss is not None and self.loss.task != self.task:
-            message = f"the loss '{self.loss.name}' is for {self.loss.task}, not for {self.task}"
-            raise ArgumentError(message, argument="loss")
+        for argument in ("data", "loss"):
+            section = getattr(self, argument)
+            if section is not None and section.task != self.task.name:
+                message = f"{argument}: '{section.name}' is for {section.task}, not for {self.task.name}"
+                raise ArgumentError(message, argument=argument)
 
     def resolved(self) -> str:
         """The recipe as YAML text with every default written out."""
@@ -171,7 +176,19 @@ class Recipe(Network):
 
     def loss_of(self) -> Loss:
         """The loss of the recipe, or the task's own."""
-        return self.loss or LOSSES[TASKS[self.task].default_loss]()
+        return self.loss or LOSSES[self.task.default_loss]()
+
+    @property
+    def batches_per_step(self) -> int:
+        """Batches whose gradients make one step."""
+        return self.accumulate if self.nominal_batch is None else max(round(self.nominal_batch / self.batch), 1)
+
+    def scaled_optimizer(self) -> Optimizer:
+        """The optimizer with the weight decay that a step's images have of that for `nominal_batch`."""
+        if self.nominal_batch is None:
+            return self.optimizer
+        share = self.batch * self.batches_per_step / self.nominal_batch
+        return replace(self.optimizer, weight_decay=self.optimizer.weight_decay * share)
 
 
 _LEAST = {
@@ -179,6 +196,7 @@ _LEAST = {
     "test_batch": 1,
     "epochs": 1,
     "accumulate": 1,
+    "nominal_batch": 1,
     "patience": 1,
     "max_steps": 1,
     "save_every": 0,
@@ -268,7 +286,19 @@ def _completed(value: Value) -> Value:
         if given is not None and isinstance(given.data, dict) and "name" not in given.data:
             section = parse_yaml(Source("default", yaml_text(plain(default))))
             entries[key] = replace(merged(section, given), key=given.key)
-    return replace(value, data=entries)
+    return replace(value, data=_with_task(entries))
+
+
+def _with_task(entries: dict[str, Any]) -> dict[str, Any]:
+    """`task: detection` means a task without further options, and no name means the task of the data."""
+    data, given = entries.get("data"), entries.get("task")
+    if given is not None and isinstance(given.data, str):
+        return {**entries, "task": replace(given, data={"name": given})}
+    chosen = data.get("name") if data is not None and isinstance(data.data, dict) else None
+    if chosen is None or chosen.data not in DATASETS or (given is not None and not isinstance(given.data, dict)):
+        return entries
+    name = parse_yaml(Source("default", f"name: {DATASETS[chosen.data].task}"))
+    return {**entries, "task": name if given is None else replace(merged(name, given), key=given.key)}
 
 
 def _titled(value: Value) -> Value:

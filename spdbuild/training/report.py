@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from PIL import Image
 
 from spdbuild.training.charts import draw_curves, draw_matrix
+from spdbuild.training.comparison import number_text
 from spdbuild.training.files import write_text, write_whole
 from spdbuild.training.task import Evaluation
 
@@ -29,15 +30,14 @@ def write_report(folder: RunFolder, recipe: Recipe, rows: list[dict[str, Any]], 
     """Everything below report/: PNGs, CSVs and index.html, which holds the pictures itself."""
     pictures = {name: draw_curves(name, [row["epoch"] for row in rows], c) for name, c in _curves(rows).items() if rows}
     write_evaluation(folder.report, evaluation)
-    if evaluation.confusion is not None:
-        pictures["confusion"] = _confusion_picture(evaluation)
     for name, picture in pictures.items():
         write_picture(folder.report / f"{name}.png", picture)
+    pictures |= _evaluation_pictures(evaluation)
     write_text(folder.report / "index.html", _page(recipe, evaluation, pictures))
 
 
 def write_evaluation(folder: Path, evaluation: Evaluation) -> None:
-    """classes.csv, and confusion.csv and confusion.png where the task has one."""
+    """classes.csv, confusion.csv, pictures of confusion and curves, and the task's own files: what there is of them."""
     if evaluation.rows:
         head = ["class", *evaluation.rows[0]]
         body = [[name, *row.values()] for name, row in zip(evaluation.classes, evaluation.rows, strict=True)]
@@ -45,9 +45,12 @@ def write_evaluation(folder: Path, evaluation: Evaluation) -> None:
     if evaluation.confusion is not None:
         counts = evaluation.confusion.tolist()
         columns = _output_names(evaluation)
-        body = [[name, *row] for name, row in zip(evaluation.classes, counts, strict=True)]
+        body = [[name, *row] for name, row in zip(_outcomes(evaluation), counts, strict=True)]
         write_text(folder / "confusion.csv", _csv([["true class", *columns], *body]))
-        write_picture(folder / "confusion.png", _confusion_picture(evaluation))
+    for name, picture in _evaluation_pictures(evaluation).items():
+        write_picture(folder / f"{name}.png", picture)
+    for name, text in evaluation.files.items():
+        write_text(folder / name, text())
 
 
 def write_picture(path: Path, picture: Image.Image) -> None:
@@ -67,14 +70,21 @@ def _curves(rows: list[dict[str, Any]]) -> dict[str, dict[str, list[float | None
     return pictures
 
 
-def _confusion_picture(evaluation: Evaluation) -> Image.Image:
-    assert evaluation.confusion is not None
-    return draw_matrix("confusion", evaluation.confusion.tolist(), evaluation.classes)
+def _evaluation_pictures(evaluation: Evaluation) -> dict[str, Image.Image]:
+    """What can be drawn of one evaluation, by name."""
+    pictures = {name: draw_curves(name, chart.x, chart.lines) for name, chart in evaluation.charts.items()}
+    if evaluation.confusion is not None:
+        pictures["confusion"] = draw_matrix("confusion", evaluation.confusion.tolist(), _outcomes(evaluation))
+    return pictures
+
+
+def _outcomes(evaluation: Evaluation) -> tuple[str, ...]:
+    return evaluation.outcomes or evaluation.classes
 
 
 def _output_names(evaluation: Evaluation) -> list[str]:
     assert evaluation.confusion is not None
-    names = list(evaluation.classes)
+    names = list(_outcomes(evaluation))
     return names + [f"output {i}" for i in range(len(names), evaluation.confusion.shape[1])]
 
 
@@ -86,11 +96,11 @@ def _csv(rows: list[list[Any]]) -> str:
 
 def _page(recipe: Recipe, evaluation: Evaluation, pictures: dict[str, Image.Image]) -> str:
     title = escape(recipe.title or "run")
-    metrics = _html_table([["metric", "value"], *([n, f"{v:.4f}"] for n, v in evaluation.scalars.items())])
+    metrics = _html_table([["metric", "value"], *([n, number_text(v)] for n, v in _metrics(evaluation).items())])
     images = "".join(f'<h2>{escape(n)}</h2><img src="{_data_url(p)}" alt="{escape(n)}">' for n, p in pictures.items())
     head = ["class", *(evaluation.rows[0] if evaluation.rows else {})]
     body = [
-        [name, *(f"{value:.4g}" for value in row.values())]
+        [name, *(number_text(value, ".4g") for value in row.values())]
         for name, row in zip(evaluation.classes, evaluation.rows, strict=False)
     ]
     classes = f"<h2>classes</h2>{_html_table([head, *body])}" if body else ""
@@ -99,6 +109,10 @@ def _page(recipe: Recipe, evaluation: Evaluation, pictures: dict[str, Image.Imag
         f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title><style>{_STYLE}</style>'
         f"<h1>{title}</h1>{metrics}{images}{classes}{text}</html>\n"
     )
+
+
+def _metrics(evaluation: Evaluation) -> dict[str, float | None]:
+    return {**evaluation.scalars, **dict.fromkeys(evaluation.undefined)}
 
 
 def _html_table(rows: list[list[str]]) -> str:

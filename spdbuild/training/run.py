@@ -118,7 +118,8 @@ def _one_run(recipe: Recipe, folder: RunFolder, console: Console, processes: Pro
     if processes.first:
         folder.path.mkdir(parents=True, exist_ok=True)
         console.log = folder.log
-    session = make_session(stored_network(recipe, folder) if stored else recipe, folder, console, processes, device)
+    network = stored_network(recipe, folder) if stored else recipe
+    session = make_session(network, folder, console, processes, device, fresh=not stored)
     if stored:
         session.restore(load_state(folder.state))
         position = session.position

@@ -20,7 +20,7 @@ from spdbuild.training.precision import choose_precision, make_scaler
 from spdbuild.training.recipe import Recipe
 from spdbuild.training.run_folder import RunFolder
 from spdbuild.training.schedules.schedule import momentum_of
-from spdbuild.training.task import TASKS, Batches, Task
+from spdbuild.training.task import Batches, Task
 
 
 @dataclass
@@ -37,6 +37,8 @@ class Session:
     device: torch.device
     precision: str
     task: Task
+    train_images: Any
+    test_images: Any
     classes: tuple[str, ...]
     network: BuiltNetwork
     model: nn.Module
@@ -58,7 +60,7 @@ class Session:
 
     @property
     def steps_per_epoch(self) -> int:
-        return -(-len(self.train_batches) // self.recipe.accumulate)
+        return -(-len(self.train_batches) // self.recipe.batches_per_step)
 
     def state(self) -> dict[str, Any]:
         """All that an exact resume needs. Every process takes part."""
@@ -91,14 +93,23 @@ class Session:
 
 
 def make_session(
-    recipe: Recipe, folder: RunFolder, console: Console, processes: Processes, device: torch.device
+    recipe: Recipe,
+    folder: RunFolder,
+    console: Console,
+    processes: Processes,
+    device: torch.device,
+    *,
+    fresh: bool = True,
 ) -> Session:
-    """Open the data, build the network, and make what trains it."""
+    """Open the data, build the network, and make what trains it.
+
+    fresh: whether the network is fitted to the data; one that is restored has been.
+    """
     # Every process starts from the same weights and draws its own numbers from then on.
     seed_generators(recipe.seed, rank=0)
     set_determinism(recipe.deterministic)
-    task = TASKS[recipe.task]()
-    train_images, test_images = task.open(recipe, "train"), task.open(recipe, "test")
+    task = recipe.task
+    train_images, test_images = (task.open(recipe, split) for split in task.splits[:2])
     classes = tuple(train_images.classes)
     processes.share(recipe.batch)
     batches = [
@@ -110,12 +121,15 @@ def make_session(
     size = getattr(train_images, "size", None)
     network = build_network(recipe, len(classes), size)
     model = _placed(network.module, recipe, device)
+    if fresh:
+        for line in task.prepare(recipe, model, train_images):
+            console.line(line)
     freeze(model, recipe.freeze)
     precision = choose_precision(recipe.precision, device)
     _check_outputs(task, model, network, classes, device)
     ema = Ema(model, recipe.ema.decay, recipe.ema.ramp) if recipe.ema else None
     trained = processes.wrap(model, device, recipe.sync_batch_norm)
-    optimizer = recipe.optimizer.make(model)
+    optimizer = recipe.scaled_optimizer().make(model)
     seed_generators(recipe.seed, processes.rank)
     return Session(
         recipe=recipe,
@@ -125,6 +139,8 @@ def make_session(
         device=device,
         precision=precision,
         task=task,
+        train_images=train_images,
+        test_images=test_images,
         classes=classes,
         network=network,
         model=model,
@@ -133,7 +149,7 @@ def make_session(
         ema=ema,
         optimizer=optimizer,
         scaler=make_scaler(precision, device),
-        criterion=task.criterion(recipe, model, classes),
+        criterion=task.criterion(recipe, model, train_images),
         train_batches=batches[0],
         test_batches=batches[1],
         position=Position(),

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from spdbuild.registry import Registry
@@ -26,20 +28,59 @@ class Batches(Protocol):
 
 
 @dataclass(frozen=True)
+class Chart:
+    """Lines over x; None where a line has no value."""
+
+    x: Sequence[float]
+    lines: Mapping[str, Sequence[float | None]]
+
+
+@dataclass(frozen=True)
 class Evaluation:
     """What a model does on a data set.
 
     scalars: metrics by name, each one number.
+    undefined: names of further metrics, for which the data has nothing to measure.
     classes: names of classes.
-    rows: one mapping of metrics a class, in the order of `classes`.
+    rows: one mapping of metrics a class, in the order of `classes`; None where one is undefined.
     confusion: [classes, outputs] counts, true class by predicted class, where the task has such a thing.
+    outcomes: names of the rows and columns of `confusion`, if they are not the classes alone.
+    counts: how many there are of what, by name.
+    charts: curves by the name of their picture.
+    files: further files of a report by name; a text is only made when it is written.
     """
 
     scalars: dict[str, float]
+    undefined: tuple[str, ...] = ()
     classes: tuple[str, ...] = ()
-    rows: tuple[dict[str, float], ...] = ()
+    rows: tuple[dict[str, float | None], ...] = ()
     confusion: Tensor | None = None
-    details: dict[str, Any] = field(default_factory=dict)
+    outcomes: tuple[str, ...] = ()
+    counts: dict[str, int] = field(default_factory=dict)
+    charts: dict[str, Chart] = field(default_factory=dict)
+    files: dict[str, Callable[[], str]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """What a model sees in one picture.
+
+    file: where it is from. frame: number of the picture in a video, else None.
+    found: a mapping for each thing, the likeliest first: class, index of the class, score, and `box` (left, top, right,
+        bottom in pixels) where there is one.
+    pixels: uint8 [height, width, 3], if the task had to read them.
+    """
+
+    file: Path
+    found: tuple[dict[str, Any], ...]
+    frame: int | None = None
+    pixels: NDArray[np.uint8] | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """The entry of `spdbuild predict --json`."""
+        frame = {} if self.frame is None else {"frame": self.frame}
+        size = {} if self.pixels is None else {"height": self.pixels.shape[0], "width": self.pixels.shape[1]}
+        return {"file": str(self.file), **frame, **size, "predictions": list(self.found)}
 
 
 class Meter(Protocol):
@@ -59,20 +100,30 @@ class Meter(Protocol):
 
 
 class Task:
-    """Base of all tasks.
+    """Base of all tasks: frozen dataclasses whose fields are the keys of the section `task`.
 
     A task opens data, turns outputs into a loss and into metrics, and predicts for files.
     """
 
     name: ClassVar[str] = ""
-    #: The metric, higher is better, that says which epoch is the best.
-    monitor: ClassVar[str]
     #: Name of the loss of a recipe that gives none.
     default_loss: ClassVar[str]
+    #: Names of the data's splits: the one to train on, the one to evaluate on, others.
+    splits: ClassVar[tuple[str, ...]]
+
+    #: The metric, higher is better, that says which epoch is the best.
+    monitor: str
 
     def open(self, recipe: Any, split: str) -> Any:
-        """The images of "train" or "test"; raises DataError. What it returns has `classes` and a length."""
+        """The images of one of `splits`; raises DataError.
+
+        What it returns has `classes`, a length, and `size` (height, width) if that is the same for all images.
+        """
         raise NotImplementedError
+
+    def prepare(self, recipe: Any, model: nn.Module, images: Any) -> list[str]:
+        """Fit a fresh model to the training images before anything is made of it; what was done, as lines."""
+        return []
 
     def batches(
         self, recipe: Any, images: Any, *, training: bool, rank: int, world: int, device: torch.device
@@ -80,25 +131,34 @@ class Task:
         """Batches for the process `rank` of `world`: its part of each batch when training, else its part of all."""
         raise NotImplementedError
 
-    def criterion(self, recipe: Any, model: nn.Module, classes: tuple[str, ...]) -> Any:
-        """A function (outputs, targets) -> mapping of losses; the entry `loss`, a mean over the batch, is minimised."""
+    def criterion(self, recipe: Any, model: nn.Module, images: Any) -> Any:
+        """A function (outputs, targets) -> mapping of losses; the entry `loss`, a mean over the batch, is minimised.
+
+        images: those that the model is trained on.
+        """
         raise NotImplementedError
 
     def distance(self, outputs: Any, teacher_outputs: Any, temperature: float) -> Tensor:
         """How far outputs are from those of a teacher, for distillation."""
         raise NotImplementedError
 
-    def meter(self, recipe: Any, model: nn.Module, classes: tuple[str, ...], device: torch.device) -> Meter:
-        """An empty meter."""
+    def meter(self, recipe: Any, model: nn.Module, images: Any, device: torch.device) -> Meter:
+        """An empty meter for the images that `open` gave."""
         raise NotImplementedError
+
+    def stages(
+        self, recipe: Any, model: nn.Module, images: Any, batch: int, precision: str, device: torch.device
+    ) -> dict[str, float]:
+        """Milliseconds an image that each stage from file to result takes in batches of `batch`; {} if not known."""
+        return {}
 
     def check(self, outputs: Any, classes: tuple[str, ...]) -> None:
         """Refuse a network whose outputs for one batch do not fit the data; raises RecipeError."""
 
     def predict(
         self, recipe: Any, model: nn.Module, classes: tuple[str, ...], input: tuple[int, ...], files: list[Path]
-    ) -> Iterable[dict[str, Any]]:
-        """One plain mapping a file: what the model, in eval mode, sees in it. input: shape [C, H, W] in training."""
+    ) -> Iterable[Prediction]:
+        """What the model, in eval mode, sees in each file, in their order. input: shape [C, H, W] in training."""
         raise NotImplementedError
 
 

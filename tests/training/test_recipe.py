@@ -45,7 +45,7 @@ WRONG = {
     "warm-up": ("schedule: {warmup_epochs: -1}", "warmup_epochs must be at least 0, got -1.0", ""),
     "unknown loss": ("loss: {name: cross_entrop}", "'loss.name' must be one of", "did you mean 'cross_entropy'?"),
     "smoothing": ("loss: {name: cross_entropy, label_smoothing: 1}", "label_smoothing must be at least 0", ""),
-    "unknown task": ("task: clasification", "'task' must be one of", "did you mean 'classification'?"),
+    "unknown task": ("task: clasification", "'task.name' must be one of", "did you mean 'classification'?"),
     "precision": ("precision: fp8", "'precision' must be one of auto, fp32, bf16, fp16, got the text 'fp8'", ""),
     "unknown augmentation": ("augment: [{name: random_crob}]", "must be one of", "did you mean 'random_crop'?"),
     "augment is a list": ("augment: {name: random_crop}", "'augment' must be a list, got a mapping", ""),

@@ -160,10 +160,10 @@ def test_predictions_name_file_classes_and_scores(recipe: Path, tmp_path: Path) 
     for number in range(20):
         Image.fromarray(np.ascontiguousarray(images.images[number].permute(1, 2, 0))).save(folder / f"{number:02}.png")
     found = list(predict(done.folder, [folder]))
-    assert [Path(entry["file"]).name for entry in found] == [f"{number:02}.png" for number in range(20)]
+    assert [entry.file.name for entry in found] == [f"{number:02}.png" for number in range(20)]
     labels = map(str, images.labels[:20].tolist())
-    assert sum(entry["predictions"][0]["class"] == label for entry, label in zip(found, labels, strict=True)) > 14
-    scores = [entry["score"] for entry in found[0]["predictions"]]
+    assert sum(entry.found[0]["class"] == label for entry, label in zip(found, labels, strict=True)) > 14
+    scores = [entry["score"] for entry in found[0].found]
     assert scores == sorted(scores, reverse=True)
     assert len(scores) == 5
 

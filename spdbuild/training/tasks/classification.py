@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -13,18 +14,24 @@ from spdbuild.data import FileImages, ImageSet, Loader
 from spdbuild.errors import RecipeError
 from spdbuild.losses.classification import ClassificationLoss, distillation
 from spdbuild.metrics.classification import ClassificationCounts
-from spdbuild.training.task import TASKS, Evaluation, Task
+from spdbuild.training.task import TASKS, Evaluation, Prediction, Task
 
 if TYPE_CHECKING:
     from spdbuild.training.recipe import Recipe
 
 
 @TASKS.register
+@dataclass(frozen=True)
 class Classification(Task):
-    """Tell what is in an image: outputs are logits [N, K], targets class numbers [N]."""
+    """Tell what is in an image: outputs are logits [N, K], targets class numbers [N].
 
-    monitor = "top1"
-    default_loss = "cross_entropy"
+    monitor: the metric, higher is better, that says which epoch is the best.
+    """
+
+    default_loss: ClassVar[str] = "cross_entropy"
+    splits: ClassVar[tuple[str, ...]] = ("train", "test")
+
+    monitor: Literal["top1", "top5", "mean_class_top1"] = "top1"
 
     def open(self, recipe: Recipe, split: str) -> ImageSet:
         images: ImageSet = recipe.data.open(split)
@@ -47,7 +54,7 @@ class Classification(Task):
             channels_last=recipe.channels_last,
         )
 
-    def criterion(self, recipe: Recipe, model: nn.Module, classes: tuple[str, ...]) -> _Criterion:
+    def criterion(self, recipe: Recipe, model: nn.Module, images: ImageSet) -> _Criterion:
         loss = recipe.loss_of()
         assert isinstance(loss, ClassificationLoss)
         return _Criterion(loss)
@@ -55,8 +62,8 @@ class Classification(Task):
     def distance(self, outputs: Tensor, teacher_outputs: Tensor, temperature: float) -> Tensor:
         return distillation(outputs, teacher_outputs, temperature)
 
-    def meter(self, recipe: Recipe, model: nn.Module, classes: tuple[str, ...], device: torch.device) -> _Meter:
-        return _Meter(classes, device)
+    def meter(self, recipe: Recipe, model: nn.Module, images: ImageSet, device: torch.device) -> _Meter:
+        return _Meter(images.classes, device)
 
     def check(self, outputs: Any, classes: tuple[str, ...]) -> None:
         shape = tuple(getattr(outputs, "shape", ()))
@@ -74,7 +81,7 @@ class Classification(Task):
     @torch.inference_mode()
     def predict(
         self, recipe: Recipe, model: nn.Module, classes: tuple[str, ...], input: tuple[int, ...], files: list[Path]
-    ) -> Iterator[dict[str, Any]]:
+    ) -> Iterator[Prediction]:
         """For each file the five most likely classes with their probabilities, the likeliest first."""
         device = next(model.parameters()).device
         unknown = torch.zeros(len(files), dtype=torch.int64)
@@ -85,8 +92,10 @@ class Classification(Task):
             shares = model(pixels)[:, : len(classes)].float().softmax(dim=1)
             scores, numbers = shares.topk(min(5, len(classes)), dim=1)
             for row, indices in zip(scores.tolist(), numbers.tolist(), strict=True):
-                found = [{"class": classes[i], "score": s} for i, s in zip(indices, row, strict=True)]
-                yield {"file": str(next(named)), "predictions": found}
+                pairs = zip(indices, row, strict=True)
+                yield Prediction(
+                    next(named), tuple({"class": classes[i], "index": i, "score": score} for i, score in pairs)
+                )
 
 
 class _Criterion:
@@ -124,7 +133,8 @@ class _Meter:
 
     def evaluation(self) -> Evaluation:
         counts = self._counts
-        return Evaluation(counts.scalars(), self._classes, tuple(counts.rows()), counts.confusion.cpu())
+        rows: tuple[dict[str, float | None], ...] = tuple({**row} for row in counts.rows())
+        return Evaluation(counts.scalars(), (), self._classes, rows, counts.confusion.cpu())
 
 
 def _described(outputs: Any) -> str:
