@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -13,6 +12,7 @@ from spdbuild.cli.json_output import print_json
 from spdbuild.cli.options import ARCHITECTURE, Choice, choice_options, json_option, markdown_option
 from spdbuild.cli.quantities import memory, scaled, shapes_text, share
 from spdbuild.cli.tables import Table
+from spdbuild.graph.names import name_parts
 
 if TYPE_CHECKING:
     from spdbuild.cost import LayerCost, Summary
@@ -90,15 +90,10 @@ class _Branch:
                 yield from branch.rows(depth, level + 1)
 
 
-def _parts(name: str) -> list[str]:
-    """`stage1.rest.0.norm` -> stage1, rest.0, norm: a repeat is no level of its own."""
-    return re.findall(r"[^.]+(?:\.\d+)*", name)
-
-
 def _blocks(costs: Summary, depth: int) -> Table:
     root = _Branch("")
     for layer in costs.layers:
-        root.add(_parts(layer.name), layer)
+        root.add(name_parts(layer.name), layer)
     table = Table(("layer", "op", "output", "params", "MACs", "share"), numbers=("params", "MACs", "share"))
     for level, branch in root.rows(depth):
         table.add(f"{'  ' * level}{branch.label}", *_cells(branch, costs))

@@ -1,0 +1,15 @@
+"""Names of layers as ways through blocks."""
+
+from __future__ import annotations
+
+import re
+
+
+def name_parts(name: str) -> list[str]:
+    """`stage1.rest.0.norm` -> stage1, rest.0, norm: a repeat is no level of its own."""
+    return re.findall(r"[^.]+(?:\.\d+)*", name)
+
+
+def block_name(name: str, depth: int) -> str:
+    """The block that holds the layer `depth` levels down; the layer itself where it is not as deep."""
+    return ".".join(name_parts(name)[:depth])
