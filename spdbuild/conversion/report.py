@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
+from spdbuild.conversion.taps import Taps, taps_of
 from spdbuild.graph import Graph, Node
 from spdbuild.passes import Change
+from spdbuild.receptive import Fields, receptive_fields
 
 
 @dataclass(frozen=True)
@@ -15,6 +19,7 @@ class ConversionReport:
     """The graphs before and after, the changes in the order of the network, and the pass as a call.
 
     overlay: why the written file extends the old one instead of rewriting its lines; empty if it does not.
+    residuals: of the layers that were fitted on images, as `fit_pools` measures them.
     """
 
     before: Graph
@@ -22,6 +27,7 @@ class ConversionReport:
     changes: tuple[Change, ...]
     options: str
     overlay: str = ""
+    residuals: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def replaced(self) -> list[Change]:
@@ -30,6 +36,26 @@ class ConversionReport:
     @property
     def kept(self) -> list[Change]:
         return [change for change in self.changes if change.left]
+
+    @cached_property
+    def fields_before(self) -> dict[str, Fields]:
+        """What each layer saw of the input."""
+        return receptive_fields(self.before)
+
+    @cached_property
+    def fields_after(self) -> dict[str, Fields]:
+        """What each layer sees of the input."""
+        return receptive_fields(self.after)
+
+    def taps(self, change: Change) -> Taps | None:
+        """The taps of a layer, of which there are none where it kept its kernel."""
+        return None if change.after is None else taps_of(change.after)
+
+    def to_markdown(self) -> str:
+        """The report as Markdown."""
+        from spdbuild.conversion.report_markdown import markdown
+
+        return markdown(self)
 
     def to_dict(self) -> dict[str, Any]:
         """The document that `spdbuild convert --json` prints."""
@@ -45,14 +71,19 @@ class ConversionReport:
         }
 
     def _replaced(self, change: Change) -> dict[str, Any]:
+        taps = self.taps(change)
         return {
             "name": change.name,
             "op": change.before.name,
             "at": _at(change),
             "placement": change.placement,
-            "before": _layer(self.before[change.name]),
-            "after": _layer(self.after[change.name]) | {"inserted": list(change.inserted)},
+            "before": _layer(self.before[change.name]) | _seen(self.fields_before[change.name]),
+            "after": _layer(self.after[change.name])
+            | _seen(self.fields_after[change.name])
+            | {"inserted": list(change.inserted)},
+            "taps": None if taps is None else dataclasses.asdict(taps),
             "exact": change.exact,
+            "residual": self.residuals.get(change.name),
             "why": change.why,
         }
 
@@ -69,6 +100,14 @@ def _layer(node: Node) -> dict[str, Any]:
         "shape": list(node.shape),
         "params": node.parameters,
         "macs": node.macs,
+    }
+
+
+def _seen(fields: Fields) -> dict[str, Any]:
+    """Height and width of what one output sees of the input, and the input's pixels from one output to the next."""
+    return {
+        "receptive_field": [float(axis.size) for axis in fields],
+        "output_stride": [float(axis.stride) for axis in fields],
     }
 
 
