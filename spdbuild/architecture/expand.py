@@ -15,6 +15,7 @@ from spdbuild.expression import ExpressionError, evaluate
 from spdbuild.graph import Graph, Input, Origin, Output
 from spdbuild.ops import OPS, Op
 from spdbuild.schema import describe
+from spdbuild.source import Value
 
 #: Bounds of the expansion: no network is near them, and a slip of the keyboard stops here.
 MAX_LINES = 50_000
@@ -117,13 +118,18 @@ class _Expander:
         listed = self.document.values.get("outputs")
         if listed is None:
             return tuple(Output(last.node, i) for i in range(len(self.graph[last.node].shapes)))
-        outputs = []
-        for value in listed:
-            if value.data not in self.results:
-                hint = nearest(value.data, self.results)
-                raise UnknownNameError(f"there is no layer '{value.data}'", hint=hint).at(value.location)
-            outputs.append(self.results[value.data])
-        return tuple(outputs)
+        return tuple(self._output(value) for value in listed)
+
+    def _output(self, value: Value) -> Output:
+        name, _, number = value.data.rpartition(".")
+        if value.data in self.results:
+            return self.results[value.data]
+        if name in self.results and number.isdigit():
+            whole = Output(self.results[name].node, int(number))
+            if whole.index < len(self.graph[whole.node].shapes):
+                return whole
+        hint = nearest(value.data, self.results)
+        raise UnknownNameError(f"there is no layer '{value.data}'", hint=hint).at(value.location)
 
     def _lines(self, lines: list[Line], state: _List) -> Output:
         for line in lines:
