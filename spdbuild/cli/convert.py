@@ -12,9 +12,10 @@ from spdbuild import builtin
 from spdbuild.arguments import call_text
 from spdbuild.cli.fields import field_options, given
 from spdbuild.cli.json_output import print_json
-from spdbuild.cli.options import ARCHITECTURE, Choice, choice_options, json_option, output_option
+from spdbuild.cli.options import ARCHITECTURE, Choice, choice_options, json_option, markdown_option, output_option
 from spdbuild.cli.quantities import change, ratio, scaled
 from spdbuild.cli.tables import Table
+from spdbuild.cli.weight_options import WeightsOptions, weight_options
 from spdbuild.errors import InputError
 from spdbuild.files import write_text
 from spdbuild.ops.spd import SpdConv2d, SpdPool
@@ -33,6 +34,7 @@ Examples:
   spdbuild convert resnet50 -o resnet50_spd.yaml
   spdbuild convert yolov5 --preset released-yolov5 > yolov5_spd.yaml
   spdbuild convert resnet50 --keep stem,*.skip --pool keep --json
+  spdbuild convert resnet50 --weights resnet50.safetensors -o new.yaml --weights-out new.safetensors
 """
 
 
@@ -42,14 +44,26 @@ Examples:
 @field_options(StridedToSpd)
 @choice_options
 @output_option("the converted architecture")
+@weight_options
+@markdown_option
 @json_option
 def command(
-    architecture: str, choice: Choice, preset: str | None, output: Path | None, as_json: bool, **options: Any
+    architecture: str,
+    choice: Choice,
+    preset: str | None,
+    output: Path | None,
+    weights: WeightsOptions,
+    form: str | None,
+    as_json: bool,
+    **options: Any,
 ) -> None:
     """Replace every strided layer of an architecture by space-to-depth and layers of stride 1.
 
     The YAML of the new architecture goes to FILE, or to stdout with the report on stderr. A pattern is the name of a
     layer, or of a block or section with everything in it; * stands for any text.
+
+    With --weights the converted network computes what the old one does, but for max pools: they stay with --pool keep,
+    begin as a mean, or are fitted with --calibrate.
     """
     from spdbuild.conversion.convert import convert
 
@@ -60,12 +74,16 @@ def command(
         choice = replace(choice, variant=next(iter(document.variants)))
         click.echo(f"the file keeps all variants; the numbers are those of variant {choice.variant}", err=True)
     converted, report = convert(choice.of(document), preset, output=output, **given(options))
+    tensors, report = weights.transferred(report)
+    weights.write(tensors, converted)
     if output is not None:
         write_text(output, converted.text)
     elif not as_json:
         click.echo(converted.text, nl=False)
     if as_json:
         print_json(report.to_dict())
+    elif form == "markdown":
+        click.echo(report.to_markdown(), nl=False, err=output is None)
     else:
         _show(report, output)
 
@@ -84,6 +102,8 @@ def _show(report: ConversionReport, output: Path | None) -> None:
     if report.kept:
         click.echo("" if report.replaced else "nothing was replaced", err=err)
         _kept(report).show(err=err)
+    for layer, residual in report.residuals.items():
+        click.echo(f"{layer} is fitted: {residual:.3g} of the variance of what it puts out is left", err=err)
     if report.overlay:
         click.echo(
             f"\nthe file extends the old one, because its lines could not be rewritten: {report.overlay}", err=err

@@ -1,0 +1,88 @@
+"""Options of a command that writes a network's weights beside its architecture."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from spdbuild.cli.options import Function
+from spdbuild.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from torch import Tensor
+
+    from spdbuild.conversion.report import ConversionReport
+    from spdbuild.loading import Architecture
+
+#: Images that a fit of max pools looks at: enough for the few unknowns of each channel.
+CALIBRATION_IMAGES = 64
+
+_PATH = click.Path(path_type=Path)
+
+
+@dataclass(frozen=True)
+class WeightsOptions:
+    """Which weights to carry over, and how.
+
+    source, output: files to read and to write, or neither. lossy: drop taps that have no place.
+    calibrate: folder of images on which what replaces max pools is fitted.
+    """
+
+    source: Path | None
+    output: Path | None
+    lossy: bool
+    calibrate: Path | None
+
+    def __post_init__(self) -> None:
+        if (self.source is None) != (self.output is None):
+            missing = "--weights" if self.source is None else "--weights-out"
+            raise InputError(f"{missing} is missing", hint="give both --weights and --weights-out, or neither")
+        if self.source is None and (self.calibrate is not None or self.lossy):
+            raise InputError("--calibrate and --lossy need --weights and --weights-out")
+
+    def transferred(self, report: ConversionReport) -> tuple[dict[str, Tensor], ConversionReport]:
+        """The weights of the converted network, none if none are asked for, and the report with what was fitted."""
+        if self.source is None:
+            return {}, report
+        from spdbuild.conversion.weights import fit_converted_pools, transfer, weights_of
+
+        before = weights_of(report.before, self.source)
+        after = transfer(report, before, lossy=self.lossy)
+        if self.calibrate is None:
+            return after, report
+        from spdbuild.conversion.images import folder_images
+
+        images = folder_images(self.calibrate, report.before, CALIBRATION_IMAGES)
+        after, residuals = fit_converted_pools(report, before, after, images)
+        return after, replace(report, residuals=residuals)
+
+    def write(self, weights: Mapping[str, Tensor], architecture: Architecture) -> None:
+        """Write the weights, if any, with where they came from."""
+        if self.source is None or self.output is None:
+            return
+        from spdbuild.weights import file_sha256, save_weights
+
+        origin = {"source": self.source.name, "source_sha256": file_sha256(self.source)}
+        variant = {"variant": architecture.variant} if architecture.variant else {}
+        save_weights(self.output, weights, {"architecture": architecture.name, **variant, **origin})
+        click.echo(f"wrote {self.output}", err=True)
+
+
+def weight_options(function: Function) -> Function:
+    """Options that carry weights over; the function gets them as `weights`."""
+
+    @click.option("--weights", "source", type=_PATH, metavar="FILE", help="Weights of the architecture, to carry over.")
+    @click.option("--weights-out", type=_PATH, metavar="FILE", help="Write the converted network's weights to FILE.")
+    @click.option("--lossy", is_flag=True, help="Drop taps for which a smaller kernel has no place.")
+    @click.option("--calibrate", type=_PATH, metavar="FOLDER", help="Fit replaced max pools on the images in FOLDER.")
+    @functools.wraps(function)
+    def wrapper(source: Path | None, weights_out: Path | None, lossy: bool, calibrate: Path | None, **rest: Any) -> Any:
+        return function(weights=WeightsOptions(source, weights_out, lossy, calibrate), **rest)
+
+    return wrapper
