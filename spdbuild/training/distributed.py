@@ -77,7 +77,7 @@ class Processes:
         if sync_batch_norm:
             synchronized(model)
         devices = [device] if device.type == "cuda" else None
-        return nn.parallel.DistributedDataParallel(model, devices, broadcast_buffers=not sync_batch_norm)
+        return nn.parallel.DistributedDataParallel(model, devices)
 
 
 @contextmanager
