@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from spdbuild.arguments import arguments_of
 from spdbuild.errors import ArgumentError, PassError, ShapeError, nearest
@@ -17,6 +17,7 @@ from spdbuild.ops.pooling import AvgPool, MaxPool
 from spdbuild.ops.resampling import SpaceToDepth
 from spdbuild.ops.spd import SpdAvgPool, SpdConv2d, SpdMaxPool
 from spdbuild.passes.graph_pass import PASSES, Change, GraphPass
+from spdbuild.phases import SpdKernel
 from spdbuild.transfer import carry_over
 
 if TYPE_CHECKING:
@@ -54,6 +55,7 @@ class StridedToSpd(GraphPass):
     after: with placement "after", directly behind the convolution ("conv") or behind its norm and activation ("act").
     kernel: with placement "before", kernel of the new convolution: "exact", the smallest that can compute the strided
         one; "same", the kernel as it was; or a number.
+    kernels: kernels of some layers in place of `kernel`, each "pattern=kernel"; the last that fits a layer holds.
     pool: whether strided pools become convolutions ("conv") or stay ("keep").
     keep: patterns of layers that stay strided.
     only: patterns of the only layers to change; none: all.
@@ -65,7 +67,8 @@ class StridedToSpd(GraphPass):
 
     placement: Literal["before", "after"] = "before"
     after: Literal["conv", "act"] = "act"
-    kernel: Literal["exact", "same"] | int = "exact"
+    kernel: SpdKernel = "exact"
+    kernels: tuple[str, ...] = ()
     pool: Literal["conv", "keep"] = "conv"
     keep: tuple[str, ...] = ()
     only: tuple[str, ...] = ()
@@ -75,10 +78,13 @@ class StridedToSpd(GraphPass):
     def __post_init__(self) -> None:
         if isinstance(self.kernel, int) and self.kernel < 1:
             raise ArgumentError(f"kernel must be at least 1, got {self.kernel}", argument="kernel")
+        for entry in self.kernels:
+            parse_kernel(entry)
 
     def apply(self, graph: Graph) -> list[Change]:
         for option in ("keep", "only", "before"):
             _check_patterns(option, getattr(self, option), graph)
+        _check_patterns("kernels", tuple(pattern for pattern, _ in map(parse_kernel, self.kernels)), graph)
         strided = [node for node in graph if is_strided(node.op)]
         changes = [self._change(graph, graph[node.name]) for node in strided]
         if self.strict:
@@ -109,7 +115,11 @@ class StridedToSpd(GraphPass):
         return self._before(graph, node, node.op)
 
     def _before(self, graph: Graph, node: Node, convolution: Conv2d) -> Change:
-        return _replaced(graph, node, SpdConv2d(**arguments_of(convolution), spd_kernel=self.kernel))
+        return _replaced(graph, node, SpdConv2d(**arguments_of(convolution), spd_kernel=self._kernel(node.name)))
+
+    def _kernel(self, name: str) -> SpdKernel:
+        own = [kernel for pattern, kernel in map(parse_kernel, self.kernels) if matches(name, (pattern,))]
+        return own[-1] if own else self.kernel
 
     def _after(self, graph: Graph, node: Node, convolution: Conv2d) -> Change:
         """Placement "after"; ShapeError, with nothing changed, where the rest of the network does not fit."""
@@ -144,6 +154,20 @@ def matches(name: str, patterns: tuple[str, ...]) -> bool:
     parts = name.split(".")
     holders = [".".join(parts[:end]) for end in range(1, len(parts) + 1)]
     return any(fnmatchcase(holder, pattern) for pattern in patterns for holder in holders)
+
+
+def parse_kernel(entry: str) -> tuple[str, SpdKernel]:
+    """`down2=1` -> ("down2", 1); ArgumentError if it is not a pattern and a kernel."""
+    pattern, _, kernel = (part.strip() for part in entry.partition("="))
+    if pattern and kernel in ("exact", "same"):
+        return pattern, cast(SpdKernel, kernel)
+    if not pattern or not kernel.isdecimal() or int(kernel) < 1:
+        raise ArgumentError(
+            f"kernels must be entries such as 'down2=1', got '{entry}'",
+            argument="kernels",
+            hint="a kernel is exact, same or a number of at least 1",
+        )
+    return pattern, int(kernel)
 
 
 def inserted_name(convolution: Node, anchor: Node) -> str:

@@ -118,6 +118,25 @@ def test_the_kernel_option_sets_the_size_of_the_new_kernel(kernel: Any, paramete
     assert graph["conv"].parameters == parameters
 
 
+def test_kernels_of_some_layers_win_over_the_kernel_of_all() -> None:
+    lines = "  - one: conv2d(8, 3, stride=2)\n  - two: conv2d(8, 3, stride=2)\n  - three: conv2d(8, 3, stride=2)\n"
+    graph, changes = converted(lines, kernel="same", kernels=("t*=1", "three = exact"))
+    assert [node.op.spd_kernel for node in graph.layers] == ["same", 1, "exact"]
+    assert [change.exact for change in changes] == [True, False, True]
+
+
+@pytest.mark.parametrize("entry", ["conv", "conv=", "=1", "conv=0", "conv=-1", "conv=1.5", "conv=exakt"])
+def test_an_entry_of_kernels_that_is_no_pattern_and_kernel_is_refused(entry: str) -> None:
+    with pytest.raises(ArgumentError, match=f"kernels must be entries such as 'down2=1', got '{entry}'"):
+        StridedToSpd(kernels=(entry,))
+
+
+def test_a_pattern_of_kernels_without_a_match_suggests_the_nearest_layer() -> None:
+    with pytest.raises(PassError, match="kernels: no layer of m is called 'cnov'") as caught:
+        converted(CONV, kernels=("cnov=1",))
+    assert caught.value.problems[0].hint == "did you mean 'conv'?"
+
+
 def test_a_kernel_of_one_is_reported_as_not_exact() -> None:
     _, changes = converted("  - conv: conv2d(8, 3, stride=2)\n", kernel=1)
     assert not changes[0].exact
