@@ -15,7 +15,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from spdbuild.api import build, summary
+    from spdbuild.api import build, check, diff, summary
     from spdbuild.conversion.convert import convert
     from spdbuild.conversion.foreign.convert import convert_module
     from spdbuild.errors import SpdbuildError
@@ -27,12 +27,14 @@ _HOMES = {
     "Architecture": "spdbuild.loading",
     "SpdbuildError": "spdbuild.errors",
     "build": "spdbuild.api",
+    "check": "spdbuild.api",
     "convert": "spdbuild.conversion.convert",
     "convert_module": "spdbuild.conversion.foreign.convert",
+    "diff": "spdbuild.api",
     "load": "spdbuild.loading",
     "summary": "spdbuild.api",
 }
-__all__ = ["Architecture", "SpdbuildError", "build", "convert", "convert_module", "load", "summary"]
+__all__ = ["Architecture", "SpdbuildError", "build", "check", "convert", "convert_module", "diff", "load", "summary"]
 
 
 def __getattr__(name: str) -> Any:

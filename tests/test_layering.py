@@ -24,7 +24,8 @@ LAYERS = [
     {"alignment", "diagram"},
     {"data", "losses", "metrics"},
     {"loading"},
-    {"api", "checking", "conversion"},
+    {"checking", "conversion"},
+    {"api"},
     {"training"},
     {"cli"},
 ]

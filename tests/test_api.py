@@ -1,0 +1,62 @@
+"""What the command line does is one call from Python, and the package is imported at once."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import spdbuild
+from spdbuild.errors import SourceError
+
+
+def test_the_example_of_the_contract() -> None:
+    architecture = spdbuild.load("yolov5", variant="n", vars={"classes": 4})
+    converted, report = spdbuild.convert(architecture, placement="after", after="act")
+    model = spdbuild.build(converted, device="meta")
+    assert sum(p.numel() for p in model.parameters()) == spdbuild.summary(converted).params
+    assert len(report.replaced) == 7
+
+
+def test_summary_has_the_documents_keys() -> None:
+    document = spdbuild.summary("resnet50").to_dict()
+    assert (document["params"], document["macs"], document["flops"]) == (25_557_032, 4_089_184_256, 8_178_368_512)
+    assert document["input"] == [3, 224, 224]
+    assert set(document["layers"][0]) == {"name", "op", "inputs", "shape", "params", "macs"}
+
+
+def test_the_memory_of_activations_by_hand() -> None:
+    """Two outputs of 8x4x4 and one of 8: all of them in training; at most image and first output at once else."""
+    text = "model: m\ninputs: {image: [3, 4, 4]}\nlayers:\n  - c: conv2d(8)\n  - relu()\n  - global_avg_pool()\n"
+    summary = spdbuild.summary(spdbuild.load(text))
+    assert summary.activation_elements == 128 + 128 + 8
+    assert summary.peak_elements == 256
+
+
+def test_check_gives_the_graph_of_every_variant() -> None:
+    graphs = spdbuild.check("yolov5")
+    assert [graph.parameters for graph in graphs.values()][:2] == [1_872_157, 7_235_389]
+
+
+def test_check_raises_all_mistakes(tmp_path: Path) -> None:
+    file = tmp_path / "wrong.yaml"
+    file.write_text("model: m\ninputs: {image: [3, 4, 4]}\nlayers:\n  - relux()\n  - silux()\n")
+    with pytest.raises(SourceError) as caught:
+        spdbuild.check(file)
+    assert len(caught.value.problems) == 2
+
+
+def test_diff_pairs_the_layers() -> None:
+    converted, _ = spdbuild.convert(spdbuild.load("resnet18"))
+    pairs = spdbuild.diff("resnet18", converted)
+    changed = [pair.after.name for pair in pairs if pair.after and not pair.equal]
+    assert len(changed) == 8
+    assert changed[:2] == ["stem.conv", "pool"]
+
+
+@pytest.mark.parametrize("code", ["import spdbuild", "import spdbuild; spdbuild.convert(spdbuild.load('resnet50'))"])
+def test_torch_is_not_imported(code: str) -> None:
+    script = f"{code}; import sys; raise SystemExit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
