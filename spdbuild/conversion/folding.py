@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from spdbuild.conversion.weights import renamed
 from spdbuild.graph import Graph
+from spdbuild.graph.text import flat_names, graph_text
 from spdbuild.ops.convolution import Conv2d
+from spdbuild.ops.normalization import BatchNorm
 from spdbuild.ops.op import pair
 from spdbuild.ops.spd import SpdAvgPool, SpdConv2d
 from spdbuild.passes import Change, GraphPass, run_passes
@@ -23,36 +26,82 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Folding:
-    """The folded network, its weights if those of the SPD network were given, and what was done in which order."""
+    """The network before and after, its weights if those of the SPD network were given, and what was done, in order."""
 
+    before: Graph
     graph: Graph
     weights: Mapping[str, Tensor] | None
     changes: tuple[Change, ...]
+
+    @property
+    def folded(self) -> list[str]:
+        """The layers that are strided convolutions now, or average pools again; those that were cut in two as well."""
+        done = {
+            change.name: None for change in self.changes if isinstance(change.after, Conv2d) and not _is_norm(change)
+        }
+        restored = (node.name for node in self.before if isinstance(node.op, SpdAvgPool) and node.name not in done)
+        return [*done, *restored]
+
+    @property
+    def fused(self) -> list[str]:
+        """The norms that are in their convolutions now."""
+        return [change.name for change in self.changes if _is_norm(change) and not change.left]
 
     @property
     def kept(self) -> list[Change]:
         """The space_to_depth layers that are left, and why."""
         return [change for change in self.changes if change.left and change.before.name == "space_to_depth"]
 
+    @property
+    def name(self) -> str:
+        """What the folded architecture is called."""
+        return f"{self.before.name}_folded"
 
-def fold(graph: Graph, weights: Mapping[str, Tensor] | None = None, *, fuse: bool = True) -> Folding:
+    def text(self) -> str:
+        """The folded network as a flat architecture file."""
+        graph = self.graph.copy()
+        graph.name = self.name
+        return f"# Folded from {self.before.name}; it computes the same\n{graph_text(graph)}"
+
+    def flat_weights(self) -> dict[str, Tensor]:
+        """The weights under the names of the flat file; none if there are none."""
+        return renamed(self.graph, flat_names(self.graph), self.weights or {})
+
+    def to_dict(self) -> dict[str, Any]:
+        """The document that `spdbuild fold --json` prints."""
+        return {
+            "folded": [
+                {"name": name, "before": str(self.before[name].op), "after": str(self.graph[name].op)}
+                for name in self.folded
+            ],
+            "fused": self.fused,
+            "kept": [{"name": change.name, "op": change.before.name, "why": change.why} for change in self.kept],
+            "before": {"params": self.before.parameters, "macs": self.before.macs},
+            "after": {"params": self.graph.parameters, "macs": self.graph.macs},
+        }
+
+
+def fold(
+    graph: Graph, weights: Mapping[str, Tensor] | None = None, *, fuse: bool = True, into_producers: bool = True
+) -> Folding:
     """The network without space-to-depth, and without norms behind convolutions.
 
     weights: those of `graph`. With them each kernel is the smallest that holds the taps that are not zero, so an exact
         conversion that was not trained becomes the network that it was made of, the same op with the same bits. Without
         them every tap of the blocks counts.
     fuse: whether norms are multiplied into the convolutions in front of them, for evaluation alone.
+    into_producers: of `FoldSpd`.
     """
     folder = _Folder(graph, weights)
     if fuse:
         folder.run(FuseConvNorm())
     folder.restore_pools()
-    folded = folder.run(FoldSpd())
+    folded = folder.run(FoldSpd(into_producers=into_producers))
     folder.trim(folded)
     if fuse:
         # Where space_to_depth stood between a convolution and its norm, they are neighbours only now.
         folder.run(FuseConvNorm())
-    return Folding(folder.graph, folder.weights, tuple(folder.changes))
+    return Folding(graph, folder.graph, folder.weights, tuple(folder.changes))
 
 
 class _Folder:
@@ -103,6 +152,10 @@ class _Folder:
             smallest = strided
         self.graph.replace_op(layer, smallest)
         self.weights[name] = kernel.in_window(smallest.windows())
+
+
+def _is_norm(change: Change) -> bool:
+    return isinstance(change.before, BatchNorm)
 
 
 def _taps(op: Conv2d) -> int:

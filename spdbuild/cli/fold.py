@@ -1,0 +1,98 @@
+"""`spdbuild fold`: an SPD network as the strided one that computes the same."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from spdbuild.cli.json_output import print_json
+from spdbuild.cli.networks import named_network
+from spdbuild.cli.options import ARCHITECTURE, Choice, choice_options, json_option, output_option
+from spdbuild.cli.quantities import ratio, scaled
+from spdbuild.cli.tables import Table
+from spdbuild.errors import InputError
+from spdbuild.files import write_text
+
+if TYPE_CHECKING:
+    from spdbuild.conversion.folding import Folding
+
+_EXAMPLES = """\b
+Examples:
+  spdbuild fold runs/quickstart -o folded.yaml --weights-out folded.safetensors
+  spdbuild fold resnet50_spd.yaml --weights w.safetensors -o folded.yaml --weights-out folded.safetensors
+  spdbuild fold yolov5_spd --variant s -o folded.yaml
+"""
+_PATH = click.Path(path_type=Path)
+
+
+@click.command("fold", epilog=_EXAMPLES)
+@click.argument("network", type=ARCHITECTURE)
+@choice_options
+@click.option("--weights", type=_PATH, metavar="FILE", help="Weights of the network; a run has its own.")
+@output_option("the folded architecture")
+@click.option("--weights-out", type=_PATH, metavar="FILE", help="Write the folded network's weights to FILE.")
+@click.option("--keep-norms", is_flag=True, help="Do not multiply norms into convolutions.")
+@click.option(
+    "--no-producers",
+    is_flag=True,
+    help="Leave a space_to_depth that folds only into the convolution in front of it, which costs MACs.",
+)
+@json_option
+def command(
+    network: str,
+    choice: Choice,
+    weights: Path | None,
+    output: Path | None,
+    weights_out: Path | None,
+    keep_norms: bool,
+    no_producers: bool,
+    as_json: bool,
+) -> None:
+    """Turn space-to-depth and the convolutions around it into strided convolutions, for deployment.
+
+    NETWORK is an architecture or the folder of a run. The YAML is flat: one line a layer, named with _ for each dot.
+    With weights each kernel is as small as its taps allow; without them every tap of a block counts.
+    """
+    from spdbuild.conversion.folding import fold
+
+    named = named_network(network, choice, weights)
+    if weights_out is not None and named.weights is None:
+        raise InputError("--weights-out needs --weights, or the folder of a run")
+    folding = fold(named.graph, named.read_weights(), fuse=not keep_norms, into_producers=not no_producers)
+    text = folding.text()
+    if weights_out is not None and named.weights is not None:
+        _write_weights(folding, named.weights, weights_out)
+    if output is not None:
+        write_text(output, text)
+    elif not as_json:
+        click.echo(text, nl=False)
+    if as_json:
+        print_json(folding.to_dict())
+    else:
+        _show(folding, err=output is None)
+
+
+def _write_weights(folding: Folding, source: Path, output: Path) -> None:
+    from spdbuild.weights import file_sha256, open_weights, save_weights
+
+    facts = {key: text for key, text in open_weights(source).metadata.items() if key in ("classes", "input")}
+    origin = {"source": source.name, "source_sha256": file_sha256(source)}
+    save_weights(output, folding.flat_weights(), {"architecture": folding.name, **facts, **origin})
+    click.echo(f"wrote {output}", err=True)
+
+
+def _show(folding: Folding, *, err: bool) -> None:
+    if folding.kept:
+        table = Table(("kept", "why"))
+        for change in folding.kept:
+            table.add(change.name, change.why)
+        table.show(err=err)
+    before, after = folding.before, folding.graph
+    click.echo(
+        f"{len(folding.folded)} layers folded, {len(folding.fused)} norms fused, {len(folding.kept)} kept\n"
+        f"parameters  {before.parameters:,} -> {after.parameters:,}  {ratio(before.parameters, after.parameters)}\n"
+        f"MACs        {scaled(before.macs)} -> {scaled(after.macs)}  {ratio(before.macs, after.macs)}",
+        err=err,
+    )

@@ -1,0 +1,126 @@
+"""`spdbuild verify`: do two networks compute the same?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from spdbuild.cli.json_output import print_json
+from spdbuild.cli.networks import NamedNetwork, named_network
+from spdbuild.cli.options import ARCHITECTURE, Choice, choice_options, json_option
+from spdbuild.cli.tables import Table
+from spdbuild.errors import RunError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from torch import Tensor, nn
+
+    from spdbuild.conversion.verification import Verification
+
+#: Largest relative error that counts as equal: of float64 throughout, and of weights that were once rounded to float32.
+EXACT, ROUNDED = 1e-10, 1e-5
+#: Images of a folder that are shown to both networks.
+IMAGES = 32
+
+_EXAMPLES = """\b
+Examples:
+  spdbuild verify resnet50 resnet50_spd.yaml
+  spdbuild verify resnet50 new.yaml --weights-a resnet50.safetensors --weights-b new.safetensors --images photos
+  spdbuild verify runs/quickstart folded.yaml --weights-b folded.safetensors --layers
+"""
+_PATH = click.Path(path_type=Path)
+
+
+@click.command("verify", epilog=_EXAMPLES)
+@click.argument("a", type=ARCHITECTURE)
+@click.argument("b", type=ARCHITECTURE)
+@choice_options
+@click.option("--weights-a", type=_PATH, metavar="FILE", help="Weights of A; random without.")
+@click.option("--weights-b", type=_PATH, metavar="FILE", help="Weights of B; those of A carried over without.")
+@click.option("--images", type=_PATH, metavar="FOLDER", help="Compare on the images in FOLDER, too.")
+@click.option(
+    "--tolerance",
+    type=click.FloatRange(min=0),
+    help=f"Largest relative error. [default: {EXACT:g}, and {ROUNDED:g} with the weights of B]",
+)
+@click.option("--layers", is_flag=True, help="List the error of every layer.")
+@json_option
+def command(
+    a: str,
+    b: str,
+    choice: Choice,
+    weights_a: Path | None,
+    weights_b: Path | None,
+    images: Path | None,
+    tolerance: float | None,
+    layers: bool,
+    as_json: bool,
+) -> None:
+    """Run A and B on random and on real images, and say whether they are equal or at which layer they part.
+
+    A and B are architectures or folders of runs; B without weights must be a conversion of A. All is computed in
+    float64. The error is max |a - b| / max |a|. Exit code 1 if the outputs differ.
+    """
+    from spdbuild.conversion.verification import verify
+
+    one, other = named_network(a, choice, weights_a), named_network(b, choice, weights_b)
+    if tolerance is None:
+        tolerance = EXACT if other.weights is None else ROUNDED
+    found = verify(*_models(one, other), _inputs(one, images), tolerance)
+    if as_json:
+        print_json(found.to_dict())
+    else:
+        _show(found, layers)
+    if not found.equal:
+        raise RunError(_difference(a, b, found))
+
+
+def _models(one: NamedNetwork, other: NamedNetwork) -> tuple[nn.Module, nn.Module]:
+    """Both networks in float64, with weights of their own, random ones, or those of the first carried over."""
+    from spdbuild.conversion.verification import random_weights, weights_for
+
+    first = one.read_weights() or random_weights(one.graph)
+    second = other.read_weights() or weights_for(one.graph, first, other.graph)
+    return _model(one, first), _model(other, second)
+
+
+def _model(network: NamedNetwork, weights: dict[str, Tensor]) -> nn.Module:
+    from spdbuild.api import build
+
+    model = build(network.graph).double()
+    model.load_state_dict(weights)
+    return model
+
+
+def _inputs(network: NamedNetwork, images: Path | None) -> Iterator[tuple[Tensor, ...]]:
+    from spdbuild.conversion.images import folder_images
+    from spdbuild.conversion.verification import random_inputs
+
+    yield from random_inputs(network.graph)
+    if images is not None:
+        yield from ((batch,) for batch in folder_images(images, network.graph, IMAGES))
+
+
+def _show(found: Verification, layers: bool) -> None:
+    if layers:
+        table = Table(("layer", "error"), numbers=("error",))
+        for layer in found.layers:
+            table.add(layer.name, f"{layer.error:.1e}")
+        for name in found.skipped:
+            table.add(name, "other shape")
+        table.show()
+        click.echo("")
+    verdict = "equal" if found.equal else "different"
+    click.echo(
+        f"{verdict}: {len(found.outputs)} outputs, largest relative error {found.largest:.1e}, "
+        f"tolerance {found.tolerance:g}; {len(found.layers)} layers compared by name"
+    )
+
+
+def _difference(a: str, b: str, found: Verification) -> str:
+    parting = found.parting
+    where = f"they part at '{parting.name}' ({parting.error:.1e})" if parting else "no layer of the same name differs"
+    return f"{a} and {b} differ by {found.largest:.1e}, more than {found.tolerance:g}; {where}"

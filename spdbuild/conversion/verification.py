@@ -1,0 +1,224 @@
+"""Whether two networks compute the same: their outputs, and layer by layer where names match."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _NormBase
+
+from spdbuild.errors import InputError, PassError
+from spdbuild.graph import Graph
+from spdbuild.modules import compile_graph
+from spdbuild.transfer import carry_over
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How far apart two tensors are: a layer's output, or an output of the network, over all inputs.
+
+    name: of the layer; of an output its number, counted from 0.
+    error: max |a - b| / max |a| over all numbers of all inputs; |a - b| alone where a is zero throughout. NaN where
+        either has one.
+    """
+
+    name: str
+    error: float
+
+    def within(self, tolerance: float) -> bool:
+        return self.error <= tolerance
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What a comparison found.
+
+    outputs: the differences of the outputs. layers: those of the layers that both networks have, in the order in which
+    the first one runs them. skipped: layers that both have, with outputs of different shapes.
+    """
+
+    outputs: tuple[Difference, ...]
+    layers: tuple[Difference, ...]
+    skipped: tuple[str, ...]
+    tolerance: float
+
+    @property
+    def equal(self) -> bool:
+        """Whether all outputs agree; a layer in between may differ, as a convolution does into which a norm went."""
+        return all(output.within(self.tolerance) for output in self.outputs)
+
+    @property
+    def largest(self) -> float:
+        """The largest error of an output; NaN if there is one."""
+        errors = [output.error for output in self.outputs]
+        return next((error for error in errors if error != error), max(errors))
+
+    @property
+    def parting(self) -> Difference | None:
+        """The first layer whose outputs differ."""
+        return next((layer for layer in self.layers if not layer.within(self.tolerance)), None)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The document that `spdbuild verify --json` prints."""
+        return {
+            "equal": self.equal,
+            "tolerance": self.tolerance,
+            "error": self.largest,
+            "outputs": [{"output": output.name, "error": output.error} for output in self.outputs],
+            "parting": self.parting.name if self.parting and not self.equal else None,
+            "layers": [{"name": layer.name, "error": layer.error} for layer in self.layers],
+            "skipped": list(self.skipped),
+        }
+
+
+def verify(
+    model_a: nn.Module, model_b: nn.Module, inputs: Iterable[tuple[Tensor, ...]], tolerance: float
+) -> Verification:
+    """Run both on the same inputs and compare.
+
+    inputs: for each run the tensors that a model takes, which get the type of the models' weights.
+    tolerance: largest error (see `Difference`) that counts as equal.
+    Layers match by name; `stage1.conv` and `stage1_conv`, as flat files have it, are the same. The models are put into
+    evaluation. Raises InputError if the outputs differ in number or shape, or there are no inputs.
+    """
+    comparison = _Comparison()
+    with torch.no_grad(), ExitStack() as hooks:
+        for model, observe in ((model_a.eval(), comparison.remember), (model_b.eval(), comparison.compare)):
+            hooks.enter_context(_observed(model, observe))
+        for given in inputs:
+            comparison.remembered.clear()
+            outputs_a, outputs_b = _listed(_run(model_a, given)), _listed(_run(model_b, given))
+            comparison.compare_outputs(outputs_a, outputs_b)
+    if not comparison.outputs:
+        raise InputError("there are no inputs to compare with")
+    return comparison.verification(tolerance)
+
+
+def random_inputs(graph: Graph, runs: int = 2, batch: int = 2, seed: int = 0) -> Iterator[tuple[Tensor, ...]]:
+    """Normal noise in the shapes of the graph's inputs, in float64; the same for a seed."""
+    generator = torch.Generator().manual_seed(seed)
+    for _ in range(runs):
+        yield tuple(torch.randn(batch, *node.shape, generator=generator, dtype=torch.float64) for node in graph.inputs)
+
+
+def random_weights(graph: Graph, seed: int = 0) -> dict[str, Tensor]:
+    """Weights of a network that is as general as a trained one, in float64: norms have statistics of their own."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = compile_graph(graph).double()
+        for module in model.modules():
+            if isinstance(module, _NormBase | nn.LayerNorm | nn.GroupNorm):
+                for name, tensor in module.state_dict().items():
+                    _draw(name, tensor)
+        return model.state_dict()
+
+
+def weights_for(known: Graph, weights: Mapping[str, Tensor], other: Graph) -> dict[str, Tensor]:
+    """Weights with which `other`, a conversion of `known`, computes the same; InputError says why there are none."""
+    try:
+        return carry_over(known, other, weights)
+    except PassError as error:
+        hint = "give the weights of both: --weights-a and --weights-b"
+        raise InputError(
+            f"{other.name} is no conversion of {known.name}: {error.problems[0].message}", hint=hint
+        ) from None
+
+
+def _draw(name: str, tensor: Tensor) -> None:
+    if name in ("weight", "running_var"):
+        tensor.uniform_(0.5, 1.5)
+    elif name in ("bias", "running_mean"):
+        tensor.normal_(0, 0.5)
+
+
+class _Comparison:
+    """Errors of layers and outputs as the runs go on."""
+
+    def __init__(self) -> None:
+        #: What the first model put out in this run, by flat name.
+        self.remembered: dict[str, tuple[str, list[Tensor]]] = {}
+        self.order: dict[str, None] = {}
+        self.layers: dict[str, _Extent] = {}
+        self.outputs: list[_Extent] = []
+        self.skipped: dict[str, None] = {}
+
+    def remember(self, name: str, output: Any) -> None:
+        self.order.setdefault(name)
+        self.remembered[_flat(name)] = name, _listed(output)
+
+    def compare(self, name: str, output: Any) -> None:
+        ours, theirs = self.remembered.get(_flat(name)), _listed(output)
+        if ours is None:
+            return
+        if [tensor.shape for tensor in ours[1]] != [tensor.shape for tensor in theirs]:
+            self.skipped.setdefault(ours[0])
+            return
+        extent = self.layers.setdefault(ours[0], _Extent())
+        for a, b in zip(ours[1], theirs, strict=True):
+            extent.add(a, b)
+
+    def compare_outputs(self, ours: list[Tensor], theirs: list[Tensor]) -> None:
+        shapes = [[tuple(tensor.shape) for tensor in outputs] for outputs in (ours, theirs)]
+        if shapes[0] != shapes[1]:
+            raise InputError(f"the outputs have the shapes {shapes[0]} and {shapes[1]}")
+        self.outputs = self.outputs or [_Extent() for _ in ours]
+        for extent, a, b in zip(self.outputs, ours, theirs, strict=True):
+            extent.add(a, b)
+
+    def verification(self, tolerance: float) -> Verification:
+        outputs = (Difference(str(number), extent.error) for number, extent in enumerate(self.outputs))
+        layers = (Difference(name, self.layers[name].error) for name in self.order if name in self.layers)
+        return Verification(tuple(outputs), tuple(layers), tuple(self.skipped), tolerance)
+
+
+@dataclass
+class _Extent:
+    """Largest difference, and largest number of the first model."""
+
+    difference: float = 0.0
+    size: float = 0.0
+
+    def add(self, a: Tensor, b: Tensor) -> None:
+        self.difference = _greater(self.difference, float((a - b).abs().max()))
+        self.size = _greater(self.size, float(a.abs().max()))
+
+    @property
+    def error(self) -> float:
+        return self.difference / self.size if self.size else self.difference
+
+
+def _greater(one: float, other: float) -> float:
+    """The greater number; NaN stays NaN."""
+    return one if one != one or one > other else other
+
+
+def _run(model: nn.Module, inputs: tuple[Tensor, ...]) -> Any:
+    weight = next(model.parameters(), torch.empty(0, dtype=torch.float64))
+    return model(*(tensor.to(weight.device, weight.dtype) for tensor in inputs))
+
+
+@contextmanager
+def _observed(model: nn.Module, observe: Callable[[str, Any], None]) -> Iterator[None]:
+    """Every module below the model tells its name and output while this lasts."""
+
+    def hook(name: str) -> Callable[[nn.Module, Any, Any], None]:
+        return lambda module, inputs, output: observe(name, output)
+
+    handles = [module.register_forward_hook(hook(name)) for name, module in model.named_modules() if name]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _listed(output: Any) -> list[Tensor]:
+    return [output] if isinstance(output, Tensor) else list(output)
+
+
+def _flat(name: str) -> str:
+    return name.replace(".", "_")

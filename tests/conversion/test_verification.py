@@ -1,0 +1,130 @@
+"""Two networks are equal, or part at a layer that is named."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch import nn
+
+import spdbuild
+from spdbuild.conversion.folding import fold
+from spdbuild.conversion.verification import Verification, random_inputs, random_weights, verify, weights_for
+from spdbuild.errors import InputError
+from spdbuild.graph import Graph
+from spdbuild.graph.text import graph_text
+
+TEXT = """
+model: m
+inputs: {image: [3, 16, 16]}
+blocks:
+  conv_norm(out, stride=1):
+    - conv: conv2d(out, 3, stride)
+    - norm: batch_norm()
+layers:
+  - one: conv_norm(6, stride=2)
+  - relu()
+  - pool: max_pool(2, stride=2)
+  - two: conv_norm(4)
+"""
+
+
+def model_of(graph: Graph, weights: object) -> nn.Module:
+    model = spdbuild.build(graph).double()
+    model.load_state_dict(weights)
+    return model
+
+
+def compared(one: Graph, other: Graph, tolerance: float = 1e-10) -> Verification:
+    weights = random_weights(one)
+    models = model_of(one, weights), model_of(other, weights_for(one, weights, other))
+    return verify(*models, random_inputs(one), tolerance)
+
+
+def converted(**options: object) -> tuple[Graph, Graph]:
+    report = spdbuild.convert(spdbuild.load(TEXT), **options)[1]
+    return report.before, report.after
+
+
+def test_an_exact_conversion_is_equal_in_every_layer() -> None:
+    found = compared(*converted(pool="keep"))
+    assert found.equal
+    assert [layer.name for layer in found.layers] == ["one.conv", "one.norm", "relu", "pool", "two.conv", "two.norm"]
+    assert found.parting is None
+    assert found.largest < 1e-14
+
+
+def test_a_mean_in_the_place_of_a_max_pool_is_where_they_part() -> None:
+    found = compared(*converted())
+    assert not found.equal
+    assert found.parting is not None
+    assert found.parting.name == "pool"
+
+
+def test_layers_of_other_shapes_are_skipped() -> None:
+    found = compared(*converted(placement="after", pool="keep"))
+    assert found.equal
+    assert found.skipped == ("one.conv", "one.norm", "relu", "pool")
+
+
+def test_the_error_is_relative_to_the_largest_number() -> None:
+    """Outputs 1 .. 4, and one that is 0.2 too large: 0.2 / 4."""
+
+    class Plus(nn.Module):
+        def __init__(self, more: float) -> None:
+            super().__init__()
+            self.more = torch.tensor([0.0, more, 0.0, 0.0], dtype=torch.float64)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x + self.more
+
+    x = torch.tensor([[1.0, 2.0, 3.0, -4.0]], dtype=torch.float64)
+    assert verify(Plus(0), Plus(0.2), [(x,)], 0.01).largest == pytest.approx(0.05)
+    assert verify(Plus(0), Plus(0.2), [(0 * x,)], 0.01).largest == pytest.approx(0.2)
+    assert math.isnan(verify(Plus(0), Plus(math.nan), [(x,)], 0.01).largest)
+    assert not verify(Plus(0), Plus(math.nan), [(x,)], 0.01).equal
+
+
+def test_a_folded_network_in_a_flat_file_is_compared_by_its_flat_names() -> None:
+    one, other = converted(pool="keep")
+    folding = fold(other, weights_for(one, random_weights(one), other), fuse=False)
+    flat = spdbuild.load(graph_text(folding.graph)).graph
+    weights = {f"{name.rpartition('.')[0].replace('.', '_')}.{name.rpartition('.')[2]}": tensor
+               for name, tensor in (folding.weights or {}).items()}  # fmt: skip
+    found = verify(model_of(one, random_weights(one)), model_of(flat, weights), random_inputs(one), 1e-12)
+    assert found.equal
+    assert len(found.layers) == 6
+
+
+def test_networks_of_different_outputs_are_refused() -> None:
+    one = spdbuild.load(TEXT).graph
+    other = spdbuild.load(TEXT.replace("conv_norm(4)", "conv_norm(5)")).graph
+    with pytest.raises(InputError, match=r"the outputs have the shapes \[\(2, 4, 4, 4\)\] and \[\(2, 5, 4, 4\)\]"):
+        verify(model_of(one, random_weights(one)), model_of(other, random_weights(other)), random_inputs(one), 1)
+
+
+def test_a_network_that_is_no_conversion_needs_weights_of_its_own() -> None:
+    one, other = spdbuild.load(TEXT).graph, spdbuild.load(TEXT.replace("pool:", "shrink:")).graph
+    with pytest.raises(InputError, match="m is no conversion of m: m has no layer 'shrink'"):
+        compared(one, other)
+
+
+def test_no_hooks_are_left_and_modes_are_evaluation() -> None:
+    one, other = converted(pool="keep")
+    weights = random_weights(one)
+    models = model_of(one, weights), model_of(other, weights_for(one, weights, other))
+    verify(*models, random_inputs(one), 1e-10)
+    assert not any(module._forward_hooks for model in models for module in model.modules())
+    assert not any(model.training for model in models)
+
+
+def test_random_weights_are_the_same_every_time_and_leave_the_seed_alone() -> None:
+    graph = spdbuild.load(TEXT).graph
+    torch.manual_seed(7)
+    first = random_weights(graph)
+    drawn = torch.rand(3)
+    torch.manual_seed(7)
+    assert torch.equal(drawn, torch.rand(3))
+    assert all(torch.equal(tensor, random_weights(graph)[name]) for name, tensor in first.items())
+    assert (first["one.norm.running_var"] != 1).all()
