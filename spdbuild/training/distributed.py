@@ -88,8 +88,8 @@ def joined(device: str) -> Iterator[Processes]:
         yield Processes(restarts=_restarts())
         return
     backend = "nccl" if device.startswith("cuda") else "gloo"
-    distributed.init_process_group(backend, timeout=TIMEOUT)
     try:
+        _connect(backend)
         local_rank = int(os.environ.get("LOCAL_RANK", "0"))
         yield Processes(distributed.get_rank(), world, local_rank, _restarts())
     except RuntimeError as error:
@@ -98,7 +98,15 @@ def joined(device: str) -> Iterator[Processes]:
             raise
         raise RunError(f"another process of the run has ended: {reason}") from None
     finally:
-        distributed.destroy_process_group()
+        if distributed.is_initialized():
+            distributed.destroy_process_group()
+
+
+def _connect(backend: str) -> None:
+    store, rank, world = next(distributed.rendezvous("env://", timeout=TIMEOUT))  # type: ignore[attr-defined]
+    # torchrun keeps its store over restarts, with the addresses of processes that are dead.
+    fresh = distributed.PrefixStore(f"attempt-{_restarts()}", store)  # type: ignore[attr-defined]
+    distributed.init_process_group(backend, store=fresh, rank=rank, world_size=world, timeout=TIMEOUT)
 
 
 def _restarts() -> int:
