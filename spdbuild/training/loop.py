@@ -204,7 +204,7 @@ class Loop:
             session.folder.write_metrics(position.rows)
             save_last(session)
         self._save_state()
-        session.console.line(describe(row, recipe.epochs))
+        session.console.line(describe(row, recipe.epochs, session.task.headline))
 
     def _out_of_patience(self) -> bool:
         position, patience = self.session.position, self.session.recipe.patience
@@ -276,9 +276,11 @@ class Loop:
         self._clock = now
 
 
-def describe(row: dict[str, Any], epochs: int) -> str:
-    """A row as a line of the log."""
+def describe(row: dict[str, Any], epochs: int, headline: tuple[str, ...] = ()) -> str:
+    """A row as a line of the log; of the metrics those in `headline`, or all."""
     skipped = {"epoch", "step", "seconds", "images_per_second", "lr"}
+    if headline:
+        skipped |= {name for name in row if name.startswith("test/") and name.removeprefix("test/") not in headline}
     metrics = "  ".join(f"{name} {value:.4f}" for name, value in row.items() if name not in skipped)
     return f"epoch {row['epoch']}/{epochs}  {metrics}  lr {row['lr']:.4g}  {row['images_per_second']:.0f} images/s"
 

@@ -15,7 +15,7 @@ from spdbuild.api import build, summary
 from spdbuild.architecture.document import Document
 from spdbuild.architecture.line import parse_call
 from spdbuild.conversion.convert import convert
-from spdbuild.errors import PassError
+from spdbuild.errors import PassError, RecipeError
 from spdbuild.loading import Architecture, load, pass_of
 from spdbuild.passes.strided_to_spd import StridedToSpd
 from spdbuild.source import Source, parse_yaml
@@ -57,6 +57,15 @@ def resolve(network: Network, classes: int | None = None, size: tuple[int, int] 
     for call in network.passes:
         architecture, _ = convert(architecture, **asdict(_pass(call)))
     return architecture
+
+
+def declared_input(network: Network) -> tuple[int, ...]:
+    """The shape [C, H, W] of the image that the architecture itself says it takes; RecipeError if that is not one."""
+    inputs = load(network.architecture, network.variant, network.vars, allow_imports=True).document.inputs
+    shapes = list(inputs.values())
+    if len(shapes) != 1 or len(shapes[0]) != 3:
+        raise RecipeError(f"'{network.architecture}' does not take one image", hint="inputs: {image: [3, 640, 640]}")
+    return tuple(shapes[0])
 
 
 def standalone_text(architecture: Architecture) -> str:

@@ -110,6 +110,8 @@ class Task:
     default_loss: ClassVar[str]
     #: Names of the data's splits: the one to train on, the one to evaluate on, others.
     splits: ClassVar[tuple[str, ...]]
+    #: Metrics that are said after each epoch; all, if it names none.
+    headline: ClassVar[tuple[str, ...]] = ()
 
     #: The metric, higher is better, that says which epoch is the best.
     monitor: str

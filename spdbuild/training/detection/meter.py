@@ -1,0 +1,151 @@
+"""Detections gathered image by image, and judged when all are there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from spdbuild.data.detection.batch import DetectionBatch
+from spdbuild.data.detection.table import NO_CLASS
+from spdbuild.metrics.coco import detection_rows, predictions_json
+from spdbuild.metrics.confusion import DetectionConfusion
+from spdbuild.metrics.curves import ScoreCurves, score_curves
+from spdbuild.metrics.detection import ClassMetrics, DetectionMetrics, evaluate_detections
+from spdbuild.metrics.nms import select_detections
+from spdbuild.metrics.reference_ap import correct_detections
+from spdbuild.nn.detection import Detect
+from spdbuild.training.detection.head import maps_of
+from spdbuild.training.detection.images import DetectionImages
+from spdbuild.training.detection.options import JudgingOptions
+from spdbuild.training.task import Chart, Evaluation
+
+#: Of more classes than this a chart shows the mean alone.
+_MOST_LINES = 4
+
+
+class DetectionMeter:
+    """The detections of a head on images of a data set.
+
+    Its state holds, for D detections: rows [D, 7] as COCO has them, and hits [D], whether one overlaps an object of its
+    class by half and is the best that does; and the confusion [K + 1, K + 1].
+    """
+
+    def __init__(self, head: Detect, images: DetectionImages, options: JudgingOptions) -> None:
+        self._head, self._images, self._options = head, images, options
+        self._rows: list[NDArray[np.float64]] = [np.zeros((0, 7))]
+        self._hits: list[NDArray[np.bool_]] = [np.zeros(0, bool)]
+        self._confusion = DetectionConfusion(len(images.classes))
+
+    def update(self, outputs: Tensor | Sequence[Tensor], batch: DetectionBatch) -> None:
+        decoded = self._head.decode(maps_of(outputs))
+        for position, found in enumerate(select_detections(decoded, self._options.nms)):
+            boxes = batch.letterboxes[position].to_source(found[:, :4].cpu().double())
+            self.add(int(batch.indices[position]), torch.cat((boxes, found[:, 4:].cpu().double()), dim=1))
+
+    def add(self, index: int, found: Tensor) -> None:
+        """Take in the detections [D, 6] of the image at `index`: left, top, right, bottom, score, class; best first.
+
+        Boxes are in pixels of the image as it is in its file.
+        """
+        dataset = self._images.dataset
+        objects = dataset.of_image(index)
+        boxes, classes = torch.from_numpy(objects.boxes_xyxy), torch.from_numpy(objects.classes)
+        regions = torch.from_numpy(objects.crowd | objects.ignored | (objects.classes == NO_CLASS))
+        self._rows.append(detection_rows(dataset.images[index].id, found, dataset.category_ids))
+        self._hits.append(correct_detections(found, boxes[~regions], classes[~regions])[:, 0])
+        self._confusion.update(found, boxes, classes, regions)
+
+    def state(self) -> dict[str, Any]:
+        return {
+            "rows": np.concatenate(self._rows),
+            "hits": np.concatenate(self._hits),
+            "confusion": self._confusion.matrix,
+        }
+
+    def merge(self, states: Iterable[Mapping[str, Any]]) -> None:
+        states = list(states)
+        rows = np.concatenate([state["rows"] for state in states])
+        # By image, so that the order does not tell how many processes there were.
+        order = np.argsort(rows[:, 0], kind="stable")
+        self._rows = [rows[order]]
+        self._hits = [np.concatenate([state["hits"] for state in states])[order]]
+        self._confusion.matrix = sum(state["confusion"] for state in states)
+
+    def evaluation(self) -> Evaluation:
+        rows = np.concatenate(self._rows)
+        metrics = evaluate_detections(self._images.ground_truth, rows, self._options.evaluation())
+        curves = self._curves(rows)
+        values = {**metrics.row(), **_at_best_score(curves)}
+        if metrics.ap is not None and metrics.ap50 is not None:
+            values["fitness"] = 0.1 * metrics.ap50 + 0.9 * metrics.ap
+        classes = self._images.classes
+        by_name = {found.category_id: found for found in metrics.classes}
+        return Evaluation(
+            {name: value for name, value in values.items() if value is not None},
+            tuple(name for name, value in values.items() if value is None),
+            classes,
+            tuple(_row(by_name.get(number)) for number in self._images.dataset.category_ids),
+            torch.from_numpy(self._confusion.matrix),
+            (*classes, "background"),
+            _counts(metrics),
+            _charts(metrics, curves),
+            {"predictions.json": lambda: predictions_json(rows)},
+        )
+
+    def _curves(self, rows: NDArray[np.float64]) -> ScoreCurves:
+        dataset = self._images.dataset
+        numbers = {category: class_ for class_, category in enumerate(dataset.category_ids)}
+        found = np.array([numbers[int(category)] for category in rows[:, 6]], np.float64)
+        objects = dataset.objects
+        counted = ~objects.crowd & ~objects.ignored & (objects.classes != NO_CLASS)
+        return score_curves(np.concatenate(self._hits), rows[:, 5], found, objects.classes[counted].astype(np.float64))
+
+
+def _at_best_score(curves: ScoreCurves) -> dict[str, float]:
+    """Precision, recall and F1, averaged over classes, at the least score with the highest F1, and that score."""
+    if not len(curves.classes):
+        return {}
+    at = curves.best
+    values = {"precision": curves.precision, "recall": curves.recall, "F1": curves.f1}
+    return {
+        **{name: float(value[:, at].mean()) for name, value in values.items()},
+        "best_score": float(curves.scores[at]),
+    }
+
+
+def _row(found: ClassMetrics | None) -> dict[str, float | None]:
+    """One class of the table; empty where all classes were judged as one."""
+    if found is None:
+        return {}
+    sizes = {f"AP_{size}": value for size, value in found.ap_by_size.items()}
+    counts = {f"objects_{size}": count for size, count in found.objects_by_size.items()}
+    return {"AP": found.ap, "AP50": found.ap50, **sizes, "objects": found.objects, **counts}
+
+
+def _counts(metrics: DetectionMetrics) -> dict[str, int]:
+    sizes = {f"objects_{size}": count for size, count in metrics.objects_by_size.items()}
+    return {"images": metrics.images, "objects": metrics.objects, **sizes, "detections": metrics.detections}
+
+
+def _charts(metrics: DetectionMetrics, curves: ScoreCurves) -> dict[str, Chart]:
+    defined = [not np.isnan(row).all() for row in metrics.precision]
+    if not any(defined):
+        return {}
+    precision = {
+        c.name: row for c, row, holds in zip(metrics.classes, metrics.precision, defined, strict=True) if holds
+    }
+    shown = {**(precision if len(precision) <= _MOST_LINES else {}), "mean": np.mean(list(precision.values()), axis=0)}
+    over_recall = {name: line.tolist() for name, line in shown.items()}
+    over_score = {
+        name: line.mean(axis=0).tolist()
+        for name, line in {"precision": curves.precision, "recall": curves.recall, "F1": curves.f1}.items()
+    }
+    return {
+        "precision_over_recall": Chart(np.linspace(0, 1, 101).tolist(), over_recall),
+        "metrics_over_score": Chart(curves.scores.tolist(), over_score),
+    }

@@ -1,0 +1,85 @@
+"""Detections in one picture of any size, looked at whole or in windows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from spdbuild.data.detection.findings import Finding
+from spdbuild.data.detection.pixels import read_file, read_pixels
+from spdbuild.data.detection.table import DetectionSet
+from spdbuild.data.letterbox import Letterbox
+from spdbuild.errors import DataError
+from spdbuild.metrics.nms import select_detections
+from spdbuild.tiling import Window, merge_detections, windows
+from spdbuild.training.detection.head import head_of, maps_of
+from spdbuild.training.detection.images import to_network
+from spdbuild.training.detection.options import SeeingOptions
+
+#: Height and width of a network's input are multiples of this many pixels.
+_MULTIPLE = 32
+
+
+@dataclass(frozen=True)
+class Seer:
+    """A model that looks at pictures.
+
+    long_side: pixels that the longer side of a picture or window is scaled to.
+    batch: windows that go through the network at once.
+    """
+
+    model: nn.Module
+    options: SeeingOptions
+    long_side: int
+    batch: int
+
+    @torch.inference_mode()
+    def see(self, picture: Tensor) -> Tensor:
+        """The detections [D, 6] in a picture, uint8 [3, height, width]: left, top, right, bottom, score, class.
+
+        Boxes are in its pixels; the best come first. A picture larger than `options.tile` is looked at in windows.
+        """
+        height, width = picture.shape[1:]
+        tile = self.options.tile
+        if tile is None or max(height, width) <= tile:
+            return self._look([picture])[0]
+        seen = windows(height, width, tile, self.options.overlap)
+        found: list[Tensor] = []
+        for start in range(0, len(seen), self.batch):
+            found += self._look([_cut(picture, window) for window in seen[start : start + self.batch]])
+        nms = self.options.nms
+        merged = merge_detections(found, seen, height, width, nms.max_iou, class_agnostic=nms.class_agnostic)
+        return merged[: nms.max_detections]
+
+    def _look(self, pictures: Sequence[Tensor]) -> list[Tensor]:
+        """The detections in pictures of one size."""
+        fitted = [letterboxed(picture, (self.long_side, self.long_side), _MULTIPLE) for picture in pictures]
+        device = next(self.model.parameters()).device
+        decoded = head_of(self.model).decode(
+            maps_of(self.model(to_network(torch.stack([f for f, _ in fitted]), device)))
+        )
+        found = select_detections(decoded.cpu(), self.options.nms)
+        boxes = [place.to_source(own[:, :4]) for own, (_, place) in zip(found, fitted, strict=True)]
+        return [torch.cat((box, own[:, 4:]), dim=1) for box, own in zip(boxes, found, strict=True)]
+
+
+def letterboxed(picture: Tensor, size: tuple[int, int], multiple: int | None = None) -> tuple[Tensor, Letterbox]:
+    """A picture [3, height, width] fitted into `size`, and where it is there."""
+    place = Letterbox.fit((picture.shape[1], picture.shape[2]), size, multiple=multiple)
+    return place.apply(picture), place
+
+
+def read_picture(source: Path | DetectionSet, index: int = 0) -> Tensor:
+    """An image file, or the image of a data set at a position, as uint8 [3, height, width]; DataError if it is bad."""
+    pixels = read_file(source) if isinstance(source, Path) else read_pixels(source, index)
+    if isinstance(pixels, Finding):
+        raise DataError(str(pixels))
+    return torch.from_numpy(pixels).permute(2, 0, 1)
+
+
+def _cut(picture: Tensor, window: Window) -> Tensor:
+    return picture[:, window.top : window.top + window.height, window.left : window.left + window.width]

@@ -1,0 +1,81 @@
+"""How long each step from a file to boxes takes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from statistics import median
+from typing import TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from spdbuild.data.detection.table import DetectionSet
+from spdbuild.metrics.nms import NmsOptions, select_detections
+from spdbuild.nn.detection import Detect
+from spdbuild.training.detection.head import head_of, maps_of
+from spdbuild.training.detection.images import to_network
+from spdbuild.training.detection.seeing import letterboxed, read_picture
+from spdbuild.training.precision import autocast
+
+T = TypeVar("T")
+
+
+@torch.inference_mode()
+def measure_stages(
+    model: nn.Module,
+    dataset: DetectionSet,
+    batch: int,
+    size: int,
+    nms: NmsOptions,
+    precision: str,
+    device: torch.device,
+    rounds: int = 8,
+) -> dict[str, float]:
+    """Milliseconds an image, median over batches of images of the data set, each fitted into a square of `size` pixels.
+
+    read: a file to pixels. prepare: pixels to the network's input. network: to maps. boxes: maps to detections.
+    """
+    head, clock = head_of(model.eval()), _Clock(device)
+    for index in range(rounds + 1):
+        members = [(index * batch + position) % len(dataset) for position in range(batch)]
+        pixels = clock.time("read", partial(_read, dataset, members))
+        images = clock.time("prepare", partial(_prepared, pixels, size, device))
+        maps = clock.time("network", partial(_maps, model, images, precision, device))
+        clock.time("boxes", partial(_boxes, head, maps, nms))
+    # The first batch warms up.
+    return {stage: 1000 * median(times[1:]) / batch for stage, times in clock.times.items()}
+
+
+class _Clock:
+    """Seconds of each call by stage, the device's work included."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self.times: dict[str, list[float]] = {}
+
+    def time(self, stage: str, call: Callable[[], T]) -> T:
+        start = time.perf_counter()
+        result = call()
+        if self._device.type == "cuda":
+            torch.cuda.synchronize(self._device)
+        self.times.setdefault(stage, []).append(time.perf_counter() - start)
+        return result
+
+
+def _read(dataset: DetectionSet, indices: Sequence[int]) -> list[Tensor]:
+    return [read_picture(dataset, index) for index in indices]
+
+
+def _prepared(pixels: Sequence[Tensor], size: int, device: torch.device) -> Tensor:
+    return to_network(torch.stack([letterboxed(image, (size, size))[0] for image in pixels]), device)
+
+
+def _maps(model: nn.Module, images: Tensor, precision: str, device: torch.device) -> list[Tensor]:
+    with autocast(precision, device):
+        return maps_of(model(images))
+
+
+def _boxes(head: Detect, maps: Sequence[Tensor], nms: NmsOptions) -> list[Tensor]:
+    return select_detections(head.decode(maps), nms)

@@ -1,0 +1,153 @@
+"""Object detection: boxes with classes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+import torch
+from torch import Tensor, nn
+
+from spdbuild.data.cache import cache_folder
+from spdbuild.data.detection.loader import DetectionLoader
+from spdbuild.data.detection.options import DetectionAugmentation
+from spdbuild.data.detection.store import Cache
+from spdbuild.errors import DataError, RecipeError
+from spdbuild.losses.detection import DetectionLossOptions
+from spdbuild.training.detection.criterion import DetectionCriterion
+from spdbuild.training.detection.head import check_maps, describe_fit, fit_anchors, head_of
+from spdbuild.training.detection.images import DetectionBatches, DetectionImages
+from spdbuild.training.detection.meter import DetectionMeter
+from spdbuild.training.detection.options import FittingOptions, JudgingOptions, SeeingOptions
+from spdbuild.training.detection.seeing import Seer, read_picture
+from spdbuild.training.detection.stages import measure_stages
+from spdbuild.training.network import declared_input
+from spdbuild.training.task import TASKS, Prediction, Task
+
+if TYPE_CHECKING:
+    from spdbuild.training.recipe import Recipe
+
+
+@TASKS.register
+@dataclass(frozen=True)
+class Detection(Task):
+    """Find objects: outputs are the maps of a detection head, targets boxes [B, 6].
+
+    monitor: the metric, higher is better, that says which epoch is the best; fitness is 0.1 AP50 + 0.9 AP.
+    augment: what training images are put through.
+    anchors: whether the head's anchors are fitted to the training data.
+    evaluation: how detections are judged.
+    seeing: what `spdbuild predict` shows.
+    cache: where decoded images are kept: none, ram or disk.
+    """
+
+    default_loss: ClassVar[str] = "detection"
+    splits: ClassVar[tuple[str, ...]] = ("train", "val", "test")
+    headline: ClassVar[tuple[str, ...]] = ("AP", "AP50", "AP_S")
+
+    monitor: Literal["fitness", "AP", "AP50", "AP75"] = "fitness"
+    augment: DetectionAugmentation = field(default_factory=DetectionAugmentation)
+    anchors: FittingOptions = field(default_factory=FittingOptions)
+    evaluation: JudgingOptions = field(default_factory=JudgingOptions)
+    seeing: SeeingOptions = field(default_factory=SeeingOptions)
+    cache: Cache = "none"
+
+    def open(self, recipe: Recipe, split: str) -> DetectionImages:
+        if recipe.augment or recipe.preprocess:
+            key = "augment" if recipe.augment else "preprocess"
+            raise RecipeError(
+                f"the list '{key}' is for classification", hint="a detector's augmentation is the mapping task.augment"
+            )
+        dataset = recipe.data.open(split)
+        if not dataset.trainable().any():
+            raise DataError(f"the {len(dataset)} images of the split '{split}' have no object of any class")
+        return DetectionImages(dataset, _long_side(recipe))
+
+    def prepare(self, recipe: Recipe, model: nn.Module, images: DetectionImages) -> list[str]:
+        if not self.anchors.check:
+            return []
+        loss, head = _loss(recipe), head_of(model)
+        found = fit_anchors(
+            head, images.dataset, images.long_side, loss.anchor_ratio, self.anchors.min_recall, recipe.seed
+        )
+        return [describe_fit(found)]
+
+    def batches(
+        self, recipe: Recipe, images: DetectionImages, *, training: bool, rank: int, world: int, device: torch.device
+    ) -> DetectionBatches:
+        loader = DetectionLoader(
+            images.dataset,
+            recipe.batch if training else recipe.test_batch or recipe.batch,
+            images.long_side,
+            augment=self.augment if training else None,
+            shuffle=training,
+            seed=recipe.seed,
+            epochs=recipe.epochs,
+            rank=rank,
+            world=world,
+            workers=recipe.workers,
+            drop_last=training and recipe.drop_last,
+            rectangular=not training and self.evaluation.rectangular,
+            pad=self.evaluation.pad,
+            cache=self.cache,
+            cache_folder=cache_folder(),
+            pin_memory=device.type == "cuda",
+        )
+        return DetectionBatches(loader, device, training=training, channels_last=recipe.channels_last)
+
+    def criterion(self, recipe: Recipe, model: nn.Module, images: DetectionImages) -> DetectionCriterion:
+        if recipe.distill is not None:
+            raise RecipeError("distill is for classification", hint="leave it out")
+        step = recipe.batch * recipe.batches_per_step
+        return DetectionCriterion(head_of(model), _loss(recipe), images.long_side, step)
+
+    def meter(self, recipe: Recipe, model: nn.Module, images: DetectionImages, device: torch.device) -> DetectionMeter:
+        return DetectionMeter(head_of(model), images, self.evaluation)
+
+    def check(self, outputs: Any, classes: tuple[str, ...]) -> None:
+        check_maps(outputs, len(classes))
+
+    def stages(
+        self,
+        recipe: Recipe,
+        model: nn.Module,
+        images: DetectionImages,
+        batch: int,
+        precision: str,
+        device: torch.device,
+    ) -> dict[str, float]:
+        return measure_stages(model, images.dataset, batch, images.long_side, self.evaluation.nms, precision, device)
+
+    def predict(
+        self, recipe: Recipe, model: nn.Module, classes: tuple[str, ...], input: tuple[int, ...], files: list[Path]
+    ) -> Iterator[Prediction]:
+        seer = Seer(model, self.seeing, max(input[1:]), recipe.test_batch or recipe.batch)
+        for file in files:
+            picture = read_picture(file)
+            yield _prediction(file, picture, seer.see(picture), classes)
+
+
+def _loss(recipe: Recipe) -> DetectionLossOptions:
+    loss = recipe.loss_of()
+    assert isinstance(loss, DetectionLossOptions)
+    return loss
+
+
+def _long_side(recipe: Recipe) -> int:
+    """Pixels of the longer side of an image: the side of the square that the network takes."""
+    _, height, width = recipe.input or declared_input(recipe)
+    if height != width:
+        raise RecipeError(
+            f"a detector is trained on squares, and its input is {width}x{height}", hint=f"input: [3, {width}, {width}]"
+        )
+    return height
+
+
+def _prediction(file: Path, picture: Tensor, found: Tensor, classes: tuple[str, ...]) -> Prediction:
+    boxes = [
+        {"class": classes[int(label)], "index": int(label), "score": score, "box": box}
+        for *box, score, label in found.tolist()
+    ]
+    return Prediction(file, tuple(boxes), pixels=picture.permute(1, 2, 0).numpy())
