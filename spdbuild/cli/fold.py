@@ -35,9 +35,9 @@ _PATH = click.Path(path_type=Path)
 @click.option("--weights-out", type=_PATH, metavar="FILE", help="Write the folded network's weights to FILE.")
 @click.option("--keep-norms", is_flag=True, help="Do not multiply norms into convolutions.")
 @click.option(
-    "--no-producers",
+    "--into-producers",
     is_flag=True,
-    help="Leave a space_to_depth that folds only into the convolution in front of it, which costs MACs.",
+    help="Where only the convolution in front of a space_to_depth can take it, fold it there, which costs MACs.",
 )
 @json_option
 def command(
@@ -47,7 +47,7 @@ def command(
     output: Path | None,
     weights_out: Path | None,
     keep_norms: bool,
-    no_producers: bool,
+    into_producers: bool,
     as_json: bool,
 ) -> None:
     """Turn space-to-depth and the convolutions around it into strided convolutions, for deployment.
@@ -60,7 +60,7 @@ def command(
     named = named_network(network, choice, weights)
     if weights_out is not None and named.weights is None:
         raise InputError("--weights-out needs --weights, or the folder of a run")
-    folding = fold(named.graph, named.read_weights(), fuse=not keep_norms, into_producers=not no_producers)
+    folding = fold(named.graph, named.read_weights(), fuse=not keep_norms, into_producers=into_producers)
     text = folding.text()
     if weights_out is not None and named.weights is not None:
         _write_weights(folding, named.weights, weights_out)

@@ -82,9 +82,9 @@ class Folding:
 
 
 def fold(
-    graph: Graph, weights: Mapping[str, Tensor] | None = None, *, fuse: bool = True, into_producers: bool = True
+    graph: Graph, weights: Mapping[str, Tensor] | None = None, *, fuse: bool = True, into_producers: bool = False
 ) -> Folding:
-    """The network without space-to-depth, and without norms behind convolutions.
+    """The network with space-to-depth in its convolutions, and without norms behind them.
 
     weights: those of `graph`. With them each kernel is the smallest that holds the taps that are not zero, so an exact
         conversion that was not trained becomes the network that it was made of, the same op with the same bits. Without

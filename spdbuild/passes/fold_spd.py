@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 @PASSES.register
 @dataclass(frozen=True)
 class FoldSpd(GraphPass):
-    """Make strided convolutions of space-to-depth and the convolutions around it; no space_to_depth is left.
+    """Make strided convolutions of space-to-depth and the convolutions around it.
 
         spd_conv2d, spd_avg_pool, spd_max_pool  becomes   conv2d(stride=s)
         space_to_depth(s) -> conv2d(k)                    conv2d(s*k, stride=s)
@@ -41,21 +41,22 @@ class FoldSpd(GraphPass):
     2. A space_to_depth that only convolutions read folds into each of them, whatever their number.
     3. Where a convolution reads it through a concat, that convolution is cut in two: one reads what space_to_depth
        read, the other the rest of the concat, and their outputs are added.
-    4. A space_to_depth that a norm reads, say, folds into the convolution in front of it, if nothing else reads that:
-       with s*s times the channels, and ((k + s - 1)/k)**2 of its MACs, as each phase has the kernel at another place.
+    4. A space_to_depth that a norm reads, say, folds on request into the convolution in front of it, if nothing else
+       reads that: with s*s times the channels, and ((k + s - 1)/k)**2 of its MACs, as each phase has the kernel at
+       another place. The released ResNets have their space_to_depth there, and are slower for it.
     5. Any other stays, and the report says why.
 
     The function is the same at the declared size of the input, and at sizes that leave the same remainders when divided
     by the strides: at all multiples of 32, say. Case 4 applies where no zeros are added to fill up blocks.
 
-    into_producers: whether case 4, the one that costs MACs, applies.
+    into_producers: whether case 4 applies, so that a target without space_to_depth can run the network.
 
     Source: Sunkara and Luo 2022, arXiv:2208.03641, gives the layers; why they are strided convolutions with larger
     kernels is derived in spdbuild.phases.
     """
 
     preserves_output: ClassVar[bool] = True
-    into_producers: bool = True
+    into_producers: bool = False
 
     def apply(self, graph: Graph) -> list[Change]:
         places = {name: place for place, name in enumerate(graph.names)}
@@ -84,9 +85,11 @@ class FoldSpd(GraphPass):
         if not obstacle:
             return _into_readers(graph, node, op, readers, self.name)
         producer = graph[node.inputs[0].node]
-        if self.into_producers and _folds_into(graph, producer, node, op):
-            return _into_producer(graph, node, op, producer)
-        return [Change.kept(node, obstacle)]
+        if not _folds_into(graph, producer, node, op):
+            return [Change.kept(node, obstacle)]
+        if not self.into_producers:
+            return [Change.kept(node, f"{obstacle}; into_producers folds it into {producer.name}, which costs MACs")]
+        return _into_producer(graph, node, op, producer)
 
 
 def _is_spd(op: Op) -> bool:

@@ -23,6 +23,16 @@ layers:
   - global_avg_pool: global_avg_pool()
   - head: linear(10)
 """
+DIGITS = """\
+model: digits
+inputs: {image: [3, 8, 8]}
+layers:
+  - stem: conv2d(4, 3, stride=2)
+  - norm: batch_norm()
+  - relu()
+  - global_avg_pool()
+  - head: linear(10)
+"""
 
 
 @pytest.fixture
@@ -65,11 +75,13 @@ def test_json_names_what_was_folded(run, converted: Path):
     assert document["kept"] == []
 
 
-def test_what_costs_macs_stays_on_request(run, tiny: Path):
+def test_what_costs_macs_is_folded_on_request(run, tiny: Path):
     run("convert", tiny, "--placement", "after", "--after", "conv", "--pool", "keep", "-o", "after.yaml")
-    result = run("fold", "after.yaml", "--no-producers", "-o", "f.yaml")
-    assert "down.conv_to_depth  down.norm reads it: batch_norm()" in result.stdout
-    assert "space_to_depth" not in run("fold", "after.yaml").stdout
+    result = run("fold", "after.yaml", "-o", "f.yaml")
+    assert (
+        "down.conv_to_depth  down.norm reads it: batch_norm(); into_producers folds it into down.conv" in result.stdout
+    )
+    assert "space_to_depth" not in run("fold", "after.yaml", "--into-producers").stdout
 
 
 def test_weights_to_write_need_weights_to_read(run, converted: Path):
@@ -83,3 +95,19 @@ def test_weights_of_another_network_are_refused(run, converted: Path):
     assert result.exit_code == 2
     assert "w.st" in result.stderr
     assert not Path("f.yaml").exists()
+
+
+def test_a_run_is_folded_with_its_best_weights_and_verified(run, tmp_path: Path):
+    pytest.importorskip("sklearn", reason="the data set digits needs scikit-learn")
+    architecture, recipe = tmp_path / "digits.yaml", tmp_path / "small.yaml"
+    architecture.write_text(DIGITS)
+    passes = 'passes: ["strided_to_spd()"]'
+    recipe.write_text(f"architecture: {architecture}\n{passes}\ndata: {{name: digits}}\nepochs: 1\nworkers: 0\n")
+    trained = run("train", recipe, "--runs", tmp_path / "runs", "--quiet")
+    assert trained.exit_code == 0, trained.stderr
+    folded, weights = tmp_path / "f.yaml", tmp_path / "f.st"
+    result = run("fold", tmp_path / "runs" / "small", "-o", folded, "--weights-out", weights)
+    assert result.exit_code == 0, result.stderr
+    assert "spd" not in folded.read_text().partition("layers:")[2]
+    verified = run("verify", tmp_path / "runs" / "small", folded, "--weights-b", weights)
+    assert verified.exit_code == 0, verified.stderr
