@@ -3,33 +3,76 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
+if TYPE_CHECKING:
+    from spdbuild.training.task import Prediction
 
-@click.command("predict", epilog="Example: spdbuild predict runs/quickstart photo.png folder/ --json")
+#: The first character keeps click from joining the lines.
+_EXAMPLES = """\b
+Examples:
+  spdbuild predict runs/quickstart photo.png folder/ --json
+  spdbuild predict runs/tiny_objects 'photos/*.jpg' -o seen
+  spdbuild predict runs/hit_uav_yolov5n drone.mp4 -o seen --save csv
+  spdbuild predict coco_yolov5_spd_n large.jpg --weights imported.safetensors --tile 640 -o seen --save crops
+"""
+
+_FORMS = ("pictures", "crops", "txt", "json", "csv")
+
+
+@click.command("predict", epilog=_EXAMPLES)
 @click.argument("run")
 @click.argument("sources", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--weights", type=click.Path(path_type=Path), help="File of weights in place of the run's best.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Folder for pictures with boxes.")
+@click.option("--save", "forms", multiple=True, type=click.Choice(_FORMS), help="What goes into the folder instead.")
+@click.option("--min-score", type=float, help="Least score of a box that is shown.")
+@click.option("--tile", type=int, help="Side of the windows in which larger pictures are looked at, in pixels.")
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change a key of the recipe.")
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON on stdout.")
 def command(
-    run: str, sources: tuple[Path, ...], weights: Path | None, overrides: tuple[str, ...], as_json: bool
+    run: str,
+    sources: tuple[Path, ...],
+    weights: Path | None,
+    output: Path | None,
+    forms: tuple[str, ...],
+    min_score: float | None,
+    tile: int | None,
+    overrides: tuple[str, ...],
+    as_json: bool,
 ) -> None:
-    """Show SOURCES, image files and folders of them, to the model of RUN."""
+    """Show SOURCES to the model of RUN: image files, folders of them, patterns, and films for a detector."""
+    from spdbuild.training.outputs import Outputs
     from spdbuild.training.predict import predict
 
-    found = predict(run, sources, overrides, weights=weights)
+    if forms and output is None:
+        raise click.UsageError("--save needs the folder to write into: -o FOLDER")
+    given = {"task.seeing.nms.min_score": min_score, "task.seeing.tile": tile}
+    changes = [f"{key}={value}" for key, value in given.items() if value is not None]
+    written = Outputs(output, forms or ("pictures",)) if output else None
+    entries = []
+    for prediction in predict(run, sources, (*overrides, *changes), weights=weights):
+        if written:
+            written.add(prediction)
+        if as_json:
+            entries.append(prediction.to_dict())
+        else:
+            click.echo(_line(prediction))
+    if written:
+        written.close()
     if as_json:
         import json
 
-        click.echo(json.dumps([entry.to_dict() for entry in found]))
-        return
-    for entry in found:
-        click.echo(f"{entry.file}: {', '.join(map(_text, entry.found)) or 'nothing'}")
+        click.echo(json.dumps(entries))
 
 
-def _text(prediction: dict[str, Any]) -> str:
-    box = " at " + " ".join(f"{edge:.0f}" for edge in prediction["box"]) if "box" in prediction else ""
-    return f"{prediction['class']} {prediction['score']:.3f}{box}"
+def _line(prediction: Prediction) -> str:
+    frame = "" if prediction.frame is None else f" frame {prediction.frame}"
+    return f"{prediction.file}{frame}: {', '.join(map(_text, prediction.found)) or 'nothing'}"
+
+
+def _text(thing: dict[str, Any]) -> str:
+    box = " at " + " ".join(f"{edge:.0f}" for edge in thing["box"]) if "box" in thing else ""
+    return f"{thing['class']} {thing['score']:.3f}{box}"

@@ -8,7 +8,7 @@ from pathlib import Path
 from spdbuild.data.decoding import SUFFIXES
 from spdbuild.errors import DataError, WeightsError
 from spdbuild.training.precision import autocast
-from spdbuild.training.stored_run import load_model
+from spdbuild.training.stored_run import StoredModel, load_model
 from spdbuild.training.task import Prediction
 
 
@@ -19,21 +19,37 @@ def predict(
     *,
     weights: Path | None = None,
 ) -> Iterator[Prediction]:
-    """What is seen in each file, in the order of `sources`; a folder stands for the images in it and below it."""
+    """What is seen in each file, in the order of `sources`.
+
+    A folder stands for the images in it and below it, a pattern such as `photos/*.jpg` for the files that match it.
+    """
     files = image_files(sources)
     stored = load_model(run_or_recipe, weights, overrides)
-    if not stored.classes:
+    classes = stored.classes or _classes(stored)
+    with autocast(stored.precision, stored.device):
+        yield from stored.recipe.task.predict(stored.recipe, stored.model, classes, stored.input, files)
+
+
+def _classes(stored: StoredModel) -> tuple[str, ...]:
+    """Names of classes where the weights do not say them: those of the recipe's data if it is there, else numbers."""
+    task = stored.recipe.task
+    count = task.outputs(stored.model)
+    try:
+        names = tuple(task.open(stored.recipe, task.splits[1]).classes)
+    except DataError:
+        names = ()
+    if count is not None and len(names) != count:
+        return tuple(map(str, range(count)))
+    if not names:
         raise WeightsError(
             f"{stored.weights}: the file does not say the names of its classes",
             hint="name the folder of a run, or a file of weights from one",
         )
-    task = stored.recipe.task
-    with autocast(stored.precision, stored.device):
-        yield from task.predict(stored.recipe, stored.model, stored.classes, stored.input, files)
+    return names
 
 
 def image_files(sources: Iterable[Path]) -> list[Path]:
-    """The files among `sources` and the images in its folders; raises DataError if there is none."""
+    """The files among `sources`, the images in its folders, and what its patterns match; DataError if one has none."""
     found: list[Path] = []
     for source in sources:
         if source.is_dir():
@@ -44,5 +60,15 @@ def image_files(sources: Iterable[Path]) -> list[Path]:
         elif source.is_file():
             found.append(source)
         else:
-            raise DataError(f"there is no file or folder {source}")
+            found += _matching(source)
     return found
+
+
+def _matching(pattern: Path) -> list[Path]:
+    if not any(sign in str(pattern) for sign in "*?["):
+        raise DataError(f"there is no file or folder {pattern}")
+    start = Path(pattern.anchor)
+    files = sorted(path for path in start.glob(str(pattern.relative_to(start))) if path.is_file())
+    if not files:
+        raise DataError(f"no file matches {pattern}")
+    return files

@@ -157,6 +157,10 @@ class Task:
     def check(self, outputs: Any, classes: tuple[str, ...]) -> None:
         """Refuse a network whose outputs for one batch do not fit the data; raises RecipeError."""
 
+    def outputs(self, model: nn.Module) -> int | None:
+        """How many classes a model has; None if that cannot be seen in it."""
+        return None
+
     def predict(
         self, recipe: Any, model: nn.Module, classes: tuple[str, ...], input: tuple[int, ...], files: list[Path]
     ) -> Iterable[Prediction]:

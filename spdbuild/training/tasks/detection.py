@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -16,6 +16,7 @@ from spdbuild.data.detection.options import DetectionAugmentation
 from spdbuild.data.detection.store import Cache
 from spdbuild.errors import DataError, RecipeError
 from spdbuild.losses.detection import DetectionLossOptions
+from spdbuild.training.detection import video
 from spdbuild.training.detection.criterion import DetectionCriterion
 from spdbuild.training.detection.head import check_maps, describe_fit, fit_anchors, head_of
 from spdbuild.training.detection.images import DetectionBatches, DetectionImages
@@ -120,13 +121,15 @@ class Detection(Task):
     ) -> dict[str, float]:
         return measure_stages(model, images.dataset, batch, images.long_side, self.evaluation.nms, precision, device)
 
+    def outputs(self, model: nn.Module) -> int:
+        return head_of(model).classes
+
     def predict(
         self, recipe: Recipe, model: nn.Module, classes: tuple[str, ...], input: tuple[int, ...], files: list[Path]
     ) -> Iterator[Prediction]:
         seer = Seer(model, self.seeing, max(input[1:]), recipe.test_batch or recipe.batch)
-        for file in files:
-            picture = read_picture(file)
-            yield _prediction(file, picture, seer.see(picture), classes)
+        for file, frame, picture in _pictures(files):
+            yield _prediction(file, frame, picture, seer.see(picture), classes)
 
 
 def _loss(recipe: Recipe) -> DetectionLossOptions:
@@ -145,9 +148,18 @@ def _long_side(recipe: Recipe) -> int:
     return height
 
 
-def _prediction(file: Path, picture: Tensor, found: Tensor, classes: tuple[str, ...]) -> Prediction:
+def _pictures(files: Iterable[Path]) -> Iterator[tuple[Path, int | None, Tensor]]:
+    """Each picture, uint8 [3, height, width], with its file and, of a film, its number."""
+    for file in files:
+        if file.suffix.lower() in video.SUFFIXES:
+            yield from ((file, number, picture) for number, picture in enumerate(video.read_frames(file)))
+        else:
+            yield file, None, read_picture(file)
+
+
+def _prediction(file: Path, frame: int | None, picture: Tensor, found: Tensor, classes: tuple[str, ...]) -> Prediction:
     boxes = [
         {"class": classes[int(label)], "index": int(label), "score": score, "box": box}
         for *box, score, label in found.tolist()
     ]
-    return Prediction(file, tuple(boxes), pixels=picture.permute(1, 2, 0).numpy())
+    return Prediction(file, tuple(boxes), frame, picture.permute(1, 2, 0).contiguous().numpy())

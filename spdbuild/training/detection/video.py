@@ -1,0 +1,33 @@
+"""The pictures of a film, one by one."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from spdbuild.errors import DataError, InputError
+
+SUFFIXES = frozenset((".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm"))
+
+
+def read_frames(file: Path) -> Iterator[Tensor]:
+    """The pictures of a film, uint8 [3, height, width] each; InputError without PyAV, DataError for what is no film."""
+    av = _pyav()
+    try:
+        with av.open(str(file)) as film:
+            for frame in film.decode(video=0):
+                yield torch.from_numpy(frame.to_ndarray(format="rgb24")).permute(2, 0, 1)
+    except (av.FFmpegError, IndexError) as error:
+        raise DataError(f"{file}: this film cannot be read: {error}") from None
+
+
+def _pyav() -> Any:
+    try:
+        return importlib.import_module("av")
+    except ImportError:
+        raise InputError("reading films needs PyAV", hint="pip install av") from None

@@ -1,0 +1,167 @@
+"""Predictions written into a folder, in the forms that a person asks for."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable, Collection
+from pathlib import Path
+from typing import Any, Protocol
+
+from PIL import Image
+
+from spdbuild.drawing import class_colour, draw_boxes
+from spdbuild.errors import InputError, nearest
+from spdbuild.training.files import write_text
+from spdbuild.training.report import write_picture
+from spdbuild.training.task import Prediction
+
+
+class Writer(Protocol):
+    """Writes predictions, one after the other, in one form."""
+
+    def add(self, prediction: Prediction, name: str) -> None:
+        """Take in a prediction under a name that is its alone."""
+
+    def close(self) -> None:
+        """Write what stands in one file for all."""
+
+
+class Outputs:
+    """Several forms of the same predictions in one folder; InputError for a form that is unknown or impossible."""
+
+    def __init__(self, folder: Path, forms: Collection[str]) -> None:
+        unknown = [form for form in forms if form not in WRITERS]
+        if unknown:
+            raise InputError(f"predictions are not written as '{unknown[0]}'", hint=nearest(unknown[0], WRITERS))
+        self._writers = [WRITERS[form](folder) for form in forms]
+        self._taken: set[str] = set()
+
+    def add(self, prediction: Prediction) -> None:
+        name = self._name(prediction)
+        for writer in self._writers:
+            writer.add(prediction, name)
+
+    def close(self) -> None:
+        for writer in self._writers:
+            writer.close()
+
+    def _name(self, prediction: Prediction) -> str:
+        """The file's name without its ending, numbered where others have it too."""
+        stem = prediction.file.stem + ("" if prediction.frame is None else f"-{prediction.frame:06}")
+        name, number = stem, 2
+        while name in self._taken:
+            name, number = f"{stem}-{number}", number + 1
+        self._taken.add(name)
+        return name
+
+
+class _Pictures:
+    """<name>.png: the picture with boxes."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def add(self, prediction: Prediction, name: str) -> None:
+        boxes, colours = _boxes(prediction), [class_colour(thing["index"]) for thing in prediction.found]
+        texts = [f"{thing['class']} {thing['score']:.2f}" for thing in prediction.found]
+        write_picture(self._folder / f"{name}.png", draw_boxes(_image(prediction), boxes, texts, colours))
+
+    def close(self) -> None: ...
+
+
+class _Crops:
+    """crops/<class>/<name>-<number>.png: what is in each box."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder / "crops"
+
+    def add(self, prediction: Prediction, name: str) -> None:
+        image = _image(prediction)
+        for number, (thing, box) in enumerate(zip(prediction.found, _boxes(prediction), strict=True), start=1):
+            left, top = int(box[0]), int(box[1])
+            right, bottom = max(left + 1, round(box[2])), max(top + 1, round(box[3]))
+            cut = image.crop((left, top, right, bottom))
+            write_picture(self._folder / _safe(thing["class"]) / f"{name}-{number}.png", cut)
+
+    def close(self) -> None: ...
+
+
+class _Txt:
+    """labels/<name>.txt: a line `class x y width height score` a box, its centre and size as shares of the picture."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder / "labels"
+
+    def add(self, prediction: Prediction, name: str) -> None:
+        width, height = _image(prediction).size
+        lines = []
+        for thing, (left, top, right, bottom) in zip(prediction.found, _boxes(prediction), strict=True):
+            centre = ((left + right) / 2 / width, (top + bottom) / 2 / height)
+            numbers = (*centre, (right - left) / width, (bottom - top) / height, thing["score"])
+            lines.append(" ".join((str(thing["index"]), *(f"{number:.6f}" for number in numbers))) + "\n")
+        write_text(self._folder / f"{name}.txt", "".join(lines))
+
+    def close(self) -> None: ...
+
+
+class _Json:
+    """predictions.json: what `spdbuild predict --json` prints."""
+
+    def __init__(self, folder: Path) -> None:
+        self._file, self._entries = folder / "predictions.json", list[dict[str, Any]]()
+
+    def add(self, prediction: Prediction, name: str) -> None:
+        self._entries.append(prediction.to_dict())
+
+    def close(self) -> None:
+        write_text(self._file, json.dumps(self._entries, indent=1) + "\n")
+
+
+class _Csv:
+    """predictions.csv: a row for each thing."""
+
+    def __init__(self, folder: Path) -> None:
+        self._file, self._rows = folder / "predictions.csv", list[dict[str, Any]]()
+
+    def add(self, prediction: Prediction, name: str) -> None:
+        for thing in prediction.found:
+            row = {"file": str(prediction.file), "frame": prediction.frame, "class": thing["class"]}
+            edges = dict(zip(("left", "top", "right", "bottom"), thing.get("box", ()), strict=False))
+            self._rows.append({**row, "score": round(thing["score"], 5), **{k: round(v, 3) for k, v in edges.items()}})
+
+    def close(self) -> None:
+        text = io.StringIO()
+        names = dict.fromkeys(("file", "frame", "class", "score"))
+        table = csv.DictWriter(
+            text, list(names | dict.fromkeys(k for row in self._rows for k in row)), lineterminator="\n"
+        )
+        table.writeheader()
+        table.writerows(self._rows)
+        write_text(self._file, text.getvalue())
+
+
+WRITERS: dict[str, Callable[[Path], Writer]] = {
+    "pictures": _Pictures,
+    "crops": _Crops,
+    "txt": _Txt,
+    "json": _Json,
+    "csv": _Csv,
+}
+
+
+def _boxes(prediction: Prediction) -> list[list[float]]:
+    if any("box" not in thing for thing in prediction.found):
+        raise InputError("a classifier finds no boxes to draw or cut out", hint="use --save json or --save csv")
+    return [thing["box"] for thing in prediction.found]
+
+
+def _image(prediction: Prediction) -> Image.Image:
+    assert prediction.pixels is not None
+    return Image.fromarray(prediction.pixels)
+
+
+def _safe(name: str) -> str:
+    """A class's name as that of a folder."""
+    return "".join(sign if sign.isalnum() or sign in " -_" else "_" for sign in name)
