@@ -17,7 +17,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from spdbuild.api import build, check, diff, summary
     from spdbuild.conversion.convert import convert
+    from spdbuild.conversion.folding import fold
     from spdbuild.conversion.foreign.convert import convert_module
+    from spdbuild.conversion.verification import verify
+    from spdbuild.conversion.weights import transfer
     from spdbuild.errors import SpdbuildError
     from spdbuild.loading import Architecture, load
 
@@ -31,10 +34,26 @@ _HOMES = {
     "convert": "spdbuild.conversion.convert",
     "convert_module": "spdbuild.conversion.foreign.convert",
     "diff": "spdbuild.api",
+    "fold": "spdbuild.conversion.folding",
     "load": "spdbuild.loading",
     "summary": "spdbuild.api",
+    "transfer": "spdbuild.conversion.weights",
+    "verify": "spdbuild.conversion.verification",
 }
-__all__ = ["Architecture", "SpdbuildError", "build", "check", "convert", "convert_module", "diff", "load", "summary"]
+__all__ = [
+    "Architecture",
+    "SpdbuildError",
+    "build",
+    "check",
+    "convert",
+    "convert_module",
+    "diff",
+    "fold",
+    "load",
+    "summary",
+    "transfer",
+    "verify",
+]
 
 
 def __getattr__(name: str) -> Any:

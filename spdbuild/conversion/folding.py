@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from spdbuild.conversion.weights import renamed
 from spdbuild.graph import Graph
 from spdbuild.graph.text import flat_names, graph_text
+from spdbuild.loading import Architecture
 from spdbuild.ops.convolution import Conv2d
 from spdbuild.ops.normalization import BatchNorm
 from spdbuild.ops.op import pair
@@ -82,16 +83,21 @@ class Folding:
 
 
 def fold(
-    graph: Graph, weights: Mapping[str, Tensor] | None = None, *, fuse: bool = True, into_producers: bool = False
+    network: Architecture | Graph,
+    weights: Mapping[str, Tensor] | None = None,
+    *,
+    fuse: bool = True,
+    into_producers: bool = False,
 ) -> Folding:
     """The network with space-to-depth in its convolutions, and without norms behind them.
 
-    weights: those of `graph`. With them each kernel is the smallest that holds the taps that are not zero, so an exact
-        conversion that was not trained becomes the network that it was made of, the same op with the same bits. Without
-        them every tap of the blocks counts.
+    weights: those of `network`. With them each kernel is the smallest that holds the taps that are not zero, so an
+        exact conversion that was not trained becomes the network that it was made of, the same ops with the same bits.
+        Without them every tap of the blocks counts.
     fuse: whether norms are multiplied into the convolutions in front of them, for evaluation alone.
     into_producers: of `FoldSpd`.
     """
+    graph = network if isinstance(network, Graph) else network.graph
     folder = _Folder(graph, weights)
     if fuse:
         folder.run(FuseConvNorm())

@@ -146,3 +146,8 @@ def test_without_weights_every_tap_counts() -> None:
     folding = fold(spdbuild.load(text).graph)
     assert str(folding.graph["conv"].op) == "conv2d(4, kernel=2, stride=2)"
     assert folding.weights is None
+
+
+def test_an_architecture_folds_as_its_graph_does() -> None:
+    arch = spdbuild.load("resnet50_spd_cifar10")
+    assert spdbuild.fold(arch).graph == fold(arch.graph).graph
