@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from spdbuild.api import build, check, diff, summary
     from spdbuild.conversion.convert import convert
+    from spdbuild.conversion.fitting import fit_budget
     from spdbuild.conversion.folding import fold
     from spdbuild.conversion.foreign.convert import convert_module
     from spdbuild.conversion.verification import verify
@@ -34,6 +35,7 @@ _HOMES = {
     "convert": "spdbuild.conversion.convert",
     "convert_module": "spdbuild.conversion.foreign.convert",
     "diff": "spdbuild.api",
+    "fit_budget": "spdbuild.conversion.fitting",
     "fold": "spdbuild.conversion.folding",
     "load": "spdbuild.loading",
     "summary": "spdbuild.api",
@@ -48,6 +50,7 @@ __all__ = [
     "convert",
     "convert_module",
     "diff",
+    "fit_budget",
     "fold",
     "load",
     "summary",

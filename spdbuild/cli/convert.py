@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from spdbuild import builtin
-from spdbuild.arguments import call_text
+from spdbuild.arguments import arguments_of, call_text
+from spdbuild.cli.budget_options import BudgetOptions, budget_lines, budget_options
 from spdbuild.cli.fields import field_options, given
 from spdbuild.cli.json_output import print_json
 from spdbuild.cli.options import ARCHITECTURE, Choice, choice_options, json_option, markdown_option, output_option
@@ -34,6 +36,7 @@ Examples:
   spdbuild convert resnet50 -o resnet50_spd.yaml
   spdbuild convert yolov5 --preset released-yolov5 > yolov5_spd.yaml
   spdbuild convert resnet50 --keep stem,*.skip --pool keep --json
+  spdbuild convert yolov5 --variant s --budget macs=1.0x --budget params=1.0x -o cheap.yaml
   spdbuild convert resnet50 --weights resnet50.safetensors -o new.yaml --weights-out new.safetensors
 """
 
@@ -42,6 +45,7 @@ Examples:
 @click.argument("architecture", type=ARCHITECTURE)
 @click.option("--preset", type=click.Choice(list(PRESETS)), help="Options of a published network; others win over it.")
 @field_options(StridedToSpd)
+@budget_options
 @choice_options
 @output_option("the converted architecture")
 @weight_options
@@ -51,6 +55,7 @@ def command(
     architecture: str,
     choice: Choice,
     preset: str | None,
+    budget: BudgetOptions,
     output: Path | None,
     weights: WeightsOptions,
     form: str | None,
@@ -64,6 +69,9 @@ def command(
 
     With --weights the converted network computes what the old one does, but for max pools: they stay with --pool keep,
     begin as a mean, or are fitted with --calibrate.
+
+    With --budget each layer gets the kernel and placement with which the network holds most taps of the strided one
+    and stays within the limits; --kernel and --kernels are then the greatest to choose.
     """
     from spdbuild.conversion.convert import convert
 
@@ -73,7 +81,8 @@ def command(
     if document.variants and choice.variant is None:
         choice = replace(choice, variant=next(iter(document.variants)))
         click.echo(f"the file keeps all variants; the numbers are those of variant {choice.variant}", err=True)
-    converted, report = convert(choice.of(document), preset, output=output, **given(options))
+    fit = budget.fit(choice.of(document), preset, given(options))
+    converted, report = convert(fit.architecture, output=output, **arguments_of(fit.step))
     tensors, report = weights.transferred(report)
     weights.write(tensors, converted)
     if output is not None:
@@ -81,11 +90,11 @@ def command(
     elif not as_json:
         click.echo(converted.text, nl=False)
     if as_json:
-        print_json(report.to_dict())
+        print_json(report.to_dict() | (fit.to_dict() if fit.spendings else {}))
     elif form == "markdown":
         click.echo(report.to_markdown(), nl=False, err=output is None)
     else:
-        _show(report, output)
+        _show(report, output, budget_lines(fit))
 
 
 def _refuse_own_input(architecture: str, output: Path) -> None:
@@ -94,8 +103,8 @@ def _refuse_own_input(architecture: str, output: Path) -> None:
         raise InputError(f"{output} is the file that is converted", hint="write to another file")
 
 
-def _show(report: ConversionReport, output: Path | None) -> None:
-    """The report, on stderr where the YAML has stdout."""
+def _show(report: ConversionReport, output: Path | None, budget: Iterable[str]) -> None:
+    """The report, with the lines on its budget, on stderr where the YAML has stdout."""
     err = output is None
     if report.replaced:
         _replaced(report).show(err=err)
@@ -108,7 +117,7 @@ def _show(report: ConversionReport, output: Path | None) -> None:
         click.echo(
             f"\nthe file extends the old one, because its lines could not be rewritten: {report.overlay}", err=err
         )
-    click.echo(f"\n{_totals(report)}", err=err)
+    click.echo("\n".join(["", _totals(report), *budget]), err=err)
     if output is not None:
         click.echo(f"wrote {output}", err=True)
 

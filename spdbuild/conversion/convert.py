@@ -68,12 +68,16 @@ def _written(
         return converted, ""
     except (CannotRewrite, SpdbuildError) as error:
         reason = str(error)
-    for text in (_overlay(architecture, step, Path(name)), graph_text(graph)):
-        try:
-            return _read(text, name, architecture), reason
-        except SpdbuildError:
-            continue
-    raise InputError(f"{architecture.name} cannot be written as a file: {reason}")
+    try:
+        converted = _read(_overlay(architecture, step, Path(name)), name, architecture)
+        if not _first_difference(converted.graph, graph):
+            return converted, reason
+    except SpdbuildError:
+        pass
+    try:
+        return _read(graph_text(graph), name, architecture), reason
+    except SpdbuildError:
+        raise InputError(f"{architecture.name} cannot be written as a file: {reason}") from None
 
 
 def _first_difference(one: Graph, other: Graph) -> str:
@@ -97,7 +101,7 @@ def _rewritten(architecture: Architecture, step: StridedToSpd) -> str:
     variants: Iterable[str | None] = document.variants or [None]
     plan = plan_edits(document, [_converted(architecture, variant, step) for variant in variants])
     settings: dict[str, Any] = {"model": _new_name(architecture.name)}
-    settings |= {f"vars.{name}": value for name, value in architecture.vars.items()}
+    settings |= {f"{_home(architecture, name)}.{name}": value for name, value in architecture.vars.items()}
     if architecture.inputs is not None:
         names = document.inputs
         settings |= {f"inputs.{name}": sizes for name, sizes in zip(names, architecture.inputs, strict=True)}
@@ -105,6 +109,12 @@ def _rewritten(architecture: Architecture, step: StridedToSpd) -> str:
     text = rewrite(document, plan, settings, note)
     expected = {f"expect.{what}": counts for what, counts in _expected(text, architecture).items()}
     return rewrite(document, plan, settings | expected, note) if expected else text
+
+
+def _home(architecture: Architecture, var: str) -> str:
+    """The key that decides a var: the chosen variant where that sets it, else the vars of all variants."""
+    own = architecture.document.variants.get(architecture.variant or "", {})
+    return f"variants.{architecture.variant}" if var in own else "vars"
 
 
 def _converted(architecture: Architecture, variant: str | None, step: StridedToSpd) -> tuple[Expansion, list[Change]]:
@@ -133,8 +143,12 @@ def _overlay(architecture: Architecture, step: StridedToSpd, output: Path) -> st
     known = builtin.listed("architectures")
     base = path.stem if known.get(path.stem) == path else os.path.relpath(path, output.parent)
     lines = [f"model: {_new_name(architecture.name)}", f"extends: {flow(base)}"]
-    if architecture.vars:
-        lines.append(f"vars: {flow(architecture.vars)}")
+    own = architecture.document.variants.get(architecture.variant or "", {})
+    if architecture.vars.keys() - own.keys():
+        lines.append(f"vars: {flow({n: value for n, value in architecture.vars.items() if n not in own})}")
+    if architecture.vars.keys() & own.keys():
+        variant = {name: architecture.vars.get(name, value) for name, value in own.items()}
+        lines.append(f"variants: {flow({architecture.variant: variant})}")
     if architecture.inputs is not None:
         names = architecture.document.inputs
         lines.append(f"inputs: {flow(dict(zip(names, architecture.inputs, strict=True)))}")

@@ -115,9 +115,10 @@ class StridedToSpd(GraphPass):
         return self._before(graph, node, node.op)
 
     def _before(self, graph: Graph, node: Node, convolution: Conv2d) -> Change:
-        return _replaced(graph, node, SpdConv2d(**arguments_of(convolution), spd_kernel=self._kernel(node.name)))
+        return _replaced(graph, node, SpdConv2d(**arguments_of(convolution), spd_kernel=self.kernel_of(node.name)))
 
-    def _kernel(self, name: str) -> SpdKernel:
+    def kernel_of(self, name: str) -> SpdKernel:
+        """The kernel that the options ask for at a layer with placement "before"."""
         own = [kernel for pattern, kernel in map(parse_kernel, self.kernels) if matches(name, (pattern,))]
         return own[-1] if own else self.kernel
 

@@ -67,6 +67,25 @@ def test_chosen_vars_and_input_are_written_into_the_file() -> None:
     assert spdbuild.load(converted.text).graph == report.after
 
 
+def test_a_chosen_value_of_a_variants_var_is_written_into_the_variant() -> None:
+    converted, report = spdbuild.convert(spdbuild.load("yolov5", variant="s", vars={"width_multiple": 0.43}))
+    assert not report.overlay
+    assert "  n: {width_multiple: 0.25, depth_multiple: 0.33}\n  s: {width_multiple: 0.43," in converted.text
+    assert spdbuild.load(converted.text, variant="s").graph == report.after
+
+
+def test_a_file_that_extends_gets_the_variant_with_the_chosen_value(tmp_path: Path) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text("model: mine\nextends: yolov5\n")
+    architecture = spdbuild.load(file, variant="n", vars={"classes": 4, "width_multiple": 0.2})
+    converted, report = spdbuild.convert(architecture, output=tmp_path / "mine_spd.yaml")
+    assert converted.text.splitlines()[2:4] == [
+        "vars: {classes: 4}",
+        "variants: {n: {width_multiple: 0.2, depth_multiple: 0.33}}",
+    ]
+    assert converted.graph == report.after
+
+
 def test_a_file_that_extends_another_gets_the_pass_in_four_lines(tmp_path: Path) -> None:
     file = tmp_path / "mine.yaml"
     file.write_text("model: mine\nextends: resnet50\nvars: {classes: 10}\n")

@@ -1,0 +1,107 @@
+"""Conversions that cost no more than asked: kernel and placement of each layer, or the width, chosen for it.
+
+Of the conversions within the budget the one is taken that holds most taps: the share of the pixels read by a strided
+layer that its replacement reads too, every layer alike; of these the one with the largest windows, and then the
+cheapest. `spdbuild.conversion.choices` says what may become of a layer, `spdbuild.conversion.selection` how well the
+best is found. With a width to change, every layer keeps the kernel that the options ask for, and the greatest width
+that fits is taken.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import shlex
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from spdbuild.conversion.budget import Budget, Spending, costs, impossible, meter_of, parse_budget, spend
+from spdbuild.conversion.choices import choices, combined
+from spdbuild.conversion.convert import spd_pass
+from spdbuild.conversion.narrowing import narrowed
+from spdbuild.conversion.selection import least_costs, select
+from spdbuild.errors import InputError
+from spdbuild.graph import Graph
+from spdbuild.loading import Architecture
+from spdbuild.passes import run_passes
+from spdbuild.passes.strided_to_spd import StridedToSpd
+
+
+@dataclass(frozen=True)
+class Fit:
+    """What fits: the network to convert, narrower if that was allowed, the options, and what it costs."""
+
+    architecture: Architecture
+    step: StridedToSpd
+    spendings: tuple[Spending, ...]
+    width: str = ""
+
+    @property
+    def options(self) -> str:
+        """The choice as options of `spdbuild convert` that reproduce it."""
+        return shlex.join(self._words())
+
+    def to_dict(self) -> dict[str, Any]:
+        """What `spdbuild convert --json` adds to its document when there is a budget."""
+        return {"budget": [spending.to_dict() for spending in self.spendings], "choice": self.options}
+
+    def _words(self) -> Iterator[str]:
+        if self.width:
+            yield from ("--var", f"{self.width}={self.architecture.vars[self.width]}")
+        for field in dataclasses.fields(self.step):
+            value = getattr(self.step, field.name)
+            if value == field.default:
+                continue
+            flag = f"--{field.name.replace('_', '-')}"
+            if isinstance(value, bool):
+                yield flag
+            else:
+                yield from (flag, ",".join(value) if isinstance(value, tuple) else str(value))
+
+
+def fit_budget(
+    architecture: Architecture,
+    budgets: Sequence[str],
+    preset: str | None = None,
+    *,
+    may_keep: bool = False,
+    width: str = "",
+    **options: Any,
+) -> Fit:
+    """What `convert` must be called with so that the converted network stays within all of the budgets.
+
+    budgets: as `parse_budget` reads them; "x" is times the network before it is converted. Seconds are those of this
+        machine, for one sample on the CPU: while choosing, of each layer alone; in the result, of the networks.
+    options: the fields of `StridedToSpd`, and a preset of them; `kernel` and `kernels` are the greatest to choose.
+    may_keep: whether layers may stay strided where nothing else fits.
+    width: a var that shrinks in place of the kernels, such as YOLOv5's width_multiple.
+
+    Raises InputError, with the least that is possible, where nothing fits.
+    """
+    if not budgets:
+        raise InputError("there is no budget to stay within", hint="for example macs=1.0x")
+    step, parsed = spd_pass(preset, options), list(map(parse_budget, budgets))
+    original = architecture.graph
+    if width:
+        architecture = narrowed(architecture, step, width, parsed)
+        estimates: list[float | None] = [None] * len(parsed)
+    else:
+        step, estimates = _chosen(original, step, parsed, may_keep)
+    converted, _ = run_passes(architecture.graph, [step])
+    spendings = (spend(b, original, converted, estimate) for b, estimate in zip(parsed, estimates, strict=True))
+    return Fit(architecture, step, tuple(spendings), width if width in architecture.vars else "")
+
+
+def _chosen(
+    graph: Graph, step: StridedToSpd, budgets: Sequence[Budget], may_keep: bool
+) -> tuple[StridedToSpd, list[float | None]]:
+    """The pass with the best choice for each layer, and the estimates of what is timed."""
+    layers = choices(graph, step, [meter_of(budget.quantity) for budget in budgets], may_keep=may_keep)
+    strided = costs(graph, budgets)
+    chosen = select(layers, tuple(b.limit(cost) - cost for b, cost in zip(budgets, strided, strict=True)))
+    if chosen is None:
+        numbers = zip(budgets, strided, least_costs(layers, len(budgets)), strict=True)
+        raise impossible([Spending(budget, cost, cost + added) for budget, cost, added in numbers])
+    numbers = zip(budgets, strided, least_costs([[option] for option in chosen], len(budgets)), strict=True)
+    estimates = [cost + added if budget.quantity == "latency" else None for budget, cost, added in numbers]
+    return combined(step, [option.item for option in chosen], graph), estimates

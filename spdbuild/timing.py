@@ -1,0 +1,51 @@
+"""How long calls take, measured so that what else the machine does falls on all of them alike."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from math import ceil
+from statistics import median
+
+#: Calls that are made before any is timed: caches fill, and libraries choose their algorithms.
+WARM_UP = 3
+
+
+@dataclass(frozen=True)
+class Times:
+    """Seconds of every timed call, in order."""
+
+    seconds: tuple[float, ...]
+
+    @property
+    def median(self) -> float:
+        return median(self.seconds)
+
+    @property
+    def least(self) -> float:
+        return min(self.seconds)
+
+    @property
+    def p90(self) -> float:
+        """The least time within which nine of ten calls ended."""
+        return sorted(self.seconds)[ceil(0.9 * len(self.seconds)) - 1]
+
+
+def take_turns(calls: Sequence[Callable[[], object]], rounds: int = 5, seconds: float = 0.0) -> list[Times]:
+    """The times of each call; the calls take turns, so that a machine that slows down does so for all of them.
+
+    rounds, seconds: turns that each call gets at least, and for how long there are more.
+    A call must return when its work is done: one that starts work on a GPU waits for it.
+    """
+    for call in calls:
+        for _ in range(WARM_UP):
+            call()
+    times: list[list[float]] = [[] for _ in calls]
+    begin = time.perf_counter()
+    while len(times[0]) < rounds or time.perf_counter() - begin < seconds:
+        for call, taken in zip(calls, times, strict=True):
+            start = time.perf_counter()
+            call()
+            taken.append(time.perf_counter() - start)
+    return [Times(tuple(taken)) for taken in times]
