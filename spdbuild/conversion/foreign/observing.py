@@ -121,8 +121,9 @@ class _Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
             if len(args[3]) == 2 and max(args[3]) > 1:
                 self._note("conv2d", args[0], args[1].data_ptr())
         elif packet in _POOLS:
-            given = list(args[2]) if len(args) > 2 else []
-            if max(given or args[1]) > 1:
+            stride = (args[2] if len(args) > 2 else ()) or args[1]
+            # torch pools sequences as images of one row.
+            if max(stride) > 1 and (args[0].shape[-2], args[1][0]) != (1, 1):
                 self._note(_POOLS[packet], args[0], 0)
         return result
 

@@ -333,6 +333,12 @@ def test_a_pool_that_the_example_does_not_run_stays() -> None:
     assert [entry.why for entry in report.kept] == ["the example does not run it, so its channels are not known"]
 
 
+def test_sequences_are_not_images() -> None:
+    model = nn.Sequential(nn.Conv1d(3, 4, 3, stride=2), nn.AvgPool1d(2))
+    _, report = spdbuild.convert_module(model, torch.randn(1, 3, 20), strict=True)
+    assert (report.replaced, report.left) == ((), ())
+
+
 def test_report_counts_parameters_and_macs() -> None:
     model, x = nn.Sequential(nn.Conv2d(3, 8, 3, 2, 1), nn.Flatten(), nn.Linear(128, 10)), torch.randn(1, 3, 8, 8)
     _, report = spdbuild.convert_module(model, x)
