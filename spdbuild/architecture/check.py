@@ -16,7 +16,7 @@ from spdbuild.ops import OPS
 #: Names that a block's lines may use besides its parameters.
 BLOCK_NUMBERS = frozenset({"in_channels"})
 #: What a block calls its inputs when it has several.
-_FURTHER_INPUTS = frozenset(f"input{number}" for number in range(1, 10))
+_FURTHER_INPUTS = frozenset(f"input{number}" for number in range(1, 100))
 
 
 def check_document(document: Document) -> list[Problem]:
