@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from spdbuild.training.run import Result
+from spdbuild.training.result import Result
 
 
 def comparison_table(results: Sequence[Result]) -> str:

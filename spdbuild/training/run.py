@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from statistics import median
-from typing import Any
 
 from spdbuild.errors import RecipeError, RunError, nearest
 from spdbuild.training.checkpoint import load_state
@@ -19,6 +17,7 @@ from spdbuild.training.files import write_text
 from spdbuild.training.loop import STOPPED, Loop
 from spdbuild.training.recipe import Recipe, load_recipe, twins
 from spdbuild.training.report import write_report
+from spdbuild.training.result import Result
 from spdbuild.training.run_folder import RunFolder
 from spdbuild.training.sections import plain
 from spdbuild.training.session import Session, make_session
@@ -29,38 +28,6 @@ from spdbuild.training.stored_run import stored_network
 CHANGEABLE = frozenset(
     ("epochs", "max_minutes", "max_steps", "patience", "save_every", "evaluate_every", "workers", "device", "expect")
 )
-
-
-@dataclass(frozen=True)
-class Result:
-    """What a run ended with.
-
-    metrics: of the model as the run left it.
-    best, best_epoch: highest value of the task's metric, and when it was reached.
-    parameters, macs: costs of the network for one image.
-    images_per_second: median over the epochs, in training.
-    seconds: training time, evaluation and saving included.
-    reason: why it ended before its last epoch, or empty.
-    twins: results of the runs it is compared with.
-    """
-
-    title: str
-    folder: Path
-    metrics: dict[str, float]
-    best: float
-    best_epoch: int
-    parameters: int
-    macs: int
-    images_per_second: float
-    seconds: float
-    reason: str = ""
-    twins: tuple[Result, ...] = ()
-
-    def to_dict(self) -> dict[str, Any]:
-        """The document that `spdbuild train --json` prints."""
-        twins = [twin.to_dict() for twin in self.twins]
-        best = self.best if math.isfinite(self.best) else None
-        return {**asdict(self), "folder": str(self.folder), "best": best, "twins": twins}
 
 
 def train(

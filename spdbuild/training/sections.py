@@ -8,14 +8,13 @@ one of type `Annotated[str, REGISTRY]` holds the name alone.
 from __future__ import annotations
 
 import dataclasses
-import inspect
-import re
 import types
 import typing
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Literal, Union
 
 from spdbuild.arguments import fit
+from spdbuild.docstrings import documentation
 from spdbuild.errors import ArgumentError, SpdbuildError
 from spdbuild.registry import Registry
 from spdbuild.source import Value
@@ -27,12 +26,12 @@ _PLAIN = {int: "integer", float: "number", str: "string", bool: "boolean", type(
 
 def section_schema(cls: type[Any]) -> Schema:
     """The JSON Schema of a mapping that gives the fields of the dataclass `cls`."""
-    texts = descriptions(cls)
+    told = documentation(cls)
     properties = {}
     for field in _fields(cls):
         schema = _type_schema(_hints(cls)[field.name])
-        if texts.get(field.name):
-            schema = {"description": texts[field.name], **schema}
+        if field.name in told.arguments:
+            schema = {"description": told.arguments[field.name], **schema}
         default = _default(field)
         if default is not dataclasses.MISSING:
             schema = {**schema, "default": plain(default)}
@@ -40,7 +39,7 @@ def section_schema(cls: type[Any]) -> Schema:
     required = [f.name for f in _fields(cls) if _default(f) is dataclasses.MISSING]
     return {
         "type": "object",
-        "description": summary(cls),
+        "description": told.summary,
         "properties": properties,
         "required": required,
         "additionalProperties": False,
@@ -69,22 +68,6 @@ def plain(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [plain(item) for item in value]
     return value
-
-
-def summary(cls: type[Any]) -> str:
-    """The first paragraph of the docstring, as one line."""
-    paragraph = (inspect.getdoc(cls) or "").split("\n\n")[0]
-    return " ".join(paragraph.split())
-
-
-def descriptions(cls: type[Any]) -> dict[str, str]:
-    """What the docstrings of `cls` and its bases say about fields: lines `field: text`, continued with indentation."""
-    found: dict[str, str] = {}
-    for base in reversed(cls.__mro__):
-        text = inspect.cleandoc(vars(base).get("__doc__") or "")
-        for match in re.finditer(r"^(\w+): (.+(?:\n[ \t]+.+)*)", text, re.MULTILINE):
-            found[match[1]] = " ".join(match[2].split())
-    return found
 
 
 def _type_schema(hint: Any) -> Schema:

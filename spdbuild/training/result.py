@@ -1,0 +1,40 @@
+"""What a run ended with."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a run ended with.
+
+    metrics: of the model as the run left it.
+    best, best_epoch: highest value of the task's metric, and when it was reached.
+    parameters, macs: costs of the network for one image.
+    images_per_second: median over the epochs, in training.
+    seconds: training time, evaluation and saving included.
+    reason: why it ended before its last epoch, or empty.
+    twins: results of the runs it is compared with.
+    """
+
+    title: str
+    folder: Path
+    metrics: dict[str, float]
+    best: float
+    best_epoch: int
+    parameters: int
+    macs: int
+    images_per_second: float
+    seconds: float
+    reason: str = ""
+    twins: tuple[Result, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """The document that `spdbuild train --json` prints."""
+        twins = [twin.to_dict() for twin in self.twins]
+        best = self.best if math.isfinite(self.best) else None
+        return {**asdict(self), "folder": str(self.folder), "best": best, "twins": twins}
