@@ -61,9 +61,11 @@ class Detection(Task):
             raise RecipeError(
                 f"the list '{key}' is for classification", hint="a detector's augmentation is the mapping task.augment"
             )
+        if recipe.distill is not None:
+            raise RecipeError("distill is for classification", hint="leave it out")
         dataset = recipe.data.open(split)
         if not dataset.trainable().any():
-            raise DataError(f"the {len(dataset)} images of the split '{split}' have no object of any class")
+            raise DataError(f"the split '{split}' has no object of any class in {len(dataset):,} images")
         return DetectionImages(dataset, _long_side(recipe))
 
     def prepare(self, recipe: Recipe, model: nn.Module, images: DetectionImages) -> list[str]:
@@ -99,8 +101,6 @@ class Detection(Task):
         return DetectionBatches(loader, device, training=training, channels_last=recipe.channels_last)
 
     def criterion(self, recipe: Recipe, model: nn.Module, images: DetectionImages) -> DetectionCriterion:
-        if recipe.distill is not None:
-            raise RecipeError("distill is for classification", hint="leave it out")
         step = recipe.batch * recipe.batches_per_step
         return DetectionCriterion(head_of(model), _loss(recipe), images.long_side, step)
 

@@ -1,0 +1,147 @@
+"""Perfect predictions, as a network would give them, score 1 all the way through evaluation."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from spdbuild.data.detection.batch import DetectionBatch
+from spdbuild.data.detection.loader import DetectionLoader
+from spdbuild.data.detection.table import NO_CLASS, DetectionSet, ImageRecord, Pixels, Table
+from spdbuild.nn.detection import Detect
+from spdbuild.training.detection.images import DetectionImages
+from spdbuild.training.detection.meter import DetectionMeter
+from spdbuild.training.detection.options import JudgingOptions
+from spdbuild.training.task import Evaluation
+
+#: By image: class, left, top, right, bottom in pixels of an image of SIZES.
+SIZES = [(96, 64), (64, 96), (128, 128), (50, 31)]
+OBJECTS = [
+    [(0, 10, 10, 26, 30), (1, 50, 20, 70, 60)],
+    [(2, 5, 40, 45, 90)],
+    [(0, 2, 2, 40, 42), (1, 64, 64, 120, 100), (2, 90, 8, 120, 30)],
+    [(2, 12, 6, 32, 26)],
+]
+
+
+def objects(ids: tuple[int, ...] = (1, 2, 3, 4)) -> DetectionSet:
+    table = Table(("a", "b", "c"), (7, 3, 5))
+    for number, ((width, height), boxes) in enumerate(zip(SIZES, OBJECTS, strict=True)):
+        table.images.append(ImageRecord(ids[number], f"{number}.png", None, width, height))
+        for class_, left, top, right, bottom in boxes:
+            table.add(number, (left, top, right, bottom), class_)
+    return replace(table.build(), draw=grey)
+
+
+def grey(image: ImageRecord) -> Pixels:
+    return np.full((image.height, image.width, 3), 114, np.uint8)
+
+
+def head() -> Detect:
+    return Detect([1], 3, [[[24, 24]]], [8])
+
+
+def logit(share: Tensor) -> Tensor:
+    return torch.log(share / (1 - share))
+
+
+def maps_that_see(batch: DetectionBatch) -> list[Tensor]:
+    """What the head must give for each target: section 1.5 of the published decoding, solved for the predictions."""
+    count, _, height, width = batch.images.shape
+    level = torch.full((count, 1, height // 8, width // 8, 8), -20.0)
+    for image, class_, *box in batch.targets.double().tolist():
+        centre = torch.tensor(box[:2]) * torch.tensor([width, height]) / 8
+        size = torch.tensor(box[2:]) * torch.tensor([width, height])
+        cell = centre.long()
+        row = torch.cat((logit((centre - cell + 0.5) / 2), logit((size / 24).sqrt() / 2), torch.full((4,), -20.0)))
+        row[[4, 5 + int(class_)]] = 20.0
+        level[int(image), 0, cell[1], cell[0]] = row
+    return [level]
+
+
+def judged(dataset: DetectionSet, options: JudgingOptions | None = None) -> Evaluation:
+    options = options or JudgingOptions()
+    images = DetectionImages(dataset, 96)
+    meter = DetectionMeter(head(), images, options)
+    for batch in DetectionLoader(dataset, 2, 96, rectangular=options.rectangular, pad=options.pad):
+        meter.update(maps_that_see(batch), batch)
+    meter.merge([meter.state()])
+    return meter.evaluation()
+
+
+@pytest.mark.parametrize("options", [JudgingOptions(), JudgingOptions(pad=0), JudgingOptions(rectangular=False)])
+def test_perfect_predictions_score_1_whatever_the_batches(options: JudgingOptions) -> None:
+    evaluation = judged(objects(), options)
+    assert {evaluation.scalars[name] for name in ("AP", "AP50", "AP75", "fitness", "precision", "recall")} == {1.0}
+    assert evaluation.counts == {
+        "images": 4,
+        "objects": 7,
+        "objects_S": 4,
+        "objects_M": 3,
+        "objects_L": 0,
+        "detections": 7,
+    }
+
+
+def test_sizes_without_objects_are_undefined_and_own_sizes_are_measured() -> None:
+    assert {"AP_L", "AR_L"} <= set(judged(objects()).undefined)
+    evaluation = judged(objects(), JudgingOptions(sizes={"tiny": (0, 21), "rest": (21, 1000)}))
+    assert (evaluation.counts["objects_tiny"], evaluation.counts["objects_rest"]) == (2, 5)
+    assert evaluation.scalars["AP_tiny"] == 1.0
+
+
+def test_image_ids_in_another_order_change_nothing() -> None:
+    assert judged(objects((40, 2, 33, 1))).scalars == judged(objects()).scalars
+
+
+def test_classes_come_in_the_order_of_the_data_and_not_of_their_ids() -> None:
+    evaluation = judged(objects())
+    assert evaluation.classes == ("a", "b", "c")
+    assert [row["objects"] for row in evaluation.rows] == [2, 2, 3]
+    assert evaluation.confusion is not None
+    assert evaluation.confusion.tolist() == [[2, 0, 0, 0], [0, 2, 0, 0], [0, 0, 3, 0], [0, 0, 0, 0]]
+    assert evaluation.outcomes == ("a", "b", "c", "background")
+
+
+def test_meters_of_two_processes_make_that_of_one() -> None:
+    dataset = objects()
+    meters = []
+    for rank in range(2):
+        meter = DetectionMeter(head(), DetectionImages(dataset, 96), JudgingOptions())
+        for batch in DetectionLoader(dataset, 3, 96, rectangular=True, rank=rank, world=2):
+            if len(batch):
+                meter.update(maps_that_see(batch), batch)
+        meters.append(meter)
+    states = [meter.state() for meter in meters]
+    for meter in meters:
+        meter.merge(states)
+    single = judged(dataset)
+    for meter in meters:
+        evaluation = meter.evaluation()
+        assert evaluation.scalars == single.scalars
+        assert evaluation.files["predictions.json"]() == single.files["predictions.json"]()
+
+
+def test_a_detection_on_an_ignored_region_counts_neither_way() -> None:
+    dataset = objects()
+    first = np.arange(len(dataset.objects)) == 0
+    classes = np.where(first, NO_CLASS, dataset.objects.classes)
+    ignoring = replace(dataset, objects=replace(dataset.objects, classes=classes, ignored=first))
+    meter = DetectionMeter(head(), DetectionImages(ignoring, 96), JudgingOptions())
+    for batch in DetectionLoader(dataset, 2, 96):
+        meter.update(maps_that_see(batch), batch)
+    evaluation = meter.evaluation()
+    assert evaluation.scalars["AP"] == 1.0
+    assert evaluation.counts["objects"] == 6
+    assert evaluation.confusion is not None
+    assert evaluation.confusion[-1].sum() == 0
+
+
+def test_no_detections_score_0() -> None:
+    evaluation = DetectionMeter(head(), DetectionImages(objects(), 96), JudgingOptions()).evaluation()
+    assert (evaluation.scalars["AP"], evaluation.scalars["recall"]) == (0.0, 0.0)
+    assert evaluation.files["predictions.json"]() == "[]"

@@ -1,0 +1,142 @@
+"""What a trained detector writes about pictures."""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from spdbuild.data.detection.pixels import read_pixels
+from spdbuild.data.detection.table import Pixels
+from spdbuild.data.tiny_objects import TinyObjects
+from spdbuild.errors import DataError, InputError, SpdbuildError
+from spdbuild.training.detection import video
+from spdbuild.training.outputs import Outputs
+from spdbuild.training.predict import image_files, predict
+from spdbuild.training.run import train
+from spdbuild.training.task import Prediction
+from spdbuild.weights import save_weights
+from spdbuild.weights.files import read_weights
+
+FOUND = (
+    {"class": "a/b", "index": 1, "score": 0.75, "box": [4.0, 2.0, 12.0, 6.0]},
+    {"class": "disc", "index": 0, "score": 0.5, "box": [0.0, 0.0, 2.5, 1.0]},
+)
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    """Four generated pictures in files."""
+    data = TinyObjects(images=24, size=64).open("val")
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for index in range(4):
+        pixels = read_pixels(data, index)
+        assert isinstance(pixels, np.ndarray)
+        Image.fromarray(pixels).save(folder / f"{index}.png")
+    return folder
+
+
+def prediction(name: str = "photo.jpg") -> Prediction:
+    pixels = np.arange(16 * 8 * 3, dtype=np.uint8).reshape(8, 16, 3)
+    return Prediction(Path(name), FOUND, pixels=pixels)
+
+
+def test_boxes_lie_in_the_picture_and_the_best_come_first(recipe: Path, pictures: Path, tmp_path: Path) -> None:
+    done = train(recipe, ["epochs=1"], runs=tmp_path / "runs", quiet=True)
+    found = list(predict(done.folder, [pictures], ["task.seeing.nms.min_score=0.0001"]))
+    assert [entry.file.name for entry in found] == ["0.png", "1.png", "2.png", "3.png"]
+    things = [thing for entry in found for thing in entry.found]
+    assert things
+    for entry in found:
+        scores = [thing["score"] for thing in entry.found]
+        assert scores == sorted(scores, reverse=True)
+    for thing in things:
+        left, top, right, bottom = thing["box"]
+        assert 0 <= left <= right <= 64
+        assert 0 <= top <= bottom <= 64
+        assert thing["class"] in ("disc", "ring", "square", "frame", "cross", "stripes")
+
+
+def test_weights_that_name_no_classes_take_those_of_the_data(recipe: Path, pictures: Path, tmp_path: Path) -> None:
+    done = train(recipe, ["epochs=1"], runs=tmp_path / "runs", quiet=True)
+    bare = tmp_path / "bare.safetensors"
+    best = read_weights(done.folder / "weights" / "last.safetensors")
+    save_weights(bare, {name: torch.as_tensor(best[name]) for name in best}, {})
+    options = ["task.seeing.nms.min_score=0.0001", "vars.classes=6"]
+    (entry,) = predict(recipe, [pictures / "0.png"], options, weights=bare)
+    assert {thing["class"] for thing in entry.found} <= {"disc", "ring", "square", "frame", "cross", "stripes"}
+    gone = [*options, "data={name: coco, root: nowhere}"]
+    (entry,) = predict(recipe, [pictures / "0.png"], gone, weights=bare)
+    assert entry.found
+    assert {thing["class"] for thing in entry.found} <= set("012345")
+
+
+def test_every_form_says_the_same(tmp_path: Path) -> None:
+    outputs = Outputs(tmp_path, ("pictures", "crops", "txt", "json", "csv"))
+    outputs.add(prediction())
+    outputs.add(prediction("other/photo.jpg"))
+    outputs.close()
+    with Image.open(tmp_path / "photo.png") as image:
+        assert image.size == (16, 8)
+    assert (tmp_path / "photo-2.png").is_file()
+    with Image.open(tmp_path / "crops" / "a_b" / "photo-1.png") as image:
+        np.testing.assert_array_equal(np.asarray(image), prediction().pixels[2:6, 4:12])  # type: ignore[index]
+    lines = (tmp_path / "labels" / "photo.txt").read_text().splitlines()
+    assert lines[0] == "1 0.500000 0.500000 0.500000 0.500000 0.750000"
+    entries = json.loads((tmp_path / "predictions.json").read_text())
+    assert [entry["file"] for entry in entries] == ["photo.jpg", "other/photo.jpg"]
+    assert (entries[0]["width"], entries[0]["height"]) == (16, 8)
+    assert entries[0]["predictions"] == list(FOUND)
+    with (tmp_path / "predictions.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 4
+    assert [rows[1][name] for name in ("class", "score", "left", "right")] == ["disc", "0.5", "0.0", "2.5"]
+
+
+def test_forms_that_cannot_be_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="not written as 'text'"):
+        Outputs(tmp_path, ("text",))
+    labels_only = Prediction(Path("digit.png"), ({"class": "3", "index": 3, "score": 1.0},))
+    with pytest.raises(InputError, match="a classifier finds no boxes"):
+        Outputs(tmp_path, ("pictures",)).add(labels_only)
+
+
+def test_patterns_stand_for_the_files_that_match(pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert image_files([pictures / "[12].png"]) == [pictures / "1.png", pictures / "2.png"]
+    monkeypatch.chdir(pictures.parent)
+    assert image_files([Path("*/3.png")]) == [Path("pictures/3.png")]
+    with pytest.raises(DataError, match=r"no file matches .*\.jpg"):
+        image_files([pictures / "*.jpg"])
+
+
+def test_the_pictures_of_a_film_are_numbered(
+    recipe: Path, tmp_path: Path, pictures: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def frames(file: Path) -> Iterator[torch.Tensor]:
+        assert file.name == "film.mp4"
+        for number in range(3):
+            yield torch.full((3, 48, 64), number * 50, dtype=torch.uint8)
+
+    monkeypatch.setattr(video, "read_frames", frames)
+    done = train(recipe, ["epochs=1"], runs=tmp_path / "runs", quiet=True)
+    film = tmp_path / "film.mp4"
+    film.touch()
+    found = list(predict(done.folder, [film, pictures / "0.png"]))
+    assert [entry.frame for entry in found] == [0, 1, 2, None]
+    pixels: Pixels | None = found[2].pixels
+    assert pixels is not None
+    assert (pixels == 100).all()
+
+
+def test_films_without_pyav_are_refused_with_a_hint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "av", None)
+    with pytest.raises(SpdbuildError, match="reading films needs PyAV"):
+        list(video.read_frames(tmp_path / "film.mp4"))

@@ -1,0 +1,87 @@
+"""What a person can get wrong with a detector, and what is said."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from spdbuild.errors import SpdbuildError
+from spdbuild.training.evaluate import evaluate
+from spdbuild.training.recipe import load_recipe
+from spdbuild.training.run import train
+
+CLASSIFIER = """\
+model: classifier
+inputs: {image: [3, 64, 64]}
+layers:
+  - stem: conv2d(8, 3, stride=4)
+  - global_avg_pool()
+  - head: linear(6)
+"""
+
+
+REFUSALS = {
+    "a list of augmentations": (
+        ["augment=[{name: horizontal_flip}]"],
+        "the list 'augment' is for classification",
+        "task.augment",
+    ),
+    "an oblong input": (["input=[3, 64, 96]"], "a detector is trained on squares, and its input is 96x64", "[3, 96"),
+    "an odd input": (["input=[3, 100, 100]"], "the image size must be a multiple of 32, got 100", "use 96"),
+    "classes": (["vars.classes=5"], "the head has 5 classes and the data has 6", "leave vars.classes out"),
+    "a teacher": (
+        ["distill={architecture: yolov5, variant: n, weights: w}"],
+        "distill is for classification",
+        "leave it out",
+    ),
+    "a loss of another task": (["loss={name: cross_entropy}"], "loss: 'cross_entropy' is for classification", ""),
+    "data of another task": (
+        ["data={name: digits}", "task.name=detection"],
+        "data: 'digits' is for classification",
+        "",
+    ),
+    "an unknown option": (["task.augment.mosaik=1"], "'task.augment' has no key 'mosaik'", "did you mean 'mosaic'?"),
+    "an option of another task": (["task.top5=1"], "'task' has no key 'top5'", ""),
+    "a share above 1": (["task.augment.mosaic=2"], "mosaic must be between 0 and 1, got 2", ""),
+    "sizes that shrink": (["task.evaluation.sizes={S: [32, 0]}"], "the size S must grow from at least 0, got 32", ""),
+    "a metric that is none": (["task.monitor=mAP"], "'task.monitor' must be one of fitness, AP", ""),
+    "windows of nothing": (["task.seeing.tile=0"], "tile must be at least 32, got 0", ""),
+    "no detections": (["task.evaluation.max_detections=0"], "max_detections must be at least 1, got 0", ""),
+    "a batch larger than the data": (["batch=100", "drop_last=true"], "a batch of 100 is larger than the data set", ""),
+}
+
+
+@pytest.mark.parametrize(("overrides", "message", "hint"), REFUSALS.values(), ids=REFUSALS.keys())
+def test_what_is_wrong_is_said(recipe: Path, tmp_path: Path, overrides: list[str], message: str, hint: str) -> None:
+    with pytest.raises(SpdbuildError) as caught:
+        train(recipe, overrides, runs=tmp_path / "runs", quiet=True)
+    assert caught.value.exit_code == 2
+    assert message in str(caught.value)
+    assert hint in str(caught.value)
+
+
+def test_a_network_without_a_head_is_refused(recipe: Path, tmp_path: Path) -> None:
+    (tmp_path / "classifier.yaml").write_text(CLASSIFIER)
+    with pytest.raises(SpdbuildError, match="has one detection head, and this network has none"):
+        train(recipe, [f"architecture={tmp_path / 'classifier.yaml'}"], runs=tmp_path / "runs", quiet=True)
+
+
+def test_data_without_objects_is_refused(recipe: Path, tmp_path: Path) -> None:
+    # The one image that evaluation has is empty with this seed.
+    with pytest.raises(SpdbuildError, match="the split 'val' has no object of any class in 1 images"):
+        train(recipe, ["data.images=4", "data.objects=1", "data.seed=1"], runs=tmp_path / "runs", quiet=True)
+
+
+def test_a_split_that_is_none_is_refused(recipe: Path, tmp_path: Path) -> None:
+    done = train(recipe, ["epochs=1"], runs=tmp_path / "runs", quiet=True)
+    with pytest.raises(SpdbuildError, match="there is no split 'valid' in detection"):
+        evaluate(done.folder, split="valid")
+
+
+def test_the_task_is_that_of_the_data_and_can_be_a_name_alone(recipe: Path) -> None:
+    text = recipe.read_text()
+    assert load_recipe(text).task.name == "detection"
+    start, rest = text.split("task:\n")
+    named = start + "task: detection\n" + rest.split("\n", 2)[2]
+    assert load_recipe(named).task == load_recipe(start + rest.split("\n", 2)[2]).task
