@@ -1,0 +1,39 @@
+"""`spdbuild new`: a file to begin from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from spdbuild.cli.options import ARCHITECTURE, imports_option, output_option
+from spdbuild.errors import InputError
+from spdbuild.files import write_text
+
+_EXAMPLES = """\b
+Examples:
+  spdbuild new my_network -o my_network.yaml
+  spdbuild new my_detector --from yolov5 -o my_detector.yaml
+"""
+
+
+@click.command("new", epilog=_EXAMPLES)
+@click.argument("name")
+@click.option("--from", "base", type=ARCHITECTURE, help="Copy this architecture, a path or built-in name.")
+@imports_option
+@output_option("the architecture")
+def command(name: str, base: str | None, allow_imports: bool, output: Path | None) -> None:
+    """Write an architecture called NAME to begin from: a small commented one, or a copy of another.
+
+    It goes to FILE, which must not exist, or to stdout.
+    """
+    from spdbuild.templates import new_text
+
+    if output is not None and output.exists():
+        raise InputError(f"{output} exists", hint="give another file; this command replaces none")
+    text = new_text(name, base, allow_imports=allow_imports)
+    if output is None:
+        click.echo(text, nl=False)
+    else:
+        write_text(output, text)
+        click.echo(f"wrote {output}", err=True)

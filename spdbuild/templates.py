@@ -1,0 +1,75 @@
+"""Texts of new architectures to begin from."""
+
+from __future__ import annotations
+
+import re
+
+from spdbuild import builtin
+from spdbuild.errors import InputError, SourceError
+from spdbuild.loading import read_document
+from spdbuild.source import Source, read_source
+
+TEMPLATE = """\
+# A network, one call a line. `spdbuild check FILE` finds mistakes, `spdbuild ops` lists what can be called.
+model: NAME
+inputs: {image: [3, 64, 64]}      # channels, height and width of one image
+vars: {classes: 10, width: 32}    # numbers to set from outside: --var classes=100
+
+blocks:                           # lines under a name, called as ops are
+  conv_norm(out, stride=1):
+    - conv: conv2d(out, 3, stride)           # what has weights needs a name, which its weights have too
+    - norm: batch_norm()
+
+  residual(out, stride=1):
+    - first: conv_norm(out, stride)
+    - relu()
+    - second: conv_norm(out)
+    - skip: conv2d(out, 1, stride) <- input  # a line reads the one above, or what stands behind <-
+    - add() <- second, skip
+    - relu()
+
+layers:
+  - stem: conv_norm(width)
+  - relu()
+  - stage1: residual(width) * 2              # twice, one behind the other, each with its own weights
+  - stage2: residual(2 * width, stride=2)    # half as high and wide: what `spdbuild convert` replaces
+  - stage3: residual(4 * width, stride=2)
+  - global_avg_pool()
+  - head: linear(classes)
+"""
+
+
+def new_text(name: str, base: str | None = None, *, allow_imports: bool = False) -> str:
+    """The text of an architecture called `name`: a small commented one, or a copy of another to change.
+
+    base: built-in name or path of the one to copy. Counts under `expect:` are left out, as they hold for `base` alone.
+    allow_imports: whether the Python files that `base` names may run.
+    Raises InputError for a name that no architecture can have.
+    """
+    small = _named(TEMPLATE, name)
+    try:
+        read_document(Source("the template", small))
+    except SourceError:
+        raise InputError(f"an architecture cannot be called '{name}'", hint="use letters, digits and _") from None
+    return small if base is None else _named(_copied(base, allow_imports), name)
+
+
+def _named(text: str, name: str) -> str:
+    return re.sub(r"^model:[ \t]*\S+", lambda _: f"model: {name}", text, count=1, flags=re.MULTILINE)
+
+
+def _copied(base: str, allow_imports: bool) -> str:
+    source = read_source(builtin.find(base, "architectures"))
+    expected = read_document(source, allow_imports=allow_imports).root.get("expect")
+    text = source.text
+    if expected is not None and expected.key is not None:
+        text = _without(text, source.index(expected.key.line - 1, 0), expected.end)
+    # The schema beside a built-in file is not beside the copy.
+    return re.sub(r"\A# yaml-language-server:.*\n", "", text)
+
+
+def _without(text: str, start: int, end: int) -> str:
+    """`text` without whole lines of it; blank lines on both sides become one."""
+    before, after = text[:start], text[end:].lstrip("\n")
+    between = "\n\n" if before.endswith("\n\n") and after else "\n"
+    return before.rstrip() + between + after
