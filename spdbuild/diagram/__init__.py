@@ -1,5 +1,5 @@
 """A network as a picture: its blocks in layers from top to bottom, as an SVG that needs nothing else."""
 
-from spdbuild.diagram.svg import diagram_svg
+from spdbuild.diagram.svg import Mark, diagram_svg
 
-__all__ = ["diagram_svg"]
+__all__ = ["Mark", "diagram_svg"]

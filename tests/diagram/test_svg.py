@@ -8,7 +8,7 @@ import pytest
 
 import spdbuild
 from spdbuild.diagram import diagram_svg
-from spdbuild.diagram.svg import PLAIN, SPD, STRIDED
+from spdbuild.diagram.svg import CHANGED, NEW, PLAIN, SPD, STRIDED
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -54,3 +54,19 @@ def test_texts_are_escaped():
     graph = spdbuild.load("resnet18").graph
     graph.name = "<script>&"
     assert "&lt;script&gt;&amp;" in diagram_svg(graph)
+
+
+def test_marked_layers_give_their_box_a_frame():
+    graph = spdbuild.load("resnet18").graph
+    marks = {"stem.conv": "changed", "pool": "new", "head": "changed"}
+    root = ElementTree.fromstring(diagram_svg(graph, 1, marks, note="2 layers are gone"))
+    frames = {
+        group.findtext(f"{SVG}text", ""): group.find(f"{SVG}rect").get("style")
+        for group in root.findall(f"{SVG}g/{SVG}g")
+    }
+    assert {name: style for name, style in frames.items() if style} == {
+        "stem": f"stroke:{CHANGED};stroke-width:3",
+        "pool": f"stroke:{NEW};stroke-width:3",
+        "head": f"stroke:{CHANGED};stroke-width:3",
+    }
+    assert root.findall(f"{SVG}text")[-1].text == "2 layers are gone"
