@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
@@ -12,31 +12,60 @@ from typing import TextIO
 from rich.console import Console as RichConsole
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-#: Seconds between two looks at a value for which the device must be waited for.
-INTERVAL = 0.5
+#: Seconds between two looks at a value for which the device must be waited for: of a bar, and of lines in a log.
+BAR_INTERVAL = 0.5
+LINE_INTERVAL = 30.0
 
 
 class Bar:
-    """The progress of an epoch; without a terminal it shows nothing."""
+    """The progress of an epoch. This one shows nothing."""
 
-    def __init__(self, progress: Progress | None, task: TaskID | None) -> None:
+    due = False
+
+    def advance(self, steps: int, text: str | None = None) -> None:
+        """Go on by `steps`, with another text."""
+
+
+class _TerminalBar(Bar):
+    """A bar of rich's."""
+
+    def __init__(self, progress: Progress, task: TaskID) -> None:
         self._progress, self._task = progress, task
         self._shown = 0.0
 
     @property
-    def due(self) -> bool:
+    def due(self) -> bool:  # type: ignore[override]
         """Whether it is time to show values again."""
-        return self._progress is not None and time.monotonic() - self._shown > INTERVAL
+        return time.monotonic() - self._shown > BAR_INTERVAL
 
     def advance(self, steps: int, text: str | None = None) -> None:
-        """Go on by `steps`, with another text."""
-        if self._progress is None or self._task is None:
-            return
-        if text is not None:
-            self._shown = time.monotonic()
-            self._progress.update(self._task, advance=steps, text=text)
-        else:
+        if text is None:
             self._progress.update(self._task, advance=steps)
+            return
+        self._shown = time.monotonic()
+        self._progress.update(self._task, advance=steps, text=text)
+
+
+class _Lines(Bar):
+    """A plain line now and then: how far it is, how long it will take, and the values."""
+
+    def __init__(self, say: Callable[[str], None], title: str, total: int, done: int) -> None:
+        self._say, self._title, self._total = say, title, total
+        self._first = self._done = done
+        self._started = self._shown = time.monotonic()
+
+    @property
+    def due(self) -> bool:  # type: ignore[override]
+        """Whether it is time to say something again."""
+        return time.monotonic() - self._shown > LINE_INTERVAL
+
+    def advance(self, steps: int, text: str | None = None) -> None:
+        self._done += steps
+        if text is None:
+            return
+        self._shown = time.monotonic()
+        left = (self._shown - self._started) / (self._done - self._first) * (self._total - self._done)
+        self._say(f"{self._title}  {self._done}/{self._total}  {left:.0f} s left  {text}")
 
 
 class Console:
@@ -61,10 +90,10 @@ class Console:
 
     @contextmanager
     def bar(self, title: str, total: int, done: int = 0) -> Iterator[Bar]:
-        """A bar of `total` steps while the context lasts."""
+        """A bar of `total` steps while the context lasts; lines where there is no terminal."""
         if self.quiet or not self._rich.is_terminal:
-            yield Bar(None, None)
+            yield Bar() if self.quiet else _Lines(self.line, title, total, done)
             return
         columns = (TextColumn("{task.description}"), BarColumn(30), MofNCompleteColumn(), TimeRemainingColumn())
         with Progress(*columns, TextColumn("{task.fields[text]}"), console=self._rich, transient=True) as progress:
-            yield Bar(progress, progress.add_task(title, total=total, completed=done, text=""))
+            yield _TerminalBar(progress, progress.add_task(title, total=total, completed=done, text=""))
