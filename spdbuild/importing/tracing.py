@@ -1,0 +1,83 @@
+"""A torch module, traced: its operations in order, the modules they run in, and what each gives for an example."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, fx, nn
+from torch.utils._pytree import tree_map_only
+
+from spdbuild.errors import InputError
+from spdbuild.importing.layers import rule_of
+
+
+class Measured(NamedTuple):
+    """What is kept of a tensor."""
+
+    shape: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Traced:
+    """The graph of torch.fx, and for each of its nodes the result: of tensors their shapes, anything else as it is."""
+
+    module: nn.Module
+    graph: fx.Graph
+    results: dict[fx.Node, Any]
+
+    def scope(self, node: fx.Node) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Names, each within the one before, and classes of the modules whose forward the node is in."""
+        stack = list(node.meta.get("nn_module_stack", {}).values())
+        if node.op == "call_module":
+            stack = [entry for entry in stack if entry[0] != node.target]
+        names, before = [], ""
+        for path, _ in stack:
+            names.append(path.removeprefix(f"{before}.") if before else path)
+            before = path
+        inner = [(name, kind) for name, (_, kind) in zip(names, stack, strict=True) if name]
+        return tuple(name for name, _ in inner), tuple(kind.__name__ for _, kind in inner)
+
+
+def trace(module: nn.Module, example: Tensor) -> Traced:
+    """The operations of `module` in evaluation; InputError if torch.fx cannot follow it, or it cannot run."""
+    modes = {part: part.training for part in module.modules()}
+    module.eval()
+    name = type(module).__name__
+    try:
+        graph = _Tracer().trace(module)
+    except Exception as error:  # whatever the code of others raises when it meets a tensor without numbers
+        raise InputError(f"torch.fx cannot follow {name}: {_first_line(error)}") from error
+    recorder = _Recorder(module, graph)
+    try:
+        with torch.no_grad():
+            recorder.run(example)
+    except Exception as error:
+        raise InputError(f"{name} cannot be run on {tuple(example.shape)}: {_first_line(error)}") from error
+    finally:
+        for part, training in modes.items():
+            part.training = training
+    return Traced(module, graph, recorder.results)
+
+
+class _Tracer(fx.Tracer):
+    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+        return rule_of(m) is not None or super().is_leaf_module(m, module_qualified_name)
+
+
+class _Recorder(fx.Interpreter):
+    def __init__(self, module: nn.Module, graph: fx.Graph) -> None:
+        super().__init__(module, graph=graph)
+        self.results: dict[fx.Node, Any] = {}
+
+    def run_node(self, n: fx.Node) -> Any:
+        result = super().run_node(n)
+        self.results[n] = tree_map_only(Tensor, lambda tensor: Measured(tuple(tensor.shape)), result)
+        return result
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    # torch.fx puts the name of the node in front of what went wrong.
+    return next((line for line in lines if line), type(error).__name__)
