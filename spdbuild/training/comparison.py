@@ -7,9 +7,12 @@ from collections.abc import Sequence
 from spdbuild.training.result import Result
 
 
-def comparison_table(results: Sequence[Result]) -> str:
-    """A Markdown table, a row a run: metrics, parameters, MACs of one image, images a second in training."""
-    names = list(dict.fromkeys(name for result in results for name in result.metrics))
+def comparison_table(results: Sequence[Result], headline: Sequence[str] = ()) -> str:
+    """A Markdown table, a row a run: metrics, parameters, MACs of one image, images a second in training.
+
+    headline: the metrics that are shown; all, if it names none.
+    """
+    names = headline or list(dict.fromkeys(name for result in results for name in result.metrics))
     rows = [["run", *names, "parameters", "MACs", "images/s"]]
     for result in results:
         metrics = [number_text(result.metrics.get(name)) for name in names]

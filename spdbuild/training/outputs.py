@@ -57,16 +57,24 @@ class Outputs:
         return name
 
 
+#: Smaller pictures are enlarged, so that the texts beside boxes do not hide what is in them; pixels.
+_READABLE = 512
+
+
 class _Pictures:
-    """<name>.png: the picture with boxes."""
+    """<name>.png: the picture with boxes, a small one several times as large."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
     def add(self, prediction: Prediction, name: str) -> None:
-        boxes, colours = _boxes(prediction), [class_colour(thing["index"]) for thing in prediction.found]
+        boxes, image = _boxes(prediction), _image(prediction)
+        factor = max(1, _READABLE // max(image.size))
+        image = image.resize((factor * image.width, factor * image.height), Image.Resampling.NEAREST)
+        boxes = [[factor * edge for edge in box] for box in boxes]
+        colours = [class_colour(thing["index"]) for thing in prediction.found]
         texts = [f"{thing['class']} {thing['score']:.2f}" for thing in prediction.found]
-        write_picture(self._folder / f"{name}.png", draw_boxes(_image(prediction), boxes, texts, colours))
+        write_picture(self._folder / f"{name}.png", draw_boxes(image, boxes, texts, colours))
 
     def close(self) -> None: ...
 

@@ -46,7 +46,7 @@ class Detection(Task):
 
     default_loss: ClassVar[str] = "detection"
     splits: ClassVar[tuple[str, ...]] = ("train", "val", "test")
-    headline: ClassVar[tuple[str, ...]] = ("AP", "AP50", "AP_S")
+    headline: ClassVar[tuple[str, ...]] = ("AP", "AP50", "AP_S", "AP_M", "AP_L")
 
     monitor: Literal["fitness", "AP", "AP50", "AP75"] = "fitness"
     augment: DetectionAugmentation = field(default_factory=DetectionAugmentation)

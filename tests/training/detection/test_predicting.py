@@ -85,7 +85,8 @@ def test_every_form_says_the_same(tmp_path: Path) -> None:
     outputs.add(prediction("other/photo.jpg"))
     outputs.close()
     with Image.open(tmp_path / "photo.png") as image:
-        assert image.size == (16, 8)
+        # Enlarged a whole number of times, to 512 pixels.
+        assert image.size == (512, 256)
     assert (tmp_path / "photo-2.png").is_file()
     with Image.open(tmp_path / "crops" / "a_b" / "photo-1.png") as image:
         np.testing.assert_array_equal(np.asarray(image), prediction().pixels[2:6, 4:12])  # type: ignore[index]
