@@ -93,7 +93,7 @@ def load(
     allow_imports: whether the Python files that the architecture names under `imports:` may run.
     Raises SpdbuildError with the place of every mistake that can be found.
     """
-    return choose(read_document(_source(architecture), allow_imports=allow_imports), variant, vars, inputs)
+    return choose(read_document(source_of(architecture), allow_imports=allow_imports), variant, vars, inputs)
 
 
 def choose(
@@ -156,7 +156,8 @@ def find_extended(name: str, extending: Source) -> Source:
     return read_source(path)
 
 
-def _source(architecture: str | Path) -> Source:
+def source_of(architecture: str | Path) -> Source:
+    """The text that a built-in name, a path, or YAML text means."""
     if isinstance(architecture, str) and "\n" in architecture:
         return Source("<text>", architecture)
     return read_source(builtin.find(str(architecture), "architectures"))

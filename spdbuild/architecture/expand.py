@@ -69,9 +69,10 @@ def _scope(document: Document, variant: str | None, numbers: Mapping[str, Any]) 
     scope |= variants.get(variant or "", {})
     for name, value in numbers.items():
         if name not in scope:
-            raise UnknownNameError(f"{document.model} has no var '{name}'", hint=nearest(name, scope) or "it has none")
+            hint = nearest(name, scope) or "it has none"
+            raise ArgumentError(f"{document.model} has no var '{name}'", argument=name, hint=hint)
         if isinstance(scope[name], int | float) and not isinstance(value, int | float):
-            raise ArgumentError(f"the var {name} is a number, got {describe(value)}")
+            raise ArgumentError(f"the var {name} is a number, got {describe(value)}", argument=name)
         scope[name] = value
     return scope
 

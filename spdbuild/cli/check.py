@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -11,6 +12,9 @@ from spdbuild.cli.json_output import print_json
 from spdbuild.cli.options import BuiltinName, imports_option, json_option
 from spdbuild.errors import Problem, SpdbuildError
 from spdbuild.source import Source, read_source
+
+if TYPE_CHECKING:
+    from spdbuild.graph import Graph
 
 _EXAMPLES = """\b
 Examples:
@@ -25,7 +29,7 @@ Examples:
 @json_option
 @click.pass_context
 def command(ctx: click.Context, files: tuple[str, ...], allow_imports: bool, as_json: bool) -> None:
-    """Check architectures and recipes: every variant, the counts under 'expect:', and all files, whatever is wrong.
+    """Check architectures and recipes: every variant, the counts under 'expect:', the networks of recipes, all files.
 
     One line on stdout for each file that is right; the mistakes go to stderr, and the exit code is 2 if there are any.
     """
@@ -47,7 +51,8 @@ def _check(name: str, allow_imports: bool) -> str | SpdbuildError:
     """What to say of a file that is right, or what is wrong."""
     try:
         source = read_source(find(name))
-        return _check_recipe(source) if is_recipe(source) else _check_architecture(source, allow_imports)
+        check = _check_recipe if is_recipe(source) else _check_architecture
+        return check(source, allow_imports)
     except SpdbuildError as error:
         return error
 
@@ -56,15 +61,19 @@ def _check_architecture(source: Source, allow_imports: bool) -> str:
     from spdbuild.checking import check_architecture
 
     graphs = check_architecture(source, allow_imports=allow_imports)
-    counts = [f"{variant or ''} {graph.parameters:,}".strip() for variant, graph in graphs.items()]
-    return f"ok, parameters: {', '.join(counts)}"
+    return _counts({variant or "": graph for variant, graph in graphs.items()})
 
 
-def _check_recipe(source: Source) -> str:
-    from spdbuild.training.recipe import load_recipe
+def _check_recipe(source: Source, allow_imports: bool) -> str:
+    from spdbuild.training.checking import check_recipe
 
-    load_recipe(source.name)
-    return "ok, a recipe"
+    _, graphs = check_recipe(source.name, allow_imports=allow_imports)
+    return _counts(graphs if len(graphs) > 1 else dict(zip([""], graphs.values(), strict=True)))
+
+
+def _counts(graphs: Mapping[str, Graph]) -> str:
+    """What to say of networks that are right, by name; one alone may have none."""
+    return "ok, parameters: " + ", ".join(f"{name} {graph.parameters:,}".strip() for name, graph in graphs.items())
 
 
 def _document(name: str, result: str | SpdbuildError) -> dict[str, Any]:

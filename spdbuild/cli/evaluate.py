@@ -15,7 +15,7 @@ _EXAMPLES = """\b
 Examples:
   spdbuild eval runs/quickstart
   spdbuild eval runs/quickstart --weights runs/quickstart/weights/last.safetensors --json
-  spdbuild eval cifar10_resnet50_spd_released --weights imported.safetensors device=cpu
+  spdbuild eval cifar10_resnet50_spd --weights imported.safetensors device=cpu
 """
 
 

@@ -72,7 +72,8 @@ def evaluate(
     split = split or task.splits[1]
     if split not in task.splits:
         raise RecipeError(f"there is no split '{split}' in {task.name}", hint=f"known: {', '.join(task.splits)}")
-    images = task.open(recipe, split)
+    with recipe.about("data.root", "data"):
+        images = task.open(recipe, split)
     classes, size = tuple(images.classes), getattr(images, "size", None)
     stored = load_model(run_or_recipe, weights, overrides, classes, size)
     recipe, device = stored.recipe, stored.device

@@ -15,10 +15,10 @@ from spdbuild.api import build, summary
 from spdbuild.architecture.document import Document
 from spdbuild.architecture.line import parse_call
 from spdbuild.conversion.convert import convert
-from spdbuild.errors import PassError, RecipeError
-from spdbuild.loading import Architecture, load, pass_of
+from spdbuild.errors import PassError, RecipeError, nearest
+from spdbuild.loading import Architecture, choose, pass_of, read_document, source_of
 from spdbuild.passes.strided_to_spd import StridedToSpd
-from spdbuild.source import Source, parse_yaml
+from spdbuild.source import Source, Value, parse_yaml
 
 if TYPE_CHECKING:
     from spdbuild.training.recipe import Network
@@ -42,29 +42,39 @@ def build_network(network: Network, classes: int | None = None, size: tuple[int,
     """
     architecture = resolve(network, classes, size)
     costs = summary(architecture)
-    module = build(architecture, network.weights)
+    with network.about("weights"):
+        module = build(architecture, network.weights)
     return BuiltNetwork(module, standalone_text(architecture), costs.params, costs.macs, costs.inputs[0])
 
 
-def resolve(network: Network, classes: int | None = None, size: tuple[int, int] | None = None) -> Architecture:
-    """The architecture of a recipe's network, behind its passes."""
-    document = load(network.architecture, network.variant, network.vars, allow_imports=True).document
+def resolve(
+    network: Network,
+    classes: int | None = None,
+    size: tuple[int, int] | None = None,
+    *,
+    allow_imports: bool = True,
+) -> Architecture:
+    """The architecture of a recipe's network, behind its passes; what is wrong with it gets its place in the recipe."""
+    document = _document(network, allow_imports)
     values = dict(network.vars)
     if classes is not None and "classes" in document.vars:
         values.setdefault("classes", classes)
     inputs = _inputs(document, network.input, size)
-    architecture = load(network.architecture, network.variant, values, inputs, allow_imports=True)
-    for call in network.passes:
-        architecture, _ = convert(architecture, **asdict(_pass(call)))
+    with network.about("architecture", arguments="vars"):
+        architecture = choose(document, network.variant, values, inputs)
+    for index, call in enumerate(network.passes):
+        written = network.entry(f"passes.{index}", "passes")
+        with network.about(f"passes.{index}", "passes"):
+            architecture, _ = convert(architecture, **asdict(_pass(call, written)))
     return architecture
 
 
 def declared_input(network: Network) -> tuple[int, ...]:
     """The shape [C, H, W] of the image that the architecture itself says it takes; RecipeError if that is not one."""
-    inputs = load(network.architecture, network.variant, network.vars, allow_imports=True).document.inputs
-    shapes = list(inputs.values())
+    shapes = list(_document(network, allow_imports=True).inputs.values())
     if len(shapes) != 1 or len(shapes[0]) != 3:
-        raise RecipeError(f"'{network.architecture}' does not take one image", hint="inputs: {image: [3, 640, 640]}")
+        message = f"'{network.architecture}' does not take one image"
+        raise RecipeError(message, location=network.place("architecture"), hint="inputs: {image: [3, 640, 640]}")
     return tuple(shapes[0])
 
 
@@ -78,9 +88,27 @@ def standalone_text(architecture: Architecture) -> str:
     return text.replace(extended[0], f"extends: {json.dumps(str(path))}\n")
 
 
-def _pass(call: str) -> StridedToSpd:
-    value = parse_yaml(Source("passes", json.dumps(call)))
-    made = pass_of(parse_call(value))
+def _document(network: Network, allow_imports: bool) -> Document:
+    """The file of the architecture, if it has the variant that is asked for."""
+    with network.about("architecture"):
+        document = read_document(source_of(network.architecture), allow_imports=allow_imports)
+    listed = ", ".join(document.variants)
+    if network.variant is None and listed:
+        message = f"{document.model} has the variants {listed}, and none was chosen"
+        hint = f"add the key variant: {next(iter(document.variants))}"
+        raise RecipeError(message, location=network.place("architecture"), hint=hint)
+    if network.variant is not None and network.variant not in document.variants:
+        hint = nearest(network.variant, document.variants) or "it has none: leave the key out"
+        message = f"{document.model} has no variant '{network.variant}'"
+        raise RecipeError(message, location=network.place("variant"), hint=hint)
+    return document
+
+
+def _pass(call: str, written: Value | None) -> StridedToSpd:
+    """The pass of a call, whose errors have the place where it is written, if that is known."""
+    if written is None or written.data != call:
+        written = parse_yaml(Source("passes", json.dumps(call)))
+    made = pass_of(parse_call(written))
     if not isinstance(made, StridedToSpd):
         raise PassError(f"{made.name} is not for networks that will be trained", hint="passes: [strided_to_spd()]")
     return made

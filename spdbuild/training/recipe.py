@@ -16,6 +16,7 @@ from spdbuild.schema import check_schema
 from spdbuild.source import Source, Value, parse_yaml, read_source
 from spdbuild.training.optimizers import OPTIMIZERS, Optimizer
 from spdbuild.training.overrides import apply_override, merged
+from spdbuild.training.places import Placed
 from spdbuild.training.schedules import SCHEDULES, Schedule
 from spdbuild.training.schedules.cosine import Cosine
 from spdbuild.training.sections import Schema, plain, read_section, section_schema
@@ -26,7 +27,7 @@ Precision = Literal["auto", "fp32", "bf16", "fp16"]
 
 
 @dataclass(frozen=True)
-class Network:
+class Network(Placed):
     """Which network, rewritten how.
 
     architecture: built-in name or path.

@@ -7,7 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from statistics import median
 
-from spdbuild.errors import RecipeError, RunError, nearest
+from spdbuild.errors import RecipeError, RunError, SpdbuildError, nearest
+from spdbuild.training.checking import check_recipe
 from spdbuild.training.checkpoint import load_state
 from spdbuild.training.comparison import comparison_table
 from spdbuild.training.console import Console
@@ -38,7 +39,7 @@ def train(
     quiet: bool = False,
 ) -> Result:
     """Run a recipe in a new folder below `runs`; raises RunError if the run fails or stays below `expect`."""
-    wanted = recipe if isinstance(recipe, Recipe) else load_recipe(recipe, overrides)
+    wanted = recipe if isinstance(recipe, Recipe) else check_recipe(recipe, overrides)[0]
     runs, title = Path(runs), wanted.title or "run"
     with joined(wanted.device) as processes:
         console = Console(quiet or not processes.first)
@@ -52,7 +53,7 @@ def resume(folder: str | Path, overrides: Iterable[str] = (), *, quiet: bool = F
     """Go on with the run in `folder` as if it had not stopped; only keys in CHANGEABLE may be given anew."""
     stored = RunFolder.open(Path(folder))
     before, wanted = load_recipe(stored.recipe), load_recipe(stored.recipe, overrides)
-    _check_changes(plain(before), plain(wanted))
+    _check_changes(before, wanted)
     with joined(wanted.device) as processes:
         return _resumed(stored, wanted, Console(quiet or not processes.first), processes)
 
@@ -71,7 +72,7 @@ def _all_runs(recipe: Recipe, folder: RunFolder, console: Console, processes: Pr
     )
     result = replace(result, twins=others)
     if others:
-        table = comparison_table([result, *others])
+        table = comparison_table([result, *others], recipe.task.headline)
         console.line("\n" + table)
         if processes.first:
             write_text(folder.path / "comparison.md", table + "\n")
@@ -80,13 +81,18 @@ def _all_runs(recipe: Recipe, folder: RunFolder, console: Console, processes: Pr
 
 
 def _one_run(recipe: Recipe, folder: RunFolder, console: Console, processes: Processes) -> Result:
-    device = choose_device(recipe.device, processes.local_rank)
+    with recipe.about("device"):
+        device = choose_device(recipe.device, processes.local_rank)
     stored = folder.state.is_file()
     if processes.first:
         folder.path.mkdir(parents=True, exist_ok=True)
         console.log = folder.log
     network = stored_network(recipe, folder) if stored else recipe
-    session = make_session(network, folder, console, processes, device, fresh=not stored)
+    try:
+        session = make_session(network, folder, console, processes, device, fresh=not stored)
+    except SpdbuildError:
+        folder.remove_if_empty()
+        raise
     if stored:
         session.restore(load_state(folder.state))
         position = session.position
@@ -142,16 +148,19 @@ def _fit(session: Session) -> Result:
     )
 
 
-def _check_changes(before: dict[str, object], after: dict[str, object]) -> None:
-    for key in {**before, **after}:
-        if key not in CHANGEABLE and before.get(key) != after.get(key):
+def _check_changes(stored: Recipe, wanted: Recipe) -> None:
+    before, after = plain(stored), plain(wanted)
+    for key in before:
+        if key not in CHANGEABLE and before[key] != after[key]:
             hint = f"a resumed run takes {', '.join(sorted(CHANGEABLE))}; else start a new run"
-            raise RecipeError(f"a resumed run stays what it was, so '{key}' cannot change", hint=hint)
+            message = f"a resumed run stays what it was, so '{key}' cannot change"
+            raise RecipeError(message, location=wanted.place(key), hint=hint)
 
 
 def _check_expected(recipe: Recipe, result: Result) -> None:
     for name, least in recipe.expect.items():
         if name not in result.metrics:
-            raise RecipeError(f"expect: there is no metric '{name}'", hint=nearest(name, result.metrics))
+            message, hint = f"there is no metric '{name}'", nearest(name, result.metrics)
+            raise RecipeError(message, location=recipe.place(f"expect.{name}", "expect"), hint=hint)
         if result.metrics[name] < least:
             raise RunError(f"{name} is {result.metrics[name]:.4f}, and the recipe expects at least {least:g}")

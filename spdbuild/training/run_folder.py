@@ -70,6 +70,11 @@ class RunFolder:
             raise RecipeError(f"{path} is not the folder of a run: it has no recipe.yaml")
         return folder
 
+    def remove_if_empty(self) -> None:
+        """Leave nothing of a run that did not begin."""
+        if self.path.is_dir() and not any(self.path.iterdir()):
+            self.path.rmdir()
+
     def write_metrics(self, rows: list[Row]) -> None:
         """All rows as metrics.jsonl and metrics.csv."""
         write_text(self.path / "metrics.jsonl", "".join(json.dumps(row) + "\n" for row in rows))

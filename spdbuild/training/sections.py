@@ -18,6 +18,7 @@ from spdbuild.docstrings import documentation
 from spdbuild.errors import ArgumentError, SpdbuildError
 from spdbuild.registry import Registry
 from spdbuild.source import Value
+from spdbuild.training.places import Placed
 
 Schema = dict[str, Any]
 
@@ -51,6 +52,8 @@ def read_section(cls: type[Any], value: Value) -> Any:
     read: dict[str, Any] = {}
     for key, entry in value.items():
         read[key] = _read(_hints(cls)[key], entry, key)
+    if issubclass(cls, Placed):
+        read["places"] = value
     try:
         return cls(**read)
     except ArgumentError as error:
@@ -171,7 +174,8 @@ def _hints(cls: type[Any]) -> dict[str, Any]:
 
 
 def _fields(cls: type[Any]) -> list[dataclasses.Field[Any]]:
-    return [field for field in dataclasses.fields(cls) if field.init]
+    placed = {field.name for field in dataclasses.fields(Placed)}
+    return [field for field in dataclasses.fields(cls) if field.init and field.name not in placed]
 
 
 def _default(field: dataclasses.Field[Any]) -> Any:

@@ -109,24 +109,27 @@ def make_session(
     seed_generators(recipe.seed, rank=0)
     set_determinism(recipe.deterministic)
     task = recipe.task
-    train_images, test_images = (task.open(recipe, split) for split in task.splits[:2])
+    with recipe.about("data.root", "data"):
+        train_images, test_images = (task.open(recipe, split) for split in task.splits[:2])
     classes = tuple(train_images.classes)
-    processes.share(recipe.batch)
-    batches = [
-        task.batches(recipe, images, training=training, rank=processes.rank, world=processes.world, device=device)
-        for images, training in ((train_images, True), (test_images, False))
-    ]
-    if not len(batches[0]):
-        raise RecipeError("the training data has no batch", hint="use a smaller batch")
+    with recipe.about("batch"):
+        processes.share(recipe.batch)
+        batches = [
+            task.batches(recipe, images, training=training, rank=processes.rank, world=processes.world, device=device)
+            for images, training in ((train_images, True), (test_images, False))
+        ]
     size = getattr(train_images, "size", None)
     network = build_network(recipe, len(classes), size)
     model = _placed(network.module, recipe, device)
     if fresh:
         for line in task.prepare(recipe, model, train_images):
             console.line(line)
-    freeze(model, recipe.freeze)
-    precision = choose_precision(recipe.precision, device)
-    _check_outputs(task, model, network, classes, device)
+    with recipe.about("freeze"):
+        freeze(model, recipe.freeze)
+    with recipe.about("precision"):
+        precision = choose_precision(recipe.precision, device)
+    with recipe.about("vars.classes", "architecture"):
+        _check_outputs(task, model, network, classes, device)
     ema = Ema(model, recipe.ema.decay, recipe.ema.ramp) if recipe.ema else None
     trained = processes.wrap(model, device, recipe.sync_batch_norm)
     optimizer = recipe.scaled_optimizer().make(model)
@@ -166,7 +169,8 @@ def _teacher(recipe: Recipe, classes: int, size: tuple[int, int] | None, device:
     if recipe.distill is None:
         return None
     if recipe.distill.weights is None:
-        raise RecipeError("distill needs the weights of the teacher", hint="set distill.weights to a safetensors file")
+        hint = "set distill.weights to a safetensors file"
+        raise RecipeError("distill needs the weights of the teacher", location=recipe.place("distill"), hint=hint)
     teacher = build_network(recipe.distill, classes, size).module
     return _placed(teacher, recipe, device).eval().requires_grad_(False)
 

@@ -96,7 +96,7 @@ def test_a_run_below_what_the_recipe_expects_has_failed(recipe: Path, tmp_path: 
 
 
 def test_an_expected_metric_that_is_not_there_suggests_one(recipe: Path, tmp_path: Path) -> None:
-    with pytest.raises(RecipeError, match="expect: there is no metric 'top'"):
+    with pytest.raises(RecipeError, match="there is no metric 'top'"):
         train(recipe, ["max_steps=1", "expect={top: 1}"], runs=tmp_path, quiet=True)
 
 

@@ -1,0 +1,40 @@
+"""Everything that can be said against a recipe before it meets its data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from spdbuild.errors import Problem, RecipeError, SpdbuildError
+from spdbuild.graph import Graph
+from spdbuild.training.network import resolve
+from spdbuild.training.recipe import Network, Recipe, load_recipe, twins
+
+
+def check_recipe(
+    recipe: str | Path, overrides: Iterable[str] = (), *, allow_imports: bool = True
+) -> tuple[Recipe, dict[str, Graph]]:
+    """The recipe, and the networks that it, its twins and their teachers name, behind their passes; by name.
+
+    The shapes are those that the architectures declare. All problems are raised together, with their places.
+    """
+    wanted = load_recipe(recipe, overrides)
+    graphs: dict[str, Graph] = {}
+    problems: list[Problem] = []
+    for name, network in _networks(wanted).items():
+        try:
+            graphs[name] = resolve(network, allow_imports=allow_imports).graph
+        except SpdbuildError as error:
+            problems += error.problems
+    if problems:
+        raise RecipeError.gather(problems)
+    return wanted, graphs
+
+
+def _networks(recipe: Recipe) -> dict[str, Network]:
+    found: dict[str, Network] = {}
+    for name, one in {recipe.title or "run": recipe, **twins(recipe, recipe.places)}.items():
+        found[name] = one
+        if one.distill is not None:
+            found[f"teacher of {name}"] = one.distill
+    return found
