@@ -1,0 +1,68 @@
+"""`spdbuild train`, `eval` and `predict` of a detector, as a person calls them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+from PIL import Image
+
+from spdbuild.cli import spdbuild
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(spdbuild, [str(argument) for argument in arguments])
+
+
+@pytest.fixture
+def trained(recipe: Path, tmp_path: Path) -> Path:
+    assert run("train", recipe, "epochs=1", "--runs", tmp_path / "runs", "--quiet").exit_code == 0
+    return tmp_path / "runs" / "small"
+
+
+def test_eval_prints_metrics_counts_and_stages(trained: Path, tmp_path: Path) -> None:
+    result = run("eval", trained, "-o", tmp_path / "out")
+    assert result.exit_code == 0
+    lines = {line.split()[0]: line.split()[1:] for line in result.stdout.splitlines() if line.startswith("  ")}
+    assert lines["AP_L"] == ["n/a"]
+    assert int(lines["objects"][0]) == int(lines["objects_S"][0]) > 0
+    assert "milliseconds an image in batches of 1: read" in result.stdout
+    assert "| disc " in result.stdout
+    assert {"predictions.json", "confusion.png", "precision_over_recall.png"} <= {
+        path.name for path in (tmp_path / "out").iterdir()
+    }
+
+
+def test_eval_takes_sizes_of_ones_own(trained: Path) -> None:
+    result = run("eval", trained, "task.evaluation.sizes={tiny: [0, 10], rest: [10, 100]}", "--json", "--no-speed")
+    document = json.loads(result.stdout)
+    assert {"AP_tiny", "AP_rest"} <= document["metrics"].keys()
+    counts = document["counts"]
+    # An object of exactly 10 x 10 pixels would be in both.
+    assert counts["objects_tiny"] + counts["objects_rest"] >= counts["objects"]
+
+
+def test_predict_draws_boxes_and_writes_what_is_asked_for(trained: Path, tmp_path: Path) -> None:
+    picture = tmp_path / "picture.png"
+    Image.new("RGB", (200, 100), (90, 90, 90)).save(picture)
+    assert run("predict", trained, picture, "-o", tmp_path / "seen", "--tile", 64).exit_code == 0
+    with Image.open(tmp_path / "seen" / "picture.png") as drawn:
+        assert drawn.size == (400, 200)
+    result = run("predict", trained, picture, "-o", tmp_path / "tables", "--save", "csv", "--save", "txt", "--json")
+    (entry,) = json.loads(result.stdout)
+    assert (entry["file"], entry["width"], entry["height"]) == (str(picture), 200, 100)
+    assert {path.name for path in (tmp_path / "tables").iterdir()} == {"predictions.csv", "labels"}
+
+
+def test_a_score_nothing_reaches_finds_nothing(trained: Path, tmp_path: Path) -> None:
+    picture = tmp_path / "picture.png"
+    Image.new("RGB", (64, 64)).save(picture)
+    assert run("predict", trained, picture, "--min-score", 1).stdout == f"{picture}: nothing\n"
+
+
+def test_save_without_a_folder_is_a_usage_error(trained: Path, tmp_path: Path) -> None:
+    result = run("predict", trained, tmp_path, "--save", "csv")
+    assert result.exit_code == 2
+    assert "--save needs the folder to write into" in result.stderr
