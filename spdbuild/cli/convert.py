@@ -14,6 +14,7 @@ from spdbuild.arguments import arguments_of, call_text
 from spdbuild.cli.budget_options import BudgetOptions, budget_lines, budget_options
 from spdbuild.cli.fields import field_options, given
 from spdbuild.cli.json_output import print_json
+from spdbuild.cli.library_networks import Request, convert_library
 from spdbuild.cli.options import ARCHITECTURE, Choice, choice_options, json_option, markdown_option, output_option
 from spdbuild.cli.quantities import change, ratio, scaled
 from spdbuild.cli.tables import Table
@@ -25,6 +26,7 @@ from spdbuild.passes.strided_to_spd import PRESETS, StridedToSpd
 from spdbuild.shape import pair
 
 if TYPE_CHECKING:
+    from spdbuild.architecture.document import Document
     from spdbuild.conversion.report import ConversionReport
 
 _PRESETS = "\n".join(f"  {name}: {call_text(StridedToSpd(**options))}" for name, options in PRESETS.items())
@@ -38,6 +40,7 @@ Examples:
   spdbuild convert resnet50 --keep stem,*.skip --pool keep --json
   spdbuild convert yolov5 --variant s --budget macs=1.0x --budget params=1.0x -o cheap.yaml
   spdbuild convert resnet50 --weights resnet50.safetensors -o new.yaml --weights-out new.safetensors
+  spdbuild convert torchvision:resnet50 --weights resnet50.pth -o new.yaml --weights-out new.safetensors
 """
 
 
@@ -67,21 +70,49 @@ def command(
     The YAML of the new architecture goes to FILE, or to stdout with the report on stderr. A pattern is the name of a
     layer, or of a block or section with everything in it; * stands for any text.
 
+    ARCHITECTURE is a file, a built-in name, or torchvision:NAME or timm:NAME. These are written in our language first;
+    one that cannot be is converted as the module it is, and has no YAML.
+
     With --weights the converted network computes what the old one does, but for max pools: they stay with --pool keep,
     begin as a mean, or are fitted with --calibrate.
 
     With --budget each layer gets the kernel and placement with which the network holds most taps of the strided one
     and stays within the limits; --kernel and --kernels are then the greatest to choose.
     """
-    from spdbuild.conversion.convert import convert
+    from spdbuild.importing.zoo import is_named
 
+    def run(document: Document, carried: WeightsOptions) -> None:
+        _convert(document, choice, preset, budget, output, carried, form, as_json, given(options))
+
+    if is_named(architecture):
+        refused = (("--preset", preset), ("--budget", budget.limits), ("--calibrate", weights.calibrate))
+        named = tuple(option for option, value in refused if value)
+        convert_library(architecture, Request(choice, weights, output, as_json, given(options), named), run)
+        return
+    weights.check()
     if output is not None:
         _refuse_own_input(architecture, output)
-    document = choice.document(architecture)
+    run(choice.document(architecture), weights)
+
+
+def _convert(
+    document: Document,
+    choice: Choice,
+    preset: str | None,
+    budget: BudgetOptions,
+    output: Path | None,
+    weights: WeightsOptions,
+    form: str | None,
+    as_json: bool,
+    options: dict[str, Any],
+) -> None:
+    """Convert an architecture, write what is asked for, and show what was done."""
+    from spdbuild.conversion.convert import convert
+
     if document.variants and choice.variant is None:
         choice = replace(choice, variant=next(iter(document.variants)))
         click.echo(f"the file keeps all variants; the numbers are those of variant {choice.variant}", err=True)
-    fit = budget.fit(choice.of(document), preset, given(options))
+    fit = budget.fit(choice.of(document), preset, options)
     converted, report = convert(fit.architecture, output=output, **arguments_of(fit.step))
     tensors, report = weights.transferred(report)
     weights.write(tensors, converted)

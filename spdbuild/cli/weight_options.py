@@ -39,7 +39,8 @@ class WeightsOptions:
     lossy: bool
     calibrate: Path | None
 
-    def __post_init__(self) -> None:
+    def check(self) -> None:
+        """Refuse a file to read without one to write, or the other way round."""
         if (self.source is None) != (self.output is None):
             missing = "--weights" if self.source is None else "--weights-out"
             raise InputError(f"{missing} is missing", hint="give both --weights and --weights-out, or neither")

@@ -1,0 +1,106 @@
+"""`spdbuild convert torchvision:NAME`: by way of our language where it can be, else the module as it is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from spdbuild.cli.json_output import print_json
+from spdbuild.cli.options import Choice
+from spdbuild.cli.quantities import change, scaled
+from spdbuild.cli.tables import Table
+from spdbuild.cli.weight_options import WeightsOptions
+from spdbuild.errors import InputError
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from spdbuild.architecture.document import Document
+    from spdbuild.conversion.foreign.report import ModuleReport
+
+
+@dataclass(frozen=True)
+class Request:
+    """What was asked for, beside the network.
+
+    output: the file of the architecture. refused: options that mean something for an architecture alone.
+    """
+
+    choice: Choice
+    weights: WeightsOptions
+    output: Path | None
+    as_json: bool
+    options: dict[str, Any]
+    refused: tuple[str, ...]
+
+
+def convert_library(name: str, request: Request, convert: Callable[[Document, WeightsOptions], None]) -> None:
+    """Convert a network of a library, with random weights or those of `--weights`.
+
+    convert: what is done with an architecture and the weights under its names.
+    Where our language has no op for something, the module itself is converted; then there is no YAML.
+    """
+    from spdbuild.importing.importing import import_module
+    from spdbuild.importing.zoo import network
+    from spdbuild.weights import load_into, save_weights
+
+    module, example = network(name, request.choice.inputs[0] if request.choice.inputs else None)
+    weights = request.weights
+    if weights.source is not None:
+        load_into(module, weights.source)
+    else:
+        click.echo(f"{name} has random weights; --weights gives it others", err=True)
+    try:
+        imported = import_module(module, example, name, name)
+    except InputError as reason:
+        _convert_module(name, module, example, request, reason)
+        return
+    with TemporaryDirectory() as folder:
+        if weights.output is not None:
+            ours = Path(folder, f"{imported.architecture.name}.safetensors")
+            save_weights(ours, imported.weights, {"source": name})
+            weights = replace(weights, source=ours)
+        convert(imported.architecture.document, weights)
+
+
+def _convert_module(name: str, module: nn.Module, example: Tensor, request: Request, reason: InputError) -> None:
+    from spdbuild.conversion.foreign.convert import convert_module
+    from spdbuild.weights import save_weights
+
+    why = reason.problems[0].message
+    if request.refused or request.output is not None:
+        option = "-o" if request.output is not None else request.refused[0]
+        hint = f"without {option} the module is converted as it is; --weights-out writes its weights"
+        raise InputError(f"{name} cannot be written in our language: {why}", hint=hint)
+    converted, report = convert_module(module, example, **request.options)
+    if request.weights.output is not None:
+        save_weights(request.weights.output, converted.state_dict(), {"converted_from": name})
+        click.echo(f"wrote {request.weights.output}", err=True)
+    click.echo(f"there is no YAML, because {name} cannot be written in our language: {why}\n", err=True)
+    if request.as_json:
+        print_json(report.to_dict())
+    else:
+        _show(report)
+
+
+def _show(report: ModuleReport) -> None:
+    table = Table(("replaced", "op", "kernel", "params", "MACs", "exact"), ("params", "MACs"))
+    for entry in report.replaced:
+        before, after = entry.before, entry.after
+        kernels = [before["kernel"], after["kernel"]]
+        table.add(
+            entry.name,
+            entry.kind,
+            " -> ".join("x".join(map(str, kernel)) if isinstance(kernel, tuple) else str(kernel) for kernel in kernels),
+            change(before["params"], after["params"]),
+            f"{scaled(before['macs'])} -> {scaled(after['macs'])}",
+            "yes" if entry.exact else "no",
+        )
+    if report.replaced:
+        table.show()
+    click.echo(str(report))

@@ -1,0 +1,84 @@
+"""`spdbuild convert torchvision:NAME`: with YAML where the network can be written, without where it cannot."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from torchvision.models import shufflenet_v2_x0_5, squeezenet1_1
+
+import spdbuild
+from spdbuild.weights import read_weights, save_weights
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    torch.manual_seed(0)
+
+
+def test_the_written_network_computes_what_the_library_does(run):
+    module = squeezenet1_1().eval()
+    save_weights("theirs.safetensors", module.state_dict())
+    result = run(
+        *("convert", "torchvision:squeezenet1_1", "--input", "3,64,64", "--pool", "keep"),
+        *("--weights", "theirs.safetensors", "-o", "new.yaml", "--weights-out", "new.safetensors"),
+    )
+    assert result.exit_code == 0, result.output
+    model = spdbuild.build("new.yaml", "new.safetensors").eval()
+    x = torch.randn(1, 3, 64, 64)
+    with torch.no_grad():
+        torch.testing.assert_close(model(x), module(x))
+    assert "spd_conv2d" in Path("new.yaml").read_text()
+
+
+def test_random_weights_are_said_to_be_so(run):
+    result = run("convert", "torchvision:squeezenet1_1", "--input", "3,64,64", "--weights-out", "new.safetensors")
+    assert result.exit_code == 0, result.output
+    assert "torchvision:squeezenet1_1 has random weights" in result.stderr
+    assert spdbuild.load(result.stdout).graph.parameters == sum(
+        t.numel() for t in read_weights("new.safetensors").values()
+    )
+
+
+def test_a_network_that_cannot_be_written_is_converted_as_a_module(run):
+    module = shufflenet_v2_x0_5().eval()
+    save_weights("theirs.safetensors", module.state_dict())
+    result = run(
+        *("convert", "torchvision:shufflenet_v2_x0_5", "--input", "3,64,64", "--pool", "keep", "--json"),
+        *("--weights", "theirs.safetensors", "--weights-out", "new.safetensors"),
+    )
+    assert result.exit_code == 0, result.output
+    assert "there is no YAML, because torchvision:shufflenet_v2_x0_5 cannot be written in our language" in result.stderr
+    report = json.loads(result.stdout)
+    assert (len(report["replaced"]), len(report["kept"]), report["unseen"]) == (7, 1, [])
+    assert report["error"] < 1e-5
+    converted, _ = spdbuild.convert_module(module, torch.zeros(1, 3, 64, 64), pool="keep")
+    written = read_weights("new.safetensors")
+    assert all(torch.equal(written[name], tensor) for name, tensor in converted.state_dict().items())
+
+
+def test_the_report_of_a_module_is_a_table(run):
+    result = run("convert", "torchvision:shufflenet_v2_x0_5", "--input", "3,64,64")
+    assert result.exit_code == 0, result.output
+    assert "stage2.0.branch1.0" in result.stdout
+    assert "8 replaced, 0 kept, 0 not seen" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["torchvision:shufflenet_v2_x0_5", "-o", "new.yaml"], "cannot be written in our language: stage2.0 cannot be"),
+        (["torchvision:shufflenet_v2_x0_5", "--preset", "paper"], "without --preset the module is converted as it is"),
+        (["torchvision:shufflenet_v2_x0_5", "--placement", "after"], "placement must be 'before' for a module"),
+        (["torchvision:resnet5"], "torchvision has no classification network 'resnet5'"),
+        (["squeezenet.yaml", "--weights-out", "w.safetensors"], "--weights is missing"),
+    ],
+)
+def test_what_cannot_be_done_is_said(run, arguments: list[str], message: str):
+    result = run("convert", *arguments, "--input", "3,224,224")
+    assert result.exit_code == 2, result.output
+    assert message in result.stderr
+    assert not list(Path().iterdir())
