@@ -112,6 +112,8 @@ class Task:
     splits: ClassVar[tuple[str, ...]]
     #: Metrics that are said after each epoch; all, if it names none.
     headline: ClassVar[tuple[str, ...]] = ()
+    #: Keys of a recipe that mean nothing here, each with what to do instead.
+    unused: ClassVar[dict[str, str]] = {}
 
     #: The metric, higher is better, that says which epoch is the best.
     monitor: str

@@ -47,6 +47,11 @@ class Detection(Task):
     default_loss: ClassVar[str] = "detection"
     splits: ClassVar[tuple[str, ...]] = ("train", "val", "test")
     headline: ClassVar[tuple[str, ...]] = ("AP", "AP50", "AP_S", "AP_M", "AP_L")
+    unused: ClassVar[dict[str, str]] = {
+        "augment": "a detector's augmentation is the mapping task.augment",
+        "preprocess": "a detector takes pixels from 0 to 1",
+        "distill": "leave it out",
+    }
 
     monitor: Literal["fitness", "AP", "AP50", "AP75"] = "fitness"
     augment: DetectionAugmentation = field(default_factory=DetectionAugmentation)
@@ -56,13 +61,6 @@ class Detection(Task):
     cache: Cache = "none"
 
     def open(self, recipe: Recipe, split: str) -> DetectionImages:
-        if recipe.augment or recipe.preprocess:
-            key = "augment" if recipe.augment else "preprocess"
-            raise RecipeError(
-                f"the list '{key}' is for classification", hint="a detector's augmentation is the mapping task.augment"
-            )
-        if recipe.distill is not None:
-            raise RecipeError("distill is for classification", hint="leave it out")
         dataset = recipe.data.open(split)
         if not dataset.trainable().any():
             raise DataError(f"the split '{split}' has no object of any class in {len(dataset):,} images")
@@ -143,7 +141,9 @@ def _long_side(recipe: Recipe) -> int:
     _, height, width = recipe.input or declared_input(recipe)
     if height != width:
         raise RecipeError(
-            f"a detector is trained on squares, and its input is {width}x{height}", hint=f"input: [3, {width}, {width}]"
+            f"a detector is trained on squares, and its input is {width}x{height}",
+            location=recipe.place("input", "architecture"),
+            hint=f"input: [3, {width}, {width}]",
         )
     return height
 

@@ -24,15 +24,19 @@ layers:
 REFUSALS = {
     "a list of augmentations": (
         ["augment=[{name: horizontal_flip}]"],
-        "the list 'augment' is for classification",
+        "command line:1:9: error: 'augment' is not for detection",
         "task.augment",
     ),
-    "an oblong input": (["input=[3, 64, 96]"], "a detector is trained on squares, and its input is 96x64", "[3, 96"),
+    "an oblong input": (
+        ["input=[3, 64, 96]"],
+        "command line:1:7: error: a detector is trained on squares, and its input is 96x64",
+        "[3, 96",
+    ),
     "an odd input": (["input=[3, 100, 100]"], "the image size must be a multiple of 32, got 100", "use 96"),
     "classes": (["vars.classes=5"], "the head has 5 classes and the data has 6", "leave vars.classes out"),
     "a teacher": (
         ["distill={architecture: yolov5, variant: n, weights: w}"],
-        "distill is for classification",
+        "'distill' is not for detection",
         "leave it out",
     ),
     "a loss of another task": (["loss={name: cross_entropy}"], "loss: 'cross_entropy' is for classification", ""),
