@@ -31,7 +31,6 @@ from spdbuild.ops.regularization import Dropout, StochasticDepth
 from spdbuild.ops.resampling import DepthToSpace, SpaceToDepth, Upsample
 from spdbuild.shape import Shape, Size, pair
 
-Made = tuple[Op, dict[str, Tensor]]
 Rule = Callable[[Any, Shape], Op]
 R = TypeVar("R", bound=Rule)
 

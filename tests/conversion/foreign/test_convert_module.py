@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from typing import Any
 
@@ -217,6 +218,14 @@ def test_strided_functions_become_layers() -> None:
     assert isinstance(converted, Functional)
     assert set(converted.state_dict()) == {"conv2d.weight", "conv2d.bias", "avg_pool2d.weight"}
     torch.testing.assert_close(converted(x), model(x))
+
+
+def test_a_module_with_a_new_forward_can_be_copied_and_exported() -> None:
+    x = torch.randn(1, 3, 9, 8)
+    converted, _ = spdbuild.convert_module(Functional(), x)
+    exported = torch.export.export(converted.eval(), (x,)).module()
+    for other in (copy.deepcopy(converted), exported):
+        torch.testing.assert_close(other(x), converted(x))
 
 
 def test_a_kept_function_is_not_touched() -> None:
