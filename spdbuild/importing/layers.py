@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from torch import Tensor, nn
+from torch import nn
 from torchvision.ops import StochasticDepth as TorchStochasticDepth
 
 from spdbuild.errors import InputError
