@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, TypeVar, cast
 
 import torch
@@ -14,6 +14,7 @@ from spdbuild.conversion.foreign.layers import Left, is_exact, spd_convolution, 
 from spdbuild.conversion.foreign.observing import Observation, observe
 from spdbuild.conversion.foreign.report import Cost, Kept, ModuleReport, Replaced
 from spdbuild.conversion.foreign.sites import Site, find_sites
+from spdbuild.conversion.pool_fitting import fit_pools
 from spdbuild.errors import ArgumentError, InputError, PassError, nearest
 from spdbuild.nn.spd import BlockConv2d
 from spdbuild.passes.strided_to_spd import StridedToSpd, matches
@@ -25,7 +26,9 @@ Module = TypeVar("Module", bound=nn.Module)
 OPTIONS = ("placement", "kernel", "pool", "keep", "only", "strict")
 
 
-def convert_module(module: Module, example: Tensor | Sequence[Any], **options: Any) -> tuple[Module, ModuleReport]:
+def convert_module(
+    module: Module, example: Tensor | Sequence[Any], *, calibrate: Iterable[Tensor] | None = None, **options: Any
+) -> tuple[Module, ModuleReport]:
     """A copy of `module` in which SPD-Conv stands for every strided convolution and pool, and what was done.
 
     Convolutions keep their function exactly: the weights move to their blocks and phases. Average pools begin as the
@@ -35,6 +38,7 @@ def convert_module(module: Module, example: Tensor | Sequence[Any], **options: A
 
     example: what the module is called with: a tensor, or a list of arguments. It is run before and after, to see what
         is computed and to compare.
+    calibrate: batches of images on which what replaces max pools is fitted to them.
     options: placement (only "before"), kernel, pool, keep, only and strict of the pass strided_to_spd; the patterns of
         keep and only match names of modules.
     Raises InputError for an example that the module does not take, and PassError as the pass does.
@@ -46,6 +50,7 @@ def convert_module(module: Module, example: Tensor | Sequence[Any], **options: A
     sites = find_sites(whole, before, split_pools=step.pool == "conv")
     _check_patterns(step, whole, sites)
     replaced = {site.name: _replacement(site, step) for site in sites}
+    residuals = {} if calibrate is None else fit_pools(_with_layers(module, arguments), whole.content, calibrate)
     after = observe(whole.content, arguments)
     entries = [_entry(site, replaced[site.name], before, after) for site in sites]
     report = ModuleReport(
@@ -55,6 +60,7 @@ def convert_module(module: Module, example: Tensor | Sequence[Any], **options: A
         Cost(cost, before.macs),
         Cost(_parameters(whole), after.macs),
         _error(before.outputs, after.outputs),
+        residuals,
     )
     if step.strict:
         _refuse_left(report)
@@ -94,6 +100,17 @@ def _copied(module: nn.Module) -> nn.Module:
         return copy.deepcopy(module)
     except Exception as error:  # whatever the attributes of others raise when they are copied
         raise InputError(f"{type(module).__name__} cannot be copied: {error}") from error
+
+
+def _with_layers(module: nn.Module, arguments: tuple[Any, ...]) -> nn.Module:
+    """A copy that computes the same, with a layer of its own in the place of each strided function."""
+    whole = _Whole(_copied(module))
+    sites = find_sites(whole, observe(whole.content, arguments))
+    names = {name for name, _ in whole.named_modules()}
+    for site in sites:
+        if site.name not in names and site.put is not None and site.layer is not None:
+            site.put(copy.deepcopy(site.layer))
+    return whole.content
 
 
 def _check_patterns(step: StridedToSpd, root: nn.Module, sites: list[Site]) -> None:

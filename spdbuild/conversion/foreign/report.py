@@ -50,6 +50,7 @@ class ModuleReport:
     unseen: what the example computes in code where neither a layer nor torch.fx shows it; it stays as well.
     error: greatest difference between the outputs before and after, divided by the greatest output before; both in
         evaluation, on the example. None if the module returns no tensors.
+    residuals: share of the variance of what each fitted max pool put out that is left.
     """
 
     replaced: tuple[Replaced, ...]
@@ -58,6 +59,7 @@ class ModuleReport:
     before: Cost
     after: Cost
     error: float | None
+    residuals: dict[str, float]
 
     @property
     def left(self) -> tuple[Kept, ...]:
@@ -73,6 +75,7 @@ class ModuleReport:
             "before": vars(self.before),
             "after": vars(self.after),
             "error": self.error,
+            "residuals": self.residuals,
         }
 
     def __str__(self) -> str:

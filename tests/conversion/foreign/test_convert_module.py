@@ -161,6 +161,31 @@ def test_an_average_pool_is_exact_and_a_max_pool_begins_as_the_mean() -> None:
     torch.testing.assert_close(greatest(x), F.avg_pool2d(x, 2))
 
 
+class Pooling(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return F.max_pool2d(x, 2)
+
+
+@pytest.mark.parametrize("make", [lambda: nn.MaxPool2d(2), Pooling], ids=["layer", "function"])
+def test_max_pools_are_fitted_by_least_squares(make: Callable[[], nn.Module]) -> None:
+    images = [torch.rand(8, 1, 6, 6) ** 3 for _ in range(4)]
+    converted, report = spdbuild.convert_module(make(), images[0], calibrate=images)
+
+    blocks = F.unfold(torch.cat(images), 2, stride=2).movedim(1, 2).flatten(0, 1)  # [blocks, pixels]
+    wanted = blocks.amax(1)
+    weights = torch.linalg.lstsq(blocks.double(), wanted.double()).solution
+    error = (blocks.double() @ weights - wanted).square().sum() / (wanted - wanted.mean()).square().sum()
+    assert list(report.residuals.values()) == pytest.approx([float(error)], rel=1e-5)
+    fitted = next(converted.parameters()).flatten().double().detach()
+    assert sorted(fitted.tolist()) == pytest.approx(sorted(weights.tolist()), rel=1e-5)
+
+
+def test_pools_that_are_split_are_fitted_each_for_itself() -> None:
+    _, report = spdbuild.convert_module(Shared(), torch.randn(1, 3, 20, 20), calibrate=[torch.randn(4, 3, 20, 20)])
+    assert list(report.residuals) == ["pool_", "pool_2"]
+    assert all(residual > 0 for residual in report.residuals.values())
+
+
 class Shared(nn.Module):
     """One pool for images of different channels, as tutorials write it."""
 
@@ -352,7 +377,7 @@ def test_report_counts_parameters_and_macs() -> None:
     model, x = nn.Sequential(nn.Conv2d(3, 8, 3, 2, 1), nn.Flatten(), nn.Linear(128, 10)), torch.randn(1, 3, 8, 8)
     _, report = spdbuild.convert_module(model, x)
     document = report.to_dict()
-    assert list(document) == ["replaced", "kept", "unseen", "before", "after", "error"]
+    assert list(document) == ["replaced", "kept", "unseen", "before", "after", "error", "residuals"]
     assert document["before"] == {"params": 8 * 27 + 8 + 1290, "macs": 16 * 8 * 27 + 1280}
     assert document["after"] == {"params": 8 * 48 + 8 + 1290, "macs": 16 * 8 * 48 + 1280}
     entry = document["replaced"][0]
