@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from spdbuild.conversion.verification import verify
     from spdbuild.conversion.weights import transfer
     from spdbuild.errors import SpdbuildError
-    from spdbuild.importing.importing import import_module
     from spdbuild.importing.rows import import_rows
+    from spdbuild.importing.torch_module import import_module
     from spdbuild.loading import Architecture, load
 
 __version__ = "0.1.0"
@@ -39,7 +39,7 @@ _HOMES = {
     "diff": "spdbuild.api",
     "fit_budget": "spdbuild.conversion.fitting",
     "fold": "spdbuild.conversion.folding",
-    "import_module": "spdbuild.importing.importing",
+    "import_module": "spdbuild.importing.torch_module",
     "import_rows": "spdbuild.importing.rows",
     "load": "spdbuild.loading",
     "summary": "spdbuild.api",

@@ -60,7 +60,7 @@ def command(
 def _from_library(
     network: str, size: tuple[int, ...] | None, weights: Path | None, weights_out: Path | None
 ) -> Architecture:
-    from spdbuild.importing.importing import check_import, import_module
+    from spdbuild.importing.torch_module import check_import, import_module
     from spdbuild.importing.zoo import network as build
 
     module, example = build(network, size)

@@ -45,7 +45,7 @@ def convert_library(name: str, request: Request, convert: Callable[[Document, We
     convert: what is done with an architecture and the weights under its names.
     Where our language has no op for something, the module itself is converted; then there is no YAML.
     """
-    from spdbuild.importing.importing import import_module
+    from spdbuild.importing.torch_module import import_module
     from spdbuild.importing.zoo import network
     from spdbuild.weights import load_into, save_weights
 

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 import spdbuild
 from spdbuild.errors import InputError
-from spdbuild.importing.importing import Imported
+from spdbuild.importing.torch_module import Imported
 
 #: name -> (parameters of the network as torchvision states them, pixels).
 NETWORKS = {
