@@ -55,7 +55,8 @@ def _problems(error: Any, root: Value) -> Iterable[Problem]:
             if key in known or any(_matches(p, key) for p in error.schema.get("patternProperties", {})):
                 continue
             where = f"'{name}'" if name else "a file of this kind"
-            yield Problem(f"{where} has no key '{key}'", entry.key, nearest(key, known))
+            hint = "inside { } a comma ends the value: write 0.1" if key.isdecimal() else nearest(key, known)
+            yield Problem(f"{where} has no key '{key}'", entry.key, hint)
     elif rule == "required":
         for key in wanted:
             if key not in got:
@@ -66,9 +67,12 @@ def _problems(error: Any, root: Value) -> Iterable[Problem]:
         yield Problem(f"{subject} must be {expected}, got {describe(got)}", place, _type_hint(got, kinds))
     elif rule in ("enum", "const"):
         choices = [wanted] if rule == "const" else wanted
-        listed = ", ".join(str(choice) for choice in choices)
         hint = nearest(got, map(str, choices)) if isinstance(got, str) else ""
-        yield Problem(f"{subject} must be one of {listed}, got {describe(got)}", place, hint)
+        if hint.startswith("did you mean"):
+            yield Problem(f"{subject} cannot be '{got}'", place, hint)
+        else:
+            listed = ", ".join(str(choice) for choice in choices)
+            yield Problem(f"{subject} must be one of {listed}, got {describe(got)}", place)
     elif rule in ("minimum", "exclusiveMinimum", "maximum", "exclusiveMaximum"):
         words = {"minimum": "at least", "exclusiveMinimum": "more than", "maximum": "at most"}
         yield Problem(f"{subject} must be {words.get(rule, 'less than')} {wanted}, got {got}", place)

@@ -9,6 +9,8 @@ from PIL import Image, ImageDraw, ImageFont
 
 _COLOURS = ("#1f77b4", "#d62728", "#2ca02c", "#9467bd", "#ff7f0e", "#17becf")
 _INK, _GRID, _PAPER = "#222222", "#dddddd", "#ffffff"
+#: Numbers below have too few digits to be divided further.
+_TINY = 1e-300
 _LEFT, _RIGHT, _TOP, _BOTTOM = 70, 20, 34, 40
 
 
@@ -60,8 +62,9 @@ def draw_matrix(title: str, matrix: Sequence[Sequence[float]], names: Sequence[s
 
 def ticks(low: float, high: float, count: int = 5) -> list[float]:
     """Round numbers from at most `low` to at least `high`, about `count` of them."""
-    if high - low <= 1e-9 * max(abs(low), abs(high)):
-        margin = 0.5 * (abs(high) or 1.0)
+    largest = max(abs(low), abs(high))
+    if high - low <= max(1e-9 * largest, _TINY):
+        margin = 0.5 * (largest if largest > _TINY else 1.0)
         low, high = low - margin, high + margin
     raw = (high - low) / count
     power = 10 ** math.floor(math.log10(raw))

@@ -19,6 +19,8 @@ from spdbuild.training.files import write_whole
 #: Changes when an older file can no longer be read.
 VERSION = 1
 
+_NEW_RUN = "start a new run from the weights of this one: weights=<run>/weights/last.safetensors"
+
 
 @dataclass
 class Position:
@@ -55,13 +57,15 @@ def load_state(path: Path) -> dict[str, Any]:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise WeightsError(f"{path}: there is no such file", hint="the run has not saved a state yet") from None
-    except (UnpicklingError, RuntimeError, BadZipFile, EOFError, OSError, ValueError, KeyError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise WeightsError(f"{path}: this is no state of a run that can be read: {reason[:200]}") from None
+    except PermissionError:
+        raise WeightsError(f"{path}: the file may not be read", hint=f"check its permissions: ls -l {path}") from None
+    except (UnpicklingError, RuntimeError, BadZipFile, EOFError, OSError, ValueError, KeyError):
+        raise WeightsError(f"{path}: this is no state of a run that can be read", hint=_NEW_RUN) from None
     if not isinstance(state, dict) or "position" not in state:
-        raise WeightsError(f"{path}: this is no state of a run", hint="resume takes the folder of a run")
+        raise WeightsError(f"{path}: this is no state of a run", hint=_NEW_RUN)
     if state.get("version") != VERSION:
-        raise WeightsError(f"{path}: the state has version {state.get('version')}, and this spdbuild reads {VERSION}")
+        message = f"{path}: the state has version {state.get('version')}, and this spdbuild reads {VERSION}"
+        raise WeightsError(message, hint=_NEW_RUN)
     return state
 
 

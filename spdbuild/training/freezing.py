@@ -26,7 +26,7 @@ def freeze(model: nn.Module, patterns: Iterable[str]) -> list[str]:
     for name in frozen:
         names[name].requires_grad_(False)
     if len(set(frozen)) == len(names):
-        raise RecipeError("freeze leaves nothing to train")
+        raise RecipeError("freeze leaves nothing to train", hint="leave a pattern out")
     return sorted(set(frozen))
 
 

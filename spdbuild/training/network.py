@@ -42,7 +42,8 @@ def build_network(network: Network, classes: int | None = None, size: tuple[int,
     """
     architecture = resolve(network, classes, size)
     costs = summary(architecture)
-    with network.about("weights"):
+    written = network.entry("weights")
+    with network.about(*["weights"] if written and written.data == network.weights else []):
         module = build(architecture, network.weights)
     return BuiltNetwork(module, standalone_text(architecture), costs.params, costs.macs, costs.inputs[0])
 

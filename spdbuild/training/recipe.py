@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 from spdbuild import builtin
 from spdbuild.data import DATASETS
 from spdbuild.data.augment import AUGMENTATIONS
-from spdbuild.errors import ArgumentError, RecipeError, SourceError
+from spdbuild.errors import ArgumentError, RecipeError, SourceError, SpdbuildError
 from spdbuild.losses.loss import LOSSES, Loss
 from spdbuild.schema import check_schema
 from spdbuild.source import Source, Value, parse_yaml, read_source
@@ -168,11 +168,12 @@ class Recipe(Network):
         for name, hint in self.task.unused.items():
             if getattr(self, name):
                 raise ArgumentError(f"'{name}' is not for {self.task.name}", argument=name, hint=hint)
-        for argument in ("data", "loss"):
+        for argument, registry in {"data": DATASETS, "loss": LOSSES}.items():
             section = getattr(self, argument)
             if section is not None and section.task != self.task.name:
+                fitting = [name for name, cls in registry.items() if cls.task == self.task.name]
                 message = f"{argument}: '{section.name}' is for {section.task}, not for {self.task.name}"
-                raise ArgumentError(message, argument=argument)
+                raise ArgumentError(message, argument=argument, hint=f"known: {', '.join(fitting)}")
 
     def resolved(self) -> str:
         """The recipe as YAML text with every default written out."""
@@ -271,7 +272,10 @@ def _read(source: Source, below: tuple[str, ...] = ()) -> Value:
         return value
     if source.name in below:
         raise RecipeError(f"'{source.name}' extends itself", location=base.location)
-    parent = _read(_source(_beside(source, base.data)), (*below, source.name))
+    try:
+        parent = _read(_source(_beside(source, base.data)), (*below, source.name))
+    except SpdbuildError as error:
+        raise error.at(base.location) from None
     own = replace(value, data={key: entry for key, entry in value.data.items() if key != "extends"})
     return merged(parent, own)
 

@@ -81,17 +81,18 @@ def _all_runs(recipe: Recipe, folder: RunFolder, console: Console, processes: Pr
 
 
 def _one_run(recipe: Recipe, folder: RunFolder, console: Console, processes: Processes) -> Result:
-    with recipe.about("device"):
-        device = choose_device(recipe.device, processes.local_rank)
     stored = folder.state.is_file()
     if processes.first:
         folder.path.mkdir(parents=True, exist_ok=True)
         console.log = folder.log
-    network = stored_network(recipe, folder) if stored else recipe
     try:
+        with recipe.about("device"):
+            device = choose_device(recipe.device, processes.local_rank)
+        network = stored_network(recipe, folder) if stored else recipe
         session = make_session(network, folder, console, processes, device, fresh=not stored)
     except SpdbuildError:
-        folder.remove_if_empty()
+        if processes.first:
+            folder.remove_if_empty()
         raise
     if stored:
         session.restore(load_state(folder.state))

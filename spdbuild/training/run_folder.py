@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 
-from spdbuild.errors import RecipeError
+from spdbuild.errors import RecipeError, nearest
 from spdbuild.training.files import write_text
 
 Row = dict[str, Any]
@@ -66,8 +66,12 @@ class RunFolder:
     def open(cls, path: Path) -> RunFolder:
         """The folder of a run that exists; RecipeError if it is none."""
         folder = cls(path)
+        if not path.is_dir():
+            beside = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
+            raise RecipeError(f"there is no folder {path}", hint=nearest(path.name, beside))
         if not folder.recipe.is_file():
-            raise RecipeError(f"{path} is not the folder of a run: it has no recipe.yaml")
+            hint = "name the folder that `spdbuild train` said, such as runs/quickstart"
+            raise RecipeError(f"{path} is not the folder of a run: it has no recipe.yaml", hint=hint)
         return folder
 
     def remove_if_empty(self) -> None:

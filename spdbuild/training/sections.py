@@ -143,7 +143,7 @@ def _read(hint: Any, value: Value, name: str) -> Any:
             return _read(sections[0], value, name)
     if origin is tuple and len(inner) == 2 and inner[1] is Ellipsis and isinstance(value.data, list):
         return tuple(_read(inner[0], item, name) for item in value)
-    if origin in (dict, Mapping) and _is_section(inner[1]):
+    if origin in (dict, Mapping) and isinstance(value.data, dict):
         return {key: _read(inner[1], entry, key) for key, entry in value.items()}
     if dataclasses.is_dataclass(hint) and isinstance(hint, type):
         return read_section(hint, value)

@@ -21,6 +21,7 @@ from spdbuild.training.recipe import Recipe
 from spdbuild.training.run_folder import RunFolder
 from spdbuild.training.schedules.schedule import momentum_of
 from spdbuild.training.task import Batches, Task
+from spdbuild.weights import describe_module, match
 
 
 @dataclass
@@ -76,6 +77,11 @@ class Session:
     def restore(self, state: dict[str, Any]) -> None:
         """Become what `state` was taken of; WeightsError if that was another network or optimizer."""
         try:
+            match(describe_module(self.model), state["model"])
+        except WeightsError as error:
+            reason = error.problems[0].message
+            raise WeightsError(f"{self.folder.state}: the state is of another network: {reason}") from None
+        try:
             self.model.load_state_dict(state["model"])
             self.optimizer.load_state_dict(state["optimizer"])
             if self.ema and state["ema"]:
@@ -83,7 +89,7 @@ class Session:
                 self.ema.updates = state["ema"]["updates"]
         except (RuntimeError, ValueError, KeyError) as error:
             reason = str(error).splitlines()[0]
-            raise WeightsError(f"{self.folder.state}: the state is of another network: {reason}") from None
+            raise WeightsError(f"{self.folder.state}: the state is of another optimizer: {reason}") from None
         self.scaler.load_state_dict(state["scaler"])
         self.position = Position(**state["position"])
         self.position.sums = {name: value.to(self.device) for name, value in self.position.sums.items()}

@@ -73,7 +73,8 @@ def load_model(
 def stored_network(recipe: Recipe, folder: RunFolder) -> Recipe:
     """The recipe with the network that the folder holds, which has its passes behind it."""
     if not folder.architecture.is_file():
-        raise RecipeError(f"{folder.path} has no architecture.yaml")
+        hint = f"start a new run with its recipe: spdbuild train {folder.recipe}"
+        raise RecipeError(f"{folder.path} has no architecture.yaml", hint=hint)
     document = load(folder.architecture, recipe.variant, allow_imports=True).document
     variant = recipe.variant if document.variants else None
     kept = {name: value for name, value in recipe.vars.items() if name in document.vars}

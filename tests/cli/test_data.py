@@ -136,7 +136,8 @@ def test_the_data_of_a_recipe(tmp_path: Path) -> None:
 def test_a_target_that_is_nothing() -> None:
     result = run("check", "no_such_thing")
     assert result.exit_code == 2
-    assert result.stderr.startswith("error: there is no recipe 'no_such_thing': neither a file nor a built-in name\n")
+    expected = "error: there is no 'no_such_thing': neither a folder, nor a recipe or the name of a data set\n"
+    assert result.stderr.startswith(expected)
 
 
 def test_a_wrong_folder_is_explained(pets: Path) -> None:

@@ -102,4 +102,7 @@ def test_predicting_with_what_is_no_run_exits_with_2(run: Run, tmp_path: Path) -
     Image.fromarray(np.zeros((8, 8), np.uint8)).save(picture)
     result = run("predict", tmp_path, picture)
     assert result.exit_code == 2
-    assert result.stderr == f"error: {tmp_path} is not the folder of a run: it has no recipe.yaml\n"
+    assert result.stderr == (
+        f"error: {tmp_path} is not the folder of a run: it has no recipe.yaml\n"
+        "      = hint: name the folder that `spdbuild train` said, such as runs/quickstart\n"
+    )

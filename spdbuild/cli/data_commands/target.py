@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from spdbuild.errors import InputError
+from spdbuild import builtin
+from spdbuild.errors import InputError, nearest
 
 
 def data_set_of(target: str, overrides: tuple[str, ...]) -> Any:
@@ -14,6 +15,7 @@ def data_set_of(target: str, overrides: tuple[str, ...]) -> Any:
     overrides: `field=value` of the data set, or, for a recipe, `key.path=value`.
     """
     from spdbuild.data import DATASETS
+    from spdbuild.data.listing import subfolders
     from spdbuild.data.recognizing import recognized
 
     if Path(target).is_dir():
@@ -26,6 +28,11 @@ def data_set_of(target: str, overrides: tuple[str, ...]) -> Any:
         return _construct(DATASETS["yolo"], {"file": target, **_fields(overrides)})
     from spdbuild.training.recipe import load_recipe
 
+    path, recipes = Path(target), builtin.listed("recipes")
+    if not path.exists() and path.stem not in recipes:
+        beside = [folder.name for folder in subfolders(path.parent)] if path.parent.is_dir() else []
+        message = f"there is no '{target}': neither a folder, nor a recipe or the name of a data set"
+        raise InputError(message, hint=nearest(path.name, [*beside, *recipes, *DATASETS]))
     return load_recipe(target, overrides).data
 
 

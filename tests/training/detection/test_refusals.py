@@ -49,7 +49,7 @@ REFUSALS = {
     "an option of another task": (["task.top5=1"], "'task' has no key 'top5'", ""),
     "a share above 1": (["task.augment.mosaic=2"], "mosaic must be between 0 and 1, got 2", ""),
     "sizes that shrink": (["task.evaluation.sizes={S: [32, 0]}"], "the size S must grow from at least 0, got 32", ""),
-    "a metric that is none": (["task.monitor=mAP"], "'task.monitor' must be one of fitness, AP", ""),
+    "a metric that is none": (["task.monitor=mAP"], "'task.monitor' cannot be 'mAP'", "did you mean 'AP'?"),
     "windows of nothing": (["task.seeing.tile=0"], "tile must be at least 32, got 0", ""),
     "no detections": (["task.evaluation.max_detections=0"], "max_detections must be at least 1, got 0", ""),
     "a batch larger than the data": (["batch=100", "drop_last=true"], "a batch of 100 is larger than the data set", ""),
