@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,8 @@ from spdbuild.weights.matching import describe_module, match_any
 from spdbuild.weights.rename import compile_rules, rename
 
 FROM_TORCHVISION = sorted(set(builtin.listed("architectures")) & set(torchvision.models.list_models()))
+
+Weights = Callable[..., dict[str, Tensor]]
 
 #: The last layer of ours that each row of the reference's YOLOv5-SPD ends with.
 YOLO_ROWS = {
@@ -94,30 +97,6 @@ def test_torchvisions_weights_give_torchvisions_outputs(name: str) -> None:
         assert relative_error(ours(image), theirs(image)) < 1e-9
 
 
-def golden_weights(keys: Path, **untouched: NDArray[np.float32]) -> dict[str, Tensor]:
-    """The weights behind a golden file: each entry drawn from a generator seeded by its place in the sorted names.
-
-    untouched: values of the entries that the recipe leaves alone, by the last part of their names; counters are 0.
-    """
-    weights = {}
-    for entry in json.loads(keys.read_text())["detail"]:
-        name = entry["key"].rpartition(".")[2]
-        if entry["rule"] == "untouched":
-            values = untouched[name] if name in untouched else np.zeros(entry["shape"], entry["dtype"])
-        else:
-            values = drawn(entry["rule"], np.random.default_rng(1000 + entry["i"]), entry["shape"])
-        weights[entry["key"]] = torch.from_numpy(values.astype(entry["dtype"]))
-    return {name: tensor.double() if tensor.is_floating_point() else tensor for name, tensor in weights.items()}
-
-
-def drawn(rule: str, generator: np.random.Generator, shape: list[int]) -> NDArray[np.float64]:
-    """Numbers of a fill rule as the keys files spell it."""
-    if rule == "uniform(0.5,1.5)":
-        return generator.uniform(0.5, 1.5, shape)
-    factor = {"normal*0.05": 0.05, "normal*sqrt(2/fan_in)": np.sqrt(2 / np.prod(shape[1:]))}[rule]
-    return np.asarray(generator.standard_normal(shape) * factor)
-
-
 def run_keeping(model: nn.Module, image: NDArray[np.float32], names: list[str]) -> tuple[Any, dict[str, Tensor]]:
     """The outputs of `model`, and those of the layers `names`."""
     kept: dict[str, Tensor] = {}
@@ -134,9 +113,9 @@ def assert_layer_agrees(row: dict[str, Any], output: Tensor) -> None:
 
 
 @pytest.mark.parametrize("kind", ["", ".he"])
-def test_yolov5_spd_gives_the_published_codes_outputs(golden: Path, kind: str) -> None:
+def test_yolov5_spd_gives_the_published_codes_outputs(golden: Path, golden_weights: Weights, kind: str) -> None:
     file = np.load(golden / f"yolov5_spd_n{kind}.npz")
-    weights = golden_weights(golden / f"yolov5_spd_n{kind}.keys.json", anchors=file["anchors_buffer"])
+    weights = golden_weights(f"yolov5_spd_n{kind}", anchors=file["anchors_buffer"])
     model = with_weights(spdbuild.load("yolov5_spd", variant="n"), weights, "spd_conv")
     outputs, layers = run_keeping(model, file["input"], list(YOLO_ROWS.values()))
     rows = json.loads((golden / f"yolov5_spd_n{kind}.layers.json").read_text())
@@ -151,9 +130,11 @@ def test_yolov5_spd_gives_the_published_codes_outputs(golden: Path, kind: str) -
 
 
 @pytest.mark.parametrize("kind", ["", ".he"])
-def test_converting_yolov5_by_the_preset_gives_the_published_network(golden: Path, kind: str) -> None:
+def test_converting_yolov5_by_the_preset_gives_the_published_network(
+    golden: Path, golden_weights: Weights, kind: str
+) -> None:
     file = np.load(golden / f"yolov5_spd_n{kind}.npz")
-    weights = golden_weights(golden / f"yolov5_spd_n{kind}.keys.json", anchors=file["anchors_buffer"])
+    weights = golden_weights(f"yolov5_spd_n{kind}", anchors=file["anchors_buffer"])
     published = with_weights(spdbuild.load("yolov5_spd", variant="n"), weights, "spd_conv")
     converted, _ = spdbuild.convert(spdbuild.load("yolov5", variant="n"), "released-yolov5", strict=True)
     model = spdbuild.build(converted, device="meta").double().eval()
@@ -163,9 +144,9 @@ def test_converting_yolov5_by_the_preset_gives_the_published_network(golden: Pat
         assert relative_error(output, torch.from_numpy(file[f"out{level}"])) < 1e-9
 
 
-def test_resnet50_spd_gives_the_published_codes_outputs(golden: Path) -> None:
+def test_resnet50_spd_gives_the_published_codes_outputs(golden: Path, golden_weights: Weights) -> None:
     file = np.load(golden / "resnet50_spd_cifar10.he.npz")
-    weights = golden_weights(golden / "resnet50_spd_cifar10.he.keys.json")
+    weights = golden_weights("resnet50_spd_cifar10.he")
     model = with_weights(spdbuild.load("resnet50_spd_cifar10"), weights, "spd_conv")
     output, layers = run_keeping(model, file["input"], list(RESNET_PARTS.values()))
     for row in json.loads((golden / "resnet50_spd_cifar10.he.layers.json").read_text()):
@@ -173,9 +154,9 @@ def test_resnet50_spd_gives_the_published_codes_outputs(golden: Path) -> None:
     assert relative_error(output, torch.from_numpy(file["out"])) < 1e-9
 
 
-def test_resnet50_spd_gives_the_published_numbers_with_plain_weights(golden: Path) -> None:
+def test_resnet50_spd_gives_the_published_numbers_with_plain_weights(golden: Path, golden_weights: Weights) -> None:
     """For this set there is no array, but the mean, the deviation and the first of the outputs are known."""
-    weights = golden_weights(golden / "resnet50_spd_cifar10.keys.json")
+    weights = golden_weights("resnet50_spd_cifar10")
     model = with_weights(spdbuild.load("resnet50_spd_cifar10"), weights, "spd_conv")
     image = np.random.default_rng(7).standard_normal((1, 3, 32, 32)).astype(np.float32)
     output, _ = run_keeping(model, image, [])

@@ -86,6 +86,29 @@ def test_a_file_that_names_an_architecture_is_checked_as_a_recipe(run, tiny: Pat
     assert result.stderr.startswith("recipe.yaml:2:14: error: 'data.name' must be one of ")
 
 
+def test_of_a_recipe_the_networks_are_counted(run, tiny: Path):
+    Path("recipe.yaml").write_text("architecture: tiny.yaml\ndata: {name: digits}\n")
+    text = "extends: recipe.yaml\ncompare: {five: {vars: {classes: 5}}, exact: {passes: [strided_to_spd()]}}\n"
+    Path("pair.yaml").write_text(text)
+    Path("tiny.yaml").write_text(tiny.read_text().replace("linear(10)", "linear(classes)") + "vars: {classes: 10}\n")
+    result = run("check", "recipe.yaml", "pair.yaml")
+    # Five classes less are 5 * 9 parameters; an exact 2x2 kernel over 16 channels has 7 * 4 * 8 more than 3x3 over 4, and
+    # the pool becomes a 1x1 convolution from 4 * 8 channels to 8.
+    assert result.stdout == (
+        "recipe.yaml: ok, parameters: 510\npair.yaml: ok, parameters: pair 510, five 465, exact 990\n"
+    )
+
+
+def test_a_recipe_with_code_to_import_asks_first(run, tiny: Path):
+    Path("code.py").write_text("")
+    tiny.write_text(tiny.read_text() + "imports: [code.py]\n")
+    Path("recipe.yaml").write_text("architecture: tiny.yaml\ndata: {name: digits}\n")
+    refused = run("check", "recipe.yaml")
+    assert refused.exit_code == 2
+    assert "= because of 'architecture' in recipe.yaml:1:15" in refused.stderr
+    assert run("check", "recipe.yaml", "--allow-imports").exit_code == 0
+
+
 def test_a_file_that_extends_a_recipe_is_a_recipe(run, tiny: Path):
     Path("recipe.yaml").write_text("architecture: resnet50\ndata: {name: digits}\n")
     Path("longer.yaml").write_text("extends: recipe.yaml\nepochs: -1\n")

@@ -84,9 +84,9 @@ def test_the_published_warm_up_of_yolov5() -> None:
 
 
 def test_the_published_warm_up_of_the_classifiers_starts_from_zero() -> None:
-    # REFERENCE.md 4.2: 0, 1/N, 2/N of the base in the first epoch; milestones counted in whole epochs.
-    schedule = MultiStep(milestones=(60.0, 120.0, 160.0), gamma=0.2, warmup_epochs=1, warmup_start=0)
-    rates = [schedule.rates(step, 4, 200, 0.1, 0.9).lr for step in (0, 1, 3, 4, 239, 240, 480, 640)]
+    # REFERENCE.md 4.2: 0, 1/N, 2/N of the base in the first epoch; changes at the start of epochs 60, 120, 160, from 1.
+    schedule = MultiStep(milestones=(59.0, 119.0, 159.0), gamma=0.2, warmup_epochs=1, warmup_start=0)
+    rates = [schedule.rates(step, 4, 200, 0.1, 0.9).lr for step in (0, 1, 3, 4, 235, 236, 476, 636)]
     assert rates == pytest.approx([0, 0.025, 0.075, 0.1, 0.1, 0.02, 0.004, 0.0008])
 
 
