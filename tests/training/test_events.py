@@ -1,0 +1,26 @@
+"""What TensorBoard reads of a run."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from spdbuild.training.events import Events
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_tensorboard_reads_every_number_of_every_epoch(tmp_path: Path) -> None:
+    accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    events = Events(tmp_path, first_epoch=0)
+    events.add({"epoch": 1, "test/top1": 0.5})
+    events.add({"epoch": 2, "test/top1": 0.75})
+    read = accumulator.EventAccumulator(str(tmp_path)).Reload()
+    assert [(event.step, event.value) for event in read.Scalars("test/top1")] == [(1, 0.5), (2, 0.75)]
+
+
+def test_without_tensorboard_nothing_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    Events(tmp_path, first_epoch=0).add({"epoch": 1, "test/top1": 0.5})
+    assert not list(tmp_path.iterdir())
