@@ -92,8 +92,8 @@ def test_of_a_recipe_the_networks_are_counted(run, tiny: Path):
     Path("pair.yaml").write_text(text)
     Path("tiny.yaml").write_text(tiny.read_text().replace("linear(10)", "linear(classes)") + "vars: {classes: 10}\n")
     result = run("check", "recipe.yaml", "pair.yaml")
-    # Five classes less are 5 * 9 parameters; an exact 2x2 kernel over 16 channels has 7 * 4 * 8 more than 3x3 over 4, and
-    # the pool becomes a 1x1 convolution from 4 * 8 channels to 8.
+    # Five classes less are 5 * 9 parameters; an exact 2x2 kernel over 16 channels has 7 * 4 * 8 more than 3x3 over 4,
+    # and the pool becomes a 1x1 convolution from 4 * 8 channels to 8.
     assert result.stdout == (
         "recipe.yaml: ok, parameters: 510\npair.yaml: ok, parameters: pair 510, five 465, exact 990\n"
     )
