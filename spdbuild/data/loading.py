@@ -12,10 +12,11 @@ from torch.nn.functional import one_hot
 from torch.utils.data import DataLoader, Dataset
 
 from spdbuild.data.augment.augmentation import Augmentation, to_float
+from spdbuild.data.batching import batch_count, check_batches
 from spdbuild.data.decoding import BadFile
 from spdbuild.data.draws import Draws, generator
 from spdbuild.data.images import ArrayImages, FileImages, ImageSet
-from spdbuild.errors import DataError, RecipeError
+from spdbuild.errors import DataError
 
 
 @dataclass(frozen=True)
@@ -75,25 +76,11 @@ class Loader:
             self._pixels = _Memory(image_set, self.device)
         else:
             self._pixels = _Workers(image_set, workers, self.device)
-        self._check()
-
-    def _check(self) -> None:
-        count, last = len(self.image_set), len(self.image_set) % self.batch
-        if self.drop_last and count < self.batch:
-            raise RecipeError(
-                f"a batch of {self.batch} is larger than the data set of {count} images and is never full",
-                hint=f"use a batch of {count} or less",
-            )
-        if self.shuffle and not self.drop_last and 0 < last < self.world:
-            raise RecipeError(
-                f"the last batch of an epoch has {last} of {count} images for {self.world} processes",
-                hint="leave it out with drop_last, or use another batch",
-            )
+        check_batches(len(image_set), batch, world, shuffle=shuffle, drop_last=drop_last)
 
     def __len__(self) -> int:
         """Batches of a whole epoch."""
-        full, rest = divmod(len(self.image_set), self.batch)
-        return full + (rest > 0 and not self.drop_last)
+        return batch_count(len(self.image_set), self.batch, self.drop_last)
 
     def set_epoch(self, epoch: int, start_batch: int = 0) -> None:
         """What the next iteration gives: `epoch`, from batch `start_batch` on."""

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader
 
+from spdbuild.data.batching import batch_count, check_batches
 from spdbuild.data.detection.batch import DetectionBatch
 from spdbuild.data.detection.fetch import Fetcher, Plan
 from spdbuild.data.detection.findings import Finding
@@ -76,7 +77,6 @@ class DetectionLoader:
         self._batches = _batches(fetcher, _Planned(self), workers, pin_memory)
 
     def _check(self, rectangular: bool) -> None:
-        count, last = len(self.dataset), len(self.dataset) % self.batch
         if self.size % MULTIPLE or self.size < MULTIPLE:
             nearest = max(1, round(self.size / MULTIPLE)) * MULTIPLE
             raise RecipeError(
@@ -84,21 +84,11 @@ class DetectionLoader:
             )
         if rectangular and (self.shuffle or self.augment is not None):
             raise RecipeError("rectangular batches are neither shuffled nor augmented")
-        if self.drop_last and count < self.batch:
-            raise RecipeError(
-                f"a batch of {self.batch} is larger than the data set of {count} images and is never full",
-                hint=f"use a batch of {count} or less",
-            )
-        if self.shuffle and not self.drop_last and 0 < last < self.world:
-            raise RecipeError(
-                f"the last batch of an epoch has {last} of {count} images for {self.world} processes",
-                hint="leave it out with drop_last, or use another batch",
-            )
+        check_batches(len(self.dataset), self.batch, self.world, shuffle=self.shuffle, drop_last=self.drop_last)
 
     def __len__(self) -> int:
         """Batches of a whole epoch."""
-        full, rest = divmod(len(self.dataset), self.batch)
-        return full + (rest > 0 and not self.drop_last)
+        return batch_count(len(self.dataset), self.batch, self.drop_last)
 
     def set_epoch(self, epoch: int, start_batch: int = 0) -> None:
         """What the next iteration gives: `epoch`, from batch `start_batch` on."""

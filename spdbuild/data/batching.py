@@ -1,0 +1,26 @@
+"""How many batches a set gives, and which sizes of a batch make sense."""
+
+from __future__ import annotations
+
+from spdbuild.errors import RecipeError
+
+
+def batch_count(images: int, batch: int, drop_last: bool) -> int:
+    """Batches of a whole epoch."""
+    full, rest = divmod(images, batch)
+    return full + (rest > 0 and not drop_last)
+
+
+def check_batches(images: int, batch: int, world: int, *, shuffle: bool, drop_last: bool) -> None:
+    """Refuse batches that are never full, and training batches too small for all processes to get a share."""
+    if drop_last and images < batch:
+        raise RecipeError(
+            f"a batch of {batch} is larger than the data set of {images} images and is never full",
+            hint=f"use a batch of {images} or less",
+        )
+    last = images % batch
+    if shuffle and not drop_last and 0 < last < world:
+        raise RecipeError(
+            f"the last batch of an epoch has {last} of {images} images for {world} processes",
+            hint="leave it out with drop_last, or use another batch",
+        )
