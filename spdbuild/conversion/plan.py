@@ -16,6 +16,7 @@ from spdbuild.architecture.document import Block, Document
 from spdbuild.architecture.expand import Expansion, Use
 from spdbuild.architecture.line import Line
 from spdbuild.arguments import signature
+from spdbuild.graph.names import free_name
 from spdbuild.ops import OPS
 from spdbuild.passes import Change
 
@@ -146,7 +147,7 @@ class _Planner:
             treatments = self.treatments[block]
             first = min(treatments, key=lambda t: (self._changed(t), -t.uses), default=None)
             for treatment in treatments:
-                treatment.name = block if treatment is first else _free(f"{block}_spd", taken)
+                treatment.name = block if treatment is first else free_name(f"{block}_spd", taken)
                 taken.add(treatment.name)
 
     def _changed(self, treatment: Treatment) -> bool:
@@ -234,11 +235,3 @@ def _inner_first(blocks: Mapping[str, Block]) -> list[str]:
     for name in blocks:
         visit(name)
     return list(order)
-
-
-def _free(name: str, taken: set[str]) -> str:
-    number, free = 1, name
-    while free in taken:
-        number += 1
-        free = f"{name}_{number}"
-    return free

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Container
 
 
 def name_parts(name: str) -> list[str]:
@@ -13,3 +14,12 @@ def name_parts(name: str) -> list[str]:
 def block_name(name: str, depth: int) -> str:
     """The block that holds the layer `depth` levels down; the layer itself where it is not as deep."""
     return ".".join(name_parts(name)[:depth])
+
+
+def free_name(name: str, taken: Container[str]) -> str:
+    """The name, or `name_2`, `name_3`, ... where it is taken."""
+    number, free = 1, name
+    while free in taken:
+        number += 1
+        free = f"{name}_{number}"
+    return free

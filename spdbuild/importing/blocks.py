@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from spdbuild.arguments import literal, signature
+from spdbuild.graph.names import free_name
 from spdbuild.importing.bodies import Body, Call, Entry, body_of, class_name
 from spdbuild.importing.steps import Place, Steps
 from spdbuild.importing.tree import Part
@@ -48,7 +49,7 @@ def find_blocks(steps: Steps, root: Part) -> Network:
                 groups.setdefault((part.kind, len(part.reads), repr(body.structure)), []).append((part, body))
         for members in groups.values():
             taken = {block.name for block in blocks} | set(OPS)
-            blocks.append(_block(_free(_name([part for part, _ in members]), taken), members, calls))
+            blocks.append(_block(free_name(_name([part for part, _ in members]), taken), members, calls))
     names = tuple(steps.inputs)
     body = body_of(root, steps, calls, names)
     lines = tuple(_lines([body], names, _Parameters([body])))
@@ -85,7 +86,7 @@ class _Parameters:
                 return f"{factor} * {known}"
             if factor := _multiple(others, values):
                 return f"{known} // {factor}"
-        parameter = name if name not in self.values else _free(f"{line}_{name}", set(self.values))
+        parameter = name if name not in self.values else free_name(f"{line}_{name}", set(self.values))
         self.values[parameter] = values
         return parameter
 
@@ -143,11 +144,3 @@ def _name(parts: Sequence[Part]) -> str:
     if parts[0].kind != "Sequential" or label[:1].isdigit():
         return class_name(parts[0].kind)
     return label if len({part.label for part in parts}) == 1 else label.rstrip("0123456789_") or label
-
-
-def _free(name: str, taken: set[str]) -> str:
-    number, free = 1, name
-    while free in taken:
-        number += 1
-        free = f"{name}_{number}"
-    return free

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
 from spdbuild.graph import Graph, Node, Output
+from spdbuild.graph.names import free_name
 from spdbuild.ops import Op
 from spdbuild.ops.convolution import Conv2d
 from spdbuild.ops.merging import Add, Concat
@@ -144,7 +145,7 @@ def _past_concat(graph: Graph, node: Node, op: SpaceToDepth, concat: Node, by: s
     changes = []
     for reader in graph.users(concat.name):
         assert isinstance(reader.op, Conv2d)
-        fine, total = (_free(graph, f"{reader.name}_{part}") for part in ("fine", "sum"))
+        fine, total = (free_name(f"{reader.name}_{part}", graph) for part in ("fine", "sum"))
         folded = replace(folded_reader(op, reader.op, node.input_shapes[0]), bias=False)
         graph.insert_after(reader.name, fine, folded, by)
         graph.rewire(fine, node.inputs)
@@ -212,9 +213,3 @@ def _cut(weight: Tensor, before: Graph, inputs: list[Output], part: str) -> tupl
 
 def _changed(node: Node, after: Op | None) -> Change:
     return Change(node.name, node.op, after, node.input_shapes, node.shape, node.origin.location)
-
-
-def _free(graph: Graph, name: str) -> str:
-    while name in graph:
-        name += "_"
-    return name

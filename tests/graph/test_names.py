@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from spdbuild.graph.names import block_name, name_parts
+from spdbuild.graph.names import block_name, free_name, name_parts
 
 
 def test_a_repeat_is_no_level_of_its_own():
@@ -15,3 +15,8 @@ def test_a_layer_that_is_not_as_deep_is_its_own_block():
         "stage1.rest.0",
         "stage1.rest.0.norm",
     ]
+
+
+def test_a_taken_name_gets_the_first_free_number() -> None:
+    assert free_name("block", set()) == "block"
+    assert free_name("block", {"block", "block_2"}) == "block_3"
