@@ -11,6 +11,7 @@ SpdbuildError              everything that is reported without a traceback
 │   ├── DataError          a data set that is not what the recipe says
 │   └── WeightsError       a weights file or checkpoint that does not fit
 └── RunError               a run or comparison that failed; exit code 1
+    └── DiskFullError      a file for which the disk has no room
 
 Code that knows no file raises an error with a message alone; whoever knows the place adds it with `at`.
 """
@@ -149,6 +150,10 @@ class RunError(SpdbuildError):
     """A run or a comparison that was started and failed."""
 
     exit_code = 1
+
+
+class DiskFullError(RunError):
+    """A file for which the disk has no room, whatever command wanted to write it."""
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

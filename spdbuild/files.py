@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import re
+import shutil
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from spdbuild.errors import InputError, SpdbuildError
+from spdbuild.errors import DiskFullError, InputError, SpdbuildError
+
+#: What `write_whole` calls a file that it has not finished: the file's name, eight signs, and its suffix again.
+_UNFINISHED = re.compile(r"\.(?P<name>.+)\.[a-z0-9_]{8}(?P<suffix>(\.[^.]+)?)")
 
 
-def write_whole(
-    path: Path, write: Callable[[Path], None], *, failure: type[SpdbuildError] = InputError, hint: str = ""
-) -> None:
+def write_whole(path: Path, write: Callable[[Path], None], *, failure: type[SpdbuildError] = InputError) -> None:
     """Let `write` fill a file beside `path`, and put it in its place once it is on the disk.
 
-    Whatever happens on the way, a kill included, `path` is what it was or what it should be. Raises `failure` with
-    `hint` where the system refuses, as on a full disk.
+    Whatever happens on the way, a kill included, `path` is what it was or what it should be. Raises DiskFullError on a
+    full disk, and `failure` where the system refuses for another reason.
     """
     if not path.parent.is_dir():
         raise failure(f"{path} cannot be written: there is no folder {path.parent}", hint="make the folder first")
@@ -35,14 +39,59 @@ def write_whole(
         finally:
             beside.unlink(missing_ok=True)
     except (OSError, RuntimeError) as error:
-        # torch.save reports a full disk as a RuntimeError.
-        reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
-        raise failure(f"{path} cannot be written: {reason}", hint=hint) from None
+        raise unwritten(path, error, failure) from None
 
 
 def write_text(path: Path, text: str) -> None:
     """A text file in UTF-8, whole or not at all. Raises InputError."""
     write_whole(path, lambda beside: _fill(beside, text))
+
+
+def make_folder(path: Path, *, failure: type[SpdbuildError] = InputError) -> None:
+    """A folder and those above it, where they are not there yet. Raises DiskFullError and `failure`."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise unwritten(path, error, failure) from None
+
+
+def append(path: Path, content: bytes) -> None:
+    """Add all of `content` at the end of a file, or nothing. Raises OSError."""
+    with path.open("ab", buffering=0) as file:
+        before = file.tell()
+        try:
+            written = file.write(content)
+            if written < len(content):
+                # The system takes what fits, and tells the reason when asked to take the rest.
+                file.write(content[written:])
+        except OSError:
+            file.truncate(before)
+            raise
+
+
+def remove_unfinished(folder: Path) -> None:
+    """Remove what `write_whole` left anywhere below a folder when it was killed."""
+    for path in folder.rglob(".*"):
+        match = _UNFINISHED.fullmatch(path.name)
+        if match and path.is_file() and Path(match["name"]).suffix == match["suffix"]:
+            path.unlink()
+
+
+def unwritten(path: Path, error: BaseException, failure: type[SpdbuildError] = InputError) -> SpdbuildError:
+    """What to raise when `path` could not be written because of `error`, which a library may have wrapped."""
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, OSError):
+        cause = cause.__cause__ or cause.__context__
+    reason = getattr(cause, "strerror", None) or str(error).splitlines()[0]
+    if isinstance(cause, OSError) and cause.errno == errno.ENOSPC:
+        room = f"it needs more than the {_free(path):,} bytes that are free"
+        return DiskFullError(f"{path} cannot be written: {reason}; {room}", hint="make room, or write to another disk")
+    return failure(f"{path} cannot be written: {reason}")
+
+
+def _free(path: Path) -> int:
+    """Bytes that may still be written to the disk of a file that is not there yet."""
+    return shutil.disk_usage(next(parent for parent in path.absolute().parents if parent.is_dir())).free
 
 
 def _fill(path: Path, text: str) -> None:

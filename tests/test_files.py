@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from spdbuild.errors import InputError
-from spdbuild.files import write_text
+from spdbuild.errors import DiskFullError
+from spdbuild.files import append, remove_unfinished, write_text, write_whole
 
 
 def test_a_text_is_written_as_it_is(tmp_path: Path):
@@ -24,7 +26,7 @@ def test_what_goes_wrong_leaves_the_old_file_and_nothing_beside_it(tmp_path: Pat
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(InputError, match="old.yaml cannot be written: No space left on device"):
+    with pytest.raises(DiskFullError, match="old.yaml cannot be written: No space left on device"):
         write_text(path, "new")
     assert [(entry.name, entry.read_text()) for entry in tmp_path.iterdir()] == [("old.yaml", "old")]
 
@@ -36,3 +38,49 @@ def test_permissions_are_those_of_the_old_file_or_the_usual_ones(tmp_path: Path)
         write_text(tmp_path / name, "")
     assert (tmp_path / "old").stat().st_mode == 0o100600
     assert (tmp_path / "new").stat().st_mode == (tmp_path / "usual").stat().st_mode
+
+
+def test_what_a_killed_program_left_is_removed_and_nothing_else(tmp_path: Path):
+    kept = [".hidden", ".gitignore", "state.pt", ".state.pt.short.pt", ".state.pt.abcd1234.txt", ".a.b_UPPER_"]
+    left = [".state.pt.abcd1234.pt", ".log.txt.a_b1c2d3.txt", ".name.12345678"]
+    (tmp_path / "below").mkdir()
+    for name in [*kept, *left]:
+        (tmp_path / "below" / name).touch()
+    remove_unfinished(tmp_path)
+    assert {path.name for path in (tmp_path / "below").iterdir()} == set(kept)
+
+
+def test_the_names_of_unfinished_files_are_those_that_are_removed(tmp_path: Path):
+    def killed(beside: Path) -> None:
+        remove_unfinished(tmp_path)
+        assert not beside.exists()
+        beside.touch()
+
+    for name in ("state.pt", "name", "two.dots.yaml"):
+        write_whole(tmp_path / name, killed)
+
+
+def test_appending_adds_to_what_is_there(tmp_path: Path):
+    append(tmp_path / "log", b"one\n")
+    append(tmp_path / "log", b"two\n")
+    assert (tmp_path / "log").read_bytes() == b"one\ntwo\n"
+
+
+def test_what_does_not_fit_is_not_appended_in_part(tmp_path: Path):
+    # The system takes the part of a write that is below the limit on a file's size, and refuses the rest.
+    program = f"""
+import resource, signal
+from pathlib import Path
+from spdbuild.files import append
+log = Path({str(tmp_path / "log")!r})
+append(log, b"one")
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (5, 5))
+try:
+    append(log, b"three")
+except OSError as error:
+    print(error.strerror)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+    assert done.stdout == "File too large\n"
+    assert (tmp_path / "log").read_bytes() == b"one"

@@ -7,6 +7,7 @@ to stderr.
 
 from __future__ import annotations
 
+import errno
 import importlib
 import pkgutil
 from collections.abc import Iterator
@@ -15,7 +16,7 @@ from typing import Any, NoReturn
 import click
 
 from spdbuild import __version__
-from spdbuild.errors import SpdbuildError, UnknownNameError, nearest
+from spdbuild.errors import DiskFullError, SpdbuildError, UnknownNameError, nearest
 
 #: What a shell reports of a program that Ctrl-C ended.
 INTERRUPTED = 130
@@ -44,6 +45,12 @@ class Commands(click.Group):
         except SpdbuildError as error:
             click.echo(str(error), err=True)
             ctx.exit(error.exit_code)
+        except OSError as error:
+            # Files raise their own errors; this is what the command prints, on its way into a file.
+            if error.errno != errno.ENOSPC:
+                raise
+            click.echo(f"error: the output cannot be written: {error.strerror}", err=True)
+            ctx.exit(DiskFullError.exit_code)
         except KeyboardInterrupt:
             click.echo("interrupted", err=True)
             ctx.exit(INTERRUPTED)

@@ -48,7 +48,13 @@ class Position:
 
 def save_state(path: Path, state: dict[str, Any]) -> None:
     """Write a state of tensors, numbers, texts, lists and mappings; the old file stays until the new one is whole."""
-    write_whole(path, lambda beside: torch.save({"version": VERSION, **state}, beside))
+    write_whole(path, lambda beside: _fill(beside, {"version": VERSION, **state}))
+
+
+def _fill(path: Path, state: dict[str, Any]) -> None:
+    # Through a file of its own torch does not tell why it could not write.
+    with path.open("wb") as file:
+        torch.save(state, file)
 
 
 def load_state(path: Path) -> dict[str, Any]:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TextIO
 
 from rich.console import Console as RichConsole
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+from spdbuild.files import append
 
 #: Seconds between two looks at a value for which the device must be waited for: of a bar, and of lines in a log.
 BAR_INTERVAL = 0.5
@@ -78,15 +80,23 @@ class Console:
     def __init__(self, quiet: bool = False, stream: TextIO | None = None) -> None:
         self.quiet = quiet
         self.log: Path | None = None
+        self._unwritten = ""
         self._rich = RichConsole(file=stream or sys.stderr, highlight=False, soft_wrap=True)
 
     def line(self, text: str = "") -> None:
-        """Say one line."""
+        """Say one line. Nothing of a run fails because its words cannot be written."""
         if self.log is not None:
-            with self.log.open("a", encoding="utf-8") as file:
-                file.write(text + "\n")
+            self._write(self.log, text + "\n")
         if not self.quiet:
-            self._rich.print(text, markup=False)
+            with suppress(OSError):
+                self._rich.print(text, markup=False)
+
+    def _write(self, log: Path, line: str) -> None:
+        """Into the log, with the lines for which the disk had no room."""
+        self._unwritten += line
+        with suppress(OSError):
+            append(log, self._unwritten.encode())
+            self._unwritten = ""
 
     @contextmanager
     def bar(self, title: str, total: int, done: int = 0) -> Iterator[Bar]:

@@ -2,28 +2,65 @@
 
 from __future__ import annotations
 
+import io
+import os
+import platform
+import time
+from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
+
+from spdbuild.files import append
 
 
 class Events:
     """Writes each row's numbers under their names; without TensorBoard it does nothing.
 
+    What the disk has no room for is written with the next row.
+
     first_epoch: epochs already in the folder; what an interrupted run wrote beyond them is hidden.
     """
 
     def __init__(self, folder: Path, first_epoch: int) -> None:
-        try:
-            from torch.utils.tensorboard import SummaryWriter
-        except ImportError:
-            self._writer: Any = None
-        else:
-            self._writer = SummaryWriter(str(folder), purge_step=first_epoch + 1)  # type: ignore[no-untyped-call]
+        # TensorBoard reads the files of a folder in the order of their names.
+        self._file = folder / f"events.out.tfevents.{time.time():.6f}.{platform.node()}.{os.getpid()}"
+        self._unwritten = b""
+        with suppress(ImportError):
+            self._unwritten = _beginning(first_epoch + 1)
 
-    def add(self, row: dict[str, Any]) -> None:
+    def add(self, row: Mapping[str, Any]) -> None:
         """One epoch's row."""
-        if self._writer is None:
+        try:
+            from tensorboard.compat.proto.event_pb2 import Event
+            from tensorboard.compat.proto.summary_pb2 import Summary
+        except ImportError:
             return
-        for name, value in row.items():
-            self._writer.add_scalar(name, value, row["epoch"])
-        self._writer.flush()
+        values = [Summary.Value(tag=name, simple_value=value) for name, value in row.items()]
+        event = Event(wall_time=time.time(), step=row["epoch"], summary=Summary(value=values))
+        self._unwritten += _records(event)
+        with suppress(OSError):
+            append(self._file, self._unwritten)
+            self._unwritten = b""
+
+
+def _beginning(epoch: int) -> bytes:
+    """Records that begin a file whose first row is that of `epoch`."""
+    from tensorboard.compat.proto.event_pb2 import Event, SessionLog
+
+    now = time.time()
+    return _records(
+        Event(wall_time=now, file_version="brain.Event:2"),
+        Event(wall_time=now, step=epoch, session_log=SessionLog(status=SessionLog.START)),
+    )
+
+
+def _records(*events: Any) -> bytes:
+    """Events as they stand in a file."""
+    from tensorboard.summary.writer.record_writer import RecordWriter
+
+    buffer = io.BytesIO()
+    writer = RecordWriter(buffer)
+    for event in events:
+        writer.write(event.SerializeToString())
+    return buffer.getvalue()

@@ -1,4 +1,4 @@
-"""The files of a run: whole or not at all, and a failure names the way on."""
+"""The files of a run and of evaluations: whole or not at all, in folders that are made where there are none."""
 
 from __future__ import annotations
 
@@ -8,16 +8,11 @@ from pathlib import Path
 from spdbuild import files
 from spdbuild.errors import RunError
 
-_HINT = "what was there before is unharmed; make room and go on with `spdbuild train --resume`"
-
 
 def write_whole(path: Path, write: Callable[[Path], None]) -> None:
     """As `spdbuild.files.write_whole`; the folder is made where there is none. Raises RunError."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise RunError(f"{path.parent} cannot be made: {error.strerror}", hint=_HINT) from None
-    files.write_whole(path, write, failure=RunError, hint=_HINT)
+    files.make_folder(path.parent, failure=RunError)
+    files.write_whole(path, write, failure=RunError)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -7,7 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from statistics import median
 
-from spdbuild.errors import RecipeError, RunError, SpdbuildError, nearest
+from spdbuild.errors import DiskFullError, RecipeError, RunError, SpdbuildError, nearest
+from spdbuild.files import make_folder, remove_unfinished
 from spdbuild.training.checking import check_recipe
 from spdbuild.training.checkpoint import load_state
 from spdbuild.training.comparison import comparison_table
@@ -66,6 +67,16 @@ def _resumed(folder: RunFolder, recipe: Recipe, console: Console, processes: Pro
 
 def _all_runs(recipe: Recipe, folder: RunFolder, console: Console, processes: Processes) -> Result:
     """The run and those it is compared with; each starts, goes on, or is only evaluated if it is complete."""
+    try:
+        return _compared_runs(recipe, folder, console, processes)
+    except DiskFullError as error:
+        if not folder.recipe.is_file():
+            raise
+        hint = f"make room and go on with `spdbuild train --resume {folder.path}`; what was saved before is unharmed"
+        raise DiskFullError(error.problems[0].message, hint=hint) from None
+
+
+def _compared_runs(recipe: Recipe, folder: RunFolder, console: Console, processes: Processes) -> Result:
     result = _one_run(recipe, folder, console, processes)
     others = tuple(
         _one_run(twin, RunFolder(folder.path / name), console, processes) for name, twin in twins(recipe).items()
@@ -83,23 +94,24 @@ def _all_runs(recipe: Recipe, folder: RunFolder, console: Console, processes: Pr
 def _one_run(recipe: Recipe, folder: RunFolder, console: Console, processes: Processes) -> Result:
     stored = folder.state.is_file()
     if processes.first:
-        folder.path.mkdir(parents=True, exist_ok=True)
+        make_folder(folder.path, failure=RunError)
+        remove_unfinished(folder.path)
         console.log = folder.log
     try:
         with recipe.about("device"):
             device = choose_device(recipe.device, processes.local_rank)
         network = stored_network(recipe, folder) if stored else recipe
         session = make_session(network, folder, console, processes, device, fresh=not stored)
+        if not stored:
+            _describe(session)
     except SpdbuildError:
         if processes.first:
-            folder.remove_if_empty()
+            folder.remove_if_not_begun()
         raise
     if stored:
         session.restore(load_state(folder.state))
         position = session.position
         console.line(f"{recipe.title or 'run'}: going on in epoch {position.epoch + 1} at step {position.step + 1}")
-    else:
-        _describe(session)
     return _fit(session)
 
 

@@ -9,6 +9,7 @@ import os
 import platform
 import subprocess
 import sys
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from typing import Any
 import torch
 
 from spdbuild.errors import RecipeError, nearest
+from spdbuild.files import unwritten
 from spdbuild.training.files import write_text
 
 Row = dict[str, Any]
@@ -49,7 +51,7 @@ class RunFolder:
             except FileExistsError:
                 number += 1
             except OSError as error:
-                raise RecipeError(f"the folder {path} cannot be made: {error.strerror}") from None
+                raise unwritten(path, error, RecipeError) from None
             else:
                 return cls(path)
 
@@ -74,10 +76,12 @@ class RunFolder:
             raise RecipeError(f"{path} is not the folder of a run: it has no recipe.yaml", hint=hint)
         return folder
 
-    def remove_if_empty(self) -> None:
-        """Leave nothing of a run that did not begin."""
-        if self.path.is_dir() and not any(self.path.iterdir()):
-            self.path.rmdir()
+    def remove_if_not_begun(self) -> None:
+        """Leave nothing of a run that has not come as far as its recipe."""
+        if self.path.is_dir() and not self.recipe.is_file():
+            self.log.unlink(missing_ok=True)
+            with suppress(OSError):
+                self.path.rmdir()
 
     def write_metrics(self, rows: list[Row]) -> None:
         """All rows as metrics.jsonl and metrics.csv."""

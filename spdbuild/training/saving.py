@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from spdbuild.errors import RunError, WeightsError
+from spdbuild.files import make_folder
 from spdbuild.training.stored_run import facts_of
 from spdbuild.weights.safetensors_file import save_weights
 
@@ -24,11 +25,10 @@ def save_best(session: Session) -> None:
 
 
 def _save(session: Session, path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent, failure=RunError)
     reached = {"epoch": str(session.position.epoch), "step": str(session.position.step)}
     facts = {**facts_of(session.classes, session.network.input), **reached}
     try:
         save_weights(path, session.evaluated.state_dict(), facts)
     except WeightsError as error:
-        hint = "what was there before is unharmed; make room and go on with `spdbuild train --resume`"
-        raise RunError(error.problems[0].message, hint=hint) from None
+        raise RunError(error.problems[0].message) from None

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import math
+import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -52,13 +54,25 @@ def save_weights(path: Path | str, state_dict: Mapping[str, Tensor], metadata: M
     """
     from importlib.metadata import version
 
-    from safetensors.torch import save_file
-
     path = Path(path)
     texts = {"format": "pt", "spdbuild": version("spdbuild"), **(metadata or {})}
     # Tied weights are written out: safetensors has no references.
     tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in state_dict.items()}
-    write_whole(path, lambda beside: save_file(tensors, beside, texts), failure=WeightsError)
+    write_whole(path, lambda beside: _fill(beside, tensors, texts), failure=WeightsError)
+
+
+def _fill(path: Path, tensors: Mapping[str, Tensor], texts: Mapping[str, str]) -> None:
+    """Raises OSError, of which the library tells the number in its message alone."""
+    from safetensors import SafetensorError
+    from safetensors.torch import save_file
+
+    try:
+        save_file(dict(tensors), path, dict(texts))
+    except SafetensorError as error:
+        number = re.search(r"\(os error (\d+)\)", str(error))
+        if number is None:
+            raise
+        raise OSError(int(number[1]), os.strerror(int(number[1]))) from None
 
 
 def file_sha256(path: Path | str) -> str:

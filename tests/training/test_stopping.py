@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import pytest
 import torch
@@ -106,8 +106,8 @@ def test_a_full_disk_is_reported_and_leaves_the_last_good_state(
     done = train(recipe, ["epochs=1"], runs=tmp_path, quiet=True).folder
     before = (done / "state" / "state.pt").read_bytes()
 
-    def full(state: object, path: Path) -> None:
-        path.write_bytes(b"half a file")
+    def full(state: object, file: BinaryIO) -> None:
+        file.write(b"half a file")
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(checkpoint.torch, "save", full)

@@ -15,7 +15,7 @@ import pytest
 import torch
 from torch import nn
 
-from spdbuild.errors import WeightsError
+from spdbuild.errors import DiskFullError, WeightsError
 from spdbuild.weights import load_into, open_weights, read_weights, save_weights
 
 
@@ -266,7 +266,7 @@ def test_a_file_that_cannot_be_written_leaves_nothing_behind(tmp_path: Path, mon
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("os.fsync", full)
-    with pytest.raises(WeightsError, match="w.safetensors cannot be written: No space left on device"):
+    with pytest.raises(DiskFullError, match="w.safetensors cannot be written: No space left on device"):
         save_weights(path, {"w": torch.zeros(2)})
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]

@@ -20,6 +20,7 @@ from spdbuild.data.detection.findings import Finding
 from spdbuild.data.detection.pixels import read_pixels
 from spdbuild.data.detection.table import NO_CLASS, DetectionSet, Objects
 from spdbuild.errors import DataError
+from spdbuild.files import unwritten
 
 Format = Literal["coco", "yolo", "voc"]
 
@@ -63,7 +64,7 @@ def convert(splits: Mapping[str, DetectionSet], format: Format, folder: Path) ->
         finally:
             shutil.rmtree(partial, ignore_errors=True)
     except OSError as error:
-        raise DataError(f"{folder} cannot be written: {error.strerror or error}") from None
+        raise unwritten(folder, error, DataError) from None
     images, objects = (sum(map(len, parts)) for parts in (splits.values(), [d.objects for d in splits.values()]))
     return Conversion(folder, images, objects - left_out, left_out)
 
