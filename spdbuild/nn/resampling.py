@@ -1,5 +1,8 @@
 """Pixels into channels and back. Both directions are one reshape, one permute and one copy, in every order.
 
+Of a channels_last tensor a view with the channels last is reshaped: so its gradient is channels_last, too. In another
+format it would make the layers before it several times slower.
+
 Letters: N batch, C channels, i j position of a block, h w size of a block.
 """
 
@@ -68,10 +71,12 @@ def space_to_depth(x: Tensor, block: tuple[int, int], order: Order) -> Tensor:
     """(N, C, i*h, j*w) -> (N, C*h*w, i, j); a channels_last tensor stays one."""
     (batch, channels, height, width), (h, w) = x.shape, block
     i, j, depth = height // h, width // w, channels * h * w
+    if _is_channels_last(x):
+        patches = x.permute(0, 2, 3, 1).reshape(batch, i, h, j, w, channels)
+        inner = phase_axes(order, channel=5, row=2, column=4)
+        return patches.permute(0, 1, 3, *inner).reshape(batch, i, j, depth).permute(0, 3, 1, 2)
     patches = x.reshape(batch, channels, i, h, j, w)
     inner = phase_axes(order, channel=1, row=3, column=5)
-    if _is_channels_last(x):
-        return patches.permute(0, 2, 4, *inner).reshape(batch, i, j, depth).permute(0, 3, 1, 2)
     return patches.permute(0, *inner, 2, 4).reshape(batch, depth, i, j)
 
 
@@ -81,11 +86,13 @@ def depth_to_space(x: Tensor, block: tuple[int, int], order: Order) -> Tensor:
     channels = depth // (h * w)
     sizes = {"channel": channels, "row": h, "column": w}
     names = order.split("_")
+    if _is_channels_last(x):
+        channel, row, column = (3 + names.index(name) for name in sizes)
+        patches = x.permute(0, 2, 3, 1).reshape(batch, i, j, *[sizes[name] for name in names])
+        pixels = patches.permute(0, 1, row, 2, column, channel).reshape(batch, i * h, j * w, channels)
+        return pixels.permute(0, 3, 1, 2)
     channel, row, column = (1 + names.index(name) for name in sizes)
     patches = x.reshape(batch, *[sizes[name] for name in names], i, j)
-    if _is_channels_last(x):
-        pixels = patches.permute(0, 4, row, 5, column, channel).reshape(batch, i * h, j * w, channels)
-        return pixels.permute(0, 3, 1, 2)
     return patches.permute(0, channel, 4, row, 5, column).reshape(batch, channels, i * h, j * w)
 
 

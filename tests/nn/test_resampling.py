@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from torch import nn
 from torch.nn import functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -62,6 +63,21 @@ def test_depth_to_space_is_the_inverse_in_both_memory_formats(
     assert deep.is_contiguous(memory_format=memory_format)
     assert torch.equal(DepthToSpace(block, order)(deep), x)
     assert DepthToSpace(block, order)(deep).is_contiguous(memory_format=memory_format)
+
+
+@pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last], ids=str)
+@pytest.mark.parametrize("module", [SpaceToDepth, DepthToSpace])
+@pytest.mark.parametrize("order", ORDERS)
+def test_gradients_have_the_memory_format_of_the_input(
+    module: type[nn.Module], order: Order, memory_format: torch.memory_format
+) -> None:
+    x = torch.randn(2, 8, 4, 6).to(memory_format=memory_format).requires_grad_()
+    y = module(2, order)(x)
+    upstream = torch.randn(y.shape).to(memory_format=memory_format)
+    (gradient,) = torch.autograd.grad(y, x, upstream)
+    inverse = {SpaceToDepth: DepthToSpace, DepthToSpace: SpaceToDepth}[module]
+    assert torch.equal(gradient, inverse(2, order)(upstream))
+    assert gradient.is_contiguous(memory_format=memory_format)
 
 
 def test_odd_sizes_are_filled_with_zeros_at_the_right_and_bottom() -> None:
