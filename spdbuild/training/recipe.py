@@ -165,6 +165,7 @@ class Recipe(Network):
             value = getattr(self, name)
             if value is not None and not value > 0:
                 raise ArgumentError(f"{name} must be more than 0, got {value}", argument=name)
+        self.schedule.check_optimizer(self.optimizer)
         for name, hint in self.task.unused.items():
             if getattr(self, name):
                 raise ArgumentError(f"'{name}' is not for {self.task.name}", argument=name, hint=hint)

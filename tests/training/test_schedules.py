@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import fields, replace
+
 import pytest
 import torch
 from torch.optim import SGD, lr_scheduler
 
+from spdbuild.errors import ArgumentError
+from spdbuild.training.optimizers import OPTIMIZERS
 from spdbuild.training.schedules import SCHEDULES, Schedule
 from spdbuild.training.schedules.constant import Constant
 from spdbuild.training.schedules.cosine import Cosine
@@ -101,3 +106,67 @@ def test_every_schedule_stays_between_zero_and_one(name: str) -> None:
     factors = [SCHEDULES[name]().factor(step / 10, 200) for step in range(2001)]
     assert len(factors) == 2001
     assert all(0 <= factor <= 1 for factor in factors)
+
+
+WRONG = (-5.0, 0.0, 2.0, math.nan, math.inf)
+NUMBERS = [(name, field.name) for name in SCHEDULES for field in fields(SCHEDULES[name]) if field.name != "per"]
+
+
+@pytest.mark.parametrize(("name", "option"), NUMBERS)
+def test_whatever_number_is_written_is_refused_or_gives_a_rate(name: str, option: str) -> None:
+    for value in WRONG:
+        schedule = read(name, option, (value,) if option == "milestones" else value)
+        if isinstance(schedule, ArgumentError):
+            assert schedule.argument == option
+            continue
+        rates = [schedule.rates(step, 10, 20, 0.1, 0.9) for step in range(0, 200, 7)]
+        assert all(0 <= number < math.inf for rate in rates for number in (rate.lr, rate.bias_lr, rate.momentum))
+
+
+def read(name: str, option: str, value: object) -> Schedule | ArgumentError:
+    try:
+        return replace(SCHEDULES[name](), **{option: value})
+    except ArgumentError as error:
+        return error
+
+
+@pytest.mark.parametrize("value", [-5.0, math.nan])
+def test_a_last_factor_below_zero_is_refused(value: float) -> None:
+    with pytest.raises(ArgumentError, match="final must be at least 0"):
+        Cosine(final=value)
+
+
+def test_a_momentum_that_starts_from_zero_grows() -> None:
+    weights = SGD([torch.zeros(1, requires_grad=True)], lr=0.1, momentum=0.9)
+    weights.param_groups[0]["role"] = "weight"
+    schedule = Constant(warmup_steps=2, warmup_momentum=0.0)
+    seen = []
+    for step in range(4):
+        schedule.rates(step, 10, 1, 0.1, 0.9).apply(weights)
+        seen.append(weights.param_groups[0]["momentum"])
+    assert seen == pytest.approx([0, 0.45, 0.9, 0.9])
+
+
+@pytest.mark.parametrize("name", list(OPTIMIZERS))
+def test_a_momentum_is_warmed_up_or_refused(name: str) -> None:
+    # What an optimizer has is looked up in torch's, not in ours.
+    model = torch.nn.Linear(2, 2)
+    made = OPTIMIZERS[name]().make(model)
+    schedule = Constant(warmup_steps=4, warmup_momentum=0.5)
+    if not {"momentum", "betas"} & set(made.defaults):
+        with pytest.raises(ArgumentError, match="has no momentum to warm up"):
+            schedule.check_optimizer(OPTIMIZERS[name]())
+        return
+    schedule.check_optimizer(OPTIMIZERS[name]())
+    for step in range(6):
+        schedule.rates(step, 10, 1, 0.1, 0.9).apply(made)
+        model(torch.ones(1, 2)).sum().backward()
+        made.step()
+    group = made.param_groups[0]
+    assert group.get("momentum", group.get("betas", (None,))[0]) == 0.9
+
+
+def test_rmsprop_cannot_start_its_momentum_from_zero() -> None:
+    chosen = OPTIMIZERS["rmsprop"](momentum=0.9)  # type: ignore[call-arg]
+    with pytest.raises(ArgumentError, match="momentum of rmsprop cannot start from 0"):
+        Constant(warmup_momentum=0.0).check_optimizer(chosen)

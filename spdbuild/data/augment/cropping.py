@@ -13,6 +13,7 @@ from torchvision.transforms.v2 import functional as vision
 from spdbuild.data.augment.augmentation import AUGMENTATIONS
 from spdbuild.data.draws import Draws
 from spdbuild.errors import ArgumentError
+from spdbuild.ranges import require_range
 
 
 @AUGMENTATIONS.register
@@ -30,6 +31,10 @@ class RandomCrop:
     mode: Literal["zero", "reflect"] = "zero"
     mixes: ClassVar[bool] = False
 
+    def __post_init__(self) -> None:
+        require_range(self, "padding", least=0)
+        require_range(self, "size", least=1)
+
     def __call__(self, images: Tensor, labels: Tensor, draws: Draws) -> tuple[Tensor, Tensor]:
         height, width = (self.size, self.size) if self.size else images.shape[-2:]
         padded = self._pad(images)
@@ -46,7 +51,9 @@ class RandomCrop:
         if self.mode == "zero":
             return F.pad(images, (self.padding,) * 4)
         if self.padding >= min(images.shape[-2:]):
-            raise ArgumentError(f"random_crop cannot reflect {self.padding} pixels of an image that has fewer")
+            raise ArgumentError(
+                f"random_crop cannot reflect {self.padding} pixels of an image that has fewer", argument="padding"
+            )
         rows, columns = (reflected(side, self.padding).to(images.device) for side in images.shape[-2:])
         return images.index_select(2, rows).index_select(3, columns)
 
@@ -78,6 +85,9 @@ class CenterCrop:
     size: int
     mixes: ClassVar[bool] = False
 
+    def __post_init__(self) -> None:
+        require_range(self, "size", least=1)
+
     def __call__(self, images: Tensor, labels: Tensor, draws: Draws) -> tuple[Tensor, Tensor]:
         height, width = images.shape[-2:]
         if self.size > min(height, width):
@@ -98,6 +108,9 @@ class Resize:
 
     size: int
     mixes: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        require_range(self, "size", least=1)
 
     def __call__(self, images: Tensor, labels: Tensor, draws: Draws) -> tuple[Tensor, Tensor]:
         return vision.resize(images, [self.size, self.size], antialias=True), labels

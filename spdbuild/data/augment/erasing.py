@@ -12,6 +12,8 @@ from torch import Tensor
 from spdbuild.data.augment.augmentation import AUGMENTATIONS, per_sample
 from spdbuild.data.augment.rectangles import inside
 from spdbuild.data.draws import Draws
+from spdbuild.errors import ArgumentError
+from spdbuild.ranges import require_growing, require_range
 
 
 @AUGMENTATIONS.register
@@ -34,7 +36,19 @@ class RandomErasing:
     value: float = 0.0
     mixes: ClassVar[bool] = False
 
+    def __post_init__(self) -> None:
+        require_range(self, "probability", "area", least=0, most=1)
+        require_range(self, "ratio", above=0)
+        require_range(self, "value")
+        require_growing(self, "area", "ratio")
+
     def __call__(self, images: Tensor, labels: Tensor, draws: Draws) -> tuple[Tensor, Tensor]:
+        if images.dtype == torch.uint8 and not 0 <= self.value <= 255:
+            raise ArgumentError(
+                f"random_erasing cannot write {self.value} into pixels from 0 to 255",
+                argument="value",
+                hint="put random_erasing behind normalize",
+            )
         height, width = images.shape[-2:]
         area = draws.uniform(*self.area) * height * width
         ratio = draws.uniform(math.log(self.ratio[0]), math.log(self.ratio[1])).exp()

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from spdbuild.data.augment.augmentation import AUGMENTATIONS, per_sample
 from spdbuild.data.draws import Draws
+from spdbuild.ranges import require_range
 
 
 @AUGMENTATIONS.register
@@ -19,6 +20,9 @@ class HorizontalFlip:
 
     probability: float = 0.5
     mixes: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        require_range(self, "probability", least=0, most=1)
 
     def __call__(self, images: Tensor, labels: Tensor, draws: Draws) -> tuple[Tensor, Tensor]:
         return torch.where(per_sample(draws.chance(self.probability)), images.flip(3), images), labels
@@ -35,6 +39,9 @@ class VerticalFlip:
 
     probability: float = 0.5
     mixes: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        require_range(self, "probability", least=0, most=1)
 
     def __call__(self, images: Tensor, labels: Tensor, draws: Draws) -> tuple[Tensor, Tensor]:
         return torch.where(per_sample(draws.chance(self.probability)), images.flip(2), images), labels

@@ -11,6 +11,7 @@ from torch import Tensor
 from spdbuild.data.augment.augmentation import AUGMENTATIONS, per_sample, to_float
 from spdbuild.data.augment.rectangles import inside
 from spdbuild.data.draws import Draws
+from spdbuild.ranges import require_range
 
 
 @AUGMENTATIONS.register
@@ -27,6 +28,10 @@ class Mixup:
     alpha: float = 0.2
     probability: float = 1.0
     mixes: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        require_range(self, "alpha", above=0)
+        require_range(self, "probability", least=0, most=1)
 
     def __call__(self, images: Tensor, labels: Tensor, draws: Draws) -> tuple[Tensor, Tensor]:
         weight = _weight(self.alpha, self.probability, draws)
@@ -55,6 +60,10 @@ class Cutmix:
     probability: float = 1.0
     mixes: ClassVar[bool] = True
 
+    def __post_init__(self) -> None:
+        require_range(self, "alpha", above=0)
+        require_range(self, "probability", least=0, most=1)
+
     def __call__(self, images: Tensor, labels: Tensor, draws: Draws) -> tuple[Tensor, Tensor]:
         height, width = images.shape[-2:]
         half = (1 - _weight(self.alpha, self.probability, draws)).sqrt() / 2
@@ -80,6 +89,9 @@ class MixupOrCutmix:
     mixup_alpha: float = 0.2
     cutmix_alpha: float = 1.0
     mixes: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        require_range(self, "mixup_alpha", "cutmix_alpha", above=0)
 
     def __call__(self, images: Tensor, labels: Tensor, draws: Draws) -> tuple[Tensor, Tensor]:
         images = to_float(images)

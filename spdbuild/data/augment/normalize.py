@@ -11,6 +11,7 @@ from torch import Tensor
 from spdbuild.data.augment.augmentation import AUGMENTATIONS, to_float
 from spdbuild.data.draws import Draws
 from spdbuild.errors import ArgumentError
+from spdbuild.ranges import require_range
 
 Channels = tuple[float, float, float]
 
@@ -51,8 +52,8 @@ class Normalize:
         given = (self.statistics is not None, self.mean is not None, self.std is not None)
         if given not in ((True, False, False), (False, True, True)):
             raise ArgumentError("normalize needs either statistics or both mean and std", argument="statistics")
-        if self.std is not None and min(self.std) <= 0:
-            raise ArgumentError(f"std must be above 0, got {list(self.std)}", argument="std")
+        require_range(self, "mean")
+        require_range(self, "std", above=0)
 
     def __call__(self, images: Tensor, labels: Tensor, draws: Draws) -> tuple[Tensor, Tensor]:
         mean, std = (self._constant(values, images.device) for values in self.constants())

@@ -12,6 +12,7 @@ from torchvision.transforms import v2
 
 from spdbuild.data.augment.augmentation import AUGMENTATIONS, require_uint8
 from spdbuild.data.draws import Draws
+from spdbuild.ranges import require_growing, require_range
 
 
 @AUGMENTATIONS.register
@@ -48,6 +49,10 @@ class RandAugment:
     magnitude: int = 9
     mixes: ClassVar[bool] = False
 
+    def __post_init__(self) -> None:
+        require_range(self, "operations", least=0)
+        require_range(self, "magnitude", least=0, most=30)
+
     def __call__(self, images: Tensor, labels: Tensor, draws: Draws) -> tuple[Tensor, Tensor]:
         require_uint8(images, "rand_augment")
         return each(images, v2.RandAugment(self.operations, self.magnitude), draws), labels
@@ -71,6 +76,10 @@ class ColorJitter:
     saturation: float = 0.0
     hue: float = 0.0
     mixes: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        require_range(self, "brightness", "contrast", "saturation", least=0)
+        require_range(self, "hue", least=0, most=0.5)
 
     def __call__(self, images: Tensor, labels: Tensor, draws: Draws) -> tuple[Tensor, Tensor]:
         require_uint8(images, "color_jitter")
@@ -98,6 +107,12 @@ class RandomResizedCrop:
     area: tuple[float, float] = (0.08, 1.0)
     ratio: tuple[float, float] = (3 / 4, 4 / 3)
     mixes: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        require_range(self, "size", least=1)
+        require_range(self, "area", above=0, most=1)
+        require_range(self, "ratio", above=0)
+        require_growing(self, "area", "ratio")
 
     def __call__(self, images: Tensor, labels: Tensor, draws: Draws) -> tuple[Tensor, Tensor]:
         return each(images, v2.RandomResizedCrop(self.size, self.area, self.ratio), draws), labels

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from spdbuild.data.augment.augmentation import AUGMENTATIONS
 from spdbuild.data.draws import Draws
+from spdbuild.ranges import require_range
 
 
 @AUGMENTATIONS.register
@@ -23,6 +24,9 @@ class Rotation:
 
     degrees: float = 15.0
     mixes: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        require_range(self, "degrees", least=0, most=180)
 
     def __call__(self, images: Tensor, labels: Tensor, draws: Draws) -> tuple[Tensor, Tensor]:
         return rotated(images, draws.uniform(-self.degrees, self.degrees)), labels

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from spdbuild.ranges import require_range
 from spdbuild.training.schedules.schedule import SCHEDULES, Schedule
 
 
@@ -19,6 +20,10 @@ class Cosine(Schedule):
     """
 
     final: float = 0.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require_range(self, "final", least=0)
 
     def factor(self, epoch: float, epochs: int) -> float:
         return self.final + (1 - self.final) * (1 + math.cos(math.pi * min(epoch / epochs, 1))) / 2

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from spdbuild.errors import ArgumentError
+from spdbuild.ranges import require_range
 from spdbuild.training.schedules.schedule import SCHEDULES, Schedule
 
 
@@ -22,6 +23,7 @@ class MultiStep(Schedule):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        require_range(self, "milestones", "gamma", least=0)
         if list(self.milestones) != sorted(set(self.milestones)):
             listed = ", ".join(f"{m:g}" for m in self.milestones)
             raise ArgumentError(f"milestones must grow, got {listed}", argument="milestones")

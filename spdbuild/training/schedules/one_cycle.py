@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from spdbuild.errors import ArgumentError
+from spdbuild.ranges import require_range
 from spdbuild.training.schedules.schedule import SCHEDULES, Schedule
 
 
@@ -27,8 +27,8 @@ class OneCycle(Schedule):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not 0 < self.peak < 1:
-            raise ArgumentError(f"peak must be between 0 and 1, got {self.peak}", argument="peak")
+        require_range(self, "peak", above=0, below=1)
+        require_range(self, "initial", "final", least=0)
 
     def factor(self, epoch: float, epochs: int) -> float:
         done = min(epoch / epochs, 1)

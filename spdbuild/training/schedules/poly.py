@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from spdbuild.errors import ArgumentError
+from spdbuild.ranges import require_range
 from spdbuild.training.schedules.schedule import SCHEDULES, Schedule
 
 
@@ -22,8 +22,8 @@ class Poly(Schedule):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.power <= 0:
-            raise ArgumentError(f"power must be more than 0, got {self.power}", argument="power")
+        require_range(self, "power", above=0)
+        require_range(self, "final", least=0)
 
     def factor(self, epoch: float, epochs: int) -> float:
         return float(self.final + (1 - self.final) * (1 - min(epoch / epochs, 1)) ** self.power)

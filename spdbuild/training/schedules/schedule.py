@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import torch
 
 from spdbuild.errors import ArgumentError
+from spdbuild.ranges import require_range
 from spdbuild.registry import Registry
+
+if TYPE_CHECKING:
+    from spdbuild.training.optimizers import Optimizer
 
 
 @dataclass(frozen=True)
@@ -36,10 +40,22 @@ class Schedule:
     warmup_momentum: float | None = None
 
     def __post_init__(self) -> None:
-        for argument in ("warmup_epochs", "warmup_steps", "warmup_start", "warmup_bias_lr", "warmup_momentum"):
-            value = getattr(self, argument)
-            if value is not None and not 0 <= value < math.inf:
-                raise ArgumentError(f"{argument} must be at least 0, got {value}", argument=argument)
+        require_range(self, "warmup_epochs", "warmup_steps", "warmup_start", "warmup_bias_lr", least=0)
+        require_range(self, "warmup_momentum", least=0, below=1)
+
+    def check_optimizer(self, optimizer: Optimizer) -> None:
+        """Refuse a warm-up of the momentum for an optimizer that has none or cannot start from it; ArgumentError."""
+        if self.warmup_momentum is None:
+            return
+        if not hasattr(optimizer, "momentum") and not hasattr(optimizer, "betas"):
+            raise ArgumentError(
+                f"{optimizer.name} has no momentum to warm up", argument="schedule", hint="leave out warmup_momentum"
+            )
+        # torch gives RMSprop the memory for it at the first step, and only if there is momentum then.
+        if optimizer.name == "rmsprop" and self.warmup_momentum == 0:
+            raise ArgumentError(
+                "the momentum of rmsprop cannot start from 0", argument="schedule", hint="set warmup_momentum: 0.001"
+            )
 
     def factor(self, epoch: float, epochs: int) -> float:
         """Learning rate as a factor of the optimizer's, after `epoch` of `epochs`."""
@@ -77,7 +93,7 @@ class Rates:
         """Write the values into the groups of `optimizer` (parameter_groups names their roles)."""
         for group in optimizer.param_groups:
             group["lr"] = self.bias_lr if group["role"] == "bias" else self.lr
-            if group.get("momentum"):
+            if "momentum" in group:
                 group["momentum"] = self.momentum
             elif "betas" in group:
                 group["betas"] = (self.momentum, *group["betas"][1:])

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
+import math
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor
 
 from spdbuild.data.augment import AUGMENTATIONS, Augmentation
 from spdbuild.data.draws import Draws, generator
+from spdbuild.errors import ArgumentError
 
 NAMES = sorted(AUGMENTATIONS)
 
@@ -72,3 +77,53 @@ def test_its_docstring_says_what_it_does(name: str) -> None:
     doc = AUGMENTATIONS[name].__doc__
     assert doc
     assert not doc.startswith(AUGMENTATIONS[name].__name__)
+
+
+#: By the start of a field's type, values that make no sense, or hardly any.
+WRONG: dict[str, tuple[Any, ...]] = {
+    "int": (-1, 0, 50),
+    "float": (-1.0, 0.0, 1e-30, 50.0, math.nan, math.inf),
+    "tuple[float, float]": ((-1.0, 1.0), (0.0, 1.0), (1.0, 0.0), (0.5, 50.0), (math.nan, 1.0), (1.0, math.inf)),
+    "Channels": ((0.5, -1.0, 0.5), (0.5, 0.0, 0.5), (0.5, math.nan, 0.5)),
+}
+OPTIONS = [(name, field) for name in NAMES for field in dataclasses.fields(AUGMENTATIONS[name])]
+NUMBERS = [(name, f.name, kind) for name, f in OPTIONS for kind in WRONG if str(f.type).startswith(kind)]
+
+
+@pytest.mark.parametrize(("name", "option", "kind"), NUMBERS)
+def test_whatever_number_is_written_is_refused_or_works(name: str, option: str, kind: str) -> None:
+    for value in WRONG[kind]:
+        result = written(name, option, value)
+        if isinstance(result, ArgumentError):
+            assert option == result.argument or option in str(result)
+            continue
+        assert result[0].to(torch.float32).isfinite().all()
+        torch.testing.assert_close(result[1].sum(1), torch.ones(16))
+
+
+def written(name: str, option: str, value: Any) -> tuple[Tensor, Tensor] | ArgumentError:
+    """A batch behind an augmentation with one option, or why there is none."""
+    grey: dict[str, Any] = {"statistics": None, "mean": (0.5, 0.5, 0.5), "std": (0.5, 0.5, 0.5)}
+    others = grey if name == "normalize" else {}
+    try:
+        return run(dataclasses.replace(AUGMENTATIONS[name].example(), **{**others, option: value}), *batch())
+    except ArgumentError as error:
+        return error
+
+
+@pytest.mark.parametrize(
+    ("name", "option", "value"),
+    [
+        ("mixup", "alpha", 0.0),
+        ("cutmix", "alpha", -1.0),
+        ("rand_augment", "magnitude", 50),
+        ("random_erasing", "ratio", (0.0, 1.0)),
+        ("color_jitter", "hue", 0.9),
+        ("resize", "size", 0),
+        ("horizontal_flip", "probability", 1.5),
+        ("random_resized_crop", "area", (0.9, 0.1)),
+    ],
+)
+def test_a_number_out_of_range_is_refused_when_the_recipe_is_read(name: str, option: str, value: Any) -> None:
+    with pytest.raises(ArgumentError, match=option):
+        dataclasses.replace(AUGMENTATIONS[name].example(), **{option: value})

@@ -1,0 +1,55 @@
+"""Numbers in the fields of a dataclass that must lie in a range."""
+
+from __future__ import annotations
+
+import math
+
+from spdbuild.errors import ArgumentError
+
+
+def require_range(
+    owner: object,
+    *names: str,
+    least: float | None = None,
+    above: float | None = None,
+    most: float | None = None,
+    below: float | None = None,
+) -> None:
+    """Refuse fields of `owner` that are not finite or out of the range; ArgumentError names the first.
+
+    least, most: bounds that are allowed themselves; above, below: bounds that are not.
+
+    A tuple must have all its numbers in the range; None is no number and passes.
+    """
+    wanted = _described(least, above, most, below)
+    for name in names:
+        value = getattr(owner, name)
+        for number in value if isinstance(value, tuple) else (value,):
+            if number is not None and not _holds(number, least, above, most, below):
+                raise ArgumentError(f"{name} must be {wanted}, got {number}", argument=name)
+
+
+def require_growing(owner: object, *names: str) -> None:
+    """Refuse pairs whose first number is larger than the second; ArgumentError names the first."""
+    for name in names:
+        low, high = getattr(owner, name)
+        if low > high:
+            raise ArgumentError(f"{name} must not fall, got {low} to {high}", argument=name)
+
+
+def _holds(number: float, least: float | None, above: float | None, most: float | None, below: float | None) -> bool:
+    return (
+        math.isfinite(number)
+        and (least is None or number >= least)
+        and (above is None or number > above)
+        and (most is None or number <= most)
+        and (below is None or number < below)
+    )
+
+
+def _described(least: float | None, above: float | None, most: float | None, below: float | None) -> str:
+    if least is not None and most is not None:
+        return f"between {least:g} and {most:g}"
+    bounds = {"at least": least, "more than": above, "at most": most, "less than": below}
+    told = [f"{words} {bound:g}" for words, bound in bounds.items() if bound is not None]
+    return " and ".join(told) or "finite"
