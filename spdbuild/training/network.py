@@ -26,9 +26,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class BuiltNetwork:
-    """A module and what is known of it: the YAML text it was made from, and its costs for one image."""
+    """A module and what is known of it: what it was made from, as YAML text too, and its costs for one image."""
 
     module: nn.Module
+    architecture: Architecture
     text: str
     parameters: int
     macs: int
@@ -36,16 +37,14 @@ class BuiltNetwork:
 
 
 def build_network(network: Network, classes: int | None = None, size: tuple[int, int] | None = None) -> BuiltNetwork:
-    """The module of a recipe's network, rewritten by its passes, with its first weights.
+    """The module of a recipe's network, rewritten by its passes, with random weights.
 
     classes: value of the var `classes` where the recipe gives none. size: height and width where it gives no input.
     """
     architecture = resolve(network, classes, size)
     costs = summary(architecture)
-    written = network.entry("weights")
-    with network.about(*["weights"] if written and written.data == network.weights else []):
-        module = build(architecture, network.weights)
-    return BuiltNetwork(module, standalone_text(architecture), costs.params, costs.macs, costs.inputs[0])
+    text = standalone_text(architecture)
+    return BuiltNetwork(build(architecture), architecture, text, costs.params, costs.macs, costs.inputs[0])
 
 
 def resolve(

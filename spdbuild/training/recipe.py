@@ -14,6 +14,7 @@ from spdbuild.errors import ArgumentError, RecipeError, SourceError, SpdbuildErr
 from spdbuild.losses.loss import LOSSES, Loss
 from spdbuild.schema import check_schema
 from spdbuild.source import Source, Value, parse_yaml, read_source
+from spdbuild.training.first_weights import FirstWeights
 from spdbuild.training.optimizers import OPTIMIZERS, Optimizer
 from spdbuild.training.overrides import apply_override, merged
 from spdbuild.training.places import Placed
@@ -35,7 +36,6 @@ class Network(Placed):
     vars: values for the architecture's vars; `classes` is that of the data unless it is given here.
     passes: calls of rewrite passes, run in this order: "strided_to_spd(kernel='exact')".
     input: shape [C, H, W] of an image; empty: that of the data.
-    weights: safetensors file with the first weights; empty: random ones.
     """
 
     architecture: str
@@ -43,7 +43,6 @@ class Network(Placed):
     vars: dict[str, Any] = field(default_factory=dict)
     passes: tuple[str, ...] = ()
     input: tuple[int, int, int] | None = None
-    weights: str | None = None
 
 
 @dataclass(frozen=True)
@@ -64,14 +63,16 @@ class EmaOptions:
             raise ArgumentError(f"ramp must be at least 0, got {self.ramp}", argument="ramp")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class DistillOptions(Network):
     """A trained network whose outputs are a second target.
 
+    weights: file with the weights of the teacher, all of which must fit.
     temperature: by what logits are divided before they are compared.
     share: share of the loss that is the distance from the teacher.
     """
 
+    weights: str
     temperature: float = 4.0
     share: float = 0.5
 
@@ -87,6 +88,7 @@ class Recipe(Network):
     """One training run: network, data, and how the one learns from the other.
 
     title: name of the run's folder; empty: that of the recipe's file.
+    weights: what the run starts from; empty: random weights.
     task: what the network is for, that is what the data is for unless `name` picks another, and the options of it.
     data: the data set; `name` picks it.
     augment: random changes of training images, in this order.
@@ -124,6 +126,7 @@ class Recipe(Network):
 
     data: Annotated[Any, DATASETS]
     title: str | None = None
+    weights: FirstWeights | None = None
     task: Annotated[Task, TASKS] = field(default_factory=lambda: TASKS["classification"]())
     augment: tuple[Annotated[Any, AUGMENTATIONS], ...] = ()
     preprocess: tuple[Annotated[Any, AUGMENTATIONS], ...] = ()
@@ -230,7 +233,7 @@ def load_recipe(recipe: str | Path, overrides: Iterable[str] = ()) -> Recipe:
     """
     value = _read(_source(recipe))
     for text in overrides:
-        value = apply_override(value, text)
+        value = apply_override(_spelled_out(value), text)
     value = _completed(_titled(value))
     problems = check_schema(value, recipe_schema())
     if problems:
@@ -287,9 +290,23 @@ def _beside(source: Source, name: str) -> str:
     return str(path) if path.is_file() else name
 
 
+#: Keys of a recipe whose section can be a text: the key that this text has in the section.
+_SHORT = {"task": "name", "weights": FirstWeights.short}
+
+
+def _spelled_out(value: Value) -> Value:
+    """`task: detection` means a task without further options."""
+    entries = dict(value.data)
+    for key, inner in _SHORT.items():
+        given = entries.get(key)
+        if given is not None and isinstance(given.data, str):
+            entries[key] = replace(given, data={inner: given})
+    return replace(value, data=entries)
+
+
 def _completed(value: Value) -> Value:
     """`optimizer: {lr: 0.1}` means the default optimizer with another learning rate; so with `schedule`."""
-    entries = dict(value.data)
+    entries = dict(_spelled_out(value).data)
     for key, default in {"optimizer": _default_optimizer(), "schedule": Cosine()}.items():
         given = value.get(key)
         if given is not None and isinstance(given.data, dict) and "name" not in given.data:
@@ -299,10 +316,8 @@ def _completed(value: Value) -> Value:
 
 
 def _with_task(entries: dict[str, Any]) -> dict[str, Any]:
-    """`task: detection` means a task without further options, and no name means the task of the data."""
+    """A task without a name is the task of the data."""
     data, given = entries.get("data"), entries.get("task")
-    if given is not None and isinstance(given.data, str):
-        return {**entries, "task": replace(given, data={"name": given})}
     chosen = data.get("name") if data is not None and isinstance(data.data, dict) else None
     if chosen is None or chosen.data not in DATASETS or (given is not None and not isinstance(given.data, dict)):
         return entries

@@ -2,7 +2,8 @@
 
 A field's type is its schema, its default the default, and a line `field: text` of the class's docstring its
 description. A field of type `Annotated[Base, REGISTRY]` holds any registered dataclass, which the key `name` picks;
-one of type `Annotated[str, REGISTRY]` holds the name alone.
+one of type `Annotated[str, REGISTRY]` holds the name alone. A class with a `short` may be a text as well, the value
+of the field of that name, which is put below its key before the section is read.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ def section_schema(cls: type[Any]) -> Schema:
         properties[field.name] = schema
     required = [f.name for f in _fields(cls) if _default(f) is dataclasses.MISSING]
     return {
-        "type": "object",
+        "type": ["object", "string"] if hasattr(cls, "short") else "object",
         "description": told.summary,
         "properties": properties,
         "required": required,
@@ -97,10 +98,15 @@ def _union_schema(inner: tuple[Any, ...]) -> Schema:
     if all(set(schema) == {"type"} for schema in schemas):
         return {"type": [schema["type"] for schema in schemas]}
     # One mapping or nothing: said without an alternative, so that what is wrong inside is found at once.
-    mappings = [schema for schema in schemas if schema.get("type") == "object"]
+    mappings = [schema for schema in schemas if "object" in _kinds(schema)]
     if len(schemas) == 2 and {"type": "null"} in schemas and mappings:
-        return {**mappings[0], "type": ["object", "null"]}
+        return {**mappings[0], "type": [*_kinds(mappings[0]), "null"]}
     return {"anyOf": schemas}
+
+
+def _kinds(schema: Schema) -> list[str]:
+    kinds = schema.get("type", [])
+    return [kinds] if isinstance(kinds, str) else kinds
 
 
 def _tuple_schema(inner: tuple[Any, ...]) -> Schema:

@@ -8,12 +8,13 @@ from typing import Any
 import torch
 from torch import nn
 
-from spdbuild.errors import RecipeError, WeightsError
+from spdbuild.errors import WeightsError
 from spdbuild.training.checkpoint import Position, generator_states, restore_generators, seed_generators
 from spdbuild.training.console import Console
 from spdbuild.training.device import set_determinism
 from spdbuild.training.distributed import Processes
 from spdbuild.training.ema import Ema
+from spdbuild.training.first_weights import load_weights, start
 from spdbuild.training.freezing import freeze
 from spdbuild.training.network import BuiltNetwork, build_network
 from spdbuild.training.precision import choose_precision, make_scaler
@@ -126,6 +127,8 @@ def make_session(
         ]
     size = getattr(train_images, "size", None)
     network = build_network(recipe, len(classes), size)
+    if recipe.weights is not None:
+        console.line(start(network, recipe.weights))
     model = _placed(network.module, recipe, device)
     if fresh:
         for line in task.prepare(recipe, model, train_images):
@@ -174,11 +177,10 @@ def _placed(model: nn.Module, recipe: Recipe, device: torch.device) -> nn.Module
 def _teacher(recipe: Recipe, classes: int, size: tuple[int, int] | None, device: torch.device) -> nn.Module | None:
     if recipe.distill is None:
         return None
-    if recipe.distill.weights is None:
-        hint = "set distill.weights to a safetensors file"
-        raise RecipeError("distill needs the weights of the teacher", location=recipe.place("distill"), hint=hint)
-    teacher = build_network(recipe.distill, classes, size).module
-    return _placed(teacher, recipe, device).eval().requires_grad_(False)
+    teacher = build_network(recipe.distill, classes, size)
+    with recipe.distill.about("weights"):
+        load_weights(teacher, recipe.distill.weights)
+    return _placed(teacher.module, recipe, device).eval().requires_grad_(False)
 
 
 @torch.no_grad()

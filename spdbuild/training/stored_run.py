@@ -13,6 +13,7 @@ from torch import nn
 from spdbuild.errors import RecipeError, WeightsError
 from spdbuild.loading import load
 from spdbuild.training.device import choose_device
+from spdbuild.training.first_weights import load_weights
 from spdbuild.training.network import build_network
 from spdbuild.training.precision import choose_precision
 from spdbuild.training.recipe import Recipe, load_recipe
@@ -59,7 +60,8 @@ def load_model(
     shape = tuple(json.loads(facts.get("input", "[]")))
     if shape and recipe.input is None:
         recipe = replace(recipe, input=(shape[0], shape[1], shape[2]))
-    network = build_network(replace(recipe, weights=str(path)), len(classes) or None, size)
+    network = build_network(recipe, len(classes) or None, size)
+    load_weights(network, path)
     device = choose_device(recipe.device)
     model = network.module.to(device).eval()
     if recipe.channels_last:
@@ -99,7 +101,7 @@ def _recipe(run_or_recipe: str | Path, overrides: Iterable[str]) -> tuple[Recipe
 
 
 def _weights(recipe: Recipe, folder: RunFolder | None) -> Path:
-    candidates = [folder.best, folder.last] if folder else [Path(recipe.weights)] if recipe.weights else []
+    candidates = [folder.best, folder.last] if folder else [Path(recipe.weights.file)] if recipe.weights else []
     for path in candidates:
         if path.is_file():
             return path

@@ -2,7 +2,7 @@
 
 from spdbuild.weights.files import open_weights, read_weights
 from spdbuild.weights.loading import import_weights, load_into
-from spdbuild.weights.matching import describe_module, match, match_any
+from spdbuild.weights.matching import describe_module, match, match_any, misfits
 from spdbuild.weights.orders import find_reorderings
 from spdbuild.weights.rename import compile_rules, rename
 from spdbuild.weights.safetensors_file import file_sha256, save_weights
@@ -16,6 +16,7 @@ __all__ = [
     "load_into",
     "match",
     "match_any",
+    "misfits",
     "open_weights",
     "read_weights",
     "rename",

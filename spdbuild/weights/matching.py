@@ -63,7 +63,7 @@ def match(
     unused = [Entry("unused", None, name, None, tuple(t.shape)) for name, t in theirs.items() if name not in used]
     report = Report((*(entry for _, entry in matched.values()), *unused))
     if not partial and not report.fits:
-        raise WeightsError.gather(_problems(report, len(target)))
+        raise WeightsError.gather(misfits(report))
     return {name: tensor for name, (tensor, _) in matched.items() if tensor is not None}, report
 
 
@@ -175,8 +175,9 @@ def _cast(tensor: Tensor, dtype: str) -> Tensor:
     return tensor.to(wanted)
 
 
-def _problems(report: Report, needed: int) -> Iterator[Problem]:
+def misfits(report: Report) -> Iterator[Problem]:
     """What strict matching does not accept, one problem a kind."""
+    needed = sum(entry.name is not None for entry in report.entries)
     missing, unused = ([entry.theirs or "" for entry in report.having(status)] for status in ("missing", "unused"))
     mismatches = report.having("mismatch")
     if missing:

@@ -65,6 +65,9 @@ def save_image(path: Path, side: int) -> None:
 def make_weights(weights: Path) -> None:
     weights.mkdir()
     save_file({"stem.weight": torch.zeros(4, 3, 5, 5), "head.weight": torch.zeros(2, 4)}, weights / "other.safetensors")
+    small = {"stem.weight": torch.zeros(4, 3, 3, 3), "head.weight": torch.zeros(7, 4), "head.bias": torch.zeros(7)}
+    save_file(small, weights / "seven_classes.safetensors")
+    save_file({**small, "more": torch.zeros(1)}, weights / "more.safetensors")
     (weights / "cut.safetensors").write_bytes((weights / "other.safetensors").read_bytes()[:400])
     (weights / "page.safetensors").write_text("<!DOCTYPE html><title>404</title>")
 

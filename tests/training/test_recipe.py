@@ -8,6 +8,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from spdbuild.errors import SpdbuildError
+from spdbuild.training.first_weights import FirstWeights
 from spdbuild.training.optimizers import OPTIMIZERS
 from spdbuild.training.recipe import Recipe, load_recipe, recipe_schema, twins
 from spdbuild.training.schedules.multi_step import MultiStep
@@ -56,8 +57,11 @@ WRONG = {
     "augment is a list": ("augment: {name: random_crop}", "'augment' must be a list, got a mapping", ""),
     "ema": ("ema: {decay: 1}", "<text>:3:14: error: decay must be at least 0 and less than 1, got 1.0", ""),
     "ema key": ("ema: {decya: 0.9}", "'ema' has no key 'decya'", "did you mean 'decay'?"),
+    "weights": ("weights: 3", "<text>:3:10: error: 'weights' must be a mapping or a text or empty, got 3", ""),
+    "weights key": ("weights: {file: w, frehs: [head]}", "'weights' has no key 'frehs'", "did you mean 'fresh'?"),
+    "no file of weights": ("weights: {fresh: [head]}", "'weights' needs the key 'file'", ""),
     "distill": ("distill: {temperature: 4}", "'distill' needs the key 'architecture'", ""),
-    "share": ("distill: {architecture: resnet50, share: 2}", "share must be between 0 and 1, got 2.0", ""),
+    "share": ("distill: {architecture: resnet50, weights: w, share: 2}", "share must be between 0 and 1, got 2.0", ""),
     "expect": ("expect: {top1: high}", "'expect.top1' must be a number, got the text 'high'", ""),
     "twin": ("compare: {plain: 3}", "<text>:3:18: error: a twin is a mapping of the keys that differ", ""),
     "twin key": ("compare: {plain: {epoch: 3}}", "a file of this kind has no key 'epoch'", "did you mean 'epochs'?"),
@@ -137,8 +141,22 @@ def test_another_name_replaces_a_section_as_a_whole() -> None:
     assert recipe.schedule == MultiStep(milestones=(1.0,))
 
 
+def test_a_file_alone_stands_for_the_weights() -> None:
+    assert read("weights: w.pt\n").weights == FirstWeights("w.pt")
+    assert read("weights: {file: w.pt, fresh: head}\n").weights == FirstWeights("w.pt", ("head",))
+
+
+def test_an_override_reaches_below_what_was_written_as_a_text() -> None:
+    assert read("weights: w.pt\n", "weights.fresh=[head]").weights == FirstWeights("w.pt", ("head",))
+    assert read("", "weights=w.pt", "weights.fresh=[head]").weights == FirstWeights("w.pt", ("head",))
+    assert read("task: classification\n", "task.monitor=top5").task.monitor == "top5"
+    assert read("weights: {file: w.pt, fresh: head}\n", "weights=").weights is None
+
+
 def test_the_resolved_recipe_is_the_same_recipe() -> None:
-    recipe = read("ema: {decay: 0.99}\naugment: [{name: random_crop, padding: 4}]\nexpect: {top1: 0.5}\n")
+    recipe = read(
+        "weights: w.pt\nema: {decay: 0.99}\naugment: [{name: random_crop, padding: 4}]\nexpect: {top1: 0.5}\n"
+    )
     assert load_recipe(recipe.resolved()) == recipe
 
 

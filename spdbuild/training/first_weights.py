@@ -1,0 +1,111 @@
+"""The weights of a file in the network of a recipe: all of them, or all but those that are left fresh."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+from spdbuild.errors import Problem, RecipeError, WeightsError
+from spdbuild.training.patterns import cover, pick
+from spdbuild.training.places import Placed
+from spdbuild.weights import compile_rules, describe_module, find_reorderings, import_weights, misfits
+from spdbuild.weights.contents import TensorInfo
+from spdbuild.weights.report import Report
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from spdbuild.training.network import BuiltNetwork
+
+#: What is another network, and not the same with another head: the share that does not fit, the patterns to name it.
+_SHARE, _PATTERNS = 0.75, 4
+_SHOWN = 8
+
+
+@dataclass(frozen=True)
+class FirstWeights(Placed):
+    """The weights that a run starts from; a text alone is the file, which must then fit exactly.
+
+    file: safetensors file or checkpoint of torch, under the network's names or those of a rename table of its
+        architecture.
+    fresh: patterns of weights that are not taken from the file but stay random, such as "head"; with them the file may
+        hold weights that the network has not.
+    """
+
+    short: ClassVar[str] = "file"
+
+    file: str
+    fresh: tuple[str, ...] = ()
+
+
+def load_weights(network: BuiltNetwork, file: str | Path) -> None:
+    """Give a network the weights of a file; WeightsError unless the two fit exactly."""
+    state, report = _matched(network, file, describe_module(network.module))
+    _refuse(file, misfits(report))
+    network.module.load_state_dict(state)
+
+
+def start(network: BuiltNetwork, weights: FirstWeights) -> str:
+    """Give a network its first weights; what is from the file and what is not, as a line of the log."""
+    target = describe_module(network.module)
+    with weights.about("fresh"):
+        fresh = pick(target, weights.fresh, "weights.fresh", "weight")
+        if len(fresh) == len(target):
+            raise RecipeError("weights.fresh leaves nothing to load", hint="leave a pattern out")
+    with weights.about("file"):
+        wanted = {name: info for name, info in target.items() if name not in set(fresh)}
+        state, report = _matched(network, weights.file, wanted)
+        _refuse(weights.file, _unfitting(report, weights, target))
+    network.module.load_state_dict(state, strict=False)
+    return _described(report, weights, cover(fresh, target))
+
+
+def _matched(
+    network: BuiltNetwork, file: str | Path, wanted: Mapping[str, TensorInfo]
+) -> tuple[dict[str, Tensor], Report]:
+    """What of the file fits, by our names or those of a rename table; and what became of each tensor."""
+    architecture = network.architecture
+    tables = {name: compile_rules(rules) for name, rules in architecture.renames.items()}
+    state, report = import_weights(file, wanted, tables, partial=True)
+    # A file under our own names has the channels in our order already.
+    orders = find_reorderings(architecture.graph) if report.table else {}
+    if orders:
+        return import_weights(file, wanted, tables, table=report.table, reorderings=orders, partial=True)
+    return state, report
+
+
+def _refuse(file: str | Path, problems: Iterable[Problem]) -> None:
+    named = tuple(replace(problem, message=f"{file}: {problem.message}") for problem in problems)
+    if named:
+        raise WeightsError.gather(named)
+
+
+def _unfitting(report: Report, weights: FirstWeights, target: Collection[str]) -> list[Problem]:
+    """What keeps a run from starting with these weights; the last says what to do."""
+    if weights.fresh:
+        report = replace(report, entries=tuple(entry for entry in report.entries if entry.status != "unused"))
+    problems = list(misfits(report))
+    return [*problems[:-1], *(replace(last, hint=_hint(report, weights, target)) for last in problems[-1:])]
+
+
+def _hint(report: Report, weights: FirstWeights, target: Collection[str]) -> str:
+    needed = [entry for entry in report.entries if entry.name is not None]
+    fitting = {entry.name for entry in needed if entry.status not in ("missing", "mismatch")}
+    if len(fitting) == len(needed):
+        return f"write what fits to another file: spdbuild weights import {weights.file} --arch ... --partial -o ..."
+    patterns = cover([name for name in target if name not in fitting], target)
+    if len(fitting) < (1 - _SHARE) * len(needed) or len(patterns) > _PATTERNS:
+        return f"see what the file holds: spdbuild weights show {weights.file}"
+    return f"weights.fresh=[{', '.join(patterns)}] leaves random what does not fit"
+
+
+def _described(report: Report, weights: FirstWeights, fresh: list[str]) -> str:
+    names = f", by the names of the table '{report.table}'" if report.table else ""
+    taken = sum(report.counts[status] for status in ("loaded", "cast", "permuted", "initial"))
+    unused = [entry.theirs or "" for entry in report.having("unused")]
+    left = f"; fresh: {', '.join(fresh)}" if fresh else ""
+    more = f" and {len(unused) - _SHOWN} more" if len(unused) > _SHOWN else ""
+    beyond = f"; not used: {', '.join(unused[:_SHOWN])}{more}" if unused else ""
+    return f"{taken} weights from {weights.file}{names}{left}{beyond}"
