@@ -9,6 +9,7 @@ from torch import Tensor
 from torchvision.ops import nms
 
 from spdbuild.boxes import cxcywh_to_xyxy
+from spdbuild.ranges import require_range
 
 # Moves the boxes of different classes apart, so that one pass suppresses within classes; pixels.
 _CLASS_OFFSET = 4096
@@ -32,6 +33,10 @@ class NmsOptions:
     class_agnostic: bool = False
     max_detections: int = 300
     max_candidates: int = 30_000
+
+    def __post_init__(self) -> None:
+        require_range(self, "min_score", "max_iou", least=0, most=1)
+        require_range(self, "max_detections", "max_candidates", least=1)
 
 
 # What is shown to people: few boxes, one class each.

@@ -9,11 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from torch import Tensor
 
 from spdbuild.boxes import iou_xyxy
-from spdbuild.metrics.curves import Array, Flags, precision_and_recall, score_curves
+from spdbuild.metrics.curves import Array, Flags, ScoreCurves, precision_and_recall, score_curves
 
 THRESHOLDS = np.linspace(0.5, 0.95, 10)
 
@@ -22,30 +21,28 @@ THRESHOLDS = np.linspace(0.5, 0.95, 10)
 class ReferencePrecision:
     """Results by class, for the K classes that have objects.
 
-    classes: [K] class indices; ap: [K, T] at IoU 0.50 to 0.95.
-    precision, recall, f1: [K] at IoU 0.5 and the score at which the classes' mean F1 is highest.
+    curves: over the score, at IoU 0.5.
+    ap: [K, T] at IoU 0.50 to 0.95.
     """
 
-    classes: NDArray[np.int64]
+    curves: ScoreCurves
     ap: Array
-    precision: Array
-    recall: Array
-    f1: Array
 
-    @property
-    def ap50(self) -> float:
-        """Mean over classes at IoU 0.5; 0 without any."""
-        return float(self.ap[:, 0].mean()) if len(self.classes) else 0.0
+    def scalars(self) -> dict[str, float]:
+        """The fitness, by which the best checkpoint is chosen, and precision, recall and F1 averaged over classes.
 
-    @property
-    def mean_ap(self) -> float:
-        """Mean over classes and thresholds; 0 without any."""
-        return float(self.ap.mean()) if len(self.classes) else 0.0
-
-    @property
-    def fitness(self) -> float:
-        """What the best checkpoint is chosen by."""
-        return 0.1 * self.ap50 + 0.9 * self.mean_ap
+        These are given at the lowest score with the highest mean F1, which is there, too. Nothing without any class.
+        """
+        if not len(self.ap):
+            return {}
+        at = self.curves.best
+        return {
+            "fitness": 0.1 * float(self.ap[:, 0].mean()) + 0.9 * float(self.ap.mean()),
+            "precision": float(self.curves.precision[:, at].mean()),
+            "recall": float(self.curves.recall[:, at].mean()),
+            "F1": float(self.curves.f1[:, at].mean()),
+            "best_score": float(self.curves.scores[at]),
+        }
 
 
 def correct_detections(detections: Tensor, boxes_xyxy: Tensor, labels: Tensor) -> Flags:
@@ -81,8 +78,7 @@ def average_precision(correct: Flags, scores: Array, predicted: Array, labels: A
         order = own[np.argsort(-scores[own], kind="stable")]
         precision, recall = precision_and_recall(correct[order], int((labels == label).sum()))
         ap[k] = [_area(precision[:, t], recall[:, t]) for t in range(correct.shape[1])]
-    at = curves.best
-    return ReferencePrecision(curves.classes, ap, curves.precision[:, at], curves.recall[:, at], curves.f1[:, at])
+    return ReferencePrecision(curves, ap)
 
 
 def _area(precision: Array, recall: Array) -> float:

@@ -88,7 +88,9 @@ def evaluate(
     batch = recipe.test_batch or recipe.batch
     if not speed:
         return Report(stored, split, len(images), evaluation, None, {})
-    timed = measure_speed(stored.model, stored.input, batch, stored.precision, device)
+    timed = measure_speed(
+        stored.model, stored.input, batch, stored.precision, device, channels_last=recipe.channels_last
+    )
     sizes = dict.fromkeys((1, batch))
     stages = {n: task.stages(recipe, stored.model, images, n, stored.precision, device) for n in sizes}
     return Report(stored, split, len(images), evaluation, timed, {n: found for n, found in stages.items() if found})

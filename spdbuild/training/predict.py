@@ -26,8 +26,14 @@ def predict(
     files = image_files(sources)
     stored = load_model(run_or_recipe, weights, overrides)
     classes = stored.classes or _classes(stored)
-    with autocast(stored.precision, stored.device):
-        yield from stored.recipe.task.predict(stored.recipe, stored.model, classes, stored.input, files)
+    seen = iter(stored.recipe.task.predict(stored.recipe, stored.model, classes, stored.input, files))
+    while True:
+        # Between two predictions the caller computes what it likes, in its own precision.
+        with autocast(stored.precision, stored.device):
+            prediction = next(seen, None)
+        if prediction is None:
+            return
+        yield prediction
 
 
 def _classes(stored: StoredModel) -> tuple[str, ...]:

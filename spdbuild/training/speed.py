@@ -29,11 +29,20 @@ class Speed:
 
 @torch.inference_mode()
 def measure_speed(
-    model: nn.Module, input: tuple[int, ...], batch: int, precision: str, device: torch.device, calls: int = 30
+    model: nn.Module,
+    input: tuple[int, ...],
+    batch: int,
+    precision: str,
+    device: torch.device,
+    *,
+    channels_last: bool,
+    calls: int = 30,
 ) -> Speed:
-    """Time calls of `model`, in eval mode, with random images of shape `input` [C, H, W]."""
+    """Time calls of `model`, in eval mode, with random images of shape `input` [C, H, W].
+
+    channels_last: whether the images have their channels innermost in memory.
+    """
     model.eval()
-    channels_last = any(p.is_contiguous(memory_format=torch.channels_last) for p in model.parameters() if p.dim() == 4)
     layout = torch.channels_last if channels_last else torch.contiguous_format
 
     def timed(count: int) -> list[float]:

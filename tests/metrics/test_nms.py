@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torchvision.ops import batched_nms, box_convert, box_iou
 
+from spdbuild.errors import ArgumentError
 from spdbuild.metrics.nms import DISPLAY, NmsOptions, select_detections
 
 SETTINGS = {"val": NmsOptions(), "val_agnostic": NmsOptions(class_agnostic=True), "detect": DISPLAY}
@@ -93,3 +94,13 @@ def test_half_precision_rows_are_selected_in_single_precision() -> None:
     half = decoded().half()
     for one, other in zip(select_detections(half), select_detections(half.float()), strict=True):
         torch.testing.assert_close(one, other)
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [("max_detections", -1), ("max_detections", 0), ("max_candidates", 0), ("min_score", 1.5), ("max_iou", -0.1)],
+)
+def test_numbers_that_select_nothing_or_without_end_are_refused(option: str, value: float) -> None:
+    with pytest.raises(ArgumentError, match=f"{option} must be") as caught:
+        NmsOptions(**{option: value})  # type: ignore[arg-type]
+    assert caught.value.argument == option

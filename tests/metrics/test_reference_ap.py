@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from spdbuild.metrics.reference_ap import ReferencePrecision, average_precision, correct_detections
+from spdbuild.metrics.reference_ap import average_precision, correct_detections
 
 BOX = [10.0, 10.0, 30.0, 30.0]
 
@@ -16,24 +17,33 @@ BOX = [10.0, 10.0, 30.0, 30.0]
 def test_numbers_are_those_of_the_published_code(golden: Path) -> None:
     arrays = np.load(golden / "fixture_ap.npz")
     found = average_precision(arrays["tp"], arrays["conf"], arrays["pred_cls"], arrays["target_cls"])
-    np.testing.assert_array_equal(found.classes, arrays["classes"])
+    curves, at = found.curves, found.curves.best
+    np.testing.assert_array_equal(curves.classes, arrays["classes"])
     np.testing.assert_allclose(found.ap, arrays["ap"], rtol=0, atol=1e-12)
-    np.testing.assert_allclose(found.precision, arrays["p"], rtol=0, atol=1e-12)
-    np.testing.assert_allclose(found.recall, arrays["r"], rtol=0, atol=1e-12)
-    np.testing.assert_allclose(found.f1, arrays["f1"], rtol=0, atol=1e-12)
-    assert found.mean_ap == pytest.approx(0.18224304338130165, abs=1e-12)
+    np.testing.assert_allclose(curves.precision[:, at], arrays["p"], rtol=0, atol=1e-12)
+    np.testing.assert_allclose(curves.recall[:, at], arrays["r"], rtol=0, atol=1e-12)
+    np.testing.assert_allclose(curves.f1[:, at], arrays["f1"], rtol=0, atol=1e-12)
+    scalars = found.scalars()
+    assert scalars["precision"] == pytest.approx(arrays["p"].mean(), abs=1e-12)
+    expected = 0.1 * arrays["ap"][:, 0].mean() + 0.9 * 0.18224304338130165
+    assert scalars["fitness"] == pytest.approx(expected, abs=1e-12)
 
 
 def test_fitness_weighs_ap_nine_times_ap50() -> None:
-    # AP50 0.7, and 0.4 over all thresholds.
+    # AP50 0.7, and 0.4 over all thresholds: REFERENCE.md 8.5.
+    found = average_precision(np.ones((1, 10), dtype=bool), np.ones(1), np.zeros(1), np.zeros(1))
     ap = np.array([[0.7, *[(4.0 - 0.7) / 9] * 9]])
-    nothing = np.zeros(1)
-    assert ReferencePrecision(np.array([0]), ap, nothing, nothing, nothing).fitness == pytest.approx(0.43)
+    assert replace(found, ap=ap).scalars()["fitness"] == pytest.approx(0.43)
 
 
-def test_nothing_to_find_has_fitness_zero() -> None:
+def test_nothing_to_find_has_no_fitness() -> None:
     found = average_precision(np.zeros((0, 10), dtype=bool), np.zeros(0), np.zeros(0), np.zeros(0))
-    assert found.fitness == 0
+    assert found.scalars() == {}
+
+
+def test_nothing_found_has_fitness_zero() -> None:
+    found = average_precision(np.zeros((0, 10), dtype=bool), np.zeros(0), np.zeros(0), np.ones(3))
+    assert found.scalars()["fitness"] == 0
 
 
 def test_a_detection_is_correct_at_the_thresholds_below_its_overlap() -> None:

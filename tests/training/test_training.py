@@ -168,6 +168,14 @@ def test_predictions_name_file_classes_and_scores(recipe: Path, tmp_path: Path) 
     assert len(scores) == 5
 
 
+def test_between_predictions_the_caller_computes_in_its_own_precision(recipe: Path, tmp_path: Path) -> None:
+    done = train(recipe, ["epochs=1", "precision=bf16"], runs=tmp_path, quiet=True)
+    for name in ("0.png", "1.png"):
+        Image.new("RGB", (8, 8)).save(tmp_path / name)
+    inside = [torch.is_autocast_enabled("cpu") for _ in predict(done.folder, [tmp_path / "0.png", tmp_path / "1.png"])]
+    assert inside == [False, False]
+
+
 def test_a_file_that_is_no_image_is_named(recipe: Path, tmp_path: Path) -> None:
     done = train(recipe, ["epochs=1"], runs=tmp_path, quiet=True)
     (tmp_path / "empty.png").touch()

@@ -6,7 +6,7 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Literal
 
-from spdbuild.errors import ArgumentError
+from spdbuild.ranges import require_range
 
 
 @dataclass(frozen=True)
@@ -53,21 +53,14 @@ class DetectionAugmentation:
     partners: Literal["any", "batch"] = "any"
 
     def __post_init__(self) -> None:
-        for name in ("mosaic", "mixup", "copy_paste", "flip_vertical", "flip_horizontal", "hue", "saturation", "value"):
-            self._within(name, 1.0)
-        self._within("translate", 1.0)
-        self._within("scale", 0.99)
-        self._within("multi_scale", 0.9)
-        self._within("degrees", 180.0)
-        self._within("shear", 80.0)
-        self._within("perspective", 0.001)
-        if self.close_mosaic < 0:
-            raise ArgumentError(f"close_mosaic must be 0 or more, got {self.close_mosaic}", argument="close_mosaic")
-
-    def _within(self, name: str, most: float) -> None:
-        value = getattr(self, name)
-        if not 0 <= value <= most:
-            raise ArgumentError(f"{name} must be between 0 and {most:g}, got {value:g}", argument=name)
+        shares = ("mosaic", "mixup", "copy_paste", "flip_vertical", "flip_horizontal")
+        require_range(self, *shares, "hue", "saturation", "value", "translate", least=0, most=1)
+        require_range(self, "scale", least=0, most=0.99)
+        require_range(self, "multi_scale", least=0, most=0.9)
+        require_range(self, "degrees", least=0, most=180)
+        require_range(self, "shear", least=0, most=80)
+        require_range(self, "perspective", least=0, most=0.001)
+        require_range(self, "close_mosaic", least=0)
 
     def at(self, epoch: int, epochs: int | None) -> DetectionAugmentation:
         """The augmentation of 0-based `epoch` out of `epochs`: the last ones have no mosaics."""

@@ -14,10 +14,10 @@ from spdbuild.data.detection.batch import DetectionBatch
 from spdbuild.data.detection.table import NO_CLASS
 from spdbuild.metrics.coco import detection_rows, predictions_json
 from spdbuild.metrics.confusion import DetectionConfusion
-from spdbuild.metrics.curves import ScoreCurves, score_curves
+from spdbuild.metrics.curves import ScoreCurves
 from spdbuild.metrics.detection import ClassMetrics, DetectionMetrics, evaluate_detections
 from spdbuild.metrics.nms import select_detections
-from spdbuild.metrics.reference_ap import correct_detections
+from spdbuild.metrics.reference_ap import THRESHOLDS, ReferencePrecision, average_precision, correct_detections
 from spdbuild.nn.detection import Detect
 from spdbuild.training.detection.head import maps_of
 from spdbuild.training.detection.images import DetectionImages
@@ -31,14 +31,14 @@ _MOST_LINES = 4
 class DetectionMeter:
     """The detections of a head on images of a data set.
 
-    Its state holds, for D detections: rows [D, 7] as COCO has them, and hits [D], whether one overlaps an object of its
-    class by half and is the best that does; and the confusion [K + 1, K + 1].
+    Its state holds, for D detections: rows [D, 7] as COCO has them, and hits [D, T], whether one counts as correct at
+    each of the thresholds of the published training's own metric; and the confusion [K + 1, K + 1].
     """
 
     def __init__(self, head: Detect, images: DetectionImages, options: JudgingOptions) -> None:
         self._head, self._images, self._options = head, images, options
         self._rows: list[NDArray[np.float64]] = [np.zeros((0, 7))]
-        self._hits: list[NDArray[np.bool_]] = [np.zeros(0, bool)]
+        self._hits: list[NDArray[np.bool_]] = [np.zeros((0, len(THRESHOLDS)), bool)]
         self._confusion = DetectionConfusion(len(images.classes))
 
     def update(self, outputs: Tensor | Sequence[Tensor], batch: DetectionBatch) -> None:
@@ -57,8 +57,13 @@ class DetectionMeter:
         boxes, classes = torch.from_numpy(objects.boxes_xyxy), torch.from_numpy(objects.classes)
         regions = torch.from_numpy(objects.crowd | objects.ignored | (objects.classes == NO_CLASS))
         self._rows.append(detection_rows(dataset.images[index].id, found, dataset.category_ids))
-        self._hits.append(correct_detections(found, boxes[~regions], classes[~regions])[:, 0])
+        self._hits.append(self._correct(found, boxes[~regions], classes[~regions]))
         self._confusion.update(found, boxes, classes, regions)
+
+    def _correct(self, found: Tensor, boxes: Tensor, classes: Tensor) -> NDArray[np.bool_]:
+        if self._options.class_agnostic:
+            found, classes = torch.cat((found[:, :5], torch.zeros_like(found[:, 5:])), dim=1), classes * 0
+        return correct_detections(found, boxes, classes)
 
     def state(self) -> dict[str, Any]:
         return {
@@ -79,10 +84,8 @@ class DetectionMeter:
     def evaluation(self) -> Evaluation:
         rows = np.concatenate(self._rows)
         metrics = evaluate_detections(self._images.ground_truth, rows, self._options.evaluation())
-        curves = self._curves(rows)
-        values = {**metrics.row(), **_at_best_score(curves)}
-        if metrics.ap is not None and metrics.ap50 is not None:
-            values["fitness"] = 0.1 * metrics.ap50 + 0.9 * metrics.ap
+        own = self._own_precision(rows)
+        values = {**metrics.row(), **own.scalars()}
         classes = self._images.classes
         by_name = {found.category_id: found for found in metrics.classes}
         return Evaluation(
@@ -93,29 +96,20 @@ class DetectionMeter:
             torch.from_numpy(self._confusion.matrix),
             (*classes, "background"),
             _counts(metrics),
-            _charts(metrics, curves),
+            _charts(metrics, own.curves),
             {"predictions.json": lambda: predictions_json(rows)},
         )
 
-    def _curves(self, rows: NDArray[np.float64]) -> ScoreCurves:
+    def _own_precision(self, rows: NDArray[np.float64]) -> ReferencePrecision:
         dataset = self._images.dataset
         numbers = {category: class_ for class_, category in enumerate(dataset.category_ids)}
         found = np.array([numbers[int(category)] for category in rows[:, 6]], np.float64)
         objects = dataset.objects
         counted = ~objects.crowd & ~objects.ignored & (objects.classes != NO_CLASS)
-        return score_curves(np.concatenate(self._hits), rows[:, 5], found, objects.classes[counted].astype(np.float64))
-
-
-def _at_best_score(curves: ScoreCurves) -> dict[str, float]:
-    """Precision, recall and F1, averaged over classes, at the least score with the highest F1, and that score."""
-    if not len(curves.classes):
-        return {}
-    at = curves.best
-    values = {"precision": curves.precision, "recall": curves.recall, "F1": curves.f1}
-    return {
-        **{name: float(value[:, at].mean()) for name, value in values.items()},
-        "best_score": float(curves.scores[at]),
-    }
+        labels = objects.classes[counted].astype(np.float64)
+        if self._options.class_agnostic:
+            found, labels = found * 0, labels * 0
+        return average_precision(np.concatenate(self._hits), rows[:, 5], found, labels)
 
 
 def _row(found: ClassMetrics | None) -> dict[str, float | None]:

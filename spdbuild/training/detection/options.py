@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from spdbuild.errors import ArgumentError
 from spdbuild.metrics.detection import Backend, EvaluationOptions, SizeBin
 from spdbuild.metrics.nms import DISPLAY, NmsOptions
+from spdbuild.ranges import require_range
 
 
 @dataclass(frozen=True)
@@ -18,6 +19,7 @@ class JudgingOptions:
     nms: which boxes count as detections.
     sizes: bins of objects by the root of their area, in pixels of the image as it is in its file: {S: [0, 32]}.
     max_detections: detections of an image that count for precision, the best first.
+    class_agnostic: whether a detection may have any class, as if there were one alone.
     backend: the library that matches; faster-coco-eval gives the same numbers sooner and is an extra.
     """
 
@@ -26,14 +28,17 @@ class JudgingOptions:
     nms: NmsOptions = field(default_factory=NmsOptions)
     sizes: dict[str, tuple[float, float]] = field(default_factory=lambda: {"S": (0, 32), "M": (32, 96), "L": (96, 1e5)})
     max_detections: int = 100
+    class_agnostic: bool = False
     backend: Backend = "pycocotools"
 
     def __post_init__(self) -> None:
-        if self.pad < 0:
-            raise ArgumentError(f"pad must be at least 0, got {self.pad:g}", argument="pad")
-        if self.max_detections < 1:
+        require_range(self, "pad", least=0)
+        require_range(self, "max_detections", least=1)
+        if self.max_detections > self.nms.max_detections:
             raise ArgumentError(
-                f"max_detections must be at least 1, got {self.max_detections}", argument="max_detections"
+                f"{self.max_detections} detections of an image cannot count if nms keeps {self.nms.max_detections}",
+                argument="max_detections",
+                hint="lower max_detections, or raise nms.max_detections",
             )
         for name, (low, high) in self.sizes.items():
             if not 0 <= low < high:
@@ -45,7 +50,7 @@ class JudgingOptions:
         """The same as the evaluator takes it."""
         limits = sorted(limit for limit in {1, 10, self.max_detections} if limit <= self.max_detections)
         bins = tuple(SizeBin(name, low, high) for name, (low, high) in self.sizes.items())
-        return EvaluationOptions(bins, tuple(limits), self.nms.class_agnostic, self.backend)
+        return EvaluationOptions(bins, tuple(limits), self.class_agnostic, self.backend)
 
 
 @dataclass(frozen=True)
@@ -60,8 +65,7 @@ class FittingOptions:
     min_recall: float = 0.98
 
     def __post_init__(self) -> None:
-        if not 0 <= self.min_recall <= 1:
-            raise ArgumentError(f"min_recall must be from 0 to 1, got {self.min_recall:g}", argument="min_recall")
+        require_range(self, "min_recall", least=0, most=1)
 
 
 @dataclass(frozen=True)
@@ -78,7 +82,5 @@ class SeeingOptions:
     overlap: float = 0.2
 
     def __post_init__(self) -> None:
-        if self.tile is not None and self.tile < 32:
-            raise ArgumentError(f"tile must be at least 32, got {self.tile}", argument="tile")
-        if not 0 <= self.overlap < 1:
-            raise ArgumentError(f"overlap must be at least 0 and less than 1, got {self.overlap:g}", argument="overlap")
+        require_range(self, "tile", least=32)
+        require_range(self, "overlap", least=0, below=1)

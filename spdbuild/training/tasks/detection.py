@@ -36,7 +36,8 @@ if TYPE_CHECKING:
 class Detection(Task):
     """Find objects: outputs are the maps of a detection head, targets boxes [B, 6].
 
-    monitor: the metric, higher is better, that says which epoch is the best; fitness is 0.1 AP50 + 0.9 AP.
+    monitor: the metric, higher is better, that says which epoch is the best; fitness is the
+        published training's own, 0.1 AP50 + 0.9 AP of an average precision that differs a little from COCO's.
     augment: what training images are put through.
     anchors: whether the head's anchors are fitted to the training data.
     evaluation: how detections are judged.

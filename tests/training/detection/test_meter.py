@@ -12,6 +12,8 @@ from torch import Tensor
 from spdbuild.data.detection.batch import DetectionBatch
 from spdbuild.data.detection.loader import DetectionLoader
 from spdbuild.data.detection.table import NO_CLASS, DetectionSet, ImageRecord, Pixels, Table
+from spdbuild.metrics.nms import NmsOptions
+from spdbuild.metrics.reference_ap import average_precision
 from spdbuild.nn.detection import Detect
 from spdbuild.training.detection.images import DetectionImages
 from spdbuild.training.detection.meter import DetectionMeter
@@ -76,7 +78,9 @@ def judged(dataset: DetectionSet, options: JudgingOptions | None = None) -> Eval
 @pytest.mark.parametrize("options", [JudgingOptions(), JudgingOptions(pad=0), JudgingOptions(rectangular=False)])
 def test_perfect_predictions_score_1_whatever_the_batches(options: JudgingOptions) -> None:
     evaluation = judged(objects(), options)
-    assert {evaluation.scalars[name] for name in ("AP", "AP50", "AP75", "fitness", "precision", "recall")} == {1.0}
+    assert {evaluation.scalars[name] for name in ("AP", "AP50", "AP75", "precision", "recall")} == {1.0}
+    # The published curve falls to 0 at recall 1, and loses half of its last hundredth.
+    assert evaluation.scalars["fitness"] == pytest.approx(0.995)
     assert evaluation.counts == {
         "images": 4,
         "objects": 7,
@@ -139,6 +143,50 @@ def test_a_detection_on_an_ignored_region_counts_neither_way() -> None:
     assert evaluation.counts["objects"] == 6
     assert evaluation.confusion is not None
     assert evaluation.confusion[-1].sum() == 0
+
+
+def of_the_wrong_class(options: JudgingOptions) -> dict[str, float]:
+    """What every object scores if it is found as the class behind its own."""
+    dataset = objects()
+    meter = DetectionMeter(head(), DetectionImages(dataset, 96), options)
+    for index in range(len(dataset)):
+        own = dataset.of_image(index)
+        boxes, classes = torch.from_numpy(own.boxes_xyxy), torch.from_numpy(own.classes)
+        meter.add(index, torch.cat((boxes, torch.full((len(own), 1), 0.9), ((classes + 1) % 3)[:, None]), dim=1))
+    return meter.evaluation().scalars
+
+
+def test_suppression_across_classes_does_not_forgive_a_wrong_class() -> None:
+    scores = of_the_wrong_class(JudgingOptions(nms=NmsOptions(class_agnostic=True)))
+    assert (scores["AP"], scores["fitness"]) == (0.0, 0.0)
+
+
+def test_classes_count_only_where_they_are_judged() -> None:
+    scores = of_the_wrong_class(JudgingOptions(class_agnostic=True))
+    assert (scores["AP"], scores["recall"]) == (1.0, 1.0)
+    assert scores["fitness"] == pytest.approx(0.995)
+
+
+def test_fitness_is_that_of_the_published_metric_over_the_whole_data() -> None:
+    # Every second object is found a fifth to the right; REFERENCE.md 5.1, from one call for all of the data.
+    dataset = objects()
+    meters = [DetectionMeter(head(), DetectionImages(dataset, 96), JudgingOptions()) for _ in range(2)]
+    correct, scores, classes = [], [], []
+    for index in range(len(dataset)):
+        own = dataset.of_image(index)
+        boxes = torch.from_numpy(own.boxes_xyxy.copy())
+        boxes[::2, [0, 2]] += (boxes[::2, 2:3] - boxes[::2, 0:1]) / 5
+        score = torch.linspace(0.9, 0.1, len(own) + index)[: len(own), None].double()
+        found = torch.cat((boxes, score, torch.from_numpy(own.classes)[:, None]), dim=1)
+        meters[index % 2].add(index, found)
+        # Shifted by a fifth the overlap is 4 / 6, which counts at 0.50 to 0.65.
+        correct += [[True] * 4 + [row % 2 == 1] * 6 for row in range(len(own))]
+        scores += score[:, 0].tolist()
+        classes += own.classes.tolist()
+    whole = average_precision(*map(np.array, (correct, scores, classes, classes)))
+    states = [meter.state() for meter in meters]
+    meters[0].merge(states)
+    assert meters[0].evaluation().scalars["fitness"] == pytest.approx(whole.scalars()["fitness"])
 
 
 def test_no_detections_score_0() -> None:

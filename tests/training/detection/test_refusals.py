@@ -52,6 +52,12 @@ REFUSALS = {
     "a metric that is none": (["task.monitor=mAP"], "'task.monitor' cannot be 'mAP'", "did you mean 'AP'?"),
     "windows of nothing": (["task.seeing.tile=0"], "tile must be at least 32, got 0", ""),
     "no detections": (["task.evaluation.max_detections=0"], "max_detections must be at least 1, got 0", ""),
+    "boxes without end": (["task.evaluation.nms.max_detections=-1"], "max_detections must be at least 1, got -1", ""),
+    "more detections than nms keeps": (
+        ["task.evaluation.max_detections=400"],
+        "command line:1:32: error: 400 detections of an image cannot count if nms keeps 300",
+        "raise nms.max_detections",
+    ),
     "a batch larger than the data": (["batch=100", "drop_last=true"], "a batch of 100 is larger than the data set", ""),
 }
 
