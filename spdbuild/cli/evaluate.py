@@ -42,9 +42,12 @@ def command(
     as_json: bool,
 ) -> None:
     """Evaluate RUN: the folder of a run, or a recipe with --weights."""
+    from spdbuild.training.distributed import is_first
     from spdbuild.training.evaluate import evaluate
 
     report = evaluate(run, overrides, weights=weights, split=split, speed=not no_speed, output=output)
+    if not is_first():
+        return
     if as_json:
         import json
 

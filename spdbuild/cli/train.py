@@ -28,6 +28,7 @@ def command(
 ) -> None:
     """Train a network by a RECIPE, a path or a built-in name, in a new folder below runs/."""
     from spdbuild.training import run
+    from spdbuild.training.distributed import is_first
 
     if resume is not None:
         changes = overrides if recipe is None else (recipe, *overrides)
@@ -36,7 +37,7 @@ def command(
         raise click.UsageError("name a recipe, or a run's folder with --resume")
     else:
         result = run.train(recipe, overrides, runs=runs, quiet=quiet)
-    if as_json:
+    if as_json and is_first():
         import json
 
         click.echo(json.dumps(result.to_dict()))

@@ -1,14 +1,28 @@
-"""Where a run computes."""
+"""Where a run computes, and with which algorithms."""
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
 import torch
 
-from spdbuild.errors import RecipeError
+from spdbuild.errors import RecipeError, RunError
+
+if TYPE_CHECKING:
+    from spdbuild.training.recipe import Recipe
+
+#: How torch begins to tell of an op that it cannot compute the same way twice.
+_NOT_DETERMINISTIC = "does not have a deterministic implementation"
 
 
-def choose_device(wanted: str, local_rank: int = 0) -> torch.device:
-    """The device of this process; "auto" takes a GPU where there is one."""
+def choose_device(wanted: str) -> torch.device:
+    """The device of this process; "auto" takes a GPU where there is one.
+
+    Of the processes that torchrun starts on a machine each takes the GPU of its own number.
+    """
     if wanted == "auto":
         wanted = "cuda" if torch.cuda.is_available() else "cpu"
     try:
@@ -16,7 +30,7 @@ def choose_device(wanted: str, local_rank: int = 0) -> torch.device:
     except RuntimeError:
         raise RecipeError(f"there is no device '{wanted}'", hint="use auto, cpu, cuda, cuda:1 or mps") from None
     if device.type == "cuda":
-        return _gpu(device, local_rank)
+        return _gpu(device)
     if device.type == "mps" and not torch.backends.mps.is_available():
         raise RecipeError("this machine has no mps device", hint="set device=auto")
     if device.type not in ("cpu", "mps"):
@@ -24,17 +38,45 @@ def choose_device(wanted: str, local_rank: int = 0) -> torch.device:
     return device
 
 
-def _gpu(device: torch.device, local_rank: int) -> torch.device:
-    count = torch.cuda.device_count()
-    index = local_rank if device.index is None else device.index
+def device_of(recipe: Recipe) -> torch.device:
+    """The device of this process for a recipe; raises RecipeError with its place."""
+    with recipe.about("device"):
+        return choose_device(recipe.device)
+
+
+def _gpu(device: torch.device) -> torch.device:
+    count, processes = torch.cuda.device_count(), int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    if device.index is not None and processes > 1:
+        raise RecipeError(f"{processes} processes cannot share the GPU '{device}'", hint="set device=cuda")
+    index = int(os.environ.get("LOCAL_RANK", "0")) if device.index is None else device.index
     if index >= count:
-        raise RecipeError(f"there is no GPU number {index}; this machine has {count}", hint="set device=auto")
+        hint = f"start at most {count} processes on this machine" if 0 < count < processes else "set device=auto"
+        raise RecipeError(f"there is no GPU number {index}; this machine has {count}", hint=hint)
     chosen = torch.device("cuda", index)
     torch.cuda.set_device(chosen)
     return chosen
 
 
-def set_determinism(deterministic: bool) -> None:
-    """Whether GPUs only use algorithms that give the same bits each time, or the quickest ones."""
-    torch.backends.cudnn.benchmark = not deterministic
-    torch.backends.cudnn.deterministic = deterministic
+@contextmanager
+def determinism(wanted: bool) -> Iterator[None]:
+    """The context in which only algorithms are used that give the same bits each time, or else the quickest ones.
+
+    Raises RunError for an op that has no such algorithm on its device.
+    """
+    before = torch.get_deterministic_debug_mode(), torch.backends.cudnn.benchmark
+    if wanted:
+        # cuBLAS reads it when it is first used, and is not deterministic without it.
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.set_deterministic_debug_mode("error")
+    torch.backends.cudnn.benchmark = not wanted
+    try:
+        yield
+    except RuntimeError as error:
+        op, found, _ = str(error).partition(_NOT_DETERMINISTIC)
+        if not found:
+            raise
+        message = f"{op.strip()} has no algorithm that gives the same bits each time"
+        raise RunError(message, hint="set deterministic=false") from None
+    finally:
+        torch.set_deterministic_debug_mode(before[0])
+        torch.backends.cudnn.benchmark = before[1]

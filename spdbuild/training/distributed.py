@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -18,19 +19,24 @@ from spdbuild.training.sync_norm import synchronized
 #: A process that waits longer than this for another takes the job down: the other has died or hangs.
 TIMEOUT = timedelta(minutes=10)
 
+#: The keys of a store that begin alike, as a store.
+_Part = distributed.PrefixStore  # type: ignore[attr-defined]
+
+#: Counts the runs that this process takes part in, in the order in which every process comes to them.
+_RUNS = itertools.count()
+
 
 @dataclass(frozen=True)
 class Processes:
     """This process among all of a run.
 
-    rank: number of this process. world: number of processes. local_rank: its number on its machine.
-    restarts: how often torchrun has started the job anew after a failure.
+    rank: number of this process. world: number of processes.
+    store: what the processes of a job know of one another, which outlives them when torchrun starts them anew.
     """
 
     rank: int = 0
     world: int = 1
-    local_rank: int = 0
-    restarts: int = 0
+    store: Any = None
 
     @property
     def first(self) -> bool:
@@ -49,9 +55,36 @@ class Processes:
         distributed.all_gather_object(values, value)
         return values
 
+    def to_first(self, value: Any) -> list[Any]:
+        """Every process's value, in the order of ranks, on the first process; on others an empty list."""
+        if not self.several:
+            return [value]
+        values: list[Any] = [None] * self.world if self.first else []
+        distributed.gather_object(value, values or None)
+        return values
+
     def from_first(self, value: Any) -> Any:
         """The first process's value, on every process."""
-        return self.gather(value if self.first else None)[0]
+        if not self.several:
+            return value
+        values = [value]
+        distributed.broadcast_object_list(values)
+        return values[0]
+
+    def once(self, make: Callable[[], str]) -> str:
+        """What `make` gives the first process, on every process; a job that torchrun starts anew is told it again."""
+        return str(self.from_first(self._remembered(make) if self.first else None))
+
+    def _remembered(self, make: Callable[[], str]) -> str:
+        if self.store is None:
+            return make()
+        if not self.store.check(["once"]):
+            self.store.set("once", make())
+        return str(self.store.get("once"), "utf-8")
+
+    def any(self, holds: bool) -> bool:
+        """Whether something holds for one of the processes."""
+        return bool(self.largest(torch.tensor(float(holds))))
 
     def sum(self, tensor: Tensor) -> Tensor:
         """The sum of every process's tensor."""
@@ -70,6 +103,12 @@ class Processes:
         if batch < self.world:
             raise RecipeError(f"a batch of {batch} cannot be shared by {self.world} processes")
 
+    def share_buffers(self, model: nn.Module) -> None:
+        """Give every process's model what the first one's batch norms have counted."""
+        if self.several:
+            for buffer in model.buffers():
+                distributed.broadcast(buffer, src=0)
+
     def wrap(self, model: nn.Module, device: torch.device, sync_batch_norm: bool) -> nn.Module:
         """The model as every process calls it in training: gradients are averaged over the processes."""
         if not self.several:
@@ -80,18 +119,23 @@ class Processes:
         return nn.parallel.DistributedDataParallel(model, devices)
 
 
+def is_first() -> bool:
+    """Whether this is the first process of its job, before or behind the time in which they are joined."""
+    return int(os.environ.get("RANK", "0")) == 0
+
+
 @contextmanager
-def joined(device: str) -> Iterator[Processes]:
-    """The processes of this run, connected while the context lasts; nccl on GPUs, gloo elsewhere."""
-    world = int(os.environ.get("WORLD_SIZE", "1"))
-    if world == 1:
-        yield Processes(restarts=_restarts())
+def joined(device: torch.device) -> Iterator[Processes]:
+    """The processes of this run, connected while the context lasts. device: where this one computes."""
+    world, number = int(os.environ.get("WORLD_SIZE", "1")), next(_RUNS)
+    if world == 1 and not distributed.is_torchelastic_launched():
+        yield Processes()
         return
-    backend = "nccl" if device.startswith("cuda") else "gloo"
     try:
-        _connect(backend)
-        local_rank = int(os.environ.get("LOCAL_RANK", "0"))
-        yield Processes(distributed.get_rank(), world, local_rank, _restarts())
+        rank, store = _meet()
+        if world > 1:
+            _connect(_Part(f"attempt-{_restarts()}/{number}", store), rank, world, device)
+        yield Processes(rank, world, _Part(f"run-{number}", store))
     except RuntimeError as error:
         reason = str(error).splitlines()[0]
         if not any(word in reason for word in ("gloo", "NCCL", "Connection")):
@@ -102,11 +146,29 @@ def joined(device: str) -> Iterator[Processes]:
             distributed.destroy_process_group()
 
 
-def _connect(backend: str) -> None:
-    store, rank, world = next(distributed.rendezvous("env://", timeout=TIMEOUT))  # type: ignore[attr-defined]
-    # torchrun keeps its store over restarts, with the addresses of processes that are dead.
-    fresh = distributed.PrefixStore(f"attempt-{_restarts()}", store)  # type: ignore[attr-defined]
-    distributed.init_process_group(backend, store=fresh, rank=rank, world_size=world, timeout=TIMEOUT)
+def _meet() -> tuple[int, Any]:
+    """The number of this process, and the store of the job."""
+    store, rank, _ = next(distributed.rendezvous("env://", timeout=TIMEOUT))  # type: ignore[attr-defined]
+    # torch may have put the attempt before every key, and what is in the store is for all attempts.
+    while isinstance(store, _Part):
+        store = store.underlying_store
+    return rank, store
+
+
+def _connect(store: Any, rank: int, world: int, device: torch.device) -> None:
+    """Connect the processes; the store must be new, as torchrun's still has the addresses of processes that are dead.
+
+    Tensors on a GPU travel by nccl and all others by gloo, so that no device is waited for to exchange an object.
+    """
+    gpu = device.type == "cuda"
+    distributed.init_process_group(
+        "cpu:gloo,cuda:nccl" if gpu else "gloo",
+        store=store,
+        rank=rank,
+        world_size=world,
+        timeout=TIMEOUT,
+        device_id=device if gpu else None,
+    )
 
 
 def _restarts() -> int:

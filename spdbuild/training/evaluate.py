@@ -63,7 +63,7 @@ def evaluate(
     """Evaluate a run's folder, or a recipe with `weights`, on the images of its data set.
 
     split: of the data; the one that training evaluates on, unless it is given.
-    speed: whether the model is timed as well.
+    speed: whether the model is timed as well, by the first process.
     output: folder for tables, pictures and the task's own files.
     """
     overrides = tuple(overrides)
@@ -77,7 +77,7 @@ def evaluate(
     classes, size = tuple(images.classes), getattr(images, "size", None)
     stored = load_model(run_or_recipe, weights, overrides, classes, size)
     recipe, device = stored.recipe, stored.device
-    with joined(recipe.device) as processes:
+    with joined(device) as processes:
         batches = task.batches(
             recipe, images, training=False, rank=processes.rank, world=processes.world, device=device
         )
@@ -86,7 +86,7 @@ def evaluate(
         if output is not None and processes.first:
             write_evaluation(output, evaluation)
     batch = recipe.test_batch or recipe.batch
-    if not speed:
+    if not (speed and processes.first):
         return Report(stored, split, len(images), evaluation, None, {})
     timed = measure_speed(
         stored.model, stored.input, batch, stored.precision, device, channels_last=recipe.channels_last

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -16,14 +17,24 @@ from spdbuild.training.task import Batches, Evaluation, Meter
 def evaluate_model(
     model: nn.Module, batches: Batches, meter: Meter, precision: str, device: torch.device, processes: Processes
 ) -> Evaluation:
-    """The metrics of `model`, which is in eval mode afterwards, over all batches of all processes."""
+    """The metrics of the first process's `model`, in eval mode afterwards, over all batches of all processes.
+
+    The first process judges; the others are told the result without its files.
+    """
     model.eval()
+    processes.share_buffers(model)
     batches.set_epoch(0)
     for images, targets in batches:
         if len(images):
             meter.update(_forward(model, images, precision, device), targets)
-    meter.merge(processes.gather(meter.state()))
-    return meter.evaluation()
+    states = processes.to_first(meter.state())
+    if not processes.first:
+        told: Evaluation = processes.from_first(None)
+        return told
+    meter.merge(states)
+    evaluation = meter.evaluation()
+    processes.from_first(replace(evaluation, files={}))
+    return evaluation
 
 
 def _forward(model: nn.Module, images: torch.Tensor, precision: str, device: torch.device) -> Any:

@@ -16,7 +16,7 @@ from spdbuild.training.console import Bar
 from spdbuild.training.evaluating import evaluate_model
 from spdbuild.training.events import Events
 from spdbuild.training.freezing import train_mode
-from spdbuild.training.nan_guard import NanGuard, first_bad_layer
+from spdbuild.training.nan_guard import NanGuard, can_skip, first_bad_layer
 from spdbuild.training.precision import autocast
 from spdbuild.training.saving import save_best, save_last
 from spdbuild.training.session import Session
@@ -40,7 +40,8 @@ class Loop:
         self.session, self.request = session, request
         self.reason = ""
         self.evaluation: Evaluation | None = None
-        self.guard = NanGuard(session.optimizer, session.device, interval=20)
+        skips = can_skip(session.optimizer, session.device, session.scaler)
+        self.guard = NanGuard(session.optimizer, session.device, interval=20 if skips else 1)
         self.events = Events(session.folder.path, session.position.epoch) if session.processes.first else None
         self._clock = time.monotonic()
 
@@ -64,7 +65,7 @@ class Loop:
         title = f"epoch {position.epoch + 1}/{session.recipe.epochs}"
         with session.console.bar(title, session.steps_per_epoch, position.step % session.steps_per_epoch) as bar:
             for group in self._groups():
-                self._step(group)
+                self.step(group)
                 position.batch += len(group)
                 position.step += 1
                 self._show(bar, group)
@@ -86,7 +87,7 @@ class Loop:
         if group:
             yield group
 
-    def _step(self, group: list[Batch]) -> None:
+    def step(self, group: list[Batch]) -> None:
         """One update of the weights from a few batches."""
         session = self.session
         rates = session.recipe.schedule.rates(
@@ -183,9 +184,8 @@ class Loop:
             f"max_steps={recipe.max_steps} is reached": position.step >= (recipe.max_steps or math.inf),
             STOPPED: bool(self.request),
         }
-        heard = torch.tensor([float(holds) for holds in reasons.values()])
-        if self.session.processes.several:
-            heard = self.session.processes.largest(heard.to(self.session.device)).cpu()
+        # Of the processes alone, so that the device is not waited for.
+        heard = self.session.processes.largest(torch.tensor([float(holds) for holds in reasons.values()]))
         return next((reason for reason, holds in zip(reasons, heard.tolist(), strict=True) if holds), "")
 
     def _finish_epoch(self, seconds: float, steps: int) -> None:

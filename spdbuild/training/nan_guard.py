@@ -9,23 +9,27 @@ import torch
 from torch import Tensor, nn
 
 
+def can_skip(optimizer: torch.optim.Optimizer, device: torch.device, scaler: torch.amp.GradScaler) -> bool:
+    """Whether the device itself can be told to skip an update, so that nobody need wait for the loss.
+
+    A scaler that is enabled tells the optimizer by the same two attributes which updates to skip.
+    """
+    fused = all(group.get("fused") for group in optimizer.param_groups)
+    return fused and device.type == "cuda" and not scaler.is_enabled()
+
+
 class NanGuard:
     """Keeps non-finite losses away from the weights.
 
-    On a CPU, or with an optimizer that cannot skip an update by itself, `found` waits for the loss. Otherwise the
-    optimizer is told on the device to skip this and every later update, and `found` looks at every `interval`-th step
-    alone, so that the program need not wait for the device.
-
-    steps: updates that were asked for.
+    interval: steps after which `found` looks at the loss. With more than one the program need not wait for the device:
+        the optimizer, for which `can_skip` must hold, is told there to skip a bad update and every later one.
     """
 
     def __init__(self, optimizer: torch.optim.Optimizer, device: torch.device, interval: int = 1) -> None:
-        self._optimizer = optimizer
         self._flag = torch.zeros((), device=device)
-        fused = all(group.get("fused") for group in optimizer.param_groups)
-        self._interval = interval if fused and device.type == "cuda" else 1
+        self._interval = interval
         self._first_bad = torch.full((), -1, dtype=torch.int64, device=device)
-        if self._interval > 1:
+        if interval > 1:
             optimizer.grad_scale = None  # type: ignore[attr-defined]
             optimizer.found_inf = self._flag  # type: ignore[attr-defined]
 

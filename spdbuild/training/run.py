@@ -13,7 +13,7 @@ from spdbuild.training.checking import check_recipe
 from spdbuild.training.checkpoint import load_state
 from spdbuild.training.comparison import comparison_table
 from spdbuild.training.console import Console
-from spdbuild.training.device import choose_device
+from spdbuild.training.device import determinism, device_of
 from spdbuild.training.distributed import Processes, joined
 from spdbuild.training.files import write_text
 from spdbuild.training.loop import STOPPED, Loop
@@ -42,12 +42,11 @@ def train(
     """Run a recipe in a new folder below `runs`; raises RunError if the run fails or stays below `expect`."""
     wanted = recipe if isinstance(recipe, Recipe) else check_recipe(recipe, overrides)[0]
     runs, title = Path(runs), wanted.title or "run"
-    with joined(wanted.device) as processes:
-        console = Console(quiet or not processes.first)
-        if processes.restarts and (before := RunFolder.newest(runs, title)) is not None:
-            return _resumed(before, wanted, console, processes)
-        path = processes.from_first(RunFolder.create(runs, title).path if processes.first else None)
-        return _all_runs(wanted, RunFolder(path), console, processes)
+    with joined(device_of(wanted)) as processes:
+        folder = RunFolder(Path(processes.once(lambda: str(RunFolder.create(runs, title).path))))
+        if processes.first and folder.recipe.is_file():
+            _check_changes(load_recipe(folder.recipe), wanted)
+        return _all_runs(wanted, folder, Console(quiet or not processes.first), processes)
 
 
 def resume(folder: str | Path, overrides: Iterable[str] = (), *, quiet: bool = False) -> Result:
@@ -55,14 +54,10 @@ def resume(folder: str | Path, overrides: Iterable[str] = (), *, quiet: bool = F
     stored = RunFolder.open(Path(folder))
     before, wanted = load_recipe(stored.recipe), load_recipe(stored.recipe, overrides)
     _check_changes(before, wanted)
-    with joined(wanted.device) as processes:
-        return _resumed(stored, wanted, Console(quiet or not processes.first), processes)
-
-
-def _resumed(folder: RunFolder, recipe: Recipe, console: Console, processes: Processes) -> Result:
-    if processes.first:
-        write_text(folder.recipe, recipe.resolved())
-    return _all_runs(recipe, folder, console, processes)
+    with joined(device_of(wanted)) as processes:
+        if processes.first:
+            write_text(stored.recipe, wanted.resolved())
+        return _all_runs(wanted, stored, Console(quiet or not processes.first), processes)
 
 
 def _all_runs(recipe: Recipe, folder: RunFolder, console: Console, processes: Processes) -> Result:
@@ -84,24 +79,29 @@ def _compared_runs(recipe: Recipe, folder: RunFolder, console: Console, processe
     result = replace(result, twins=others)
     if others:
         table = comparison_table([result, *others], recipe.task.headline)
-        console.line("\n" + table)
         if processes.first:
+            console.log = folder.log
             write_text(folder.path / "comparison.md", table + "\n")
+        console.line("\n" + table)
     _check_expected(recipe, result)
     return result
 
 
 def _one_run(recipe: Recipe, folder: RunFolder, console: Console, processes: Processes) -> Result:
-    stored = folder.state.is_file()
+    with determinism(recipe.deterministic):
+        return _fit(_begun(recipe, folder, console, processes))
+
+
+def _begun(recipe: Recipe, folder: RunFolder, console: Console, processes: Processes) -> Session:
+    """The session of a run that is new, or where the run in `folder` stopped."""
+    stored = bool(processes.from_first(folder.state.is_file()))
     if processes.first:
         make_folder(folder.path, failure=RunError)
         remove_unfinished(folder.path)
         console.log = folder.log
     try:
-        with recipe.about("device"):
-            device = choose_device(recipe.device, processes.local_rank)
         network = stored_network(recipe, folder) if stored else recipe
-        session = make_session(network, folder, console, processes, device, fresh=not stored)
+        session = make_session(network, folder, console, processes, device_of(recipe), fresh=not stored)
         if not stored:
             _describe(session)
     except SpdbuildError:
@@ -112,7 +112,7 @@ def _one_run(recipe: Recipe, folder: RunFolder, console: Console, processes: Pro
         session.restore(load_state(folder.state))
         position = session.position
         console.line(f"{recipe.title or 'run'}: going on in epoch {position.epoch + 1} at step {position.step + 1}")
-    return _fit(session)
+    return session
 
 
 def _describe(session: Session) -> None:
@@ -135,9 +135,10 @@ def _fit(session: Session) -> Result:
     with stop_on_signals() as request:
         loop = Loop(session, request)
         loop.run()
-    if loop.reason == STOPPED:
+    # Also where somebody asked in the last evaluation, behind which no step looks.
+    if session.processes.any(bool(request)):
         hint = f"go on with `spdbuild train --resume {session.folder.path}`"
-        raise RunError(f"{loop.reason} after step {session.position.step}; the state is saved", hint=hint)
+        raise RunError(f"{STOPPED} after step {session.position.step}; the state is saved", hint=hint)
     if loop.reason:
         session.console.line(loop.reason)
     if loop.evaluation is None:

@@ -56,15 +56,6 @@ class RunFolder:
                 return cls(path)
 
     @classmethod
-    def newest(cls, runs: Path, title: str) -> RunFolder | None:
-        """The folder that `create` made last, or None."""
-        numbers = [path.name.removeprefix(title).removeprefix("-") or "1" for path in runs.glob(f"{title}*")]
-        found = [int(number) for number in numbers if number.isdecimal()]
-        if not found:
-            return None
-        return cls(runs / (title if max(found) == 1 else f"{title}-{max(found)}"))
-
-    @classmethod
     def open(cls, path: Path) -> RunFolder:
         """The folder of a run that exists; RecipeError if it is none."""
         folder = cls(path)
@@ -96,13 +87,6 @@ class RunFolder:
     def write_environment(self, **facts: Any) -> None:
         """What the run was made with: versions, machine, command, and `facts`."""
         write_text(self.path / "environment.json", json.dumps({**_environment(), **facts}, indent=2) + "\n")
-
-
-def read_rows(path: Path) -> list[Row]:
-    """The rows of a metrics.jsonl; none if there is no such file."""
-    if not path.is_file():
-        return []
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
 def _environment() -> dict[str, Any]:

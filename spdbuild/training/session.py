@@ -11,7 +11,6 @@ from torch import nn
 from spdbuild.errors import WeightsError
 from spdbuild.training.checkpoint import Position, generator_states, restore_generators, seed_generators
 from spdbuild.training.console import Console
-from spdbuild.training.device import set_determinism
 from spdbuild.training.distributed import Processes
 from spdbuild.training.ema import Ema
 from spdbuild.training.first_weights import load_weights, start
@@ -114,7 +113,6 @@ def make_session(
     """
     # Every process starts from the same weights and draws its own numbers from then on.
     seed_generators(recipe.seed, rank=0)
-    set_determinism(recipe.deterministic)
     task = recipe.task
     with recipe.about("data.root", "data"):
         train_images, test_images = (task.open(recipe, split) for split in task.splits[:2])

@@ -1,10 +1,26 @@
-"""A network and a recipe that train in a fraction of a second."""
+"""A network and a recipe that train in a fraction of a second; runs compared, and runs of several processes."""
 
 from __future__ import annotations
 
+import json
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
+from safetensors.torch import load_file
+
+from spdbuild.training.checkpoint import load_state
+
+Rows = list[dict[str, Any]]
+
+#: What depends on the clock.
+TIMING = ("seconds", "images_per_second")
 
 ARCHITECTURE = """\
 model: tiny
@@ -43,3 +59,77 @@ def recipe(tmp_path: Path) -> Path:
     path = tmp_path / "small.yaml"
     path.write_text(RECIPE.format(architecture=architecture))
     return path
+
+
+@pytest.fixture
+def rows() -> Callable[[Path], Rows]:
+    """The rows of the run in a folder without what depends on the clock."""
+
+    def read(folder: Path) -> Rows:
+        lines = (folder / "metrics.jsonl").read_text().splitlines()
+        return [{key: value for key, value in json.loads(line).items() if key not in TIMING} for line in lines]
+
+    return read
+
+
+@pytest.fixture
+def assert_same_run(rows: Callable[[Path], Rows]) -> Callable[[Path, Path], None]:
+    """Holds if the runs in two folders have the same rows and, bit for bit, the same weights and states."""
+
+    def check(folder: Path, other: Path) -> None:
+        for name in ("last", "best"):
+            weights, expected = (load_file(f / "weights" / f"{name}.safetensors") for f in (folder, other))
+            assert weights.keys() == expected.keys()
+            for key, tensor in weights.items():
+                assert torch.equal(tensor, expected[key]), key
+        assert rows(folder) == rows(other)
+        states = [load_state(f / "state" / "state.pt") for f in (folder, other)]
+        for key, tensor in states[0]["model"].items():
+            assert torch.equal(tensor, states[1]["model"][key]), key
+
+    return check
+
+
+@pytest.fixture
+def run_processes() -> Callable[[int, str], list[str]]:
+    """Runs Python code in processes that know each other, as torchrun does, and gives what each printed."""
+
+    def run(count: int, code: str) -> list[str]:
+        shared = {**os.environ, "OMP_NUM_THREADS": "1", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(_free_port())}
+        children = [
+            subprocess.Popen(
+                [sys.executable, "-c", code],
+                env={**shared, "WORLD_SIZE": str(count), "RANK": str(rank), "LOCAL_RANK": str(rank)},
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+            for rank in range(count)
+        ]
+        printed = [child.communicate(timeout=240) for child in children]
+        assert [child.returncode for child in children] == [0] * count, [errors for _, errors in printed]
+        return [output for output, _ in printed]
+
+    return run
+
+
+@pytest.fixture
+def torchrun(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Runs Python code by torchrun in `count` processes, which are started anew `restarts` times."""
+
+    def run(count: int, code: str, restarts: int = 0) -> subprocess.CompletedProcess[str]:
+        script = tmp_path / "script.py"
+        script.write_text(code)
+        options = ["--nproc-per-node", str(count), "--max-restarts", str(restarts), "--master-port", str(_free_port())]
+        command = [sys.executable, "-m", "torch.distributed.run", *options, str(script)]
+        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+        return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=240)
+
+    return run
+
+
+def _free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+        return port

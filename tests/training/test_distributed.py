@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
-import socket
 import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,39 +12,45 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from spdbuild.training.distributed import Processes
 from spdbuild.training.run import train
 
+Rows = Callable[[Path], list[dict[str, Any]]]
 TRAIN = "from spdbuild.training.run import train; train({recipe!r}, {options!r}, runs={runs!r}, quiet=True)"
+
+PRINT = """
+from spdbuild.cli import spdbuild
+
+spdbuild(["train", {recipe!r}, "max_steps=1", "--runs", {runs!r}, "--quiet", "--json"], standalone_mode=False)
+spdbuild(["eval", {runs!r} + "/small", "--json"], standalone_mode=False)
+"""
+
+#: Two runs; the first attempt dies in the second one, with one epoch saved.
+RESTARTED = """
+import os
+from spdbuild.training import loop, run
+
+attempt, evaluate = os.environ["TORCHELASTIC_RESTART_COUNT"], loop.Loop.evaluate
+print("attempt", attempt, "begins")
+
+def dying(self):
+    if attempt == "0" and self.session.recipe.seed == 1 and self.session.position.epoch == 2:
+        os._exit(1)
+    return evaluate(self)
+
+loop.Loop.evaluate = dying
+for seed in (0, 1):
+    run.train({recipe!r}, [f"seed={{seed}}", "epochs=2"], runs={runs!r}, quiet=True)
+"""
 
 #: No dropout, whose numbers each process draws for itself, and batches that two processes cannot halve evenly.
 OPTIONS = ["epochs=2", "batch=125", "optimizer.lr=0.05"]
 
 
-def run_processes(count: int, code: str) -> None:
-    """What torchrun does: `count` processes that know each other."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    shared = {**os.environ, "OMP_NUM_THREADS": "1", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
-    children = [
-        subprocess.Popen(
-            [sys.executable, "-c", code],
-            env={**shared, "WORLD_SIZE": str(count), "RANK": str(rank), "LOCAL_RANK": str(rank)},
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for rank in range(count)
-    ]
-    errors = [child.communicate(timeout=120)[1] for child in children]
-    assert [child.returncode for child in children] == [0] * count, errors
-
-
-def rows(folder: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
-
-
 @pytest.mark.slow
-def test_two_processes_train_as_one_with_the_whole_batch(recipe: Path, tmp_path: Path) -> None:
+def test_two_processes_train_as_one_with_the_whole_batch(
+    recipe: Path, tmp_path: Path, rows: Rows, run_processes: Callable[[int, str], list[str]]
+) -> None:
     architecture = tmp_path / "tiny.yaml"
     architecture.write_text(architecture.read_text().replace("  - dropout(0.1)\n", ""))
     single = train(recipe, OPTIONS, runs=tmp_path / "one", quiet=True).folder
@@ -63,11 +67,37 @@ def test_two_processes_train_as_one_with_the_whole_batch(recipe: Path, tmp_path:
 
 
 @pytest.mark.slow
-def test_a_restarted_job_goes_on_in_the_folder_of_the_first(
-    recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_only_the_first_process_prints_results(
+    recipe: Path, tmp_path: Path, run_processes: Callable[[int, str], list[str]]
 ) -> None:
-    train(recipe, ["max_steps=14"], runs=tmp_path, quiet=True)
-    monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", "1")
-    result = train(recipe, runs=tmp_path, quiet=True)
-    assert result.folder == tmp_path / "small"
-    assert [row["epoch"] for row in rows(result.folder)] == [1, 2, 3]
+    printed = run_processes(2, PRINT.format(recipe=str(recipe), runs=str(tmp_path)))
+    assert printed[1] == ""
+    trained, evaluated = map(json.loads, printed[0].splitlines())
+    assert trained["folder"] == str(tmp_path / "small")
+    assert evaluated["metrics"]["top1"] == pytest.approx(trained["metrics"]["top1"])
+    assert evaluated["speed"]["images_per_second"] > 0
+
+
+def test_a_job_that_is_started_anew_is_told_what_it_was_told_before() -> None:
+    store = torch.distributed.HashStore()
+    assert Processes(store=store).once(lambda: "runs/small") == "runs/small"
+    assert Processes(store=store).once(lambda: "runs/small-2") == "runs/small"
+    assert Processes().once(lambda: "runs/small-2") == "runs/small-2"
+
+
+@pytest.mark.slow
+def test_a_job_that_torchrun_starts_anew_goes_on_in_its_own_folders(
+    recipe: Path, tmp_path: Path, rows: Rows, torchrun: Callable[..., subprocess.CompletedProcess[str]]
+) -> None:
+    runs = tmp_path / "runs"
+    # Runs that are not of the job: one with its title, and one whose title begins so.
+    other = train(recipe, ["max_steps=1"], runs=runs, quiet=True).folder
+    before = (other / "state" / "state.pt").read_bytes()
+    (runs / "small-18").mkdir()
+    done = torchrun(2, RESTARTED.format(recipe=str(recipe), runs=str(runs)), restarts=1)
+    assert done.returncode == 0, done.stderr
+    assert "attempt 1 begins" in done.stdout
+    assert sorted(path.name for path in runs.iterdir()) == ["small", "small-18", "small-2", "small-3"]
+    assert (other / "state" / "state.pt").read_bytes() == before
+    for name in ("small-2", "small-3"):
+        assert [row["epoch"] for row in rows(runs / name)] == [1, 2]

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
 import random
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,28 +20,13 @@ from spdbuild.errors import RecipeError, WeightsError
 from spdbuild.training.checkpoint import load_state
 from spdbuild.training.run import resume, train
 
-TIMING = ("seconds", "images_per_second")
+Rows = Callable[[Path], list[dict[str, Any]]]
+Same = Callable[[Path, Path], None]
 
 
-def rows(folder: Path) -> list[dict[str, Any]]:
-    """The rows of a run without what depends on the clock."""
-    lines = (folder / "metrics.jsonl").read_text().splitlines()
-    return [{key: value for key, value in json.loads(line).items() if key not in TIMING} for line in lines]
-
-
-def assert_same_run(folder: Path, other: Path) -> None:
-    for name in ("last", "best"):
-        weights, expected = (load_file(f / "weights" / f"{name}.safetensors") for f in (folder, other))
-        assert weights.keys() == expected.keys()
-        for key, tensor in weights.items():
-            assert torch.equal(tensor, expected[key]), key
-    assert rows(folder) == rows(other)
-    states = [load_state(f / "state" / "state.pt") for f in (folder, other)]
-    for key, tensor in states[0]["model"].items():
-        assert torch.equal(tensor, states[1]["model"][key]), key
-
-
-def test_a_run_stopped_between_epochs_and_resumed_is_the_uninterrupted_run(recipe: Path, tmp_path: Path) -> None:
+def test_a_run_stopped_between_epochs_and_resumed_is_the_uninterrupted_run(
+    recipe: Path, tmp_path: Path, assert_same_run: Same
+) -> None:
     # The number of epochs sets the schedule, so the stop is one by max_steps at the end of an epoch.
     whole = train(recipe, quiet=True, runs=tmp_path / "whole")
     part = train(recipe, ["max_steps=12"], quiet=True, runs=tmp_path / "part")
@@ -51,7 +36,7 @@ def test_a_run_stopped_between_epochs_and_resumed_is_the_uninterrupted_run(recip
 
 @pytest.mark.parametrize("extra", [[], ["accumulate=2"], ["optimizer={name: adamw, lr: 0.01}"], ["precision=bf16"]])
 def test_a_run_stopped_within_an_epoch_and_resumed_is_the_uninterrupted_run(
-    recipe: Path, tmp_path: Path, extra: list[str]
+    recipe: Path, tmp_path: Path, extra: list[str], assert_same_run: Same
 ) -> None:
     whole = train(recipe, extra, quiet=True, runs=tmp_path / "whole")
     part = train(recipe, [*extra, "max_steps=8"], quiet=True, runs=tmp_path / "part")
@@ -66,7 +51,7 @@ def test_equal_seeds_give_equal_runs_and_other_seeds_others(recipe: Path, tmp_pa
     assert not torch.equal(first["stem.weight"], other["stem.weight"])
 
 
-def test_a_complete_run_is_only_evaluated_when_it_is_resumed(recipe: Path, tmp_path: Path) -> None:
+def test_a_complete_run_is_only_evaluated_when_it_is_resumed(recipe: Path, tmp_path: Path, rows: Rows) -> None:
     done = train(recipe, ["epochs=1"], quiet=True, runs=tmp_path)
     again = resume(done.folder, quiet=True)
     assert again.metrics == done.metrics
@@ -79,7 +64,7 @@ def test_a_resumed_run_cannot_become_another(recipe: Path, tmp_path: Path) -> No
         resume(done.folder, ["optimizer.lr=0.5"], quiet=True)
 
 
-def test_a_run_can_be_made_longer(recipe: Path, tmp_path: Path) -> None:
+def test_a_run_can_be_made_longer(recipe: Path, tmp_path: Path, rows: Rows) -> None:
     done = train(recipe, ["epochs=1"], quiet=True, runs=tmp_path)
     resume(done.folder, ["epochs=2"], quiet=True)
     assert [row["epoch"] for row in rows(done.folder)] == [1, 2]
@@ -133,7 +118,7 @@ def counted(function, point, count=[0]):
 
 for point in {points!r}:
     if os.fork() == 0:
-        loop.Loop._step = counted(loop.Loop._step, point)
+        loop.Loop.step = counted(loop.Loop.step, point)
         os.fsync = counted(os.fsync, point)
         Path.replace = counted(Path.replace, point)
         run.train({recipe!r}, {options!r}, runs=Path({runs!r}) / str(point), quiet=True)
@@ -150,7 +135,9 @@ def run_python(code: str) -> subprocess.Popen[str]:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])
 @pytest.mark.slow
-def test_a_signal_saves_and_leaves_and_loses_nothing(recipe: Path, tmp_path: Path, number: signal.Signals) -> None:
+def test_a_signal_saves_and_leaves_and_loses_nothing(
+    recipe: Path, tmp_path: Path, number: signal.Signals, assert_same_run: Same, rows: Rows
+) -> None:
     options = ["epochs=30"]
     whole = train(recipe, options, quiet=True, runs=tmp_path / "whole")
     child = run_python(TRAIN.format(recipe=str(recipe), options=options, runs=str(tmp_path / "part")))
@@ -167,7 +154,7 @@ def test_a_signal_saves_and_leaves_and_loses_nothing(recipe: Path, tmp_path: Pat
 
 
 @pytest.mark.slow
-def test_thirty_kills_at_random_moments_lose_nothing(recipe: Path, tmp_path: Path) -> None:
+def test_thirty_kills_at_random_moments_lose_nothing(recipe: Path, tmp_path: Path, assert_same_run: Same) -> None:
     options = ["save_every=2", "batch=256", "epochs=2"]
     whole = train(recipe, options, quiet=True, runs=tmp_path / "whole")
     points = random.Random(0).sample(range(3, 65), 30)

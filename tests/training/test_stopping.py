@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import os
+import signal
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -13,21 +15,21 @@ from torch import nn
 from spdbuild.errors import RecipeError, RunError, WeightsError
 from spdbuild.training import checkpoint, loop
 from spdbuild.training.checkpoint import load_state
-from spdbuild.training.nan_guard import NanGuard, first_bad_layer
+from spdbuild.training.nan_guard import NanGuard, can_skip, first_bad_layer
 from spdbuild.training.run import resume, train
 
 
 def test_a_loss_that_is_not_finite_names_the_step_and_the_layer(
     recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    step = loop.Loop._step
+    step = loop.Loop.step
 
     def poisoned(self: loop.Loop, group: Any) -> None:
         if self.session.position.step == 14:
             nn.init.constant_(self.session.model.get_parameter("down.weight"), float("inf"))
         step(self, group)
 
-    monkeypatch.setattr(loop.Loop, "_step", poisoned)
+    monkeypatch.setattr(loop.Loop, "step", poisoned)
     with pytest.raises(RunError) as caught:
         train(recipe, runs=tmp_path, quiet=True)
     folder = tmp_path / "small"
@@ -46,8 +48,6 @@ def test_an_optimizer_that_can_skip_keeps_the_weights_until_somebody_looks() -> 
     layer = nn.Linear(1, 1, bias=False)
     optimizer = torch.optim.SGD([{"params": layer.parameters(), "role": "weight"}], lr=0.1, fused=True)
     guard = NanGuard(optimizer, torch.device("cpu"), interval=4)
-    guard._interval = 4
-    optimizer.grad_scale, optimizer.found_inf = None, guard._flag  # type: ignore[attr-defined]
     seen = []
     for step, value in enumerate([1.0, float("nan"), 1.0, 1.0], start=1):
         loss = (layer(torch.tensor([[value]]))).sum()
@@ -63,6 +63,37 @@ def test_an_optimizer_that_can_skip_keeps_the_weights_until_somebody_looks() -> 
     assert torch.equal(layer.weight, good)
 
 
+@pytest.mark.parametrize(
+    ("fused", "device", "scales", "expected"),
+    [
+        (True, "cuda", False, True),
+        # A scaler keeps what it has found in the same attributes, and takes a None for a factor.
+        (True, "cuda", True, False),
+        (False, "cuda", False, False),
+        (True, "cpu", False, False),
+    ],
+    ids=["fused", "scaled", "not fused", "on a CPU"],
+)
+def test_only_a_fused_optimizer_without_a_scaler_is_told_to_skip(
+    fused: bool, device: str, scales: bool, expected: bool
+) -> None:
+    optimizer = torch.optim.SGD(nn.Linear(1, 1).parameters(), lr=0.1, fused=fused)
+    assert can_skip(optimizer, torch.device(device), torch.amp.GradScaler("cpu", enabled=scales)) is expected
+
+
+def test_a_scaler_steps_beside_a_guard_that_waits() -> None:
+    layer = nn.Linear(1, 1)
+    before = layer.weight.detach().clone()
+    optimizer, scaler = torch.optim.SGD(layer.parameters(), lr=0.1, fused=True), torch.amp.GradScaler("cpu")
+    guard = NanGuard(optimizer, torch.device("cpu"), interval=1)
+    loss = layer(torch.ones(1, 1)).sum()
+    scaler.scale(loss).backward()
+    guard.note(loss)
+    assert not guard.found(1, lambda flag: flag)
+    scaler.step(optimizer)
+    torch.testing.assert_close(layer.weight, before - 0.1)
+
+
 def test_the_first_bad_layer_is_the_first_that_runs() -> None:
     model = nn.Sequential(nn.Linear(2, 2), nn.ReLU(), nn.Linear(2, 2))
     nn.init.constant_(model[2].weight, float("nan"))
@@ -76,6 +107,25 @@ def test_max_steps_ends_with_an_evaluation(recipe: Path, tmp_path: Path) -> None
     assert result.reason == "max_steps=5 is reached"
     assert 0 <= result.metrics["top1"] <= 1
     assert load_state(result.folder / "state" / "state.pt")["position"]["step"] == 5
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])
+def test_a_signal_in_the_last_evaluation_ends_the_run_before_its_twin(
+    recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+) -> None:
+    evaluate = loop.Loop.evaluate
+
+    def interrupted(self: loop.Loop) -> dict[str, float]:
+        os.kill(os.getpid(), number)
+        return evaluate(self)
+
+    monkeypatch.setattr(loop.Loop, "evaluate", interrupted)
+    with pytest.raises(RunError, match="stopped by a signal after step 12; the state is saved"):
+        train(recipe, ["epochs=1", "compare={twin: {seed: 1}}"], runs=tmp_path, quiet=True)
+    assert load_state(tmp_path / "small" / "state" / "state.pt")["position"]["epoch"] == 1
+    assert not (tmp_path / "small" / "twin").exists()
+    monkeypatch.setattr(loop.Loop, "evaluate", evaluate)
+    assert [twin.title for twin in resume(tmp_path / "small", quiet=True).twins] == ["twin"]
 
 
 def test_max_minutes_ends_with_an_evaluation(recipe: Path, tmp_path: Path) -> None:
