@@ -131,6 +131,8 @@ def test_twins_are_trained_and_compared(recipe: Path, tmp_path: Path) -> None:
     assert (twin.title, twin.folder) == ("strided", result.folder / "strided")
     assert twin.parameters < result.parameters
     table = (result.folder / "comparison.md").read_text()
+    assert table in (result.folder / "log.txt").read_text()
+    assert table not in (result.folder / "strided" / "log.txt").read_text()
     assert f"{result.parameters:,}" in table
     assert f"{twin.macs:,}" in table
 
