@@ -7,15 +7,13 @@ from __future__ import annotations
 
 import itertools
 import json
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from spdbuild.data.detection.findings import Finding
-from spdbuild.data.detection.table import NO_CLASS, DetectionSet, ImageRecord, Polygon, Table
+from spdbuild.data.detection.coco_fields import annotation_fault, category_fault, image_fault, is_id, read_outline
+from spdbuild.data.detection.findings import Finding, Kind
+from spdbuild.data.detection.table import NO_CLASS, DetectionSet, ImageRecord, Table
 from spdbuild.errors import DataError, Location, nearest
 
 
@@ -93,8 +91,8 @@ def _load(path: Path) -> dict[str, Any]:
         raise DataError(
             f"this is not JSON: {error.msg}", location=Location(str(path), error.lineno, error.colno, line)
         ) from None
-    except RecursionError:
-        raise DataError(f"{path} is nested too deeply to be annotations") from None
+    except (RecursionError, ValueError):
+        raise DataError(f"{path} is nested too deeply, or has too long a number, to be annotations") from None
     for key in ("images", "annotations", "categories"):
         if not isinstance(document, dict) or not isinstance(document.get(key), list):
             raise DataError(
@@ -109,12 +107,9 @@ def _categories(
     """For each category id its class (NO_CLASS if ignored); the ids and the names of the classes."""
     known: dict[int, str] = {}
     for entry in document["categories"]:
-        if (
-            not isinstance(entry, dict)
-            or not isinstance(entry.get("id"), int)
-            or not isinstance(entry.get("name"), str)
-        ):
-            raise DataError(f"{path}: a category needs an 'id' (a whole number) and a 'name'; got {json.dumps(entry)}")
+        fault = category_fault(entry)
+        if fault is not None:
+            raise DataError(f"{path}: {fault}")
         if entry["id"] in known:
             raise DataError(f"{path}: two categories have the id {entry['id']}")
         known[entry["id"]] = entry["name"]
@@ -132,11 +127,9 @@ def _add_images(table: Table, document: Mapping[str, Any], path: Path, folder: P
     """The position in the table of each image id."""
     positions: dict[int, int] = {}
     for entry in document["images"]:
-        fields = [entry.get(key) for key in ("id", "width", "height")] if isinstance(entry, dict) else [None]
-        if not all(isinstance(value, int) for value in fields) or not isinstance(entry.get("file_name"), str):
-            raise DataError(
-                f"{path}: an image needs 'id', 'file_name', 'width' and 'height'; got {json.dumps(entry)[:200]}"
-            )
+        fault = image_fault(entry)
+        if fault is not None:
+            raise DataError(f"{path}: {fault}")
         number, name = entry["id"], entry["file_name"]
         if number in positions:
             where = f"{path}: image {number}"
@@ -154,7 +147,7 @@ class _Rows:
         self, table: Table, path: Path, classes: Mapping[int, int], positions: Mapping[int, int], entries: list[Any]
     ) -> None:
         self._table, self._path, self._classes, self._positions = table, path, classes, positions
-        given = [entry["id"] for entry in entries if isinstance(entry, dict) and isinstance(entry.get("id"), int)]
+        given = [entry["id"] for entry in entries if isinstance(entry, dict) and is_id(entry.get("id"))]
         self._ids: set[int] = set()
         self._fresh = itertools.count(max(given, default=0) + 1)
 
@@ -163,6 +156,10 @@ class _Rows:
         fault = self._fault(entry)
         if fault is not None:
             self._table.findings.append(Finding(fault[0], where, fault[1]))
+            return
+        outline = read_outline(entry.get("segmentation"))
+        if isinstance(outline, str):
+            self._table.findings.append(Finding("malformed row", where, outline))
             return
         left, top, width, height = map(float, entry["bbox"])
         self._table.add(
@@ -173,40 +170,26 @@ class _Rows:
             crowd=bool(entry.get("iscrowd", 0)),
             ignored=self._classes[entry["category_id"]] == NO_CLASS,
             id=self._id(entry, where),
-            outline=_polygons(entry.get("segmentation")),
+            outline=outline,
         )
 
-    def _fault(self, entry: Any) -> tuple[Any, str] | None:
-        if not isinstance(entry, dict) or not _is_box(entry.get("bbox")):
-            return "malformed row", f"needs a 'bbox' of 4 numbers, got {json.dumps(entry)[:120]}"
-        if entry.get("image_id") not in self._positions:
-            return "unknown image", f"there is no image {entry.get('image_id')}"
-        if entry.get("category_id") not in self._classes:
-            return "unknown category", f"there is no category {entry.get('category_id')}"
+    def _fault(self, entry: Any) -> tuple[Kind, str] | None:
+        fault = annotation_fault(entry)
+        if fault is not None:
+            return "malformed row", fault
+        image, category = entry.get("image_id"), entry.get("category_id")
+        if not is_id(image) or image not in self._positions:
+            return "unknown image", f"there is no image {json.dumps(image)[:120]}"
+        if not is_id(category) or category not in self._classes:
+            return "unknown category", f"there is no category {json.dumps(category)[:120]}"
         return None
 
     def _id(self, entry: Mapping[str, Any], where: str) -> int:
         """The annotation's id if it has one of its own, else a new one."""
         given = entry.get("id")
-        if isinstance(given, int) and given > 0 and given not in self._ids:
+        if is_id(given) and given > 0 and given not in self._ids:
             self._ids.add(given)
             return given
-        if given in self._ids:
+        if is_id(given) and given in self._ids:
             self._table.findings.append(Finding("duplicate annotation id", where, "another annotation has this id"))
         return next(self._fresh)
-
-
-def _is_box(value: Any) -> bool:
-    return (
-        isinstance(value, list)
-        and len(value) == 4
-        and all(isinstance(v, int | float) and not isinstance(v, bool) and math.isfinite(v) for v in value)
-    )
-
-
-def _polygons(segmentation: Any) -> tuple[Polygon, ...]:
-    """The polygons with an area; masks of run lengths (crowd regions) have none."""
-    if not isinstance(segmentation, list):
-        return ()
-    rings = [ring for ring in segmentation if isinstance(ring, list) and len(ring) >= 6 and len(ring) % 2 == 0]
-    return tuple(np.array(ring, np.float64).reshape(-1, 2) for ring in rings)

@@ -90,6 +90,7 @@ def test_what_cannot_be_used_is_found_and_named(document: Document, write_coco: 
     [
         ('{"images": [', r"a\.json:1:13: error: this is not JSON: Expecting value"),
         ("[]", "a.json has no list 'images'"),
+        (f'{{"images": {"9" * 5000}}}', "a.json is nested too deeply, or has too long a number"),
         ('{"images": [], "annotations": {}, "categories": []}', "a.json has no list 'annotations'"),
         ('{"images": [], "annotations": [], "categories": [{"id": 1}]}', "a category needs an 'id'"),
         (
@@ -109,6 +110,64 @@ def test_files_that_are_no_annotations_are_refused(tmp_path: Path, text: str, me
     with pytest.raises(DataError) as caught:
         read_coco(tmp_path / "a.json", tmp_path)
     assert re.search(message, str(caught.value))
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("area", None, "'area' must be a number of at least 0, got null"),
+        ("area", "big", "'area' must be a number of at least 0, got \"big\""),
+        ("area", -1, "'area' must be a number of at least 0, got -1"),
+        ("iscrowd", "0", "'iscrowd' must be 0 or 1, got \"0\""),
+        ("iscrowd", [], "'iscrowd' must be 0 or 1, got []"),
+        ("segmentation", [["a", 1, 2, 3, 4, 5]], "'segmentation' must be lists of numbers or a mask"),
+        ("segmentation", [[1, 2, float("inf"), 4, 5, 6]], "'segmentation' must be lists of numbers or a mask"),
+        ("segmentation", [1, 2, 3, 4, 5, 6], "'segmentation' must be lists of numbers or a mask"),
+        ("segmentation", "none", "'segmentation' must be lists of numbers or a mask"),
+        ("bbox", [0, 0, float("nan"), 1], "needs a 'bbox' of 4 numbers"),
+        ("bbox", [0, 0, 10**400, 1], "needs a 'bbox' of 4 numbers"),
+        ("bbox", [0, 0, True, 1], "needs a 'bbox' of 4 numbers"),
+        ("image_id", [1], "there is no image [1]"),
+        ("image_id", {}, "there is no image {}"),
+        ("category_id", "person", 'there is no category "person"'),
+    ],
+)
+def test_a_field_of_the_wrong_kind_is_found_and_named(
+    document: Document, write_coco: WriteCoco, field: str, value: Any, message: str
+) -> None:
+    document["annotations"][1][field] = value
+    (finding,) = read_coco(*write_coco(document)).findings
+    assert message in str(finding)
+    with pytest.raises(DataError):
+        refuse_grave([finding])
+
+
+@pytest.mark.parametrize("number", [[3], "3", None, 10**400, True])
+def test_an_annotation_without_a_number_of_its_own_gets_one(
+    document: Document, write_coco: WriteCoco, number: Any
+) -> None:
+    document["annotations"][1]["id"] = number
+    dataset = read_coco(*write_coco(document))
+    assert sorted(dataset.objects.ids.tolist()) == [1, 3, 4]
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("width", 0, "the image 10 has a size of 0x48 pixels"),
+        ("height", -3, "the image 10 has a size of 64x-3 pixels"),
+        ("width", True, "an image needs 'id'"),
+        ("id", 10**400, "an image needs 'id'"),
+        ("file_name", 3, "an image needs 'id'"),
+    ],
+)
+def test_an_image_that_cannot_be_is_refused(
+    document: Document, tmp_path: Path, field: str, value: Any, message: str
+) -> None:
+    document["images"][1][field] = value
+    (tmp_path / "a.json").write_text(json.dumps(document))
+    with pytest.raises(DataError, match=message):
+        read_coco(tmp_path / "a.json", tmp_path)
 
 
 def test_an_unknown_category_to_ignore_gets_a_hint(document: Document, write_coco: WriteCoco) -> None:
