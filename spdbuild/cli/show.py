@@ -20,21 +20,29 @@ _EXAMPLES = """\b
 Examples:
   spdbuild show resnet50
   spdbuild show yolov5 --variant s --text > yolov5s_flat.yaml
-  spdbuild show quickstart
+  spdbuild show quickstart epochs=3 ~compare
 """
 
 
 @click.command("show", epilog=_EXAMPLES)
 @click.argument("name", type=BuiltinName("architectures", "recipes"))
+@click.argument("overrides", nargs=-1, metavar="[KEY.PATH=VALUE | ~KEY.PATH]...")
 @choice_options
 @click.option("--text", is_flag=True, help="Print the flat YAML: no blocks, vars or variants.")
 @json_option
-def command(name: str, choice: Choice, text: bool, as_json: bool) -> None:
-    """Show the graph of an architecture, one line a node with its op, inputs and shapes; or all values of a recipe."""
+def command(name: str, overrides: tuple[str, ...], choice: Choice, text: bool, as_json: bool) -> None:
+    """Show the graph of an architecture, one line a node with its op, inputs and shapes; or all values of a recipe.
+
+    KEY.PATH=VALUE and ~KEY.PATH change a recipe as they do in `spdbuild train`.
+    """
     path = find(name)
     if is_recipe(read_source(path)):
-        _show_recipe(str(path), as_json)
+        _show_recipe(str(path), overrides, as_json)
         return
+    if overrides:
+        raise click.UsageError(
+            f"'{overrides[0]}' changes a recipe, and {path} is an architecture: use --var or --variant"
+        )
     graph = choice.load(str(path)).graph
     if as_json:
         print_json(_document(graph))
@@ -46,11 +54,11 @@ def command(name: str, choice: Choice, text: bool, as_json: bool) -> None:
         _table(graph).show()
 
 
-def _show_recipe(path: str, as_json: bool) -> None:
+def _show_recipe(path: str, overrides: tuple[str, ...], as_json: bool) -> None:
     from spdbuild.training.recipe import load_recipe
     from spdbuild.training.sections import plain
 
-    recipe = load_recipe(path)
+    recipe = load_recipe(path, overrides)
     if as_json:
         print_json(plain(recipe))
     else:

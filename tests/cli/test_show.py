@@ -70,3 +70,15 @@ def test_an_unknown_name_suggests_the_nearest(run):
     result = run("show", "resnet500")
     assert result.exit_code == 2
     assert "hint: did you mean 'resnet50'?" in result.stderr
+
+
+def test_of_a_recipe_the_changed_values_are_shown(run, tiny: Path):
+    Path("recipe.yaml").write_text("architecture: resnet50\ndata: {name: digits}\nepochs: 7\npatience: 3\n")
+    shown = json.loads(run("show", "recipe.yaml", "--json", "epochs=9", "~patience").stdout)
+    assert (shown["epochs"], shown["patience"]) == (9, None)
+
+
+def test_an_architecture_has_no_keys_to_change(run, tiny: Path):
+    result = run("show", str(tiny), "epochs=9")
+    assert result.exit_code == 2
+    assert f"Error: 'epochs=9' changes a recipe, and {tiny} is an architecture: use --var or --variant" in result.stderr
