@@ -1,0 +1,109 @@
+"""torchrun with a worker that dies: the job starts anew where it was last saved, or ends and says why."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from spdbuild.training.checkpoint import load_state
+
+DETECTOR = """\
+model: tiny
+inputs: {image: [3, 64, 64]}
+vars: {classes: 6, anchors: {fine: [[6, 6], [9, 9]], coarse: [[14, 14], [17, 17]]}}
+layers:
+  - stem: conv2d(8, 3, stride=4)
+  - norm: batch_norm()
+  - fine: conv2d(8, 1)
+  - coarse: conv2d(8, 3, stride=2)
+  - detect: detect(classes, anchors, strides=[4, 8]) <- fine, coarse
+"""
+
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not Path("/proc/self/environ").is_file(), reason="torchrun's workers are found below /proc"),
+]
+
+
+def torchrun(recipe: Path, options: tuple[str, ...], runs: Path, restarts: int = 0) -> subprocess.Popen[str]:
+    """The job of two processes."""
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    command += [f"--max-restarts={restarts}", "-m", "spdbuild", "train", str(recipe), *options, "--runs", str(runs)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
+
+
+def worker(job: subprocess.Popen[str], rank: int) -> int:
+    """The number of a process that torchrun has started."""
+    for child in Path(f"/proc/{job.pid}/task/{job.pid}/children").read_text().split():
+        if f"RANK={rank}" in Path(f"/proc/{child}/environ").read_text().split("\0"):
+            return int(child)
+    raise AssertionError(f"torchrun has no process of rank {rank}")
+
+
+def kill_after_the_first_state(job: subprocess.Popen[str], folder: Path, rank: int) -> int:
+    """End a worker as nothing can be caught; gives its number."""
+    while not (folder / "state" / "state.pt").is_file():
+        assert job.poll() is None, job.communicate()[1]
+        time.sleep(0.005)
+    killed = worker(job, rank)
+    os.kill(killed, signal.SIGKILL)
+    return killed
+
+
+def assert_same_weights(folder: Path, other: Path) -> None:
+    for name in ("last", "best"):
+        weights, expected = (load_file(f / "weights" / f"{name}.safetensors") for f in (folder, other))
+        assert weights.keys() == expected.keys()
+        for key, tensor in weights.items():
+            assert torch.equal(tensor, expected[key]), key
+
+
+@pytest.fixture
+def detection_recipe(tmp_path: Path) -> Path:
+    (tmp_path / "detector.yaml").write_text(DETECTOR)
+    path = tmp_path / "small.yaml"
+    lines = (f"architecture: {tmp_path / 'detector.yaml'}", "precision: fp32", "workers: 0")
+    path.write_text("\n".join((*lines, "data: {name: tiny_objects, images: 16, size: 64}", "batch: 4")))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("fixture", "options", "rank"),
+    [("recipe", ("epochs=10", "save_every=5"), 1), ("detection_recipe", ("epochs=5", "save_every=3"), 0)],
+    ids=["classification", "detection"],
+)
+def test_a_job_whose_worker_is_killed_ends_as_if_nothing_had_happened(
+    request: pytest.FixtureRequest, tmp_path: Path, fixture: str, options: tuple[str, ...], rank: int
+) -> None:
+    recipe = request.getfixturevalue(fixture)
+    whole = torchrun(recipe, options, tmp_path / "whole")
+    assert whole.communicate(timeout=300)[1] and whole.returncode == 0
+    job = torchrun(recipe, options, tmp_path / "killed", restarts=1)
+    killed = kill_after_the_first_state(job, tmp_path / "killed" / "small", rank)
+    said = job.communicate(timeout=300)[1]
+    assert job.returncode == 0, said
+    assert f"failed (exitcode: -9) local_rank: {rank} (pid: {killed})" in said
+    assert "small: going on in epoch" in said
+    assert [path.name for path in (tmp_path / "killed").iterdir()] == ["small"]
+    assert_same_weights(tmp_path / "killed" / "small", tmp_path / "whole" / "small")
+
+
+def test_a_job_that_may_not_start_anew_ends_and_names_the_worker(recipe: Path, tmp_path: Path) -> None:
+    job = torchrun(recipe, ("epochs=10", "save_every=5"), tmp_path / "runs")
+    folder = tmp_path / "runs" / "small"
+    killed = kill_after_the_first_state(job, folder, rank=1)
+    said = job.communicate(timeout=300)[1]
+    assert job.returncode != 0
+    assert f"failed (exitcode: -9) local_rank: 1 (pid: {killed})" in said
+    assert "error: another process of the run has ended" in said
+    assert load_state(folder / "state" / "state.pt")["position"]["step"] >= 5
