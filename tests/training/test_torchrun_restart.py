@@ -87,7 +87,8 @@ def test_a_job_whose_worker_is_killed_ends_as_if_nothing_had_happened(
 ) -> None:
     recipe = request.getfixturevalue(fixture)
     whole = torchrun(recipe, options, tmp_path / "whole")
-    assert whole.communicate(timeout=300)[1] and whole.returncode == 0
+    said = whole.communicate(timeout=300)[1]
+    assert whole.returncode == 0, said
     job = torchrun(recipe, options, tmp_path / "killed", restarts=1)
     killed = kill_after_the_first_state(job, tmp_path / "killed" / "small", rank)
     said = job.communicate(timeout=300)[1]
