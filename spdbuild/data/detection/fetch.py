@@ -54,7 +54,7 @@ class Fetcher:
 
     def __init__(self, dataset: DetectionSet, store: Store, size: int, seed: int) -> None:
         self._dataset, self._store, self._size, self._seed = dataset, store, size, seed
-        self._trainable = dataset.trainable()
+        self._trainable = dataset.trainable
 
     def __getitem__(self, plan: Plan) -> DetectionBatch | Finding:
         """A finding is given back, not raised: an error that crosses from a worker process would lose its form."""

@@ -26,7 +26,7 @@ class Labels:
 
     boxes_xyxy: Boxes
     classes: NDArray[np.int64]
-    outlines: tuple[tuple[Polygon, ...], ...]
+    outlines: Sequence[tuple[Polygon, ...]]
     places: NDArray[np.float64]
 
     @classmethod

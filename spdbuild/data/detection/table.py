@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from spdbuild.data.detection.findings import Finding
+from spdbuild.data.detection.outlines import Outlines
+from spdbuild.data.detection.outlines import Polygon as Polygon
 from spdbuild.errors import DataError
 
 Pixels = NDArray[np.uint8]
-Polygon = NDArray[np.float64]
 
 #: Class of an object whose category is to be ignored: it stands for none of the classes.
 NO_CLASS = -1
@@ -45,7 +47,7 @@ class Objects:
     crowd: bool [B], a region with many objects: what is found in it counts neither for nor against.
     ignored: bool [B], an object to be treated like a crowd region: of an ignored category, or difficult in VOC.
     ids: int64 [B], of the annotation, unique in a data set.
-    outlines: for each row its polygons, float64 [points, 2] each; empty where there are none.
+    outlines: for each row its polygons.
     """
 
     boxes_xyxy: NDArray[np.float64]
@@ -54,7 +56,7 @@ class Objects:
     crowd: NDArray[np.bool_]
     ignored: NDArray[np.bool_]
     ids: NDArray[np.int64]
-    outlines: tuple[tuple[Polygon, ...], ...]
+    outlines: Outlines
 
     def __len__(self) -> int:
         return len(self.classes)
@@ -68,7 +70,7 @@ class Objects:
             self.crowd[rows],
             self.ignored[rows],
             self.ids[rows],
-            tuple(self.outlines[row] for row in rows),
+            self.outlines.take(rows),
         )
 
     @property
@@ -106,11 +108,12 @@ class DetectionSet:
         """Every object of the image at position `index`."""
         return self.objects.take(np.arange(self.first[index], self.first[index + 1]))
 
-    @property
+    @cached_property
     def image_index(self) -> NDArray[np.int64]:
         """int64 [B], the position of each object's image."""
         return np.repeat(np.arange(len(self)), np.diff(self.first))
 
+    @cached_property
     def trainable(self) -> NDArray[np.bool_]:
         """The objects that a network learns, bool [B]: of a class, no crowd, not ignored, some area, no repetition."""
         o = self.objects
@@ -184,7 +187,7 @@ class Table:
             np.array(crowd, bool),
             np.array(ignored, bool),
             np.array(ids, np.int64),
-            tuple(self._outlines),
+            Outlines.pack(self._outlines),
         )
 
     def _check_images(self) -> None:

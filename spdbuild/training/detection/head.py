@@ -55,10 +55,11 @@ def fit_anchors(
     """
     strides = torch.tensor(head.strides).view(-1, 1, 1)
     pixels = (head.anchors.cpu() * strides).double().numpy()
-    objects = dataset.objects.take(dataset.trainable().nonzero()[0])
+    rows = dataset.trainable.nonzero()[0]
+    objects = dataset.objects
     sides = torch.tensor([max(image.height, image.width) for image in dataset.images])
-    scale = size / sides[torch.from_numpy(dataset.image_index[dataset.trainable()])].double()
-    boxes = torch.stack([torch.from_numpy(side) * scale for side in (objects.width, objects.height)], dim=1)
+    scale = size / sides[torch.from_numpy(dataset.image_index[rows])].double()
+    boxes = torch.stack([torch.from_numpy(side[rows]) * scale for side in (objects.width, objects.height)], dim=1)
     found = check_anchors(boxes.numpy(), pixels, AnchorOptions(anchor_ratio=ratio, min_recall=min_recall), seed)
     if found.replaced:
         head.anchors.copy_(torch.from_numpy(found.anchors) / strides)

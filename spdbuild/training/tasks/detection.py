@@ -63,7 +63,7 @@ class Detection(Task):
 
     def open(self, recipe: Recipe, split: str) -> DetectionImages:
         dataset = recipe.data.open(split)
-        if not dataset.trainable().any():
+        if not dataset.trainable.any():
             raise DataError(f"the split '{split}' has no object of any class in {len(dataset):,} images")
         return DetectionImages(dataset, _long_side(recipe))
 

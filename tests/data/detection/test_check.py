@@ -81,5 +81,5 @@ def test_missing_images_are_refused_before_training(broken: DetectionSet) -> Non
 
 
 def test_what_repeats_or_has_no_area_is_not_trained_on(broken: DetectionSet) -> None:
-    trained = broken.objects.ids[broken.trainable()]
+    trained = broken.objects.ids[broken.trainable]
     assert sorted(trained.tolist()) == [1, 3, 4, 7]

@@ -29,7 +29,7 @@ def test_images_come_by_name_and_classes_by_category_id(document: Document, writ
     assert dataset.of_image(0).ids.tolist() == [2, 3]
     assert dataset.of_image(1).classes.tolist() == [1]
     assert dataset.of_image(1).area.tolist() == [150]
-    assert dataset.trainable().tolist() == [False, True, True]
+    assert dataset.trainable.tolist() == [False, True, True]
 
 
 def test_outlines_are_kept_and_masks_of_run_lengths_are_not(document: Document, write_coco: WriteCoco) -> None:
@@ -43,7 +43,7 @@ def test_an_ignored_category_is_no_class(document: Document, write_coco: WriteCo
     dataset = read_coco(*write_coco(document), ignore=["person"])
     assert dataset.names == ("car",)
     assert dataset.objects.ignored.tolist() == [True, True, False]
-    assert dataset.trainable().tolist() == [False, False, True]
+    assert dataset.trainable.tolist() == [False, False, True]
 
 
 def test_a_region_of_no_class_is_written_for_every_class(document: Document, write_coco: WriteCoco) -> None:

@@ -41,7 +41,7 @@ def test_pixels_are_counted_from_one_and_the_last_is_in_the_box(voc: Path) -> No
 def test_difficult_objects_are_ignored_but_keep_their_class(voc: Path) -> None:
     dataset = read_voc(voc, "train")
     assert dataset.objects.ignored.tolist() == [False, True]
-    assert dataset.trainable().tolist() == [True, False]
+    assert dataset.trainable.tolist() == [True, False]
 
 
 def test_a_size_that_is_not_written_comes_from_the_image(voc: Path) -> None:

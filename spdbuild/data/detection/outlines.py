@@ -1,0 +1,75 @@
+"""The outlines of all objects of a data set, in three arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from itertools import chain
+from typing import overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+Polygon = NDArray[np.float64]
+Positions = NDArray[np.int64]
+
+
+class Outlines(Sequence[tuple[Polygon, ...]]):
+    """For each object its polygons, float64 [points, 2] each; none where it has no outline.
+
+    A large data set has a million polygons. As arrays of their own they would cost more memory than their points, and
+    each worker process would get a copy of all of them, as counting its references writes beside an array.
+
+    points: float64 [P, 2], of all polygons behind one another.
+    polygons: int64 [Q + 1], where each polygon starts in `points`.
+    rows: int64 [B + 1], where each object starts in `polygons`.
+    """
+
+    def __init__(self, points: NDArray[np.float64], polygons: Positions, rows: Positions) -> None:
+        self._points, self._polygons, self._rows = points, polygons, rows
+
+    @classmethod
+    def pack(cls, outlines: Iterable[Sequence[Polygon]]) -> Outlines:
+        """The same polygons, copied."""
+        given = [tuple(polygons) for polygons in outlines]
+        flat = list(chain.from_iterable(given))
+        points = np.concatenate([np.zeros((0, 2)), *flat])
+        return cls(points, _starts([len(polygon) for polygon in flat]), _starts([len(own) for own in given]))
+
+    def __len__(self) -> int:
+        return len(self._rows) - 1
+
+    @overload
+    def __getitem__(self, row: int) -> tuple[Polygon, ...]: ...
+
+    @overload
+    def __getitem__(self, row: slice) -> tuple[tuple[Polygon, ...], ...]: ...
+
+    def __getitem__(self, row: int | slice) -> tuple[Polygon, ...] | tuple[tuple[Polygon, ...], ...]:
+        if isinstance(row, slice):
+            return tuple(self[index] for index in range(*row.indices(len(self))))
+        if not -len(self) <= row < len(self):
+            raise IndexError(f"there are {len(self)} outlines and none at {row}")
+        first, last = self._rows[row % len(self)], self._rows[row % len(self) + 1]
+        starts = self._polygons[first : last + 1].tolist()
+        return tuple(self._points[start:stop] for start, stop in zip(starts, starts[1:], strict=False))
+
+    def take(self, rows: Positions) -> Outlines:
+        """The outlines of the given rows, in that order."""
+        polygons = _members(self._rows, rows)
+        points = _members(self._polygons, polygons)
+        return Outlines(self._points[points], _starts(self._lengths(polygons)), _starts(np.diff(self._rows)[rows]))
+
+    def _lengths(self, polygons: Positions) -> Positions:
+        return self._polygons[polygons + 1] - self._polygons[polygons]
+
+
+def _starts(lengths: Sequence[int] | Positions) -> Positions:
+    """int64 [N + 1], where things of these lengths start behind one another, and where the last ends."""
+    return np.concatenate((np.zeros(1, np.int64), np.cumsum(lengths, dtype=np.int64)))
+
+
+def _members(starts: Positions, chosen: Positions) -> Positions:
+    """The positions that the chosen things have between their start and the next."""
+    first, lengths = starts[chosen], starts[chosen + 1] - starts[chosen]
+    shift = first - _starts(lengths)[:-1]
+    return np.asarray(np.arange(lengths.sum()) + np.repeat(shift, lengths))

@@ -1,0 +1,51 @@
+"""Outlines in one array are those that were given."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from spdbuild.data.detection.outlines import Outlines
+
+#: By object: one polygon, none, and two.
+GIVEN = [[4], [], [3, 5]]
+
+
+@pytest.fixture
+def polygons() -> list[list[NDArray[np.float64]]]:
+    random = np.random.default_rng(0)
+    return [[random.uniform(size=(points, 2)) for points in counts] for counts in GIVEN]
+
+
+def assert_same(outlines: Outlines, polygons: list[list[NDArray[np.float64]]]) -> None:
+    assert len(outlines) == len(polygons)
+    for own, expected in zip(outlines, polygons, strict=True):
+        assert len(own) == len(expected)
+        for one, other in zip(own, expected, strict=True):
+            np.testing.assert_array_equal(one, other)
+
+
+def test_they_are_given_back_as_they_were(polygons: list[list[NDArray[np.float64]]]) -> None:
+    outlines = Outlines.pack(polygons)
+    assert_same(outlines, polygons)
+    assert [len(own) for own in outlines[1:]] == [0, 2]
+    assert len(outlines[-1]) == 2
+    with pytest.raises(IndexError, match="there are 3 outlines"):
+        outlines[3]
+
+
+@pytest.mark.parametrize("rows", [[2, 0], [1], [], [0, 2, 2, 1], [2, 1, 0]])
+def test_rows_are_taken_in_any_order(polygons: list[list[NDArray[np.float64]]], rows: list[int]) -> None:
+    taken = Outlines.pack(polygons).take(np.array(rows, np.int64))
+    assert_same(taken, [polygons[row] for row in rows])
+
+
+def test_none_are_none() -> None:
+    assert list(Outlines.pack([])) == []
+    assert list(Outlines.pack([[], []])) == [(), ()]
+
+
+def test_a_polygon_is_a_view(polygons: list[list[NDArray[np.float64]]]) -> None:
+    outlines = Outlines.pack(polygons)
+    assert outlines[0][0].base is outlines[2][1].base is not None
