@@ -14,6 +14,7 @@ from spdbuild.errors import ArgumentError, RecipeError, SourceError, SpdbuildErr
 from spdbuild.losses.loss import LOSSES, Loss
 from spdbuild.schema import check_schema
 from spdbuild.source import Source, Value, parse_yaml, read_source
+from spdbuild.training.expected import check_names
 from spdbuild.training.first_weights import FirstWeights
 from spdbuild.training.optimizers import OPTIMIZERS, Optimizer
 from spdbuild.training.overrides import apply_override, merged
@@ -111,7 +112,7 @@ class Recipe(Network):
     channels_last: whether images and weights have their channels innermost in memory, which is quicker.
     compile: whether the model goes through torch.compile.
     sync_batch_norm: whether batch norm takes its statistics over all processes.
-    deterministic: whether a GPU may only use algorithms that give the same bits each time.
+    deterministic: whether only algorithms are used that give the same bits each time; an op without one ends the run.
     patience: epochs without a better result after which the run ends; empty: never.
     max_minutes: training time after which the run ends, with an evaluation; empty: never.
     max_steps: steps after which the run ends, with an evaluation; empty: never.
@@ -120,7 +121,7 @@ class Recipe(Network):
     seed: first number of all generators.
     workers: processes that decode images.
     device: auto, cpu, cuda, cuda:1 or mps.
-    expect: least values of metrics at the end, such as {top1: 0.9}; a run below them has failed.
+    expect: values that metrics must reach at the end, such as {top1: 0.9} or {loss: 0.5}; a run with worse has failed.
     compare: more runs with some keys changed, such as {strided: {passes: []}}; a table of all follows at the end.
     """
 
@@ -169,6 +170,7 @@ class Recipe(Network):
             if value is not None and not value > 0:
                 raise ArgumentError(f"{name} must be more than 0, got {value}", argument=name)
         self.schedule.check_optimizer(self.optimizer)
+        check_names(self)
         for name, hint in self.task.unused.items():
             if getattr(self, name):
                 raise ArgumentError(f"'{name}' is not for {self.task.name}", argument=name, hint=hint)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from statistics import median
 
-from spdbuild.errors import DiskFullError, RecipeError, RunError, SpdbuildError, nearest
+from spdbuild.errors import DiskFullError, RecipeError, RunError, SpdbuildError
 from spdbuild.files import make_folder, remove_unfinished
 from spdbuild.training.checking import check_recipe
 from spdbuild.training.checkpoint import load_state
@@ -15,6 +15,7 @@ from spdbuild.training.comparison import comparison_table
 from spdbuild.training.console import Console
 from spdbuild.training.device import determinism, device_of
 from spdbuild.training.distributed import Processes, joined
+from spdbuild.training.expected import check_metrics
 from spdbuild.training.files import write_text
 from spdbuild.training.loop import STOPPED, Loop
 from spdbuild.training.recipe import Recipe, load_recipe, twins
@@ -83,7 +84,7 @@ def _compared_runs(recipe: Recipe, folder: RunFolder, console: Console, processe
             console.log = folder.log
             write_text(folder.path / "comparison.md", table + "\n")
         console.line("\n" + table)
-    _check_expected(recipe, result)
+    check_metrics(recipe, result.metrics)
     return result
 
 
@@ -169,12 +170,3 @@ def _check_changes(stored: Recipe, wanted: Recipe) -> None:
             hint = f"a resumed run takes {', '.join(sorted(CHANGEABLE))}; else start a new run"
             message = f"a resumed run stays what it was, so '{key}' cannot change"
             raise RecipeError(message, location=wanted.place(key), hint=hint)
-
-
-def _check_expected(recipe: Recipe, result: Result) -> None:
-    for name, least in recipe.expect.items():
-        if name not in result.metrics:
-            message, hint = f"there is no metric '{name}'", nearest(name, result.metrics)
-            raise RecipeError(message, location=recipe.place(f"expect.{name}", "expect"), hint=hint)
-        if result.metrics[name] < least:
-            raise RunError(f"{name} is {result.metrics[name]:.4f}, and the recipe expects at least {least:g}")

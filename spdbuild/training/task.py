@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Literal, Protocol
 
 import numpy as np
 import torch
@@ -13,6 +13,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from spdbuild.registry import Registry
+
+#: Which values of a metric are the better ones.
+Better = Literal["higher", "lower"]
 
 
 class Batches(Protocol):
@@ -148,6 +151,10 @@ class Task:
 
     def meter(self, recipe: Any, model: nn.Module, images: Any, device: torch.device) -> Meter:
         """An empty meter for the images that `open` gave."""
+        raise NotImplementedError
+
+    def metrics(self) -> Mapping[str, Better]:
+        """The metrics of an evaluation that can be better or worse, whether the data at hand tells them or not."""
         raise NotImplementedError
 
     def stages(

@@ -14,7 +14,7 @@ from spdbuild.data import FileImages, ImageSet, Loader
 from spdbuild.errors import RecipeError
 from spdbuild.losses.classification import ClassificationLoss, distillation
 from spdbuild.metrics.classification import ClassificationCounts
-from spdbuild.training.task import TASKS, Evaluation, Prediction, Task
+from spdbuild.training.task import TASKS, Better, Evaluation, Prediction, Task
 
 if TYPE_CHECKING:
     from spdbuild.training.recipe import Recipe
@@ -64,6 +64,9 @@ class Classification(Task):
 
     def meter(self, recipe: Recipe, model: nn.Module, images: ImageSet, device: torch.device) -> _Meter:
         return _Meter(images.classes, device)
+
+    def metrics(self) -> dict[str, Better]:
+        return {"top1": "higher", "top5": "higher", "mean_class_top1": "higher", "loss": "lower"}
 
     def check(self, outputs: Any, classes: tuple[str, ...]) -> None:
         shape = tuple(getattr(outputs, "shape", ()))

@@ -44,6 +44,8 @@ def test_evaluating_a_run_repeats_its_last_metrics(recipe: Path, tmp_path: Path)
     report = evaluate(done.folder, weights=done.folder / "weights" / "last.safetensors")
     assert report.evaluation.scalars == done.metrics
     document = json.loads(json.dumps(report.to_dict()))
+    # The score at which F1 is best is no better for being higher.
+    assert document["metrics"].keys() - {"best_score"} == report.stored.recipe.task.metrics().keys()
     assert document["metrics"]["AP_L"] is None
     assert document["counts"]["images"] == report.images == 6
     assert list(document["stages"]) == ["1", "8"]
