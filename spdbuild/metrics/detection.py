@@ -14,23 +14,12 @@ from numpy.typing import NDArray
 
 from spdbuild.errors import ArgumentError, DataError
 from spdbuild.metrics.coco import CocoDict
+from spdbuild.size_bins import COCO_SIZES, SizeBin
 
 Backend = Literal["pycocotools", "faster-coco-eval"]
 Array = NDArray[np.float64]
 # The backends add a tiny number to a divisor, each its own way: 1 becomes 0.9999999999999998, or stays.
 _DECIMALS = 12
-
-
-@dataclass(frozen=True, slots=True)
-class SizeBin:
-    """Objects with an area from low**2 to high**2 square pixels; an object on the border belongs to both bins."""
-
-    name: str
-    low: float
-    high: float
-
-
-COCO_SIZES = (SizeBin("S", 0, 32), SizeBin("M", 32, 96), SizeBin("L", 96, 1e5))
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +162,7 @@ def _accumulate(truth: dict[str, Any], found: dict[str, Any], options: Evaluatio
     index, evaluation = _backend(options.backend)
     with contextlib.redirect_stdout(io.StringIO()):
         job = evaluation(*(_indexed(index(), dataset) for dataset in (truth, found)), "bbox")
-        ranges = [(0, 1e10), *((size.low**2, size.high**2) for size in options.sizes)]
+        ranges = [(0, 1e10), *(size.areas for size in options.sizes)]
         job.params.areaRng = [list(bounds) for bounds in ranges]
         job.params.areaRngLbl = ["all", *(size.name for size in options.sizes)]
         job.params.maxDets = sorted(options.max_detections)
@@ -253,10 +242,8 @@ def _counts(truth: dict[str, Any], sizes: Sequence[SizeBin]) -> list[list[int]]:
     for annotation in truth["annotations"]:
         if not annotation["iscrowd"]:
             areas[annotation["category_id"]].append(annotation["area"])
-    return [
-        [len(own), *(sum(1 for area in own if size.low**2 <= area <= size.high**2) for size in sizes)]
-        for own in areas.values()
-    ]
+    columns = [np.array(own, np.float64) for own in areas.values()]
+    return [[len(own), *(int(size.holds(own).sum()) for size in sizes)] for own in columns]
 
 
 def _mean(values: Array) -> float | None:

@@ -17,7 +17,8 @@ from pycocotools.cocoeval import COCOeval
 
 from spdbuild.errors import ArgumentError, DataError
 from spdbuild.metrics.coco import read_predictions
-from spdbuild.metrics.detection import EvaluationOptions, SizeBin, evaluate_detections
+from spdbuild.metrics.detection import EvaluationOptions, evaluate_detections
+from spdbuild.size_bins import SizeBin
 
 Rows = NDArray[np.float64]
 # data/README.md of the shared data: pycocotools' published example.

@@ -10,9 +10,7 @@ from PIL import Image
 
 from spdbuild.data.detection.table import NO_CLASS, DetectionSet
 from spdbuild.drawing import arrange, draw_bars
-
-#: Names and upper bounds of COCO's size bins: areas up to the square of so many pixels.
-COCO_BINS: tuple[tuple[str, float], ...] = (("small", 32.0), ("medium", 96.0), ("large", float("inf")))
+from spdbuild.size_bins import COCO_SIZES, SizeBin
 
 
 @dataclass(frozen=True)
@@ -20,7 +18,7 @@ class DetectionStatistics:
     """Counts of a data set; objects are those of a class, without crowd regions and ignored ones.
 
     background: images without an object.
-    by_class: for each class its objects by size bin.
+    by_class: for each class its objects by size.
     images_by_class: images that have an object of the class.
     crowd, ignored: regions where detections do not count.
     sides: quantiles 0, 0.1, ..., 1 of the objects' longer side, in pixels of the original image.
@@ -37,21 +35,16 @@ class DetectionStatistics:
 
     @property
     def by_size(self) -> dict[str, int]:
-        bins = list(next(iter(self.by_class.values())))
-        return {name: sum(counts[name] for counts in self.by_class.values()) for name in bins}
+        sizes = list(next(iter(self.by_class.values())))
+        return {name: sum(counts[name] for counts in self.by_class.values()) for name in sizes}
 
 
-def statistics(dataset: DetectionSet, bins: Sequence[tuple[str, float]] = COCO_BINS) -> DetectionStatistics:
-    """Counts by class and by area.
-
-    bins: names and upper bounds, ascending; an object belongs to the first bin whose bound, squared, is above its area.
-    """
+def statistics(dataset: DetectionSet, sizes: Sequence[SizeBin] = COCO_SIZES) -> DetectionStatistics:
+    """Counts by class and by area; as in an evaluation, an object on the border of two sizes counts for both."""
     objects = dataset.objects
     counted = (objects.classes != NO_CLASS) & ~objects.crowd & ~objects.ignored
-    bounds = np.array([bound for _, bound in bins[:-1]]) ** 2
-    cells = np.zeros((len(dataset.names), len(bins)), np.int64)
-    classes, owners = objects.classes[counted], dataset.image_index[counted]
-    np.add.at(cells, (classes, np.searchsorted(bounds, objects.area[counted], side="right")), 1)
+    classes, owners, areas = objects.classes[counted], dataset.image_index[counted], objects.area[counted]
+    cells = {size.name: np.bincount(classes[size.holds(areas)], minlength=len(dataset.names)) for size in sizes}
     pairs = np.unique(np.stack((owners, classes)), axis=1)
     images = np.bincount(pairs[1], minlength=len(dataset.names))
     sides = np.maximum(objects.width, objects.height)[counted]
@@ -62,8 +55,8 @@ def statistics(dataset: DetectionSet, bins: Sequence[tuple[str, float]] = COCO_B
         crowd=int(objects.crowd.sum()),
         ignored=int((objects.ignored & ~objects.crowd).sum()),
         by_class={
-            name: {bin_name: int(cell) for (bin_name, _), cell in zip(bins, row, strict=True)}
-            for name, row in zip(dataset.names, cells, strict=True)
+            name: {size: int(column[class_]) for size, column in cells.items()}
+            for class_, name in enumerate(dataset.names)
         },
         images_by_class=dict(zip(dataset.names, images.tolist(), strict=True)),
         sides=tuple(np.quantile(sides, np.linspace(0, 1, 11)).tolist()) if len(sides) else (),

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from spdbuild.errors import ArgumentError
-from spdbuild.metrics.detection import Backend, EvaluationOptions, SizeBin
+from spdbuild.metrics.detection import Backend, EvaluationOptions
 from spdbuild.metrics.nms import DISPLAY, NmsOptions
 from spdbuild.ranges import require_range
+from spdbuild.size_bins import COCO_SIZES, SizeBin
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,9 @@ class JudgingOptions:
     rectangular: bool = True
     pad: float = 0.5
     nms: NmsOptions = field(default_factory=NmsOptions)
-    sizes: dict[str, tuple[float, float]] = field(default_factory=lambda: {"S": (0, 32), "M": (32, 96), "L": (96, 1e5)})
+    sizes: dict[str, tuple[float, float]] = field(
+        default_factory=lambda: {size.name: (size.low, size.high) for size in COCO_SIZES}
+    )
     max_detections: int = 100
     class_agnostic: bool = False
     backend: Backend = "pycocotools"

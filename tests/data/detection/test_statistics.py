@@ -4,9 +4,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from spdbuild.data.detection.coco_json import read_coco
+import numpy as np
+
+from spdbuild.data.detection.coco_json import read_coco, to_coco
 from spdbuild.data.detection.statistics import draw_statistics, statistics
 from spdbuild.data.tiny_objects import TinyObjects
+from spdbuild.metrics.detection import evaluate_detections
+from spdbuild.size_bins import SizeBin
 
 
 def test_objects_are_counted_by_class_and_size(document: Any, write_coco: Callable[..., tuple[Path, Path]]) -> None:
@@ -15,16 +19,28 @@ def test_objects_are_counted_by_class_and_size(document: Any, write_coco: Callab
     counts = statistics(read_coco(*write_coco(document)))
     assert (counts.images, counts.background, counts.objects, counts.crowd, counts.ignored) == (3, 1, 3, 1, 0)
     assert counts.by_class == {
-        "person": {"small": 1, "medium": 1, "large": 0},
-        "car": {"small": 1, "medium": 0, "large": 0},
+        # The object of 1024 square pixels is on the border.
+        "person": {"S": 2, "M": 1, "L": 0},
+        "car": {"S": 1, "M": 0, "L": 0},
     }
-    assert counts.by_size == {"small": 2, "medium": 1, "large": 0}
+    assert counts.by_size == {"S": 3, "M": 1, "L": 0}
     assert counts.images_by_class == {"person": 1, "car": 1}
     assert (counts.sides[0], counts.sides[5], counts.sides[-1]) == (8, 20, 60)
 
 
+def test_data_and_evaluation_count_the_same_sizes(document: Any, write_coco: Callable[..., tuple[Path, Path]]) -> None:
+    areas = (1023.9, 1024, 1024.1, 9216)
+    document["annotations"] = [
+        {"id": number, "image_id": 10, "category_id": 3, "bbox": [0, 0, 9, 9], "area": area}
+        for number, area in enumerate(areas, start=1)
+    ]
+    dataset = read_coco(*write_coco(document))
+    judged = evaluate_detections(to_coco(dataset), np.zeros((0, 7)))
+    assert statistics(dataset).by_size == judged.objects_by_size == {"S": 2, "M": 3, "L": 1}
+
+
 def test_bins_can_be_ones_own() -> None:
-    counts = statistics(TinyObjects.sample(), bins=(("tiny", 10), ("rest", float("inf"))))
+    counts = statistics(TinyObjects.sample(), (SizeBin("tiny", 0, 9.5), SizeBin("rest", 9.5, 1e5)))
     assert set(counts.by_size) == {"tiny", "rest"}
     assert sum(counts.by_size.values()) == counts.objects
 
@@ -32,8 +48,8 @@ def test_bins_can_be_ones_own() -> None:
 def test_hit_uav_is_mostly_small(data_folder: Path) -> None:
     root = data_folder / "hit-uav"
     counts = statistics(read_coco(root / "annotations" / "val.json", root / "images" / "val", ignore=["DontCare"]))
-    assert 0.6 < counts.by_size["small"] / counts.objects < 0.8
-    assert counts.by_size["large"] / counts.objects < 0.05
+    assert 0.6 < counts.by_size["S"] / counts.objects < 0.8
+    assert counts.by_size["L"] / counts.objects < 0.05
 
 
 def test_the_plot_has_a_bar_for_every_number() -> None:
