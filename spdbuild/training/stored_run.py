@@ -51,12 +51,15 @@ def load_model(
 ) -> StoredModel:
     """The model of a run's folder (its best weights unless others are given), or of a recipe with `weights`.
 
-    classes, size: of the data at hand, for a file of weights that does not say them.
+    classes, size: of the data at hand, for a file of weights that does not say them; WeightsError if it says others.
     """
     recipe, folder = _recipe(run_or_recipe, overrides)
     path = weights or _weights(recipe, folder)
     facts = open_weights(path).metadata
-    classes = classes or tuple(json.loads(facts.get("classes", "[]")))
+    known = tuple(json.loads(facts.get("classes", "[]")))
+    if known and classes:
+        _check_classes(path, known, classes)
+    classes = classes or known
     shape = tuple(json.loads(facts.get("input", "[]")))
     if shape and recipe.input is None:
         recipe = replace(recipe, input=(shape[0], shape[1], shape[2]))
@@ -70,6 +73,15 @@ def load_model(
     return StoredModel(
         recipe, folder, path, model, classes, network.input, network.parameters, network.macs, device, precision
     )
+
+
+def _check_classes(path: Path, known: tuple[str, ...], classes: tuple[str, ...]) -> None:
+    if len(known) != len(classes):
+        raise WeightsError(f"{path}: the weights are for {len(known)} classes and the data has {len(classes)}")
+    for number, (ours, theirs) in enumerate(zip(known, classes, strict=True)):
+        if ours != theirs:
+            message = f"{path}: class {number} of the weights is '{ours}', and that of the data is '{theirs}'"
+            raise WeightsError(message, hint="evaluate on data with the classes of the training, in their order")
 
 
 def stored_network(recipe: Recipe, folder: RunFolder) -> Recipe:

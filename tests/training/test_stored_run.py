@@ -1,0 +1,48 @@
+"""What a run left behind, met with other data than it was trained on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from spdbuild.errors import WeightsError
+from spdbuild.training.evaluate import evaluate
+from spdbuild.training.run import train
+
+
+@pytest.fixture
+def trained(recipe: Path, tmp_path: Path) -> Path:
+    """The folder of a run on images of the classes bee and wasp."""
+    write_images(tmp_path / "insects", ("bee", "wasp"))
+    recipe.write_text(recipe.read_text().replace("{name: digits}", f"{{name: folder, root: {tmp_path / 'insects'}}}"))
+    return train(recipe, ["batch=2", "max_steps=1"], runs=tmp_path / "runs", quiet=True).folder
+
+
+def write_images(root: Path, classes: tuple[str, ...]) -> None:
+    for split in ("train", "test"):
+        for name in classes:
+            (root / split / name).mkdir(parents=True)
+            Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(root / split / name / "0.png")
+
+
+@pytest.mark.parametrize(
+    ("classes", "message"),
+    [
+        (("ant", "bee"), "class 0 of the weights is 'bee', and that of the data is 'ant'"),
+        (("ant", "bee", "wasp"), "the weights are for 2 classes and the data has 3"),
+    ],
+)
+def test_weights_are_not_evaluated_on_other_classes(
+    trained: Path, tmp_path: Path, classes: tuple[str, ...], message: str
+) -> None:
+    write_images(tmp_path / "others", classes)
+    with pytest.raises(WeightsError, match=message):
+        evaluate(trained, [f"data.root={tmp_path / 'others'}"], speed=False)
+
+
+def test_weights_are_evaluated_on_other_images_of_their_classes(trained: Path, tmp_path: Path) -> None:
+    write_images(tmp_path / "others", ("bee", "wasp"))
+    assert evaluate(trained, [f"data.root={tmp_path / 'others'}"], speed=False).images == 2
