@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -78,7 +80,10 @@ def open_store(dataset: DetectionSet, size: int, cache: Cache = "none", folder: 
         raise DataError("a cache on the disk needs a folder")
     file = folder / f"images-{cache_key(dataset, size)}.npy"
     if not file.exists():
-        _write(dataset, size, file, count)
+        with _alone_in(folder):
+            # Another process may have written it while this one waited.
+            if not file.exists():
+                _write(dataset, size, file, count)
     # Copy on write: torch wants memory that could be written to.
     return Packed(dataset, size, np.load(file, mmap_mode="c"))
 
@@ -127,9 +132,22 @@ def _in_step(images: Iterator[Pixels | Finding]) -> Iterator[tuple[int, Pixels]]
         yield index, image
 
 
+@contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """The context in which no other process of the machine is with this folder; the folder is made."""
+    folder.mkdir(parents=True, exist_ok=True)
+    opened = os.open(folder, os.O_RDONLY)
+    try:
+        # Some network drives lock no folders; there several processes write the same, each whole.
+        with suppress(OSError):
+            fcntl.flock(opened, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(opened)
+
+
 def _write(dataset: DetectionSet, size: int, file: Path, count: int) -> None:
     """The cache file, whole or not at all."""
-    file.parent.mkdir(parents=True, exist_ok=True)
     state = os.statvfs(file.parent)
     _require(count, state.f_bavail * state.f_frsize, f"room in {file.parent}", "use another folder, or cache: none")
     write_whole(file, lambda partial: _fill_array(dataset, size, partial, count), failure=DataError)

@@ -2,7 +2,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
+from time import sleep
 from typing import Any
 
 import numpy as np
@@ -35,6 +38,28 @@ def test_a_cache_on_the_disk_is_written_once(dataset: DetectionSet, tmp_path: Pa
     before = file.stat().st_mtime_ns
     open_store(dataset, 64, "disk", tmp_path / "cache")
     assert [entry.stat().st_mtime_ns for entry in (tmp_path / "cache").iterdir()] == [before]
+
+
+def test_of_several_that_need_a_cache_at_once_one_fills_it(
+    dataset: DetectionSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    both, decoded = Barrier(2), []
+
+    def slow(dataset: DetectionSet, index: int, size: int) -> Any:
+        # The other one comes to the cache while it is being filled.
+        decoded.append(index)
+        sleep(0.2)
+        return load(dataset, index, size)
+
+    def opened(_: int) -> Any:
+        both.wait()
+        return np.asarray(open_store(dataset, 64, "disk", tmp_path / "cache")[1])
+
+    monkeypatch.setattr(store, "load", slow)
+    with ThreadPoolExecutor(2) as pool:
+        one, other = pool.map(opened, range(2))
+    assert sorted(decoded) == list(range(len(dataset)))
+    assert (one == other).all()
 
 
 def test_whatever_changes_the_pixels_changes_the_key(dataset: DetectionSet) -> None:
