@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from spdbuild.errors import WeightsError
+from spdbuild.errors import DataError, WeightsError
 from spdbuild.training.checkpoint import Position, generator_states, restore_generators, seed_generators
 from spdbuild.training.console import Console
 from spdbuild.training.distributed import Processes
@@ -116,6 +116,7 @@ def make_session(
     task = recipe.task
     with recipe.about("data.root", "data"):
         train_images, test_images = (task.open(recipe, split) for split in task.splits[:2])
+        _check_sizes(train_images, test_images)
     classes = tuple(train_images.classes)
     with recipe.about("batch"):
         processes.share(recipe.batch)
@@ -165,6 +166,15 @@ def make_session(
         position=Position(),
         momentum=momentum_of(optimizer),
     )
+
+
+def _check_sizes(train_images: Any, test_images: Any) -> None:
+    """Refuse images to evaluate on that have another size than those to train on."""
+    sizes = [getattr(images, "size", None) for images in (train_images, test_images)]
+    if sizes[0] != sizes[1]:
+        trained, tested = ("x".join(map(str, size[::-1])) if size else "any" for size in sizes)
+        message = f"the images to train on have {trained} pixels, and those to evaluate on {tested}"
+        raise DataError(message, hint="give the side in pixels that all shall have, such as data.size: 64")
 
 
 def _placed(model: nn.Module, recipe: Recipe, device: torch.device) -> nn.Module:

@@ -1,4 +1,4 @@
-"""What a run left behind, met with other data than it was trained on."""
+"""What is trained on some images meets others: of other classes, or of another size."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from spdbuild.errors import WeightsError
+from spdbuild.errors import DataError, WeightsError
 from spdbuild.training.evaluate import evaluate
 from spdbuild.training.run import train
 
@@ -21,11 +21,11 @@ def trained(recipe: Path, tmp_path: Path) -> Path:
     return train(recipe, ["batch=2", "max_steps=1"], runs=tmp_path / "runs", quiet=True).folder
 
 
-def write_images(root: Path, classes: tuple[str, ...]) -> None:
-    for split in ("train", "test"):
+def write_images(root: Path, classes: tuple[str, ...], test_side: int = 8) -> None:
+    for split, side in {"train": 8, "test": test_side}.items():
         for name in classes:
             (root / split / name).mkdir(parents=True)
-            Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(root / split / name / "0.png")
+            Image.fromarray(np.zeros((side, side, 3), np.uint8)).save(root / split / name / "0.png")
 
 
 @pytest.mark.parametrize(
@@ -46,3 +46,12 @@ def test_weights_are_not_evaluated_on_other_classes(
 def test_weights_are_evaluated_on_other_images_of_their_classes(trained: Path, tmp_path: Path) -> None:
     write_images(tmp_path / "others", ("bee", "wasp"))
     assert evaluate(trained, [f"data.root={tmp_path / 'others'}"], speed=False).images == 2
+
+
+def test_images_of_another_size_than_those_to_train_on_are_refused(recipe: Path, tmp_path: Path) -> None:
+    root = tmp_path / "insects"
+    write_images(root, ("bee", "wasp"), test_side=12)
+    options = [f"data={{name: folder, root: {root}}}", "batch=2", "max_steps=1"]
+    with pytest.raises(DataError, match="the images to train on have 8x8 pixels, and those to evaluate on 12x12"):
+        train(recipe, options, runs=tmp_path / "runs", quiet=True)
+    assert train(recipe, [*options, "data.size=8"], runs=tmp_path / "runs", quiet=True).folder.is_dir()
