@@ -18,6 +18,7 @@ import torchvision
 from spdbuild.data.detection.findings import Finding
 from spdbuild.data.detection.pixels import load, size_at
 from spdbuild.data.detection.table import DetectionSet, Pixels
+from spdbuild.data.memory import free_memory
 from spdbuild.errors import DataError
 from spdbuild.files import write_whole
 
@@ -70,7 +71,7 @@ def open_store(dataset: DetectionSet, size: int, cache: Cache = "none", folder: 
         return Decoded(dataset, size)
     count = int(packed_offsets(dataset, size)[-1])
     if cache == "ram":
-        _require(count, _free_memory() * _MEMORY_SHARE, "memory", "use cache: disk or none, or a smaller size")
+        _require(count, free_memory() * _MEMORY_SHARE, "memory", "use cache: disk or none, or a smaller size")
         shared = torch.empty(count, dtype=torch.uint8)
         shared.share_memory_()  # type: ignore[no-untyped-call]
         pixels = shared.numpy()
@@ -157,10 +158,6 @@ def _fill_array(dataset: DetectionSet, size: int, file: Path, count: int) -> Non
     pixels = np.lib.format.open_memmap(file, mode="w+", dtype=np.uint8, shape=(count,))
     _fill(dataset, size, pixels)
     pixels.flush()
-
-
-def _free_memory() -> float:
-    return float(os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
 
 
 def _require(needed: int, free: float, what: str, hint: str) -> None:

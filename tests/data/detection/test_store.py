@@ -82,6 +82,6 @@ def test_an_image_that_cannot_be_read_leaves_no_file(dataset: DetectionSet, tmp_
 
 
 def test_too_little_memory_is_said_before_it_is_taken(dataset: DetectionSet, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(store, "_free_memory", lambda: 1000.0)
+    monkeypatch.setattr(store, "free_memory", lambda: 1000)
     with pytest.raises(DataError, match="(?s)GB of memory, .* GB are free.*use cache: disk or none"):
         open_store(dataset, 64, "ram")

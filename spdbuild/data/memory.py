@@ -1,0 +1,70 @@
+"""How much memory this process can still have."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class _Files:
+    """Where a version of Linux's control groups says what a group may have and has.
+
+    spare: the entry of memory.stat that counts what the group's cache of files would give back.
+    """
+
+    limit: str
+    used: str
+    spare: str
+
+
+_FIRST = _Files("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
+_SECOND = _Files("memory.max", "memory.current", "inactive_file")
+
+
+def free_memory(processes: Path = Path("/proc"), groups: Path = Path("/sys/fs/cgroup")) -> int:
+    """Bytes: what the machine has available, caches of files included, or less where a container has a limit.
+
+    processes, groups: where Linux says it; of other systems the whole memory counts as free.
+    """
+    return min([_available(processes), *_left_in_groups(processes, groups)])
+
+
+def _available(processes: Path) -> int:
+    try:
+        return 1024 * _entry(processes / "meminfo", "MemAvailable:")
+    except OSError:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+
+
+def _left_in_groups(processes: Path, groups: Path) -> Iterator[int]:
+    """What is left to each group with a limit that the process is in."""
+    try:
+        lines = (processes / "self" / "cgroup").read_text().splitlines()
+    except OSError:
+        return
+    for line in lines:
+        _, controllers, path = line.split(":", 2)
+        if controllers and "memory" not in controllers.split(","):
+            continue
+        files, root = (_FIRST, groups / "memory") if controllers else (_SECOND, groups)
+        # Within a container the path can be that of the machine, which is not there: then the root is the group.
+        folder = root / path.lstrip("/")
+        for level in (folder, *folder.parents):
+            if level.is_relative_to(root) and (level / files.limit).is_file():
+                yield from _left(level, files)
+
+
+def _left(group: Path, files: _Files) -> Iterator[int]:
+    limit = (group / files.limit).read_text().strip()
+    if limit != "max":
+        used = int((group / files.used).read_text())
+        yield max(int(limit) - used + _entry(group / "memory.stat", files.spare), 0)
+
+
+def _entry(file: Path, name: str) -> int:
+    """The number behind a name, which starts a line of its own; 0 if there is none."""
+    lines = (line.split() for line in file.read_text().splitlines())
+    return next((int(words[1]) for words in lines if words[:1] == [name]), 0)

@@ -1,0 +1,69 @@
+"""Free memory as Linux tells it, in folders that look like its own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from spdbuild.data.memory import free_memory
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Path:
+    """A machine with 8 GB available, of which hardly any is free right now, and a process in no group."""
+    (tmp_path / "proc" / "self").mkdir(parents=True)
+    meminfo = "MemTotal: 16000000 kB\nMemFree: 1000 kB\nMemAvailable: 8000000 kB\n"
+    (tmp_path / "proc" / "meminfo").write_text(meminfo)
+    (tmp_path / "proc" / "self" / "cgroup").write_text("")
+    return tmp_path
+
+
+def free(machine: Path) -> int:
+    return free_memory(machine / "proc", machine / "groups")
+
+
+def make_group(machine: Path, path: str, **contents: str) -> None:
+    folder = machine / "groups" / path
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in contents.items():
+        (folder / name.replace("__", ".")).write_text(text + "\n")
+
+
+def test_what_caches_of_files_would_give_back_is_free(machine: Path) -> None:
+    assert free(machine) == 8_000_000 * 1024
+
+
+@pytest.mark.parametrize("path", ["/job/part", "/"])
+def test_a_limit_of_a_group_or_of_one_around_it_counts(machine: Path, path: str) -> None:
+    (machine / "proc" / "self" / "cgroup").write_text(f"0::{path}\n")
+    make_group(machine, "job/part", memory__max="max", memory__current="600", memory__stat="inactive_file 50")
+    outer = "job" if path == "/job/part" else "."
+    make_group(machine, outer, memory__max="5000", memory__current="3000", memory__stat="anon 9\ninactive_file 500")
+    assert free(machine) == 5000 - 3000 + 500
+
+
+def test_groups_of_the_first_version_count_too(machine: Path) -> None:
+    (machine / "proc" / "self" / "cgroup").write_text("5:cpu:/a\n4:hugetlb,memory:/not/in/this/container\n")
+    make_group(
+        machine,
+        "memory",
+        memory__limit_in_bytes="4000",
+        memory__usage_in_bytes="3500",
+        memory__stat="inactive_file 1\ntotal_inactive_file 200",
+    )
+    assert free(machine) == 700
+
+
+def test_a_group_above_its_limit_has_nothing_left(machine: Path) -> None:
+    (machine / "proc" / "self" / "cgroup").write_text("0::/\n")
+    make_group(machine, ".", memory__max="100", memory__current="300", memory__stat="inactive_file 0")
+    assert free(machine) == 0
+
+
+def test_other_systems_have_their_whole_memory(tmp_path: Path) -> None:
+    assert free_memory(tmp_path / "proc", tmp_path / "groups") > 2**20
+
+
+def test_this_machine_has_some() -> None:
+    assert free_memory() > 2**20
