@@ -53,12 +53,6 @@ class AnchorCheck:
         return self.recall > self.recall_before
 
 
-def sizes_at(sizes: Array, image_sizes: Array, image_size: int) -> Array:
-    """Sizes [B, 2] as fractions of their images (height, width) [B, 2], in pixels once the long side is image_size."""
-    pixels = image_sizes[:, ::-1] * (image_size / image_sizes.max(axis=1, keepdims=True))
-    return np.asarray(sizes * pixels)
-
-
 def best_possible_recall(sizes: Array, anchors: Array, anchor_ratio: float = 4.0) -> float:
     """Share of boxes [B, 2], none without area, that fit at least one of the anchors [..., 2]; 1 without boxes."""
     if not len(sizes):

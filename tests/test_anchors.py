@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 from sklearn.cluster import KMeans
 
-from spdbuild.anchors import AnchorOptions, best_possible_recall, check_anchors, cluster, evolve, sizes_at
+from spdbuild.anchors import AnchorOptions, best_possible_recall, check_anchors, cluster, evolve
 
 Array = NDArray[np.float64]
 # YOLOv5's, for COCO at 640 pixels.
@@ -33,11 +33,6 @@ def test_recall_is_the_share_of_boxes_that_fit_any_anchor() -> None:
     sizes = np.array([[10.0, 10.0], [100.0, 100.0], [1.0, 1.0], [9.0, 300.0]])
     assert best_possible_recall(sizes, np.array([[[12.0, 12.0]], [[90.0, 90.0]]])) == 0.5
     assert best_possible_recall(sizes[:0], ANCHORS) == 1
-
-
-def test_sizes_are_those_in_the_image_whose_long_side_is_scaled() -> None:
-    sizes = sizes_at(np.array([[0.5, 0.25], [0.5, 0.25]]), np.array([[240.0, 320.0], [1000.0, 500.0]]), 640)
-    np.testing.assert_allclose(sizes, [[320, 120], [160, 160]])
 
 
 def test_anchors_that_fit_are_kept() -> None:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,7 +15,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from spdbuild.boxes import xyxy_to_xywh
-from spdbuild.errors import DataError
 
 #: A document with images, annotations and categories, as in COCO's annotation files.
 CocoDict = Mapping[str, Any]
@@ -43,18 +41,3 @@ def predictions_json(rows: NDArray[np.float64]) -> str:
         for image_id, *box, score, category_id in rows.tolist()
     ]
     return json.dumps(records)
-
-
-def read_predictions(file: Path) -> NDArray[np.float64]:
-    """Detections [D, 7] of a results JSON; DataError where it is none."""
-    try:
-        records = json.loads(file.read_text())
-        rows = [(record["image_id"], *record["bbox"], record["score"], record["category_id"]) for record in records]
-        return np.array(rows, dtype=np.float64).reshape(len(rows), 7)
-    except OSError as error:
-        raise DataError(f"{file}: cannot be read: {error.strerror}") from error
-    except (ValueError, KeyError, TypeError) as error:
-        raise DataError(
-            f"{file}: is not a list of detections in COCO's format: {error}",
-            hint="each needs image_id, category_id, bbox [left, top, width, height] and score",
-        ) from error

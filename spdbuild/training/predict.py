@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from spdbuild.data.decoding import SUFFIXES
+from spdbuild.data.listing import image_files
 from spdbuild.errors import DataError, WeightsError
 from spdbuild.training.precision import autocast
 from spdbuild.training.stored_run import StoredModel, load_model
@@ -23,7 +24,7 @@ def predict(
 
     A folder stands for the images in it and below it, a pattern such as `photos/*.jpg` for the files that match it.
     """
-    files = image_files(sources)
+    files = source_files(sources)
     stored = load_model(run_or_recipe, weights, overrides)
     classes = stored.classes or _classes(stored)
     seen = iter(stored.recipe.task.predict(stored.recipe, stored.model, classes, stored.input, files))
@@ -54,12 +55,12 @@ def _classes(stored: StoredModel) -> tuple[str, ...]:
     return names
 
 
-def image_files(sources: Iterable[Path]) -> list[Path]:
+def source_files(sources: Iterable[Path]) -> list[Path]:
     """The files among `sources`, the images in its folders, and what its patterns match; DataError if one has none."""
     found: list[Path] = []
     for source in sources:
         if source.is_dir():
-            inside = sorted(path for path in source.rglob("*") if path.suffix.lower() in SUFFIXES)
+            inside = list(image_files(source))
             if not inside:
                 raise DataError(f"{source} holds no image", hint=f"images end in {', '.join(sorted(SUFFIXES))}")
             found += inside

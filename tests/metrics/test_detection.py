@@ -16,7 +16,6 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from spdbuild.errors import ArgumentError, DataError
-from spdbuild.metrics.coco import read_predictions
 from spdbuild.metrics.detection import EvaluationOptions, evaluate_detections
 from spdbuild.size_bins import SizeBin
 
@@ -44,7 +43,8 @@ def oracle(data_folder: Path) -> tuple[dict[str, Any], Rows]:
     if not folder.is_dir():
         pytest.skip(f"no COCO oracle in {data_folder}")
     truth = json.loads((folder / "instances_val2014_100.json").read_text())
-    return truth, read_predictions(folder / "detections_bbox.json")
+    records = json.loads((folder / "detections_bbox.json").read_text())
+    return truth, np.array([[r["image_id"], *r["bbox"], r["score"], r["category_id"]] for r in records], np.float64)
 
 
 @pytest.fixture

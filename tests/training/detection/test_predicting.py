@@ -19,7 +19,7 @@ from spdbuild.data.tiny_objects import TinyObjects
 from spdbuild.errors import DataError, InputError, SpdbuildError
 from spdbuild.training.detection import video
 from spdbuild.training.outputs import Outputs
-from spdbuild.training.predict import image_files, predict
+from spdbuild.training.predict import predict, source_files
 from spdbuild.training.run import train
 from spdbuild.training.task import Prediction
 from spdbuild.weights import save_weights
@@ -111,11 +111,18 @@ def test_forms_that_cannot_be_are_refused(tmp_path: Path) -> None:
 
 
 def test_patterns_stand_for_the_files_that_match(pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert image_files([pictures / "[12].png"]) == [pictures / "1.png", pictures / "2.png"]
+    assert source_files([pictures / "[12].png"]) == [pictures / "1.png", pictures / "2.png"]
     monkeypatch.chdir(pictures.parent)
-    assert image_files([Path("*/3.png")]) == [Path("pictures/3.png")]
+    assert source_files([Path("*/3.png")]) == [Path("pictures/3.png")]
     with pytest.raises(DataError, match=r"no file matches .*\.jpg"):
-        image_files([pictures / "*.jpg"])
+        source_files([pictures / "*.jpg"])
+
+
+def test_what_is_hidden_in_a_folder_is_not_seen(pictures: Path) -> None:
+    (pictures / ".thumbnails").mkdir()
+    (pictures / ".thumbnails" / "0.png").touch()
+    (pictures / "._0.png").touch()
+    assert [path.name for path in source_files([pictures])] == ["0.png", "1.png", "2.png", "3.png"]
 
 
 def test_the_pictures_of_a_film_are_numbered(
