@@ -46,6 +46,7 @@ class FileImages:
     size: height and width in pixels that each image has once it is decoded.
     resize: how an image gets that size; None where all files must have it.
     skipped: files that were left out because they cannot be read.
+    advice: what to do about a file that cannot be read.
     """
 
     paths: Sequence[Path]
@@ -54,6 +55,7 @@ class FileImages:
     size: tuple[int, int]
     resize: Resize | None = None
     skipped: tuple[BadFile, ...] = ()
+    advice: str = "mend or remove it"
 
     def __len__(self) -> int:
         return len(self.labels)

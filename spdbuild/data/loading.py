@@ -133,7 +133,7 @@ class _Workers:
     """Pixels that worker processes decode."""
 
     def __init__(self, image_set: FileImages, workers: int, device: torch.device) -> None:
-        self._device = device
+        self._device, self._advice = device, image_set.advice
         self._batches = _Batches()
         self._loader: DataLoader[Any] = DataLoader(
             _Decoder(image_set),
@@ -150,10 +150,7 @@ class _Workers:
         self._batches.planned = [samples.tolist() for samples in batches]
         for images in self._loader:
             if isinstance(images, BadFile):
-                raise DataError(
-                    f"{images.path} {images.reason}",
-                    hint="mend or remove it, or skip such files with on_error: skip",
-                )
+                raise DataError(f"{images.path} {images.reason}", hint=self._advice)
             yield images.to(self._device, non_blocking=True)
 
 

@@ -54,7 +54,14 @@ def open_listing(listing: Listing, reading: Reading) -> ImageSet:
     in_memory = 3 * size[0] * size[1] * len(listing.paths) <= reading.memory_gib * 2**30
     if not in_memory and reading.on_error == "refuse":
         # Faults are met when the file is read: looking for them first would decode everything twice.
-        return FileImages(listing.paths, torch.tensor(listing.labels), listing.classes, size, resize)
+        return FileImages(
+            listing.paths,
+            torch.tensor(listing.labels),
+            listing.classes,
+            size,
+            resize,
+            advice="mend or remove it, or skip such files with on_error: skip",
+        )
     decoded = _decode_listing(listing, size, resize, keep=in_memory)
     _refuse(listing, decoded.bad, reading.on_error)
     bad = {file.path for file in decoded.bad}

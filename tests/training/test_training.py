@@ -21,6 +21,7 @@ from spdbuild.training.evaluate import evaluate
 from spdbuild.training.predict import predict
 from spdbuild.training.recipe import load_recipe
 from spdbuild.training.run import train
+from spdbuild.training.stored_run import load_model
 
 
 def test_a_run_leaves_the_files_of_the_contract(recipe: Path, tmp_path: Path) -> None:
@@ -170,6 +171,25 @@ def test_predictions_name_file_classes_and_scores(recipe: Path, tmp_path: Path) 
     assert len(scores) == 5
 
 
+@pytest.mark.parametrize("resize", ["squash", "crop", "pad"])
+def test_a_file_is_seen_in_the_form_in_which_the_data_was(recipe: Path, tmp_path: Path, resize: str) -> None:
+    random = np.random.default_rng(0)
+    for name in ("train/cat", "train/dog", "test/cat", "test/dog"):
+        (tmp_path / "data" / name).mkdir(parents=True)
+        pixels = random.integers(0, 256, (12, 30, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(tmp_path / "data" / name / "0.png")
+    data = f"data={{name: folder, root: {tmp_path / 'data'}, size: 8, resize: {resize}}}"
+    done = train(recipe, ["epochs=1", "batch=2", data], runs=tmp_path, quiet=True)
+    seen = list(predict(done.folder, [tmp_path / "data" / "test"]))
+    stored = load_model(done.folder)
+    images = stored.recipe.data.open("test").images
+    with torch.inference_mode():
+        expected = stored.model(images.float() / 255).softmax(dim=1)
+    for prediction, shares in zip(seen, expected, strict=True):
+        found = {entry["class"]: entry["score"] for entry in prediction.found}
+        assert [found["cat"], found["dog"]] == pytest.approx(shares.tolist(), abs=1e-5)
+
+
 def test_between_predictions_the_caller_computes_in_its_own_precision(recipe: Path, tmp_path: Path) -> None:
     done = train(recipe, ["epochs=1", "precision=bf16"], runs=tmp_path, quiet=True)
     for name in ("0.png", "1.png"):
@@ -181,8 +201,10 @@ def test_between_predictions_the_caller_computes_in_its_own_precision(recipe: Pa
 def test_a_file_that_is_no_image_is_named(recipe: Path, tmp_path: Path) -> None:
     done = train(recipe, ["epochs=1"], runs=tmp_path, quiet=True)
     (tmp_path / "empty.png").touch()
-    with pytest.raises(DataError, match="empty.png is empty"):
+    with pytest.raises(DataError, match="empty.png is empty") as caught:
         list(predict(done.folder, [tmp_path / "empty.png"]))
+    # The recipe's on_error is for the data that it trains on.
+    assert caught.value.problems[0].hint == "mend or remove it"
     with pytest.raises(DataError, match="there is no file or folder"):
         list(predict(done.folder, [tmp_path / "nowhere"]))
 

@@ -85,10 +85,13 @@ class Classification(Task):
     def predict(
         self, recipe: Recipe, model: nn.Module, classes: tuple[str, ...], input: tuple[int, ...], files: list[Path]
     ) -> Iterator[Prediction]:
-        """For each file the five most likely classes with their probabilities, the likeliest first."""
+        """For each file the five most likely classes with their probabilities, the likeliest first.
+
+        A file gets the size of the training images as they did; data of one size has no word for it.
+        """
         device = next(model.parameters()).device
         unknown = torch.zeros(len(files), dtype=torch.int64)
-        images = FileImages(files, unknown, classes, (input[1], input[2]), "squash")
+        images = FileImages(files, unknown, classes, (input[1], input[2]), getattr(recipe.data, "resize", "squash"))
         batches = self.batches(recipe, images, training=False, rank=0, world=1, device=device)
         named = iter(files)
         for pixels, _ in batches:
