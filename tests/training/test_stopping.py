@@ -184,7 +184,7 @@ def test_a_batch_that_is_never_full_is_refused(recipe: Path, tmp_path: Path) -> 
         ("precision=fp16", "a CPU does not train in fp16"),
         ("freeze=nothing", "freeze: no parameter matches 'nothing'"),
         ("freeze=['*']", "freeze leaves nothing to train"),
-        ("distill={architecture: resnet50}", "distill needs the weights of the teacher"),
+        ("distill={architecture: resnet50}", "'distill' needs the key 'weights'"),
         ("passes=['fuse_conv_norm()']", "fuse_conv_norm is not for networks that will be trained"),
         ("passes=['strided_to_sdp()']", "there is no pass 'strided_to_sdp'"),
         ("architecture=resnet5", "there is no architecture 'resnet5'"),
