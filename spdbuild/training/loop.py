@@ -17,7 +17,7 @@ from spdbuild.training.evaluating import evaluate_model
 from spdbuild.training.events import Events
 from spdbuild.training.freezing import train_mode
 from spdbuild.training.nan_guard import NanGuard, can_skip, first_bad_layer
-from spdbuild.training.precision import autocast
+from spdbuild.training.precision import autocast, check_scale
 from spdbuild.training.saving import save_best, save_last
 from spdbuild.training.session import Session
 from spdbuild.training.signals import StopRequest
@@ -75,6 +75,7 @@ class Loop:
                 if session.recipe.save_every and position.step % session.recipe.save_every == 0:
                     self._save_state()
         self._raise_if_bad(position.step, always=True)
+        check_scale(session.scaler)
 
     def _groups(self) -> Iterator[list[Batch]]:
         """The batches of one step each."""
@@ -161,7 +162,8 @@ class Loop:
         first = self.guard.first_step
         batches = group if group and first == step else self._again(first)
         train_mode(session.model)
-        layer = first_bad_layer(session.model, lambda: [session.model(images) for images, _ in batches])
+        with autocast(session.precision, session.device):
+            layer = first_bad_layer(session.model, lambda: [session.model(images) for images, _ in batches])
         where = f"the first layer with a result that is not finite is '{layer}'" if layer else "the loss itself"
         saved = session.folder.state.is_file()
         kept = f"; the state of the last good checkpoint is in {session.folder.state}" if saved else ""

@@ -7,17 +7,18 @@ from typing import Any, Literal
 
 import torch
 
-from spdbuild.errors import RecipeError
+from spdbuild.errors import RunError
 
 _TYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
+
+#: Of a loss in fp16, which is halved for each gradient that overflows; it begins at 2^16.
+_LEAST_SCALE = 2.0**-14
 
 
 def choose_precision(wanted: str, device: torch.device) -> Literal["fp32", "bf16", "fp16"]:
     """`wanted`, or for "auto" bf16 where the device has instructions for it and fp32 elsewhere."""
     if wanted == "auto":
         return "bf16" if _has_bf16(device) else "fp32"
-    if wanted == "fp16" and device.type == "cpu":
-        raise RecipeError("a CPU does not train in fp16", hint="set precision=bf16 or precision=auto")
     return wanted  # type: ignore[return-value]
 
 
@@ -29,6 +30,13 @@ def autocast(precision: str, device: torch.device) -> AbstractContextManager[Any
 def make_scaler(precision: str, device: torch.device) -> torch.amp.GradScaler:
     """Scales losses so that small gradients do not vanish in fp16; does nothing in other precisions."""
     return torch.amp.GradScaler(device.type, enabled=precision == "fp16")
+
+
+def check_scale(scaler: torch.amp.GradScaler) -> None:
+    """RunError if every update is skipped: gradients that small a scale cannot keep within fp16 are infinite anyway."""
+    if scaler.is_enabled() and (scale := scaler.get_scale()) < _LEAST_SCALE:
+        message = f"the gradients are not finite, however small the loss is made; its scale is {scale:.3g}"
+        raise RunError(message, hint="lower optimizer.lr, or set precision=fp32")
 
 
 def _has_bf16(device: torch.device) -> bool:

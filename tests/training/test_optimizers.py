@@ -66,3 +66,50 @@ def test_the_rest_of_torch_optim_is_there() -> None:
         "sgd",
     }
     assert expected <= set(OPTIMIZERS)
+
+
+def assert_a_skipped_update_changes_nothing(name: str, **options: float) -> None:
+    torch.manual_seed(0)
+    skipping, plain = nn.Linear(4, 2, bias=False), nn.Linear(4, 2, bias=False)
+    plain.load_state_dict(skipping.state_dict())
+    first, second = (OPTIMIZERS[name](**options).make(model) for model in (skipping, plain))
+    scaler = torch.amp.GradScaler("cpu", init_scale=4.0)
+    for factor in (float("inf"), 1.0, 1.0):
+        first.zero_grad()
+        scaler.scale(factor * skipping(torch.ones(1, 4)).square().sum()).backward()
+        scaler.step(first)
+        scaler.update()
+    for _ in range(2):
+        second.zero_grad()
+        plain(torch.ones(1, 4)).square().sum().backward()
+        second.step()
+    torch.testing.assert_close(skipping.weight, plain.weight)
+
+
+@pytest.mark.parametrize("name", list(OPTIMIZERS))
+def test_an_update_that_the_scaler_skips_changes_nothing(name: str) -> None:
+    assert_a_skipped_update_changes_nothing(name)
+
+
+def test_sgd_does_not_read_momentum_that_nobody_has_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    empty_like = torch.empty_like
+    monkeypatch.setattr(torch, "empty_like", lambda tensor, **options: empty_like(tensor, **options).fill_(1e6))
+    assert_a_skipped_update_changes_nothing("sgd", momentum=0.9)
+
+
+@pytest.mark.parametrize("dampening", [0.0, 0.5])
+def test_sgd_with_momentum_takes_the_steps_of_torch(dampening: float) -> None:
+    torch.manual_seed(0)
+    ours, theirs = nn.Linear(4, 2, bias=False), nn.Linear(4, 2, bias=False)
+    theirs.load_state_dict(ours.state_dict())
+    options = {"momentum": 0.9, "dampening": dampening}
+    pair = (
+        (ours, OPTIMIZERS["sgd"](lr=0.1, **options).make(ours)),  # type: ignore[arg-type]
+        (theirs, torch.optim.SGD(theirs.parameters(), lr=0.1, **options)),  # type: ignore[arg-type]
+    )
+    for model, stepper in pair:
+        for _ in range(3):
+            stepper.zero_grad()
+            model(torch.ones(1, 4)).square().sum().backward()
+            stepper.step()
+    torch.testing.assert_close(ours.weight, theirs.weight)

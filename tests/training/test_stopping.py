@@ -181,7 +181,6 @@ def test_a_batch_that_is_never_full_is_refused(recipe: Path, tmp_path: Path) -> 
     [
         ("device=gpu", "there is no device 'gpu'"),
         ("device=cuda:99", "there is no GPU number 99"),
-        ("precision=fp16", "a CPU does not train in fp16"),
         ("freeze=nothing", "freeze: no parameter matches 'nothing'"),
         ("freeze=['*']", "freeze leaves nothing to train"),
         ("distill={architecture: resnet50}", "'distill' needs the key 'weights'"),

@@ -33,11 +33,28 @@ def _make(self: Any, model: nn.Module) -> torch.optim.Optimizer:
     options = {name: getattr(self, name) for name in _arguments(cls) if name not in ("lr", "weight_decay")}
     if "fused" in inspect.signature(cls).parameters:
         on_one_device = len({p.device.type for group in groups for p in group["params"]}) == 1
-        options["fused"] = on_one_device and groups[0]["params"][0].device.type in ("cpu", "cuda")
+        fusible = on_one_device and groups[0]["params"][0].device.type in ("cpu", "cuda")
+        # torch does not apply dampening to the first update, which `_begin_momentum` can only leave as it is without.
+        options["fused"] = fusible and not options.get("dampening")
     try:
-        return cls(groups, lr=self.lr, **options)  # type: ignore[no-any-return]
+        optimizer = cls(groups, lr=self.lr, **options)
     except ValueError as error:
         raise ArgumentError(f"{self.name}: {error}") from None
+    if isinstance(optimizer, torch.optim.SGD):
+        _begin_momentum(optimizer)
+    return optimizer  # type: ignore[no-any-return]
+
+
+def _begin_momentum(optimizer: torch.optim.SGD) -> None:
+    """Let the momentum of a fused SGD begin at zero, from which its first update is the same.
+
+    torch takes memory for it in the first update and does not fill it if that one is skipped, as it is while the scale
+    of an fp16 loss is too large; the second would then read what was in the memory before.
+    """
+    for group in optimizer.param_groups:
+        if group["fused"] and group["momentum"]:
+            for parameter in group["params"]:
+                optimizer.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
 
 
 def _arguments(cls: type[torch.optim.Optimizer]) -> dict[str, Any]:
