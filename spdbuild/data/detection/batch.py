@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-import torch
 from torch import Tensor
 
 from spdbuild.data.letterbox import Letterbox
@@ -16,14 +15,12 @@ class DetectionBatch:
 
     images: uint8 [n, 3, H, W], RGB; dividing by 255 is left to the device.
     targets: float32 [B, 6], rows (position of the image in the batch, class, boxes_cxcywh in fractions of H and W).
-    image_ids: of each image, as in evaluation files; of the first image of a mosaic.
-    indices: int64 [n], positions of the images in the data set.
+    indices: int64 [n], positions of the images in the data set; of the first image of a mosaic.
     letterboxes: where each image went, to take boxes back to it; empty for augmented batches.
     """
 
     images: Tensor
     targets: Tensor
-    image_ids: tuple[int, ...]
     indices: Tensor
     letterboxes: tuple[Letterbox, ...] = ()
 
@@ -32,8 +29,3 @@ class DetectionBatch:
 
     def pin_memory(self) -> DetectionBatch:
         return replace(self, images=self.images.pin_memory(), targets=self.targets.pin_memory())
-
-    def to(self, device: torch.device | str) -> DetectionBatch:
-        """The same with images and targets on a device."""
-        images, targets = (x.to(device, non_blocking=True) for x in (self.images, self.targets))
-        return replace(self, images=images, targets=targets)

@@ -97,7 +97,7 @@ class Fetcher:
         if plan.shape == (self._size, self._size) or not samples:
             return batch
         images = interpolate(batch.images, size=plan.shape, mode="bilinear")
-        return DetectionBatch(images, batch.targets, batch.image_ids, batch.indices)
+        return DetectionBatch(images, batch.targets, batch.indices)
 
     def _letterboxed(self, plan: Plan) -> DetectionBatch:
         samples, letterboxes = [], []
@@ -113,7 +113,7 @@ class Fetcher:
                 Letterbox((record.height, record.width), plan.shape, gain, box.resized, box.left, box.top)
             )
         batch = self._stack(plan, samples, plan.shape)
-        return DetectionBatch(batch.images, batch.targets, batch.image_ids, batch.indices, tuple(letterboxes))
+        return DetectionBatch(batch.images, batch.targets, batch.indices, tuple(letterboxes))
 
     def _stack(self, plan: Plan, samples: list[tuple[Tensor, Labels]], shape: tuple[int, int]) -> DetectionBatch:
         images = torch.empty((len(samples), 3, *shape), dtype=torch.uint8)
@@ -123,7 +123,6 @@ class Fetcher:
         return DetectionBatch(
             images,
             torch.from_numpy(np.concatenate([np.zeros((0, 6), np.float32), *targets])),
-            tuple(self._dataset.images[index].id for index in plan.samples),
             torch.tensor(plan.samples, dtype=torch.int64),
         )
 
