@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-#: Rows of an image at a time: the intermediate planes of that many stay in the processor's cache.
-_ROWS = 128
+#: Pixels at a time: calls cost more than numbers below, and the intermediate planes leave the cache above it.
+_PIXELS = 1 << 17
 
 
 def scale_hsv(image: Tensor, hue: float, saturation: float, value: float) -> Tensor:
@@ -15,35 +15,54 @@ def scale_hsv(image: Tensor, hue: float, saturation: float, value: float) -> Ten
     Hue counts from red and wraps around; saturation and value end at their maximum. Rounded once, at the end.
     """
     scaled = torch.empty_like(image, memory_format=torch.contiguous_format)
-    for top in range(0, image.shape[1], _ROWS):
-        rows = slice(top, top + _ROWS)
+    step = max(1, _PIXELS // image.shape[2])
+    for top in range(0, image.shape[1], step):
+        rows = slice(top, top + step)
         _scale_rows(image[:, rows], scaled[:, rows], hue, saturation, value)
     return scaled
 
 
 def _scale_rows(image: Tensor, target: Tensor, hue: float, saturation: float, value: float) -> None:
+    """A channel is the brightest one less the part of the colour, the brightest less the darkest, that its hue takes.
+
+    That part is 2 - d for red and d - 1 for green and blue, d the distance of the hue from cyan, green and blue,
+    between 1 and 2.
+    """
     red, green, blue = image
     low = torch.minimum(torch.minimum(red, green), blue)
     high = torch.maximum(torch.maximum(red, green), blue)
-    spread, high = (high - low).float(), high.float()
+    spread = (high - low).float()
     angle = _hue(red, green, blue, low, spread).mul_(hue)
-    angle.sub_((angle * (1 / 6)).floor_().mul_(6))
+    if hue > 1:
+        angle.sub_((angle * (1 / 6)).floor_().mul_(6))
     brightest = (high * value).clamp_(max=255)
-    colour = spread.mul_(saturation).div_(high.add_(1e-6)).clamp_(max=1).mul_(brightest)
-    # + 0.5, so that the cast to whole numbers rounds.
-    darkest = brightest.sub_(colour).add_(0.5)
-    target[0] = torch.addcmul(darkest, colour, (angle - 3).abs_().sub_(1).clamp_(0, 1))
-    target[1] = torch.addcmul(darkest, colour, (angle - 2).abs_().neg_().add_(2).clamp_(0, 1))
-    target[2] = torch.addcmul(darkest, colour, (angle - 4).abs_().neg_().add_(2).clamp_(0, 1))
+    colour = _colour(spread, high, brightest, saturation, value)
+    # + 0.5, so that the cast to whole numbers rounds; casts by way of int16 are vectorized, those to uint8 are not.
+    above = torch.add(brightest, colour).add_(0.5)
+    below = torch.sub(above, colour, alpha=3)
+    target[0] = below.addcmul_(colour, (angle - 3).abs_().clamp_(1, 2)).to(torch.int16)
+    target[1] = torch.addcmul(above, colour, (angle - 2).abs_().clamp_(1, 2), value=-1).to(torch.int16)
+    target[2] = above.addcmul_(colour, angle.sub_(4).abs_().clamp_(1, 2), value=-1).to(torch.int16)
+
+
+def _colour(spread: Tensor, high: Tensor, brightest: Tensor, saturation: float, value: float) -> Tensor:
+    """The new difference of the brightest and the darkest channel; changes `spread`."""
+    if value <= 1:
+        return torch.minimum(spread.mul_(saturation * value), brightest)
+    # The brightest has not grown by `value` where it came to its maximum.
+    growth = high.float().reciprocal_().mul_(255).clamp_(max=value)
+    return torch.minimum(spread.mul_(growth).mul_(saturation), brightest)
 
 
 def _hue(red: Tensor, green: Tensor, blue: Tensor, low: Tensor, spread: Tensor) -> Tensor:
     """In sixths of a turn from red over green (2) to blue (4), in [0, 6].
 
     With r = (red - low) / spread and d = (green - blue) / spread the usual three cases are one expression,
-    3 - 3 r sign(d) + (2 r - 1) d: a choice between three costs as much as all the rest.
+    3 - d + r (2 d - 3 sign(d)): a choice between three costs as much as all the rest.
     """
     per_spread = (spread + 1e-6).reciprocal_()
     r = (red - low).float().mul_(per_spread)
     d = (green.float() - blue).mul_(per_spread)
-    return torch.addcmul(3 - d, d, r, value=2).sub_(torch.copysign(r, d).mul_(3))
+    # Equal green and blue must have a sign, too.
+    sign = (d + 1e-9).sign_()
+    return (3 - d).addcmul_(r, sign.mul_(-3).add_(d, alpha=2))

@@ -13,7 +13,8 @@ from torch.nn.functional import interpolate
 from spdbuild.data.detection.augment import augment
 from spdbuild.data.detection.batch import DetectionBatch
 from spdbuild.data.detection.findings import Finding
-from spdbuild.data.detection.labels import Labels, clipped
+from spdbuild.data.detection.image_labels import ImageLabels
+from spdbuild.data.detection.labels import Labels
 from spdbuild.data.detection.options import DetectionAugmentation
 from spdbuild.data.detection.store import Store
 from spdbuild.data.detection.table import DetectionSet, Pixels
@@ -54,9 +55,9 @@ class Fetcher:
 
     def __init__(self, dataset: DetectionSet, store: Store, size: int, seed: int) -> None:
         self._dataset, self._store, self._size, self._seed = dataset, store, size, seed
-        self._trainable = dataset.trainable
+        self._labels = ImageLabels(dataset, size)
 
-    def __getitem__(self, plan: Plan) -> DetectionBatch | Finding:
+    def fetch(self, plan: Plan) -> DetectionBatch | Finding:
         """A finding is given back, not raised: an error that crosses from a worker process would lose its form."""
         read: dict[int, tuple[Pixels, Labels]] = {}
         try:
@@ -76,14 +77,7 @@ class Fetcher:
         pixels = self._store[index]
         if isinstance(pixels, Finding):
             raise UnreadableError(pixels)
-        record = self._dataset.images[index]
-        rows = np.arange(self._dataset.first[index], self._dataset.first[index + 1])
-        objects = self._dataset.objects.take(rows[self._trainable[rows]])
-        boxes = clipped(objects.boxes_xyxy, record.width, record.height)
-        labels = Labels.of(objects, boxes)
-        inside = np.flatnonzero((boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1]))
-        height, width = pixels.shape[:2]
-        return pixels, labels.take(inside).scaled(width / record.width, height / record.height)
+        return pixels, self._labels[index]
 
     def _augmented(
         self, plan: Plan, options: DetectionAugmentation, read: Callable[[int], tuple[Pixels, Labels]]
@@ -107,7 +101,7 @@ class Fetcher:
             box = Letterbox.fit((pixels.shape[0], pixels.shape[1]), plan.shape, upscale=False)
             image = box.apply(torch.from_numpy(pixels).permute(2, 0, 1))
             x, y = box.resized[1] / pixels.shape[1], box.resized[0] / pixels.shape[0]
-            samples.append((image, labels.scaled(x, y).shifted(box.left, box.top)))
+            samples.append((image, labels.scaled(x, y).shifted(np.array((box.left, box.top)))))
             gain = box.gain * self._size / max(record.height, record.width)
             letterboxes.append(
                 Letterbox((record.height, record.width), plan.shape, gain, box.resized, box.left, box.top)
@@ -132,6 +126,7 @@ def _targets(
 ) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
     low, high = labels.boxes_xyxy[:, :2], labels.boxes_xyxy[:, 2:]
     size = np.array((shape[1], shape[0]))
-    image = np.full(len(labels), position)
-    columns = (image, labels.classes, (low + high) / 2 / size, (high - low) / size)
-    return np.column_stack(columns).astype(np.float32)
+    targets = np.empty((len(labels), 6), np.float32)
+    targets[:, 0], targets[:, 1] = position, labels.classes
+    targets[:, 2:4], targets[:, 4:] = (low + high) / 2 / size, (high - low) / size
+    return targets

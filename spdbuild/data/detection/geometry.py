@@ -32,17 +32,18 @@ def random_matrix(
     canvas: (height, width) of what is mapped; its centre goes to the centre of the image, give or take `translate`.
     size: height and width of the image in pixels.
     """
-    centre, perspective, turn, shear, translate = np.eye(3), np.eye(3), np.eye(3), np.eye(3), np.eye(3)
-    centre[:2, 2] = -canvas[1] / 2, -canvas[0] / 2
+    centre = np.array(((1, 0, -canvas[1] / 2), (0, 1, -canvas[0] / 2), (0, 0, 1)))
     # A stronger tilt would take a corner of the canvas behind the viewer.
     tilt = min(options.perspective, 1.8 / sum(canvas))
-    perspective[2, :2] = rng.uniform(-tilt, tilt, 2)
+    perspective = np.array(((1, 0, 0), (0, 1, 0), (*rng.uniform(-tilt, tilt, 2), 1)))
     angle = math.radians(rng.uniform(-options.degrees, options.degrees))
     scale = rng.uniform(1 - options.scale, 1 + options.scale)
     cosine, sine = scale * math.cos(angle), scale * math.sin(angle)
-    turn[:2, :2] = (cosine, sine), (-sine, cosine)
-    shear[0, 1], shear[1, 0] = np.tan(np.radians(rng.uniform(-options.shear, options.shear, 2)))
-    translate[:2, 2] = rng.uniform(0.5 - options.translate, 0.5 + options.translate, 2) * size
+    turn = np.array(((cosine, sine, 0), (-sine, cosine, 0), (0, 0, 1)))
+    along_x, along_y = np.tan(np.radians(rng.uniform(-options.shear, options.shear, 2)))
+    shear = np.array(((1, along_x, 0), (along_y, 1, 0), (0, 0, 1)))
+    x, y = rng.uniform(0.5 - options.translate, 0.5 + options.translate, 2) * size
+    translate = np.array(((1, 0, x), (0, 1, y), (0, 0, 1)))
     return translate @ shear @ turn @ perspective @ centre, scale
 
 
@@ -72,21 +73,28 @@ def map_labels(labels: Labels, matrix: Matrix, scale: float, canvas: tuple[int, 
     if not len(labels):
         return labels
     before = clipped(labels.boxes_xyxy, canvas[1], canvas[0])
-    whole = _extents(apply(matrix, _corners(labels.boxes_xyxy)))
-    after = clipped(_extents(apply(matrix, _corners(before))), size, size)
-    outlined = np.array([bool(polygons) for polygons in labels.outlines])
-    seen = (after[:, 2:] > after[:, :2]).all(axis=1)
-    # Under an aligned map the extent of a whole outline is the mapped box.
-    settled = (whole == after).all(axis=1) if is_aligned(matrix) else np.zeros(len(labels), bool)
-    for row in np.flatnonzero(outlined & seen & ~settled):
-        after[row] = _shown_extent(labels.outline(int(row)), matrix, canvas, size)
+    after = clipped(_mapped(matrix, before), size, size)
+    outlined = labels.outlined
+    if outlined.any():
+        seen = (after[:, 2:] > after[:, :2]).all(axis=1)
+        # Under an aligned map the extent of a whole outline is the mapped box.
+        settled = is_aligned(matrix) & (_mapped(matrix, labels.boxes_xyxy) == after).all(axis=1)
+        for row in np.flatnonzero(outlined & seen & ~settled):
+            after[row] = _shown_extent(labels.outline(int(row)), matrix, canvas, size)
     rows = np.flatnonzero(_is_visible(before, after, scale, outlined))
     return labels.with_boxes(after).take(rows)
 
 
+def _mapped(matrix: Matrix, boxes: Boxes) -> Boxes:
+    """The extent of each mapped box."""
+    if is_aligned(matrix):
+        return boxes * np.tile(matrix.diagonal()[:2], 2) + np.tile(matrix[:2, 2], 2)
+    return _extents(apply(matrix, _corners(boxes)))
+
+
 def _is_visible(before: Boxes, after: Boxes, scale: float, outlined: NDArray[np.bool_]) -> NDArray[np.bool_]:
     width, height = after[:, 2] - after[:, 0], after[:, 3] - after[:, 1]
-    area = np.prod(before[:, 2:] - before[:, :2], axis=1) * scale**2
+    area = (before[:, 2] - before[:, 0]) * (before[:, 3] - before[:, 1]) * scale**2
     aspect = np.maximum(width, height) / np.maximum(np.minimum(width, height), 1e-16)
     share = width * height / np.maximum(area, 1e-16)
     wanted = np.where(outlined, SMALLEST_OUTLINED_SHARE, SMALLEST_SHARE)

@@ -53,6 +53,10 @@ class Outlines(Sequence[tuple[Polygon, ...]]):
         starts = self._polygons[first : last + 1].tolist()
         return tuple(self._points[start:stop] for start, stop in zip(starts, starts[1:], strict=False))
 
+    def present(self, rows: Positions) -> NDArray[np.bool_]:
+        """Whether each of the given objects has a polygon."""
+        return self._rows[rows + 1] > self._rows[rows]
+
     def take(self, rows: Positions) -> Outlines:
         """The outlines of the given rows, in that order."""
         polygons = _members(self._rows, rows)

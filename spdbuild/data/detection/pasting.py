@@ -19,7 +19,7 @@ MOST_HIDDEN = 0.30
 
 def paste_mirrored(scene: Scene, share: float, rng: np.random.Generator) -> Scene:
     """The scene with round(share * n) of its n outlined objects repeated, left and right of the canvas exchanged."""
-    outlined = np.flatnonzero([bool(polygons) for polygons in scene.labels.outlines])
+    outlined = np.flatnonzero(scene.labels.outlined)
     chosen = rng.permutation(outlined)[: round(share * len(outlined))]
     if not len(chosen):
         return scene

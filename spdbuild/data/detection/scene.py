@@ -61,22 +61,23 @@ def mosaic(images: Sequence[tuple[Pixels, Labels]], size: int, centre: tuple[int
     What lies outside the canvas is lost; boxes end at its border.
     """
     x, y = centre
-    tiles, labels = [], []
-    for position, (pixels, own) in enumerate(images):
+    tiles = []
+    for position, (pixels, _) in enumerate(images):
         height, width = pixels.shape[:2]
         left = x - width if position % 2 == 0 else x
         top = y - height if position < 2 else y
         tiles.append(Tile(pixels, left, top))
-        labels.append(own.shifted(left, top))
-    joined = Labels.join(labels)
-    within = clipped(joined.boxes_xyxy, 2 * size, 2 * size)
-    return Scene(2 * size, 2 * size, tuple(tiles), joined.with_boxes(within))
+    shifts = np.array([(tile.left, tile.top) for tile in tiles], np.float64)
+    joined = Labels.join([labels for _, labels in images])
+    moved = joined.shifted(shifts.repeat([len(labels) for _, labels in images], axis=0))
+    within = clipped(moved.boxes_xyxy, 2 * size, 2 * size)
+    return Scene(2 * size, 2 * size, tuple(tiles), moved.with_boxes(within))
 
 
 def letterboxed(pixels: Pixels, labels: Labels, size: int) -> Scene:
     """One image in the middle of a canvas of size x size; its longer side is `size` already."""
     box = Letterbox.fit((pixels.shape[0], pixels.shape[1]), (size, size))
-    return Scene(size, size, (Tile(pixels, box.left, box.top),), labels.shifted(box.left, box.top))
+    return Scene(size, size, (Tile(pixels, box.left, box.top),), labels.shifted(np.array((box.left, box.top))))
 
 
 def render(scene: Scene, matrix: Matrix, size: int) -> tuple[Tensor, Matrix]:

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from spdbuild.data.detection.geometry import apply, clip_polygon, is_aligned, map_labels, random_matrix
 from spdbuild.data.detection.labels import Labels
 from spdbuild.data.detection.options import DetectionAugmentation
+from spdbuild.data.detection.outlines import Outlines
 
 STILL = DetectionAugmentation(translate=0, scale=0)
 
@@ -15,7 +16,7 @@ STILL = DetectionAugmentation(translate=0, scale=0)
 def labels_of(*boxes: tuple[float, float, float, float]) -> Labels:
     count = len(boxes)
     places = np.tile((1.0, 1.0, 0.0, 0.0), (count, 1))
-    return Labels(np.array(boxes, np.float64), np.arange(count), ((),) * count, places)
+    return Labels(np.array(boxes, np.float64), np.arange(count), places, Outlines.pack([()] * count), np.arange(count))
 
 
 def map_of(options: DetectionAugmentation, seed: int = 0) -> tuple[np.ndarray, float]:
@@ -81,7 +82,8 @@ def test_objects_of_which_little_is_left_go(box: tuple[float, float, float, floa
 def test_the_box_of_an_outlined_object_is_the_extent_of_its_visible_part() -> None:
     # A triangle whose upper left corner is cut off: what is left begins lower than the box does.
     outline = np.array(((0.0, 0.0), (40.0, 40.0), (0.0, 40.0)))
-    one = Labels(np.array(((0.0, 0, 40, 40),)), np.array((0,)), ((outline,),), np.array(((1.0, 1, 10, 10),)))
+    place, row = np.array(((1.0, 1, 10, 10),)), np.zeros(1, np.int64)
+    one = Labels(np.array(((0.0, 0, 40, 40),)), row, place, Outlines.pack([(outline,)]), row)
     moved = one.with_boxes(one.boxes_xyxy + 10)
     shift = np.array(((1.0, 0, -30), (0, 1, 0), (0, 0, 1)))
     assert map_labels(moved, shift, 1.0, (100, 100), 60).boxes_xyxy.tolist() == [[0, 30, 20, 50]]

@@ -41,6 +41,10 @@ def test_rows_are_taken_in_any_order(polygons: list[list[NDArray[np.float64]]], 
     assert_same(taken, [polygons[row] for row in rows])
 
 
+def test_what_has_a_polygon_is_told_without_looking_at_one(polygons: list[list[NDArray[np.float64]]]) -> None:
+    assert Outlines.pack(polygons).present(np.array((1, 2, 0, 1))).tolist() == [False, True, True, False]
+
+
 def test_none_are_none() -> None:
     assert list(Outlines.pack([])) == []
     assert list(Outlines.pack([[], []])) == [(), ()]

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from spdbuild.data.detection.labels import Labels
+from spdbuild.data.detection.outlines import Outlines
 from spdbuild.data.detection.pasting import paste_mirrored
 from spdbuild.data.detection.scene import Scene, Tile
 
@@ -15,7 +18,8 @@ def scene_with(*boxes: tuple[int, int, int, int], width: int = 100) -> Scene:
         pixels[top:bottom, left:right] = 10 * number
         outlines.append((np.array(((left, top), (right, top), (right, bottom), (left, bottom)), np.float64),))
     places = np.tile((1.0, 1.0, 0.0, 0.0), (len(boxes), 1))
-    labels = Labels(np.array(boxes, np.float64), np.arange(len(boxes)), tuple(outlines), places)
+    rows = np.arange(len(boxes))
+    labels = Labels(np.array(boxes, np.float64), rows, places, Outlines.pack(outlines), rows)
     return Scene(60, width, (Tile(pixels, 0, 0),), labels)
 
 
@@ -54,6 +58,6 @@ def test_the_share_of_objects_is_rounded() -> None:
 
 def test_objects_without_an_outline_stay_alone() -> None:
     scene = scene_with((10, 20, 30, 40))
-    bare = Labels(scene.labels.boxes_xyxy, scene.labels.classes, ((),), scene.labels.places)
+    bare = replace(scene.labels, outlines=Outlines.pack([()]))
     after = paste_mirrored(Scene(60, 100, scene.tiles, bare), 1.0, np.random.default_rng(0))
     assert len(after.labels) == 1

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from torchvision.transforms.v2 import functional
 
 from spdbuild.data.detection.labels import Labels
+from spdbuild.data.detection.outlines import Outlines
 from spdbuild.data.detection.scene import Scene, Tile, mosaic, render
 
 
@@ -18,7 +19,8 @@ def image_of(height: int, width: int, seed: int = 0) -> NDArray[np.uint8]:
 
 
 def nothing() -> Labels:
-    return Labels(np.zeros((0, 4)), np.zeros(0, np.int64), (), np.zeros((0, 4)))
+    rows = np.zeros(0, np.int64)
+    return Labels(np.zeros((0, 4)), rows, np.zeros((0, 4)), Outlines.pack([]), rows)
 
 
 def single(pixels: NDArray[np.uint8]) -> Scene:
@@ -43,7 +45,8 @@ def test_four_images_meet_at_the_centre_of_a_mosaic() -> None:
 
 
 def test_boxes_of_a_mosaic_go_with_their_images_and_end_at_its_border() -> None:
-    box = Labels(np.array(((2.0, 3.0, 30.0, 40.0),)), np.array((7,)), ((),), np.array(((1.0, 1, 0, 0),)))
+    place, row = np.array(((1.0, 1, 0, 0),)), np.zeros(1, np.int64)
+    box = Labels(np.array(((2.0, 3.0, 30.0, 40.0),)), np.array((7,)), place, Outlines.pack([()]), row)
     scene = mosaic([(image_of(40, 30), box)] * 4, 40, (20, 60))
     assert scene.labels.boxes_xyxy.tolist() == [[0, 23, 20, 60], [22, 23, 50, 60], [0, 63, 20, 80], [22, 63, 50, 80]]
 
