@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
-from torch.utils.data import DataLoader, Dataset
 
 from spdbuild.data.augment.augmentation import Augmentation, to_float
 from spdbuild.data.batching import batch_count, check_batches
 from spdbuild.data.decoding import BadFile
 from spdbuild.data.draws import Draws, generator
 from spdbuild.data.images import ArrayImages, FileImages, ImageSet
+from spdbuild.data.workers import Workers
 from spdbuild.errors import DataError
 
 
@@ -71,11 +70,11 @@ class Loader:
         self._format = torch.channels_last if channels_last else torch.contiguous_format
         self._mixing = sum(augmentation.mixes for augmentation in self.augment)
         self._labels = image_set.labels.to(self.device)
-        self._pixels: _Memory | _Workers
+        self._pixels: _Memory | _Files
         if isinstance(image_set, ArrayImages):
             self._pixels = _Memory(image_set, self.device)
         else:
-            self._pixels = _Workers(image_set, workers, self.device)
+            self._pixels = _Files(image_set, workers, self.device)
         check_batches(len(image_set), batch, world, shuffle=shuffle, drop_last=drop_last)
 
     def __len__(self) -> int:
@@ -129,50 +128,15 @@ class _Memory:
             yield self._images.index_select(0, samples.to(self._device))
 
 
-class _Workers:
+class _Files:
     """Pixels that worker processes decode."""
 
     def __init__(self, image_set: FileImages, workers: int, device: torch.device) -> None:
         self._device, self._advice = device, image_set.advice
-        self._batches = _Batches()
-        self._loader: DataLoader[Any] = DataLoader(
-            _Decoder(image_set),
-            batch_sampler=self._batches,
-            collate_fn=_same,
-            num_workers=workers,
-            persistent_workers=workers > 0,
-            pin_memory=device.type == "cuda",
-            # A generator of its own: otherwise each epoch would take a number from torch's global one.
-            generator=torch.Generator(),
-        )
+        self._workers = Workers(image_set.read, workers, pin_memory=device.type == "cuda")
 
     def read(self, batches: list[Tensor]) -> Iterator[Tensor]:
-        self._batches.planned = [samples.tolist() for samples in batches]
-        for images in self._loader:
+        for images in self._workers.batches(samples.tolist() for samples in batches):
             if isinstance(images, BadFile):
                 raise DataError(f"{images.path} {images.reason}", hint=self._advice)
             yield images.to(self._device, non_blocking=True)
-
-
-class _Batches:
-    """The batches planned for an epoch, which torch's loader asks for at its start."""
-
-    planned: Sequence[list[int]] = ()
-
-    def __iter__(self) -> Iterator[list[int]]:
-        return iter(self.planned)
-
-
-class _Decoder(Dataset[Any]):
-    def __init__(self, image_set: FileImages) -> None:
-        self._image_set = image_set
-
-    def __len__(self) -> int:
-        return len(self._image_set)
-
-    def __getitems__(self, indices: list[int]) -> Tensor | BadFile:
-        return self._image_set.read(indices)
-
-
-def _same(batch: Any) -> Any:
-    return batch

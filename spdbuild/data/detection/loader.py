@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
-from torch.utils.data import DataLoader
 
 from spdbuild.data.batching import batch_count, check_batches
 from spdbuild.data.detection.batch import DetectionBatch
@@ -19,6 +17,7 @@ from spdbuild.data.detection.store import Cache, open_store
 from spdbuild.data.detection.table import DetectionSet
 from spdbuild.data.draws import generator
 from spdbuild.data.letterbox import rectangular_sizes
+from spdbuild.data.workers import Workers
 from spdbuild.errors import DataError, RecipeError
 
 #: Height and width of a batch are multiples of this many pixels.
@@ -74,7 +73,7 @@ class DetectionLoader:
             order, self._shapes = rectangular_sizes(sizes, size, batch, MULTIPLE, pad)
             self._order = np.array(order)
         fetcher = Fetcher(dataset, open_store(dataset, size, cache, cache_folder), size, seed)
-        self._batches = _batches(fetcher, _Planned(self), workers, pin_memory)
+        self._workers = Workers(fetcher.fetch, workers, pin_memory=pin_memory)
 
     def _check(self, rectangular: bool) -> None:
         if self.size % MULTIPLE or self.size < MULTIPLE:
@@ -95,7 +94,7 @@ class DetectionLoader:
         self.epoch, self.start_batch = epoch, start_batch
 
     def __iter__(self) -> Iterator[DetectionBatch]:
-        for batch in self._batches:
+        for batch in self._workers.batches(self.plans()):
             if isinstance(batch, Finding):
                 raise DataError(str(batch), hint="mend or remove it, or skip such images with on_error: skip")
             yield batch
@@ -118,33 +117,3 @@ class DetectionLoader:
         low, high = max(1, round(bounds[0])), round(bounds[1])
         side = int(torch.randint(low, high + 1, (), generator=generator("size", self.seed, self.epoch, index)))
         return side * MULTIPLE, side * MULTIPLE
-
-
-class _Planned:
-    """The plans of the epoch that is set, asked for anew by torch's loader at the start of each."""
-
-    def __init__(self, loader: DetectionLoader) -> None:
-        self._loader = loader
-
-    def __iter__(self) -> Iterator[Plan]:
-        return self._loader.plans()
-
-
-def _batches(fetcher: Fetcher, planned: _Planned, workers: int, pin_memory: bool) -> DataLoader[Any]:
-    plans: Any = planned
-    source: Any = fetcher
-    return DataLoader(
-        source,
-        batch_size=None,
-        sampler=plans,
-        collate_fn=_same,
-        num_workers=workers,
-        persistent_workers=workers > 0,
-        pin_memory=pin_memory,
-        # A generator of its own: otherwise each epoch would take a number from torch's global one.
-        generator=torch.Generator(),
-    )
-
-
-def _same(batch: Any) -> Any:
-    return batch
