@@ -9,7 +9,7 @@ from typing import Any, TypeGuard
 import numpy as np
 from numpy.typing import NDArray
 
-from spdbuild.data.detection.table import Polygon
+from spdbuild.data.detection.outlines import Polygon
 
 #: Ids are kept as float64 beside scores and boxes, which is exact up to here; no image has as many pixels.
 _LARGEST = 2**53

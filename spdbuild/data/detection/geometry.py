@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from spdbuild.data.detection.labels import Boxes, Labels, clipped
 from spdbuild.data.detection.options import DetectionAugmentation
-from spdbuild.data.detection.table import Polygon
+from spdbuild.data.detection.outlines import Polygon
 
 Matrix = NDArray[np.float64]
 

@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from spdbuild.data.detection.labels import Boxes, Labels
+from spdbuild.data.detection.outlines import Polygon
 from spdbuild.data.detection.scene import Scene, Tile
-from spdbuild.data.detection.table import Pixels, Polygon
+from spdbuild.data.detection.table import Pixels
 
 #: A pasted object may hide less than this share of any other's box.
 MOST_HIDDEN = 0.30

@@ -12,8 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spdbuild.data.detection.findings import Finding
-from spdbuild.data.detection.outlines import Outlines
-from spdbuild.data.detection.outlines import Polygon as Polygon
+from spdbuild.data.detection.outlines import Outlines, Polygon
 from spdbuild.errors import DataError
 
 Pixels = NDArray[np.uint8]
