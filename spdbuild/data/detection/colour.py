@@ -32,7 +32,7 @@ def _scale_rows(image: Tensor, target: Tensor, hue: float, saturation: float, va
     low = torch.minimum(torch.minimum(red, green), blue)
     high = torch.maximum(torch.maximum(red, green), blue)
     spread = (high - low).float()
-    angle = _hue(red, green, blue, low, spread).mul_(hue)
+    angle = _hue(red, green, blue, low, spread, hue)
     if hue > 1:
         angle.sub_((angle * (1 / 6)).floor_().mul_(6))
     brightest = (high * value).clamp_(max=255)
@@ -54,15 +54,15 @@ def _colour(spread: Tensor, high: Tensor, brightest: Tensor, saturation: float, 
     return torch.minimum(spread.mul_(growth).mul_(saturation), brightest)
 
 
-def _hue(red: Tensor, green: Tensor, blue: Tensor, low: Tensor, spread: Tensor) -> Tensor:
-    """In sixths of a turn from red over green (2) to blue (4), in [0, 6].
+def _hue(red: Tensor, green: Tensor, blue: Tensor, low: Tensor, spread: Tensor, factor: float) -> Tensor:
+    """`factor` times the hue in sixths of a turn, which goes from red, 0, over green, 2, to blue, 4, and back to 6.
 
     With r = (red - low) / spread and d = (green - blue) / spread the usual three cases are one expression,
     3 - d + r (2 d - 3 sign(d)): a choice between three costs as much as all the rest.
     """
     per_spread = (spread + 1e-6).reciprocal_()
     r = (red - low).float().mul_(per_spread)
-    d = (green.float() - blue).mul_(per_spread)
     # Equal green and blue must have a sign, too.
-    sign = (d + 1e-9).sign_()
-    return (3 - d).addcmul_(r, sign.mul_(-3).add_(d, alpha=2))
+    d = torch.addcmul(spread.new_tensor(1e-9), green.float() - blue, per_spread)
+    slope = d.sign().mul_(-3 * factor).add_(d, alpha=2 * factor)
+    return torch.rsub(d, 3 * factor, alpha=factor).addcmul_(r, slope)
