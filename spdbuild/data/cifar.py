@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import gzip
 import tarfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, ClassVar, Literal
-from urllib.error import URLError
 
 import torch
 from torchvision import datasets
 
 from spdbuild.data.dataset import DATASETS, Split
+from spdbuild.data.download import fetch
 from spdbuild.data.images import ArrayImages
 from spdbuild.data.listing import existing_folder
 from spdbuild.data.noise import noise_images
 from spdbuild.errors import DataError
+from spdbuild.files import unwritten
 
 
 @DATASETS.register
@@ -88,23 +92,22 @@ class Cifar100:
 
 
 def _read(reader: Any, root: Path, split: Split, download: bool) -> ArrayImages:
-    """What torchvision's `reader` reads, after it compared every file with its MD5: it unpickles them."""
-    if not download:
-        _check_files(reader, existing_folder(root))
+    """What torchvision's `reader` reads. It unpickles files, but none whose MD5 is not the published one."""
     try:
-        data = reader(root, train=split == "train", download=download or _archive(reader, root).is_file())
-    except (URLError, TimeoutError) as error:
-        reason = getattr(error, "reason", error)
-        raise DataError(
-            f"{reader.url} cannot be downloaded: {reason}", hint=f"fetch it elsewhere and put it into {root}"
-        ) from error
-    except (RuntimeError, OSError, EOFError, tarfile.TarError) as error:
-        raise DataError(
-            f"the files in {root / reader.base_folder} are incomplete or damaged: their MD5 is not the published one",
-            hint=f"remove {root / reader.base_folder} and unpack {reader.filename} again",
-        ) from error
+        data = reader(root, train=split == "train")
+    except RuntimeError:
+        # A file is not there or has another MD5.
+        _provide(reader, root if download else existing_folder(root), download)
+        data = _read_unpacked(reader, root, split)
     images = torch.from_numpy(data.data).permute(0, 3, 1, 2).contiguous()
     return ArrayImages(images, torch.tensor(data.targets), tuple(data.classes))
+
+
+def _read_unpacked(reader: Any, root: Path, split: Split) -> Any:
+    try:
+        return reader(root, train=split == "train")
+    except RuntimeError:
+        raise _damaged(reader, root) from None
 
 
 def _is_there(reader: Any, root: Path) -> bool:
@@ -115,19 +118,48 @@ def _archive(reader: Any, root: Path) -> Path:
     return root / str(reader.filename)
 
 
-def _check_files(reader: Any, root: Path) -> None:
-    """DataError where neither the unpacked files nor a sound archive are in `root`."""
+def _provide(reader: Any, root: Path, download: bool) -> None:
+    """Unpack the archive, which is fetched first if it may be and is not there; DataError if there is no sound one."""
+    archive = _archive(reader, root)
+    if not datasets.utils.check_integrity(str(archive), reader.tgz_md5):
+        if not download:
+            raise _missing(reader, root)
+        fetch(reader.url, archive, reader.tgz_md5)
+    try:
+        with TemporaryDirectory(prefix=".unpacking-", dir=root) as folder:
+            with tarfile.open(archive) as opened:
+                opened.extractall(folder, filter="data")
+            _move(Path(folder) / reader.base_folder, root / reader.base_folder)
+    except (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise DataError(f"{archive} cannot be unpacked: {error}", hint="remove it and download it again") from None
+    except OSError as error:
+        raise unwritten(root / reader.base_folder, error, DataError) from None
+
+
+def _move(source: Path, target: Path) -> None:
+    """Put files one by one in the place of those that are there, which other processes may be reading."""
+    target.mkdir(exist_ok=True)
+    for path in source.iterdir() if source.is_dir() else ():
+        path.replace(target / path.name)
+
+
+def _missing(reader: Any, root: Path) -> DataError:
+    """What to raise where neither sound files nor a sound archive are in `root`."""
     archive = _archive(reader, root)
     if (root / reader.base_folder).is_dir():
-        return
+        return _damaged(reader, root)
     if archive.is_file():
-        if not datasets.utils.check_integrity(str(archive), reader.tgz_md5):
-            raise DataError(
-                f"{archive} is incomplete or damaged: its MD5 is not {reader.tgz_md5}",
-                hint=f"remove it and download {reader.url} again",
-            )
-        return
-    raise DataError(f"{root} holds neither {reader.base_folder}/ nor {reader.filename}", hint=_hint(reader, root))
+        message = f"{archive} is incomplete or damaged: its MD5 is not {reader.tgz_md5}"
+        return DataError(message, hint=f"remove it and download {reader.url} again")
+    return DataError(f"{root} holds neither {reader.base_folder}/ nor {reader.filename}", hint=_hint(reader, root))
+
+
+def _damaged(reader: Any, root: Path) -> DataError:
+    folder = root / reader.base_folder
+    return DataError(
+        f"the files in {folder} are incomplete or damaged: their MD5 is not the published one",
+        hint=f"remove {folder} and unpack {reader.filename} again",
+    )
 
 
 def _hint(reader: Any, root: Path) -> str:
