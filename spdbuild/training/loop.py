@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
 import torch
@@ -49,13 +50,13 @@ class Loop:
         """Train, evaluate and save, epoch after epoch."""
         session = self.session
         while session.position.epoch < session.recipe.epochs and not self._out_of_patience():
-            started, step = time.monotonic(), session.position.step
+            started, batch = time.monotonic(), session.position.batch
             self.evaluation = None
             self._epoch()
             if self.reason:
                 self._leave()
                 return
-            self._finish_epoch(time.monotonic() - started, session.position.step - step)
+            self._finish_epoch(time.monotonic() - started, session.position.batch - batch)
 
     def _epoch(self) -> None:
         """Train from where the session is to the end of its epoch, or to where something stops it."""
@@ -63,7 +64,8 @@ class Loop:
         train_mode(session.model)
         session.train_batches.set_epoch(position.epoch, position.batch)
         title = f"epoch {position.epoch + 1}/{session.recipe.epochs}"
-        with session.console.bar(title, session.steps_per_epoch, position.step % session.steps_per_epoch) as bar:
+        starts = self._starts()
+        with session.console.bar(title, len(starts) - 1, starts.index(position.batch)) as bar:
             for group in self._groups():
                 self.step(group)
                 position.batch += len(group)
@@ -78,29 +80,28 @@ class Loop:
         check_scale(session.scaler)
 
     def _groups(self) -> Iterator[list[Batch]]:
-        """The batches of one step each."""
-        group: list[Batch] = []
-        for batch in self.session.train_batches:
-            group.append(batch)
-            if len(group) == self.session.recipe.batches_per_step:
-                yield group
-                group = []
-        if group:
-            yield group
+        """The batches of each step that is left of the epoch."""
+        session = self.session
+        yield from session.accumulation.steps(session.train_batches, session.first_batch + session.position.batch)
+
+    def _starts(self) -> list[int]:
+        """Where the steps of the epoch begin, and its end, in batches."""
+        return self.session.accumulation.starts(len(self.session.train_batches), self.session.first_batch)
 
     def step(self, group: list[Batch]) -> None:
         """One update of the weights from a few batches."""
         session = self.session
         rates = session.recipe.schedule.rates(
-            session.position.step,
-            session.steps_per_epoch,
+            session.first_batch + session.position.batch + len(group) - 1,
+            len(session.train_batches),
             session.recipe.epochs,
             session.recipe.optimizer.lr,
             session.momentum,
         )
         rates.apply(session.optimizer)
+        total = self._images(group)
         for index, (images, targets) in enumerate(group):
-            self._accumulate(images, targets, len(group), last=index == len(group) - 1)
+            self._accumulate(images, targets, total, last=index == len(group) - 1)
         self._raise_if_bad(session.position.step + 1, group)
         if session.recipe.clip is not None:
             session.scaler.unscale_(session.optimizer)
@@ -111,14 +112,15 @@ class Loop:
         if session.ema:
             session.ema.update(session.model)
 
-    def _accumulate(self, images: Tensor, targets: Any, batches: int, last: bool) -> None:
-        """Add the gradient of one batch; gradients meet those of the other processes at the last."""
+    def _accumulate(self, images: Tensor, targets: Any, total: Tensor | float, last: bool) -> None:
+        """Add the gradient of one batch of a step of `total` images; it meets the other processes' at the last."""
         session = self.session
-        share = self._share(len(images))
+        # The processes' gradients are averaged, and what is wanted is their sum.
+        share = len(images) * session.processes.world / (1 if session.task.summed else total)
         with _together(session.trained, last):
             losses = self._losses(images, targets)
             loss = losses["loss"] * share
-            torch.autograd.backward(session.scaler.scale(loss / batches))
+            torch.autograd.backward(session.scaler.scale(loss))
         self.guard.note(loss)
         self._count(losses, len(images))
 
@@ -136,13 +138,10 @@ class Loop:
                 losses = {**losses, "loss": mixed, "distance": distance}
         return losses
 
-    def _share(self, images: int) -> Tensor | float:
-        """What makes the average over processes of mean losses the mean over all images of a batch."""
-        processes = self.session.processes
-        if not processes.several:
-            return 1.0
-        total = processes.sum(torch.tensor(float(images), device=self.session.device))
-        return images * processes.world / total
+    def _images(self, group: list[Batch]) -> Tensor | float:
+        """How many images a step has over all processes."""
+        own, processes = sum(len(images) for images, _ in group), self.session.processes
+        return processes.sum(torch.tensor(float(own), device=self.session.device)) if processes.several else own
 
     def _count(self, losses: dict[str, Tensor], images: int) -> None:
         """Add up what the epoch's row will show, without waiting for the device."""
@@ -171,11 +170,11 @@ class Loop:
         raise RunError(f"the loss of step {first} is not finite: {where}{kept}", hint=hint)
 
     def _again(self, step: int) -> list[Batch]:
-        """The batches of an earlier step of this epoch."""
-        session = self.session
-        start = (step - 1) % session.steps_per_epoch * session.recipe.batches_per_step
-        session.train_batches.set_epoch(session.position.epoch, start)
-        return next(self._groups())
+        """The batches of an earlier step of this epoch, counted from 1 in the run."""
+        session, position, starts = self.session, self.session.position, self._starts()
+        index = starts.index(position.batch) - (position.step - (step - 1))
+        session.train_batches.set_epoch(position.epoch, starts[index])
+        return list(islice(session.train_batches, starts[index + 1] - starts[index]))
 
     def _stopped(self) -> str:
         """Why the run should end now, the same on every process; empty if it should go on."""
@@ -190,9 +189,9 @@ class Loop:
         heard = self.session.processes.largest(torch.tensor([float(holds) for holds in reasons.values()]))
         return next((reason for reason, holds in zip(reasons, heard.tolist(), strict=True) if holds), "")
 
-    def _finish_epoch(self, seconds: float, steps: int) -> None:
+    def _finish_epoch(self, seconds: float, batches: int) -> None:
         session, position, recipe = self.session, self.session.position, self.session.recipe
-        row = self._row(seconds, steps)
+        row = self._row(seconds, batches)
         position.epoch += 1
         position.batch, position.sums, position.images = 0, {}, 0
         row["epoch"] = position.epoch
@@ -239,13 +238,13 @@ class Loop:
                 save_best(session)
         return {f"test/{name}": value for name, value in self.evaluation.scalars.items()}
 
-    def _row(self, seconds: float, steps: int) -> dict[str, Any]:
-        """What is known at the end of an epoch's training."""
+    def _row(self, seconds: float, batches: int) -> dict[str, Any]:
+        """What is known at the end of an epoch, of which `batches` were trained on in `seconds`."""
         session, position = self.session, self.session.position
         names = list(position.sums)
         sums = torch.stack([*position.sums.values(), torch.tensor(position.images).to(position.sums[names[0]])])
         *totals, images = session.processes.sum(sums).tolist()
-        done = steps * session.recipe.batches_per_step * session.recipe.batch
+        done = batches * session.recipe.batch
         losses = {f"train/{name}": total / images for name, total in zip(names, totals, strict=True)}
         return {
             "epoch": position.epoch,

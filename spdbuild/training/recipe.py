@@ -14,6 +14,7 @@ from spdbuild.errors import ArgumentError, RecipeError, SourceError, SpdbuildErr
 from spdbuild.losses.loss import LOSSES, Loss
 from spdbuild.schema import check_schema
 from spdbuild.source import Source, Value, parse_yaml, read_source
+from spdbuild.training.accumulation import Accumulation
 from spdbuild.training.expected import check_names
 from spdbuild.training.first_weights import FirstWeights
 from spdbuild.training.optimizers import OPTIMIZERS, Optimizer
@@ -101,7 +102,7 @@ class Recipe(Network):
     optimizer: what changes the weights; `name` picks it.
     schedule: how the learning rate moves; `name` picks it.
     loss: what is minimised; `name` picks it; empty: the task's own.
-    accumulate: batches whose gradients make one step.
+    accumulate: batches whose gradients make one step; the last step of an epoch has those that are left.
     nominal_batch: images that make one step, in place of `accumulate`: round(nominal_batch / batch) batches, at least
         one, and the weight decay is multiplied by the share of it that they have; empty: as `accumulate` says.
     clip: greatest norm of the gradient; empty: any.
@@ -189,16 +190,17 @@ class Recipe(Network):
         """The loss of the recipe, or the task's own."""
         return self.loss or LOSSES[self.task.default_loss]()
 
-    @property
-    def batches_per_step(self) -> int:
-        """Batches whose gradients make one step."""
-        return self.accumulate if self.nominal_batch is None else max(round(self.nominal_batch / self.batch), 1)
+    def accumulation(self, batches_per_epoch: int) -> Accumulation:
+        """Which batches make a step together."""
+        full = self.accumulate if self.nominal_batch is None else self.nominal_batch / self.batch
+        growing = self.schedule.warmup(batches_per_epoch) if self.schedule.warmup_accumulate else 0
+        return Accumulation(full, growing)
 
     def scaled_optimizer(self) -> Optimizer:
-        """The optimizer with the weight decay that a step's images have of that for `nominal_batch`."""
+        """The optimizer with the weight decay that a full step's images have of that for `nominal_batch`."""
         if self.nominal_batch is None:
             return self.optimizer
-        share = self.batch * self.batches_per_step / self.nominal_batch
+        share = self.batch * Accumulation(self.nominal_batch / self.batch).batches(0) / self.nominal_batch
         return replace(self.optimizer, weight_decay=self.optimizer.weight_decay * share)
 
 

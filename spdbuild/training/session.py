@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from spdbuild.errors import DataError, WeightsError
+from spdbuild.training.accumulation import Accumulation
 from spdbuild.training.checkpoint import Position, generator_states, restore_generators, seed_generators
 from spdbuild.training.console import Console
 from spdbuild.training.distributed import Processes
@@ -53,6 +54,7 @@ class Session:
     test_batches: Batches
     position: Position
     momentum: float
+    accumulation: Accumulation
 
     @property
     def evaluated(self) -> nn.Module:
@@ -60,8 +62,9 @@ class Session:
         return self.ema.model if self.ema else self.model
 
     @property
-    def steps_per_epoch(self) -> int:
-        return -(-len(self.train_batches) // self.recipe.batches_per_step)
+    def first_batch(self) -> int:
+        """The number in the run of the epoch's first batch, counted from 0."""
+        return self.position.epoch * len(self.train_batches)
 
     def state(self) -> dict[str, Any]:
         """All that an exact resume needs. Every process takes part."""
@@ -165,6 +168,7 @@ def make_session(
         test_batches=batches[1],
         position=Position(),
         momentum=momentum_of(optimizer),
+        accumulation=recipe.accumulation(len(batches[0])),
     )
 
 

@@ -115,6 +115,8 @@ class Task:
     splits: ClassVar[tuple[str, ...]]
     #: Metrics that are said after each epoch; all, if it names none.
     headline: ClassVar[tuple[str, ...]] = ()
+    #: Whether a step follows the sum of its images' losses, as some published learning rates are meant, not their mean.
+    summed: ClassVar[bool] = False
     #: Keys of a recipe that mean nothing here, each with what to do instead.
     unused: ClassVar[dict[str, str]] = {}
 

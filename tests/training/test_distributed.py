@@ -48,13 +48,15 @@ OPTIONS = ["epochs=2", "batch=125", "optimizer.lr=0.05"]
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("extra", [[], ["accumulate=5"]], ids=["a batch a step", "five batches a step"])
 def test_two_processes_train_as_one_with_the_whole_batch(
-    recipe: Path, tmp_path: Path, rows: Rows, run_processes: Callable[[int, str], list[str]]
+    recipe: Path, tmp_path: Path, rows: Rows, run_processes: Callable[[int, str], list[str]], extra: list[str]
 ) -> None:
+    options = [*OPTIONS, *extra]
     architecture = tmp_path / "tiny.yaml"
     architecture.write_text(architecture.read_text().replace("  - dropout(0.1)\n", ""))
-    single = train(recipe, OPTIONS, runs=tmp_path / "one", quiet=True).folder
-    run_processes(2, TRAIN.format(recipe=str(recipe), options=OPTIONS, runs=str(tmp_path / "two")))
+    single = train(recipe, options, runs=tmp_path / "one", quiet=True).folder
+    run_processes(2, TRAIN.format(recipe=str(recipe), options=options, runs=str(tmp_path / "two")))
     double = tmp_path / "two" / "small"
     for one, two in zip(rows(single), rows(double), strict=True):
         assert two["train/loss"] == pytest.approx(one["train/loss"], rel=1e-4)

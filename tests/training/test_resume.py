@@ -34,7 +34,13 @@ def test_a_run_stopped_between_epochs_and_resumed_is_the_uninterrupted_run(
     assert_same_run(part.folder, whole.folder)
 
 
-@pytest.mark.parametrize("extra", [[], ["accumulate=2"], ["optimizer={name: adamw, lr: 0.01}"], ["precision=bf16"]])
+#: Six steps in the first epoch, of 1, 1, 2, 2, 3 and 3 batches, and then three of 4.
+GROWING = ["nominal_batch=512", "schedule={name: cosine, warmup_epochs: 1, warmup_accumulate: true}"]
+
+
+@pytest.mark.parametrize(
+    "extra", [[], ["accumulate=2"], GROWING, ["optimizer={name: adamw, lr: 0.01}"], ["precision=bf16"]]
+)
 def test_a_run_stopped_within_an_epoch_and_resumed_is_the_uninterrupted_run(
     recipe: Path, tmp_path: Path, extra: list[str], assert_same_run: Same
 ) -> None:

@@ -69,12 +69,12 @@ def test_the_published_cosine_of_yolov5() -> None:
 
 
 def test_the_published_warm_up_of_yolov5() -> None:
-    # REFERENCE.md 4.1.4: at least 1000 steps; biases from 0.1 down, the others from 0 up, momentum from 0.8.
+    # REFERENCE.md 4.1.4: at least 1000 batches; biases from 0.1 down, the others from 0 up, momentum from 0.8.
     schedule = Cosine(
         per="epoch",
         final=0.1,
         warmup_epochs=3,
-        warmup_steps=1000,
+        warmup_batches=1000,
         warmup_start=0,
         warmup_bias_lr=0.1,
         warmup_momentum=0.8,
@@ -139,7 +139,7 @@ def test_a_last_factor_below_zero_is_refused(value: float) -> None:
 def test_a_momentum_that_starts_from_zero_grows() -> None:
     weights = SGD([torch.zeros(1, requires_grad=True)], lr=0.1, momentum=0.9)
     weights.param_groups[0]["role"] = "weight"
-    schedule = Constant(warmup_steps=2, warmup_momentum=0.0)
+    schedule = Constant(warmup_batches=2, warmup_momentum=0.0)
     seen = []
     for step in range(4):
         schedule.rates(step, 10, 1, 0.1, 0.9).apply(weights)
@@ -152,7 +152,7 @@ def test_a_momentum_is_warmed_up_or_refused(name: str) -> None:
     # What an optimizer has is looked up in torch's, not in ours.
     model = torch.nn.Linear(2, 2)
     made = OPTIMIZERS[name]().make(model)
-    schedule = Constant(warmup_steps=4, warmup_momentum=0.5)
+    schedule = Constant(warmup_batches=4, warmup_momentum=0.5)
     if not {"momentum", "betas"} & set(made.defaults):
         with pytest.raises(ArgumentError, match="has no momentum to warm up"):
             schedule.check_optimizer(OPTIMIZERS[name]())

@@ -12,24 +12,19 @@ from spdbuild.training.detection.head import maps_of
 
 
 class DetectionCriterion:
-    """The loss of a head's maps against boxes [B, 6].
+    """The loss of a head's maps against boxes [B, 6], a mean over the images, and its three parts.
 
-    The engine minimises means over the images of a step; the published training, whose learning rate is meant for
-    that, minimises their sum over a step, and so the loss is multiplied by the images of a full step. The parts that
-    are reported are means.
-
-    size: pixels of the longer side of an image in training. images: of a full step.
+    size: pixels of the longer side of an image in training.
     """
 
-    def __init__(self, head: Detect, options: DetectionLossOptions, size: int, images: int) -> None:
-        scaled = options.scaled(len(head.anchors), head.classes, size)
-        self._loss, self._images = DetectionLoss(head.anchors, head.classes, scaled), images
+    def __init__(self, head: Detect, options: DetectionLossOptions, size: int) -> None:
+        self._loss = DetectionLoss(head.anchors, head.classes, options.scaled(len(head.anchors), head.classes, size))
 
     def __call__(self, outputs: Tensor | Sequence[Tensor], targets: Tensor) -> dict[str, Tensor]:
         maps = maps_of(outputs)
         parts = self._loss(maps, targets)
         return {
-            "loss": parts.total * (self._images / len(maps[0])),
+            "loss": parts.total / len(maps[0]),
             "box_loss": parts.box,
             "objectness_loss": parts.objectness,
             "class_loss": parts.classification,

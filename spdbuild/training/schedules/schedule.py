@@ -20,27 +20,29 @@ if TYPE_CHECKING:
 class Schedule:
     """Base of all schedules: frozen dataclasses whose fields are the keys of the section `schedule`.
 
-    A schedule is a function of the step alone and keeps nothing, so a resumed run is where it was.
+    A schedule is a function of a batch's number alone and keeps nothing, so a resumed run is where it was.
 
     per: whether the learning rate moves at every step or stands still within an epoch.
     warmup_epochs: length of the warm-up, in epochs; from its start the values move on a line to those of the schedule.
-    warmup_steps: least length of the warm-up, in steps.
-    warmup_start: learning rate at the very first step, as a factor of the optimizer's.
-    warmup_bias_lr: learning rate of biases at the very first step; empty: as the others.
-    warmup_momentum: momentum at the very first step; empty: no warm-up of the momentum.
+    warmup_batches: least length of the warm-up, in batches.
+    warmup_start: learning rate at the very first batch, as a factor of the optimizer's.
+    warmup_bias_lr: learning rate of biases at the very first batch; empty: as the others.
+    warmup_momentum: momentum at the very first batch; empty: no warm-up of the momentum.
+    warmup_accumulate: whether the batches of a step grow from 1 to their number over the warm-up.
     """
 
     name: ClassVar[str] = ""
 
     per: Literal["step", "epoch"] = "step"
     warmup_epochs: float = 0.0
-    warmup_steps: int = 0
+    warmup_batches: int = 0
     warmup_start: float = 0.1
     warmup_bias_lr: float | None = None
     warmup_momentum: float | None = None
+    warmup_accumulate: bool = False
 
     def __post_init__(self) -> None:
-        require_range(self, "warmup_epochs", "warmup_steps", "warmup_start", "warmup_bias_lr", least=0)
+        require_range(self, "warmup_epochs", "warmup_batches", "warmup_start", "warmup_bias_lr", least=0)
         require_range(self, "warmup_momentum", least=0, below=1)
 
     def check_optimizer(self, optimizer: Optimizer) -> None:
@@ -61,14 +63,18 @@ class Schedule:
         """Learning rate as a factor of the optimizer's, after `epoch` of `epochs`."""
         raise NotImplementedError
 
-    def rates(self, step: int, steps_per_epoch: int, epochs: int, lr: float, momentum: float) -> Rates:
-        """The values for the optimizer's update number `step`, counted from 0."""
-        epoch = step / steps_per_epoch
+    def warmup(self, batches_per_epoch: int) -> int:
+        """Length of the warm-up in batches."""
+        return max(round(self.warmup_epochs * batches_per_epoch), self.warmup_batches)
+
+    def rates(self, batch: int, batches_per_epoch: int, epochs: int, lr: float, momentum: float) -> Rates:
+        """The values for the update behind batch number `batch` of the run, counted from 0."""
+        epoch = batch / batches_per_epoch
         target = lr * self.factor(math.floor(epoch) if self.per == "epoch" else epoch, epochs)
-        length = max(round(self.warmup_epochs * steps_per_epoch), self.warmup_steps)
-        if step >= length:
+        length = self.warmup(batches_per_epoch)
+        if batch >= length:
             return Rates(target, target, momentum)
-        share = step / length
+        share = batch / length
         bias_start = lr * self.warmup_start if self.warmup_bias_lr is None else self.warmup_bias_lr
         momentum_start = momentum if self.warmup_momentum is None else self.warmup_momentum
         return Rates(

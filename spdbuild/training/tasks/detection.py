@@ -48,6 +48,7 @@ class Detection(Task):
     default_loss: ClassVar[str] = "detection"
     splits: ClassVar[tuple[str, ...]] = ("train", "val", "test")
     headline: ClassVar[tuple[str, ...]] = ("AP", "AP50", "AP_S", "AP_M", "AP_L")
+    summed: ClassVar[bool] = True
     unused: ClassVar[dict[str, str]] = {
         "augment": "a detector's augmentation is the mapping task.augment",
         "preprocess": "a detector takes pixels from 0 to 1",
@@ -100,8 +101,7 @@ class Detection(Task):
         return DetectionBatches(loader, device, training=training, channels_last=recipe.channels_last)
 
     def criterion(self, recipe: Recipe, model: nn.Module, images: DetectionImages) -> DetectionCriterion:
-        step = recipe.batch * recipe.batches_per_step
-        return DetectionCriterion(head_of(model), _loss(recipe), images.long_side, step)
+        return DetectionCriterion(head_of(model), _loss(recipe), images.long_side)
 
     def meter(self, recipe: Recipe, model: nn.Module, images: DetectionImages, device: torch.device) -> DetectionMeter:
         return DetectionMeter(head_of(model), images, self.evaluation)

@@ -32,7 +32,7 @@ task:
   evaluation: {{pad: 0, nms: {{min_score: 0.0001}}}}
 loss: {{name: detection, objectness_gain: 100}}
 optimizer: {{name: sgd, lr: 0.002, momentum: 0.9}}
-schedule: {{name: cosine, warmup_steps: 4, warmup_bias_lr: 0.01, warmup_momentum: 0.8}}
+schedule: {{name: cosine, warmup_batches: 4, warmup_bias_lr: 0.01, warmup_momentum: 0.8}}
 batch: 8
 epochs: 3
 precision: fp32

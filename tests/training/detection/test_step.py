@@ -1,0 +1,46 @@
+"""One step of a detector's training beside the published rule."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from spdbuild.losses.detection import DetectionLoss, DetectionLossOptions
+from spdbuild.training.console import Console
+from spdbuild.training.detection.head import head_of
+from spdbuild.training.distributed import Processes
+from spdbuild.training.loop import Loop
+from spdbuild.training.recipe import load_recipe
+from spdbuild.training.run_folder import RunFolder
+from spdbuild.training.session import Session, make_session
+from spdbuild.training.signals import StopRequest
+
+
+def session_of(recipe: Path, folder: Path, *options: str) -> Session:
+    plain = ("optimizer={name: sgd, lr: 0.001}", "schedule={name: constant}", "~ema", "max_steps=1", "evaluate_every=9")
+    wanted = load_recipe(recipe, [*plain, *options])
+    return make_session(wanted, RunFolder(folder), Console(True), Processes(), torch.device("cpu"))
+
+
+@pytest.mark.parametrize(("batch", "accumulate"), [(8, 1), (4, 2), (9, 3)])
+def test_a_step_follows_the_sum_of_the_losses_of_its_images(
+    recipe: Path, tmp_path: Path, batch: int, accumulate: int
+) -> None:
+    """Also where the last batch, here of 6 images, is not full: each batch's published loss, added up."""
+    session = session_of(recipe, tmp_path / "run", f"batch={batch}", f"accumulate={accumulate}")
+    before = {name: parameter.detach().clone() for name, parameter in session.model.named_parameters()}
+    options = DetectionLossOptions(objectness_gain=100).scaled(2, session.task.outputs(session.model) or 0, 64)
+    loss = DetectionLoss(head_of(session.model).anchors, session.task.outputs(session.model) or 0, options)
+    session.model.train()
+    session.train_batches.set_epoch(0)
+    for images, targets in list(session.train_batches)[:accumulate]:
+        torch.autograd.backward(loss(session.model(images), targets).total)
+    gradients = {name: parameter.grad for name, parameter in session.model.named_parameters()}
+
+    again = session_of(recipe, tmp_path / "again", f"batch={batch}", f"accumulate={accumulate}")
+    Loop(again, StopRequest()).run()
+    for name, parameter in again.model.named_parameters():
+        expected = before[name] - 0.001 * gradients[name]
+        torch.testing.assert_close(parameter.detach(), expected, rtol=1e-4, atol=1e-6, msg=name)
