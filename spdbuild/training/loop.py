@@ -61,6 +61,9 @@ class Loop:
     def _epoch(self) -> None:
         """Train from where the session is to the end of its epoch, or to where something stops it."""
         session, position = self.session, self.session.position
+        self.reason = self._stopped()
+        if self.reason:
+            return
         train_mode(session.model)
         session.train_batches.set_epoch(position.epoch, position.batch)
         title = f"epoch {position.epoch + 1}/{session.recipe.epochs}"
@@ -102,15 +105,26 @@ class Loop:
         total = self._images(group)
         for index, (images, targets) in enumerate(group):
             self._accumulate(images, targets, total, last=index == len(group) - 1)
+        self._clip()
         self._raise_if_bad(session.position.step + 1, group)
-        if session.recipe.clip is not None:
-            session.scaler.unscale_(session.optimizer)
-            nn.utils.clip_grad_norm_(session.model.parameters(), session.recipe.clip)
         session.scaler.step(session.optimizer)
         session.scaler.update()
         session.optimizer.zero_grad(set_to_none=True)
         if session.ema:
             session.ema.update(session.model)
+
+    def _clip(self) -> None:
+        """Shorten the gradient as the recipe says, and see whether it is finite."""
+        session = self.session
+        parameters = [parameter for parameter in session.model.parameters() if parameter.grad is not None]
+        if session.recipe.clip is not None:
+            session.scaler.unscale_(session.optimizer)
+            norm = nn.utils.clip_grad_norm_(parameters, session.recipe.clip)
+        else:
+            norm = nn.utils.get_total_norm([parameter.grad for parameter in parameters if parameter.grad is not None])
+        # A scaler skips such updates, and looks for a factor that makes them finite.
+        if not session.scaler.is_enabled():
+            self.guard.note(norm)
 
     def _accumulate(self, images: Tensor, targets: Any, total: Tensor | float, last: bool) -> None:
         """Add the gradient of one batch of a step of `total` images; it meets the other processes' at the last."""
@@ -163,11 +177,13 @@ class Loop:
         train_mode(session.model)
         with autocast(session.precision, session.device):
             layer = first_bad_layer(session.model, lambda: [session.model(images) for images, _ in batches])
-        where = f"the first layer with a result that is not finite is '{layer}'" if layer else "the loss itself"
+        what = f"the loss of step {first} is not finite: the first layer with a result that is not finite is '{layer}'"
+        if not layer:
+            what = f"the loss of step {first} or its gradient is not finite, though what every layer gives is"
         saved = session.folder.state.is_file()
         kept = f"; the state of the last good checkpoint is in {session.folder.state}" if saved else ""
         hint = "lower optimizer.lr, set clip, or set precision=fp32"
-        raise RunError(f"the loss of step {first} is not finite: {where}{kept}", hint=hint)
+        raise RunError(what + kept, hint=hint)
 
     def _again(self, step: int) -> list[Batch]:
         """The batches of an earlier step of this epoch, counted from 1 in the run."""
@@ -210,7 +226,8 @@ class Loop:
     def _out_of_patience(self) -> bool:
         position, patience = self.session.position, self.session.recipe.patience
         waited = position.epoch - position.best_epoch
-        if patience is None or not position.best_epoch or waited < patience:
+        evaluated = position.epoch % self.session.recipe.evaluate_every == 0
+        if patience is None or not position.best_epoch or waited < patience or not evaluated:
             return False
         self.reason = f"no better {self.session.task.monitor} in {patience} epochs"
         return True
@@ -265,6 +282,8 @@ class Loop:
         bar.advance(1, f"loss {loss:.4f}{best}")
 
     def _save_state(self) -> None:
+        """Keep all that a resume needs, unless a loss that nobody looked at yet was not finite."""
+        self._raise_if_bad(self.session.position.step, always=True)
         self._tick()
         state = self.session.state()
         if self.session.processes.first:

@@ -43,6 +43,27 @@ def test_a_loss_that_is_not_finite_names_the_step_and_the_layer(
     assert all(torch.isfinite(tensor).all() for tensor in state["model"].values())
 
 
+def test_a_gradient_that_is_not_finite_reaches_no_weights(
+    recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    accumulate = loop.Loop._accumulate
+
+    def poisoned(self: loop.Loop, *arguments: Any, **options: Any) -> None:
+        accumulate(self, *arguments, **options)
+        # The last step of an epoch: what it does would be saved.
+        if self.session.position.step == 23:
+            self.session.model.get_parameter("down.weight").grad[0] = float("inf")  # type: ignore[index]
+
+    monkeypatch.setattr(loop.Loop, "_accumulate", poisoned)
+    with pytest.raises(
+        RunError, match="step 24 or its gradient is not finite, though what every layer gives is; the s"
+    ):
+        train(recipe, runs=tmp_path, quiet=True)
+    state = load_state(tmp_path / "small" / "state" / "state.pt")
+    assert state["position"]["step"] == 12
+    assert all(torch.isfinite(tensor).all() for tensor in state["model"].values())
+
+
 def test_an_optimizer_that_can_skip_keeps_the_weights_until_somebody_looks() -> None:
     # What happens on a GPU, whose losses are not waited for, with the same fused optimizer on the CPU.
     layer = nn.Linear(1, 1, bias=False)
@@ -128,16 +149,33 @@ def test_a_signal_in_the_last_evaluation_ends_the_run_before_its_twin(
     assert [twin.title for twin in resume(tmp_path / "small", quiet=True).twins] == ["twin"]
 
 
+@pytest.mark.parametrize("limit", ["max_steps=5", "max_minutes=1e-9"])
+def test_a_run_whose_limit_is_reached_does_not_go_beyond_it(recipe: Path, tmp_path: Path, limit: str) -> None:
+    done = train(recipe, [limit], runs=tmp_path, quiet=True).folder
+    before = load_state(done / "state" / "state.pt")["position"]["step"]
+    for _ in range(2):
+        result = resume(done, quiet=True)
+        assert limit.replace("1e-9", "1e-09") in result.reason
+    assert load_state(done / "state" / "state.pt")["position"]["step"] == before
+
+
 def test_max_minutes_ends_with_an_evaluation(recipe: Path, tmp_path: Path) -> None:
     result = train(recipe, ["max_minutes=1e-9"], runs=tmp_path, quiet=True)
     assert result.reason == "max_minutes=1e-09 are over"
-    assert load_state(result.folder / "state" / "state.pt")["position"]["step"] == 1
+    assert load_state(result.folder / "state" / "state.pt")["position"]["step"] == 0
 
 
 def test_patience_ends_a_run_that_gets_no_better(recipe: Path, tmp_path: Path) -> None:
     result = train(recipe, ["epochs=20", "patience=2", "optimizer.lr=1e-12", "~ema"], runs=tmp_path, quiet=True)
     assert result.reason == "no better top1 in 2 epochs"
     assert len((result.folder / "metrics.jsonl").read_text().splitlines()) < 20
+
+
+def test_patience_waits_for_an_evaluation(recipe: Path, tmp_path: Path) -> None:
+    changes = ["epochs=20", "patience=1", "evaluate_every=3", "optimizer.lr=1e-12", "~ema"]
+    rows = (train(recipe, changes, runs=tmp_path, quiet=True).folder / "metrics.jsonl").read_text().splitlines()
+    assert len(rows) % 3 == 0 < len(rows) < 20
+    assert "test/top1" in rows[-1]
 
 
 def test_a_full_disk_is_reported_and_leaves_the_last_good_state(
