@@ -74,7 +74,7 @@ def evaluate(
         raise RecipeError(f"there is no split '{split}' in {task.name}", hint=f"known: {', '.join(task.splits)}")
     with recipe.about("data.root", "data"):
         images = task.open(recipe, split)
-    classes, size = tuple(images.classes), getattr(images, "size", None)
+    classes, size = tuple(images.classes), task.size(recipe, images)
     stored = load_model(run_or_recipe, weights, overrides, classes, size)
     recipe, device = stored.recipe, stored.device
     with joined(device) as processes:

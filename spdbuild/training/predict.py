@@ -27,7 +27,7 @@ def predict(
     files = source_files(sources)
     stored = load_model(run_or_recipe, weights, overrides)
     classes = stored.classes or _classes(stored)
-    seen = iter(stored.recipe.task.predict(stored.recipe, stored.model, classes, stored.input, files))
+    seen = iter(stored.recipe.task.predict(stored.recipe, stored.model, classes, stored.image, files))
     while True:
         # Between two predictions the caller computes what it likes, in its own precision.
         with autocast(stored.precision, stored.device):

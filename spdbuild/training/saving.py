@@ -27,7 +27,8 @@ def save_best(session: Session) -> None:
 def _save(session: Session, path: Path) -> None:
     make_folder(path.parent, failure=RunError)
     reached = {"epoch": str(session.position.epoch), "step": str(session.position.step)}
-    facts = {**facts_of(session.classes, session.network.input), **reached}
+    size = getattr(session.train_images, "size", None)
+    facts = {**facts_of(session.classes, session.network.input, size), **reached}
     try:
         save_weights(path, session.evaluated.state_dict(), facts)
     except WeightsError as error:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import Any
 
 import torch
 from torch import nn
 
-from spdbuild.errors import DataError, WeightsError
+from spdbuild.errors import DataError, RecipeError, WeightsError
 from spdbuild.training.accumulation import Accumulation
 from spdbuild.training.checkpoint import Position, generator_states, restore_generators, seed_generators
 from spdbuild.training.console import Console
@@ -18,7 +19,7 @@ from spdbuild.training.first_weights import load_weights, start
 from spdbuild.training.freezing import freeze
 from spdbuild.training.network import BuiltNetwork, build_network
 from spdbuild.training.precision import choose_precision, make_scaler
-from spdbuild.training.recipe import Recipe
+from spdbuild.training.recipe import Network, Recipe
 from spdbuild.training.run_folder import RunFolder
 from spdbuild.training.schedules.schedule import momentum_of
 from spdbuild.training.task import Batches, Task
@@ -119,7 +120,7 @@ def make_session(
     task = recipe.task
     with recipe.about("data.root", "data"):
         train_images, test_images = (task.open(recipe, split) for split in task.splits[:2])
-        _check_sizes(train_images, test_images)
+        _check_alike(train_images, test_images)
     classes = tuple(train_images.classes)
     with recipe.about("batch"):
         processes.share(recipe.batch)
@@ -127,8 +128,9 @@ def make_session(
             task.batches(recipe, images, training=training, rank=processes.rank, world=processes.world, device=device)
             for images, training in ((train_images, True), (test_images, False))
         ]
-    size = getattr(train_images, "size", None)
+    size = task.size(recipe, test_images)
     network = build_network(recipe, len(classes), size)
+    _check_input(recipe, network, size)
     if recipe.weights is not None:
         console.line(start(network, recipe.weights))
     model = _placed(network.module, recipe, device)
@@ -159,7 +161,7 @@ def make_session(
         network=network,
         model=model,
         trained=torch.compile(trained) if recipe.compile else trained,  # type: ignore[arg-type]
-        teacher=_teacher(recipe, len(classes), size, device),
+        teacher=_teacher(recipe, network, classes, size, device),
         ema=ema,
         optimizer=optimizer,
         scaler=make_scaler(precision, device),
@@ -172,8 +174,13 @@ def make_session(
     )
 
 
-def _check_sizes(train_images: Any, test_images: Any) -> None:
-    """Refuse images to evaluate on that have another size than those to train on."""
+def _check_alike(train_images: Any, test_images: Any) -> None:
+    """Refuse images to evaluate on that have other classes or another size than those to train on."""
+    for number, (ours, theirs) in enumerate(zip_longest(train_images.classes, test_images.classes)):
+        if ours != theirs:
+            trained, tested = ("missing" if name is None else f"'{name}'" for name in (ours, theirs))
+            message = f"class {number} is {trained} in the images to train on and {tested} in those to evaluate on"
+            raise DataError(message, hint="both need the same classes in the same order, also those without an image")
     sizes = [getattr(images, "size", None) for images in (train_images, test_images)]
     if sizes[0] != sizes[1]:
         trained, tested = ("x".join(map(str, size[::-1])) if size else "any" for size in sizes)
@@ -181,18 +188,41 @@ def _check_sizes(train_images: Any, test_images: Any) -> None:
         raise DataError(message, hint="give the side in pixels that all shall have, such as data.size: 64")
 
 
+def _check_input(named: Network, network: BuiltNetwork, size: tuple[int, int] | None) -> None:
+    """Refuse a network that is made for other images than it will get, of `size` and three channels."""
+    wanted = (3, *(size or network.input[1:]))
+    if network.input != wanted:
+        made, given = ("x".join(map(str, shape)) for shape in (network.input, wanted))
+        message = f"the network is made for images of {made}, and the data gives {given}"
+        hint = "leave 'input' out, or give the data that size" if named.input else "images are read as RGB"
+        raise RecipeError(message, location=named.place("input", "architecture"), hint=hint)
+
+
 def _placed(model: nn.Module, recipe: Recipe, device: torch.device) -> nn.Module:
     model = model.to(device)
     return model.to(memory_format=torch.channels_last) if recipe.channels_last else model  # type: ignore[call-overload,no-any-return]
 
 
-def _teacher(recipe: Recipe, classes: int, size: tuple[int, int] | None, device: torch.device) -> nn.Module | None:
+def _teacher(
+    recipe: Recipe, student: BuiltNetwork, classes: tuple[str, ...], size: tuple[int, int] | None, device: torch.device
+) -> nn.Module | None:
     if recipe.distill is None:
         return None
-    teacher = build_network(recipe.distill, classes, size)
+    teacher = build_network(recipe.distill, len(classes), size)
+    _check_input(recipe.distill, teacher, size)
     with recipe.distill.about("weights"):
         load_weights(teacher, recipe.distill.weights)
+    given, wanted = (_outputs(network) for network in (teacher, student))
+    if given != wanted:
+        message = f"the teacher gives {given} and the network {wanted}"
+        place = recipe.distill.place("vars.classes", "architecture")
+        raise RecipeError(message, location=place, hint="both need the same outputs, as many classes too")
     return _placed(teacher.module, recipe, device).eval().requires_grad_(False)
+
+
+def _outputs(network: BuiltNetwork) -> str:
+    graph = network.architecture.graph
+    return ", ".join(str(graph.shape_of(output)) for output in graph.outputs)
 
 
 @torch.no_grad()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -27,7 +27,8 @@ class StoredModel:
 
     folder: of the run, if it is from one. weights: the file they are from.
     classes: names of its classes, if the file of weights says them.
-    input: shape [C, H, W] of the images it was trained on. parameters, macs: its costs for one such image.
+    input: shape [C, H, W] of what it gets of an image; image: that before `preprocess`.
+    parameters, macs: its costs for one such input.
     """
 
     recipe: Recipe
@@ -36,6 +37,7 @@ class StoredModel:
     model: nn.Module
     classes: tuple[str, ...]
     input: tuple[int, ...]
+    image: tuple[int, ...]
     parameters: int
     macs: int
     device: torch.device
@@ -65,13 +67,14 @@ def load_model(
         recipe = replace(recipe, input=(shape[0], shape[1], shape[2]))
     network = build_network(recipe, len(classes) or None, size)
     load_weights(network, path)
+    image = (network.input[0], *(json.loads(facts.get("size", "[]")) or network.input[1:]))
     device = choose_device(recipe.device)
     model = network.module.to(device).eval()
     if recipe.channels_last:
         model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     precision = choose_precision(recipe.precision, device)
     return StoredModel(
-        recipe, folder, path, model, classes, network.input, network.parameters, network.macs, device, precision
+        recipe, folder, path, model, classes, network.input, image, network.parameters, network.macs, device, precision
     )
 
 
@@ -95,9 +98,13 @@ def stored_network(recipe: Recipe, folder: RunFolder) -> Recipe:
     return replace(recipe, architecture=str(folder.architecture), variant=variant, vars=kept, passes=(), weights=None)
 
 
-def facts_of(classes: tuple[str, ...], input: tuple[int, ...]) -> Mapping[str, str]:
-    """What a file of weights says of the data that the model was trained on."""
-    return {"classes": json.dumps(list(classes)), "input": json.dumps(list(input))}
+def facts_of(classes: tuple[str, ...], input: tuple[int, ...], size: tuple[int, int] | None) -> Mapping[str, str]:
+    """What a file of weights says of the data that the model was trained on.
+
+    input: what the network got of an image. size: height and width of all images before `preprocess`, if they have one.
+    """
+    facts: dict[str, Sequence[object]] = {"classes": classes, "input": input, "size": size or ()}
+    return {name: json.dumps(fact) for name, fact in facts.items()}
 
 
 def recipe_of(run_or_recipe: str | Path, overrides: Iterable[str] = ()) -> Recipe:

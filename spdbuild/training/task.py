@@ -130,6 +130,10 @@ class Task:
         """
         raise NotImplementedError
 
+    def size(self, recipe: Any, images: Any) -> tuple[int, int] | None:
+        """Height and width of what the network gets of each of the images; None where the recipe alone says it."""
+        return None
+
     def prepare(self, recipe: Any, model: nn.Module, images: Any) -> list[str]:
         """Fit a fresh model to the training images before anything is made of it; what was done, as lines."""
         return []
@@ -175,7 +179,10 @@ class Task:
     def predict(
         self, recipe: Any, model: nn.Module, classes: tuple[str, ...], input: tuple[int, ...], files: list[Path]
     ) -> Iterable[Prediction]:
-        """What the model, in eval mode, sees in each file, in their order. input: shape [C, H, W] in training."""
+        """What the model, in eval mode, sees in each file, in their order.
+
+        input: shape [C, H, W] of an image of the training, before `preprocess`.
+        """
         raise NotImplementedError
 
 

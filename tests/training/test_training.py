@@ -13,10 +13,11 @@ from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import nn
+from torchvision.transforms.functional import center_crop
 
 import spdbuild
 from spdbuild.data.digits import Digits
-from spdbuild.errors import DataError, WeightsError
+from spdbuild.errors import DataError, RecipeError, WeightsError
 from spdbuild.training.evaluate import evaluate
 from spdbuild.training.predict import predict
 from spdbuild.training.recipe import load_recipe
@@ -125,6 +126,46 @@ def test_a_teacher_pulls_the_outputs_towards_its_own(recipe: Path, tmp_path: Pat
     assert row["train/distance"] > 0
 
 
+def test_costs_are_those_of_the_image_behind_the_preprocessing(recipe: Path, tmp_path: Path) -> None:
+    options = ["preprocess=[{name: resize, size: 16}]", "max_steps=1"]
+    result = train(recipe, options, runs=tmp_path, quiet=True)
+    architecture = spdbuild.load(tmp_path / "tiny.yaml", inputs=[(3, 16, 16)])
+    assert result.macs == spdbuild.summary(architecture).macs
+
+
+def test_a_network_for_other_images_than_those_of_the_data_is_refused(recipe: Path, tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match="made for images of 3x64x64, and the data gives 3x8x8") as caught:
+        train(recipe, ["input=[3, 64, 64]"], runs=tmp_path, quiet=True)
+    assert caught.value.problems[0].hint == "leave 'input' out, or give the data that size"
+    grey = tmp_path / "tiny.yaml"
+    grey.write_text(grey.read_text().replace("[3, 8, 8]", "[1, 8, 8]"))
+    with pytest.raises(RecipeError, match="made for images of 1x8x8, and the data gives 3x8x8"):
+        train(recipe, runs=tmp_path, quiet=True)
+
+
+def test_a_teacher_with_other_outputs_is_refused(recipe: Path, tmp_path: Path) -> None:
+    weights = tmp_path / "wide.safetensors"
+    save_file(dict(spdbuild.build(spdbuild.load(tmp_path / "tiny.yaml", vars={"classes": 20})).state_dict()), weights)
+    teacher = f"distill={{architecture: {tmp_path / 'tiny.yaml'}, weights: {weights}, vars: {{classes: 20}}}}"
+    with pytest.raises(RecipeError, match="the teacher gives 20 and the network 10"):
+        train(recipe, [teacher], runs=tmp_path, quiet=True)
+
+
+def test_data_whose_splits_count_classes_differently_is_refused(recipe: Path, tmp_path: Path) -> None:
+    Image.new("RGB", (8, 8)).save(tmp_path / "0.png")
+    for split, names in {"train": ("car", "person"), "val": ("person",)}.items():
+        document = {
+            "images": [{"id": 1, "file_name": "0.png", "width": 8, "height": 8}],
+            "categories": [{"id": len(name), "name": name} for name in names],
+            "annotations": [{"id": 1, "image_id": 1, "category_id": 6, "bbox": [0, 0, 8, 8], "area": 64, "iscrowd": 0}],
+        }
+        (tmp_path / f"{split}.json").write_text(json.dumps(document))
+    places = "train_images: ., train_annotations: train.json, val_images: ., val_annotations: val.json"
+    data = f"data={{name: coco, root: {tmp_path}, {places}}}"
+    with pytest.raises(DataError, match="class 0 is 'car' in the images to train on and 'person' in those to evaluate"):
+        train("tiny_objects", [data, "~expect"], runs=tmp_path, quiet=True)
+
+
 def test_twins_are_trained_and_compared(recipe: Path, tmp_path: Path) -> None:
     options = ["passes=['strided_to_spd()']", "compare={strided: {passes: []}}", "epochs=1"]
     result = train(recipe, options, runs=tmp_path, quiet=True)
@@ -172,19 +213,22 @@ def test_predictions_name_file_classes_and_scores(recipe: Path, tmp_path: Path) 
 
 
 @pytest.mark.parametrize("resize", ["squash", "crop", "pad"])
-def test_a_file_is_seen_in_the_form_in_which_the_data_was(recipe: Path, tmp_path: Path, resize: str) -> None:
+@pytest.mark.parametrize("side", [8, 6], ids=["whole", "cropped"])
+def test_a_file_is_seen_in_the_form_in_which_the_data_was(recipe: Path, tmp_path: Path, resize: str, side: int) -> None:
     random = np.random.default_rng(0)
     for name in ("train/cat", "train/dog", "test/cat", "test/dog"):
         (tmp_path / "data" / name).mkdir(parents=True)
         pixels = random.integers(0, 256, (12, 30, 3), dtype=np.uint8)
         Image.fromarray(pixels).save(tmp_path / "data" / name / "0.png")
     data = f"data={{name: folder, root: {tmp_path / 'data'}, size: 8, resize: {resize}}}"
-    done = train(recipe, ["epochs=1", "batch=2", data], runs=tmp_path, quiet=True)
+    options = ["epochs=1", "batch=2", data, f"preprocess=[{{name: center_crop, size: {side}}}]"]
+    done = train(recipe, options, runs=tmp_path, quiet=True)
     seen = list(predict(done.folder, [tmp_path / "data" / "test"]))
     stored = load_model(done.folder)
     images = stored.recipe.data.open("test").images
+    assert (stored.image, stored.input) == ((3, 8, 8), (3, side, side))
     with torch.inference_mode():
-        expected = stored.model(images.float() / 255).softmax(dim=1)
+        expected = stored.model(center_crop(images, [side, side]).float() / 255).softmax(dim=1)
     for prediction, shares in zip(seen, expected, strict=True):
         found = {entry["class"]: entry["score"] for entry in prediction.found}
         assert [found["cat"], found["dog"]] == pytest.approx(shares.tolist(), abs=1e-5)

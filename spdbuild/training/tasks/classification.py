@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
-from spdbuild.data import FileImages, ImageSet, Loader
+from spdbuild.data import ArrayImages, FileImages, ImageSet, Loader
 from spdbuild.errors import RecipeError
 from spdbuild.losses.classification import ClassificationLoss, distillation
 from spdbuild.metrics.classification import ClassificationCounts
@@ -36,6 +36,15 @@ class Classification(Task):
     def open(self, recipe: Recipe, split: str) -> ImageSet:
         images: ImageSet = recipe.data.open(split)
         return images
+
+    def size(self, recipe: Recipe, images: ImageSet) -> tuple[int, int]:
+        """That of an image behind `preprocess`."""
+        empty = ArrayImages(
+            torch.zeros(1, 3, *images.size, dtype=torch.uint8), torch.zeros(1, dtype=torch.int64), images.classes
+        )
+        with recipe.about("preprocess"):
+            ((pixels, _),) = Loader(empty, 1, shuffle=False, augment=recipe.preprocess)
+        return pixels.shape[2], pixels.shape[3]
 
     def batches(
         self, recipe: Recipe, images: ImageSet, *, training: bool, rank: int, world: int, device: torch.device
