@@ -61,6 +61,8 @@ def resolve(
         values.setdefault("classes", classes)
     inputs = _inputs(document, network.input, size)
     with network.about("architecture", arguments="vars"):
+        architecture = choose(document, network.variant, values)
+    with network.about("input", "architecture"):
         architecture = choose(document, network.variant, values, inputs)
     for index, call in enumerate(network.passes):
         written = network.entry(f"passes.{index}", "passes")

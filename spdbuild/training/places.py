@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
-from spdbuild.errors import ArgumentError, Location, Problem, SpdbuildError
+from spdbuild.errors import ArgumentError, Location, Problem, RecipeError, SpdbuildError
 from spdbuild.source import Value
 
 
@@ -31,17 +31,20 @@ class Placed:
         """Gives the errors of its body the place of the first of `keys` that is there.
 
         arguments: the key below which the arguments are that an ArgumentError may name.
-        An error with a place in another file says in its trail which key led there.
+        An error with a place in another file says in its trail which key led there; a RecipeError with a place is about
+        another key of the recipe, wherever that was written.
         """
         try:
             yield
         except SpdbuildError as error:
             argument = [f"{arguments}.{error.argument}"] if arguments and isinstance(error, ArgumentError) else []
-            place = self.place(*argument, *keys)
-            if place is None:
+            found = {key: place for key in (*argument, *keys) if (place := self.place(key)) is not None}
+            if not found:
                 raise
+            key, place = next(iter(found.items()))
             placed = error.at(place)
-            placed.problems = tuple(_led_to(problem, keys[0], place) for problem in placed.problems)
+            if not isinstance(error, RecipeError):
+                placed.problems = tuple(_led_to(problem, key, place) for problem in placed.problems)
             raise placed from None
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from spdbuild.errors import ArgumentError, InputError, Location
+from spdbuild.errors import ArgumentError, InputError, Location, RecipeError
 from spdbuild.source import Source, parse_yaml
 from spdbuild.training.places import Placed
 
@@ -49,6 +49,12 @@ def test_a_place_in_another_file_stays_and_says_what_led_there() -> None:
     with pytest.raises(InputError) as caught, SECTION.about("b.c"):
         raise InputError("no", location=Location("other.yaml", 7, 1))
     assert str(caught.value) == "other.yaml:7:1: error: no\n      = because of 'b.c' in s.yaml:3:6"
+
+
+def test_another_key_of_a_recipe_is_not_led_to() -> None:
+    with pytest.raises(RecipeError) as caught, SECTION.about("b.c"):
+        raise RecipeError("no", location=Location("command line", 1, 7))
+    assert str(caught.value) == "command line:1:7: error: no"
 
 
 def test_a_section_that_was_read_from_nothing_knows_no_place() -> None:

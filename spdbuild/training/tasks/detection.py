@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from spdbuild.data.cache import cache_folder
-from spdbuild.data.detection.loader import DetectionLoader
+from spdbuild.data.detection.loader import MULTIPLE, DetectionLoader
 from spdbuild.data.detection.options import DetectionAugmentation
 from spdbuild.data.detection.store import Cache
 from spdbuild.errors import DataError, RecipeError
@@ -52,7 +52,7 @@ class Detection(Task):
     unused: ClassVar[dict[str, str]] = {
         "augment": "a detector's augmentation is the mapping task.augment",
         "preprocess": "a detector takes pixels from 0 to 1",
-        "distill": "leave it out",
+        "distill": "leave it out: a teacher is followed by its class scores, and a detector's maps hold more",
     }
 
     monitor: Literal["fitness", "AP", "AP50", "AP75"] = "fitness"
@@ -147,13 +147,14 @@ def _loss(recipe: Recipe) -> DetectionLossOptions:
 def _long_side(recipe: Recipe) -> int:
     """Pixels of the longer side of an image: the side of the square that the network takes."""
     _, height, width = recipe.input or declared_input(recipe)
-    if height != width:
-        raise RecipeError(
-            f"a detector is trained on squares, and its input is {width}x{height}",
-            location=recipe.place("input", "architecture"),
-            hint=f"input: [3, {width}, {width}]",
-        )
-    return height
+    if 0 < height == width and height % MULTIPLE == 0:
+        return height
+    side = max(round(max(height, width) / MULTIPLE), 1) * MULTIPLE
+    raise RecipeError(
+        f"a detector is trained on squares whose side is a multiple of {MULTIPLE}, and its input is {width}x{height}",
+        location=recipe.place("input", "architecture"),
+        hint=f"input: [3, {side}, {side}]",
+    )
 
 
 def _pictures(files: Iterable[Path]) -> Iterator[tuple[Path, int | None, Tensor]]:

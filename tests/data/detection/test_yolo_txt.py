@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -73,6 +74,18 @@ def test_cocos_classes_have_cocos_ids(yolo: Path) -> None:
     names = ["person", *(f"n{i}" for i in range(78)), "toothbrush"]
     yolo.write_text(f"train: images/train\nval: images/val\nnames: [{', '.join(names)}]\n")
     assert read_yolo(yolo, "train").category_ids == COCO_CATEGORY_IDS
+
+
+def test_the_category_ids_are_those_of_an_annotation_file_of_coco(data_folder: Path) -> None:
+    file = data_folder / "coco-mini" / "annotations" / "instances_val2017.json"
+    if not file.is_file():
+        pytest.skip("no coco-mini in the folder of data sets")
+    document = json.loads(file.read_text())
+    named = sorted((category["id"], category["name"]) for category in document["categories"])
+    assert tuple(number for number, _ in named) == COCO_CATEGORY_IDS
+    # What `names` of a dataset YAML must begin and end with to have these ids.
+    assert (named[0][1], named[79][1]) == ("person", "toothbrush")
+    assert {found["category_id"] for found in document["annotations"]} <= set(COCO_CATEGORY_IDS)
 
 
 @pytest.mark.parametrize(

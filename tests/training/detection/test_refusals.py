@@ -29,15 +29,15 @@ REFUSALS = {
     ),
     "an oblong input": (
         ["input=[3, 64, 96]"],
-        "command line:1:7: error: a detector is trained on squares, and its input is 96x64",
+        "command line:1:7: error: a detector is trained on squares whose side is a multiple of 32, and its input is 96",
         "[3, 96",
     ),
-    "an odd input": (["input=[3, 100, 100]"], "the image size must be a multiple of 32, got 100", "use 96"),
+    "an odd input": (["input=[3, 100, 100]"], "multiple of 32, and its input is 100x100", "input: [3, 96, 96]"),
     "classes": (["vars.classes=5"], "the head has 5 classes and the data has 6", "leave vars.classes out"),
     "a teacher": (
         ["distill={architecture: yolov5, variant: n, weights: w}"],
         "'distill' is not for detection",
-        "leave it out",
+        "leave it out: a teacher is followed by its class scores, and a detector's maps hold more",
     ),
     "a loss of another task": (["loss={name: cross_entropy}"], "loss: 'cross_entropy' is for classification", ""),
     "data of another task": (
