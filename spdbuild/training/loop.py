@@ -100,6 +100,7 @@ class Loop:
             session.recipe.epochs,
             session.recipe.optimizer.lr,
             session.momentum,
+            begin=session.first_batch + session.position.batch,
         )
         rates.apply(session.optimizer)
         total = self._images(group)

@@ -68,6 +68,8 @@ def trained(recipe: Path, folder: Path, *options: str) -> dict[str, Tensor]:
     wanted = load_recipe(recipe, [*common, *options])
     session = make_session(wanted, RunFolder(folder), Console(True), Processes(), torch.device("cpu"))
     session.model.double().register_forward_pre_hook(lambda model, inputs: (inputs[0].double(),))
+    for state in session.optimizer.state.values():
+        state["momentum_buffer"] = state["momentum_buffer"].double()
     # The recipes' own losses compute in float32.
     session.criterion = lambda logits, labels: {"loss": functional.cross_entropy(logits, labels)}
     Loop(session, StopRequest()).run()
@@ -84,7 +86,7 @@ def test_batches_of_a_step_are_one_large_batch(recipe: Path, tmp_path: Path, opt
         torch.testing.assert_close(small[name], tensor, rtol=1e-12, atol=1e-13, msg=name)
 
 
-def test_the_learning_rate_of_a_step_is_that_of_its_last_batch(recipe: Path, tmp_path: Path) -> None:
+def test_the_warm_up_of_a_step_is_that_of_its_last_batch(recipe: Path, tmp_path: Path) -> None:
     """Three batches of an epoch make a step, as large as the one of a run whose rate is that of the third batch."""
     warm = "schedule={name: constant, warmup_batches: 4, warmup_start: 0}"
     small = trained(recipe, tmp_path / "small", "batch=479", "accumulate=3", warm, "max_steps=1")

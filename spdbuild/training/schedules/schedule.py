@@ -67,9 +67,22 @@ class Schedule:
         """Length of the warm-up in batches."""
         return max(round(self.warmup_epochs * batches_per_epoch), self.warmup_batches)
 
-    def rates(self, batch: int, batches_per_epoch: int, epochs: int, lr: float, momentum: float) -> Rates:
-        """The values for the update behind batch number `batch` of the run, counted from 0."""
-        epoch = batch / batches_per_epoch
+    def rates(
+        self,
+        batch: int,
+        batches_per_epoch: int,
+        epochs: int,
+        lr: float,
+        momentum: float,
+        *,
+        begin: int | None = None,
+    ) -> Rates:
+        """The values for the update behind batch number `batch` of the run, counted from 0.
+
+        begin: first batch of that step, if it has several. The warm-up is where the last one is, as published for
+            YOLOv5; the rest where the first one is, so that a step of several batches is one of a large batch.
+        """
+        epoch = (batch if begin is None else begin) / batches_per_epoch
         target = lr * self.factor(math.floor(epoch) if self.per == "epoch" else epoch, epochs)
         length = self.warmup(batches_per_epoch)
         if batch >= length:
