@@ -17,7 +17,7 @@ from spdbuild.errors import WeightsError
 from spdbuild.training.files import write_whole
 
 #: Changes when an older file can no longer be read.
-VERSION = 1
+VERSION = 2
 
 _NEW_RUN = "start a new run from the weights of this one: weights=<run>/weights/last.safetensors"
 
@@ -27,7 +27,8 @@ class Position:
     """How far a run is.
 
     epoch: epochs that are complete. batch: batches done of the next one. step: optimizer updates in all.
-    sums: loss parts, each summed over the images of the epoch so far. images: how many those are.
+    sums: loss parts, each summed over the images of the epoch that this process has seen so far. images: how many
+    those are.
     best: highest value of the task's metric so far. best_epoch: when it was reached, counted from 1; 0: not yet.
     seconds: training time so far. rows: the metrics of every epoch.
     """
@@ -43,7 +44,17 @@ class Position:
     rows: list[dict[str, Any]] = field(default_factory=list)
 
     def plain(self) -> dict[str, Any]:
-        return {**asdict(self), "sums": {name: value.cpu() for name, value in self.sums.items()}}
+        """What is the same on every process."""
+        return {name: value for name, value in asdict(self).items() if name not in ("sums", "images")}
+
+    def counts(self) -> dict[str, Any]:
+        """What each process has for itself."""
+        return {"sums": {name: value.cpu() for name, value in self.sums.items()}, "images": self.images}
+
+    def take(self, counts: dict[str, Any], device: torch.device) -> None:
+        """Go on from `counts`."""
+        self.sums = {name: value.to(device) for name, value in counts["sums"].items()}
+        self.images = counts["images"]
 
 
 def save_state(path: Path, state: dict[str, Any]) -> None:

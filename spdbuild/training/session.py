@@ -75,6 +75,7 @@ class Session:
             "ema": {"updates": self.ema.updates, "model": self.ema.model.state_dict()} if self.ema else None,
             "optimizer": self.optimizer.state_dict(),
             "scaler": self.scaler.state_dict(),
+            "counts": self.processes.gather(self.position.counts()),
             "generators": self.processes.gather(generator_states(self.device)),
         }
 
@@ -96,10 +97,11 @@ class Session:
             raise WeightsError(f"{self.folder.state}: the state is of another optimizer: {reason}") from None
         self.scaler.load_state_dict(state["scaler"])
         self.position = Position(**state["position"])
-        self.position.sums = {name: value.to(self.device) for name, value in self.position.sums.items()}
-        generators = state["generators"]
+        # With another number of processes than before, the sums of the epoch so far are those of the first ones.
+        counts, generators, rank = state["counts"], state["generators"], self.processes.rank
+        self.position.take(counts[min(rank, len(counts) - 1)], self.device)
         if len(generators) == self.processes.world:
-            restore_generators(generators[self.processes.rank], self.device)
+            restore_generators(generators[rank], self.device)
 
 
 def make_session(

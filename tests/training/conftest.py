@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,36 @@ epochs: 3
 precision: fp32
 workers: 0
 ema: {{decay: 0.99, ramp: 10}}
+"""
+
+
+TRAIN = "from spdbuild.training.run import train; train({recipe!r}, {options!r}, runs={runs!r}, quiet=True)"
+
+#: Trains in a fork for each moment: every step, fsync and rename is one at which the fork can be killed.
+KILL = """
+import os, signal
+from pathlib import Path
+from spdbuild.training import loop, run
+
+# What a run imports on its way is imported once, not in each fork.
+run.train({recipe!r}, {options!r}, runs={runs!r}, quiet=True)
+
+def counted(function, moment, count=[0]):
+    def call(*arguments, **named):
+        count[0] += 1
+        if count[0] == moment:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return function(*arguments, **named)
+    return call
+
+for moment in {moments!r}:
+    if os.fork() == 0:
+        loop.Loop.step = counted(loop.Loop.step, moment)
+        os.fsync = counted(os.fsync, moment)
+        Path.replace = counted(Path.replace, moment)
+        run.train({recipe!r}, {options!r}, runs=Path({runs!r}) / str(moment), quiet=True)
+        os._exit(0)
+    print(moment, os.waitstatus_to_exitcode(os.wait()[1]))
 """
 
 
@@ -91,6 +122,38 @@ def assert_same_run(rows: Callable[[Path], Rows]) -> Callable[[Path, Path], None
 
 
 @pytest.fixture
+def one_thread() -> Iterator[None]:
+    """As many threads here as in other processes of a test, because sums of several threads are rounded differently."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture
+def start_training(one_thread: None) -> Callable[[Path, list[str], Path], subprocess.Popen[str]]:
+    """Trains a recipe with overrides below a folder, in a process of its own."""
+
+    def start(recipe: Path, options: list[str], runs: Path) -> subprocess.Popen[str]:
+        return _python(TRAIN.format(recipe=str(recipe), options=options, runs=str(runs)))
+
+    return start
+
+
+@pytest.fixture
+def killed_runs(tmp_path: Path, one_thread: None) -> Callable[[Path, list[str], list[int]], list[Path]]:
+    """The folders of runs of a recipe that were killed, each at another moment."""
+
+    def run(recipe: Path, options: list[str], moments: list[int]) -> list[Path]:
+        child = _python(KILL.format(moments=moments, recipe=str(recipe), options=options, runs=str(tmp_path)))
+        output, errors = child.communicate(timeout=240)
+        assert output.splitlines() == [f"{moment} {-signal.SIGKILL}" for moment in moments], errors
+        return [tmp_path / str(moment) / recipe.stem for moment in moments]
+
+    return run
+
+
+@pytest.fixture
 def run_processes() -> Callable[[int, str], list[str]]:
     """Runs Python code in processes that know each other, as torchrun does, and gives what each printed."""
 
@@ -126,6 +189,12 @@ def torchrun(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
         return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=240)
 
     return run
+
+
+def _python(code: str) -> subprocess.Popen[str]:
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    return subprocess.Popen([sys.executable, "-c", code], env=environment, **pipes)  # type: ignore[call-overload,no-any-return]
 
 
 def _free_port() -> int:

@@ -6,7 +6,6 @@ import os
 import random
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -22,6 +21,8 @@ from spdbuild.training.run import resume, train
 
 Rows = Callable[[Path], list[dict[str, Any]]]
 Same = Callable[[Path, Path], None]
+Start = Callable[[Path, list[str], Path], subprocess.Popen[str]]
+Killed = Callable[[Path, list[str], list[int]], list[Path]]
 
 
 def test_a_run_stopped_between_epochs_and_resumed_is_the_uninterrupted_run(
@@ -103,50 +104,14 @@ def test_a_folder_that_is_no_run_is_named(tmp_path: Path) -> None:
         resume(tmp_path, quiet=True)
 
 
-TRAIN = "from spdbuild.training.run import train; train({recipe!r}, {options!r}, runs={runs!r}, quiet=True)"
-
-#: Trains in a fork for each kill point; every step, fsync and rename is a moment at which the fork can be killed.
-KILL = """
-import os, signal
-from pathlib import Path
-from spdbuild.training import loop, run
-
-# What a run imports on its way is imported once, not in each fork.
-run.train({recipe!r}, {options!r}, runs={runs!r}, quiet=True)
-
-def counted(function, point, count=[0]):
-    def call(*arguments, **named):
-        count[0] += 1
-        if count[0] == point:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return function(*arguments, **named)
-    return call
-
-for point in {points!r}:
-    if os.fork() == 0:
-        loop.Loop.step = counted(loop.Loop.step, point)
-        os.fsync = counted(os.fsync, point)
-        Path.replace = counted(Path.replace, point)
-        run.train({recipe!r}, {options!r}, runs=Path({runs!r}) / str(point), quiet=True)
-        os._exit(0)
-    print(point, os.waitstatus_to_exitcode(os.wait()[1]))
-"""
-
-
-def run_python(code: str) -> subprocess.Popen[str]:
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    return subprocess.Popen([sys.executable, "-c", code], env=environment, **pipes)  # type: ignore[call-overload,no-any-return]
-
-
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])
 @pytest.mark.slow
 def test_a_signal_saves_and_leaves_and_loses_nothing(
-    recipe: Path, tmp_path: Path, number: signal.Signals, assert_same_run: Same, rows: Rows
+    recipe: Path, tmp_path: Path, number: signal.Signals, assert_same_run: Same, rows: Rows, start_training: Start
 ) -> None:
     options = ["epochs=30"]
     whole = train(recipe, options, quiet=True, runs=tmp_path / "whole")
-    child = run_python(TRAIN.format(recipe=str(recipe), options=options, runs=str(tmp_path / "part")))
+    child = start_training(recipe, options, tmp_path / "part")
     folder = tmp_path / "part" / "small"
     while not (folder / "state" / "state.pt").is_file() and child.poll() is None:
         time.sleep(0.005)
@@ -160,14 +125,12 @@ def test_a_signal_saves_and_leaves_and_loses_nothing(
 
 
 @pytest.mark.slow
-def test_thirty_kills_at_random_moments_lose_nothing(recipe: Path, tmp_path: Path, assert_same_run: Same) -> None:
+def test_thirty_kills_at_random_moments_lose_nothing(
+    recipe: Path, tmp_path: Path, assert_same_run: Same, killed_runs: Killed
+) -> None:
     options = ["save_every=2", "batch=256", "epochs=2"]
     whole = train(recipe, options, quiet=True, runs=tmp_path / "whole")
-    points = random.Random(0).sample(range(3, 65), 30)
-    child = run_python(KILL.format(points=points, recipe=str(recipe), options=options, runs=str(tmp_path)))
-    output, errors = child.communicate(timeout=120)
-    assert output.splitlines() == [f"{point} {-signal.SIGKILL}" for point in points], errors
-    folders = [tmp_path / str(point) / "small" for point in points]
+    folders = killed_runs(recipe, options, random.Random(0).sample(range(3, 65), 30))
     saved = [folder for folder in folders if (folder / "state" / "state.pt").is_file()]
     assert len(saved) > 20
     for folder in saved:

@@ -7,13 +7,14 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import torch
-from safetensors.torch import load_file
 
 from spdbuild.training.checkpoint import load_state
+
+Same = Callable[[Path, Path], None]
 
 DETECTOR = """\
 model: tiny
@@ -34,7 +35,7 @@ pytestmark = [
 ]
 
 
-def torchrun(recipe: Path, options: tuple[str, ...], runs: Path, restarts: int = 0) -> subprocess.Popen[str]:
+def start_job(recipe: Path, options: tuple[str, ...], runs: Path, restarts: int = 0) -> subprocess.Popen[str]:
     """The job of two processes."""
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
     command += [f"--max-restarts={restarts}", "-m", "spdbuild", "train", str(recipe), *options, "--runs", str(runs)]
@@ -60,14 +61,6 @@ def kill_after_the_first_state(job: subprocess.Popen[str], folder: Path, rank: i
     return killed
 
 
-def assert_same_weights(folder: Path, other: Path) -> None:
-    for name in ("last", "best"):
-        weights, expected = (load_file(f / "weights" / f"{name}.safetensors") for f in (folder, other))
-        assert weights.keys() == expected.keys()
-        for key, tensor in weights.items():
-            assert torch.equal(tensor, expected[key]), key
-
-
 @pytest.fixture
 def detection_recipe(tmp_path: Path) -> Path:
     (tmp_path / "detector.yaml").write_text(DETECTOR)
@@ -83,24 +76,29 @@ def detection_recipe(tmp_path: Path) -> Path:
     ids=["classification", "detection"],
 )
 def test_a_job_whose_worker_is_killed_ends_as_if_nothing_had_happened(
-    request: pytest.FixtureRequest, tmp_path: Path, fixture: str, options: tuple[str, ...], rank: int
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
+    fixture: str,
+    options: tuple[str, ...],
+    rank: int,
+    assert_same_run: Same,
 ) -> None:
     recipe = request.getfixturevalue(fixture)
-    whole = torchrun(recipe, options, tmp_path / "whole")
+    whole = start_job(recipe, options, tmp_path / "whole")
     said = whole.communicate(timeout=300)[1]
     assert whole.returncode == 0, said
-    job = torchrun(recipe, options, tmp_path / "killed", restarts=1)
+    job = start_job(recipe, options, tmp_path / "killed", restarts=1)
     killed = kill_after_the_first_state(job, tmp_path / "killed" / "small", rank)
     said = job.communicate(timeout=300)[1]
     assert job.returncode == 0, said
     assert f"failed (exitcode: -9) local_rank: {rank} (pid: {killed})" in said
     assert "small: going on in epoch" in said
     assert [path.name for path in (tmp_path / "killed").iterdir()] == ["small"]
-    assert_same_weights(tmp_path / "killed" / "small", tmp_path / "whole" / "small")
+    assert_same_run(tmp_path / "killed" / "small", tmp_path / "whole" / "small")
 
 
 def test_a_job_that_may_not_start_anew_ends_and_names_the_worker(recipe: Path, tmp_path: Path) -> None:
-    job = torchrun(recipe, ("epochs=10", "save_every=5"), tmp_path / "runs")
+    job = start_job(recipe, ("epochs=10", "save_every=5"), tmp_path / "runs")
     folder = tmp_path / "runs" / "small"
     killed = kill_after_the_first_state(job, folder, rank=1)
     said = job.communicate(timeout=300)[1]
