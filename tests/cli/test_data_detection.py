@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 from click.testing import CliRunner, Result
 from PIL import Image
 
 from spdbuild.cli.data import command
+from spdbuild.training.recipe import load_recipe
 
 
 def run(*arguments: object) -> Result:
@@ -64,6 +67,51 @@ def test_a_gallery_is_a_picture(yolo: Path, tmp_path: Path, options: tuple[str, 
     assert result.exit_code == 0, result.output
     with Image.open(file) as image:
         assert image.size == (2 * 68 + 4, 64 + 8)
+
+
+RECIPE = """\
+architecture: yolov5
+variant: n
+input: [3, 64, 64]
+data: {name: tiny_objects, images: 12, size: 64}
+task: {augment: {partners: batch, close_mosaic: 1}}
+batch: 6
+epochs: 2
+seed: 3
+workers: 0
+"""
+
+
+@pytest.mark.parametrize("epoch", [1, 2], ids=["with mosaics", "without"])
+def test_a_gallery_of_a_recipe_has_the_images_that_it_trains_on(tmp_path: Path, epoch: int) -> None:
+    (tmp_path / "recipe.yaml").write_text(RECIPE)
+    override = "task.augment.flip_vertical=0.5"
+    show = ("show", tmp_path / "recipe.yaml", override, "-o", tmp_path / "seen.png", "--images", 8, "--epoch", epoch)
+    result = run(*show, "--columns", 1)
+    assert result.exit_code == 0, result.output
+    recipe = load_recipe(tmp_path / "recipe.yaml", [override])
+    images = recipe.task.open(recipe, "train")
+    batches = recipe.task.batches(recipe, images, training=True, rank=0, world=1, device=torch.device("cpu"))
+    batches.set_epoch(epoch - 1)
+    fed = torch.cat([batch for batch, _ in batches])[:8]
+    with Image.open(tmp_path / "seen.png") as sheet:
+        pixels = np.asarray(sheet)[4:, 4:68].reshape(8, 68, 64, 3)[:, :64]
+    same = (pixels == (255 * fed).round().byte().permute(0, 2, 3, 1).numpy()).all(axis=3)
+    # The rest is below frames and names.
+    assert (same.mean(axis=(1, 2)) > 0.2).all()
+
+
+def test_a_gallery_of_a_recipe_has_images_to_evaluate_on_as_they_are(tmp_path: Path) -> None:
+    (tmp_path / "recipe.yaml").write_text(RECIPE)
+    for name, options in {"val": (), "plain": ("--plain",)}.items():
+        show = ("show", tmp_path / "recipe.yaml", "--split", "val", "-o", tmp_path / f"{name}.png", *options)
+        assert run(*show).exit_code == 0
+    assert (tmp_path / "val.png").read_bytes() == (tmp_path / "plain.png").read_bytes()
+
+
+def test_a_recipe_without_boxes_and_a_name_of_nothing_are_refused(tmp_path: Path) -> None:
+    assert "the data set 'digits' has no boxes" in str(run("show", "quickstart", "-o", tmp_path / "x.png").exception)
+    assert "there is no 'tiny_object'" in str(run("show", "tiny_object", "-o", tmp_path / "x.png").exception)
 
 
 def test_data_sets_without_boxes_are_refused(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Literal
 
 import click
 
-from spdbuild.cli.data_commands.target import detection_set_of
+from spdbuild.cli.data_commands.target import data_set_of, with_boxes
 
 
 @click.command("convert")
@@ -28,7 +28,7 @@ def command(
     from spdbuild.data.detection.dataset import splits_of
     from spdbuild.data.detection.findings import refuse_grave
 
-    splits = splits_of(detection_set_of(target, overrides))
+    splits = splits_of(with_boxes(data_set_of(target, overrides)))
     refuse_grave(finding for dataset in splits.values() for finding in dataset.findings)
     done = convert(splits, format, output)
     if as_json:

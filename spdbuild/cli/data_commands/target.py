@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from spdbuild import builtin
 from spdbuild.errors import InputError, nearest
+
+if TYPE_CHECKING:
+    from spdbuild.training.recipe import Recipe
 
 
 def data_set_of(target: str, overrides: tuple[str, ...]) -> Any:
@@ -14,18 +17,29 @@ def data_set_of(target: str, overrides: tuple[str, ...]) -> Any:
 
     overrides: `field=value` of the data set, or, for a recipe, `key.path=value`.
     """
+    data_set = data_set_alone(target, overrides)
+    return recipe_of(target, overrides).data if data_set is None else data_set
+
+
+def data_set_alone(target: str, overrides: tuple[str, ...]) -> Any:
+    """The same for what is no recipe; None for anything else."""
     from spdbuild.data import DATASETS
-    from spdbuild.data.listing import subfolders
+    from spdbuild.data.detection.yolo_txt import is_dataset_yaml
     from spdbuild.data.recognizing import recognized
 
     if Path(target).is_dir():
         return _construct(recognized(Path(target)), {"root": target, **_fields(overrides)})
     if target in DATASETS:
         return _construct(DATASETS[target], _fields(overrides))
-    from spdbuild.data.detection.yolo_txt import is_dataset_yaml
-
     if is_dataset_yaml(Path(target)):
         return _construct(DATASETS["yolo"], {"file": target, **_fields(overrides)})
+    return None
+
+
+def recipe_of(target: str, overrides: tuple[str, ...]) -> Recipe:
+    """The recipe of a path or a built-in name; InputError if there is nothing that is called `target`."""
+    from spdbuild.data import DATASETS
+    from spdbuild.data.listing import subfolders
     from spdbuild.training.recipe import load_recipe
 
     path, recipes = Path(target), builtin.listed("recipes")
@@ -33,12 +47,11 @@ def data_set_of(target: str, overrides: tuple[str, ...]) -> Any:
         beside = [folder.name for folder in subfolders(path.parent)] if path.parent.is_dir() else []
         message = f"there is no '{target}': neither a folder, nor a recipe or the name of a data set"
         raise InputError(message, hint=nearest(path.name, [*beside, *recipes, *DATASETS]))
-    return load_recipe(target, overrides).data
+    return load_recipe(target, overrides)
 
 
-def detection_set_of(target: str, overrides: tuple[str, ...]) -> Any:
-    """The same for commands that need boxes; InputError for a data set that has none."""
-    data_set = data_set_of(target, overrides)
+def with_boxes(data_set: Any) -> Any:
+    """The data set for a command that needs boxes; InputError if it has none."""
     if data_set.task != "detection":
         raise InputError(f"the data set '{data_set.name}' has no boxes", hint="this command is for object detection")
     return data_set

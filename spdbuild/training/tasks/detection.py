@@ -66,7 +66,7 @@ class Detection(Task):
         dataset = recipe.data.open(split)
         if not dataset.trainable.any():
             raise DataError(f"the split '{split}' has no object of any class in {len(dataset):,} images")
-        return DetectionImages(dataset, _long_side(recipe))
+        return DetectionImages(dataset, long_side(recipe))
 
     def prepare(self, recipe: Recipe, model: nn.Module, images: DetectionImages) -> list[str]:
         if not self.anchors.check:
@@ -144,7 +144,7 @@ def _loss(recipe: Recipe) -> DetectionLossOptions:
     return loss
 
 
-def _long_side(recipe: Recipe) -> int:
+def long_side(recipe: Recipe) -> int:
     """Pixels of the longer side of an image: the side of the square that the network takes."""
     _, height, width = recipe.input or declared_input(recipe)
     if 0 < height == width and height % MULTIPLE == 0:

@@ -10,9 +10,10 @@ from spdbuild.data.tiny_objects import TinyObjects
 from spdbuild.drawing import class_colour
 
 
-def test_batches_stand_in_rows() -> None:
+def test_images_of_several_batches_stand_in_rows() -> None:
     loader = DetectionLoader(TinyObjects(images=10, size=64).open("train"), 4, 64)
-    assert gallery(loader, 2, columns=3, most=3).size == (3 * 68 + 4, 2 * 68 + 4)
+    assert gallery(loader, columns=3, most=6).size == (3 * 68 + 4, 2 * 68 + 4)
+    assert gallery(loader, columns=3, most=99).size == (3 * 68 + 4, 4 * 68 + 4)
 
 
 def test_a_frame_stands_around_each_object(painted: DetectionSet) -> None:
