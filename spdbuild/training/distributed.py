@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -140,7 +141,10 @@ def joined(device: torch.device) -> Iterator[Processes]:
         reason = str(error).splitlines()[0]
         if not any(word in reason for word in ("gloo", "NCCL", "Connection")):
             raise
-        raise RunError(f"another process of the run has ended: {reason}") from None
+        # Of what the library says: neither the place in its source nor its advice.
+        told = re.sub(r"^\[[^]]*\] ", "", reason).split(". ")[0]
+        hint = "torchrun says which one, and how; `spdbuild train --resume` goes on from the last state"
+        raise RunError(f"another process of the run has ended: {told}", hint=hint) from None
     finally:
         if distributed.is_initialized():
             distributed.destroy_process_group()

@@ -104,5 +104,8 @@ def test_a_job_that_may_not_start_anew_ends_and_names_the_worker(recipe: Path, t
     said = job.communicate(timeout=300)[1]
     assert job.returncode != 0
     assert f"failed (exitcode: -9) local_rank: 1 (pid: {killed})" in said
-    assert "error: another process of the run has ended" in said
+    line = next(line for line in said.splitlines() if line.startswith("error: "))
+    assert line.startswith("error: another process of the run has ended: ")
+    assert "Connection" in line
+    assert "third_party" not in line
     assert load_state(folder / "state" / "state.pt")["position"]["step"] >= 5
