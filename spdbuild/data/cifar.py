@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Literal
 import torch
 from torchvision import datasets
 
-from spdbuild.data.dataset import DATASETS, Split
+from spdbuild.data.dataset import DATASETS, Fields, Split
 from spdbuild.data.download import fetch
 from spdbuild.data.images import ArrayImages
 from spdbuild.data.listing import existing_folder
@@ -48,8 +48,8 @@ class Cifar10:
         return _read(datasets.CIFAR10, Path(self.root), split, self.download)
 
     @classmethod
-    def recognizes(cls, root: Path) -> bool:
-        return _is_there(datasets.CIFAR10, root)
+    def fields_in(cls, root: Path) -> Fields | None:
+        return {"root": str(root)} if _is_there(datasets.CIFAR10, root) else None
 
     @classmethod
     def sample(cls) -> ArrayImages:
@@ -83,8 +83,8 @@ class Cifar100:
         return _read(datasets.CIFAR100, Path(self.root), split, self.download)
 
     @classmethod
-    def recognizes(cls, root: Path) -> bool:
-        return _is_there(datasets.CIFAR100, root)
+    def fields_in(cls, root: Path) -> Fields | None:
+        return {"root": str(root)} if _is_there(datasets.CIFAR100, root) else None
 
     @classmethod
     def sample(cls) -> ArrayImages:

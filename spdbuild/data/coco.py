@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Literal
 
-from spdbuild.data.dataset import DATASETS
+from spdbuild.data.dataset import DATASETS, Fields
 from spdbuild.data.detection.coco_json import read_coco
 from spdbuild.data.detection.dataset import DetectionSplit, existing, usable
 from spdbuild.data.detection.table import DetectionSet
 from spdbuild.data.reading import OnError
 from spdbuild.data.tiny_objects import TinyObjects
+
+#: Where the annotations of a split are in the usual layouts, and its images, which have the first of these places.
+_LAYOUTS = {
+    "annotations/instances_{}2017.json": ("{}2017", "images/{}2017"),
+    "annotations/instances_{}.json": ("images/{}", "{}"),
+    "annotations/{}.json": ("images/{}", "{}", "images"),
+    "{}.json": ("images/{}", "images"),
+    "{}/_annotations.coco.json": ("{}",),
+}
+
+#: What the splits are called.
+_SPLITS = {"train": ("train",), "val": ("val", "valid", "validation"), "test": ("test",)}
 
 
 @DATASETS.register
@@ -49,9 +62,21 @@ class Coco:
         return read_coco(annotations, existing(root, getattr(self, f"{split}_images")), ignore=self.ignore)
 
     @classmethod
-    def recognizes(cls, root: Path) -> bool:
-        return (root / cls.train_annotations).is_file()
+    def fields_in(cls, root: Path) -> Fields | None:
+        fields = {"root": str(root)}
+        for split, names in _SPLITS.items():
+            fields |= _split_fields(root, split, names)
+        return fields if "train_annotations" in fields else None
 
     @classmethod
     def sample(cls) -> DetectionSet:
         return TinyObjects.sample()
+
+
+def _split_fields(root: Path, split: str, names: tuple[str, ...]) -> Fields:
+    """Where `root` has a split that is called one of `names`; empty if nowhere."""
+    for name, (file, folders) in itertools.product(names, _LAYOUTS.items()):
+        found = next((folder for folder in folders if (root / folder.format(name)).is_dir()), None)
+        if found and (root / file.format(name)).is_file():
+            return {f"{split}_annotations": file.format(name), f"{split}_images": found.format(name)}
+    return {}

@@ -9,6 +9,9 @@ from spdbuild.registry import Registry
 
 Split = Literal["train", "test"]
 
+#: Keys below `data:` of a recipe.
+Fields = dict[str, str]
+
 
 class DataSet(Protocol):
     """A frozen dataclass whose fields are the keys below `data:` of a recipe."""

@@ -84,6 +84,10 @@ def _layout_hint(root: Path, names: Sequence[str]) -> str:
         return f"the data set is one folder further down: root: {folders[0]}"
     if any(folder.name.startswith("cifar-10") for folder in folders):
         return "this is CIFAR's own archive: read it with name: cifar10 or cifar100"
+    if {"images", "labels"} <= {folder.name for folder in folders}:
+        return f"YOLO's files are read from a dataset YAML: write {root}/data.yaml with train, val and names"
+    if any((root / "annotations").glob("*.json")):
+        return "COCO's files are read with name: coco, train_images: ..., train_annotations: ..., and so for val"
     if not folders:
         return "it should hold train/<class>/*.png and test/<class>/*.png"
     near = nearest(names[0], (folder.name for folder in folders))

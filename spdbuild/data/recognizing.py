@@ -5,15 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from spdbuild.data.dataset import DATASETS
+from spdbuild.data.dataset import DATASETS, Fields
 from spdbuild.data.folder import Folder
 from spdbuild.data.listing import existing_folder
 
 
-def recognized(root: Path) -> type[Any]:
-    """The class of the data set in `root`: the first that recognizes it, else a folder of classes."""
+def recognized(root: Path) -> tuple[type[Any], Fields]:
+    """The class of the data set in `root` and its fields: the first that finds itself there, else a folder of classes.
+
+    A class that can be found has a class method `fields_in(root)`, which gives its fields, or None if it is not there.
+    """
     existing_folder(root)
     for _, cls in DATASETS.items():
-        if hasattr(cls, "recognizes") and cls.recognizes(root):
-            return cls
-    return Folder
+        fields = cls.fields_in(root) if hasattr(cls, "fields_in") else None
+        if fields is not None:
+            return cls, fields
+    return Folder, {"root": str(root)}

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Literal
 
-from spdbuild.data.dataset import DATASETS, Split
+from spdbuild.data.dataset import DATASETS, Fields, Split
 from spdbuild.data.images import ArrayImages, ImageSet
 from spdbuild.data.listing import Listing, existing_folder, image_files, subfolders
 from spdbuild.data.noise import noise_images
@@ -53,8 +53,8 @@ class TinyImagenet:
         return Listing(root, paths, labels, _class_names(root, wnids))
 
     @classmethod
-    def recognizes(cls, root: Path) -> bool:
-        return (root / "wnids.txt").is_file()
+    def fields_in(cls, root: Path) -> Fields | None:
+        return {"root": str(root)} if (root / "wnids.txt").is_file() else None
 
     @classmethod
     def sample(cls) -> ArrayImages:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Literal
 
-from spdbuild.data.dataset import DATASETS
+from spdbuild.data.dataset import DATASETS, Fields
 from spdbuild.data.detection.dataset import DetectionSplit, usable
 from spdbuild.data.detection.table import DetectionSet
 from spdbuild.data.detection.voc_xml import read_voc
@@ -46,8 +46,9 @@ class Voc:
         return read_voc(root, getattr(self, split), names=self.names, ignore=self.ignore)
 
     @classmethod
-    def recognizes(cls, root: Path) -> bool:
-        return (root / "Annotations").is_dir() and (root / "JPEGImages").is_dir()
+    def fields_in(cls, root: Path) -> Fields | None:
+        there = all((root / name).is_dir() for name in ("Annotations", "JPEGImages"))
+        return {"root": str(root)} if there else None
 
     @classmethod
     def sample(cls) -> DetectionSet:

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Literal
 
-from spdbuild.data.dataset import DATASETS
+from spdbuild.data.dataset import DATASETS, Fields
 from spdbuild.data.detection.dataset import DetectionSplit, usable
 from spdbuild.data.detection.table import DetectionSet
-from spdbuild.data.detection.yolo_txt import read_yolo
+from spdbuild.data.detection.yolo_txt import is_dataset_yaml, read_yolo
 from spdbuild.data.reading import OnError
 from spdbuild.data.tiny_objects import TinyObjects
 
@@ -37,6 +37,12 @@ class Yolo:
 
     def read(self, split: DetectionSplit) -> DetectionSet:
         return read_yolo(Path(self.file).expanduser(), split, ignore=self.ignore)
+
+    @classmethod
+    def fields_in(cls, root: Path) -> Fields | None:
+        names = ("data.yaml", "dataset.yaml", f"{root.resolve().name}.yaml", "data.yml")
+        file = next((root / name for name in names if is_dataset_yaml(root / name)), None)
+        return {"file": str(file)} if file else None
 
     @classmethod
     def sample(cls) -> DetectionSet:

@@ -1,18 +1,99 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
+import pytest
+
 from spdbuild.data.cifar import Cifar10, Cifar100
+from spdbuild.data.coco import Coco
+from spdbuild.data.detection.convert import Format, convert
+from spdbuild.data.detection.dataset import splits_of
 from spdbuild.data.folder import Folder
 from spdbuild.data.recognizing import recognized
 from spdbuild.data.tiny_imagenet import TinyImagenet
+from spdbuild.data.tiny_objects import TinyObjects
+from spdbuild.data.yolo import Yolo
+from spdbuild.errors import DataError
 
 
 def test_a_folder_is_recognized_by_what_it_holds(class_folders: Path, tiny_imagenet: Path, tmp_path: Path) -> None:
     (tmp_path / "ten" / "cifar-10-batches-py").mkdir(parents=True)
     (tmp_path / "hundred").mkdir()
     (tmp_path / "hundred" / "cifar-100-python.tar.gz").touch()
-    assert recognized(class_folders) is Folder
-    assert recognized(tiny_imagenet) is TinyImagenet
-    assert recognized(tmp_path / "ten") is Cifar10
-    assert recognized(tmp_path / "hundred") is Cifar100
+    for root, cls in {
+        class_folders: Folder,
+        tiny_imagenet: TinyImagenet,
+        tmp_path / "ten": Cifar10,
+        tmp_path / "hundred": Cifar100,
+    }.items():
+        assert recognized(root) == (cls, {"root": str(root)})
+
+
+@pytest.mark.parametrize("format", ["coco", "yolo", "voc"])
+def test_what_a_conversion_wrote_is_read_back_by_its_folder(tmp_path: Path, format: Format) -> None:
+    written = splits_of(TinyObjects(images=8, size=64, largest=12))
+    convert(written, format, tmp_path / "set")
+    cls, fields = recognized(tmp_path / "set")
+    assert cls.name == format
+    for split, dataset in written.items():
+        read = cls(**fields).open(split)
+        assert (len(read), len(read.objects)) == (len(dataset), len(dataset.objects))
+
+
+@pytest.mark.parametrize(
+    ("annotations", "images", "val"),
+    [
+        ("annotations/instances_{}2017.json", "{}2017", "val"),
+        ("annotations/instances_{}2017.json", "images/{}2017", "val"),
+        ("annotations/instances_{}.json", "{}", "val"),
+        ("{}.json", "images/{}", "val"),
+        ("{}.json", "images", "validation"),
+        ("{}/_annotations.coco.json", "{}", "valid"),
+    ],
+)
+def test_the_usual_layouts_of_cocos_files_are_found(tmp_path: Path, annotations: str, images: str, val: str) -> None:
+    for name in ("train", val):
+        (tmp_path / images.format(name)).mkdir(parents=True, exist_ok=True)
+        (tmp_path / annotations.format(name)).parent.mkdir(exist_ok=True)
+        (tmp_path / annotations.format(name)).write_text(json.dumps({}))
+    cls, fields = recognized(tmp_path)
+    assert cls is Coco
+    assert fields == {
+        "root": str(tmp_path),
+        "train_annotations": annotations.format("train"),
+        "train_images": images.format("train"),
+        "val_annotations": annotations.format(val),
+        "val_images": images.format(val),
+    }
+
+
+def test_a_folder_of_classes_may_hold_a_json_file(class_folders: Path) -> None:
+    (class_folders / "train.json").write_text("{}")
+    assert recognized(class_folders)[0] is Folder
+
+
+@pytest.mark.parametrize("name", ["data.yaml", "dataset.yaml", "pets.yaml", "data.yml"])
+def test_a_dataset_yaml_in_the_folder_is_found(tmp_path: Path, name: str) -> None:
+    (tmp_path / "pets").mkdir()
+    file = tmp_path / "pets" / name
+    file.write_text("train: images/train\nval: images/val\nnames: [cat]\n")
+    assert recognized(tmp_path / "pets") == (Yolo, {"file": str(file)})
+
+
+@pytest.mark.parametrize(
+    ("files", "hint"),
+    [
+        (("images/train/a.png", "labels/train/a.txt"), "YOLO's files are read from a dataset YAML: write "),
+        (("annotations/all.json", "photos/a.png"), "COCO's files are read with name: coco, train_images: "),
+    ],
+    ids=["yolo", "coco"],
+)
+def test_boxes_in_no_known_layout_are_told_from_classes(tmp_path: Path, files: tuple[str, ...], hint: str) -> None:
+    for file in files:
+        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / file).touch()
+    cls, fields = recognized(tmp_path)
+    with pytest.raises(DataError) as caught:
+        cls(**fields).open("train")
+    assert f"hint: {hint}" in str(caught.value)

@@ -28,7 +28,8 @@ def data_set_alone(target: str, overrides: tuple[str, ...]) -> Any:
     from spdbuild.data.recognizing import recognized
 
     if Path(target).is_dir():
-        return _construct(recognized(Path(target)), {"root": target, **_fields(overrides)})
+        cls, found = recognized(Path(target))
+        return _construct(cls, found | _fields(overrides))
     if target in DATASETS:
         return _construct(DATASETS[target], _fields(overrides))
     if is_dataset_yaml(Path(target)):
