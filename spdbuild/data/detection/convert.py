@@ -102,8 +102,9 @@ def _write_yolo(splits: Mapping[str, DetectionSet], folder: Path) -> int:
 
 def _dataset_yaml(splits: Mapping[str, DetectionSet]) -> str:
     names = next(iter(splits.values())).names
+    # Without the key path all readers start from the YAML's folder; a relative one means other places to others.
+    lines = [*(f"{split}: images/{split}" for split in splits), "names:"]
     # A JSON text is a YAML text, whatever a name is made of.
-    lines = ["path: .", *(f"{split}: images/{split}" for split in splits), "names:"]
     lines += [f"  {class_}: {json.dumps(name)}" for class_, name in enumerate(names)]
     return "\n".join(lines) + "\n"
 
