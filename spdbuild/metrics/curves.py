@@ -18,18 +18,27 @@ class ScoreCurves:
     classes: [K] indices of the classes that have objects.
     scores: [S] from 0 to 1.
     precision, recall: [K, S], linear between the scores of the detections; above the highest, 1 and 0.
+    highest: [K] score of the best detection, -1 without any.
     """
 
     classes: NDArray[np.int64]
     scores: Array
     precision: Array
     recall: Array
+    highest: Array
 
     @property
     def f1(self) -> Array:
         """[K, S] harmonic mean of precision and recall, 0 where both are."""
         total = self.precision + self.recall
         return np.divide(2 * self.precision * self.recall, total, out=np.zeros_like(total), where=total > 0)
+
+    @property
+    def mean_precision(self) -> Array:
+        """[S] over the classes that have a detection of at least that score; NaN where none has one."""
+        found = self.highest[:, None] >= self.scores
+        total = np.where(found, self.precision, 0).sum(axis=0)
+        return np.divide(total, found.sum(axis=0), out=np.full(len(self.scores), np.nan), where=found.any(axis=0))
 
     @property
     def best(self) -> int:
@@ -45,6 +54,7 @@ def score_curves(correct: Flags, scores: Array, predicted: Array, labels: Array,
     classes, objects = np.unique(labels, return_counts=True)
     at = np.linspace(0, 1, samples)
     precision, recall = np.zeros((2, len(classes), samples))
+    highest = np.full(len(classes), -1.0)
     for k, (label, count) in enumerate(zip(classes, objects, strict=True)):
         own = predicted == label
         if not own.any():
@@ -52,9 +62,10 @@ def score_curves(correct: Flags, scores: Array, predicted: Array, labels: Array,
         order = np.argsort(-scores[own], kind="stable")
         p, r = precision_and_recall(correct[own][order], int(count))
         falling = -scores[own][order]
+        highest[k] = -falling[0]
         precision[k] = np.interp(-at, falling, p, left=1)
         recall[k] = np.interp(-at, falling, r, left=0)
-    return ScoreCurves(classes.astype(np.int64), at, precision, recall)
+    return ScoreCurves(classes.astype(np.int64), at, precision, recall, highest)
 
 
 def precision_and_recall(correct: Flags, objects: int) -> tuple[Array, Array]:

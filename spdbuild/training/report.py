@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
-from spdbuild.training.charts import draw_curves, draw_matrix
+from spdbuild.training.charts.lines import draw_chart
+from spdbuild.training.charts.matrix import draw_matrix
 from spdbuild.training.comparison import number_text
 from spdbuild.training.files import write_text, write_whole
+from spdbuild.training.run_charts import run_charts
 from spdbuild.training.task import Evaluation
 
 if TYPE_CHECKING:
@@ -28,7 +30,7 @@ _STYLE = (
 
 def write_report(folder: RunFolder, recipe: Recipe, rows: list[dict[str, Any]], evaluation: Evaluation) -> None:
     """Everything below report/: PNGs, CSVs and index.html, which holds the pictures itself."""
-    pictures = {name: draw_curves(name, [row["epoch"] for row in rows], c) for name, c in _curves(rows).items() if rows}
+    pictures = {name: draw_chart(picture.chart) for name, picture in run_charts(rows).items()}
     write_evaluation(folder.report, evaluation)
     for name, picture in pictures.items():
         write_picture(folder.report / f"{name}.png", picture)
@@ -58,23 +60,14 @@ def write_picture(path: Path, picture: Image.Image) -> None:
     write_whole(path, lambda beside: picture.save(beside, "PNG"))
 
 
-def _curves(rows: list[dict[str, Any]]) -> dict[str, dict[str, list[float | None]]]:
-    """Metrics by picture: what train and test both have in one, the rest each in its own."""
-    names = list(dict.fromkeys(name for row in rows for name in row))
-    pictures: dict[str, dict[str, list[float | None]]] = {}
-    for name in names:
-        if name in ("epoch", "step", "seconds"):
-            continue
-        picture = name.split("/")[-1]
-        pictures.setdefault(picture, {})[name] = [row.get(name) for row in rows]
-    return pictures
-
-
 def _evaluation_pictures(evaluation: Evaluation) -> dict[str, Image.Image]:
     """What can be drawn of one evaluation, by name."""
-    pictures = {name: draw_curves(name, chart.x, chart.lines) for name, chart in evaluation.charts.items()}
+    pictures = {name: draw_chart(chart) for name, chart in evaluation.charts.items()}
     if evaluation.confusion is not None:
-        pictures["confusion"] = draw_matrix("confusion", evaluation.confusion.tolist(), _outcomes(evaluation))
+        counts, rows, columns = evaluation.confusion.tolist(), _outcomes(evaluation), _output_names(evaluation)
+        pictures["confusion"] = draw_matrix(
+            "Confusion of the classes", counts, rows, columns, evaluation.confusion_note
+        )
     return pictures
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Protocol
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from spdbuild.registry import Registry
+from spdbuild.training.charts.chart import Chart
 
 #: Which values of a metric are the better ones.
 Better = Literal["higher", "lower"]
@@ -31,14 +32,6 @@ class Batches(Protocol):
 
 
 @dataclass(frozen=True)
-class Chart:
-    """Lines over x; None where a line has no value."""
-
-    x: Sequence[float]
-    lines: Mapping[str, Sequence[float | None]]
-
-
-@dataclass(frozen=True)
 class Evaluation:
     """What a model does on a data set.
 
@@ -48,8 +41,9 @@ class Evaluation:
     rows: one mapping of metrics a class, in the order of `classes`; None where one is undefined.
     confusion: [classes, outputs] counts, true class by predicted class, where the task has such a thing.
     outcomes: names of the rows and columns of `confusion`, if they are not the classes alone.
+    confusion_note: which answers are counted there, if not all.
     counts: how many there are of what, by name.
-    charts: curves by the name of their picture.
+    charts: lines by the name of their picture.
     files: further files of a report by name; a text is only made when it is written.
     """
 
@@ -59,6 +53,7 @@ class Evaluation:
     rows: tuple[dict[str, float | None], ...] = ()
     confusion: Tensor | None = None
     outcomes: tuple[str, ...] = ()
+    confusion_note: str = ""
     counts: dict[str, int] = field(default_factory=dict)
     charts: dict[str, Chart] = field(default_factory=dict)
     files: dict[str, Callable[[], str]] = field(default_factory=dict)

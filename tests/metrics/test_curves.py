@@ -51,3 +51,12 @@ def test_no_objects_give_no_curves() -> None:
     curves = score_curves(CORRECT, SCORES, PREDICTED, labels=np.zeros(0))
     assert curves.f1.shape == (0, 1000)
     assert curves.best == 0
+
+
+def test_the_mean_precision_is_of_the_classes_that_have_detections_at_a_score() -> None:
+    predicted = np.array([0.0, 1, 1, 1, 1])
+    curves = score_curves(CORRECT, SCORES, predicted, labels=np.array([0.0, 1, 2]), samples=11)
+    assert curves.highest.tolist() == [0.9, 0.8, -1]
+    expected = np.nanmean([curves.precision[0], np.where(np.arange(11) < 9, curves.precision[1], np.nan)], axis=0)
+    np.testing.assert_allclose(curves.mean_precision[:10], expected[:10])
+    assert np.isnan(curves.mean_precision[10])

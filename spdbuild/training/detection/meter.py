@@ -14,18 +14,15 @@ from spdbuild.data.detection.batch import DetectionBatch
 from spdbuild.data.detection.table import NO_CLASS
 from spdbuild.metrics.coco import detection_rows, predictions_json
 from spdbuild.metrics.confusion import DetectionConfusion
-from spdbuild.metrics.curves import ScoreCurves
 from spdbuild.metrics.detection import ClassMetrics, DetectionMetrics, evaluate_detections
 from spdbuild.metrics.nms import select_detections
 from spdbuild.metrics.reference_ap import THRESHOLDS, ReferencePrecision, average_precision, correct_detections
 from spdbuild.nn.detection import Detect
+from spdbuild.training.detection.charts import charts_of
 from spdbuild.training.detection.head import maps_of
 from spdbuild.training.detection.images import DetectionImages
 from spdbuild.training.detection.options import JudgingOptions
-from spdbuild.training.task import Chart, Evaluation
-
-#: Of more classes than this a chart shows the mean alone.
-_MOST_LINES = 4
+from spdbuild.training.task import Evaluation
 
 
 class DetectionMeter:
@@ -95,8 +92,9 @@ class DetectionMeter:
             tuple(_row(by_name.get(number)) for number in self._images.dataset.category_ids),
             torch.from_numpy(self._confusion.matrix),
             (*classes, "background"),
+            f"detections of a score from {self._confusion.min_score} and an IoU from {self._confusion.min_iou}",
             _counts(metrics),
-            _charts(metrics, own.curves),
+            charts_of(metrics, own.curves),
             {"predictions.json": lambda: predictions_json(rows)},
         )
 
@@ -124,22 +122,3 @@ def _row(found: ClassMetrics | None) -> dict[str, float | None]:
 def _counts(metrics: DetectionMetrics) -> dict[str, int]:
     sizes = {f"objects_{size}": count for size, count in metrics.objects_by_size.items()}
     return {"images": metrics.images, "objects": metrics.objects, **sizes, "detections": metrics.detections}
-
-
-def _charts(metrics: DetectionMetrics, curves: ScoreCurves) -> dict[str, Chart]:
-    defined = [not np.isnan(row).all() for row in metrics.precision]
-    if not any(defined):
-        return {}
-    precision = {
-        c.name: row for c, row, holds in zip(metrics.classes, metrics.precision, defined, strict=True) if holds
-    }
-    shown = {**(precision if len(precision) <= _MOST_LINES else {}), "mean": np.mean(list(precision.values()), axis=0)}
-    over_recall = {name: line.tolist() for name, line in shown.items()}
-    over_score = {
-        name: line.mean(axis=0).tolist()
-        for name, line in {"precision": curves.precision, "recall": curves.recall, "F1": curves.f1}.items()
-    }
-    return {
-        "precision_over_recall": Chart(np.linspace(0, 1, 101).tolist(), over_recall),
-        "metrics_over_score": Chart(curves.scores.tolist(), over_score),
-    }

@@ -1,0 +1,43 @@
+"""What a chart shows, before it is drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+#: linear: from the lowest to the highest value. share: from 0 to 1. adaptive: logarithmic where values lie far apart.
+Scale = Literal["linear", "share", "adaptive"]
+
+
+@dataclass(frozen=True)
+class Line:
+    """Values over x; None where there is none.
+
+    kind: lines of one kind have one colour; by default each line has its own.
+    run: 0 for the run itself; those of the runs that it is compared with are dashed, each in its own way.
+    thick: whether it stands out, in black.
+    """
+
+    x: Sequence[float]
+    y: Sequence[float | None]
+    kind: str = ""
+    run: int = 0
+    thick: bool = False
+
+
+@dataclass(frozen=True)
+class Chart:
+    """Lines by name, on one pair of axes.
+
+    x_name, y_name: what the axes show, with units. note: what else one must know, below the axes.
+    x_scale: also `epochs`, whole numbers up to the last one.
+    """
+
+    title: str
+    x_name: str
+    y_name: str
+    lines: Mapping[str, Line]
+    x_scale: Scale | Literal["epochs"] = "linear"
+    y_scale: Scale = "linear"
+    note: str = ""
