@@ -11,6 +11,8 @@ from spdbuild.errors import DataError
 
 Kind = Literal[
     "missing image",
+    "missing label file",
+    "label file without image",
     "corrupt image",
     "other image size",
     "duplicate image id",

@@ -57,6 +57,7 @@ def read_yolo(yaml: Path, split: str, *, ignore: Sequence[str] = ()) -> Detectio
     table = Table([description.names[class_] for class_ in kept], [ids[class_] for class_ in kept])
     classes = {class_: kept.index(class_) if class_ in kept else NO_CLASS for class_ in range(len(description.names))}
     _fill(table, files, classes)
+    table.findings += _without_image(description.splits[split], files)
     return table.build()
 
 
@@ -184,10 +185,12 @@ def _common_folder(files: Sequence[Path]) -> Path:
 
 
 def _add_rows(table: Table, labels: Path, classes: dict[int, int]) -> None:
-    """The objects of the image added last; an image without a label file has none."""
+    """The objects of the image added last; an image without a label file has none, which a check tells."""
     try:
         lines = labels.read_text(encoding="utf-8").splitlines()
     except FileNotFoundError:
+        image = str(table.images[-1].path)
+        table.findings.append(Finding("missing label file", image, f"has no {labels}: it counts as without objects"))
         return
     except (OSError, UnicodeDecodeError) as error:
         table.findings.append(Finding("malformed row", str(labels), f"cannot be read: {error}"))
@@ -204,6 +207,17 @@ def _add_rows(table: Table, labels: Path, classes: dict[int, int]) -> None:
         finding = _add_row(table, line.split(), classes, where)
         if finding is not None:
             table.findings.append(finding)
+
+
+def _without_image(given: Sequence[Path], images: Sequence[Path]) -> Iterator[Finding]:
+    """The label files of the folders of a split that belong to no image of it."""
+    known = {label_file(image) for image in images}
+    for folder in given:
+        labels = label_file(folder / "any.png").parent
+        # Beside images there may be any text; among labels, labelling tools leave the names of the classes.
+        for file in sorted(labels.rglob("*.txt")) if folder.is_dir() and labels != folder else ():
+            if file not in known and file.name != "classes.txt":
+                yield Finding("label file without image", str(file), "belongs to no image of the split")
 
 
 def _add_row(table: Table, words: list[str], classes: dict[int, int], where: str) -> Finding | None:

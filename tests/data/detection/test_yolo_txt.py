@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from spdbuild.data.detection.findings import refuse_grave
 from spdbuild.data.detection.yolo_txt import COCO_CATEGORY_IDS, label_file, read_dataset_yaml, read_yolo
 from spdbuild.errors import SpdbuildError
 
@@ -43,7 +44,7 @@ def test_boxes_and_outlines_become_pixels(yolo: Path) -> None:
     objects = dataset.of_image(1)
     assert objects.boxes_xyxy == pytest.approx(np.array(((37.5, 12.5, 62.5, 37.5), (10, 10, 50, 30))))
     assert objects.outlines[1][0] == pytest.approx(np.array(((10, 10), (50, 10), (50, 30))))
-    assert not dataset.findings
+    assert [finding.kind for finding in dataset.findings] == ["missing label file"]
 
 
 @pytest.mark.parametrize(
@@ -58,6 +59,25 @@ def test_the_usual_spellings_of_the_yaml_are_read(yolo: Path, names: str, train:
     assert dataset.names == ("person", "car")
     assert dataset.images[-1].name == "b.png"
     assert len(dataset.objects) == 2
+
+
+def test_files_without_their_partner_are_told_and_keep_nobody_from_training(yolo: Path) -> None:
+    labels = yolo.parent / "labels" / "train"
+    (labels / "ghost.txt").write_text("0 0.5 0.5 0.25 0.5\n")
+    (labels / "classes.txt").write_text("person\ncar\n")
+    findings = read_yolo(yolo, "train").findings
+    assert [(finding.kind, finding.where) for finding in findings] == [
+        ("missing label file", str(yolo.parent / "images" / "train" / "a.png")),
+        ("label file without image", str(labels / "ghost.txt")),
+    ]
+    refuse_grave(findings)
+
+
+def test_texts_beside_images_are_no_label_files(yolo: Path) -> None:
+    (yolo.parent / "images").rename(yolo.parent / "photos")
+    (yolo.parent / "photos" / "train" / "readme.txt").write_text("from the park\n")
+    yolo.write_text(yolo.read_text().replace("images/", "photos/"))
+    assert {finding.kind for finding in read_yolo(yolo, "train").findings} == {"missing label file"}
 
 
 def test_numbers_that_all_images_are_named_by_are_their_ids(yolo: Path) -> None:
@@ -105,21 +125,23 @@ def test_bad_rows_are_found_with_file_and_line(yolo: Path) -> None:
     rows.write_text("0 0.5 0.5 0.2 0.2\n0 0.5 0.5 0.2\n0 a b c d\n5 0.5 0.5 0.1 0.1\n0 0.5 0.5 0.2 0.2\n0 nan 0 1 1\n")
     dataset = read_yolo(yolo, "train")
     assert len(dataset.objects) == 1
-    assert [(finding.kind, finding.where.rsplit(":", 1)[1]) for finding in dataset.findings] == [
+    findings = [finding for finding in dataset.findings if finding.kind != "missing label file"]
+    assert [(finding.kind, finding.where.rsplit(":", 1)[1]) for finding in findings] == [
         ("malformed row", "2"),
         ("malformed row", "3"),
         ("unknown category", "4"),
         ("duplicate row", "5"),
         ("malformed row", "6"),
     ]
-    assert str(dataset.findings[2]) == f"{rows}:4: there is no class 5; there are 2"
+    assert str(findings[2]) == f"{rows}:4: there is no class 5; there are 2"
 
 
 def test_missing_and_corrupt_images_are_found(yolo: Path) -> None:
     (yolo.parent / "images" / "train" / "b.png").write_bytes(b"no picture")
     (yolo.parent / "train.txt").write_text("images/train/a.png\nimages/train/b.png\nimages/train/z.png\n")
     yolo.write_text("train: train.txt\nval: images/val\nnames: [person, car]\n")
-    assert [finding.kind for finding in read_yolo(yolo, "train").findings] == ["corrupt image", "missing image"]
+    findings = read_yolo(yolo, "train").findings
+    assert [finding.kind for finding in findings] == ["missing label file", "corrupt image", "missing image"]
 
 
 @pytest.mark.parametrize(
