@@ -49,9 +49,18 @@ def _architecture(path: Path) -> dict[str, Any]:
 
 
 def _recipe(path: Path) -> dict[str, Any]:
+    return {"name": path.stem, "file": str(path)} | _network(path)
+
+
+def _network(path: Path) -> dict[str, Any]:
+    """`architecture`, `variant` and `extends` of a recipe; the first two also from the recipe that it extends."""
     root = parse_yaml(read_source(path))
-    keys = ("architecture", "variant", "extends")
-    return {"name": path.stem, "file": str(path)} | {key: value.plain() for key in keys if (value := root.get(key))}
+    own = {key: value.plain() for key in ("architecture", "variant", "extends") if (value := root.get(key))}
+    if "extends" not in own:
+        return own
+    beside = path.parent / own["extends"]
+    base = beside if beside.is_file() else builtin.find(own["extends"], "recipes")
+    return _network(base) | own
 
 
 def _architectures(entries: list[dict[str, Any]]) -> Table:
@@ -66,6 +75,5 @@ def _architectures(entries: list[dict[str, Any]]) -> Table:
 def _recipes(entries: list[dict[str, Any]]) -> Table:
     table = Table(("recipe", "architecture"))
     for entry in entries:
-        network = f"{entry.get('architecture', '')} {entry.get('variant', '')}".strip()
-        table.add(entry["name"], network or f"as in {entry.get('extends', '')}")
+        table.add(entry["name"], f"{entry['architecture']} {entry.get('variant', '')}".strip())
     return table

@@ -28,3 +28,9 @@ def test_a_pattern_picks_names(run):
 def test_nothing_found_is_said_on_stderr(run):
     result = run("ls", "nothing*")
     assert (result.exit_code, result.stdout, result.stderr) == (0, "", "nothing is called 'nothing*'\n")
+
+
+def test_a_recipe_that_extends_another_has_its_architecture(run):
+    lines = [line.split() for line in run("ls").stdout.splitlines()]
+    assert ["coco_yolov5_spd_l", "yolov5_spd", "l"] in lines
+    assert ["cifar10_resnet50_spd_fixed", "resnet50_spd_cifar10"] in lines
