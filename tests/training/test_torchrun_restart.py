@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -15,6 +15,7 @@ import pytest
 from spdbuild.training.checkpoint import load_state
 
 Same = Callable[[Path, Path], None]
+Start = Callable[..., subprocess.Popen[str]]
 
 DETECTOR = """\
 model: tiny
@@ -35,12 +36,22 @@ pytestmark = [
 ]
 
 
-def start_job(recipe: Path, options: tuple[str, ...], runs: Path, restarts: int = 0) -> subprocess.Popen[str]:
-    """The job of two processes."""
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
-    command += [f"--max-restarts={restarts}", "-m", "spdbuild", "train", str(recipe), *options, "--runs", str(runs)]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    return subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
+@pytest.fixture
+def start_job() -> Iterator[Start]:
+    """Starts a job of two processes, which may be started anew `restarts` times; none outlives its test."""
+    jobs: list[subprocess.Popen[str]] = []
+
+    def start(recipe: Path, options: tuple[str, ...], runs: Path, restarts: int = 0) -> subprocess.Popen[str]:
+        command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+        command += [f"--max-restarts={restarts}", "-m", "spdbuild", "train", str(recipe), *options, "--runs", str(runs)]
+        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+        jobs.append(subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True))
+        return jobs[-1]
+
+    yield start
+    for job in jobs:
+        job.terminate()
+        job.communicate()
 
 
 def worker(job: subprocess.Popen[str], rank: int) -> int:
@@ -82,6 +93,7 @@ def test_a_job_whose_worker_is_killed_ends_as_if_nothing_had_happened(
     options: tuple[str, ...],
     rank: int,
     assert_same_run: Same,
+    start_job: Start,
 ) -> None:
     recipe = request.getfixturevalue(fixture)
     whole = start_job(recipe, options, tmp_path / "whole")
@@ -97,7 +109,9 @@ def test_a_job_whose_worker_is_killed_ends_as_if_nothing_had_happened(
     assert_same_run(tmp_path / "killed" / "small", tmp_path / "whole" / "small")
 
 
-def test_a_job_that_may_not_start_anew_ends_and_names_the_worker(recipe: Path, tmp_path: Path) -> None:
+def test_a_job_that_may_not_start_anew_ends_and_names_the_worker(
+    recipe: Path, tmp_path: Path, start_job: Start
+) -> None:
     job = start_job(recipe, ("epochs=10", "save_every=5"), tmp_path / "runs")
     folder = tmp_path / "runs" / "small"
     killed = kill_after_the_first_state(job, folder, rank=1)
