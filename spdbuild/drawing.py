@@ -103,7 +103,7 @@ def draw_bars(title: str, values: Mapping[str, float], width: int = 640) -> Imag
         end = left + (width - left - 80) * value / longest
         draw.text((10, top), name if len(name) <= 26 else name[:25] + "…", fill=_INK, font=font)
         draw.rectangle((left, top + 1, max(left, end), top + row - 5), fill=_SHADE)
-        draw.text((max(left, end) + 6, top), f"{value:g}", fill=_INK, font=font)
+        draw.text((max(left, end) + 6, top), f"{value:,.10g}", fill=_INK, font=font)
     return image
 
 

@@ -34,7 +34,7 @@ def stats(data_set: Any) -> View:
 
 def plot(data_set: Any) -> Image:
     """The counts of each split as bars, side by side."""
-    charts = [draw_statistics(statistics.statistics(data_set.read(split))) for split in SPLITS]
+    charts = [draw_statistics(statistics.statistics(data_set.read(split)), split) for split in SPLITS]
     return arrange(charts, columns=len(charts))
 
 

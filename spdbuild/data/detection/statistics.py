@@ -12,6 +12,9 @@ from spdbuild.data.detection.table import NO_CLASS, DetectionSet
 from spdbuild.drawing import arrange, draw_bars
 from spdbuild.size_bins import COCO_SIZES, SizeBin
 
+#: Classes that a plot has a bar for.
+_CLASSES = 40
+
 
 @dataclass(frozen=True)
 class DetectionStatistics:
@@ -63,14 +66,32 @@ def statistics(dataset: DetectionSet, sizes: Sequence[SizeBin] = COCO_SIZES) -> 
     )
 
 
-def draw_statistics(counts: DetectionStatistics) -> Image.Image:
-    """Objects by size, by the length of their longer side, and by class (the 40 most frequent)."""
+def draw_statistics(counts: DetectionStatistics, split: str, sizes: Sequence[SizeBin] = COCO_SIZES) -> Image.Image:
+    """Objects by size, by the length of their longer side, and by class (the 40 most frequent).
+
+    split: what the titles name.
+    """
     totals = {name: sum(cells.values()) for name, cells in counts.by_class.items()}
-    frequent = dict(sorted(totals.items(), key=lambda item: -item[1])[:40])
-    sides = {f"{10 * step} %": round(side, 1) for step, side in enumerate(counts.sides)}
+    frequent = dict(sorted(totals.items(), key=lambda item: -item[1])[:_CLASSES])
+    some = f" (the {_CLASSES} most frequent of {len(totals)})" if len(totals) > _CLASSES else ""
     charts = [
-        draw_bars(f"{counts.objects} objects in {counts.images} images, by size", counts.by_size),
-        draw_bars("longer side in pixels: so many percent are smaller", sides),
-        draw_bars("objects by class", frequent),
+        draw_bars(
+            f"{split}: {counts.objects:,} objects in {counts.images:,} images, by the root of their area",
+            {_limits(size): counts.by_size[size.name] for size in sizes},
+        ),
+        draw_bars(f"{split}: longer side of the objects in pixels", _quantiles(counts.sides)),
+        draw_bars(f"{split}: objects by class{some}", frequent),
     ]
     return arrange(charts, columns=1)
+
+
+def _limits(size: SizeBin) -> str:
+    """`M: 32 to 96 pixels`; no image is so large that COCO's limit of the large ones would say something."""
+    if size.high >= COCO_SIZES[-1].high:
+        return f"{size.name}: from {size.low:g} pixels"
+    return f"{size.name}: {size.low:g} to {size.high:g} pixels"
+
+
+def _quantiles(sides: Sequence[float]) -> dict[str, float]:
+    names = ["the smallest", *(f"{10 * step} % have at most" for step in range(1, 10)), "the largest"]
+    return {name: round(side, 1) for name, side in zip(names, sides, strict=False)}

@@ -5,9 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
+from PIL import Image
 
+from spdbuild import drawing
 from spdbuild.data.detection.coco_json import read_coco, to_coco
-from spdbuild.data.detection.statistics import draw_statistics, statistics
+from spdbuild.data.detection.statistics import DetectionStatistics, draw_statistics, statistics
 from spdbuild.data.tiny_objects import TinyObjects
 from spdbuild.metrics.detection import evaluate_detections
 from spdbuild.size_bins import SizeBin
@@ -52,7 +55,20 @@ def test_hit_uav_is_mostly_small(data_folder: Path) -> None:
     assert counts.by_size["L"] / counts.objects < 0.05
 
 
-def test_the_plot_has_a_bar_for_every_number() -> None:
-    image = draw_statistics(statistics(TinyObjects.sample()))
-    assert image.size[0] > 600
-    assert image.getcolors(1 << 20) is not None
+def test_the_plot_names_split_limits_and_shares(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: dict[str, dict[str, float]] = {}
+
+    def draw_bars(title: str, values: dict[str, float]) -> Image.Image:
+        drawn[title] = values
+        return drawing.draw_bars(title, values)
+
+    monkeypatch.setattr("spdbuild.data.detection.statistics.draw_bars", draw_bars)
+    by_class = {f"class {number}": {"S": 1000 + number, "M": 20, "L": 3} for number in range(41)}
+    draw_statistics(DetectionStatistics(5000, 0, 41_000, 0, 0, by_class, {}, tuple(range(11))), "val")
+    sizes, sides, classes = drawn.items()
+    assert sizes[0] == "val: 41,000 objects in 5,000 images, by the root of their area"
+    assert sizes[1] == {"S: 0 to 32 pixels": 41_820, "M: 32 to 96 pixels": 820, "L: from 96 pixels": 123}
+    assert sides[0] == "val: longer side of the objects in pixels"
+    assert list(sides[1].items())[::5] == [("the smallest", 0), ("50 % have at most", 5), ("the largest", 10)]
+    assert classes[0] == "val: objects by class (the 40 most frequent of 41)"
+    assert (list(classes[1])[0], len(classes[1])) == ("class 40", 40)
