@@ -118,3 +118,14 @@ def test_data_sets_without_boxes_are_refused(tmp_path: Path) -> None:
     result = run("convert", "generated", "--to", "voc", "-o", tmp_path / "voc")
     assert "the data set 'generated' has no boxes" in str(result.exception)
     assert not (tmp_path / "voc").exists()
+
+
+def test_a_name_of_a_data_set_and_a_recipe_is_told_apart() -> None:
+    result = run("stats", "tiny_objects", "--json")
+    assert result.stderr == (
+        "tiny_objects is taken for the data set; the recipe's data are those of tiny_objects.yaml\n"
+    )
+    assert json.loads(result.stdout)["train"]["images"] == 256
+    result = run("stats", "tiny_objects.yaml", "--json")
+    assert (result.stderr, json.loads(result.stdout)["train"]["images"]) == ("", 512)
+    assert run("stats", "tiny_objects", "images=4", "--json").stderr == ""

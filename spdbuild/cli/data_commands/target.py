@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import click
+
 from spdbuild import builtin
 from spdbuild.errors import InputError, nearest
 
@@ -31,6 +33,8 @@ def data_set_alone(target: str, overrides: tuple[str, ...]) -> Any:
         cls, found = recognized(Path(target))
         return _construct(cls, found | _fields(overrides))
     if target in DATASETS:
+        if not overrides and target in builtin.listed("recipes"):
+            click.echo(f"{target} is taken for the data set; the recipe's data are those of {target}.yaml", err=True)
         return _construct(DATASETS[target], _fields(overrides))
     if is_dataset_yaml(Path(target)):
         return _construct(DATASETS["yolo"], {"file": target, **_fields(overrides)})
