@@ -46,7 +46,8 @@ def existing_folder(path: Path) -> Path:
 
 def _where_else(path: Path) -> str:
     parent = next(folder for folder in path.absolute().parents if folder.is_dir())
-    if parent != path.absolute().parent:
+    # The folders of a whole file system are no help.
+    if parent != path.absolute().parent or parent == parent.parent:
         return f"the last folder on the way that exists is {parent}"
     return nearest(path.name, (folder.name for folder in subfolders(parent))) or f"{parent} is empty"
 

@@ -55,6 +55,12 @@ def test_a_folder_on_a_way_that_does_not_exist(class_folders: Path, tmp_path: Pa
     )
 
 
+def test_a_folder_of_the_root_that_does_not_exist_lists_no_file_system(tmp_path: Path) -> None:
+    assert error_of(Path("/no such folder"), tmp_path) == (
+        "error: there is no folder /no such folder\n      = hint: the last folder on the way that exists is /"
+    )
+
+
 def test_an_archive_in_place_of_a_folder(tmp_path: Path) -> None:
     (tmp_path / "pets.zip").touch()
     assert error_of(tmp_path / "pets.zip", tmp_path) == (
