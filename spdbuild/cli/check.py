@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -31,9 +32,10 @@ Examples:
 def command(ctx: click.Context, files: tuple[str, ...], allow_imports: bool, as_json: bool) -> None:
     """Check architectures and recipes: every variant, the counts under 'expect:', the networks of recipes, all files.
 
+    Of a folder, the .yaml files in it.
     One line on stdout for each file that is right; the mistakes go to stderr, and the exit code is 2 if there are any.
     """
-    results = {name: _check(name, allow_imports) for name in dict.fromkeys(files)}
+    results = {name: _check(name, allow_imports) for name in dict.fromkeys(_expanded(files))}
     if as_json:
         print_json({"files": [_document(name, result) for name, result in results.items()]})
     for name, result in results.items():
@@ -45,6 +47,12 @@ def command(ctx: click.Context, files: tuple[str, ...], allow_imports: bool, as_
     if wrong:
         click.echo(f"{wrong} of {len(results)} files have mistakes", err=True)
         ctx.exit(SpdbuildError.exit_code)
+
+
+def _expanded(names: Iterable[str]) -> Iterator[str]:
+    """The names with the .yaml files of a folder in its place; one without any stays and is told as a mistake."""
+    for name in names:
+        yield from [str(file) for file in sorted(Path(name).glob("*.yaml"))] or [name]
 
 
 def _check(name: str, allow_imports: bool) -> str | SpdbuildError:

@@ -115,3 +115,16 @@ def test_a_file_that_extends_a_recipe_is_a_recipe(run, tiny: Path):
     result = run("check", "longer.yaml")
     assert result.exit_code == 2
     assert result.stderr.startswith("longer.yaml:2:9: error: epochs must be at least 1, got -1\n")
+
+
+def test_of_a_folder_its_yaml_files_are_checked(run, tiny: Path):
+    Path("mine").mkdir()
+    result = run("check", "mine")
+    assert result.exit_code == 2
+    assert "mine:1:1: error: this is a folder, not a file" in result.stderr
+    for name in ("b.yaml", "a.yaml", "notes.txt"):
+        Path("mine", name).write_text(tiny.read_text())
+    result = run("check", "mine", "tiny.yaml")
+    assert result.stdout.splitlines() == [
+        f"{name}: ok, parameters: 510" for name in ("mine/a.yaml", "mine/b.yaml", tiny)
+    ]
