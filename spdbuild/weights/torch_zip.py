@@ -92,6 +92,9 @@ def _check_members(path: Path, listed: list[zipfile.ZipInfo]) -> None:
     """Refuse what would take more memory than the file has bytes."""
     if len(listed) > MAX_FILES:
         raise WeightsError(f"{path}: the archive holds more than {MAX_FILES:,} files")
+    if listed and all(member.filename.endswith(".npy") for member in listed):
+        hint = "write the arrays with safetensors.numpy.save_file, and give that file"
+        raise WeightsError(f"{path}: this is numpy's archive of arrays, not a file of torch.save", hint=hint)
     for member in listed:
         if member.compress_type != zipfile.ZIP_STORED or member.file_size != member.compress_size:
             raise WeightsError(

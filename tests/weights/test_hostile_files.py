@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from spdbuild.errors import WeightsError
@@ -330,3 +331,12 @@ def test_the_hostile_parts_are_read_where_they_are_harmless(tmp_path: Path) -> N
 def test_an_escape_that_is_none_does_not_warn(tmp_path: Path) -> None:
     path = write_zip(tmp_path / "x.pt", b"}S'\\e'\nNs.")
     assert refusal(path)[0] == r"there are no weights in a mapping with the keys '\\e'"
+
+
+@pytest.mark.parametrize("save", [np.savez, np.savez_compressed], ids=["stored", "compressed"])
+def test_an_archive_of_numpy_is_called_by_its_name(tmp_path: Path, save: Callable[..., None]) -> None:
+    save(tmp_path / "x.npz", n_params=np.zeros(100))
+    assert refusal(tmp_path / "x.npz") == (
+        "this is numpy's archive of arrays, not a file of torch.save",
+        "write the arrays with safetensors.numpy.save_file, and give that file",
+    )
