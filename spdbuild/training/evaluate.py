@@ -71,7 +71,8 @@ def evaluate(
     task = recipe.task
     split = split or task.splits[1]
     if split not in task.splits:
-        raise RecipeError(f"there is no split '{split}' in {task.name}", hint=f"known: {', '.join(task.splits)}")
+        message = f"the data set '{recipe.data.name}' has no split '{split}'"
+        raise RecipeError(message, hint=f"known: {', '.join(task.splits)}")
     with recipe.about("data.root", "data"):
         images = task.open(recipe, split)
     classes, size = tuple(images.classes), task.size(recipe, images)

@@ -18,7 +18,9 @@ class JudgingOptions:
     rectangular: whether batches have images of like aspect and the smallest size that holds them.
     pad: what is added to each side of a rectangular batch before it is rounded up, in multiples of 32 pixels.
     nms: which boxes count as detections.
-    sizes: bins of objects by the root of their area, in pixels of the image as it is in its file: {S: [0, 32]}.
+    sizes: bins of objects by the root of their area, in pixels of the image as it is in its file: {S: [0, 32]}. Both
+        limits belong to a bin, as in COCO's evaluation: an object on the border of two bins counts in both. Bins that
+        are set over others stand beside them; {S: [0, 10]} changes one, and ~task.evaluation.sizes.L removes one.
     max_detections: detections of an image that count for precision, the best first.
     class_agnostic: whether a detection may have any class, as if there were one alone.
     backend: the library that matches; faster-coco-eval gives the same numbers sooner and is an extra.

@@ -85,7 +85,7 @@ def test_data_without_objects_is_refused(recipe: Path, tmp_path: Path) -> None:
 
 def test_a_split_that_is_none_is_refused(recipe: Path, tmp_path: Path) -> None:
     done = train(recipe, ["epochs=1"], runs=tmp_path / "runs", quiet=True)
-    with pytest.raises(SpdbuildError, match="there is no split 'valid' in detection"):
+    with pytest.raises(SpdbuildError, match="the data set 'tiny_objects' has no split 'valid'"):
         evaluate(done.folder, split="valid")
 
 
