@@ -59,10 +59,14 @@ def command(
 def _text(report: Report) -> str:
     from spdbuild.training.comparison import number_text, text_table
 
-    lines = [f"{report.stored.weights} on {report.images:,} images ({report.split})"]
-    metrics = {**report.evaluation.scalars, **dict.fromkeys(report.evaluation.undefined)}
-    lines += [f"  {name:16} {number_text(value)}" for name, value in metrics.items()]
-    lines += [f"  {name:16} {count:,}" for name, count in report.evaluation.counts.items()]
+    stored, evaluation = report.stored, report.evaluation
+    lines = [
+        f"{stored.weights} on {report.images:,} images ({report.split})",
+        f"  {stored.recipe.title or stored.recipe.architecture}: {stored.parameters:,} parameters, "
+        f"{stored.macs:,} MACs at {'x'.join(map(str, stored.input))}",
+    ]
+    lines += [f"  {evaluation.protocol}"] if evaluation.protocol else []
+    lines += [f"  {name:16} {number_text(value)}" for name, value in (evaluation.metrics | evaluation.counts).items()]
     if report.speed:
         latency = ", ".join(f"{name} {value:.2f} ms" for name, value in report.speed.latency_ms.items())
         where = f"{report.stored.device} {report.stored.precision}"
@@ -74,7 +78,7 @@ def _text(report: Report) -> str:
     rows = report.evaluation.rows
     if rows:
         body = [
-            [name, *(number_text(value, ".4g") for value in row.values())]
+            [name, *(number_text(value) for value in row.values())]
             for name, row in zip(report.evaluation.classes, rows, strict=True)
         ]
         lines += ["", text_table([["class", *rows[0]], *body])]

@@ -38,7 +38,9 @@ class ScoreCurves:
         """[S] over the classes that have a detection of at least that score; NaN where none has one."""
         found = self.highest[:, None] >= self.scores
         total = np.where(found, self.precision, 0).sum(axis=0)
-        return np.divide(total, found.sum(axis=0), out=np.full(len(self.scores), np.nan), where=found.any(axis=0))
+        mean: Array = np.full(len(self.scores), np.nan)
+        np.divide(total, found.sum(axis=0), out=mean, where=found.any(axis=0))
+        return mean
 
     @property
     def best(self) -> int:

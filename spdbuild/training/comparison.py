@@ -21,9 +21,9 @@ def comparison_table(results: Sequence[Result], headline: Sequence[str] = ()) ->
     return text_table(rows)
 
 
-def number_text(value: float | None, form: str = ".4f") -> str:
-    """A metric as people read it; "n/a" where the data has nothing to measure."""
-    return "n/a" if value is None else format(value, form)
+def number_text(value: float | None) -> str:
+    """A metric with four decimals, a count with commas; "n/a" where the data has nothing to measure."""
+    return "n/a" if value is None else f"{value:,}" if isinstance(value, int) else f"{value:.4f}"
 
 
 def text_table(rows: Sequence[Sequence[str]]) -> str:

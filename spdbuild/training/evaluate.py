@@ -38,7 +38,7 @@ class Report:
             "weights": str(self.stored.weights),
             "split": self.split,
             "images": self.images,
-            "metrics": {**evaluation.scalars, **dict.fromkeys(evaluation.undefined)},
+            "metrics": evaluation.metrics,
             "counts": evaluation.counts,
             "classes": [{"class": name, **row} for name, row in named],
             "confusion": None if evaluation.confusion is None else evaluation.confusion.tolist(),

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import base64
 import csv
 import io
-from html import escape
+import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,29 +13,42 @@ from PIL import Image
 
 from spdbuild.training.charts.lines import draw_chart
 from spdbuild.training.charts.matrix import draw_matrix
-from spdbuild.training.comparison import number_text
 from spdbuild.training.files import write_text, write_whole
+from spdbuild.training.page import page
 from spdbuild.training.run_charts import run_charts
+from spdbuild.training.summary import summary_of
 from spdbuild.training.task import Evaluation
 
 if TYPE_CHECKING:
-    from spdbuild.training.recipe import Recipe
     from spdbuild.training.run_folder import RunFolder
-
-_STYLE = (
-    "body{font:14px sans-serif;max-width:60em;margin:2em auto}"
-    "td,th{padding:2px 10px;text-align:right}img{max-width:100%}"
-)
+    from spdbuild.training.session import Session
 
 
-def write_report(folder: RunFolder, recipe: Recipe, rows: list[dict[str, Any]], evaluation: Evaluation) -> None:
-    """Everything below report/: PNGs, CSVs and index.html, which holds the pictures itself."""
-    pictures = {name: draw_chart(picture.chart) for name, picture in run_charts(rows).items()}
+def write_report(session: Session, evaluation: Evaluation) -> None:
+    """Everything below report/ of a run that has ended: PNGs, CSVs, summary.json and index.html, which shows them."""
+    folder = session.folder
     write_evaluation(folder.report, evaluation)
+    summary_of(session, evaluation).write(folder.report)
+    write_page(folder)
+
+
+def write_page(folder: RunFolder, twins: Mapping[str, RunFolder] | None = None) -> None:
+    """The charts over the epochs and index.html, beside what `write_report` wrote.
+
+    twins: complete runs that it is compared with, by name; their lines are in the charts, too.
+    """
+    twins = twins or {}
+    pictures = run_charts(_rows(folder), {name: _rows(twin) for name, twin in twins.items()})
     for name, picture in pictures.items():
-        write_picture(folder.report / f"{name}.png", picture)
-    pictures |= _evaluation_pictures(evaluation)
-    write_text(folder.report / "index.html", _page(recipe, evaluation, pictures))
+        write_picture(folder.report / f"{name}.png", draw_chart(picture.chart))
+    others = sorted(path.stem for path in folder.report.glob("*.png") if path.stem not in pictures)
+    write_text(folder.report / "index.html", page(folder, pictures, others, twins))
+
+
+def _rows(folder: RunFolder) -> list[dict[str, Any]]:
+    """The metrics of all epochs of a run."""
+    file = folder.path / "metrics.jsonl"
+    return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()] if file.is_file() else []
 
 
 def write_evaluation(folder: Path, evaluation: Evaluation) -> None:
@@ -85,36 +98,3 @@ def _csv(rows: list[list[Any]]) -> str:
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows(rows)
     return text.getvalue()
-
-
-def _page(recipe: Recipe, evaluation: Evaluation, pictures: dict[str, Image.Image]) -> str:
-    title = escape(recipe.title or "run")
-    metrics = _html_table([["metric", "value"], *([n, number_text(v)] for n, v in _metrics(evaluation).items())])
-    images = "".join(f'<h2>{escape(n)}</h2><img src="{_data_url(p)}" alt="{escape(n)}">' for n, p in pictures.items())
-    head = ["class", *(evaluation.rows[0] if evaluation.rows else {})]
-    body = [
-        [name, *(number_text(value, ".4g") for value in row.values())]
-        for name, row in zip(evaluation.classes, evaluation.rows, strict=False)
-    ]
-    classes = f"<h2>classes</h2>{_html_table([head, *body])}" if body else ""
-    text = f"<h2>recipe</h2><pre>{escape(recipe.resolved())}</pre>"
-    return (
-        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title><style>{_STYLE}</style>'
-        f"<h1>{title}</h1>{metrics}{images}{classes}{text}</html>\n"
-    )
-
-
-def _metrics(evaluation: Evaluation) -> dict[str, float | None]:
-    return {**evaluation.scalars, **dict.fromkeys(evaluation.undefined)}
-
-
-def _html_table(rows: list[list[str]]) -> str:
-    head = "".join(f"<th>{escape(text)}</th>" for text in rows[0])
-    body = "".join("<tr>" + "".join(f"<td>{escape(text)}</td>" for text in row) + "</tr>" for row in rows[1:])
-    return f"<table><tr>{head}</tr>{body}</table>"
-
-
-def _data_url(picture: Image.Image) -> str:
-    buffer = io.BytesIO()
-    picture.save(buffer, "PNG")
-    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()

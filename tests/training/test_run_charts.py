@@ -18,8 +18,8 @@ def test_train_and_test_share_the_chart_of_their_metric() -> None:
 
 def test_charts_stand_in_sections_and_counters_in_none() -> None:
     sections = {name: picture.section for name, picture in run_charts(ROWS).items()}
-    assert sections == {"loss": LOSSES, "accuracy": METRICS, "learning_rate": OTHERS}
-    assert list(sections) == ["loss", "accuracy", "learning_rate"]
+    assert sections == {"loss": LOSSES, "top1": METRICS, "learning_rate": OTHERS}
+    assert list(sections) == ["loss", "top1", "learning_rate"]
 
 
 def test_metrics_of_a_kind_share_a_chart() -> None:
@@ -42,7 +42,7 @@ def test_each_part_of_a_loss_and_each_unknown_metric_has_its_own_chart() -> None
 def test_the_lines_of_twins_are_dashed_and_named_after_them() -> None:
     twin = [{"epoch": 1, "test/top1": 0.4, "train/loss": 3.0}]
     charts = run_charts(ROWS, {"strided": twin})
-    accuracy, loss = charts["accuracy"].chart.lines, charts["loss"].chart.lines
+    accuracy, loss = charts["top1"].chart.lines, charts["loss"].chart.lines
     assert {name: (line.kind, line.run) for name, line in accuracy.items()} == {
         "this run": ("test/top1", 0),
         "strided": ("test/top1", 1),

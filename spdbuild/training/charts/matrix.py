@@ -39,8 +39,11 @@ def draw_matrix(
     for number, name in list(enumerate(rows))[::every]:
         canvas.text((left - 6, _TITLE + (number + 0.5) * cell), _cut(name, size), size, "rm")
     for number, name in list(enumerate(columns))[::every]:
-        write, anchor = (canvas.text, "mt") if level else (canvas.upright, "rm")
-        write((left + (number + 0.5) * cell, _TITLE + height + 6), _cut(name, size), size, anchor)
+        below = (left + (number + 0.5) * cell, _TITLE + height + 6)
+        if level:
+            canvas.text(below, name, size, "mt")
+        else:
+            canvas.upright(below, _cut(name, size), size, "rm")
     canvas.upright((_MARGIN, _TITLE + height / 2), "true class")
     canvas.text((left + width / 2, _TITLE + height + foot + 10), "predicted class", anchor="mt")
     _draw_key(canvas, (left + width + 24, _TITLE), min(height, 200))

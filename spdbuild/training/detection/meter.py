@@ -96,6 +96,8 @@ class DetectionMeter:
             _counts(metrics),
             charts_of(metrics, own.curves),
             {"predictions.json": lambda: predictions_json(rows)},
+            tuple(values),
+            _protocol(self._options),
         )
 
     def _own_precision(self, rows: NDArray[np.float64]) -> ReferencePrecision:
@@ -117,6 +119,15 @@ def _row(found: ClassMetrics | None) -> dict[str, float | None]:
     sizes = {f"AP_{size}": value for size, value in found.ap_by_size.items()}
     counts = {f"objects_{size}": count for size, count in found.objects_by_size.items()}
     return {"AP": found.ap, "AP50": found.ap50, **sizes, "objects": found.objects, **counts}
+
+
+def _protocol(options: JudgingOptions) -> str:
+    shape = "rectangular batches" if options.rectangular else "squares"
+    sizes = ", ".join(f"{name} {low:g} to {high:g}" for name, (low, high) in options.sizes.items())
+    return (
+        f"COCO's AP by {options.backend}: {shape}, scores from {options.nms.min_score:g}, NMS at IoU "
+        f"{options.nms.max_iou:g}, {options.max_detections} detections an image; sizes in pixels: {sizes}"
+    )
 
 
 def _counts(metrics: DetectionMetrics) -> dict[str, int]:

@@ -1,0 +1,142 @@
+"""report/index.html: a run on one page, with those that it is compared with."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
+from html import escape
+from pathlib import Path
+
+from spdbuild.training.comparison import number_text
+from spdbuild.training.run_charts import SECTIONS, Picture
+from spdbuild.training.run_folder import RunFolder
+from spdbuild.training.summary import Summary
+
+_STYLE = """
+body{font:15px/1.45 system-ui,sans-serif;color:#222;max-width:84em;margin:2em auto;padding:0 1.5em}
+h1{margin-bottom:.2em}h2{margin:1.8em 0 .6em;border-bottom:1px solid #ddd;padding-bottom:.2em}
+table{border-collapse:collapse;font-variant-numeric:tabular-nums}
+th,td{padding:3px 12px;text-align:right;border-bottom:1px solid #eee}th{color:#555;font-weight:600}
+th:first-child,td:first-child{text-align:left}
+.facts td{text-align:left}.facts td:first-child{color:#666;white-space:nowrap}
+.grid{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(38em,100%),1fr));gap:1em}
+img{max-width:100%;height:auto;border:1px solid #eee;border-radius:4px}
+.scroll{max-height:32em;overflow:auto}pre{background:#f6f6f6;padding:1em;overflow:auto}
+"""
+
+
+def page(
+    folder: RunFolder,
+    pictures: Mapping[str, Picture],
+    others: Iterable[str] = (),
+    twins: Mapping[str, RunFolder] | None = None,
+) -> str:
+    """The page as HTML. It reads the run's files, and shows the PNGs beside it.
+
+    pictures: charts over epochs by name; others: names of further pictures. twins: complete runs, by name.
+    """
+    twins = twins or {}
+    summary = Summary.read(folder.report)
+    runs = {
+        "this run" if twins else "value": summary,
+        **{name: Summary.read(run.report) for name, run in twins.items()},
+    }
+    sections = {
+        "Results": _results(runs) + _links(folder, twins),
+        **{name: _grid([n for n, picture in pictures.items() if picture.section == name]) for name in SECTIONS},
+        "Evaluation": _grid(others),
+        "Classes": _classes(folder.report / "classes.csv"),
+        "Recipe": f"<pre>{escape(folder.recipe.read_text(encoding='utf-8'))}</pre>",
+    }
+    body = "".join(f"<h2>{name}</h2>{text}\n" for name, text in sections.items() if text)
+    title = escape(summary.title)
+    return (
+        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
+        f'<meta name="viewport" content="width=device-width"><style>{_STYLE}</style></head>\n'
+        f"<body><h1>{title}</h1>\n{_facts(summary, folder)}\n{body}</body></html>\n"
+    )
+
+
+def _facts(summary: Summary, folder: RunFolder) -> str:
+    """What the run was made of, a row each."""
+    environment = json.loads((folder.path / "environment.json").read_text(encoding="utf-8"))
+    cut = f" of {summary.planned_epochs}" if summary.epochs < summary.planned_epochs else ""
+    facts = {
+        "network": summary.architecture,
+        "parameters": f"{summary.parameters:,}",
+        "MACs of one image": f"{summary.macs:,}",
+        "input": " x ".join(map(str, summary.input)),
+        "device": ", ".join([summary.device, *dict.fromkeys(environment["gpus"])]),
+        "precision": summary.precision,
+        "epochs": f"{summary.epochs}{cut} ({summary.steps:,} steps)",
+        "time": _duration(summary.seconds),
+        "metrics are of": f"{summary.weights}: weights/last.safetensors",
+        "best": f"{summary.monitor} {summary.best:.4f} in epoch {summary.best_epoch}: weights/best.safetensors",
+        "command": _command(environment["command"]),
+        "versions": ", ".join(f"{name} {version}" for name, version in environment["versions"].items()),
+        "platform": environment["platform"],
+    }
+    rows = "".join(f"<tr><td>{escape(name)}</td><td>{escape(fact)}</td></tr>" for name, fact in facts.items())
+    return f'<table class="facts">{rows}</table>'
+
+
+def _command(arguments: Sequence[str]) -> str:
+    """As a person types it: the program without its folder."""
+    program = Path(arguments[0]).name
+    return shlex.join(["spdbuild" if program == "__main__.py" else program, *arguments[1:]])
+
+
+def _results(runs: Mapping[str, Summary]) -> str:
+    """Metrics and counts, a column a run, and what the runs cost where there are several."""
+    metrics = dict.fromkeys(name for run in runs.values() for name in run.metrics)
+    counts = dict.fromkeys(name for run in runs.values() for name in run.counts)
+    rows = [["metric", *runs]]
+    rows += [[name, *(number_text(run.metrics.get(name)) for run in runs.values())] for name in metrics]
+    rows += [[name, *(number_text(run.counts.get(name)) for run in runs.values())] for name in counts]
+    if len(runs) > 1:
+        rows.append(["parameters", *(number_text(run.parameters) for run in runs.values())])
+        rows.append(["MACs of one image", *(number_text(run.macs) for run in runs.values())])
+        rows.append(["time", *(_duration(run.seconds) for run in runs.values())])
+    return _table(rows)
+
+
+def _links(folder: RunFolder, twins: Mapping[str, RunFolder]) -> str:
+    links = [
+        f'<a href="../{escape(twin.report.relative_to(folder.path).as_posix())}/index.html">{escape(name)}</a>'
+        for name, twin in twins.items()
+    ]
+    return f"<p>Reports of the other runs, whose lines are dashed below: {', '.join(links)}</p>" if links else ""
+
+
+def _grid(names: Iterable[str]) -> str:
+    images = "".join(f'<a href="{escape(n)}.png"><img src="{escape(n)}.png" alt="{escape(n)}"></a>' for n in names)
+    return f'<div class="grid">{images}</div>' if images else ""
+
+
+def _classes(path: Path) -> str:
+    if not path.is_file():
+        return ""
+    with path.open(encoding="utf-8", newline="") as file:
+        head, *body = csv.reader(file)
+    rows = [[name, *(number_text(_number(text)) for text in row)] for name, *row in body]
+    return f'<div class="scroll">{_table([head, *rows])}</div>'
+
+
+def _number(text: str) -> float | None:
+    return None if not text else int(text) if text.isdigit() else float(text)
+
+
+def _table(rows: Sequence[Sequence[str]]) -> str:
+    head = "".join(f"<th>{escape(text)}</th>" for text in rows[0])
+    body = "".join("<tr>" + "".join(f"<td>{escape(text)}</td>" for text in row) + "</tr>" for row in rows[1:])
+    return f"<table><tr>{head}</tr>{body}</table>"
+
+
+def _duration(seconds: float) -> str:
+    """As hours, minutes and seconds; what is below a minute with one decimal."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    hours, minutes = divmod(round(seconds) // 60, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {round(seconds) % 60} s"

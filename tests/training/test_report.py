@@ -1,0 +1,111 @@
+"""The report of a run, read from its files."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from spdbuild.training.report import write_page
+from spdbuild.training.run import train
+from spdbuild.training.run_folder import RunFolder
+from spdbuild.training.summary import Summary
+
+
+class _Page(HTMLParser):
+    """What a page shows: rows of texts, headings, and what it refers to."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.rows: list[list[str]] = []
+        self.headings: list[str] = []
+        self.links: list[str] = []
+        self._open = ""
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self._open = tag
+        if tag == "tr":
+            self.rows.append([])
+        self.links += [value for name, value in attrs if name in ("src", "href") and value]
+
+    def handle_data(self, data: str) -> None:
+        if self._open in ("td", "th"):
+            self.rows[-1].append(data)
+        elif self._open == "h2":
+            self.headings.append(data)
+        self._open = ""
+
+
+@pytest.fixture
+def folder(recipe: Path, tmp_path: Path) -> RunFolder:
+    return RunFolder(train(recipe, ["epochs=2", "title='<small>'"], runs=tmp_path, quiet=True).folder)
+
+
+def read(folder: RunFolder) -> _Page:
+    return _Page((folder.report / "index.html").read_text())
+
+
+def test_the_page_shows_what_the_run_was_and_what_came_of_it(folder: RunFolder) -> None:
+    page, summary = read(folder), Summary.read(folder.report)
+    rows = {row[0]: row[1:] for row in page.rows}
+    last = json.loads((folder.path / "metrics.jsonl").read_text().splitlines()[-1])
+    assert rows["parameters"] == [f"{summary.parameters:,}"]
+    assert rows["top1"] == [f"{last['test/top1']:.4f}"]
+    assert rows["epochs"] == [f"2 ({last['step']} steps)"]
+    assert rows["device"] == ["cpu"] or rows["device"][0].startswith("cpu, ")
+    assert rows["best"][0].startswith("top1 ")
+    assert {"command", "versions", "time", "input", "MACs of one image", "precision"} <= set(rows)
+    assert page.headings == [
+        "Results",
+        "Losses",
+        "Metrics",
+        "Speed and learning rate",
+        "Evaluation",
+        "Classes",
+        "Recipe",
+    ]
+
+
+def test_every_file_that_the_page_refers_to_is_there(folder: RunFolder) -> None:
+    links = read(folder).links
+    assert {"loss.png", "top1.png", "confusion.png"} <= set(links)
+    assert all((folder.report / link).is_file() for link in links)
+
+
+def test_the_table_of_the_classes_is_that_of_the_file(folder: RunFolder) -> None:
+    with (folder.report / "classes.csv").open() as file:
+        head, *body = csv.reader(file)
+    page = read(folder)
+    start = page.rows.index(head)
+    shown = page.rows[start + 1 : start + 1 + len(body)]
+    assert [row[:2] for row in shown] == [row[:2] for row in body]
+    assert [row[2] for row in shown] == [f"{float(row[2]):.4f}" for row in body]
+
+
+def test_names_cannot_become_tags(folder: RunFolder) -> None:
+    assert "<h1>&lt;small&gt;</h1>" in (folder.report / "index.html").read_text()
+
+
+def test_twins_have_columns_and_links_and_lines(folder: RunFolder, recipe: Path) -> None:
+    alone = (folder.report / "loss.png").read_bytes()
+    twin = RunFolder(train(recipe, ["epochs=1", "title=twin"], runs=folder.path, quiet=True).folder)
+    write_page(folder, {"twin": twin})
+    page = read(folder)
+    assert ["metric", "this run", "twin"] in page.rows
+    (loss,) = (row for row in page.rows if row[0] == "loss")
+    assert loss[2] == f"{Summary.read(twin.report).metrics['loss']:.4f}"
+    assert (folder.report / "loss.png").read_bytes() != alone
+    assert "../twin/report/index.html" in page.links
+    assert all((folder.report / link).is_file() for link in page.links)
+
+
+def test_a_summary_is_read_as_it_was_written(folder: RunFolder, tmp_path: Path) -> None:
+    summary = Summary.read(folder.report)
+    summary.write(tmp_path)
+    assert Summary.read(tmp_path) == summary
+    assert re.fullmatch(r"the last ones \(step \d+\).*", summary.weights)
