@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Generic, TypeVar
 
@@ -17,11 +18,12 @@ class Workers(Generic[Plan, Batch]):
 
     make: the batch of a plan; it is copied into each process. An error that crosses from there would lose its form, so
         what is wrong is given back as the batch.
-    workers: how many; 0 makes the batches here.
+    workers: how many, if the machine has so many processors for them; 0 makes the batches here.
     pin_memory: whether batches are put where a GPU fetches them faster.
     """
 
     def __init__(self, make: Callable[[Plan], Batch], workers: int, *, pin_memory: bool) -> None:
+        workers = min(workers, _processors())
         self._planned: _Planned[Plan] = _Planned()
         plans: Any = self._planned
         self._loader: DataLoader[Any] = DataLoader(
@@ -59,6 +61,11 @@ class _Made(Dataset[Any]):
 
     def __getitem__(self, plan: Any) -> Any:
         return self._make(plan)
+
+
+def _processors() -> int:
+    """How many processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _same(batch: Any) -> Any:

@@ -33,7 +33,7 @@ Precision = Literal["auto", "fp32", "bf16", "fp16"]
 class Network(Placed):
     """Which network, rewritten how.
 
-    architecture: built-in name or path.
+    architecture: built-in name or path, such as cifar_resnet20.
     variant: one of the architecture's variants.
     vars: values for the architecture's vars; `classes` is that of the data unless it is given here.
     passes: calls of rewrite passes, run in this order: "strided_to_spd(kernel='exact')".
@@ -99,7 +99,8 @@ class Recipe(Network):
     test_batch: images of a batch in evaluation, over all processes; empty: as `batch`.
     drop_last: whether a last batch that is not full is left out in training.
     epochs: passes over the training images.
-    optimizer: what changes the weights; `name` picks it.
+    optimizer: what changes the weights; `name` picks it: all of torch.optim but lbfgs, which evaluates the loss several
+        times a step, sparse_adam, which needs sparse gradients, and muon, which takes matrices alone.
     schedule: how the learning rate moves; `name` picks it.
     loss: what is minimised; `name` picks it; empty: the task's own.
     accumulate: batches whose gradients make one step; the last step of an epoch has those that are left.
@@ -120,7 +121,7 @@ class Recipe(Network):
     save_every: steps from one saved state to the next within an epoch; 0: at the ends of epochs.
     evaluate_every: epochs from one evaluation to the next; the last is always evaluated.
     seed: first number of all generators.
-    workers: processes that decode images.
+    workers: processes that decode images; no more are started than the machine has processors.
     device: auto, cpu, cuda, cuda:1 or mps.
     expect: values that metrics must reach at the end, such as {top1: 0.9} or {loss: 0.5}; a run with worse has failed.
     compare: more runs with some keys changed, such as {strided: {passes: []}}; a table of all follows at the end.
@@ -171,6 +172,8 @@ class Recipe(Network):
             if value is not None and not value > 0:
                 raise ArgumentError(f"{name} must be more than 0, got {value}", argument=name)
         self.schedule.check_optimizer(self.optimizer)
+        with self.about("epochs", arguments="schedule"):
+            self.schedule.check_epochs(self.epochs)
         check_names(self)
         for name, hint in self.task.unused.items():
             if getattr(self, name):
@@ -320,11 +323,13 @@ def _completed(value: Value) -> Value:
 
 
 def _with_task(entries: dict[str, Any]) -> dict[str, Any]:
-    """A task without a name is the task of the data."""
+    """A task without a name is the task of the data; with data that is wrong, nothing can be said about it."""
     data, given = entries.get("data"), entries.get("task")
     chosen = data.get("name") if data is not None and isinstance(data.data, dict) else None
-    if chosen is None or chosen.data not in DATASETS or (given is not None and not isinstance(given.data, dict)):
+    if given is not None and (not isinstance(given.data, dict) or "name" in given.data):
         return entries
+    if chosen is None or chosen.data not in DATASETS:
+        return {key: entry for key, entry in entries.items() if key != "task"}
     name = parse_yaml(Source("default", f"name: {DATASETS[chosen.data].task}"))
     return {**entries, "task": name if given is None else replace(merged(name, given), key=given.key)}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import fields, replace
+from typing import Any
 
 import pytest
 import torch
@@ -20,6 +21,9 @@ from spdbuild.training.schedules.one_cycle import OneCycle
 from spdbuild.training.schedules.poly import Poly
 
 EPOCHS = 20
+
+#: What has no default.
+REQUIRED: dict[str, dict[str, Any]] = {"multi_step": {"milestones": (60.0, 120.0, 160.0)}}
 
 
 def optimizer() -> SGD:
@@ -103,7 +107,7 @@ def test_within_an_epoch_the_rate_moves_or_stands_still() -> None:
 
 @pytest.mark.parametrize("name", list(SCHEDULES))
 def test_every_schedule_stays_between_zero_and_one(name: str) -> None:
-    factors = [SCHEDULES[name]().factor(step / 10, 200) for step in range(2001)]
+    factors = [SCHEDULES[name](**REQUIRED.get(name, {})).factor(step / 10, 200) for step in range(2001)]
     assert len(factors) == 2001
     assert all(0 <= factor <= 1 for factor in factors)
 
@@ -125,7 +129,7 @@ def test_whatever_number_is_written_is_refused_or_gives_a_rate(name: str, option
 
 def read(name: str, option: str, value: object) -> Schedule | ArgumentError:
     try:
-        return replace(SCHEDULES[name](), **{option: value})
+        return replace(SCHEDULES[name](**REQUIRED.get(name, {})), **{option: value})
     except ArgumentError as error:
         return error
 
@@ -170,3 +174,11 @@ def test_rmsprop_cannot_start_its_momentum_from_zero() -> None:
     chosen = OPTIMIZERS["rmsprop"](momentum=0.9)  # type: ignore[call-arg]
     with pytest.raises(ArgumentError, match="momentum of rmsprop cannot start from 0"):
         Constant(warmup_momentum=0.0).check_optimizer(chosen)
+
+
+@pytest.mark.parametrize(("warmup", "epochs", "hint"), [(5, 2, "=1"), (2, 2, "=1"), (1, 1, "=0")])
+def test_a_warm_up_that_fills_the_run_is_refused(warmup: float, epochs: int, hint: str) -> None:
+    with pytest.raises(ArgumentError, match=f"warmup_epochs={warmup} is not below epochs={epochs}") as caught:
+        Cosine(warmup_epochs=warmup).check_epochs(epochs)
+    assert caught.value.problems[0].hint == f"set schedule.warmup_epochs{hint}"
+    Cosine(warmup_epochs=warmup).check_epochs(epochs + 5)

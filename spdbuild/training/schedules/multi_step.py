@@ -10,7 +10,7 @@ from spdbuild.training.schedules.schedule import SCHEDULES, Schedule
 
 
 @SCHEDULES.register
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class MultiStep(Schedule):
     """Multiply by `gamma` at each milestone.
 
@@ -18,7 +18,7 @@ class MultiStep(Schedule):
     gamma: what the learning rate is multiplied by at each milestone.
     """
 
-    milestones: tuple[float, ...] = (60.0, 120.0, 160.0)
+    milestones: tuple[float, ...]
     gamma: float = 0.1
 
     def __post_init__(self) -> None:

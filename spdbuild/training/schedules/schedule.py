@@ -59,6 +59,13 @@ class Schedule:
                 "the momentum of rmsprop cannot start from 0", argument="schedule", hint="set warmup_momentum: 0.001"
             )
 
+    def check_epochs(self, epochs: int) -> None:
+        """Refuse a warm-up that fills the run, so that the learning rate is never reached; ArgumentError."""
+        if self.warmup_epochs >= epochs:
+            message = f"warmup_epochs={self.warmup_epochs:g} is not below epochs={epochs}"
+            hint = f"set schedule.warmup_epochs={'0' if epochs == 1 else '1'}"
+            raise ArgumentError(message, argument="warmup_epochs", hint=hint)
+
     def factor(self, epoch: float, epochs: int) -> float:
         """Learning rate as a factor of the optimizer's, after `epoch` of `epochs`."""
         raise NotImplementedError
