@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from spdbuild.errors import RunError
+
 if TYPE_CHECKING:
     from spdbuild.training.task import Prediction
 
@@ -19,6 +21,9 @@ Examples:
   spdbuild predict coco_yolov5_spd_n large.jpg --weights imported.safetensors --tile 640 -o seen --save crops
 """
 
+#: Things that a line names; --json and --save have them all.
+_SHOWN = 12
+
 _FORMS = ("pictures", "crops", "txt", "json", "csv")
 
 
@@ -26,7 +31,12 @@ _FORMS = ("pictures", "crops", "txt", "json", "csv")
 @click.argument("run")
 @click.argument("sources", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--weights", type=click.Path(path_type=Path), help="File of weights in place of the run's best.")
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="Folder for pictures with boxes.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    help="Folder for pictures with boxes, or for a table.",
+)
 @click.option("--save", "forms", multiple=True, type=click.Choice(_FORMS), help="What goes into the folder instead.")
 @click.option("--min-score", type=float, help="Least score of a box that is shown.")
 @click.option("--tile", type=int, help="Side of the windows in which larger pictures are looked at, in pixels.")
@@ -51,28 +61,35 @@ def command(
         raise click.UsageError("--save needs the folder to write into: -o FOLDER")
     given = {"task.seeing.nms.min_score": min_score, "task.seeing.tile": tile}
     changes = [f"{key}={value}" for key, value in given.items() if value is not None]
-    written = Outputs(output, forms or ("pictures",)) if output else None
-    entries = []
+    written = Outputs(output, forms) if output else None
+    entries, problems = [], []
     for prediction in predict(run, sources, (*overrides, *changes), weights=weights):
         if written:
             written.add(prediction)
         if as_json:
             entries.append(prediction.to_dict())
-        else:
+        elif not prediction.problem:
             click.echo(_line(prediction))
+        if prediction.problem:
+            problems.append(prediction.problem)
+            click.echo(f"error: {prediction.problem}", err=True)
     if written:
         written.close()
     if as_json:
         import json
 
         click.echo(json.dumps(entries))
+    if problems:
+        raise RunError(f"{len(problems)} {'file' if len(problems) == 1 else 'files'} could not be read")
 
 
 def _line(prediction: Prediction) -> str:
     frame = "" if prediction.frame is None else f" frame {prediction.frame}"
-    return f"{prediction.file}{frame}: {', '.join(map(_text, prediction.found)) or 'nothing'}"
+    more = len(prediction.found) - _SHOWN
+    rest = f", ... and {more:,} more" if more > 0 else ""
+    return f"{prediction.file}{frame}: {', '.join(map(_text, prediction.found[:_SHOWN])) or 'nothing'}{rest}"
 
 
 def _text(thing: dict[str, Any]) -> str:
-    box = " at " + " ".join(f"{edge:.0f}" for edge in thing["box"]) if "box" in thing else ""
+    box = f" [{', '.join(f'{edge:.0f}' for edge in thing['box'])}]" if "box" in thing else ""
     return f"{thing['class']} {thing['score']:.3f}{box}"

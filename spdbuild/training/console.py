@@ -15,7 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from spdbuild.files import append
 
 #: Seconds between two looks at a value for which the device must be waited for: of a bar, and of lines in a log.
-BAR_INTERVAL = 0.5
+BAR_INTERVAL = 0.2
 LINE_INTERVAL = 30.0
 
 
@@ -67,7 +67,7 @@ class _Lines(Bar):
             return
         self._shown = time.monotonic()
         left = (self._shown - self._started) / (self._done - self._first) * (self._total - self._done)
-        self._say(f"{self._title}  {self._done}/{self._total}  {left:.0f} s left  {text}")
+        self._say(f"{self._title}  {self._done}/{self._total}  {left:.0f} s left of the epoch  {text}")
 
 
 class Console:
@@ -85,11 +85,15 @@ class Console:
 
     def line(self, text: str = "") -> None:
         """Say one line. Nothing of a run fails because its words cannot be written."""
-        if self.log is not None:
-            self._write(self.log, text + "\n")
+        self.note(text)
         if not self.quiet:
             with suppress(OSError):
                 self._rich.print(text, markup=False)
+
+    def note(self, text: str) -> None:
+        """A line for the log alone."""
+        if self.log is not None:
+            self._write(self.log, text + "\n")
 
     def _write(self, log: Path, line: str) -> None:
         """Into the log, with the lines for which the disk had no room."""
@@ -104,6 +108,12 @@ class Console:
         if self.quiet or not self._rich.is_terminal:
             yield Bar() if self.quiet else _Lines(self.line, title, total, done)
             return
-        columns = (TextColumn("{task.description}"), BarColumn(30), MofNCompleteColumn(), TimeRemainingColumn())
-        with Progress(*columns, TextColumn("{task.fields[text]}"), console=self._rich, transient=True) as progress:
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(20),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            TextColumn("left of the epoch  {task.fields[text]}"),
+        )
+        with Progress(*columns, console=self._rich, transient=True) as progress:
             yield _TerminalBar(progress, progress.add_task(title, total=total, completed=done, text=""))

@@ -19,7 +19,9 @@ from spdbuild.training.events import Events
 from spdbuild.training.freezing import train_mode
 from spdbuild.training.nan_guard import NanGuard, can_skip, first_bad_layer
 from spdbuild.training.precision import autocast, check_scale
-from spdbuild.training.saving import save_best, save_last
+from spdbuild.training.progress import describe_position, describe_row
+from spdbuild.training.run_folder import Row
+from spdbuild.training.saving import keep_best, save_best, save_last
 from spdbuild.training.session import Session
 from spdbuild.training.signals import StopRequest
 from spdbuild.training.task import Evaluation
@@ -35,6 +37,7 @@ class Loop:
 
     reason: why the run ended before its last epoch, or empty.
     evaluation: of the model as the run leaves it, if it was made.
+    rows: the metrics of every epoch, with those of one that was cut off.
     """
 
     def __init__(self, session: Session, request: StopRequest) -> None:
@@ -45,18 +48,42 @@ class Loop:
         self.guard = NanGuard(session.optimizer, session.device, interval=20 if skips else 1)
         self.events = Events(session.folder.path, session.position.epoch) if session.processes.first else None
         self._clock = time.monotonic()
+        self.rows = session.position.rows
+        self._start_epoch()
 
     def run(self) -> None:
         """Train, evaluate and save, epoch after epoch."""
         session = self.session
         while session.position.epoch < session.recipe.epochs and not self._out_of_patience():
-            started, batch = time.monotonic(), session.position.batch
-            self.evaluation = None
             self._epoch()
             if self.reason:
                 self._leave()
                 return
-            self._finish_epoch(time.monotonic() - started, session.position.batch - batch)
+            self._finish_epoch()
+
+    def conclude(self) -> None:
+        """Evaluate the model that the run leaves, unless that was done, and say and write its metrics.
+
+        Their row is not in the state: a run that was cut off can go on as if it had not been.
+        """
+        if self.evaluation is not None:
+            return
+        session, position = self.session, self.session.position
+        begun = position.batch > 0 or not position.rows
+        row = {**self._row(), "epoch": position.epoch + (position.batch > 0)} if begun else position.rows[-1]
+        if self.reason and session.processes.first:
+            keep_best(session.folder)
+        row = {**row, **self.evaluate()}
+        self.rows = [*(position.rows if begun else position.rows[:-1]), row]
+        if session.processes.first:
+            session.folder.write_metrics(self.rows)
+        if self.events and begun:
+            self.events.add(row)
+        session.console.line(describe_row(row, session.recipe.epochs, session.task.shown))
+
+    def _start_epoch(self) -> None:
+        """Note when and where the training of an epoch begins here."""
+        self._started, self._first = time.monotonic(), self.session.position.batch
 
     def _epoch(self) -> None:
         """Train from where the session is to the end of its epoch, or to where something stops it."""
@@ -64,6 +91,8 @@ class Loop:
         self.reason = self._stopped()
         if self.reason:
             return
+        self._start_epoch()
+        self.evaluation = None
         train_mode(session.model)
         session.train_batches.set_epoch(position.epoch, position.batch)
         title = f"epoch {position.epoch + 1}/{session.recipe.epochs}"
@@ -73,7 +102,7 @@ class Loop:
                 self.step(group)
                 position.batch += len(group)
                 position.step += 1
-                self._show(bar, group)
+                self._show(bar)
                 self.reason = self._stopped()
                 if self.reason:
                     return
@@ -196,7 +225,7 @@ class Loop:
     def _stopped(self) -> str:
         """Why the run should end now, the same on every process; empty if it should go on."""
         recipe, position = self.session.recipe, self.session.position
-        minutes = (position.seconds + time.monotonic() - self._clock) / 60
+        minutes = self._seconds() / 60
         reasons = {
             f"max_minutes={recipe.max_minutes} are over": minutes >= (recipe.max_minutes or math.inf),
             f"max_steps={recipe.max_steps} is reached": position.step >= (recipe.max_steps or math.inf),
@@ -206,9 +235,9 @@ class Loop:
         heard = self.session.processes.largest(torch.tensor([float(holds) for holds in reasons.values()]))
         return next((reason for reason, holds in zip(reasons, heard.tolist(), strict=True) if holds), "")
 
-    def _finish_epoch(self, seconds: float, batches: int) -> None:
+    def _finish_epoch(self) -> None:
         session, position, recipe = self.session, self.session.position, self.session.recipe
-        row = self._row(seconds, batches)
+        row = self._row()
         position.epoch += 1
         position.batch, position.sums, position.images = 0, {}, 0
         row["epoch"] = position.epoch
@@ -222,7 +251,7 @@ class Loop:
             session.folder.write_metrics(position.rows)
             save_last(session)
         self._save_state()
-        session.console.line(describe(row, recipe.epochs, session.task.headline))
+        session.console.line(describe_row(row, recipe.epochs, session.task.shown))
 
     def _out_of_patience(self) -> bool:
         position, patience = self.session.position, self.session.recipe.patience
@@ -234,13 +263,12 @@ class Loop:
         return True
 
     def _leave(self) -> None:
-        """Save where the epoch is, and say how to go on."""
+        """Save where the epoch is."""
         session = self.session
         self._tick()
         self._save_state()
         if session.processes.first:
             save_last(session)
-        session.console.line(f"{self.reason} at step {session.position.step}")
 
     def evaluate(self) -> dict[str, float]:
         """Metrics of the model as it is, under the names of the row; the best one's weights are saved."""
@@ -251,36 +279,37 @@ class Loop:
         )
         score = self.evaluation.scalars[session.task.monitor]
         if score > position.best:
-            position.best, position.best_epoch = score, position.epoch
+            position.best, position.best_epoch = score, position.epoch + (position.batch > 0)
             if session.processes.first:
                 save_best(session)
         return {f"test/{name}": value for name, value in self.evaluation.scalars.items()}
 
-    def _row(self, seconds: float, batches: int) -> dict[str, Any]:
-        """What is known at the end of an epoch, of which `batches` were trained on in `seconds`."""
+    def _row(self) -> Row:
+        """What is known of the epoch up to here."""
         session, position = self.session, self.session.position
-        names = list(position.sums)
-        sums = torch.stack([*position.sums.values(), torch.tensor(position.images).to(position.sums[names[0]])])
-        *totals, images = session.processes.sum(sums).tolist()
-        done = batches * session.recipe.batch
-        losses = {f"train/{name}": total / images for name, total in zip(names, totals, strict=True)}
+        seconds = time.monotonic() - self._started
+        totals = torch.stack([torch.tensor(float(position.images), device=session.device), *position.sums.values()])
+        images, *sums = session.processes.sum(totals).tolist()
         return {
             "epoch": position.epoch,
             "step": position.step,
             "lr": session.optimizer.param_groups[0]["lr"],
-            **losses,
+            **{f"train/{name}": total / images for name, total in zip(position.sums, sums, strict=True)},
             "seconds": round(seconds, 3),
-            "images_per_second": round(min(done, images) / max(seconds, 1e-9), 1),
+            "images_per_second": round(self._done(images) / max(seconds, 1e-9), 1),
         }
 
-    def _show(self, bar: Bar, group: list[Batch]) -> None:
+    def _done(self, images: float) -> float:
+        """Images of all processes that were trained on here, of the `images` that the epoch has seen."""
+        return min((self.session.position.batch - self._first) * self.session.recipe.batch, images)
+
+    def _show(self, bar: Bar) -> None:
         if not bar.due:
             bar.advance(1)
             return
-        position = self.session.position
-        loss = float(position.sums["loss"]) / position.images
-        best = f"  best {self.session.task.monitor} {position.best:.4f}" if math.isfinite(position.best) else ""
-        bar.advance(1, f"loss {loss:.4f}{best}")
+        seconds = time.monotonic() - self._started
+        speed = self._done(self.session.position.images * self.session.processes.world) / max(seconds, 1e-9)
+        bar.advance(1, describe_position(self.session, speed, self._seconds()))
 
     def _save_state(self) -> None:
         """Keep all that a resume needs, unless a loss that nobody looked at yet was not finite."""
@@ -290,20 +319,15 @@ class Loop:
         if self.session.processes.first:
             save_state(self.session.folder.state, state)
 
+    def _seconds(self) -> float:
+        """Training time of the run so far."""
+        return self.session.position.seconds + time.monotonic() - self._clock
+
     def _tick(self) -> None:
         """Add the time since the last call to the run's."""
         now = time.monotonic()
         self.session.position.seconds += now - self._clock
         self._clock = now
-
-
-def describe(row: dict[str, Any], epochs: int, headline: tuple[str, ...] = ()) -> str:
-    """A row as a line of the log; of the metrics those in `headline`, or all."""
-    skipped = {"epoch", "step", "seconds", "images_per_second", "lr"}
-    if headline:
-        skipped |= {name for name in row if name.startswith("test/") and name.removeprefix("test/") not in headline}
-    metrics = "  ".join(f"{name} {value:.4f}" for name, value in row.items() if name not in skipped)
-    return f"epoch {row['epoch']}/{epochs}  {metrics}  lr {row['lr']:.4g}  {row['images_per_second']:.0f} images/s"
 
 
 def _together(model: nn.Module, last: bool) -> Any:

@@ -29,16 +29,25 @@ class Writer(Protocol):
 
 
 class Outputs:
-    """Several forms of the same predictions in one folder; InputError for a form that is unknown or impossible."""
+    """Several forms of the same predictions in one folder; InputError for a form that is unknown or impossible.
 
-    def __init__(self, folder: Path, forms: Collection[str]) -> None:
+    forms: keys of WRITERS; none: pictures of what has boxes, else a table.
+    """
+
+    def __init__(self, folder: Path, forms: Collection[str] = ()) -> None:
         unknown = [form for form in forms if form not in WRITERS]
         if unknown:
             raise InputError(f"predictions are not written as '{unknown[0]}'", hint=nearest(unknown[0], WRITERS))
+        self._folder = folder
         self._writers = [WRITERS[form](folder) for form in forms]
         self._taken: set[str] = set()
 
     def add(self, prediction: Prediction) -> None:
+        """Take in a prediction; one of a file that cannot be read says nothing."""
+        if prediction.problem:
+            return
+        if not self._writers:
+            self._writers = [WRITERS["csv" if prediction.pixels is None else "pictures"](self._folder)]
         name = self._name(prediction)
         for writer in self._writers:
             writer.add(prediction, name)
@@ -115,7 +124,7 @@ class _Txt:
 
 
 class _Json:
-    """predictions.json: what `spdbuild predict --json` prints."""
+    """predictions.json: what `spdbuild predict --json` prints of files that can be read."""
 
     def __init__(self, folder: Path) -> None:
         self._file, self._entries = folder / "predictions.json", list[dict[str, Any]]()

@@ -19,9 +19,10 @@ from spdbuild.training.expected import check_metrics
 from spdbuild.training.files import write_text
 from spdbuild.training.loop import STOPPED, Loop
 from spdbuild.training.recipe import Recipe, load_recipe, twins
-from spdbuild.training.report import write_page, write_report
+from spdbuild.training.report import write_report
 from spdbuild.training.result import Result
 from spdbuild.training.run_folder import RunFolder
+from spdbuild.training.saving import restore_best
 from spdbuild.training.sections import plain
 from spdbuild.training.session import Session, make_session
 from spdbuild.training.signals import stop_on_signals
@@ -31,6 +32,9 @@ from spdbuild.training.stored_run import stored_network
 CHANGEABLE = frozenset(
     ("epochs", "max_minutes", "max_steps", "patience", "save_every", "evaluate_every", "workers", "device", "expect")
 )
+
+#: What stands above the table of a run and its twins.
+_TABLE = "Metrics of each run's last epoch; `spdbuild eval` takes the weights of the best one."
 
 
 def train(
@@ -79,11 +83,10 @@ def _compared_runs(recipe: Recipe, folder: RunFolder, console: Console, processe
     )
     result = replace(result, twins=others)
     if others:
-        table = comparison_table([result, *others], recipe.task.headline)
+        table = f"{_TABLE}\n\n{comparison_table([result, *others], recipe.task.shown)}"
         if processes.first:
             console.log = folder.log
             write_text(folder.path / "comparison.md", table + "\n")
-            write_page(folder, {name: RunFolder(folder.path / name) for name in twins(recipe)})
         console.line("\n" + table)
     check_metrics(recipe, result.metrics)
     return result
@@ -112,9 +115,18 @@ def _begun(recipe: Recipe, folder: RunFolder, console: Console, processes: Proce
         raise
     if stored:
         session.restore(load_state(folder.state))
-        position = session.position
-        console.line(f"{recipe.title or 'run'}: going on in epoch {position.epoch + 1} at step {position.step + 1}")
+        if processes.first:
+            restore_best(folder)
+        console.line(f"{recipe.title or 'run'}: {_where(session)}")
     return session
+
+
+def _where(session: Session) -> str:
+    """Where a stored run goes on."""
+    position = session.position
+    if position.epoch >= session.recipe.epochs:
+        return f"complete after {position.epoch} epochs; epochs=N goes further"
+    return f"going on in epoch {position.epoch + 1} at step {position.step + 1}"
 
 
 def _describe(session: Session) -> None:
@@ -139,17 +151,17 @@ def _fit(session: Session) -> Result:
         loop.run()
     # Also where somebody asked in the last evaluation, behind which no step looks.
     if session.processes.any(bool(request)):
-        hint = f"go on with `spdbuild train --resume {session.folder.path}`"
-        raise RunError(f"{STOPPED} after step {session.position.step}; the state is saved", hint=hint)
+        reason = f"{STOPPED} after step {session.position.step}; the state is saved"
+        session.console.note(reason)
+        raise RunError(reason, hint=f"go on with `spdbuild train --resume {session.folder.path}`")
     if loop.reason:
-        session.console.line(loop.reason)
-    if loop.evaluation is None:
-        loop.evaluate()
+        session.console.line(f"{loop.reason}; the run ends at step {session.position.step}")
+    loop.conclude()
     assert loop.evaluation is not None
     position = session.position
     if session.processes.first:
-        write_report(session, loop.evaluation)
-    speeds = [row["images_per_second"] for row in position.rows]
+        write_report(session.folder, session.recipe, loop.rows, loop.evaluation)
+    speeds = [row["images_per_second"] for row in loop.rows]
     return Result(
         session.recipe.title or "run",
         session.folder.path,

@@ -20,6 +20,8 @@ from spdbuild.errors import RecipeError, nearest
 from spdbuild.files import unwritten
 from spdbuild.training.files import write_text
 
+_PACKAGES = ("spdbuild", "torchvision", "numpy", "safetensors", "pillow", "pycocotools")
+
 Row = dict[str, Any]
 
 
@@ -27,7 +29,7 @@ class RunFolder:
     """Paths of a run's files, and writing them whole or not at all.
 
     recipe.yaml architecture.yaml environment.json log.txt metrics.jsonl metrics.csv
-    weights/last.safetensors weights/best.safetensors state/state.pt report/
+    weights/last.safetensors weights/best.safetensors state/state.pt state/best.safetensors report/
     """
 
     def __init__(self, path: Path) -> None:
@@ -38,6 +40,7 @@ class RunFolder:
         self.last = path / "weights" / "last.safetensors"
         self.best = path / "weights" / "best.safetensors"
         self.state = path / "state" / "state.pt"
+        self.kept_best = path / "state" / "best.safetensors"
         self.report = path / "report"
 
     @classmethod
@@ -90,14 +93,16 @@ class RunFolder:
 
 
 def _environment() -> dict[str, Any]:
-    versions = {name: _version(name) for name in ("spdbuild", "torchvision", "numpy", "safetensors", "pillow")}
+    versions = {name: _version(name) for name in _PACKAGES}
     return {
         "versions": {**versions, "python": platform.python_version(), "torch": str(torch.__version__)},
         "platform": platform.platform(),
+        "processor": _processor(),
         "processors": os.cpu_count(),
         "threads": torch.get_num_threads(),
         "gpus": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())],
-        "commit": _commit(),
+        "commit": _commit(Path()),
+        "spdbuild_commit": _commit(Path(__file__)),
         "command": sys.argv,
     }
 
@@ -109,10 +114,21 @@ def _version(package: str) -> str:
         return "not installed"
 
 
-def _commit() -> str | None:
-    """The commit of the folder in which the command was given."""
+def _processor() -> str:
+    """The processor's name: what Linux says of the first one, else what Python knows."""
+    with suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def _commit(path: Path) -> str | None:
+    """The commit of the repository around a folder, or of that which keeps a file; None if there is no such."""
+    folder, asked = (path, ["rev-parse", "HEAD"]) if path.is_dir() else (path.parent, ["ls-files", path.name])
     try:
-        done = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, timeout=10)
+        done = subprocess.run(["git", "-C", folder, *asked], capture_output=True, text=True, timeout=10)
     except (OSError, subprocess.TimeoutExpired):
         return None
-    return done.stdout.strip() or None
+    said = done.stdout.strip() or None
+    return said if path.is_dir() or said is None else _commit(folder)

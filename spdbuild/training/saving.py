@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from spdbuild.errors import RunError, WeightsError
 from spdbuild.files import make_folder
+from spdbuild.training.files import write_whole
+from spdbuild.training.run_folder import RunFolder
 from spdbuild.training.stored_run import facts_of
 from spdbuild.weights.safetensors_file import save_weights
 
@@ -22,6 +25,22 @@ def save_last(session: Session) -> None:
 def save_best(session: Session) -> None:
     """weights/best.safetensors: the evaluated model, which is the best so far."""
     _save(session, session.folder.best)
+
+
+def keep_best(folder: RunFolder) -> None:
+    """Put the best weights of whole epochs beside the state, before those of an epoch that was cut off replace them."""
+    if folder.best.is_file():
+        write_whole(folder.kept_best, lambda beside: _copy(folder.best, beside))
+
+
+def restore_best(folder: RunFolder) -> None:
+    """Let the best weights be those of whole epochs again, so that the run goes on as if it had not been cut off."""
+    if folder.kept_best.is_file():
+        folder.kept_best.replace(folder.best)
+
+
+def _copy(path: Path, to: Path) -> None:
+    shutil.copyfile(path, to)
 
 
 def _save(session: Session, path: Path) -> None:

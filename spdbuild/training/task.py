@@ -45,8 +45,6 @@ class Evaluation:
     counts: how many there are of what, by name.
     charts: lines by the name of their picture.
     files: further files of a report by name; a text is only made when it is written.
-    order: names of all metrics as they are shown, if not the scalars before the undefined ones.
-    protocol: how it was judged, in words.
     """
 
     scalars: dict[str, float]
@@ -59,14 +57,6 @@ class Evaluation:
     counts: dict[str, int] = field(default_factory=dict)
     charts: dict[str, Chart] = field(default_factory=dict)
     files: dict[str, Callable[[], str]] = field(default_factory=dict)
-    order: tuple[str, ...] = ()
-    protocol: str = ""
-
-    @property
-    def metrics(self) -> dict[str, float | None]:
-        """All metrics in the order in which they are shown; None where there is nothing to measure."""
-        values = {**self.scalars, **dict.fromkeys(self.undefined)}
-        return {name: values[name] for name in self.order or values}
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,18 +67,21 @@ class Prediction:
     found: a mapping for each thing, the likeliest first: class, index of the class, score, and `box` (left, top, right,
         bottom in pixels) where there is one.
     pixels: uint8 [height, width, 3], if the task had to read them.
+    problem: why the file cannot be read, with its name; empty: it can.
     """
 
     file: Path
     found: tuple[dict[str, Any], ...]
     frame: int | None = None
     pixels: NDArray[np.uint8] | None = None
+    problem: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """The entry of `spdbuild predict --json`."""
         frame = {} if self.frame is None else {"frame": self.frame}
         size = {} if self.pixels is None else {"height": self.pixels.shape[0], "width": self.pixels.shape[1]}
-        return {"file": str(self.file), **frame, **size, "predictions": list(self.found)}
+        problem = {"error": self.problem} if self.problem else {}
+        return {"file": str(self.file), **frame, **size, "predictions": list(self.found), **problem}
 
 
 class Meter(Protocol):
@@ -118,7 +111,7 @@ class Task:
     default_loss: ClassVar[str]
     #: Names of the data's splits: the one to train on, the one to evaluate on, others.
     splits: ClassVar[tuple[str, ...]]
-    #: Metrics that are said after each epoch; all, if it names none.
+    #: Metrics that are said after each epoch besides `monitor`; all, if it names none.
     headline: ClassVar[tuple[str, ...]] = ()
     #: Whether a step follows the sum of its images' losses, as some published learning rates are meant, not their mean.
     summed: ClassVar[bool] = False
@@ -127,6 +120,11 @@ class Task:
 
     #: The metric, higher is better, that says which epoch is the best.
     monitor: str
+
+    @property
+    def shown(self) -> tuple[str, ...]:
+        """The metrics that are said after each epoch, that which says the best among them; all, if it names none."""
+        return tuple(dict.fromkeys((*self.headline, self.monitor))) if self.headline else ()
 
     def open(self, recipe: Any, split: str) -> Any:
         """The images of one of `splits`; raises DataError.
@@ -150,7 +148,7 @@ class Task:
         raise NotImplementedError
 
     def criterion(self, recipe: Any, model: nn.Module, images: Any) -> Any:
-        """A function (outputs, targets) -> mapping of losses; the entry `loss`, a mean over the batch, is minimised.
+        """A function (outputs, targets) -> mapping of means over the batch; the entry `loss` is minimised.
 
         images: those that the model is trained on.
         """
@@ -184,7 +182,7 @@ class Task:
     def predict(
         self, recipe: Any, model: nn.Module, classes: tuple[str, ...], input: tuple[int, ...], files: list[Path]
     ) -> Iterable[Prediction]:
-        """What the model, in eval mode, sees in each file, in their order.
+        """What the model, in eval mode, sees in each file, in their order; of one that cannot be read, why.
 
         input: shape [C, H, W] of an image of the training, before `preprocess`.
         """

@@ -11,6 +11,9 @@ import pytest
 from click.testing import Result
 from PIL import Image
 
+from spdbuild.cli.predict import _line
+from spdbuild.training.task import Prediction
+
 Run = Callable[..., Result]
 
 ARCHITECTURE = """\
@@ -62,7 +65,7 @@ def test_a_wrong_override_exits_with_2(run: Run, folder: Path) -> None:
     result = run("train", folder / "small.yaml", "optimiser.lr=1", "--runs", folder / "runs")
     assert result.exit_code == 2
     assert result.stderr == (
-        "command line:1:1: error: a file of this kind has no key 'optimiser'\n"
+        "command line:1:1: error: a recipe has no key 'optimiser'\n"
         "    1 | optimiser.lr=1\n"
         "      | ^\n"
         "      = hint: did you mean 'optimizer'?\n"
@@ -106,3 +109,24 @@ def test_predicting_with_what_is_no_run_exits_with_2(run: Run, tmp_path: Path) -
         f"error: {tmp_path} is not the folder of a run: it has no recipe.yaml\n"
         "      = hint: name the folder that `spdbuild train` said, such as runs/quickstart\n"
     )
+
+
+def test_a_picture_that_cannot_be_read_is_named_and_skipped(run: Run, folder: Path) -> None:
+    trained = json.loads(run("train", folder / "small.yaml", "--runs", folder / "runs", "--quiet", "--json").stdout)
+    good, junk = folder / "digit.png", folder / "junk.png"
+    Image.fromarray(np.full((8, 8), 128, np.uint8)).save(good)
+    junk.write_text("no picture")
+    result = run("predict", trained["folder"], junk, good, "-o", folder / "seen")
+    assert result.exit_code == 1
+    assert result.stdout.startswith(f"{good}: ")
+    said = f"{junk}: is not an image that can be read"
+    assert result.stderr == f"error: {said}\nerror: 1 file could not be read\n"
+    assert [path.name for path in (folder / "seen").iterdir()] == ["predictions.csv"]
+    bad, _ = json.loads(run("predict", trained["folder"], junk, good, "--json").stdout)
+    assert (bad["predictions"], bad["error"]) == ([], said)
+
+
+def test_a_line_has_boxes_in_brackets_and_names_a_dozen_things() -> None:
+    thing = {"class": "cat", "index": 0, "score": 0.5, "box": [1.2, 2.0, 3.0, 4.6]}
+    assert _line(Prediction(Path("a.png"), (thing,))) == "a.png: cat 0.500 [1, 2, 3, 5]"
+    assert _line(Prediction(Path("a.png"), (thing,) * 1000)).endswith("[1, 2, 3, 5], ... and 988 more")

@@ -21,7 +21,7 @@ def test_without_a_terminal_a_line_says_how_far_it_is(monkeypatch: pytest.Monkey
         assert bar.due
         bar.advance(1, "loss 0.5")
         assert not bar.due
-    assert stream.getvalue() == "epoch 1/3  5/10  40 s left  loss 0.5\n"
+    assert stream.getvalue() == "epoch 1/3  5/10  40 s left of the epoch  loss 0.5\n"
 
 
 def test_a_quiet_run_says_nothing_and_logs_all_the_same(tmp_path: Path) -> None:

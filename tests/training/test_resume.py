@@ -63,6 +63,9 @@ def test_a_complete_run_is_only_evaluated_when_it_is_resumed(recipe: Path, tmp_p
     again = resume(done.folder, quiet=True)
     assert again.metrics == done.metrics
     assert len(rows(done.folder)) == 1
+    log = (done.folder / "log.txt").read_text().splitlines()
+    assert log[-2] == "small: complete after 1 epochs; epochs=N goes further"
+    assert log[-1].startswith("epoch 1/1  train/loss ")
 
 
 def test_a_resumed_run_cannot_become_another(recipe: Path, tmp_path: Path) -> None:

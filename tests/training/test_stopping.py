@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import signal
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -17,6 +18,11 @@ from spdbuild.training import checkpoint, loop
 from spdbuild.training.checkpoint import load_state
 from spdbuild.training.nan_guard import NanGuard, can_skip, first_bad_layer
 from spdbuild.training.run import resume, train
+from spdbuild.training.run_folder import RunFolder
+from spdbuild.training.saving import restore_best
+from spdbuild.weights.files import open_weights
+
+Rows = Callable[[Path], list[dict[str, Any]]]
 
 
 def test_a_loss_that_is_not_finite_names_the_step_and_the_layer(
@@ -128,6 +134,60 @@ def test_max_steps_ends_with_an_evaluation(recipe: Path, tmp_path: Path) -> None
     assert result.reason == "max_steps=5 is reached"
     assert 0 <= result.metrics["top1"] <= 1
     assert load_state(result.folder / "state" / "state.pt")["position"]["step"] == 5
+
+
+def test_a_run_that_is_cut_off_says_its_metrics_and_its_reason_once(recipe: Path, tmp_path: Path, rows: Rows) -> None:
+    result = train(recipe, ["max_steps=17"], runs=tmp_path, quiet=True)
+    whole, cut = rows(result.folder)
+    assert (whole["epoch"], whole["step"], cut["epoch"], cut["step"]) == (1, 12, 2, 17)
+    assert {f"test/{name}": value for name, value in result.metrics.items()}.items() <= cut.items()
+    assert cut.keys() == whole.keys()
+    reason, line = (result.folder / "log.txt").read_text().splitlines()[-2:]
+    assert reason == "max_steps=17 is reached; the run ends at step 17"
+    assert line.startswith(f"epoch 2/3  train/loss {cut['train/loss']:.4f}")
+    assert (result.folder / "log.txt").read_text().count("is reached") == 1
+    assert (result.folder / "report" / "top1.png").is_file()
+
+
+def test_a_run_that_is_cut_off_before_its_first_step_says_its_metrics(recipe: Path, tmp_path: Path, rows: Rows) -> None:
+    result = train(recipe, ["max_minutes=1e-9"], runs=tmp_path, quiet=True)
+    (row,) = rows(result.folder)
+    assert (row["epoch"], row["step"], row["test/top1"]) == (0, 0, result.metrics["top1"])
+
+
+def test_a_run_that_is_cut_off_between_evaluations_evaluates_its_last_epoch(
+    recipe: Path, tmp_path: Path, rows: Rows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop.Loop, "_stopped", lambda self: "enough" if self.session.position.epoch == 2 else "")
+    result = train(recipe, ["evaluate_every=3"], runs=tmp_path, quiet=True)
+    first, second = rows(result.folder)
+    assert "test/top1" not in first
+    assert (second["epoch"], second["test/top1"]) == (2, result.metrics["top1"])
+
+
+def test_the_best_weights_of_a_run_that_was_cut_off_are_those_of_whole_epochs_again(
+    recipe: Path, tmp_path: Path
+) -> None:
+    folder = RunFolder(train(recipe, ["max_steps=20"], runs=tmp_path, quiet=True).folder)
+    assert [open_weights(path).metadata["step"] for path in (folder.best, folder.kept_best)] == ["20", "12"]
+    restore_best(folder)
+    assert open_weights(folder.best).metadata["step"] == "12"
+
+
+def test_a_run_stopped_by_a_signal_says_so_once(
+    recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    step = loop.Loop.step
+
+    def interrupted(self: loop.Loop, group: Any) -> None:
+        step(self, group)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(loop.Loop, "step", interrupted)
+    with pytest.raises(RunError, match="stopped by a signal after step 1; the state is saved"):
+        train(recipe, runs=tmp_path)
+    assert "stopped" not in capsys.readouterr().err
+    assert (tmp_path / "small" / "log.txt").read_text().count("stopped by a signal after step 1") == 1
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])

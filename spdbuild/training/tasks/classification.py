@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
-from spdbuild.data import ArrayImages, FileImages, ImageSet, Loader
+from spdbuild.data import ArrayImages, ImageSet, Loader
+from spdbuild.data.decoding import Resize
+from spdbuild.data.reading import decode_all
 from spdbuild.errors import RecipeError
 from spdbuild.losses.classification import ClassificationLoss, distillation
 from spdbuild.metrics.classification import ClassificationCounts
@@ -99,28 +101,42 @@ class Classification(Task):
         A file gets the size of the training images as they did; data of one size has no word for it.
         """
         device = next(model.parameters()).device
-        unknown = torch.zeros(len(files), dtype=torch.int64)
-        images = FileImages(files, unknown, classes, (input[1], input[2]), getattr(recipe.data, "resize", "squash"))
-        batches = self.batches(recipe, images, training=False, rank=0, world=1, device=device)
-        named = iter(files)
-        for pixels, _ in batches:
-            shares = model(pixels)[:, : len(classes)].float().softmax(dim=1)
+        batch = recipe.test_batch or recipe.batch
+        resize: Resize = getattr(recipe.data, "resize", "squash")
+        for start in range(0, len(files), batch):
+            several = files[start : start + batch]
+            decoded = decode_all(several, (input[1], input[2]), resize, keep=True)
+            bad = {file.path: str(file) for file in decoded.bad}
+            assert decoded.images is not None
+            seen = iter(self._seen(recipe, model, classes, torch.from_numpy(decoded.images), device))
+            for file in several:
+                yield Prediction(file, (), problem=bad[file]) if file in bad else Prediction(file, next(seen))
+
+    def _seen(
+        self, recipe: Recipe, model: nn.Module, classes: tuple[str, ...], pixels: Tensor, device: torch.device
+    ) -> list[tuple[dict[str, Any], ...]]:
+        """What is found in images, uint8 [N, 3, H, W], of one batch at most."""
+        images = ArrayImages(pixels, torch.zeros(len(pixels), dtype=torch.int64), classes)
+        found: list[tuple[dict[str, Any], ...]] = []
+        for inputs, _ in self.batches(recipe, images, training=False, rank=0, world=1, device=device):
+            shares = model(inputs)[:, : len(classes)].float().softmax(dim=1)
             scores, numbers = shares.topk(min(5, len(classes)), dim=1)
             for row, indices in zip(scores.tolist(), numbers.tolist(), strict=True):
                 pairs = zip(indices, row, strict=True)
-                yield Prediction(
-                    next(named), tuple({"class": classes[i], "index": i, "score": score} for i, score in pairs)
-                )
+                found.append(tuple({"class": classes[i], "index": i, "score": score} for i, score in pairs))
+        return found
 
 
 class _Criterion:
-    """The loss as the loop wants it."""
+    """The loss as the loop wants it, and the share of hits; of mixed images the larger part counts."""
 
     def __init__(self, loss: ClassificationLoss) -> None:
         self._loss = loss
 
     def __call__(self, logits: Tensor, labels: Tensor) -> dict[str, Tensor]:
-        return {"loss": self._loss(logits, labels)}
+        wanted = labels.argmax(dim=1) if labels.ndim == 2 else labels
+        hits = logits.detach().argmax(dim=1) == wanted
+        return {"loss": self._loss(logits, labels), "top1": hits.float().mean()}
 
 
 class _Meter:

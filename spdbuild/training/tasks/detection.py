@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -134,8 +134,12 @@ class Detection(Task):
         self, recipe: Recipe, model: nn.Module, classes: tuple[str, ...], input: tuple[int, ...], files: list[Path]
     ) -> Iterator[Prediction]:
         seer = Seer(model, self.seeing, max(input[1:]), recipe.test_batch or recipe.batch)
-        for file, frame, picture in _pictures(files):
-            yield _prediction(file, frame, picture, seer.see(picture), classes)
+        for file in files:
+            try:
+                for frame, picture in _pictures(file):
+                    yield _prediction(file, frame, picture, seer.see(picture), classes)
+            except DataError as error:
+                yield Prediction(file, (), problem=error.problems[0].message)
 
 
 def _loss(recipe: Recipe) -> DetectionLossOptions:
@@ -157,13 +161,12 @@ def long_side(recipe: Recipe) -> int:
     )
 
 
-def _pictures(files: Iterable[Path]) -> Iterator[tuple[Path, int | None, Tensor]]:
-    """Each picture, uint8 [3, height, width], with its file and, of a film, its number."""
-    for file in files:
-        if file.suffix.lower() in video.SUFFIXES:
-            yield from ((file, number, picture) for number, picture in enumerate(video.read_frames(file)))
-        else:
-            yield file, None, read_picture(file)
+def _pictures(file: Path) -> Iterator[tuple[int | None, Tensor]]:
+    """The picture of a file, uint8 [3, height, width], or of a film those with their numbers; may raise DataError."""
+    if file.suffix.lower() in video.SUFFIXES:
+        yield from enumerate(video.read_frames(file))
+    else:
+        yield None, read_picture(file)
 
 
 def _prediction(file: Path, frame: int | None, picture: Tensor, found: Tensor, classes: tuple[str, ...]) -> Prediction:

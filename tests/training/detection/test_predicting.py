@@ -18,8 +18,10 @@ from spdbuild.data.detection.table import Pixels
 from spdbuild.data.tiny_objects import TinyObjects
 from spdbuild.errors import DataError, InputError, SpdbuildError
 from spdbuild.training.detection import video
+from spdbuild.training.network import build_network
 from spdbuild.training.outputs import Outputs
 from spdbuild.training.predict import predict, source_files
+from spdbuild.training.recipe import load_recipe
 from spdbuild.training.run import train
 from spdbuild.training.task import Prediction
 from spdbuild.weights import save_weights
@@ -108,6 +110,29 @@ def test_forms_that_cannot_be_are_refused(tmp_path: Path) -> None:
     labels_only = Prediction(Path("digit.png"), ({"class": "3", "index": 3, "score": 1.0},))
     with pytest.raises(InputError, match="a classifier finds no boxes"):
         Outputs(tmp_path, ("pictures",)).add(labels_only)
+
+
+def test_without_a_form_boxes_become_pictures_and_classes_a_table(tmp_path: Path) -> None:
+    labels_only = Prediction(Path("digit.png"), ({"class": "3", "index": 3, "score": 1.0},))
+    for name, seen in {"boxes": prediction(), "classes": labels_only}.items():
+        outputs = Outputs(tmp_path / name)
+        outputs.add(Prediction(Path("junk.png"), (), problem="junk.png: is damaged"))
+        outputs.add(seen)
+        outputs.close()
+    assert [path.name for path in (tmp_path / "boxes").iterdir()] == ["photo.png"]
+    assert (tmp_path / "classes" / "predictions.csv").read_text() == "file,frame,class,score\ndigit.png,,3,1.0\n"
+
+
+def test_what_cannot_be_read_is_named_and_the_rest_is_seen(pictures: Path, tmp_path: Path, recipe: Path) -> None:
+    (pictures / "1.png").write_bytes((pictures / "1.png").read_bytes()[:100])
+    stored = load_recipe(recipe)
+    model = build_network(stored, 6, None).module.eval()
+    files = [pictures / "0.png", pictures / "1.png", pictures / "3.png"]
+    found = list(stored.task.predict(stored, model, tuple("abcdef"), (3, 64, 64), files))
+    assert [entry.file for entry in found] == files
+    assert [bool(entry.problem) for entry in found] == [False, True, False]
+    assert found[1].problem.startswith(f"{files[1]}: is damaged")
+    assert found[1].to_dict()["error"] == found[1].problem
 
 
 def test_patterns_stand_for_the_files_that_match(pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:

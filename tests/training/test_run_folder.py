@@ -1,0 +1,44 @@
+"""What a run writes about itself."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from spdbuild.training import run_folder
+from spdbuild.training.run_folder import RunFolder
+
+
+def git(folder: Path, *arguments: str) -> str:
+    identity = ["-c", "user.name=a", "-c", "user.email=a@b"]
+    done = subprocess.run(["git", "-C", folder, *identity, *arguments], check=True, capture_output=True, text=True)
+    return done.stdout.strip()
+
+
+def test_the_environment_names_the_machine_and_the_commits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    own, package = tmp_path / "own", tmp_path / "package"
+    for folder in (own, package):
+        folder.mkdir()
+        git(folder, "init")
+        (folder / "file.py").touch()
+        git(folder, "add", "file.py")
+        git(folder, "commit", "-m", folder.name)
+    (package / "installed.py").touch()
+    monkeypatch.chdir(own)
+    monkeypatch.setattr(run_folder, "__file__", str(package / "file.py"))
+    RunFolder(tmp_path).write_environment(seed=3)
+    facts = json.loads((tmp_path / "environment.json").read_text())
+    assert (facts["commit"], facts["spdbuild_commit"]) == (
+        git(own, "rev-parse", "HEAD"),
+        git(package, "rev-parse", "HEAD"),
+    )
+    assert facts["processor"]
+    assert {"pycocotools", "torch", "spdbuild"} <= facts["versions"].keys()
+    assert facts["seed"] == 3
+    # A package that is installed within somebody's repository is not of that repository.
+    monkeypatch.setattr(run_folder, "__file__", str(package / "installed.py"))
+    RunFolder(tmp_path).write_environment()
+    assert json.loads((tmp_path / "environment.json").read_text())["spdbuild_commit"] is None
