@@ -54,7 +54,7 @@ def _problems(error: Any, root: Value) -> Iterable[Problem]:
         for key, entry in value.items():
             if key in known or any(_matches(p, key) for p in error.schema.get("patternProperties", {})):
                 continue
-            where = f"'{name}'" if name else "a file of this kind"
+            where = f"'{name}'" if name else _kind(error.schema)
             hint = "inside { } a comma ends the value: write 0.1" if key.isdecimal() else nearest(key, known)
             yield Problem(f"{where} has no key '{key}'", entry.key, hint)
     elif rule == "required":
@@ -64,7 +64,8 @@ def _problems(error: Any, root: Value) -> Iterable[Problem]:
     elif rule == "type":
         kinds = [wanted] if isinstance(wanted, str) else wanted
         expected = " or ".join(_TYPES[kind] for kind in kinds)
-        yield Problem(f"{subject} must be {expected}, got {describe(got)}", place, _type_hint(got, kinds))
+        hint = _type_hint(got, kinds, error.schema)
+        yield Problem(f"{subject} must be {expected}, got {describe(got)}", place, hint)
     elif rule in ("enum", "const"):
         choices = [wanted] if rule == "const" else wanted
         hint = nearest(got, map(str, choices)) if isinstance(got, str) else ""
@@ -123,16 +124,26 @@ def _dotted(path: list[str | int]) -> str:
     return text
 
 
+def _kind(schema: Mapping[str, Any]) -> str:
+    """What a file with this schema is called."""
+    words = str(schema.get("title", "")).removeprefix("spdbuild ")
+    return f"a{'n' * words.startswith(tuple('aeiou'))} {words}" if words else "a file of this kind"
+
+
 def _description(schema: Mapping[str, Any], key: str) -> str:
-    return str(schema.get("properties", {}).get(key, {}).get("description", ""))
+    wanted = schema.get("properties", {}).get(key, {})
+    choices = f": {', '.join(map(str, wanted['enum']))}" if "enum" in wanted else ""
+    return f"{wanted.get('description', '')}{choices}"
 
 
 def _hint(schema: Mapping[str, Any]) -> str:
     return str(schema.get("description", ""))
 
 
-def _type_hint(got: Any, kinds: list[str]) -> str:
-    """`0,1` and `'0.1'` are numbers that were not written as numbers."""
+def _type_hint(got: Any, kinds: list[str], schema: Mapping[str, Any]) -> str:
+    """`0,1` and `'0.1'` are numbers that were not written as numbers; `true` may mean all defaults of a mapping."""
+    if got is True and "object" in kinds and not schema.get("required"):
+        return "write {} for the defaults"
     if not isinstance(got, str) or not {"number", "integer"} & set(kinds):
         return ""
     try:

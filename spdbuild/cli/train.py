@@ -32,6 +32,8 @@ def command(
 
     if resume is not None:
         changes = overrides if recipe is None else (recipe, *overrides)
+        if recipe is not None and not recipe.startswith("~") and "=" not in recipe:
+            raise click.UsageError(f"with --resume no recipe is named: {resume} has its own; leave out '{recipe}'")
         result = run.resume(resume, changes, quiet=quiet)
     elif recipe is None:
         raise click.UsageError("name a recipe, or a run's folder with --resume")

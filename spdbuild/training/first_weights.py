@@ -43,7 +43,7 @@ class FirstWeights(Placed):
 def load_weights(network: BuiltNetwork, file: str | Path) -> None:
     """Give a network the weights of a file; WeightsError unless the two fit exactly."""
     state, report = _matched(network, file, describe_module(network.module))
-    _refuse(file, misfits(report))
+    _refuse(file, _advised(list(misfits(report)), f"see what the file holds: spdbuild weights show {file}"))
     network.module.load_state_dict(state)
 
 
@@ -86,8 +86,12 @@ def _unfitting(report: Report, weights: FirstWeights, target: Collection[str]) -
     """What keeps a run from starting with these weights; the last says what to do."""
     if weights.fresh:
         report = replace(report, entries=tuple(entry for entry in report.entries if entry.status != "unused"))
-    problems = list(misfits(report))
-    return [*problems[:-1], *(replace(last, hint=_hint(report, weights, target)) for last in problems[-1:])]
+    return _advised(list(misfits(report)), _hint(report, weights, target))
+
+
+def _advised(problems: list[Problem], hint: str) -> list[Problem]:
+    """The problems with one hint for all, in place of those that `spdbuild weights import` can follow."""
+    return [replace(problem, hint=hint if problem is problems[-1] else "") for problem in problems]
 
 
 def _hint(report: Report, weights: FirstWeights, target: Collection[str]) -> str:

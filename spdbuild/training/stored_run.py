@@ -113,9 +113,11 @@ def recipe_of(run_or_recipe: str | Path, overrides: Iterable[str] = ()) -> Recip
 
 
 def _recipe(run_or_recipe: str | Path, overrides: Iterable[str]) -> tuple[Recipe, RunFolder | None]:
-    if not Path(run_or_recipe).is_dir():
+    path = Path(run_or_recipe)
+    meant = path.is_dir() or (path.parent.is_dir() and path.name != str(path) and not path.suffix)
+    if not meant or path.is_file():
         return load_recipe(run_or_recipe, overrides), None
-    folder = RunFolder.open(Path(run_or_recipe))
+    folder = RunFolder.open(path)
     return stored_network(load_recipe(folder.recipe, overrides), folder), folder
 
 

@@ -27,7 +27,7 @@ def message(text: str, *overrides: str) -> str:
 
 
 WRONG = {
-    "unknown key": ("epoch: 3", "<text>:3:1: error: a file of this kind has no key 'epoch'", "did you mean 'epochs'?"),
+    "unknown key": ("epoch: 3", "<text>:3:1: error: a recipe has no key 'epoch'", "did you mean 'epochs'?"),
     "no data": (None, "<text>:1:1: error: the file needs the key 'data'", "the data set; `name` picks it."),
     "number as text": ("optimizer: {name: sgd, lr: '0,1'}", "must be a number, got the text '0,1'", "write 0.1"),
     "wrong type": ("epochs: many", "<text>:3:9: error: 'epochs' must be a whole number, got the text 'many'", ""),
@@ -64,7 +64,7 @@ WRONG = {
     "share": ("distill: {architecture: resnet50, weights: w, share: 2}", "share must be between 0 and 1, got 2.0", ""),
     "expect": ("expect: {top1: high}", "'expect.top1' must be a number, got the text 'high'", ""),
     "twin": ("compare: {plain: 3}", "<text>:3:18: error: a twin is a mapping of the keys that differ", ""),
-    "twin key": ("compare: {plain: {epoch: 3}}", "a file of this kind has no key 'epoch'", "did you mean 'epochs'?"),
+    "twin key": ("compare: {plain: {epoch: 3}}", "a recipe has no key 'epoch'", "did you mean 'epochs'?"),
     "input": ("input: [3, 32]", "'input' must have at least 3 entries, got 2", ""),
     "twice": ("epochs: 3\nepochs: 4", "<text>:4:1: error: the key 'epochs' is given twice", ""),
     "list": (["- 1\n"], "a recipe is a mapping of keys", ""),
