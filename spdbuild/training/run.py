@@ -19,7 +19,7 @@ from spdbuild.training.expected import check_metrics
 from spdbuild.training.files import write_text
 from spdbuild.training.loop import STOPPED, Loop
 from spdbuild.training.recipe import Recipe, load_recipe, twins
-from spdbuild.training.report import write_report
+from spdbuild.training.report import write_page, write_report
 from spdbuild.training.result import Result
 from spdbuild.training.run_folder import RunFolder
 from spdbuild.training.saving import restore_best
@@ -87,6 +87,7 @@ def _compared_runs(recipe: Recipe, folder: RunFolder, console: Console, processe
         if processes.first:
             console.log = folder.log
             write_text(folder.path / "comparison.md", table + "\n")
+            write_page(folder, {name: RunFolder(folder.path / name) for name in twins(recipe)})
         console.line("\n" + table)
     check_metrics(recipe, result.metrics)
     return result
@@ -160,7 +161,7 @@ def _fit(session: Session) -> Result:
     assert loop.evaluation is not None
     position = session.position
     if session.processes.first:
-        write_report(session.folder, session.recipe, loop.rows, loop.evaluation)
+        write_report(session, loop.evaluation)
     speeds = [row["images_per_second"] for row in loop.rows]
     return Result(
         session.recipe.title or "run",

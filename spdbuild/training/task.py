@@ -45,6 +45,8 @@ class Evaluation:
     counts: how many there are of what, by name.
     charts: lines by the name of their picture.
     files: further files of a report by name; a text is only made when it is written.
+    order: names of all metrics as they are shown, if not the scalars before the undefined ones.
+    protocol: how it was judged, in words.
     """
 
     scalars: dict[str, float]
@@ -57,6 +59,14 @@ class Evaluation:
     counts: dict[str, int] = field(default_factory=dict)
     charts: dict[str, Chart] = field(default_factory=dict)
     files: dict[str, Callable[[], str]] = field(default_factory=dict)
+    order: tuple[str, ...] = ()
+    protocol: str = ""
+
+    @property
+    def metrics(self) -> dict[str, float | None]:
+        """All metrics in the order in which they are shown; None where there is nothing to measure."""
+        values = {**self.scalars, **dict.fromkeys(self.undefined)}
+        return {name: values[name] for name in self.order or values}
 
 
 @dataclass(frozen=True, eq=False)
