@@ -14,12 +14,19 @@ def scale_hsv(image: Tensor, hue: float, saturation: float, value: float) -> Ten
 
     Hue counts from red and wraps around; saturation and value end at their maximum. Rounded once, at the end.
     """
+    if _is_grey(image):
+        return (image[0] * value).clamp_(max=255).add_(0.5).to(torch.int16).to(torch.uint8).repeat(3, 1, 1)
     scaled = torch.empty_like(image, memory_format=torch.contiguous_format)
     step = max(1, _PIXELS // image.shape[2])
     for top in range(0, image.shape[1], step):
         rows = slice(top, top + step)
         _scale_rows(image[:, rows], scaled[:, rows], hue, saturation, value)
     return scaled
+
+
+def _is_grey(image: Tensor) -> bool:
+    """Whether no pixel has a colour, as in thermal and many medical images: only its value can change then."""
+    return torch.equal(image[0], image[1]) and torch.equal(image[1], image[2])
 
 
 def _scale_rows(image: Tensor, target: Tensor, hue: float, saturation: float, value: float) -> None:

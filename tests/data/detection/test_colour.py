@@ -26,6 +26,13 @@ def test_it_agrees_with_the_standard_library(factors: tuple[float, float, float]
         assert got == pytest.approx(expected(given, *factors), abs=0.51)
 
 
+@pytest.mark.parametrize("value", [0.6, 1.0, 1.4])
+def test_grey_images_are_scaled_as_among_colours(value: float) -> None:
+    grey = torch.arange(256, dtype=torch.uint8).expand(3, 1, 256)
+    beside_red = torch.cat([grey, torch.tensor([255, 0, 0], dtype=torch.uint8).view(3, 1, 1)], dim=2)
+    assert torch.equal(scale_hsv(grey, 1.01, 1.2, value), scale_hsv(beside_red, 1.01, 1.2, value)[:, :, :256])
+
+
 def test_black_white_and_pure_colours_are_no_special_cases() -> None:
     corners = torch.tensor([[r, g, b] for r in (0, 255) for g in (0, 255) for b in (0, 255)], dtype=torch.uint8)
     assert torch.equal(scale_hsv(corners.T[:, None], 1.0, 1.3, 1.2)[:, 0].T, corners)
