@@ -9,10 +9,14 @@ from pathlib import Path
 from PIL import Image, ImageDraw, ImageFont
 
 from spdbuild.files import write_whole
+from spdbuild.labels import place_labels
 
 Colour = tuple[int, int, int]
+_Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 _PAPER, _INK, _SHADE = (255, 255, 255), (34, 34, 34), (31, 119, 180)
+#: Letters that reach as far up and down as any.
+_TALLEST = "Ajg"
 
 #: Turning the hue by the golden ratio sets the colours of neighbouring classes far apart.
 _GOLDEN_RATIO = 0.618033988749895
@@ -32,9 +36,9 @@ def draw_boxes(
     *,
     width: int | None = None,
 ) -> Image.Image:
-    """A copy of an RGB image with boxes in pixels around what they hold, and a text above each.
+    """A copy of an RGB image with boxes in pixels around what they hold, and a text at each.
 
-    texts: may be empty. A text that does not fit above its box stands inside it.
+    boxes_xyxy: those that matter most first. texts: may be empty; of a small box in a crowd it is left out.
     width: of the lines in pixels; by the image's size if None, and at least 1.
     """
     drawn = image.convert("RGB").copy()
@@ -44,9 +48,10 @@ def draw_boxes(
     for box, colour in zip(boxes_xyxy, colours, strict=True):
         _frame(draw, box, colour, line)
     # Texts come last, so that no line runs through one.
-    for box, text, colour in zip(boxes_xyxy, texts, colours, strict=True):
-        if text:
-            _tag(draw, (box[0], box[1] - line), text, colour, font, drawn.size)
+    corners = place_labels(boxes_xyxy, [_tag_size(text, font) for text in texts], drawn.size, line)
+    for corner, text, colour in zip(corners, texts, colours, strict=True):
+        if corner is not None:
+            _tag(draw, corner, text, colour, font)
     return drawn
 
 
@@ -58,21 +63,18 @@ def _frame(draw: ImageDraw.ImageDraw, box: Sequence[float], colour: Colour, line
         draw.rectangle(outer, outline=colour, width=line)
 
 
-def _tag(
-    draw: ImageDraw.ImageDraw,
-    corner: tuple[float, float],
-    text: str,
-    colour: Colour,
-    font: ImageFont.FreeTypeFont | ImageFont.ImageFont,
-    size: tuple[int, int],
-) -> None:
-    left, top, right, bottom = draw.textbbox((0, 0), text, font=font)
-    width, height = int(right - left) + 4, int(bottom - top) + 4
-    x = min(max(0, round(corner[0])), max(0, size[0] - width))
-    y = round(corner[1]) - height if corner[1] >= height else round(corner[1])
-    y = min(max(0, y), max(0, size[1] - height))
+def _tag_size(text: str, font: _Font) -> tuple[int, int]:
+    """Width and height of a text with its margin, the same height for all texts; no width without a text."""
+    left, _, right, _ = font.getbbox(text)
+    _, top, _, bottom = font.getbbox(_TALLEST)
+    return int(right - left) + 4 if text else 0, int(bottom - top) + 4
+
+
+def _tag(draw: ImageDraw.ImageDraw, corner: tuple[int, int], text: str, colour: Colour, font: _Font) -> None:
+    (x, y), (width, height) = corner, _tag_size(text, font)
     draw.rectangle((x, y, x + width - 1, y + height - 1), fill=colour)
     dark = 0.299 * colour[0] + 0.587 * colour[1] + 0.114 * colour[2] < 140
+    left, top = font.getbbox(text)[0], font.getbbox(_TALLEST)[1]
     draw.text((x + 2 - left, y + 2 - top), text, fill=_PAPER if dark else _INK, font=font)
 
 
@@ -112,5 +114,5 @@ def write_png(image: Image.Image, path: Path) -> None:
     write_whole(path, lambda beside: image.save(beside, "PNG"))
 
 
-def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+def _font(size: int) -> _Font:
     return ImageFont.load_default(size)

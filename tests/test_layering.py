@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[1]
 #: From the ground up. A module may use its own layer only where that is one package.
 LAYERS = [
     {"errors"},
-    {"source", "shape", "registry", "docstrings", "files", "builtin", "boxes", "ranges", "size_bins", "timing"},
+    {"source", "shape", "registry", "docstrings", "files", "builtin", "boxes", "ranges", "size_bins", "timing", "labels"},
     {"schema", "expression", "phases", "anchors", "drawing", "tiling"},
     {"arguments"},
     {"nn"},
