@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import os
 import re
@@ -150,8 +151,12 @@ def joined(device: torch.device) -> Iterator[Processes]:
             distributed.destroy_process_group()
 
 
+@functools.cache
 def _meet() -> tuple[int, Any]:
-    """The number of this process, and the store of the job."""
+    """The number of this process, and the store of the job.
+
+    They meet once: a process that came to its next run early would find the store of the one before, as it closes.
+    """
     store, rank, _ = next(distributed.rendezvous("env://", timeout=TIMEOUT))  # type: ignore[attr-defined]
     # torch may have put the attempt before every key, and what is in the store is for all attempts.
     while isinstance(store, _Part):
