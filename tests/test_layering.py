@@ -13,7 +13,19 @@ ROOT = Path(__file__).parents[1]
 #: From the ground up. A module may use its own layer only where that is one package.
 LAYERS = [
     {"errors"},
-    {"source", "shape", "registry", "docstrings", "files", "builtin", "boxes", "ranges", "size_bins", "timing", "labels"},
+    {
+        "source",
+        "shape",
+        "registry",
+        "docstrings",
+        "files",
+        "builtin",
+        "boxes",
+        "labels",
+        "ranges",
+        "size_bins",
+        "timing",
+    },
     {"schema", "expression", "phases", "anchors", "drawing", "tiling"},
     {"arguments"},
     {"nn"},
