@@ -145,15 +145,14 @@ class Loop:
 
     def _clip(self) -> None:
         """Shorten the gradient as the recipe says, and see whether it is finite."""
-        session = self.session
-        parameters = [parameter for parameter in session.model.parameters() if parameter.grad is not None]
-        if session.recipe.clip is not None:
-            session.scaler.unscale_(session.optimizer)
-            norm = nn.utils.clip_grad_norm_(parameters, session.recipe.clip)
-        else:
-            norm = nn.utils.get_total_norm([parameter.grad for parameter in parameters if parameter.grad is not None])
-        # A scaler skips such updates, and looks for a factor that makes them finite.
-        if not session.scaler.is_enabled():
+        clip, model, scaler = self.session.recipe.clip, self.session.model, self.session.scaler
+        if clip is not None:
+            scaler.unscale_(self.session.optimizer)
+            norm = nn.utils.clip_grad_norm_(model.parameters(), clip)
+        elif not scaler.is_enabled():
+            norm = nn.utils.get_total_norm([p.grad for p in model.parameters() if p.grad is not None])
+        # A scaler itself skips updates that are not finite, and looks for a factor that makes them finite.
+        if not scaler.is_enabled():
             self.guard.note(norm)
 
     def _accumulate(self, images: Tensor, targets: Any, total: Tensor | float, last: bool) -> None:

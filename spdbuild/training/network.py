@@ -15,7 +15,7 @@ from spdbuild.api import build, summary
 from spdbuild.architecture.document import Document
 from spdbuild.architecture.line import parse_call
 from spdbuild.conversion.convert import convert
-from spdbuild.errors import PassError, RecipeError, nearest
+from spdbuild.errors import PassError, RecipeError, SpdbuildError, nearest
 from spdbuild.loading import Architecture, choose, pass_of, read_document, source_of
 from spdbuild.passes.strided_to_spd import StridedToSpd
 from spdbuild.source import Source, Value, parse_yaml
@@ -60,10 +60,14 @@ def resolve(
     if classes is not None and "classes" in document.vars:
         values.setdefault("classes", classes)
     inputs = _inputs(document, network.input, size)
-    with network.about("architecture", arguments="vars"):
-        architecture = choose(document, network.variant, values)
-    with network.about("input", "architecture"):
+    try:
         architecture = choose(document, network.variant, values, inputs)
+    except SpdbuildError:
+        # What is wrong with it at its own size, too, is not for the input.
+        with network.about("architecture", arguments="vars"):
+            choose(document, network.variant, values)
+        with network.about("input", "architecture"):
+            raise
     for index, call in enumerate(network.passes):
         written = network.entry(f"passes.{index}", "passes")
         with network.about(f"passes.{index}", "passes"):

@@ -141,8 +141,7 @@ def make_session(
             console.line(line)
     with recipe.about("freeze"):
         freeze(model, recipe.freeze)
-    with recipe.about("precision"):
-        precision = choose_precision(recipe.precision, device)
+    precision = choose_precision(recipe.precision, device)
     with recipe.about("vars.classes", "architecture"):
         _check_outputs(task, model, network, classes, device)
     ema = Ema(model, recipe.ema.decay, recipe.ema.ramp) if recipe.ema else None

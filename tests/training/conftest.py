@@ -169,7 +169,11 @@ def run_processes() -> Callable[[int, str], list[str]]:
             )
             for rank in range(count)
         ]
-        printed = [child.communicate(timeout=240) for child in children]
+        try:
+            printed = [child.communicate(timeout=240) for child in children]
+        finally:
+            for child in children:
+                child.kill()
         assert [child.returncode for child in children] == [0] * count, [errors for _, errors in printed]
         return [output for output, _ in printed]
 

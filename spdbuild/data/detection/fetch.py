@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import torch
@@ -59,18 +60,14 @@ class Fetcher:
 
     def fetch(self, plan: Plan) -> DetectionBatch | Finding:
         """A finding is given back, not raised: an error that crosses from a worker process would lose its form."""
-        read: dict[int, tuple[Pixels, Labels]] = {}
         try:
             if plan.options is None:
                 return self._letterboxed(plan)
-            return self._augmented(plan, plan.options, lambda index: self._remembered(index, read))
+            # Partners from anywhere hardly come twice in a batch, and all of them together would fill the memory.
+            read = cache(self.read) if plan.options.partners == "batch" else self.read
+            return self._augmented(plan, plan.options, read)
         except UnreadableError as error:
             return error.finding
-
-    def _remembered(self, index: int, read: dict[int, tuple[Pixels, Labels]]) -> tuple[Pixels, Labels]:
-        if index not in read:
-            read[index] = self.read(index)
-        return read[index]
 
     def read(self, index: int) -> tuple[Pixels, Labels]:
         """The image at a position at the training size, and the objects to be learned from it, cut at its border."""
