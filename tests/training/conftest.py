@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,18 @@ layers:
   - global_avg_pool()
   - dropout(0.1)
   - head: linear(classes)
+"""
+
+DETECTOR = """\
+model: tiny
+inputs: {image: [3, 64, 64]}
+vars: {classes: 6, anchors: {fine: [[6, 6], [9, 9]], coarse: [[14, 14], [17, 17]]}}
+layers:
+  - stem: conv2d(8, 3, stride=4)
+  - norm: batch_norm()
+  - fine: conv2d(8, 1)
+  - coarse: conv2d(8, 3, stride=2)
+  - detect: detect(classes, anchors, strides=[4, 8]) <- fine, coarse
 """
 
 RECIPE = """\
@@ -79,6 +92,14 @@ for moment in {moments!r}:
         os._exit(0)
     print(moment, os.waitstatus_to_exitcode(os.wait()[1]))
 """
+
+
+@pytest.fixture
+def small_detector(tmp_path: Path) -> Path:
+    """The file of a detector of 64x64 pixels that trains in a second."""
+    path = tmp_path / "detector.yaml"
+    path.write_text(DETECTOR)
+    return path
 
 
 @pytest.fixture
@@ -138,6 +159,23 @@ def start_training(one_thread: None) -> Callable[[Path, list[str], Path], subpro
         return _python(TRAIN.format(recipe=str(recipe), options=options, runs=str(runs)))
 
     return start
+
+
+@pytest.fixture
+def interrupt(
+    start_training: Callable[[Path, list[str], Path], subprocess.Popen[str]],
+) -> Callable[[Path, list[str], Path, signal.Signals], tuple[int, str]]:
+    """Trains as `start_training`, sends a signal behind the first saved state, and gives exit code and last words."""
+
+    def run(recipe: Path, options: list[str], runs: Path, number: signal.Signals) -> tuple[int, str]:
+        child = start_training(recipe, options, runs)
+        while not (runs / recipe.stem / "state" / "state.pt").is_file() and child.poll() is None:
+            time.sleep(0.005)
+        child.send_signal(number)
+        message = child.communicate(timeout=120)[1]
+        return child.returncode, message
+
+    return run
 
 
 @pytest.fixture

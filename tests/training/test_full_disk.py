@@ -39,19 +39,7 @@ layers:
   - head: linear(classes)
 """
 
-DETECTOR = """\
-model: tiny
-inputs: {image: [3, 64, 64]}
-vars: {classes: 6, anchors: {fine: [[6, 6], [9, 9]], coarse: [[14, 14], [17, 17]]}}
-layers:
-  - stem: conv2d(8, 3, stride=4)
-  - fine: conv2d(8, 1)
-  - coarse: conv2d(8, 3, stride=2)
-  - detect: detect(classes, anchors, strides=[4, 8]) <- fine, coarse
-"""
-
 DATA = {"classification": "{name: digits}", "detection": "{name: tiny_objects, images: 8, size: 64}"}
-ARCHITECTURES = {"classification": CLASSIFIER, "detection": DETECTOR}
 
 RECIPE = """\
 architecture: {architecture}
@@ -109,12 +97,13 @@ def disk(tmp_path: Path) -> Iterator[Disk]:
 
 
 @pytest.fixture(params=["classification", "detection"])
-def recipe(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+def recipe(request: pytest.FixtureRequest, tmp_path: Path, small_detector: Path) -> Path:
     """The file of a recipe: three epochs of two or three steps."""
     if request.param == "classification":
         pytest.importorskip("sklearn", reason="the data set digits needs scikit-learn")
-    architecture = tmp_path / "tiny.yaml"
-    architecture.write_text(ARCHITECTURES[request.param])
+    classifier = tmp_path / "tiny.yaml"
+    classifier.write_text(CLASSIFIER)
+    architecture = {"classification": classifier, "detection": small_detector}[request.param]
     path = tmp_path / "small.yaml"
     batch = {"classification": 512, "detection": 4}[request.param]
     path.write_text(RECIPE.format(architecture=architecture, data=DATA[request.param], batch=batch))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import pytest
 import torch
 from torch import nn
@@ -36,6 +38,15 @@ def test_frozen_parameters_are_in_no_group() -> None:
     assert [len(parameters) for parameters in parameter_groups(model).values()] == [1, 0, 1]
 
 
+def take_steps(pair: Iterable[tuple[nn.Module, torch.optim.Optimizer]]) -> None:
+    """Three updates of each model by its own optimizer."""
+    for model, stepper in pair:
+        for _ in range(3):
+            stepper.zero_grad()
+            model(torch.ones(1, 4)).square().sum().backward()
+            stepper.step()
+
+
 @pytest.mark.parametrize("name", list(OPTIMIZERS))
 def test_every_optimizer_takes_the_step_of_torch(name: str) -> None:
     torch.manual_seed(0)
@@ -43,11 +54,7 @@ def test_every_optimizer_takes_the_step_of_torch(name: str) -> None:
     theirs.load_state_dict(ours.state_dict())
     optimizer = OPTIMIZERS[name]()
     pair = (ours, optimizer.make(ours)), (theirs, optimizer.implementation(theirs.parameters()))  # type: ignore[attr-defined]
-    for model, stepper in pair:
-        for _ in range(3):
-            stepper.zero_grad()
-            model(torch.ones(1, 4)).square().sum().backward()
-            stepper.step()
+    take_steps(pair)
     torch.testing.assert_close(ours.weight, theirs.weight)
 
 
@@ -107,9 +114,5 @@ def test_sgd_with_momentum_takes_the_steps_of_torch(dampening: float) -> None:
         (ours, OPTIMIZERS["sgd"](lr=0.1, **options).make(ours)),  # type: ignore[arg-type]
         (theirs, torch.optim.SGD(theirs.parameters(), lr=0.1, **options)),  # type: ignore[arg-type]
     )
-    for model, stepper in pair:
-        for _ in range(3):
-            stepper.zero_grad()
-            model(torch.ones(1, 4)).square().sum().backward()
-            stepper.step()
+    take_steps(pair)
     torch.testing.assert_close(ours.weight, theirs.weight)

@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import random
 import signal
-import subprocess
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,7 +19,7 @@ from spdbuild.training.run import resume, train
 
 Rows = Callable[[Path], list[dict[str, Any]]]
 Same = Callable[[Path, Path], None]
-Start = Callable[[Path, list[str], Path], subprocess.Popen[str]]
+Interrupt = Callable[[Path, list[str], Path, signal.Signals], tuple[int, str]]
 Killed = Callable[[Path, list[str], list[int]], list[Path]]
 
 
@@ -110,16 +108,12 @@ def test_a_folder_that_is_no_run_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])
 @pytest.mark.slow
 def test_a_signal_saves_and_leaves_and_loses_nothing(
-    recipe: Path, tmp_path: Path, number: signal.Signals, assert_same_run: Same, rows: Rows, start_training: Start
+    recipe: Path, tmp_path: Path, number: signal.Signals, assert_same_run: Same, rows: Rows, interrupt: Interrupt
 ) -> None:
     options = ["epochs=30"]
     whole = train(recipe, options, quiet=True, runs=tmp_path / "whole")
-    child = start_training(recipe, options, tmp_path / "part")
+    _, message = interrupt(recipe, options, tmp_path / "part", number)
     folder = tmp_path / "part" / "small"
-    while not (folder / "state" / "state.pt").is_file() and child.poll() is None:
-        time.sleep(0.005)
-    child.send_signal(number)
-    message = child.communicate(timeout=60)[1]
     assert "stopped by a signal after step" in message
     assert f"spdbuild train --resume {folder}" in message
     assert len(rows(folder)) < 30

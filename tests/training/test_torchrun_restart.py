@@ -17,19 +17,6 @@ from spdbuild.training.checkpoint import load_state
 Same = Callable[[Path, Path], None]
 Start = Callable[..., subprocess.Popen[str]]
 
-DETECTOR = """\
-model: tiny
-inputs: {image: [3, 64, 64]}
-vars: {classes: 6, anchors: {fine: [[6, 6], [9, 9]], coarse: [[14, 14], [17, 17]]}}
-layers:
-  - stem: conv2d(8, 3, stride=4)
-  - norm: batch_norm()
-  - fine: conv2d(8, 1)
-  - coarse: conv2d(8, 3, stride=2)
-  - detect: detect(classes, anchors, strides=[4, 8]) <- fine, coarse
-"""
-
-
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(not Path("/proc/self/environ").is_file(), reason="torchrun's workers are found below /proc"),
@@ -73,10 +60,9 @@ def kill_after_the_first_state(job: subprocess.Popen[str], folder: Path, rank: i
 
 
 @pytest.fixture
-def detection_recipe(tmp_path: Path) -> Path:
-    (tmp_path / "detector.yaml").write_text(DETECTOR)
+def detection_recipe(tmp_path: Path, small_detector: Path) -> Path:
     path = tmp_path / "small.yaml"
-    lines = (f"architecture: {tmp_path / 'detector.yaml'}", "precision: fp32", "workers: 0")
+    lines = (f"architecture: {small_detector}", "precision: fp32", "workers: 0")
     path.write_text("\n".join((*lines, "data: {name: tiny_objects, images: 16, size: 64}", "batch: 4")))
     return path
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import random
 import signal
-import subprocess
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -26,18 +24,14 @@ def test_a_signal_saves_and_leaves_and_loses_nothing(
     tmp_path: Path,
     number: signal.Signals,
     assert_same_run: Same,
-    start_training: Callable[[Path, list[str], Path], subprocess.Popen[str]],
+    interrupt: Callable[[Path, list[str], Path, signal.Signals], tuple[int, str]],
 ) -> None:
     options = [*DRAWING, "epochs=8", "save_every=2"]
     whole = train(recipe, options, quiet=True, runs=tmp_path / "whole").folder
-    child = start_training(recipe, options, tmp_path / "part")
+    code, message = interrupt(recipe, options, tmp_path / "part", number)
     folder = tmp_path / "part" / "small"
-    while not (folder / "state" / "state.pt").is_file() and child.poll() is None:
-        time.sleep(0.005)
-    child.send_signal(number)
-    message = child.communicate(timeout=120)[1]
     assert f"spdbuild train --resume {folder}" in message
-    assert child.returncode == 1
+    assert code == 1
     resume(folder, quiet=True)
     assert_same_run(folder, whole)
 
