@@ -171,6 +171,9 @@ class Recipe(Network):
             value = getattr(self, name)
             if value is not None and not value > 0:
                 raise ArgumentError(f"{name} must be more than 0, got {value}", argument=name)
+        if self.nominal_batch is not None and self.accumulate != 1:
+            message = f"nominal_batch={self.nominal_batch} says how many batches make a step, and so does accumulate"
+            raise ArgumentError(message, argument="accumulate", hint="leave one of them out")
         self.schedule.check_optimizer(self.optimizer)
         with self.about("epochs", arguments="schedule"):
             self.schedule.check_epochs(self.epochs)
@@ -258,6 +261,9 @@ def twins(recipe: Recipe, value: Value | None = None) -> dict[str, Recipe]:
     for name, changes in entries.items() if entries else ():
         if not isinstance(changes.data, dict):
             raise RecipeError("a twin is a mapping of the keys that differ", location=changes.location)
+        if "expect" in changes.data:
+            message = "a twin has nothing to reach: 'expect' is for the run that it is compared with"
+            raise RecipeError(message, location=changes.data["expect"].location)
         alone = replace(root, data={key: entry for key, entry in root.data.items() if key != "compare"})
         twin = _completed(merged(alone, changes))
         problems = check_schema(twin, recipe_schema())

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from statistics import median
 
-from spdbuild.errors import DiskFullError, RecipeError, RunError, SpdbuildError
+from spdbuild.errors import ArgumentError, DiskFullError, RecipeError, RunError, SpdbuildError
 from spdbuild.files import make_folder, remove_unfinished
 from spdbuild.training.checking import check_recipe
 from spdbuild.training.checkpoint import load_state
@@ -44,7 +44,13 @@ def train(
     runs: str | Path = "runs",
     quiet: bool = False,
 ) -> Result:
-    """Run a recipe in a new folder below `runs`; raises RunError if the run fails or stays below `expect`."""
+    """Run a recipe in a new folder below `runs`; raises RunError if the run fails or stays below `expect`.
+
+    overrides: changes of a recipe that is a path, a name or a text; ArgumentError with one that is read already.
+    """
+    overrides = tuple(overrides)
+    if isinstance(recipe, Recipe) and overrides:
+        raise ArgumentError(f"a recipe that is read already takes no overrides: {overrides[0]}", argument="overrides")
     wanted = recipe if isinstance(recipe, Recipe) else check_recipe(recipe, overrides)[0]
     runs, title = Path(runs), wanted.title or "run"
     with joined(device_of(wanted)) as processes:

@@ -20,6 +20,13 @@ from spdbuild.training.recipe import Recipe, load_recipe
 from spdbuild.training.run_folder import RunFolder
 from spdbuild.weights.files import open_weights
 
+#: Keys of a recipe that say which network a run has trained, and what to do instead of changing them behind it.
+_TRAINED = {
+    "architecture": "name a recipe, and its weights with --weights",
+    "passes": "name a recipe, and its weights with --weights",
+    "weights": "give other weights with --weights",
+}
+
 
 @dataclass(frozen=True)
 class StoredModel:
@@ -117,8 +124,18 @@ def _recipe(run_or_recipe: str | Path, overrides: Iterable[str]) -> tuple[Recipe
     meant = path.is_dir() or (path.parent.is_dir() and path.name != str(path) and not path.suffix)
     if not meant or path.is_file():
         return load_recipe(run_or_recipe, overrides), None
-    folder = RunFolder.open(path)
-    return stored_network(load_recipe(folder.recipe, overrides), folder), folder
+    folder, overrides = RunFolder.open(path), tuple(overrides)
+    recipe = load_recipe(folder.recipe, overrides)
+    if overrides:
+        _refuse_another_network(load_recipe(folder.recipe), recipe)
+    return stored_network(recipe, folder), folder
+
+
+def _refuse_another_network(trained: Recipe, wanted: Recipe) -> None:
+    for key, hint in _TRAINED.items():
+        if getattr(trained, key) != getattr(wanted, key):
+            message = f"a run has the network that it trained, so '{key}' cannot change"
+            raise RecipeError(message, location=wanted.place(key), hint=hint)
 
 
 def _weights(recipe: Recipe, folder: RunFolder | None) -> Path:

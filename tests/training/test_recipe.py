@@ -189,3 +189,15 @@ def test_the_schema_is_a_schema_and_every_key_has_a_description() -> None:
 
 def test_a_missing_file_suggests_a_known_recipe(tmp_path: Path) -> None:
     assert "there is no recipe 'nowhere'" in message("nowhere")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("accumulate: 2\nnominal_batch: 512\n", "nominal_batch=512 says how many batches make a step, and so does"),
+        ("compare: {twin: {expect: {top1: 0.5}}}\n", "a twin has nothing to reach"),
+    ],
+)
+def test_a_key_that_nothing_would_read_is_refused(text: str, message: str) -> None:
+    with pytest.raises(SpdbuildError, match=message):
+        read(text)

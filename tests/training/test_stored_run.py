@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from spdbuild.errors import DataError, WeightsError
+from spdbuild.errors import ArgumentError, DataError, RecipeError, WeightsError
 from spdbuild.training.evaluate import evaluate
+from spdbuild.training.recipe import load_recipe
 from spdbuild.training.run import train
 
 
@@ -55,3 +56,23 @@ def test_images_of_another_size_than_those_to_train_on_are_refused(recipe: Path,
     with pytest.raises(DataError, match="the images to train on have 8x8 pixels, and those to evaluate on 12x12"):
         train(recipe, options, runs=tmp_path / "runs", quiet=True)
     assert train(recipe, [*options, "data.size=8"], runs=tmp_path / "runs", quiet=True).folder.is_dir()
+
+
+@pytest.mark.parametrize(
+    ("change", "hint"),
+    [
+        ("architecture=resnet18", "name a recipe, and its weights with --weights"),
+        ("passes=['strided_to_spd()']", "name a recipe, and its weights with --weights"),
+        ("weights=other.safetensors", "give other weights with --weights"),
+    ],
+)
+def test_a_run_keeps_the_network_that_it_trained(trained: Path, change: str, hint: str) -> None:
+    with pytest.raises(RecipeError, match="a run has the network that it trained") as caught:
+        evaluate(trained, [change], speed=False)
+    assert caught.value.problems[0].hint == hint
+
+
+def test_a_recipe_that_is_read_already_takes_no_overrides(recipe: Path, tmp_path: Path) -> None:
+    with pytest.raises(ArgumentError, match="takes no overrides: epochs=1"):
+        train(load_recipe(recipe), ["epochs=1"], runs=tmp_path / "runs", quiet=True)
+    assert not (tmp_path / "runs").exists()

@@ -6,6 +6,7 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Literal
 
+from spdbuild.errors import ArgumentError
 from spdbuild.ranges import require_range
 
 
@@ -61,9 +62,12 @@ class DetectionAugmentation:
         require_range(self, "shear", least=0, most=80)
         require_range(self, "perspective", least=0, most=0.001)
         require_range(self, "close_mosaic", least=0)
+        for name in ("mixup", "copy_paste"):
+            if getattr(self, name) and not self.mosaic:
+                raise ArgumentError(f"{name} changes mosaics, and there are none", argument=name, hint=f"set {name}: 0")
 
     def at(self, epoch: int, epochs: int | None) -> DetectionAugmentation:
         """The augmentation of 0-based `epoch` out of `epochs`: the last ones have no mosaics."""
         if epochs is None or epoch < epochs - self.close_mosaic:
             return self
-        return dataclasses.replace(self, mosaic=0.0)
+        return dataclasses.replace(self, mosaic=0.0, mixup=0.0, copy_paste=0.0)

@@ -16,6 +16,7 @@ from spdbuild.data.detection.labels import Labels
 from spdbuild.data.detection.options import DetectionAugmentation
 from spdbuild.data.detection.store import Decoded
 from spdbuild.data.detection.table import DetectionSet
+from spdbuild.errors import ArgumentError
 
 SIZE = 128
 #: Nothing but the image itself in its letterbox.
@@ -169,3 +170,11 @@ def test_the_same_generator_gives_the_same_sample(painted: DetectionSet) -> None
     assert torch.equal(first[0], second[0])
     assert first[1].boxes_xyxy.tolist() == second[1].boxes_xyxy.tolist()
     assert not torch.equal(first[0], sample(painted, 2, 8, **CASES["all"])[0])
+
+
+@pytest.mark.parametrize("name", ["mixup", "copy_paste"])
+def test_what_changes_mosaics_is_refused_without_any(name: str) -> None:
+    with pytest.raises(ArgumentError, match=f"{name} changes mosaics, and there are none"):
+        DetectionAugmentation(mosaic=0, **{name: 0.1})
+    closed = DetectionAugmentation(close_mosaic=1, **{name: 0.1}).at(9, 10)
+    assert (closed.mosaic, getattr(closed, name)) == (0, 0)
