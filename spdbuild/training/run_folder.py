@@ -21,6 +21,8 @@ from spdbuild.files import unwritten
 from spdbuild.training.files import write_text
 
 _PACKAGES = ("spdbuild", "torchvision", "numpy", "safetensors", "pillow", "pycocotools")
+#: The packages that bring cv2.
+_OPENCV = ("opencv-python-headless", "opencv-python", "opencv-contrib-python-headless", "opencv-contrib-python")
 
 Row = dict[str, Any]
 
@@ -93,7 +95,8 @@ class RunFolder:
 
 
 def _environment() -> dict[str, Any]:
-    versions = {name: _version(name) for name in _PACKAGES}
+    versions = {name: _version(name) or "not installed" for name in _PACKAGES}
+    versions["opencv"] = next(filter(None, map(_version, _OPENCV)), "not installed")
     return {
         "versions": {**versions, "python": platform.python_version(), "torch": str(torch.__version__)},
         "platform": platform.platform(),
@@ -107,11 +110,11 @@ def _environment() -> dict[str, Any]:
     }
 
 
-def _version(package: str) -> str:
+def _version(package: str) -> str | None:
     try:
         return version(package)
     except PackageNotFoundError:
-        return "not installed"
+        return None
 
 
 def _processor() -> str:

@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import numpy as np
-import torch
-from torch import Tensor
 
-from spdbuild.data.detection.colour import scale_hsv
 from spdbuild.data.detection.geometry import map_labels, random_matrix
 from spdbuild.data.detection.labels import Labels, clipped
 from spdbuild.data.detection.options import DetectionAugmentation
 from spdbuild.data.detection.pasting import paste_mirrored
+from spdbuild.data.detection.raster import Raster
 from spdbuild.data.detection.scene import Scene, letterboxed, mosaic, render
 from spdbuild.data.detection.table import Pixels
 
@@ -26,70 +24,69 @@ _MARGIN = 1e-3
 _MIXUP_BETA = 32.0
 
 
-def augment(
-    index: int, read: Read, pool: Sequence[int], options: DetectionAugmentation, size: int, rng: np.random.Generator
-) -> tuple[Tensor, Labels]:
-    """The sample for the image at `index`: uint8 [3, size, size], and its objects in pixels.
+class Augmenter:
+    """Makes samples for images by position: pixels uint8 [size, size, 3], and their objects in pixels.
 
-    pool: positions of the images that may join it in a mosaic, drawn with replacement.
-    rng: the only source of chance.
+    read: gives the images at the training size.
+    pool: positions of the images that may join another in a mosaic, drawn with replacement.
+    size: height and width of a sample in pixels.
     """
-    if rng.random() < options.mosaic:
-        image, labels = _mosaic(index, read, pool, options, size, rng)
-        if rng.random() < options.mixup:
-            image, labels = _mixed((image, labels), _other(read, pool, options, size, rng), rng)
-    else:
-        image, labels = _mapped(letterboxed(*read(index), size), options, size, rng)
-    labels = labels.with_boxes(clipped(labels.boxes_xyxy, size - _MARGIN, size - _MARGIN))
-    return _flipped(_recoloured(image, options, rng), labels, options, rng)
 
+    def __init__(
+        self, read: Read, pool: Sequence[int], options: DetectionAugmentation, size: int, raster: Raster
+    ) -> None:
+        self._read, self._pool, self._options, self._size, self._raster = read, pool, options, size, raster
 
-def _mosaic(
-    index: int, read: Read, pool: Sequence[int], options: DetectionAugmentation, size: int, rng: np.random.Generator
-) -> tuple[Tensor, Labels]:
-    centre = rng.uniform(size / 2, 3 * size / 2, 2).astype(int).tolist()
-    members = [index, *(pool[i] for i in rng.integers(len(pool), size=3))]
-    scene = mosaic([read(members[i]) for i in rng.permutation(4)], size, (centre[0], centre[1]))
-    if options.copy_paste:
-        scene = paste_mirrored(scene, options.copy_paste, rng)
-    return _mapped(scene, options, size, rng)
+    def sample(self, index: int, rng: np.random.Generator) -> tuple[Pixels, Labels]:
+        """The sample for the image at `index`; `rng` is the only source of chance."""
+        options, size = self._options, self._size
+        if rng.random() < options.mosaic:
+            image, labels = self._mosaic(index, rng)
+            if rng.random() < options.mixup:
+                other = self._mosaic(self._pool[int(rng.integers(len(self._pool)))], rng)
+                image, labels = _mixed((image, labels), other, rng)
+        else:
+            image, labels = self._mapped(letterboxed(*self._read(index), size), rng)
+        labels = labels.with_boxes(clipped(labels.boxes_xyxy, size - _MARGIN, size - _MARGIN))
+        return _flipped(self._recoloured(image, rng), labels, options, rng)
 
+    def _mosaic(self, index: int, rng: np.random.Generator) -> tuple[Pixels, Labels]:
+        centre = rng.uniform(self._size / 2, 3 * self._size / 2, 2).astype(int).tolist()
+        members = [index, *(self._pool[i] for i in rng.integers(len(self._pool), size=3))]
+        scene = mosaic([self._read(members[i]) for i in rng.permutation(4)], self._size, (centre[0], centre[1]))
+        if self._options.copy_paste:
+            scene = paste_mirrored(scene, self._options.copy_paste, rng)
+        return self._mapped(scene, rng)
 
-def _other(
-    read: Read, pool: Sequence[int], options: DetectionAugmentation, size: int, rng: np.random.Generator
-) -> tuple[Tensor, Labels]:
-    return _mosaic(pool[int(rng.integers(len(pool)))], read, pool, options, size, rng)
+    def _mapped(self, scene: Scene, rng: np.random.Generator) -> tuple[Pixels, Labels]:
+        matrix, scale = random_matrix(rng, self._options, scene.size, self._size)
+        image, used = render(scene, matrix, self._size, self._raster)
+        return image, map_labels(scene.labels, used, scale, scene.size, self._size)
 
-
-def _mapped(scene: Scene, options: DetectionAugmentation, size: int, rng: np.random.Generator) -> tuple[Tensor, Labels]:
-    matrix, scale = random_matrix(rng, options, scene.size, size)
-    image, used = render(scene, matrix, size)
-    return image, map_labels(scene.labels, used, scale, scene.size, size)
+    def _recoloured(self, image: Pixels, rng: np.random.Generator) -> Pixels:
+        strengths = np.array((self._options.hue, self._options.saturation, self._options.value))
+        if not strengths.any():
+            return image
+        hue, saturation, value = (1 + rng.uniform(-1, 1, 3) * strengths).tolist()
+        return self._raster.recoloured(image, hue, saturation, value)
 
 
 def _mixed(
-    first: tuple[Tensor, Labels], second: tuple[Tensor, Labels], rng: np.random.Generator
-) -> tuple[Tensor, Labels]:
-    ratio = rng.beta(_MIXUP_BETA, _MIXUP_BETA)
-    blend = first[0].float().mul_(ratio).add_(second[0].float(), alpha=1 - ratio)
-    return blend.to(torch.uint8), Labels.join((first[1], second[1]))
-
-
-def _recoloured(image: Tensor, options: DetectionAugmentation, rng: np.random.Generator) -> Tensor:
-    strengths = np.array((options.hue, options.saturation, options.value))
-    if not strengths.any():
-        return image
-    hue, saturation, value = (1 + rng.uniform(-1, 1, 3) * strengths).tolist()
-    return scale_hsv(image, hue, saturation, value)
+    first: tuple[Pixels, Labels], second: tuple[Pixels, Labels], rng: np.random.Generator
+) -> tuple[Pixels, Labels]:
+    ratio = np.float32(rng.beta(_MIXUP_BETA, _MIXUP_BETA))
+    blend = first[0] * ratio
+    blend += second[0] * (1 - ratio)
+    return blend.astype(np.uint8), Labels.join((first[1], second[1]))
 
 
 def _flipped(
-    image: Tensor, labels: Labels, options: DetectionAugmentation, rng: np.random.Generator
-) -> tuple[Tensor, Labels]:
-    height, width = image.shape[1:]
+    image: Pixels, labels: Labels, options: DetectionAugmentation, rng: np.random.Generator
+) -> tuple[Pixels, Labels]:
+    height, width = image.shape[:2]
     upside_down, mirrored = rng.random(2) < (options.flip_vertical, options.flip_horizontal)
     if upside_down:
-        image, labels = image.flip(1), labels.upturned(height)
+        image, labels = image[::-1], labels.upturned(height)
     if mirrored:
-        image, labels = image.flip(2), labels.mirrored(width)
+        image, labels = image[:, ::-1], labels.mirrored(width)
     return image, labels

@@ -8,15 +8,15 @@ from functools import cache
 
 import numpy as np
 import torch
-from torch import Tensor
 from torch.nn.functional import interpolate
 
-from spdbuild.data.detection.augment import augment
+from spdbuild.data.detection.augment import Augmenter
 from spdbuild.data.detection.batch import DetectionBatch
 from spdbuild.data.detection.findings import Finding
 from spdbuild.data.detection.image_labels import ImageLabels
 from spdbuild.data.detection.labels import Labels
 from spdbuild.data.detection.options import DetectionAugmentation
+from spdbuild.data.detection.raster import Raster, open_raster
 from spdbuild.data.detection.store import Store
 from spdbuild.data.detection.table import DetectionSet, Pixels
 from spdbuild.data.letterbox import Letterbox
@@ -57,6 +57,7 @@ class Fetcher:
     def __init__(self, dataset: DetectionSet, store: Store, size: int, seed: int) -> None:
         self._dataset, self._store, self._size, self._seed = dataset, store, size, seed
         self._labels = ImageLabels(dataset, size)
+        self._raster: Raster | None = None
 
     def fetch(self, plan: Plan) -> DetectionBatch | Finding:
         """A finding is given back, not raised: an error that crosses from a worker process would lose its form."""
@@ -80,10 +81,13 @@ class Fetcher:
         self, plan: Plan, options: DetectionAugmentation, read: Callable[[int], tuple[Pixels, Labels]]
     ) -> DetectionBatch:
         pool = plan.members if options.partners == "batch" else range(len(self._dataset))
+        if self._raster is None:
+            # Only now, so that it is a worker process's own.
+            self._raster = open_raster(options.backend)
+        augmenter = Augmenter(read, pool, options, self._size, self._raster)
         samples = []
         for index in plan.samples:
-            rng = np.random.default_rng((self._seed, plan.epoch, index))
-            samples.append(augment(index, read, pool, options, self._size, rng))
+            samples.append(augmenter.sample(index, np.random.default_rng((self._seed, plan.epoch, index))))
         batch = self._stack(plan, samples, (self._size, self._size))
         if plan.shape == (self._size, self._size) or not samples:
             return batch
@@ -96,7 +100,7 @@ class Fetcher:
             pixels, labels = self.read(index)
             record = self._dataset.images[index]
             box = Letterbox.fit((pixels.shape[0], pixels.shape[1]), plan.shape, upscale=False)
-            image = box.apply(torch.from_numpy(pixels).permute(2, 0, 1))
+            image = box.apply(torch.from_numpy(pixels).permute(2, 0, 1)).permute(1, 2, 0).numpy()
             x, y = box.resized[1] / pixels.shape[1], box.resized[0] / pixels.shape[0]
             samples.append((image, labels.scaled(x, y).shifted(np.array((box.left, box.top)))))
             gain = box.gain * self._size / max(record.height, record.width)
@@ -106,13 +110,13 @@ class Fetcher:
         batch = self._stack(plan, samples, plan.shape)
         return DetectionBatch(batch.images, batch.targets, batch.indices, tuple(letterboxes))
 
-    def _stack(self, plan: Plan, samples: list[tuple[Tensor, Labels]], shape: tuple[int, int]) -> DetectionBatch:
-        images = torch.empty((len(samples), 3, *shape), dtype=torch.uint8)
+    def _stack(self, plan: Plan, samples: list[tuple[Pixels, Labels]], shape: tuple[int, int]) -> DetectionBatch:
+        images = np.empty((len(samples), 3, *shape), np.uint8)
         for position, (image, _) in enumerate(samples):
-            images[position] = image
+            images[position] = image.transpose(2, 0, 1)
         targets = [_targets(position, labels, shape) for position, (_, labels) in enumerate(samples)]
         return DetectionBatch(
-            images,
+            torch.from_numpy(images),
             torch.from_numpy(np.concatenate([np.zeros((0, 6), np.float32), *targets])),
             torch.tensor(plan.samples, dtype=torch.int64),
         )

@@ -9,6 +9,8 @@ from typing import Literal
 from spdbuild.errors import ArgumentError
 from spdbuild.ranges import require_range
 
+Backend = Literal["auto", "opencv", "torch"]
+
 
 @dataclass(frozen=True)
 class DetectionAugmentation:
@@ -28,6 +30,8 @@ class DetectionAugmentation:
     close_mosaic: epochs at the end without mosaic, mixup and copy_paste.
     partners: where the other images of a mosaic come from, anywhere or the same batch; with "batch" each image is
         decoded once and not four times, and samples of a batch have images in common.
+    backend: the library that scales, turns and recolours; auto is OpenCV, an extra, where it is installed, and PyTorch
+        elsewhere. They round differently, so the same seed gives images that differ by a few grey levels.
 
     In the hyper-parameter files of YOLOv5: hue, saturation, value are hsv_h, hsv_s, hsv_v; flip_vertical and
     flip_horizontal are flipud and fliplr; the others have the same names and units.
@@ -52,6 +56,7 @@ class DetectionAugmentation:
     multi_scale: float = 0.0
     close_mosaic: int = 0
     partners: Literal["any", "batch"] = "any"
+    backend: Backend = "auto"
 
     def __post_init__(self) -> None:
         shares = ("mosaic", "mixup", "copy_paste", "flip_vertical", "flip_horizontal")

@@ -10,12 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
-from torch import Tensor
-from torch.nn.functional import grid_sample, interpolate
 
 from spdbuild.data.detection.geometry import Matrix, apply, is_aligned
 from spdbuild.data.detection.labels import Labels, clipped
+from spdbuild.data.detection.raster import Raster
 from spdbuild.data.detection.table import Pixels
 from spdbuild.data.letterbox import FILL, Letterbox
 
@@ -80,33 +78,37 @@ def letterboxed(pixels: Pixels, labels: Labels, size: int) -> Scene:
     return Scene(size, size, (Tile(pixels, box.left, box.top),), labels.shifted(np.array((box.left, box.top))))
 
 
-def render(scene: Scene, matrix: Matrix, size: int) -> tuple[Tensor, Matrix]:
-    """The scene under a map, uint8 [3, size, size], and the map that was used.
+def render(scene: Scene, matrix: Matrix, size: int, raster: Raster) -> tuple[Pixels, Matrix]:
+    """The scene under a map, uint8 [size, size, 3], and the map that was used.
 
     A map that is aligned to the axes becomes a scaling between whole pixels, which is several times faster; the map
     used differs from the one given by less than a pixel, and boxes must go by it.
     """
     if is_aligned(matrix):
-        return _scale(scene, matrix, size)
-    return _warp(scene, matrix, size), matrix
+        return _scale(scene, matrix, size, raster)
+    return _warp(scene, matrix, size, raster), matrix
 
 
-def _scale(scene: Scene, matrix: Matrix, size: int) -> tuple[Tensor, Matrix]:
+def _grey(size: int) -> Pixels:
+    return np.full((size, size, 3), FILL, np.uint8)
+
+
+def _scale(scene: Scene, matrix: Matrix, size: int, raster: Raster) -> tuple[Pixels, Matrix]:
     left, right, x0, x1 = _span(matrix[0, 0], matrix[0, 2], scene.width, size)
     top, bottom, y0, y1 = _span(matrix[1, 1], matrix[1, 2], scene.height, size)
     if right <= left or bottom <= top or x1 <= x0 or y1 <= y0:
-        return torch.full((3, size, size), FILL, dtype=torch.uint8), matrix
-    pixels = torch.from_numpy(scene.window(left, top, right, bottom)).permute(2, 0, 1)
+        return _grey(size), matrix
+    pixels = scene.window(left, top, right, bottom)
     shape = (y1 - y0, x1 - x0)
-    if pixels.shape[1:] != shape:
-        pixels = interpolate(pixels[None], size=shape, mode="bilinear", antialias=True)[0]
+    if pixels.shape[:2] != shape:
+        pixels = raster.scaled(pixels, shape)
     if shape != (size, size):
-        image = torch.full((3, size, size), FILL, dtype=torch.uint8)
-        image[:, y0:y1, x0:x1] = pixels
+        image = _grey(size)
+        image[y0:y1, x0:x1] = pixels
         pixels = image
     x, y = (x1 - x0) / (right - left), (y1 - y0) / (bottom - top)
     used = np.array(((x, 0, x0 - x * left), (0, y, y0 - y * top), (0, 0, 1)))
-    return pixels.contiguous(), used
+    return pixels, used
 
 
 def _span(scale: float, shift: float, length: int, size: int) -> tuple[int, int, int, int]:
@@ -116,39 +118,19 @@ def _span(scale: float, shift: float, length: int, size: int) -> tuple[int, int,
     return first, last, start, end
 
 
-def _warp(scene: Scene, matrix: Matrix, size: int) -> Tensor:
-    """Bilinear sampling of the window that the image shows."""
+def _warp(scene: Scene, matrix: Matrix, size: int, raster: Raster) -> Pixels:
+    """Only the window that the image shows is put together and sampled."""
+    left, top, right, bottom = _shown(scene, matrix, size)
+    if right <= left or bottom <= top:
+        return _grey(size)
+    from_window = matrix @ np.array(((1, 0, left), (0, 1, top), (0, 0, 1)))
+    return raster.warped(scene.window(left, top, right, bottom), from_window, size)
+
+
+def _shown(scene: Scene, matrix: Matrix, size: int) -> tuple[int, int, int, int]:
+    """The window of the canvas that is in the image, with a margin for the interpolation."""
     inverse: Matrix = np.linalg.inv(matrix).astype(np.float64)
     inverse /= inverse[2, 2]
-    left, top, right, bottom = _shown(scene, inverse, size)
-    if right <= left or bottom <= top:
-        return torch.full((3, size, size), FILL, dtype=torch.uint8)
-    pixels = torch.from_numpy(scene.window(left, top, right, bottom)).permute(2, 0, 1).to(torch.float32)
-    to_unit = np.array(
-        (
-            (2 / (right - left), 0, -1 - 2 * left / (right - left)),
-            (0, 2 / (bottom - top), -1 - 2 * top / (bottom - top)),
-        )
-    )
-    to_unit = np.vstack((to_unit, (0, 0, 1)))
-    grid = _grid(torch.from_numpy(to_unit @ inverse).to(torch.float32), size)
-    # Around the window is zero, so grey must be zero, too.
-    shown = grid_sample(pixels[None] - FILL, grid[None], mode="bilinear", padding_mode="zeros", align_corners=False)
-    return (shown[0] + (FILL + 0.5)).to(torch.uint8)
-
-
-def _grid(inverse: Tensor, size: int) -> Tensor:
-    """For each pixel's centre its place under `inverse`, [size, size, 2]."""
-    along = torch.arange(size, dtype=torch.float32) + 0.5
-    terms = [inverse[i, 0] * along[None] + (inverse[i, 1] * along + inverse[i, 2])[:, None] for i in (0, 1)]
-    if inverse[2, :2].any():
-        depth = inverse[2, 0] * along[None] + (inverse[2, 1] * along + inverse[2, 2])[:, None]
-        terms = [term / depth for term in terms]
-    return torch.stack(terms, dim=-1)
-
-
-def _shown(scene: Scene, inverse: Matrix, size: int) -> tuple[int, int, int, int]:
-    """The window of the canvas that is in the image, with a margin for the interpolation."""
     corners = np.array(((0, 0), (size, 0), (size, size), (0, size)), np.float64)
     depth = corners @ inverse[2, :2] + inverse[2, 2]
     if depth.min() < 1e-3:  # a corner of the image sees the horizon

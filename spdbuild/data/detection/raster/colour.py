@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 #: Pixels at a time: calls cost more than numbers below, and the intermediate planes leave the cache above it.
-_PIXELS = 1 << 17
+_PIXELS = 1 << 16
 
 
 def scale_hsv(image: Tensor, hue: float, saturation: float, value: float) -> Tensor:

@@ -5,7 +5,7 @@ import colorsys
 import pytest
 import torch
 
-from spdbuild.data.detection.colour import scale_hsv
+from spdbuild.data.detection.raster.colour import scale_hsv
 
 
 def expected(pixel: list[int], hue: float, saturation: float, value: float) -> list[float]:

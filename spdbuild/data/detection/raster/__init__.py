@@ -1,0 +1,51 @@
+"""What scales, turns and recolours the pixels of training images: OpenCV where it is installed, PyTorch elsewhere."""
+
+from __future__ import annotations
+
+import importlib.util
+from typing import Literal, Protocol
+
+from spdbuild.data.detection.geometry import Matrix
+from spdbuild.data.detection.options import Backend
+from spdbuild.data.detection.table import Pixels
+from spdbuild.errors import DataError
+
+
+class Raster(Protocol):
+    """Pixels are uint8 [height, width, 3], RGB, in any order of memory; what is given in is not changed."""
+
+    def scaled(self, pixels: Pixels, size: tuple[int, int]) -> Pixels:
+        """The image at (height, width), bilinear; no pixel is left out of a smaller one."""
+        ...
+
+    def warped(self, pixels: Pixels, matrix: Matrix, size: int) -> Pixels:
+        """The image of size x size under a map from pixels to image, bilinear, with grey around it."""
+        ...
+
+    def recoloured(self, pixels: Pixels, hue: float, saturation: float, value: float) -> Pixels:
+        """Each of hue, saturation and value times its factor.
+
+        Hue counts from red and wraps around; saturation and value end at their maximum.
+        """
+        ...
+
+
+def resolve(backend: Backend) -> Literal["opencv", "torch"]:
+    """The library that is meant; "auto" is OpenCV where it is installed. DataError where the one named is not."""
+    installed = importlib.util.find_spec("cv2") is not None
+    if backend == "auto":
+        return "opencv" if installed else "torch"
+    if backend == "opencv" and not installed:
+        raise DataError("the augmentation backend opencv is not installed", hint='pip install "spdbuild[opencv]"')
+    return backend
+
+
+def open_raster(backend: Backend) -> Raster:
+    """The library is imported here and not sooner: a process that augments nothing needs none."""
+    if resolve(backend) == "opencv":
+        from spdbuild.data.detection.raster.opencv import OpencvRaster
+
+        return OpencvRaster()
+    from spdbuild.data.detection.raster.pytorch import TorchRaster
+
+    return TorchRaster()

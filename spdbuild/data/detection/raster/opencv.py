@@ -1,0 +1,53 @@
+"""Pixels moved and recoloured by OpenCV, on whole numbers from end to end."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from torch.utils.data import get_worker_info
+
+from spdbuild.data.detection.geometry import Matrix
+from spdbuild.data.detection.table import Pixels
+from spdbuild.data.letterbox import FILL
+
+#: Below this factor a bilinear sample would skip pixels of the image, so that areas are averaged.
+_SMALLEST_SAMPLED = 0.5
+
+#: From coordinates in which the first pixel spans 0 to 1 to those in which its centre is 0.
+_TO_CENTRES = np.array(((1.0, 0, -0.5), (0, 1, -0.5), (0, 0, 1)))
+_FROM_CENTRES = np.array(((1.0, 0, 0.5), (0, 1, 0.5), (0, 0, 1)))
+
+#: Steps of hue in a full turn as OpenCV counts them.
+_TURN = 180
+
+
+class OpencvRaster:
+    """Hue has 180 steps, saturation and value 256, as in the published training of YOLOv5."""
+
+    def __init__(self) -> None:
+        if get_worker_info() is not None:
+            # Each worker process has a core for itself; threads of its own would take the others'.
+            cv2.setNumThreads(0)
+
+    def scaled(self, pixels: Pixels, size: tuple[int, int]) -> Pixels:
+        smaller = min(size[0] / pixels.shape[0], size[1] / pixels.shape[1]) < _SMALLEST_SAMPLED
+        sampling = cv2.INTER_AREA if smaller else cv2.INTER_LINEAR
+        return np.asarray(cv2.resize(pixels, (size[1], size[0]), interpolation=sampling), np.uint8)
+
+    def warped(self, pixels: Pixels, matrix: Matrix, size: int) -> Pixels:
+        between_centres = _TO_CENTRES @ matrix @ _FROM_CENTRES
+        fill = (FILL, FILL, FILL)
+        if matrix[2, :2].any():
+            warped = cv2.warpPerspective(pixels, between_centres, (size, size), borderValue=fill)
+        else:
+            affine = between_centres[:2] / between_centres[2, 2]
+            warped = cv2.warpAffine(pixels, affine, (size, size), borderValue=fill)
+        return np.asarray(warped, np.uint8)
+
+    def recoloured(self, pixels: Pixels, hue: float, saturation: float, value: float) -> Pixels:
+        planes = cv2.split(cv2.cvtColor(pixels, cv2.COLOR_RGB2HSV))
+        steps = np.arange(256)
+        hues = np.rint(steps * hue) % _TURN
+        tables = (hues, *(np.rint(np.minimum(steps * factor, 255)) for factor in (saturation, value)))
+        scaled = [cv2.LUT(plane, table.astype(np.uint8)) for plane, table in zip(planes, tables, strict=True)]
+        return np.asarray(cv2.cvtColor(cv2.merge(scaled), cv2.COLOR_HSV2RGB), np.uint8)
