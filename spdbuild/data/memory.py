@@ -1,4 +1,4 @@
-"""How much memory this process can still have."""
+"""How much memory this process can still have, of its own and shared with others."""
 
 from __future__ import annotations
 
@@ -30,6 +30,18 @@ def free_memory(processes: Path = Path("/proc"), groups: Path = Path("/sys/fs/cg
     processes, groups: where Linux says it; of other systems the whole memory counts as free.
     """
     return min([_available(processes), *_left_in_groups(processes, groups)])
+
+
+def free_shared_memory(folder: Path = Path("/dev/shm")) -> int:
+    """Bytes that processes can share: within `free_memory`, and what is left of Linux's folder for it.
+
+    A container's folder is often of 64 MB only, and who writes more than fits is killed.
+    """
+    free = free_memory()
+    if not folder.is_dir():
+        return free
+    state = os.statvfs(folder)
+    return min(free, state.f_bavail * state.f_frsize)
 
 
 def _available(processes: Path) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Generic, TypeVar
 
@@ -33,6 +34,8 @@ class Workers(Generic[Plan, Batch]):
             collate_fn=_same,
             num_workers=workers,
             persistent_workers=workers > 0,
+            # Forked processes share the data set; to others it would be sent, which is the default of Python 3.14.
+            multiprocessing_context="fork" if workers and sys.platform == "linux" else None,
             pin_memory=pin_memory,
             # A generator of its own: otherwise each epoch would take a number from torch's global one.
             generator=torch.Generator(),

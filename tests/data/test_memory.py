@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
-from spdbuild.data.memory import free_memory
+from spdbuild.data.memory import free_memory, free_shared_memory
 
 
 @pytest.fixture
@@ -67,3 +68,9 @@ def test_other_systems_have_their_whole_memory(tmp_path: Path) -> None:
 
 def test_this_machine_has_some() -> None:
     assert free_memory() > 2**20
+
+
+def test_memory_to_share_is_what_is_left_of_the_folder_for_it(tmp_path: Path) -> None:
+    state = os.statvfs(tmp_path)
+    assert free_shared_memory(tmp_path) <= min(free_memory(), state.f_blocks * state.f_frsize)
+    assert free_shared_memory(tmp_path / "none") > 2**20

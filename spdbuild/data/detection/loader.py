@@ -39,7 +39,8 @@ class DetectionLoader:
     rectangular: without augmentation, batches of images with like aspect and of the smallest size that holds them.
     pad: what is added to each side of a rectangular batch before it is rounded up, in multiples of 32.
     workers: processes that decode and augment; 0 does it in this one.
-    cache: keeps the images at `size` in memory or in a file in `cache_folder`.
+    cache: whether images at `size` are kept, in memory or in a file in `cache_folder`; "auto" keeps what was decoded
+        as long as there is memory for it.
     """
 
     def __init__(
@@ -58,7 +59,7 @@ class DetectionLoader:
         drop_last: bool = False,
         rectangular: bool = False,
         pad: float = 0.5,
-        cache: Cache = "none",
+        cache: Cache = "auto",
         cache_folder: Path | None = None,
         pin_memory: bool = False,
     ) -> None:
@@ -72,7 +73,7 @@ class DetectionLoader:
             sizes = [(image.height, image.width) for image in dataset.images]
             order, self._shapes = rectangular_sizes(sizes, size, batch, MULTIPLE, pad)
             self._order = np.array(order)
-        fetcher = Fetcher(dataset, open_store(dataset, size, cache, cache_folder), size, seed)
+        fetcher = Fetcher(dataset, open_store(dataset, size, cache, cache_folder, world), size, seed)
         self._workers = Workers(fetcher.fetch, workers, pin_memory=pin_memory)
 
     def _check(self, rectangular: bool) -> None:

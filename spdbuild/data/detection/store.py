@@ -1,4 +1,4 @@
-"""Where the images of a data set come from at the training size: decoded each time, kept in memory, or in a file."""
+"""Where the images of a data set come from at the training size: decoded each time, or kept in memory or in a file."""
 
 from __future__ import annotations
 
@@ -8,27 +8,30 @@ import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from multiprocessing import Lock
 from pathlib import Path
 from typing import Literal, Protocol
 
 import numpy as np
 import torch
 import torchvision
+from torch import Tensor
 
 from spdbuild.data.detection.findings import Finding
 from spdbuild.data.detection.pixels import load, size_at
 from spdbuild.data.detection.table import DetectionSet, Pixels
-from spdbuild.data.memory import free_memory
+from spdbuild.data.memory import free_shared_memory
 from spdbuild.errors import DataError
 from spdbuild.files import write_whole
 
-Cache = Literal["none", "ram", "disk"]
+Cache = Literal["auto", "none", "ram", "disk"]
 
 #: Raised whenever the pixels of the same file at the same size would come out differently.
 _VERSION = 1
 
-#: Share of the free memory that a cache may take.
-_MEMORY_SHARE = 0.8
+#: Share of the free memory that a cache may take: where it was asked for, and where images are kept unasked. The
+#: latter is taken for the training and the validation images, and what they do not use stays free.
+_MEMORY_SHARE, _UNASKED_SHARE = 0.8, 0.3
 
 
 class Store(Protocol):
@@ -47,6 +50,39 @@ class Decoded:
         return load(self._dataset, index, self._size)
 
 
+class Kept:
+    """Reads an image from its file when it is first asked for, and keeps it in memory that worker processes share.
+
+    room: bytes that images may take; those for which it does not suffice are read each time.
+    """
+
+    def __init__(self, dataset: DetectionSet, size: int, room: int) -> None:
+        self._files = Decoded(dataset, size)
+        self._shapes = [(*size_at(image, size), 3) for image in dataset.images]
+        self._first = packed_offsets(dataset, size)
+        self._count = int(np.searchsorted(self._first, room, side="right")) - 1
+        self._pixels = _shared(int(self._first[self._count]))
+        self._done = _shared(self._count)
+        # Without it a processor could show another process that an image is there before its pixels are.
+        self._lock = Lock()
+
+    def __getitem__(self, index: int) -> Pixels | Finding:
+        if index >= self._count:
+            return self._files[index]
+        kept: Pixels = self._pixels[self._first[index] : self._first[index + 1]].numpy().reshape(self._shapes[index])
+        done = self._done.numpy()
+        with self._lock:
+            if done[index]:
+                return kept
+        pixels = self._files[index]
+        if isinstance(pixels, Finding):
+            return pixels
+        kept[:] = pixels
+        with self._lock:
+            done[index] = 1
+        return kept
+
+
 class Packed:
     """All images behind one another in one array, in memory that worker processes share or in a mapped file."""
 
@@ -60,21 +96,26 @@ class Packed:
         return part.reshape(self._shapes[index])
 
 
-def open_store(dataset: DetectionSet, size: int, cache: Cache = "none", folder: Path | None = None) -> Store:
+def open_store(
+    dataset: DetectionSet, size: int, cache: Cache = "none", folder: Path | None = None, processes: int = 1
+) -> Store:
     """The images with their longer side at `size` pixels.
 
-    cache: "ram" decodes all of them now; "disk" does it once for the data as they are, into a file in `folder`.
+    cache: "auto" keeps what was decoded once, as long as a part of the free memory suffices; "ram" decodes all of them
+        now; "disk" does it once for the data as they are, into a file in `folder`.
+    processes: how many on this machine open the same images and share the memory for "auto".
 
     A DataError names an image that cannot be read, or says that memory or disk do not suffice.
     """
     if cache == "none":
         return Decoded(dataset, size)
+    if cache == "auto":
+        return Kept(dataset, size, int(free_shared_memory() * _UNASKED_SHARE / processes))
     count = int(packed_offsets(dataset, size)[-1])
     if cache == "ram":
-        _require(count, free_memory() * _MEMORY_SHARE, "memory", "use cache: disk or none, or a smaller size")
-        shared = torch.empty(count, dtype=torch.uint8)
-        shared.share_memory_()  # type: ignore[no-untyped-call]
-        pixels = shared.numpy()
+        room = free_shared_memory() * _MEMORY_SHARE
+        _require(count, room, "shared memory", "use cache: auto, disk or none, or a smaller size")
+        pixels = _shared(count).numpy()
         _fill(dataset, size, pixels)
         return Packed(dataset, size, pixels)
     if folder is None:
@@ -87,6 +128,13 @@ def open_store(dataset: DetectionSet, size: int, cache: Cache = "none", folder: 
                 _write(dataset, size, file, count)
     # Copy on write: torch wants memory that could be written to.
     return Packed(dataset, size, np.load(file, mmap_mode="c"))
+
+
+def _shared(count: int) -> Tensor:
+    """uint8 [count] in memory that processes share; a page of it is taken when somebody first writes there."""
+    # Tensor.share_memory_ would copy what is there and so take all of it now.
+    storage = torch.UntypedStorage._new_shared(max(count, 1))  # type: ignore[no-untyped-call]
+    return torch.empty(0, dtype=torch.uint8).set_(storage)[:count]  # type: ignore[call-overload, no-any-return]
 
 
 def packed_offsets(dataset: DetectionSet, size: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:

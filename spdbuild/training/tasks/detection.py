@@ -42,7 +42,8 @@ class Detection(Task):
     anchors: whether the head's anchors are fitted to the training data.
     evaluation: how detections are judged.
     seeing: what `spdbuild predict` shows.
-    cache: where decoded images are kept: none, ram or disk.
+    cache: where decoded images are kept. auto: in memory, each once it was decoded, as long as a third of what is free
+        suffices; ram: all of them from the start; disk: in a file, for this run and the next; none: nowhere.
     """
 
     default_loss: ClassVar[str] = "detection"
@@ -60,7 +61,7 @@ class Detection(Task):
     anchors: FittingOptions = field(default_factory=FittingOptions)
     evaluation: JudgingOptions = field(default_factory=JudgingOptions)
     seeing: SeeingOptions = field(default_factory=SeeingOptions)
-    cache: Cache = "none"
+    cache: Cache = "auto"
 
     def open(self, recipe: Recipe, split: str) -> DetectionImages:
         dataset = recipe.data.open(split)

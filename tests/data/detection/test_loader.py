@@ -47,7 +47,9 @@ def test_workers_change_nothing(dataset: DetectionSet, partners: Any) -> None:
 
 
 def test_caches_change_nothing(dataset: DetectionSet, tmp_path: Path) -> None:
-    plain = epoch_of(dataset, augment=AUGMENT, shuffle=True)
+    plain = epoch_of(dataset, augment=AUGMENT, shuffle=True, cache="none")
+    assert equal(plain, epoch_of(dataset, augment=AUGMENT, shuffle=True, cache="auto"))
+    assert equal(plain, epoch_of(dataset, augment=AUGMENT, shuffle=True, cache="auto", workers=2))
     assert equal(plain, epoch_of(dataset, augment=AUGMENT, shuffle=True, cache="ram"))
     assert equal(plain, epoch_of(dataset, augment=AUGMENT, shuffle=True, cache="disk", cache_folder=tmp_path))
 

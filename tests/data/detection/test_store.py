@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 from threading import Barrier
 from time import sleep
@@ -13,6 +14,7 @@ import pytest
 
 from spdbuild.data.detection import store
 from spdbuild.data.detection.coco_json import read_coco
+from spdbuild.data.detection.findings import Finding
 from spdbuild.data.detection.pixels import load
 from spdbuild.data.detection.store import cache_key, open_store
 from spdbuild.data.detection.table import DetectionSet
@@ -24,7 +26,7 @@ def dataset(document: Any, write_coco: Callable[..., tuple[Path, Path]]) -> Dete
     return read_coco(*write_coco(document))
 
 
-@pytest.mark.parametrize("cache", ["none", "ram", "disk"])
+@pytest.mark.parametrize("cache", ["none", "auto", "ram", "disk"])
 def test_every_cache_gives_the_same_pixels(dataset: DetectionSet, tmp_path: Path, cache: Any) -> None:
     images = open_store(dataset, 96, cache, tmp_path / "cache")
     for index, shape in enumerate(((72, 96, 3), (72, 96, 3))):
@@ -82,6 +84,69 @@ def test_an_image_that_cannot_be_read_leaves_no_file(dataset: DetectionSet, tmp_
 
 
 def test_too_little_memory_is_said_before_it_is_taken(dataset: DetectionSet, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(store, "free_memory", lambda: 1000)
-    with pytest.raises(DataError, match="(?s)GB of memory, .* GB are free.*use cache: disk or none"):
+    monkeypatch.setattr(store, "free_shared_memory", lambda: 1000)
+    with pytest.raises(DataError, match="(?s)GB of shared memory, .* GB are free.*use cache: auto, disk or none"):
         open_store(dataset, 64, "ram")
+
+
+def test_an_image_that_is_kept_is_decoded_once(dataset: DetectionSet, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def counted(dataset: DetectionSet, index: int, size: int) -> Any:
+        asked.append(index)
+        return load(dataset, index, size)
+
+    monkeypatch.setattr(store, "load", counted)
+    images = open_store(dataset, 96, "auto")
+    first, again = np.array(images[1]), np.array(images[1])
+    assert (first == again).all()
+    assert asked == [1]
+
+
+def test_images_beyond_the_memory_are_decoded_each_time(dataset: DetectionSet, monkeypatch: pytest.MonkeyPatch) -> None:
+    one_image = 3 * 72 * 96
+    monkeypatch.setattr(store, "free_shared_memory", lambda: one_image / 0.3 + 1)
+    images = open_store(dataset, 96, "auto")
+    for index in (0, 1, 1, 0):
+        assert (np.asarray(images[index]) == np.asarray(load(dataset, index, 96))).all()
+    for image in dataset.images:
+        assert image.path is not None
+        image.path.unlink()
+    assert not isinstance(images[0], Finding)
+    assert isinstance(images[1], Finding)
+
+
+def test_processes_of_one_machine_share_its_memory(dataset: DetectionSet, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store, "free_shared_memory", lambda: 3 * 72 * 96 * 2 / 0.3 + 1)
+    alone, one_of_two = open_store(dataset, 96, "auto"), open_store(dataset, 96, "auto", processes=2)
+    for images in (alone, one_of_two):
+        assert [isinstance(images[index], Finding) for index in (0, 1)] == [False, False]
+    for image in dataset.images:
+        assert image.path is not None
+        image.path.unlink()
+    assert not isinstance(alone[1], Finding)
+    assert isinstance(one_of_two[1], Finding)
+
+
+def test_what_a_forked_process_decoded_is_there_for_the_others(dataset: DetectionSet) -> None:
+    images = open_store(dataset, 96, "auto")
+    wanted = np.array(load(dataset, 0, 96))
+    process = get_context("fork").Process(target=lambda: images[0])
+    process.start()
+    process.join()
+    path = dataset.images[0].path
+    assert path is not None
+    path.unlink()
+    assert (np.asarray(images[0]) == wanted).all()
+
+
+def test_a_damaged_image_is_told_each_time_and_read_once_it_is_mended(dataset: DetectionSet) -> None:
+    path = dataset.images[0].path
+    assert path is not None
+    sound = path.read_bytes()
+    images = open_store(dataset, 96, "auto")
+    path.write_bytes(b"")
+    assert isinstance(images[0], Finding)
+    assert isinstance(images[0], Finding)
+    path.write_bytes(sound)
+    assert not isinstance(images[0], Finding)
