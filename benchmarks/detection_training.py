@@ -18,7 +18,9 @@ import argparse
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -31,7 +33,8 @@ import spdbuild
 from spdbuild.data.detection.batch import DetectionBatch
 from spdbuild.data.detection.convert import convert
 from spdbuild.data.detection.loader import DetectionLoader
-from spdbuild.data.detection.options import DetectionAugmentation
+from spdbuild.data.detection.options import Backend, DetectionAugmentation
+from spdbuild.data.detection.store import Cache
 from spdbuild.data.detection.table import DetectionSet
 from spdbuild.data.yolo import Yolo
 from spdbuild.losses.detection import DetectionLossOptions
@@ -47,6 +50,9 @@ from spdbuild.training.session import make_session
 from spdbuild.training.signals import StopRequest
 
 Step = Callable[[DetectionBatch], None]
+
+#: What spdbuild augments with: OpenCV, which ultralytics brings, and PyTorch alone.
+BACKENDS: tuple[Backend, ...] = ("opencv", "torch")
 
 #: Turns at the start that do not count: memory is taken, kernels are chosen.
 WARM_UP = 2
@@ -93,12 +99,28 @@ def _clock() -> NDArray[np.float64]:
     return np.array((time.perf_counter(), time.process_time()))
 
 
+@dataclass(frozen=True)
+class Keeping:
+    """Whether images are kept in memory: by ultralytics, and by spdbuild, whose mosaics may need partners at hand."""
+
+    title: str
+    theirs: bool
+    ours: Cache
+    partners: Literal["any", "batch"] = "any"
+
+
+KEEPINGS = (
+    Keeping("images in memory", True, "ram"),
+    Keeping("from files, with the defaults of both", False, "auto"),
+    Keeping("from files, nothing kept, partners: batch", False, "none", "batch"),
+)
+
+
 def compare_loaders(box: BlackBox, data: DetectionSet, options: argparse.Namespace) -> None:
     """Epochs of the two loaders in turns, with and without images kept in memory."""
-    for cache in (True, False):
-        partners = {"spdbuild": "any", "spdbuild, partners: batch": "batch"}
-        theirs = box.loader(cache)
-        ours = {name: our_loader(data, options, cache, partner) for name, partner in partners.items()}
+    for keeping in KEEPINGS:
+        theirs = box.loader(keeping.theirs)
+        ours = {f"spdbuild, {name}": our_loader(data, options, keeping, name) for name in BACKENDS}
         laps = Laps()
         for epoch in range(WARM_UP + options.rounds):
             laps.start()
@@ -107,16 +129,14 @@ def compare_loaders(box: BlackBox, data: DetectionSet, options: argparse.Namespa
                 loader.set_epoch(epoch)
                 laps.start()
                 laps.stop(name, sum(len(batch) for batch in loader))
-        print(f"\nloader, {'images in memory' if cache else 'from files'}: images a second")
+        print(f"\nloader, {keeping.title}: images a second")
         for name in ("ultralytics", *ours):
             print(_row(name, 1 / laps.seconds(name), laps.ratio("ultralytics", name)))
 
 
-def our_loader(data: DetectionSet, options: argparse.Namespace, cache: bool, partners: str) -> DetectionLoader:
-    augment = DetectionAugmentation(partners=partners)  # type: ignore[arg-type]
-    return DetectionLoader(
-        data, options.batch, options.size, augment=augment, shuffle=True, cache="ram" if cache else "none"
-    )
+def our_loader(data: DetectionSet, options: argparse.Namespace, keeping: Keeping, backend: Backend) -> DetectionLoader:
+    augment = DetectionAugmentation(partners=keeping.partners, backend=backend)
+    return DetectionLoader(data, options.batch, options.size, augment=augment, shuffle=True, cache=keeping.ours)
 
 
 def compare_steps(box: BlackBox, file: Path, data: DetectionSet, options: argparse.Namespace, folder: Path) -> None:
@@ -130,7 +150,7 @@ def compare_steps(box: BlackBox, file: Path, data: DetectionSet, options: argpar
             models[name], steps[name] = engine_step(text, [f"precision={precision}"], folder / str(len(models)))
         name = f"{architecture}, plain loop"
         models[name], steps[name] = plain_step(architecture, len(data.names), options)
-    laps, batches = Laps(), endless(our_loader(data, options, True, "any"))
+    laps, batches = Laps(), endless(our_loader(data, options, KEEPINGS[0], "auto"))
 
     def turn() -> None:
         laps.stop("ultralytics")
