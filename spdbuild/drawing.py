@@ -1,4 +1,4 @@
-"""Boxes on pictures, pictures in a grid, and bars: drawn with Pillow, for data and predictions alike."""
+"""Boxes and words on pictures, pictures in a grid, and bars: drawn with Pillow, for data and predictions alike."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from spdbuild.labels import place_labels
 Colour = tuple[int, int, int]
 _Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
+#: Of words about what is not so.
+WRONG: Colour = (192, 32, 32)
 _PAPER, _INK, _SHADE = (255, 255, 255), (34, 34, 34), (31, 119, 180)
 #: Letters that reach as far up and down as any.
 _TALLEST = "Ajg"
@@ -76,6 +78,20 @@ def _tag(draw: ImageDraw.ImageDraw, corner: tuple[int, int], text: str, colour: 
     dark = 0.299 * colour[0] + 0.587 * colour[1] + 0.114 * colour[2] < 140
     left, top = font.getbbox(text)[0], font.getbbox(_TALLEST)[1]
     draw.text((x + 2 - left, y + 2 - top), text, fill=_PAPER if dark else _INK, font=font)
+
+
+def captioned(image: Image.Image, text: str, colour: Colour = _INK, width: int | None = None) -> Image.Image:
+    """The image on white paper with a line of text below; what the line has no room for is left out.
+
+    width: of the paper in pixels; that of the image if None, which stands in the middle of wider paper.
+    """
+    width, font = width or image.width, _font(12)
+    while text and font.getlength(text) > width:
+        text = text[:-2].rstrip() + "…" if len(text) > 2 else ""
+    paper = Image.new("RGB", (width, image.height + _tag_size(_TALLEST, font)[1]), _PAPER)
+    paper.paste(image, ((width - image.width) // 2, 0))
+    ImageDraw.Draw(paper).text((0, image.height + 1), text, fill=colour, font=font)
+    return paper
 
 
 def arrange(images: Sequence[Image.Image], columns: int, gap: int = 4) -> Image.Image:

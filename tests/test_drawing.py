@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from spdbuild.drawing import arrange, class_colour, draw_bars, draw_boxes, write_png
+from spdbuild.drawing import arrange, captioned, class_colour, draw_bars, draw_boxes, write_png
 from spdbuild.errors import InputError
 
 
@@ -39,6 +39,22 @@ def test_rows_are_as_high_as_their_highest_image() -> None:
     sheet = arrange(images, columns=2, gap=2)
     assert sheet.size == (2 * 22 + 2, 2 + 30 + 2 + 5 + 2)
     assert sheet.getpixel((2, 34)) == (1, 2, 3)
+
+
+def test_a_caption_stands_below_the_image_and_ends_where_the_paper_does() -> None:
+    image = Image.new("RGB", (60, 20), (1, 2, 3))
+    short, long = captioned(image, "cat"), captioned(image, "a very long name of a class")
+    assert short.size == long.size == (60, short.height)
+    for paper in (short, long):
+        assert paper.crop((0, 0, 60, 20)).tobytes() == image.tobytes()
+        assert np.asarray(paper)[20:].min() < 128
+    middle = captioned(image, "", width=100)
+    assert [middle.getpixel((x, 5)) for x in (19, 20, 79, 80)] == [
+        (255, 255, 255),
+        (1, 2, 3),
+        (1, 2, 3),
+        (255, 255, 255),
+    ]
 
 
 def test_bars_are_as_long_as_their_values() -> None:

@@ -10,7 +10,7 @@ from typing import Any
 from spdbuild.errors import RecipeError
 from spdbuild.training.distributed import joined
 from spdbuild.training.evaluating import evaluate_model
-from spdbuild.training.report import write_evaluation
+from spdbuild.training.report import write_evaluation, write_samples
 from spdbuild.training.speed import Speed, measure_speed
 from spdbuild.training.stored_run import StoredModel, load_model, recipe_of
 from spdbuild.training.task import Evaluation
@@ -86,6 +86,7 @@ def evaluate(
         evaluation = evaluate_model(stored.model, batches, meter, stored.precision, device, processes)
         if output is not None and processes.first:
             write_evaluation(output, evaluation)
+            write_samples(output, task.samples(recipe, stored.model, images))
     batch = recipe.test_batch or recipe.batch
     if not (speed and processes.first):
         return Report(stored, split, len(images), evaluation, None, {})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import shlex
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from html import escape
 from pathlib import Path
 
@@ -13,6 +13,9 @@ from spdbuild.training.comparison import number_text
 from spdbuild.training.run_charts import SECTIONS, Picture
 from spdbuild.training.run_folder import RunFolder
 from spdbuild.training.summary import Summary
+
+#: Name of the picture with some of the model's answers.
+SAMPLES = "samples"
 
 _STYLE = """
 body{font:15px/1.45 system-ui,sans-serif;color:#222;max-width:84em;margin:2em auto;padding:0 1.5em}
@@ -30,7 +33,7 @@ img{max-width:100%;height:auto;border:1px solid #eee;border-radius:4px}
 def page(
     folder: RunFolder,
     pictures: Mapping[str, Picture],
-    others: Iterable[str] = (),
+    others: Collection[str] = (),
     twins: Mapping[str, RunFolder] | None = None,
 ) -> str:
     """The page as HTML. It reads the run's files, and shows the PNGs beside it.
@@ -46,7 +49,8 @@ def page(
     sections = {
         "Results": _results(runs) + _links(folder, twins),
         **{name: _grid([n for n, picture in pictures.items() if picture.section == name]) for name in SECTIONS},
-        "Evaluation": _grid(others),
+        "Evaluation": _grid(name for name in others if name != SAMPLES),
+        "Samples": _picture(SAMPLES) if SAMPLES in others else "",
         "Classes": _classes(folder.report / "classes.csv"),
         "Recipe": f"<pre>{escape(folder.recipe.read_text(encoding='utf-8'))}</pre>",
     }
@@ -111,8 +115,12 @@ def _links(folder: RunFolder, twins: Mapping[str, RunFolder]) -> str:
 
 
 def _grid(names: Iterable[str]) -> str:
-    images = "".join(f'<a href="{escape(n)}.png"><img src="{escape(n)}.png" alt="{escape(n)}"></a>' for n in names)
+    images = "".join(map(_picture, names))
     return f'<div class="grid">{images}</div>' if images else ""
+
+
+def _picture(name: str) -> str:
+    return f'<a href="{escape(name)}.png"><img src="{escape(name)}.png" alt="{escape(name)}"></a>'
 
 
 def _classes(path: Path) -> str:

@@ -14,7 +14,7 @@ from PIL import Image
 from spdbuild.training.charts.lines import draw_chart
 from spdbuild.training.charts.matrix import draw_matrix
 from spdbuild.training.files import write_text, write_whole
-from spdbuild.training.page import page
+from spdbuild.training.page import SAMPLES, page
 from spdbuild.training.run_charts import run_charts
 from spdbuild.training.summary import summary_of
 from spdbuild.training.task import Evaluation
@@ -28,6 +28,7 @@ def write_report(session: Session, evaluation: Evaluation) -> None:
     """Everything below report/ of a run that has ended: PNGs, CSVs, summary.json and index.html, which shows them."""
     folder = session.folder
     write_evaluation(folder.report, evaluation)
+    write_samples(folder.report, session.task.samples(session.recipe, session.evaluated, session.test_images))
     summary_of(session, evaluation).write(folder.report)
     write_page(folder)
 
@@ -66,6 +67,12 @@ def write_evaluation(folder: Path, evaluation: Evaluation) -> None:
         write_picture(folder / f"{name}.png", picture)
     for name, text in evaluation.files.items():
         write_text(folder / name, text())
+
+
+def write_samples(folder: Path, sheet: Image.Image | None) -> None:
+    """What a task drew of the model's answers, under the name that the page knows."""
+    if sheet is not None:
+        write_picture(folder / f"{SAMPLES}.png", sheet)
 
 
 def write_picture(path: Path, picture: Image.Image) -> None:

@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Literal, Protocol
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 from torch import Tensor, nn
 
 from spdbuild.registry import Registry
@@ -110,6 +111,11 @@ class Meter(Protocol):
         """The metrics of everything taken in."""
 
 
+def evenly(count: int, most: int) -> list[int]:
+    """At most `most` positions of 0 to count - 1, spread over all of them; always the same."""
+    return [index * count // min(count, most) for index in range(min(count, most))]
+
+
 class Task:
     """Base of all tasks: frozen dataclasses whose fields are the keys of the section `task`.
 
@@ -197,6 +203,10 @@ class Task:
         input: shape [C, H, W] of an image of the training, before `preprocess`.
         """
         raise NotImplementedError
+
+    def samples(self, recipe: Any, model: nn.Module, images: Any) -> Image.Image | None:
+        """A sheet with what the model, in eval mode, sees in some of the images, and what is there; None: no such."""
+        return None
 
 
 TASKS: Registry[Task] = Registry("task", "spdbuild.training.tasks", "spdbuild.tasks")

@@ -9,6 +9,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from spdbuild.training.report import write_page
 from spdbuild.training.run import train
@@ -66,9 +67,18 @@ def test_the_page_shows_what_the_run_was_and_what_came_of_it(folder: RunFolder) 
         "Metrics",
         "Speed and learning rate",
         "Evaluation",
+        "Samples",
         "Classes",
         "Recipe",
     ]
+
+
+def test_some_images_are_shown_with_what_the_network_takes_them_for(folder: RunFolder) -> None:
+    page = read(folder)
+    assert page.headings.index("Samples") == page.headings.index("Evaluation") + 1
+    assert page.links.count("samples.png") == 2
+    with Image.open(folder.report / "samples.png") as sheet:
+        assert sheet.width == 8 * (128 + 4) + 4
 
 
 def test_every_file_that_the_page_refers_to_is_there(folder: RunFolder) -> None:

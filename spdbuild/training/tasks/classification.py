@@ -8,18 +8,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import torch
+from PIL import Image
 from torch import Tensor, nn
 
 from spdbuild.data import ArrayImages, ImageSet, Loader
-from spdbuild.data.decoding import Resize
+from spdbuild.data.decoding import BadFile, Resize
 from spdbuild.data.reading import decode_all
+from spdbuild.drawing import WRONG, arrange, captioned
 from spdbuild.errors import RecipeError
 from spdbuild.losses.classification import ClassificationLoss, distillation
 from spdbuild.metrics.classification import ClassificationCounts
-from spdbuild.training.task import TASKS, Better, Evaluation, Prediction, Task
+from spdbuild.training.task import TASKS, Better, Evaluation, Prediction, Task, evenly
 
 if TYPE_CHECKING:
     from spdbuild.training.recipe import Recipe
+
+#: How many images a sheet of samples has, and the width of one in pixels.
+_SAMPLES, _SIDE = 32, 128
 
 
 @TASKS.register
@@ -112,6 +117,16 @@ class Classification(Task):
             for file in several:
                 yield Prediction(file, (), problem=bad[file]) if file in bad else Prediction(file, next(seen))
 
+    @torch.inference_mode()
+    def samples(self, recipe: Recipe, model: nn.Module, images: ImageSet) -> Image.Image | None:
+        indices = evenly(len(images), _SAMPLES)
+        pixels = images.images[indices] if isinstance(images, ArrayImages) else images.read(indices)
+        if isinstance(pixels, BadFile):
+            return None
+        seen = self._seen(recipe, model, images.classes, pixels, next(model.parameters()).device)
+        labels = images.labels[indices].tolist()
+        return arrange([_sample(*each, images.classes) for each in zip(pixels, labels, seen, strict=True)], 8)
+
     def _seen(
         self, recipe: Recipe, model: nn.Module, classes: tuple[str, ...], pixels: Tensor, device: torch.device
     ) -> list[tuple[dict[str, Any], ...]]:
@@ -166,6 +181,18 @@ class _Meter:
         counts = self._counts
         rows: tuple[dict[str, float | None], ...] = tuple({**row} for row in counts.rows())
         return Evaluation(counts.scalars(), (), self._classes, rows, counts.confusion.cpu())
+
+
+def _sample(pixels: Tensor, label: int, found: tuple[dict[str, Any], ...], classes: tuple[str, ...]) -> Image.Image:
+    """An image uint8 [3, H, W], small ones enlarged, with its class, and in red what it was taken for."""
+    image = Image.fromarray(pixels.permute(1, 2, 0).cpu().contiguous().numpy())
+    factor = max(1, _SIDE // max(image.size))
+    enlarged = image.resize((image.width * factor, image.height * factor), Image.Resampling.NEAREST)
+    enlarged.thumbnail((_SIDE, _SIDE))
+    best = found[0]
+    if best["index"] == label:
+        return captioned(enlarged, f"{best['class']} {best['score']:.0%}", width=_SIDE)
+    return captioned(enlarged, f"{classes[label]} seen as {best['class']} {best['score']:.0%}", WRONG, _SIDE)
 
 
 def _described(outputs: Any) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import torch
+from PIL import Image
 from torch import Tensor, nn
 
 from spdbuild.data.cache import cache_folder
@@ -22,6 +23,7 @@ from spdbuild.training.detection.head import check_maps, describe_fit, fit_ancho
 from spdbuild.training.detection.images import DetectionBatches, DetectionImages
 from spdbuild.training.detection.meter import DetectionMeter
 from spdbuild.training.detection.options import FittingOptions, JudgingOptions, SeeingOptions
+from spdbuild.training.detection.samples import draw_samples
 from spdbuild.training.detection.seeing import Seer, read_picture
 from spdbuild.training.detection.stages import measure_stages
 from spdbuild.training.network import declared_input
@@ -130,6 +132,10 @@ class Detection(Task):
 
     def outputs(self, model: nn.Module) -> int:
         return head_of(model).classes
+
+    def samples(self, recipe: Recipe, model: nn.Module, images: DetectionImages) -> Image.Image:
+        seer = Seer(model, self.seeing, images.long_side, recipe.batch)
+        return draw_samples(seer.see, images.dataset)
 
     def predict(
         self, recipe: Recipe, model: nn.Module, classes: tuple[str, ...], input: tuple[int, ...], files: list[Path]
