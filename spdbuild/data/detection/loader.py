@@ -13,6 +13,7 @@ from spdbuild.data.detection.batch import DetectionBatch
 from spdbuild.data.detection.fetch import Fetcher, Plan
 from spdbuild.data.detection.findings import Finding
 from spdbuild.data.detection.options import DetectionAugmentation
+from spdbuild.data.detection.raster import resolve
 from spdbuild.data.detection.store import Cache, open_store
 from spdbuild.data.detection.table import DetectionSet
 from spdbuild.data.draws import generator
@@ -84,6 +85,9 @@ class DetectionLoader:
             )
         if rectangular and (self.shuffle or self.augment is not None):
             raise RecipeError("rectangular batches are neither shuffled nor augmented")
+        if self.augment is not None:
+            # Here and not where it is needed: an error that crosses from a worker process would lose its form.
+            resolve(self.augment.backend)
         check_batches(len(self.dataset), self.batch, self.world, shuffle=self.shuffle, drop_last=self.drop_last)
 
     def __len__(self) -> int:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from spdbuild.data.cache import cache_folder
 from spdbuild.data.detection.loader import MULTIPLE, DetectionLoader
 from spdbuild.data.detection.options import DetectionAugmentation
+from spdbuild.data.detection.raster import resolve
 from spdbuild.data.detection.store import Cache
 from spdbuild.errors import DataError, RecipeError
 from spdbuild.losses.detection import DetectionLossOptions
@@ -83,6 +84,9 @@ class Detection(Task):
     def batches(
         self, recipe: Recipe, images: DetectionImages, *, training: bool, rank: int, world: int, device: torch.device
     ) -> DetectionBatches:
+        if training:
+            with recipe.about("task.augment.backend"):
+                resolve(self.augment.backend)
         loader = DetectionLoader(
             images.dataset,
             recipe.batch if training else recipe.test_batch or recipe.batch,

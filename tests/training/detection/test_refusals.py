@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from pathlib import Path
 
 import pytest
@@ -69,6 +70,16 @@ def test_what_is_wrong_is_said(recipe: Path, tmp_path: Path, overrides: list[str
     assert caught.value.exit_code == 2
     assert message in str(caught.value)
     assert hint in str(caught.value)
+
+
+def test_a_library_that_is_not_installed_is_said_where_it_is_named(
+    recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(SpdbuildError) as caught:
+        train(recipe, ["task.augment.backend=opencv"], runs=tmp_path / "runs", quiet=True)
+    assert "command line:1:22: error: the augmentation backend opencv is not installed" in str(caught.value)
+    assert 'pip install "spdbuild[opencv]"' in str(caught.value)
 
 
 def test_a_network_without_a_head_is_refused(recipe: Path, tmp_path: Path) -> None:
