@@ -94,6 +94,14 @@ def captioned(image: Image.Image, text: str, colour: Colour = _INK, width: int |
     return paper
 
 
+def thumbnail(image: Image.Image, side: int) -> Image.Image:
+    """The image with at most `side` pixels a side; a small one is enlarged by a whole factor and so stays sharp."""
+    factor = max(1, side // max(image.size))
+    small = image.resize((image.width * factor, image.height * factor), Image.Resampling.NEAREST)
+    small.thumbnail((side, side))
+    return small
+
+
 def arrange(images: Sequence[Image.Image], columns: int, gap: int = 4) -> Image.Image:
     """Images in rows on white paper; columns are as wide as the widest image, rows as high as their highest."""
     rows = [images[start : start + columns] for start in range(0, len(images), columns)]

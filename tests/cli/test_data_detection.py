@@ -109,8 +109,7 @@ def test_a_gallery_of_a_recipe_has_images_to_evaluate_on_as_they_are(tmp_path: P
     assert (tmp_path / "val.png").read_bytes() == (tmp_path / "plain.png").read_bytes()
 
 
-def test_a_recipe_without_boxes_and_a_name_of_nothing_are_refused(tmp_path: Path) -> None:
-    assert "the data set 'digits' has no boxes" in str(run("show", "quickstart", "-o", tmp_path / "x.png").exception)
+def test_a_name_of_nothing_is_refused(tmp_path: Path) -> None:
     assert "there is no 'tiny_object'" in str(run("show", "tiny_object", "-o", tmp_path / "x.png").exception)
 
 

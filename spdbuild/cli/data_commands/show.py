@@ -1,24 +1,41 @@
-"""`spdbuild data show`: augmented batches with their boxes, as a picture."""
+"""`spdbuild data show`: augmented batches with their boxes or classes, as a picture."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
-from spdbuild.cli.data_commands.target import data_set_alone, recipe_of, with_boxes
+from spdbuild.cli.data_commands.target import data_set_alone, recipe_of
 from spdbuild.errors import InputError, nearest
 
 if TYPE_CHECKING:
+    from PIL.Image import Image
+
     from spdbuild.training.recipe import Recipe
 
 #: The first character keeps click from joining the lines.
 _EXAMPLES = """\b
 Examples:
   spdbuild data show data.yaml --plain
+  spdbuild data show recipes/quickstart.yaml -o digits.png
   spdbuild data show recipes/hit_uav_yolov5n.yaml task.augment.mixup=0.5 --epoch 150
 """
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """What of a data set is shown, and how. epoch: counted from 0. size, seed: None where nobody gave them."""
+
+    split: str
+    plain: bool
+    size: int | None
+    images: int
+    columns: int
+    epoch: int
+    seed: int | None
 
 
 @click.command("show", epilog=_EXAMPLES)
@@ -26,8 +43,12 @@ Examples:
 @click.argument("overrides", nargs=-1, metavar="[FIELD=VALUE]...")
 @click.option("-o", "--output", type=click.Path(path_type=Path), default=Path("gallery.png"), show_default=True)
 @click.option("--split", default="train", show_default=True, help="train, val or test.")
-@click.option("--plain", is_flag=True, help="Letterboxed images without augmentation.")
-@click.option("--size", type=click.IntRange(32, 4096), help="A multiple of 32; without it the recipe's, or 640.")
+@click.option("--plain", is_flag=True, help="Without augmentation.")
+@click.option(
+    "--size",
+    type=click.IntRange(32, 4096),
+    help="Of a detector's images, a multiple of 32; without it the recipe's, or 640.",
+)
 @click.option("--images", type=click.IntRange(1, 256), default=16, show_default=True, help="How many.")
 @click.option("--columns", type=click.IntRange(1, 32), default=4, show_default=True, help="How many side by side.")
 @click.option("--epoch", type=click.IntRange(1), default=1, show_default=True, help="Which epoch's, counted from 1.")
@@ -44,29 +65,63 @@ def command(
     epoch: int,
     seed: int | None,
 ) -> None:
-    """Draw images of TARGET as a network gets them, with their boxes, into a PNG.
+    """Draw images of TARGET as a network gets them, with their boxes or classes, into a PNG.
 
     TARGET is a dataset YAML, a folder, the name of a data set, or a recipe, of which the first images of an epoch are
     shown as it trains on them. FIELD=VALUE sets a field of the data set, or KEY.PATH=VALUE a key of the recipe.
     """
-    from spdbuild.data.detection.dataset import splits_of
-    from spdbuild.data.detection.gallery import gallery
-    from spdbuild.data.detection.loader import DetectionLoader
     from spdbuild.drawing import write_png
 
     data_set = data_set_alone(target, overrides)
     recipe = recipe_of(target, overrides) if data_set is None else None
-    splits = splits_of(with_boxes(recipe.data if recipe else data_set))
-    if split not in splits:
-        raise InputError(f"there is no split '{split}'", hint=nearest(split, splits))
-    options = _training(recipe, images)
-    options |= {name: given for name, given in {"size": size, "seed": seed}.items() if given is not None}
-    if plain or (recipe and split != "train"):
+    shown = recipe.data if recipe else data_set
+    draw = _with_boxes if shown.task == "detection" else _with_classes
+    sheet, count = draw(shown, recipe, _Wanted(split, plain, size, images, columns, epoch - 1, seed))
+    write_png(sheet, output)
+    click.echo(f"{min(images, count)} images in {output}")
+
+
+def _with_boxes(data_set: Any, recipe: Recipe | None, wanted: _Wanted) -> tuple[Image, int]:
+    """The sheet, and how many images the split has."""
+    from spdbuild.data.detection.dataset import splits_of
+    from spdbuild.data.detection.gallery import gallery
+    from spdbuild.data.detection.loader import DetectionLoader
+
+    splits = splits_of(data_set)
+    if wanted.split not in splits:
+        raise InputError(f"there is no split '{wanted.split}'", hint=nearest(wanted.split, splits))
+    options = _training(recipe, wanted.images)
+    given = {"size": wanted.size, "seed": wanted.seed}
+    options |= {name: value for name, value in given.items() if value is not None}
+    if wanted.plain or (recipe and wanted.split != "train"):
         options["augment"] = None
-    loader = DetectionLoader(splits[split], shuffle=True, **options)
-    loader.set_epoch(epoch - 1)
-    write_png(gallery(loader, columns=columns, most=images), output)
-    click.echo(f"{min(images, len(splits[split]))} images in {output}")
+    loader = DetectionLoader(splits[wanted.split], shuffle=True, **options)
+    loader.set_epoch(wanted.epoch)
+    return gallery(loader, columns=wanted.columns, most=wanted.images), len(splits[wanted.split])
+
+
+def _with_classes(data_set: Any, recipe: Recipe | None, wanted: _Wanted) -> tuple[Image, int]:
+    """The same of images to classify, whose augmentation only a recipe knows; they are shown before `normalize`."""
+    from spdbuild.data import Loader, Split
+    from spdbuild.data.augment.normalize import Normalize
+    from spdbuild.data.gallery import gallery
+
+    if wanted.size is not None:
+        raise InputError("--size is of a detector's images", hint="the size of images to classify is a field: size=64")
+    if wanted.split not in get_args(Split):
+        raise InputError(f"there is no split '{wanted.split}'", hint=nearest(wanted.split, get_args(Split)))
+    image_set = data_set.open(wanted.split)
+    training = recipe is not None and wanted.split == "train" and not wanted.plain
+    steps = (*(recipe.augment if recipe and training else ()), *(recipe.preprocess if recipe else ()))
+    loader = Loader(
+        image_set,
+        recipe.batch if recipe else wanted.images,
+        shuffle=True,
+        seed=next(seed for seed in (wanted.seed, recipe.seed if recipe else 0) if seed is not None),
+        augment=[step for step in steps if not isinstance(step, Normalize)],
+    )
+    loader.set_epoch(wanted.epoch)
+    return gallery(loader, columns=wanted.columns, most=wanted.images), len(image_set)
 
 
 def _training(recipe: Recipe | None, images: int) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from spdbuild.data import ArrayImages, ImageSet, Loader
 from spdbuild.data.decoding import BadFile, Resize
 from spdbuild.data.reading import decode_all
-from spdbuild.drawing import WRONG, arrange, captioned
+from spdbuild.drawing import WRONG, arrange, captioned, thumbnail
 from spdbuild.errors import RecipeError
 from spdbuild.losses.classification import ClassificationLoss, distillation
 from spdbuild.metrics.classification import ClassificationCounts
@@ -184,15 +184,12 @@ class _Meter:
 
 
 def _sample(pixels: Tensor, label: int, found: tuple[dict[str, Any], ...], classes: tuple[str, ...]) -> Image.Image:
-    """An image uint8 [3, H, W], small ones enlarged, with its class, and in red what it was taken for."""
-    image = Image.fromarray(pixels.permute(1, 2, 0).cpu().contiguous().numpy())
-    factor = max(1, _SIDE // max(image.size))
-    enlarged = image.resize((image.width * factor, image.height * factor), Image.Resampling.NEAREST)
-    enlarged.thumbnail((_SIDE, _SIDE))
+    """An image uint8 [3, H, W] with its class, and in red what it was taken for."""
+    image = thumbnail(Image.fromarray(pixels.permute(1, 2, 0).cpu().contiguous().numpy()), _SIDE)
     best = found[0]
     if best["index"] == label:
-        return captioned(enlarged, f"{best['class']} {best['score']:.0%}", width=_SIDE)
-    return captioned(enlarged, f"{classes[label]} seen as {best['class']} {best['score']:.0%}", WRONG, _SIDE)
+        return captioned(image, f"{best['class']} {best['score']:.0%}", width=_SIDE)
+    return captioned(image, f"{classes[label]} seen as {best['class']} {best['score']:.0%}", WRONG, _SIDE)
 
 
 def _described(outputs: Any) -> str:
