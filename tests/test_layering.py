@@ -24,6 +24,7 @@ LAYERS = [
         "labels",
         "ranges",
         "size_bins",
+        "tables",
         "timing",
     },
     {"schema", "expression", "phases", "anchors", "drawing", "tiling"},

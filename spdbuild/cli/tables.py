@@ -1,27 +1,17 @@
-"""Tables of text: for a terminal, as Markdown, as CSV."""
+"""Tables on a terminal."""
 
 from __future__ import annotations
 
-import csv
-import io
 import sys
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from typing import TextIO
 
 import click
 
+from spdbuild import tables
 
-@dataclass
-class Table:
-    """Rows of cells; `numbers` names the columns that are aligned at the right."""
 
-    columns: Sequence[str]
-    numbers: Sequence[str] = ()
-    rows: list[Sequence[str]] = field(default_factory=list)
-
-    def add(self, *cells: str) -> None:
-        self.rows.append(cells)
+class Table(tables.Table):
+    """A table that can be shown."""
 
     def show(self, *, err: bool = False) -> None:
         """Print on stdout or stderr: in a terminal with colour and folded to its width, else as wide as it is."""
@@ -30,16 +20,6 @@ class Table:
             self._show_in_terminal(stream)
         else:
             click.echo(self.plain(), file=stream, nl=False)
-
-    def plain(self) -> str:
-        """Columns aligned with spaces."""
-        lines = [self.columns, *self.rows]
-        widths = [max(len(line[i]) for line in lines) for i in range(len(self.columns))]
-        return "".join(f"{'  '.join(self._aligned(line, widths)).rstrip()}\n" for line in lines)
-
-    def _aligned(self, line: Sequence[str], widths: Sequence[int]) -> Iterator[str]:
-        for column, cell, width in zip(self.columns, line, widths, strict=True):
-            yield cell.rjust(width) if column in self.numbers else cell.ljust(width)
 
     def _show_in_terminal(self, stream: TextIO) -> None:
         from rich.console import Console
@@ -52,19 +32,3 @@ class Table:
         for row in self.rows:
             table.add_row(*map(Text, row))
         Console(file=stream).print(table)
-
-    def markdown(self) -> str:
-        """A table of Markdown."""
-        rule = ["---:" if column in self.numbers else "---" for column in self.columns]
-        return "".join(map(_markdown_line, [self.columns, rule, *self.rows]))
-
-    def csv(self) -> str:
-        """Comma-separated values, with a header."""
-        text = io.StringIO()
-        csv.writer(text, lineterminator="\n").writerows([self.columns, *self.rows])
-        return text.getvalue()
-
-
-def _markdown_line(cells: Sequence[str]) -> str:
-    escaped = [cell.strip().replace("|", "\\|") for cell in cells]
-    return f"| {' | '.join(escaped)} |\n"
