@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from spdbuild.training.files import write_text
-from spdbuild.training.recipe import load_recipe
-from spdbuild.training.task import Evaluation
 
 if TYPE_CHECKING:
     from spdbuild.training.session import Session
+    from spdbuild.training.task import Evaluation
 
 _FILE = "summary.json"
 
@@ -59,6 +58,9 @@ class Summary:
 
 def summary_of(session: Session, evaluation: Evaluation) -> Summary:
     """Of a run that has ended, and the evaluation of the model as it left it."""
+    # Recipes know torch, and a summary is read without it.
+    from spdbuild.training.recipe import load_recipe
+
     network, position = session.network, session.position
     # As it was given; a session that was resumed has the network that its folder holds.
     recipe = load_recipe(session.folder.recipe)
