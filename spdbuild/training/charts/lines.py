@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from PIL import Image
@@ -20,8 +20,8 @@ _DASHES: tuple[Dashes | None, ...] = (None, (6, 4), (2, 3), (10, 3))
 
 _WIDTH, _HEIGHT = 640, 400
 _LEFT, _RIGHT, _TOP, _BOTTOM = 68, 22, 40, 52
-#: So many lines are named in a row above them, more in a column beside them; a row and a stroke of the legend.
-_IN_A_ROW, _ROW, _STROKE = 4, 17, 22
+#: So many lines are named in a row above them, more in a column beside them; a row, a stroke and a gap of the legend.
+_IN_A_ROW, _ROW, _STROKE, _GAP = 4, 17, 22, 24
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ def draw_chart(chart: Chart) -> Image.Image:
     """A picture of 1280 by 800 pixels, wider if it has a column of names; what is not finite is left out."""
     lines = {name: points for name, line in chart.lines.items() if (points := _points(line))}
     styles = _styles({name: chart.lines[name] for name in lines})
-    beside = len(lines) > _IN_A_ROW
+    beside = _beside(lines)
     column = max((text_width(name) for name in lines), default=0) + _STROKE + 28 if beside else 0
     canvas = Canvas(_WIDTH + column, max(_HEIGHT, _TOP + _BOTTOM + _ROW * len(lines) if beside else 0))
     canvas.text((_LEFT, 10), chart.title, size=14)
@@ -83,6 +83,12 @@ def _styles(lines: dict[str, Line]) -> dict[str, _Style]:
     return styles
 
 
+def _beside(names: Collection[str]) -> bool:
+    """Whether the names of lines stand beside them, for they are too many or too long for a row above."""
+    row = sum(_STROKE + text_width(name) + _GAP for name in names)
+    return len(names) > _IN_A_ROW or row > _WIDTH - _LEFT
+
+
 def _legend(canvas: Canvas, styles: dict[str, _Style], beside: bool) -> None:
     x, y = (float(_WIDTH), _TOP + 8.0) if beside else (float(_LEFT), _TOP + 2.0)
     for name, style in styles.items():
@@ -91,7 +97,7 @@ def _legend(canvas: Canvas, styles: dict[str, _Style], beside: bool) -> None:
         if beside:
             y += _ROW
         else:
-            x += _STROKE + text_width(name) + 24
+            x += _STROKE + text_width(name) + _GAP
 
 
 def _draw_axes(canvas: Canvas, plot: _Plot, chart: Chart) -> None:

@@ -78,6 +78,12 @@ def test_many_lines_are_named_beside_the_plot_and_the_thick_one_lies_above() -> 
     assert not (in_plot == BLUE).all(axis=2).any()
 
 
+def test_names_that_are_too_long_for_a_row_stand_beside_the_plot() -> None:
+    long = {f"quickstart ({key}=[strided_to_spd(placement=after, after=conv)])": Line([0, 1], [0, 1]) for key in "ab"}
+    assert draw_chart(Chart("title", "x", "y", long)).width > 1280
+    assert draw_chart(chart(a=Line([0, 1], [0, 1]), b=Line([0, 1], [1, 0]))).width == 1280
+
+
 def test_the_names_of_the_axes_are_written() -> None:
     named, bare = (
         np.asarray(draw_chart(Chart("Loss", x, y, {"a": Line([1, 2], [1, 2])}, "epochs")))
