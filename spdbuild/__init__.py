@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from spdbuild.importing.rows import import_rows
     from spdbuild.importing.torch_module import import_module
     from spdbuild.loading import Architecture, load
+    from spdbuild.reporting.report import report
 
 __version__ = "0.1.0"
 
@@ -42,6 +43,7 @@ _HOMES = {
     "import_module": "spdbuild.importing.torch_module",
     "import_rows": "spdbuild.importing.rows",
     "load": "spdbuild.loading",
+    "report": "spdbuild.reporting.report",
     "summary": "spdbuild.api",
     "transfer": "spdbuild.conversion.weights",
     "verify": "spdbuild.conversion.verification",
@@ -59,6 +61,7 @@ __all__ = [
     "import_module",
     "import_rows",
     "load",
+    "report",
     "summary",
     "transfer",
     "verify",

@@ -1,4 +1,4 @@
-"""What the whole test-suite shares: where golden files and data are."""
+"""What the whole test-suite shares: where golden files and data are, and folders of runs with numbers made up."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,10 @@ import pytest
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+
+from spdbuild.training.recipe import Recipe, load_recipe
+from spdbuild.training.run_folder import RunFolder
+from spdbuild.training.summary import Summary
 
 SHARED = Path(__file__).parents[2] / "shared"
 
@@ -66,3 +71,77 @@ def data_folder() -> Path:
     cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "spdbuild-test-data"
     subprocess.run([str(unpack), str(cache)], check=True, capture_output=True, timeout=600)
     return cache
+
+
+#: A recipe of runs that nobody ran.
+RECIPE = 'architecture: cifar_resnet20\npasses: ["strided_to_spd()"]\ndata: {name: digits}\nepochs: 2\n'
+#: The machine of these runs.
+MACHINE = {
+    "versions": {"spdbuild": "0.1.0", "torch": "2.11.0"},
+    "processor": "EPYC",
+    "processors": 4,
+    "threads": 2,
+    "gpus": [],
+    "spdbuild_commit": "0123456789abcdef",
+}
+
+
+@pytest.fixture
+def make_run() -> Callable[..., Path]:
+    """`make_run("runs/a", "seed=1", metrics={"top1": 0.9})` writes the folder of a run that ended so, and gives it.
+
+    overrides: of the recipe, whose title is the folder's name. facts: of its environment.
+    """
+
+    def make(
+        path: str | Path,
+        *overrides: str,
+        metrics: dict[str, float | None],
+        macs: int = 2_000_000,
+        seconds: float = 10.0,
+        precision: str = "fp32",
+        **facts: object,
+    ) -> Path:
+        folder = RunFolder(Path(path))
+        folder.path.mkdir(parents=True)
+        recipe = _recipe(f"title={folder.path.name}", *overrides)
+        folder.recipe.write_text(recipe.resolved())
+        folder.architecture.write_text(f"model: made_up   # {macs} MACs\n")
+        command = {"command": ["/usr/bin/spdbuild", "train", "made_up.yaml", f"seed={recipe.seed}"]}
+        folder.write_environment(**{**MACHINE, **command, **facts})
+        last = recipe.epochs
+        folder.write_metrics([_epoch(epoch, epoch / last, metrics) for epoch in range(1, last + 1)])
+        Summary(
+            title=recipe.title or "",
+            architecture="made_up",
+            parameters=macs // 10,
+            macs=macs,
+            input=(3, 8, 8),
+            device="cpu",
+            precision=precision,
+            epochs=last,
+            planned_epochs=last,
+            steps=10 * last,
+            seconds=seconds,
+            weights="the last ones",
+            monitor="top1",
+            best=0.99,
+            best_epoch=last,
+            metrics=metrics,
+            counts={},
+        ).write(folder.report)
+        return folder.path
+
+    return make
+
+
+@cache
+def _recipe(*overrides: str) -> Recipe:
+    """The recipe of made-up runs, which many tests need in the same few forms."""
+    return load_recipe(RECIPE, overrides)
+
+
+def _epoch(epoch: int, share: float, metrics: dict[str, float | None]) -> dict[str, float]:
+    """A row of metrics.jsonl in which metrics have reached a share of what they reach."""
+    reached = {f"test/{name}": share * value for name, value in metrics.items() if value is not None}
+    return {"epoch": epoch, "step": 10 * epoch, "seconds": 5.0, "images_per_second": 100.0 * epoch, **reached}

@@ -41,6 +41,7 @@ LAYERS = [
     {"benchmark", "checking", "conversion", "templates"},
     {"api"},
     {"training"},
+    {"reporting"},
     {"cli"},
 ]
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}

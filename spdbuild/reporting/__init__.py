@@ -1,0 +1,1 @@
+"""Runs that have ended -> what they say together, over seeds and in pairs. Nothing here imports torch."""

@@ -1,0 +1,152 @@
+"""Two groups of runs, seed by seed: how far their metrics are apart, and what the one costs more."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import fmean
+from typing import Any
+
+from spdbuild.errors import UnknownNameError, nearest
+from spdbuild.reporting.conditions import differing, value_text
+from spdbuild.reporting.groups import Group, Section, Spread
+from spdbuild.reporting.intervals import interval
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A metric of a group less that of its reference, for each seed that both have."""
+
+    metric: str
+    values: dict[int, float]
+
+    @property
+    def mean(self) -> float:
+        return fmean(self.values.values())
+
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """Of the mean, with 95 % confidence; None where seeds cannot give one."""
+        return interval(list(self.values.values()))
+
+    @property
+    def verdict(self) -> str:
+        """What may be concluded, in words."""
+        count, ends = len(self.values), self.interval
+        if count == 1:
+            return "no conclusion (one seed)"
+        if ends is None:
+            return f"no conclusion (the same in {count} seeds)"
+        if ends[0] <= 0 <= ends[1]:
+            return "no conclusion (2 seeds are few)" if count == 2 else f"no difference shown ({count} seeds)"
+        return f"{'higher' if ends[0] > 0 else 'lower'} ({count} seeds)"
+
+    def to_dict(self) -> dict[str, Any]:
+        values = {str(seed): value for seed, value in self.values.items()}
+        ends = self.interval and list(self.interval)
+        return {"values": values, "mean": self.mean, "interval": ends, "verdict": self.verdict}
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A group and the one that it is compared with; they share seeds.
+
+    differing: key paths in which their recipes differ. differences: of all metrics that both have, by their order.
+    """
+
+    group: Group
+    reference: Group
+    differing: tuple[str, ...]
+    differences: tuple[Difference, ...]
+
+    @property
+    def name(self) -> str:
+        return f"{self.group.name} - {self.reference.name}"
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        return _shared(self.group, self.reference)
+
+    @property
+    def costs(self) -> dict[str, float | None]:
+        """What the group has in times of its reference; None where it cannot be compared."""
+        group, reference = self.group, self.reference
+        ratios = {"parameters": (group.parameters, reference.parameters), "MACs": (group.macs, reference.macs)}
+        alone = len({run.machine for run in (*group.runs, *reference.runs)}) == 1
+        times = {"training time": (group.seconds, reference.seconds)}
+        times["images/s"] = group.images_per_second, reference.images_per_second
+        return {name: _ratio(*pair) for name, pair in ratios.items()} | {
+            name: _ratio(*map(_mean, pair)) if alone else None for name, pair in times.items()
+        }
+
+    def to_dict(self) -> dict[str, Any]:
+        known = (self.reference.conditions, self.group.conditions)
+        return {
+            "group": self.group.name,
+            "reference": self.reference.name,
+            "seeds": list(self.seeds),
+            "differing": {path: [value_text(side, path) for side in known] for path in self.differing},
+            "costs": self.costs,
+            "differences": {entry.metric: entry.to_dict() for entry in self.differences},
+        }
+
+
+def compare(section: Section, against: str | None = None) -> list[Comparison]:
+    """Each group with the one before it that shares a seed and whose recipe is the nearest.
+
+    A converted network so meets itself without passes, and where there is none the cheapest of its kind.
+    against: the group that all others are compared with, if the section has it.
+    """
+    names = [group.name for group in section.groups]
+    if against is not None:
+        if against not in names:
+            return []
+        chosen = section.groups[names.index(against)]
+        return [_compared(group, chosen) for group in section.groups if group is not chosen and _shared(group, chosen)]
+    found = []
+    for place, group in enumerate(section.groups):
+        before = [other for other in section.groups[:place] if _shared(group, other)]
+        if before:
+            found.append(_compared(group, min(before, key=lambda other: len(_differing(group, other)))))
+    return found
+
+
+def check_reference(sections: Sequence[Section], against: str | None) -> None:
+    """Refuse a name that no group has; raises UnknownNameError."""
+    names = [group.name for section in sections for group in section.groups]
+    if against is not None and against not in names:
+        raise UnknownNameError(f"there is no group of runs '{against}'", hint=nearest(against, names))
+
+
+def _compared(group: Group, reference: Group) -> Comparison:
+    seeds = _shared(group, reference)
+    pairs = [(_of_seed(group, seed), _of_seed(reference, seed)) for seed in seeds]
+    differences = []
+    for name in pairs[0][0]:
+        values = {}
+        for seed, (own, other) in zip(seeds, pairs, strict=True):
+            one, two = own.get(name), other.get(name)
+            if one is not None and two is not None:
+                values[seed] = one - two
+        differences += [Difference(name, values)] if values else []
+    return Comparison(group, reference, tuple(_differing(group, reference)), tuple(differences))
+
+
+def _differing(one: Group, other: Group) -> list[str]:
+    return differing([other.conditions, one.conditions])
+
+
+def _of_seed(group: Group, seed: int) -> dict[str, float | None]:
+    return next(run.summary.metrics for run in group.runs if run.seed == seed)
+
+
+def _shared(one: Group, other: Group) -> tuple[int, ...]:
+    return tuple(seed for seed in one.seeds if seed in other.seeds)
+
+
+def _mean(spread: Spread | None) -> float:
+    return spread.mean if spread else 0.0
+
+
+def _ratio(value: float, of: float) -> float | None:
+    return value / of if of else None

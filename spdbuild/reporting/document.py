@@ -1,0 +1,55 @@
+"""The JSON document of a report: all metrics, with the value of every run."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from spdbuild.reporting.comparisons import Comparison
+from spdbuild.reporting.groups import Group, Section
+from spdbuild.reporting.run import Run
+
+#: Facts of a summary that are told as they are.
+_FACTS = ("metrics", "counts", "monitor", "best_epoch", "epochs", "planned_epochs", "steps", "seconds")
+
+
+def section_document(section: Section, comparisons: Iterable[Comparison], notes: Sequence[str]) -> dict[str, Any]:
+    """A section with its groups, their runs, and the pairs of groups."""
+    return {
+        "title": section.title,
+        "measured": dict(section.measured),
+        "groups": [_group(group, section.metrics) for group in section.groups],
+        "comparisons": [comparison.to_dict() for comparison in comparisons],
+        "notes": list(notes),
+    }
+
+
+def _group(group: Group, metrics: Iterable[str]) -> dict[str, Any]:
+    spreads = {name: group.metric(name) for name in metrics}
+    costs = {"seconds": group.seconds, "images_per_second": group.images_per_second}
+    summary = group.runs[0].summary
+    return {
+        "name": group.name,
+        "architecture": summary.architecture,
+        "parameters": group.parameters,
+        "macs": group.macs,
+        "seeds": list(group.seeds),
+        "metrics": {name: spread and spread.to_dict() for name, spread in spreads.items()},
+        **{name: spread and spread.to_dict() for name, spread in costs.items()},
+        "runs": list(map(_run, group.runs)),
+    }
+
+
+def _run(run: Run) -> dict[str, Any]:
+    best = run.summary.best
+    return {
+        "folder": str(run.folder),
+        "seed": run.seed,
+        **{name: getattr(run.summary, name) for name in (*_FACTS, "device", "precision")},
+        "best": best if math.isfinite(best) else None,
+        "images_per_second": run.images_per_second,
+        "command": run.command,
+        "commit": run.commit,
+        "machine": run.machine,
+    }

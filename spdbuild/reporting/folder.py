@@ -1,0 +1,57 @@
+"""The folder of a report: written whole or not at all, in place of an earlier report and of nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from spdbuild.errors import InputError
+from spdbuild.files import make_folder, unwritten
+
+#: What a report is made of.
+MARKDOWN, TABLE, PAGE = "report.md", "runs.csv", "index.html"
+_FILES = frozenset((MARKDOWN, TABLE, PAGE))
+
+
+def is_report(folder: Path) -> bool:
+    """Whether a folder is that of a report."""
+    return all((folder / name).is_file() for name in _FILES)
+
+
+def check_folder(folder: Path) -> None:
+    """Refuse a folder that holds something else than a report; raises InputError."""
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"{folder} is a file", hint="give a folder that is new, empty, or an earlier report")
+    others = sorted(entry.name for entry in folder.iterdir() if entry.name not in _FILES) if folder.exists() else []
+    if others:
+        message = f"{folder} holds '{others[0]}', which is of no report"
+        raise InputError(message, hint="give a folder that is new, empty, or an earlier report")
+
+
+def write_folder(folder: Path, files: Mapping[str, str]) -> None:
+    """Write `files` by name into a folder that is there whole or as it was. Raises InputError and DiskFullError."""
+    check_folder(folder)
+    make_folder(folder.parent)
+    try:
+        with TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as beside:
+            fresh = Path(beside, "new")
+            fresh.mkdir()
+            for name, text in files.items():
+                (fresh / name).write_text(text, encoding="utf-8", newline="")
+            _exchange(folder, fresh, Path(beside, "old"))
+    except OSError as error:
+        raise unwritten(folder, error) from None
+
+
+def _exchange(folder: Path, fresh: Path, old: Path) -> None:
+    """Put `fresh` in the place of `folder`, and what was there in that of `old`."""
+    replaced = folder.exists()
+    if replaced:
+        folder.replace(old)
+    try:
+        fresh.replace(folder)
+    except OSError:
+        if replaced:
+            old.replace(folder)
+        raise

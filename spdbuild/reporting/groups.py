@@ -1,0 +1,142 @@
+"""Runs that are alike but for their seeds, and groups of them that were measured in the same way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+from typing import Any
+
+from spdbuild.reporting.conditions import Conditions, conditions, identity, measured
+from spdbuild.reporting.finding import LeftOut
+from spdbuild.reporting.intervals import deviation
+from spdbuild.reporting.naming import unique_names
+from spdbuild.reporting.run import Run
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Values of one thing, one a seed: their mean, their sample standard deviation (n - 1; None of one), the ends."""
+
+    values: tuple[float, ...]
+
+    @property
+    def mean(self) -> float:
+        return fmean(self.values)
+
+    @property
+    def deviation(self) -> float | None:
+        return deviation(self.values)
+
+    def to_dict(self) -> dict[str, Any]:
+        ends = {"lowest": min(self.values), "highest": max(self.values)}
+        return {"n": len(self.values), "mean": self.mean, "deviation": self.deviation, **ends}
+
+
+@dataclass(frozen=True)
+class Group:
+    """Runs of one recipe, one a seed, in the order of the seeds."""
+
+    name: str
+    conditions: Conditions
+    runs: tuple[Run, ...]
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        return tuple(run.seed for run in self.runs)
+
+    @property
+    def parameters(self) -> int:
+        return self.runs[0].summary.parameters
+
+    @property
+    def macs(self) -> int:
+        """Of one image."""
+        return self.runs[0].summary.macs
+
+    @property
+    def seconds(self) -> Spread | None:
+        """Training time with evaluations; None if the runs were made on different machines."""
+        return self._timed(lambda run: run.summary.seconds)
+
+    @property
+    def images_per_second(self) -> Spread | None:
+        """In training; None if the runs were made on different machines."""
+        return self._timed(lambda run: run.images_per_second)
+
+    def metric(self, name: str) -> Spread | None:
+        """None unless all runs have measured it."""
+        values = [value for run in self.runs if (value := run.summary.metrics.get(name)) is not None]
+        return Spread(tuple(values)) if len(values) == len(self.runs) else None
+
+    def _timed(self, value: Callable[[Run], float]) -> Spread | None:
+        alone = len({run.machine for run in self.runs}) == 1
+        return Spread(tuple(map(value, self.runs))) if alone else None
+
+
+@dataclass(frozen=True)
+class Section:
+    """Groups whose runs were evaluated on the same images in the same way; the networks as they were come first."""
+
+    title: str
+    measured: Conditions
+    groups: tuple[Group, ...]
+
+    @property
+    def runs(self) -> tuple[Run, ...]:
+        return tuple(run for group in self.groups for run in group.runs)
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """Names of all metrics, in the order in which runs show them."""
+        return tuple(dict.fromkeys(name for run in self.runs for name in run.summary.metrics))
+
+    def shown(self, wanted: Sequence[str] = ()) -> tuple[str, ...]:
+        """The metrics of tables: those that are wanted, else the average precisions of detectors, else all."""
+        if wanted:
+            return tuple(name for name in wanted if name in self.metrics)
+        precisions = tuple(name for name in self.metrics if name in ("AP", "AP50", "AP75") or name.startswith("AP_"))
+        return precisions or self.metrics
+
+
+def make_sections(runs: Iterable[Run]) -> tuple[list[Section], list[LeftOut]]:
+    """Sections in the order of their first runs; and runs whose seed another run of the same recipe has, too."""
+    alike, left_out = _alike(runs)
+    parts = dict[str, list[tuple[Conditions, list[Run]]]]()
+    for known, members in alike:
+        parts.setdefault(identity(measured(known)), []).append((known, members))
+    facts = [measured(part[0][0]) for part in parts.values()]
+    titles = unique_names([str(fact.get("data.name")) for fact in facts], facts)
+    names = iter(_names([entry for part in parts.values() for entry in part]))
+    sections = [
+        Section(title, fact, _ordered(Group(next(names), known, tuple(members)) for known, members in part))
+        for title, fact, part in zip(titles, facts, parts.values(), strict=True)
+    ]
+    return sections, left_out
+
+
+def _alike(runs: Iterable[Run]) -> tuple[list[tuple[Conditions, list[Run]]], list[LeftOut]]:
+    """Runs of the same recipe by their seeds, with its conditions."""
+    found, left_out = dict[str, tuple[Conditions, dict[int, Run]]](), list[LeftOut]()
+    for run in runs:
+        known = conditions(run)
+        _, seeds = found.setdefault(identity(known), (known, {}))
+        first = seeds.setdefault(run.seed, run)
+        if first is not run:
+            why = f"{first.folder} is of the same recipe and the same seed {run.seed}, which counts once"
+            left_out.append(LeftOut(run.folder, why))
+    return [(known, [seeds[seed] for seed in sorted(seeds)]) for known, seeds in found.values()], left_out
+
+
+def _names(alike: Sequence[tuple[Conditions, list[Run]]]) -> list[str]:
+    """Names of groups: that of their runs, if these are called alike."""
+    names = []
+    for _, members in alike:
+        first, *others = dict.fromkeys(run.name for run in members)
+        names.append(f"{first} and {len(others)} more" if others else first)
+    return unique_names(names, [known for known, _ in alike])
+
+
+def _ordered(groups: Iterable[Group]) -> tuple[Group, ...]:
+    """Networks without passes before others, cheap ones before dear ones."""
+    return tuple(sorted(groups, key=lambda group: (bool(group.conditions.get("passes")), group.macs, group.name)))

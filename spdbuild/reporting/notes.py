@@ -1,0 +1,83 @@
+"""What one must know to read the numbers of a section rightly."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from spdbuild.reporting.comparisons import Comparison
+from spdbuild.reporting.conditions import differing
+from spdbuild.reporting.groups import Section
+
+#: What holds for all of them.
+READING = (
+    "Metrics are those of the weights that a run ended with, mean ± sample standard deviation (n - 1) over the seeds. "
+    "The best epoch of a run is chosen by the images that it is measured on, so its metrics, in runs.csv, flatter."
+)
+DIFFERENCES = (
+    "Differences are taken seed by seed. The interval is Student's for their mean, with 95 % confidence; it takes them "
+    "for draws from a normal distribution, which a few seeds cannot show. One seed gives no interval and no conclusion."
+)
+
+
+def notes(
+    section: Section,
+    others: Sequence[Section],
+    comparisons: Sequence[Comparison],
+    metrics: Sequence[str],
+    against: str | None = None,
+) -> list[str]:
+    """Sentences about a section, of which `metrics` are shown beside `others`.
+
+    against: the group that all others were to be compared with.
+    """
+    return [
+        *_other_data(section, others),
+        *_alone(section, comparisons, against),
+        *_chance(comparisons, metrics),
+        *_cut_off(section),
+        *_provenance(section),
+    ]
+
+
+def _other_data(section: Section, others: Sequence[Section]) -> Iterator[str]:
+    for other in others:
+        paths = ", ".join(differing([section.measured, other.measured]))
+        yield f"Not compared with {other.title}, whose runs were measured otherwise: {paths}."
+
+
+def _alone(section: Section, comparisons: Sequence[Comparison], against: str | None) -> Iterator[str]:
+    if against is not None and against not in (group.name for group in section.groups):
+        yield f"Nothing is compared here, for {against} was measured otherwise."
+        return
+    compared = {group.name for entry in comparisons for group in (entry.group, entry.reference)}
+    for group in section.groups if len(section.groups) > 1 else ():
+        if group.name not in compared:
+            yield f"{group.name} is compared with nothing, for it shares no seed: {_listed(group.seeds)}."
+
+
+def _chance(comparisons: Sequence[Comparison], metrics: Sequence[str]) -> Iterator[str]:
+    shown = [entry for one in comparisons for entry in one.differences if entry.metric in metrics and entry.interval]
+    if len(shown) > 1:
+        yield (
+            f"The {len(shown)} intervals are not corrected for their number: where nothing differs, "
+            "one of twenty leaves 0 out by chance."
+        )
+
+
+def _cut_off(section: Section) -> Iterator[str]:
+    cut = [str(run.folder) for run in section.runs if run.summary.epochs < run.summary.planned_epochs]
+    if cut:
+        yield f"Ended before their last epoch: {', '.join(cut)}."
+
+
+def _provenance(section: Section) -> Iterator[str]:
+    commits = sorted({run.commit for run in section.runs})
+    if len(commits) > 1:
+        yield f"The runs were made by {len(commits)} states of the program: {', '.join(commits)}."
+    for group in section.groups:
+        if group.seconds is None:
+            yield f"{group.name} has no mean times, for its runs were made on different machines."
+
+
+def _listed(seeds: Sequence[int]) -> str:
+    return f"seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}"

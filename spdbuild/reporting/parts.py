@@ -1,0 +1,95 @@
+"""A report as titles, sentences and tables, before it is printed or written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from spdbuild.reporting.comparisons import Comparison, Difference
+from spdbuild.reporting.groups import Group, Section, Spread
+from spdbuild.reporting.run import Run
+from spdbuild.tables import Table
+from spdbuild.training.charts.chart import Chart
+from spdbuild.training.comparison import number_text
+
+
+@dataclass(frozen=True)
+class Part:
+    """What stands below one heading: sentences, tables, and charts where there is room for them."""
+
+    title: str
+    sentences: tuple[str, ...] = ()
+    tables: tuple[Table, ...] = ()
+    charts: tuple[Chart, ...] = ()
+
+
+def groups_table(section: Section, metrics: Sequence[str]) -> Table:
+    """What the groups reached and what they cost, a row each."""
+    numbers = ("seeds", *metrics, "parameters", "MACs", "training s", "images/s")
+    table = Table(("runs", *numbers), numbers)
+    for group in section.groups:
+        reached = [_spread(group.metric(name)) for name in metrics]
+        times = _spread(group.seconds, 1), _spread(group.images_per_second, 0)
+        table.add(group.name, str(len(group.runs)), *reached, f"{group.parameters:,}", f"{group.macs:,}", *times)
+    return table
+
+
+def differences_table(comparisons: Sequence[Comparison], metrics: Sequence[str]) -> Table:
+    """How far groups are apart, a row a metric."""
+    numbers = ("seed by seed", "mean", "95 % interval")
+    table = Table(("difference", "metric", "seeds", *numbers, "conclusion"), numbers)
+    for comparison in comparisons:
+        known = {entry.metric: entry for entry in comparison.differences}
+        for entry in (known[name] for name in metrics if name in known):
+            table.add(comparison.name, *_difference(entry))
+    return table
+
+
+def costs_table(comparisons: Sequence[Comparison]) -> Table:
+    """What groups have in times of their references, and where their recipes differ."""
+    names = tuple(comparisons[0].costs)
+    table = Table(("cost", *names, "recipes differ in"), names)
+    for comparison in comparisons:
+        ratios = ["n/a" if ratio is None else f"x{ratio:.2f}" for ratio in comparison.costs.values()]
+        table.add(comparison.name, *ratios, ", ".join(comparison.differing))
+    return table
+
+
+def runs_table(section: Section, metrics: Sequence[str]) -> Table:
+    """Each run by itself."""
+    numbers = ("seed", *metrics, "epochs", "training s", "images/s")
+    table = Table(("run of", *numbers, "folder"), numbers)
+    for group, run in _members(section):
+        summary = run.summary
+        reached = [number_text(summary.metrics.get(name)) for name in metrics]
+        cut = f" of {summary.planned_epochs}" if summary.epochs < summary.planned_epochs else ""
+        times = f"{summary.epochs}{cut}", f"{summary.seconds:,.1f}", f"{run.images_per_second:,.0f}"
+        table.add(group.name, str(run.seed), *reached, *times, str(run.folder))
+    return table
+
+
+def made_table(sections: Sequence[Section]) -> Table:
+    """With which command, by which state of the program and on which machine each run was made."""
+    table = Table(("folder", "seed", "command", "commit", "machine"), ("seed",))
+    for run in (run for section in sections for run in section.runs):
+        table.add(str(run.folder), str(run.seed), run.command, run.commit, run.machine)
+    return table
+
+
+def _members(section: Section) -> Iterator[tuple[Group, Run]]:
+    return ((group, run) for group in section.groups for run in group.runs)
+
+
+def _spread(spread: Spread | None, decimals: int = 4) -> str:
+    """`0.9750 ± 0.0028`; the value alone where there is one."""
+    if spread is None:
+        return "n/a"
+    mean = f"{spread.mean:,.{decimals}f}"
+    return mean if spread.deviation is None else f"{mean} ± {spread.deviation:,.{decimals}f}"
+
+
+def _difference(entry: Difference) -> list[str]:
+    ends = entry.interval
+    between = "none" if ends is None else f"{ends[0]:+.4f} to {ends[1]:+.4f}"
+    each = ", ".join(f"{value:+.4f}" for value in entry.values.values())
+    return [entry.metric, ", ".join(map(str, entry.values)), each, f"{entry.mean:+.4f}", between, entry.verdict]

@@ -1,0 +1,138 @@
+"""Runs that have ended, gathered from their folders: groups over seeds, paired differences, costs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from spdbuild.errors import InputError, SpdbuildError, UnknownNameError, nearest
+from spdbuild.reporting import parts
+from spdbuild.reporting.comparisons import check_reference, compare
+from spdbuild.reporting.curves import curves
+from spdbuild.reporting.document import section_document
+from spdbuild.reporting.finding import LeftOut, find_runs
+from spdbuild.reporting.folder import MARKDOWN, PAGE, TABLE, check_folder, write_folder
+from spdbuild.reporting.groups import Section, make_sections
+from spdbuild.reporting.html import html
+from spdbuild.reporting.markdown import markdown
+from spdbuild.reporting.notes import DIFFERENCES, READING, notes
+from spdbuild.reporting.parts import Part
+from spdbuild.reporting.run import Run, read_run
+from spdbuild.reporting.runs_csv import runs_csv
+
+
+@dataclass(frozen=True)
+class Report:
+    """What runs say together.
+
+    sections: runs that were measured alike. left_out: folders without a number here.
+    metrics: those that tables show; none: a choice. against: the group that all others are compared with, if one is.
+    """
+
+    sections: tuple[Section, ...]
+    left_out: tuple[LeftOut, ...]
+    metrics: tuple[str, ...] = ()
+    against: str | None = None
+
+    @property
+    def parts(self) -> list[Part]:
+        """What is printed: the tables of each section with what one must know of it, and how to read them."""
+        compared = any(compare(section, self.against) for section in self.sections)
+        reading = (READING, DIFFERENCES) if compared else (READING,)
+        return [*map(self._part, self.sections), Part("How to read this", reading)]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The document that `spdbuild report --json` prints, with all metrics."""
+        sections = [
+            section_document(section, compare(section, self.against), self._notes(section)) for section in self.sections
+        ]
+        left_out = [{"folder": str(entry.folder), "why": entry.why} for entry in self.left_out]
+        return {"sections": sections, "left_out": left_out}
+
+    def write(self, folder: Path) -> None:
+        """report.md, runs.csv and index.html: all of them or none. Raises InputError and DiskFullError."""
+        title = f"{sum(len(section.runs) for section in self.sections)} runs of spdbuild"
+        told = [*self.parts, *self._origins()]
+        charts = [tuple(curves(section, section.shown(self.metrics))) for section in self.sections]
+        # Sections are told first, in their order.
+        drawn = [replace(part, charts=own) for part, own in zip(told, charts, strict=False)]
+        page = html(title, [*drawn, *told[len(drawn) :]])
+        files = {MARKDOWN: markdown(title, told), TABLE: runs_csv(self.sections), PAGE: page}
+        write_folder(folder, files)
+
+    def _part(self, section: Section) -> Part:
+        shown, pairs = section.shown(self.metrics), compare(section, self.against)
+        tables = [parts.groups_table(section, shown)]
+        tables += [parts.differences_table(pairs, shown), parts.costs_table(pairs)] if pairs else []
+        tables += [parts.runs_table(section, shown)]
+        return Part(section.title, tuple(self._notes(section)), tuple(table for table in tables if table.rows))
+
+    def _origins(self) -> list[Part]:
+        made = Part("How the runs were made", tables=(parts.made_table(self.sections),))
+        return [made, *([Part("Left out", tuple(map(str, self.left_out)))] if self.left_out else [])]
+
+    def _notes(self, section: Section) -> list[str]:
+        others = [other for other in self.sections if other is not section]
+        shown = section.shown(self.metrics)
+        return notes(section, others, compare(section, self.against), shown, self.against)
+
+
+def report(
+    *runs: str | Path,
+    metrics: Iterable[str] = (),
+    against: str | None = None,
+    output: str | Path | None = None,
+) -> Report:
+    """Gather the runs in or below folders: by recipe over their seeds, with paired differences and costs.
+
+    runs: folders of runs, with those that they are compared with, or folders that hold runs. metrics: which the tables
+    show. against: name of the group that all others are compared with. output: folder for report.md, runs.csv and
+    index.html. torch is not imported. Raises InputError if there is nothing to report.
+    """
+    wanted = tuple(metrics)
+    if output is not None:
+        check_folder(Path(output))
+    found, left_out = find_runs(map(Path, runs))
+    ended = _read(found, left_out)
+    sections, repeated = make_sections(ended)
+    if not sections:
+        hint = "name folders of runs that have ended, such as runs/quickstart"
+        raise InputError("there is no run to report", hint=hint, trail=tuple(map(str, left_out)))
+    _check_metrics(sections, wanted)
+    check_reference(sections, against)
+    made = Report(tuple(sections), (*left_out, *repeated), wanted, against)
+    if output is not None:
+        made.write(Path(output))
+    return made
+
+
+def _read(folders: Iterable[Path], left_out: list[LeftOut]) -> list[Run]:
+    """The runs that can be reported; the others are told in `left_out`."""
+    found = []
+    for folder in folders:
+        try:
+            run = read_run(folder)
+        except SpdbuildError as error:
+            problem = error.problems[0]
+            place = f"{problem.location}: " if problem.location else ""
+            left_out.append(LeftOut(folder, place + problem.message))
+        else:
+            found.append(run)
+            left_out += _missing_twins(run)
+    return found
+
+
+def _missing_twins(run: Run) -> list[LeftOut]:
+    """The runs that a run's recipe asks for beside it and that have not begun."""
+    why = f"it has not begun; go on with `spdbuild train --resume {run.folder}`"
+    twins = [run.folder / name for name in run.recipe["compare"]]
+    return [LeftOut(twin, why) for twin in twins if not twin.is_dir()]
+
+
+def _check_metrics(sections: Iterable[Section], wanted: Iterable[str]) -> None:
+    known = list(dict.fromkeys(name for section in sections for name in section.metrics))
+    for name in wanted:
+        if name not in known:
+            raise UnknownNameError(f"no run has a metric '{name}'", hint=nearest(name, known))

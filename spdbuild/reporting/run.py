@@ -1,0 +1,210 @@
+"""A run that has ended, read from its folder."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import re
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from statistics import median
+from types import UnionType
+from typing import Any, get_args, get_origin, get_type_hints
+
+from spdbuild.errors import InputError
+from spdbuild.reporting.finding import is_run
+from spdbuild.source import parse_yaml, read_source
+from spdbuild.training.summary import Summary
+
+_RUNNING = "go on with `spdbuild train --resume {}`"
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run that has ended.
+
+    name: its title without the seed, behind that of the run that it is a twin of: quickstart/strided.
+    recipe: resolved, as plain data. network: digest of architecture.yaml.
+    environment: what it was made with. rows: its metrics, an epoch each.
+    """
+
+    folder: Path
+    name: str
+    recipe: Mapping[str, Any]
+    network: str
+    summary: Summary
+    environment: Mapping[str, Any]
+    rows: tuple[Mapping[str, Any], ...]
+
+    @property
+    def seed(self) -> int:
+        seed: int = self.recipe["seed"]
+        return seed
+
+    @property
+    def images_per_second(self) -> float:
+        """In training: the median over the epochs."""
+        return float(median(row["images_per_second"] for row in self.rows))
+
+    @property
+    def commit(self) -> str:
+        """Of spdbuild, in short; its version where it was not run from a repository."""
+        commit = self.environment.get("spdbuild_commit")
+        return str(commit)[:10] if commit else f"spdbuild {self.environment['versions'].get('spdbuild', 'unknown')}"
+
+    @property
+    def command(self) -> str:
+        """As a person types it: the program without its folder."""
+        program, *arguments = self.environment["command"]
+        name = Path(program).name
+        return shlex.join(["spdbuild" if name == "__main__.py" else name, *arguments])
+
+    @property
+    def machine(self) -> str:
+        """What it ran on: device, processor or GPUs, threads, processes if there were several, and torch."""
+        facts = self.environment
+        on_gpu = self.summary.device.startswith("cuda")
+        chips = dict.fromkeys(facts.get("gpus", ())) if on_gpu else [facts.get("processor", "unknown processor")]
+        processes = facts.get("processes", 1)
+        parts = [self.summary.device, *chips, f"{facts.get('threads', '?')} of {facts.get('processors', '?')} threads"]
+        parts += [f"{processes} processes"] if processes != 1 else []
+        return ", ".join([*map(str, parts), f"torch {facts['versions'].get('torch', 'unknown')}"])
+
+
+def read_run(folder: Path) -> Run:
+    """The run in a folder; raises InputError or SourceError that says what keeps it from being reported."""
+    recipe = _recipe(folder / "recipe.yaml")
+    file = folder / "metrics.jsonl"
+    lines = _text(file).splitlines() if file.is_file() else []
+    rows = tuple(_row(line, number) for number, line in enumerate(lines, start=1))
+    summary = _summary(folder)
+    _require_end(folder, recipe, summary, rows)
+    assert summary is not None
+    network = hashlib.sha256(_text(folder / "architecture.yaml").encode()).hexdigest()[:10]
+    name = _name(recipe, folder)
+    return Run(folder, name, recipe, network, _finite(summary), _environment(folder), rows)
+
+
+def _require_end(folder: Path, recipe: Mapping[str, Any], summary: Summary | None, rows: tuple[Any, ...]) -> None:
+    """Refuse a run that has not come to its end, also one that had and was made longer since."""
+    hint = _RUNNING.format(_around(folder) or folder)
+    if not rows:
+        raise InputError(f"it has not come to the end of its first epoch; {hint}")
+    if summary is None:
+        raise InputError(f"it stands at epoch {rows[-1]['epoch']} of {recipe['epochs']}; {hint}")
+    if (rows[-1]["step"], recipe["epochs"]) != (summary.steps, summary.planned_epochs):
+        message = f"its report is of step {summary.steps:,}, and it has been resumed since and not come to its end"
+        raise InputError(f"{message}; {hint}")
+
+
+def _recipe(path: Path) -> Mapping[str, Any]:
+    value = parse_yaml(read_source(path))
+    recipe: Any = value.plain()
+    if not isinstance(recipe, dict):
+        raise InputError("recipe.yaml is no mapping of keys")
+    for key, kind in {"seed": int, "epochs": int, "data": dict, "task": dict, "compare": dict}.items():
+        if not isinstance(recipe.get(key), kind):
+            raise InputError(f"recipe.yaml has no '{key}' as `spdbuild train` writes it")
+    return recipe
+
+
+def _name(recipe: Mapping[str, Any], folder: Path) -> str:
+    """The title of a run; the name of a twin is that of its folder, behind the title of the run around it."""
+    title, around = str(recipe.get("title") or "run"), _around(folder)
+    if around is None:
+        return _seedless(title, recipe["seed"])
+    theirs = str(_recipe(around / "recipe.yaml").get("title") or "run")
+    return f"{_seedless(theirs, recipe['seed'])}/{title}"
+
+
+def _around(folder: Path) -> Path | None:
+    """The folder of the run that a twin is in; None if the run is no twin."""
+    # `.` and `..` have no parent that their path tells.
+    parent = folder.parent if folder.name not in ("", "..") else folder.resolve().parent
+    return parent if is_run(parent) else None
+
+
+def _seedless(title: str, seed: int) -> str:
+    """`cifar_seed1` and `cifar-s1` of seed 1 -> `cifar`."""
+    return re.sub(rf"(?<=.)([-_. ]s|[-_. ]?seed)[-_. =]?{seed}$", "", title) or title
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise InputError(f"it has no {path.name}") from None
+    except OSError as error:
+        raise InputError(f"{path.name} cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise InputError(f"{path.name} is damaged: it is no text in UTF-8") from None
+
+
+def _json(text: str, name: str) -> dict[str, Any]:
+    try:
+        found = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise InputError(f"{name} is damaged in line {error.lineno}, column {error.colno}: {error.msg}") from None
+    except (RecursionError, ValueError):
+        raise InputError(f"{name} is damaged: it is no JSON that a run writes") from None
+    if not isinstance(found, dict):
+        raise InputError(f"{name} is damaged: it is no mapping of keys")
+    return found
+
+
+def _row(line: str, number: int) -> Mapping[str, Any]:
+    name = f"line {number} of metrics.jsonl"
+    row = _json(line, name)
+    for key, value in row.items():
+        if not _holds(value, float | None):
+            raise InputError(f"{name} is damaged: '{key}' is no number")
+    for key in ("epoch", "step", "images_per_second"):
+        if row.get(key) is None or not math.isfinite(row[key]):
+            raise InputError(f"{name} is damaged: it has no '{key}'")
+    return row
+
+
+def _summary(folder: Path) -> Summary | None:
+    """What summary.json says; None if the run has not written it."""
+    file = folder / "report" / "summary.json"
+    if not file.is_file():
+        return None
+    facts, name = _json(_text(file), "report/summary.json"), "report/summary.json"
+    kinds = get_type_hints(Summary)
+    for key, kind in kinds.items():
+        if key not in facts:
+            raise InputError(f"{name} is damaged: it has no '{key}'")
+        if not _holds(facts[key], kind) or facts[key] == math.inf:
+            raise InputError(f"{name} is damaged: '{key}' is {json.dumps(facts[key])[:40]}")
+    return Summary(**{key: facts[key] for key in kinds} | {"input": tuple(facts["input"])})
+
+
+def _holds(value: Any, kind: Any) -> bool:
+    """Whether a value of JSON is what a field of a summary is annotated with."""
+    arguments = get_args(kind)
+    if isinstance(kind, UnionType):
+        return any(_holds(value, one) for one in arguments)
+    if get_origin(kind) is tuple:
+        return isinstance(value, list) and all(_holds(entry, arguments[0]) for entry in value)
+    if get_origin(kind) is dict:
+        return isinstance(value, dict) and all(_holds(entry, arguments[1]) for entry in value.values())
+    numbers = (int, float) if kind is float else kind
+    return isinstance(value, numbers) and not isinstance(value, bool)
+
+
+def _finite(summary: Summary) -> Summary:
+    """A metric that is no number has not been measured."""
+    kept = {name: value if value is None or math.isfinite(value) else None for name, value in summary.metrics.items()}
+    return replace(summary, metrics=kept)
+
+
+def _environment(folder: Path) -> Mapping[str, Any]:
+    name = "environment.json"
+    facts = _json(_text(folder / name), name)
+    for key, kind in {"versions": dict, "command": list}.items():
+        if not isinstance(facts.get(key), kind) or not facts[key]:
+            raise InputError(f"{name} is damaged: it has no '{key}'")
+    return {**facts, "command": list(map(str, facts["command"]))}

@@ -1,0 +1,35 @@
+"""runs.csv: all that is known of each run in numbers, a row each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from spdbuild.reporting.groups import Group, Section
+from spdbuild.reporting.run import Run
+from spdbuild.tables import Table
+
+#: Facts of a summary that stand in columns of their own.
+_COSTS = ("parameters", "macs", "precision", "device", "epochs", "planned_epochs", "steps", "seconds")
+_BEST = ("monitor", "best", "best_epoch")
+
+
+def runs_csv(sections: Sequence[Section]) -> str:
+    """Numbers as they were measured; empty where a run has not measured something."""
+    metrics = list(dict.fromkeys(name for section in sections for name in section.metrics))
+    made = ("commit", "machine", "command", "folder")
+    table = Table(("data", "runs", "seed", *metrics, *_COSTS, "images_per_second", *_BEST, *made))
+    for section in sections:
+        for group in section.groups:
+            for run in group.runs:
+                table.add(
+                    section.title, *_row(group, run, metrics), run.commit, run.machine, run.command, str(run.folder)
+                )
+    return table.csv()
+
+
+def _row(group: Group, run: Run, metrics: Sequence[str]) -> list[str]:
+    measured = [run.summary.metrics.get(name) for name in metrics]
+    costs = [getattr(run.summary, name) for name in _COSTS]
+    best = [getattr(run.summary, name) for name in _BEST]
+    values = [group.name, run.seed, *measured, *costs, run.images_per_second, *best]
+    return ["" if value is None else str(value) for value in values]

@@ -1,0 +1,30 @@
+"""The curves of groups."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from spdbuild.reporting.curves import curves
+from spdbuild.reporting.groups import make_sections
+from spdbuild.reporting.run import read_run
+
+MakeRun = Callable[..., Path]
+
+
+def test_a_line_is_the_mean_over_the_seeds(make_run: MakeRun, tmp_path: Path) -> None:
+    runs = [
+        make_run(tmp_path / "a0", "title=a", metrics={"top1": 0.8, "loss": None}),
+        make_run(tmp_path / "a1", "title=a", "seed=1", metrics={"top1": 0.6, "loss": None}),
+        make_run(tmp_path / "b", "epochs=3", metrics={"top1": 0.9, "loss": None}),
+    ]
+    (section,), _ = make_sections(map(read_run, runs))
+    (chart,) = curves(section, ["top1", "loss"])
+    assert (chart.title, chart.y_name, chart.y_scale) == ("top1, mean over the seeds", "share of the images", "share")
+    # Half of what the two runs reach, and all of it.
+    assert {name: list(line.y) for name, line in chart.lines.items()} == {
+        "a": pytest.approx([0.35, 0.7]),
+        "b": pytest.approx([0.3, 0.6, 0.9]),
+    }

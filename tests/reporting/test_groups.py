@@ -1,0 +1,137 @@
+"""Which runs belong together, what they are called, and which can be compared at all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from hashlib import sha256
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from spdbuild.reporting.conditions import differing
+from spdbuild.reporting.finding import LeftOut
+from spdbuild.reporting.groups import Section, make_sections
+from spdbuild.reporting.run import read_run
+
+MakeRun = Callable[..., Path]
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def sections(*folders: Path) -> list[Section]:
+    return make_sections(map(read_run, folders))[0]
+
+
+def names(*folders: Path) -> list[str]:
+    return [group.name for section in sections(*folders) for group in section.groups]
+
+
+def test_seeds_and_what_changes_no_result_are_one_group(make_run: MakeRun) -> None:
+    (section,) = sections(
+        make_run("runs/a", "seed=1", metrics={"top1": 0.9}),
+        make_run("runs/b", "title=a", "seed=0", "workers=0", "device=cpu", "save_every=5", metrics={"top1": 0.8}),
+    )
+    (group,) = section.groups
+    assert (group.name, group.seeds) == ("a", (0, 1))
+    spread = group.metric("top1")
+    assert spread is not None
+    assert spread.to_dict() == {
+        "n": 2,
+        "mean": pytest.approx(0.85),
+        "deviation": pytest.approx(np.std([0.8, 0.9], ddof=1)),
+        "lowest": 0.8,
+        "highest": 0.9,
+    }
+
+
+@pytest.mark.parametrize("change", ["epochs=3", "optimizer.lr=0.2", "batch=64"])
+def test_any_other_key_makes_another_group(make_run: MakeRun, change: str) -> None:
+    found = names(make_run("runs/a", metrics={}), make_run("runs/b", "title=a", change, metrics={}))
+    key, value = change.split("=")
+    assert len(found) == 2
+    assert f"a ({change})" in found
+    assert any(name.startswith(f"a ({key}=") and name != f"a ({key}={value})" for name in found)
+
+
+def test_no_more_keys_than_are_needed_tell_groups_apart(make_run: MakeRun) -> None:
+    found = names(
+        make_run("runs/a", "epochs=2", "batch=1", metrics={}),
+        make_run("runs/b", "title=a", "epochs=3", "batch=2", metrics={}),
+    )
+    assert found == ["a (batch=1)", "a (batch=2)"]
+
+
+def test_a_network_and_a_precision_that_the_recipe_does_not_tell(make_run: MakeRun) -> None:
+    found = names(
+        make_run("runs/a", metrics={}),
+        make_run("runs/b", "title=a", macs=3_000_000, metrics={}),
+        make_run("runs/c", "title=a", precision="bf16", metrics={}),
+    )
+    digests = [sha256(f"model: made_up   # {macs} MACs\n".encode()).hexdigest()[:10] for macs in (2_000_000, 3_000_000)]
+    assert found == [
+        f"a (architecture.yaml={digests[0]}, precision=bf16)",
+        f"a (architecture.yaml={digests[0]}, precision=fp32)",
+        f"a (architecture.yaml={digests[1]}, precision=fp32)",
+    ]
+
+
+def test_runs_that_are_called_differently_have_the_name_of_the_first(make_run: MakeRun) -> None:
+    assert names(make_run("runs/a", metrics={}), make_run("runs/b", "seed=1", metrics={})) == ["a and 1 more"]
+
+
+def test_the_same_seed_counts_once(make_run: MakeRun) -> None:
+    folders = [make_run("runs/a", metrics={"top1": 0.9}), make_run("runs/a-2", "title=a", metrics={"top1": 0.8})]
+    found, left_out = make_sections(map(read_run, folders))
+    assert found[0].groups[0].seeds == (0,)
+    assert left_out == [
+        LeftOut(Path("runs/a-2"), "runs/a is of the same recipe and the same seed 0, which counts once")
+    ]
+
+
+def test_other_data_and_another_evaluation_are_sections(make_run: MakeRun) -> None:
+    detector = ("data={name: tiny_objects}", "architecture=yolov5", "variant=n")
+    found = sections(
+        make_run("runs/a", metrics={}),
+        make_run("runs/b", *detector, metrics={}),
+        make_run("runs/c", *detector, "task.evaluation.max_detections=50", metrics={}),
+    )
+    assert [section.title for section in found] == [
+        "digits",
+        "tiny_objects (task.evaluation.max_detections=100)",
+        "tiny_objects (task.evaluation.max_detections=50)",
+    ]
+    assert differing([found[0].measured, found[1].measured]) == ["data.name", "task.name"]
+
+
+def test_networks_as_they_were_come_first_and_then_the_cheap_ones(make_run: MakeRun) -> None:
+    found = names(
+        make_run("runs/dear", "epochs=3", metrics={}, macs=9),
+        make_run("runs/cheap", metrics={}, macs=5),
+        make_run("runs/strided", "passes=[]", metrics={}, macs=7),
+    )
+    assert found == ["strided", "cheap", "dear"]
+
+
+def test_times_of_different_machines_have_no_mean(make_run: MakeRun) -> None:
+    (section,) = sections(
+        make_run("runs/a", metrics={}), make_run("runs/b", "title=a", "seed=1", metrics={}, processor="Xeon")
+    )
+    assert section.groups[0].seconds is None
+    assert section.groups[0].images_per_second is None
+
+
+def test_a_metric_that_one_run_has_not_measured_has_no_mean(make_run: MakeRun) -> None:
+    (section,) = sections(
+        make_run("runs/a", metrics={"top1": 0.5}), make_run("runs/b", "title=a", "seed=1", metrics={"top1": None})
+    )
+    assert section.groups[0].metric("top1") is None
+
+
+def test_tables_show_the_precisions_of_detectors_unless_others_are_wanted(make_run: MakeRun) -> None:
+    (section,) = sections(make_run("runs/a", metrics={"AP": 0.1, "AP_tiny": 0.2, "AR100": 0.3, "fitness": 0.4}))
+    assert section.shown() == ("AP", "AP_tiny")
+    assert section.shown(["fitness", "top1"]) == ("fitness",)
