@@ -11,10 +11,11 @@ import torch
 from torch import nn
 
 from spdbuild.errors import RecipeError, WeightsError
+from spdbuild.graph import Graph
 from spdbuild.loading import load
 from spdbuild.training.device import choose_device
 from spdbuild.training.first_weights import load_weights
-from spdbuild.training.network import build_network
+from spdbuild.training.network import build_network, resolve
 from spdbuild.training.precision import choose_precision
 from spdbuild.training.recipe import Recipe, load_recipe
 from spdbuild.training.run_folder import RunFolder
@@ -83,6 +84,26 @@ def load_model(
     return StoredModel(
         recipe, folder, path, model, classes, network.input, image, network.parameters, network.macs, device, precision
     )
+
+
+@dataclass(frozen=True)
+class StoredGraph:
+    """The network of a run as a graph, the file of its weights, and the recipe that made them."""
+
+    graph: Graph
+    weights: Path
+    recipe: Recipe
+
+
+def stored_graph(run: str | Path, weights: Path | None = None) -> StoredGraph:
+    """The network of a run's folder without making a module of it; `weights` win over the run's best."""
+    recipe, folder = _recipe(run, ())
+    path = weights or _weights(recipe, folder)
+    facts = open_weights(path).metadata
+    classes, shape = json.loads(facts.get("classes", "[]")), json.loads(facts.get("input", "[]"))
+    if shape and recipe.input is None:
+        recipe = replace(recipe, input=(shape[0], shape[1], shape[2]))
+    return StoredGraph(resolve(recipe, len(classes) or None).graph, path, recipe)
 
 
 def _check_classes(path: Path, known: tuple[str, ...], classes: tuple[str, ...]) -> None:
