@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from spdbuild.conversion.verification import verify
     from spdbuild.conversion.weights import transfer
     from spdbuild.errors import SpdbuildError
+    from spdbuild.exporting.export import export
     from spdbuild.importing.rows import import_rows
     from spdbuild.importing.torch_module import import_module
     from spdbuild.loading import Architecture, load
@@ -38,6 +39,7 @@ _HOMES = {
     "convert": "spdbuild.conversion.convert",
     "convert_module": "spdbuild.conversion.foreign.convert",
     "diff": "spdbuild.api",
+    "export": "spdbuild.exporting.export",
     "fit_budget": "spdbuild.conversion.fitting",
     "fold": "spdbuild.conversion.folding",
     "import_module": "spdbuild.importing.torch_module",
@@ -56,6 +58,7 @@ __all__ = [
     "convert",
     "convert_module",
     "diff",
+    "export",
     "fit_budget",
     "fold",
     "import_module",

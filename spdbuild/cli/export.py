@@ -1,0 +1,138 @@
+"""`spdbuild export`: a trained network as an ONNX file or a program of torch.export."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from spdbuild.cli.json_output import print_json
+from spdbuild.cli.options import ARCHITECTURE, Choice, choice_options, json_option, output_option
+from spdbuild.cli.quantities import scaled
+from spdbuild.errors import InputError
+
+if TYPE_CHECKING:
+    from spdbuild.exporting.export import Export
+    from spdbuild.loading import Architecture
+
+_EXAMPLES = """\b
+Examples:
+  spdbuild export runs/quickstart -o digits.onnx --dynamic
+  spdbuild export runs/tiny_objects --input 3,256,256 -o objects.onnx --opset 18
+  spdbuild export yolov5_spd --variant n --weights imported.safetensors -o yolov5n_spd.pt2
+"""
+
+
+@click.command("export", epilog=_EXAMPLES)
+@click.argument("network", type=ARCHITECTURE)
+@choice_options
+@click.option(
+    "--weights",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Weights of an architecture, which needs them; a run has its own.",
+)
+@click.option("--to", metavar="FORMAT", help="onnx or pt2. [default: as FILE ends, else onnx]")
+@output_option("the network")
+@click.option("--batch", type=click.IntRange(min=1), help="Images of a call. [default: 1]")
+@click.option("--dynamic", is_flag=True, help="Let a call have any number of images.")
+@click.option("--opset", type=int, help="Version of ONNX's ops, 18 to 25. [default: the one that torch prefers]")
+@click.option("--keep", is_flag=True, help="Leave space-to-depth and norms as they are.")
+@click.option("--raw", is_flag=True, help="Let a detector give a map for each level in place of decoded boxes.")
+@click.option(
+    "--tolerance",
+    type=click.FloatRange(min=0),
+    default=1e-4,
+    show_default=True,
+    help="Largest difference from the network, relative to its largest output.",
+)
+@json_option
+def command(
+    network: str,
+    choice: Choice,
+    weights: Path | None,
+    to: str | None,
+    output: Path | None,
+    batch: int | None,
+    dynamic: bool,
+    opset: int | None,
+    keep: bool,
+    raw: bool,
+    tolerance: float,
+    as_json: bool,
+) -> None:
+    """Write a trained network as a file that runs without spdbuild: ONNX, or a program of torch.export (.pt2).
+
+    NETWORK is the folder of a run, or an architecture with --weights. Norms are multiplied into convolutions and
+    space-to-depth is folded, as `spdbuild fold` does. A classifier gives `logits` [N, classes]. A detector gives
+    `detections` [N, boxes, 5 + classes]: x and y of the centre, width and height in pixels of the input, objectness,
+    and a probability for each class; overlaps are not suppressed. Names of classes, how images must be prepared, and
+    where the weights are from are in the file, as ONNX's metadata or as spdbuild.json.
+
+    Without -o it goes into the current folder under the name of the run or architecture. It is run on random inputs, an
+    ONNX file in ONNX Runtime. If it differs from the network by more than the tolerance, none is written and the exit
+    code is 1.
+    """
+    if dynamic and batch is not None:
+        raise InputError("--batch and --dynamic say both how many images a call has", hint="leave one of them out")
+    source = _source(network, choice)
+    from spdbuild.exporting.export import export
+    from spdbuild.exporting.formats import FORMATS
+
+    exported = export(
+        source,
+        output or Path(_name(network, choice) + FORMATS[to or "onnx"].suffix),
+        weights,
+        to=to,
+        inputs=choice.inputs if source is network else None,
+        batch=None if dynamic else batch or 1,
+        opset=opset,
+        keep=keep,
+        raw=raw,
+        tolerance=tolerance,
+    )
+    if as_json:
+        print_json(exported.to_dict())
+    else:
+        _show(exported)
+
+
+def _source(network: str, choice: Choice) -> str | Architecture:
+    """The folder of a run as it is, or the architecture that the options choose."""
+    if not Path(network).is_dir():
+        return choice.load(network)
+    if choice.variant or choice.vars:
+        hint = "leave --variant and --var out"
+        raise InputError(f"{network} is a run, and has the network that it trained", hint=hint)
+    return network
+
+
+def _name(network: str, choice: Choice) -> str:
+    """What a file without a name is called: like the run, or like the architecture and its variant."""
+    path = Path(network)
+    if path.is_dir():
+        return path.resolve().name
+    return f"{path.stem}_{choice.variant}" if choice.variant else path.stem
+
+
+def _show(exported: Export) -> None:
+    batch = "N" if exported.batch is None else str(exported.batch)
+    given = ", ".join(f"{node.name} {_shape(batch, node.shape)}" for node in exported.graph.inputs)
+    taken = ", ".join(f"{name} {_shape(batch, shape)}" for name, shape in exported.outputs.items())
+    version = f", opset {exported.opset}" if exported.opset else ""
+    click.echo(f"{exported.file}: {exported.format}{version}, {scaled(exported.file.stat().st_size, 'B', 1)}")
+    click.echo(f"{given} -> {taken}")
+    if exported.folding is not None:
+        done = exported.folding
+        click.echo(f"{len(done.folded)} layers folded, {len(done.fused)} norms fused, {len(done.kept)} kept")
+    click.echo(f"parameters  {exported.graph.parameters:,}\nMACs        {scaled(exported.graph.macs)}")
+    parity = exported.parity
+    click.echo(
+        f"same as the network on {parity.runs} random inputs: largest difference {parity.absolute:.1e}, "
+        f"relative {parity.relative:.1e}, tolerance {exported.tolerance:g}"
+    )
+
+
+def _shape(batch: str, shape: tuple[int, ...]) -> str:
+    return f"[{', '.join((batch, *map(str, shape)))}]"

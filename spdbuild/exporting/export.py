@@ -1,0 +1,198 @@
+"""From a trained network to a file for deployment that computes the same."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.export import Dim, ExportedProgram
+
+from spdbuild.conversion.folding import Folding, fold
+from spdbuild.conversion.weights import weights_of
+from spdbuild.errors import ArgumentError, RunError
+from spdbuild.exporting.card import card_of
+from spdbuild.exporting.formats import Axes, Format, format_for
+from spdbuild.exporting.network import (
+    DETECTIONS,
+    TrainedNetwork,
+    decoded_head,
+    module_of,
+    output_names,
+    runner_of,
+    trained_network,
+)
+from spdbuild.exporting.parity import Parity, compare, sample_inputs
+from spdbuild.files import write_whole
+from spdbuild.graph import Graph
+from spdbuild.loading import Architecture
+from spdbuild.nn.detection import BOX_AND_OBJECT
+
+#: Greatest relative difference that counts as the same: a few hundred roundings of float32.
+TOLERANCE = 1e-4
+
+
+@dataclass(frozen=True)
+class Export:
+    """A file that was written, and what is known of it.
+
+    graph: the network in the file. folding: how it was made; None if it is the network as it was.
+    batch: images of a call; None: any number. outputs: shape of each without the batch, by name.
+    opset: version of ONNX's ops; None in other formats. card: the facts in the file.
+    """
+
+    file: Path
+    format: str
+    graph: Graph
+    folding: Folding | None
+    batch: int | None
+    outputs: Mapping[str, tuple[int, ...]]
+    opset: int | None
+    card: Mapping[str, Any]
+    parity: Parity
+    tolerance: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """The document that `spdbuild export --json` prints."""
+        shapes = [list(node.shape) for node in self.graph.inputs]
+        return {
+            "file": str(self.file),
+            "format": self.format,
+            "opset": self.opset,
+            "input": shapes[0] if len(shapes) == 1 else shapes,
+            "outputs": {name: list(shape) for name, shape in self.outputs.items()},
+            "batch": self.batch,
+            "dynamic": self.batch is None,
+            "params": self.graph.parameters,
+            "macs": self.graph.macs,
+            "folded": self.folding.folded if self.folding else [],
+            "fused": self.folding.fused if self.folding else [],
+            "max_abs_difference": self.parity.absolute,
+            "max_rel_difference": self.parity.relative,
+            "tolerance": self.tolerance,
+            "runs": self.parity.runs,
+            "metadata": dict(self.card),
+        }
+
+
+def export(
+    network: Architecture | Graph | str | Path,
+    output: str | Path,
+    weights: str | Path | None = None,
+    *,
+    to: str | None = None,
+    inputs: Sequence[Sequence[int]] | None = None,
+    batch: int | None = 1,
+    opset: int | None = None,
+    keep: bool = False,
+    raw: bool = False,
+    tolerance: float = TOLERANCE,
+) -> Export:
+    """Write a trained network as a file that runs without spdbuild, once it is found to compute the same.
+
+    A classifier gives `logits` [N, K]. A detector gives `detections` [N, boxes, 5 + K]: centre x, centre y, width and
+    height in pixels of the input, objectness, and the probability of each class; what overlaps is not suppressed.
+
+    network: the folder of a run, an architecture, its name or path. weights: file of its weights; a run has its own.
+    to: "onnx" or "pt2"; by default what the name of `output` says.
+    inputs: shapes (C, H, W) in place of the network's own. batch: images of a call; None: any number.
+    opset: version of ONNX's ops. keep: leave space-to-depth and norms as they are, in place of folding them.
+    raw: let a detector give a map for each level, as in training.
+    tolerance: greatest relative difference (see `Parity`) from the network before folding.
+    Raises RunError, and leaves `output` as it was, if they differ by more; InputError for what cannot be asked.
+    """
+    if batch is not None and batch < 1:
+        raise ArgumentError(f"batch must be at least 1, got {batch}", argument="batch")
+    path = Path(output)
+    kind = format_for(path, to, opset)
+    kind.require()
+    trained = trained_network(network, None if weights is None else Path(weights), inputs)
+    job = _Job(path, kind, trained, batch, decoded_head(trained.graph, raw), keep, tolerance)
+    write_whole(path, job.fill)
+    return job.exported()
+
+
+class _Job:
+    """One export: the network as it was and as it is written, and what is found while its file is filled."""
+
+    def __init__(
+        self,
+        path: Path,
+        kind: Format,
+        network: TrainedNetwork,
+        batch: int | None,
+        head: str | None,
+        keep: bool,
+        tolerance: float,
+    ) -> None:
+        self.path, self.kind, self.batch, self.tolerance = path, kind, batch, tolerance
+        weights = weights_of(network.graph, network.weights)
+        self.reference = module_of(network.graph, weights, head)
+        self.folding = None if keep else fold(network.graph, weights)
+        self.graph, self.model = network.graph, self.reference
+        if self.folding is not None:
+            assert self.folding.weights is not None
+            self.graph, self.model = self.folding.graph, module_of(self.folding.graph, self.folding.weights, head)
+        names = output_names(network.graph, head)
+        self.axes = Axes(tuple(node.name for node in self.graph.inputs), names, batch is None)
+        self.card = card_of(network, names)
+
+    def fill(self, beside: Path) -> None:
+        """Fill the file and compare what it computes; RunError if that is not the same."""
+        program = _traced(self.model, self.graph, self.batch)
+        self.opset = self.kind.write(program, beside, self.axes, self.card)
+        with torch.no_grad():
+            samples = sample_inputs(self.graph, self.batch)
+            self.parity = compare(runner_of(self.reference), self.kind.load(beside), samples, self._parts)
+        if not self.parity.within(self.tolerance):
+            raise RunError(
+                f"{self.path} was not written: it differs from the network by {self.parity.relative:.1e} "
+                f"(absolute {self.parity.absolute:.1e}), more than {self.tolerance:g}"
+            )
+
+    def exported(self) -> Export:
+        return Export(
+            self.path,
+            self.kind.name,
+            self.graph,
+            self.folding,
+            self.batch,
+            self._output_shapes(),
+            self.opset,
+            self.card,
+            self.parity,
+            self.tolerance,
+        )
+
+    def _parts(self, output: Tensor) -> Sequence[Tensor]:
+        """An output as tensors whose numbers are of one kind: pixels, or probabilities."""
+        if self.axes.outputs != (DETECTIONS,):
+            return [output]
+        return [output[..., : BOX_AND_OBJECT - 1], output[..., BOX_AND_OBJECT - 1 :]]
+
+    def _output_shapes(self) -> dict[str, tuple[int, ...]]:
+        if self.axes.outputs != (DETECTIONS,):
+            shapes = (tuple(self.graph.shape_of(output)) for output in self.graph.outputs)
+            return dict(zip(self.axes.outputs, shapes, strict=True))
+        maps = [self.graph.shape_of(output) for output in self.graph.outputs]
+        return {DETECTIONS: (sum(anchors * ny * nx for anchors, ny, nx, _ in maps), maps[0][-1])}
+
+
+def _traced(model: nn.Module, graph: Graph, batch: int | None) -> ExportedProgram:
+    """The module as a program of torch.export, which notes neither inputs nor places in our code."""
+    example = next(iter(sample_inputs(graph, batch)))
+    length = Dim("batch", min=1)
+    shapes = tuple({0: length} for _ in example) if batch is None else None
+    try:
+        program = torch.export.export(model, example, dynamic_shapes=shapes)
+    except RuntimeError as error:
+        # An op of one's own may do what no program can say.
+        raise RunError(f"torch.export cannot follow {graph.name}: {str(error).splitlines()[0]}") from error
+    # They would be the greatest part of the file of a small network.
+    program.example_inputs = None
+    for node in program.graph.nodes:
+        node.meta.pop("stack_trace", None)
+    return program

@@ -1,0 +1,77 @@
+"""What every format of exported files says about itself, and which one a file name means."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, ClassVar
+
+from torch import Tensor
+from torch.export import ExportedProgram
+
+from spdbuild.errors import ArgumentError, InputError
+from spdbuild.registry import Registry
+
+#: A loaded file: the network's inputs -> its outputs, in order.
+Runner = Callable[[Sequence[Tensor]], list[Tensor]]
+
+
+@dataclass(frozen=True)
+class Axes:
+    """Names of what goes into a program and comes out of it, and whether its first axis may have any length."""
+
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    any_batch: bool
+
+
+@dataclass(frozen=True)
+class Format:
+    """Base of all formats: frozen dataclasses whose fields are the options."""
+
+    name: ClassVar[str] = ""
+    #: How names of its files end.
+    suffix: ClassVar[str] = ""
+
+    def require(self) -> None:
+        """Raise InputError, with what to install, where a package is missing."""
+
+    def write(self, program: ExportedProgram, path: Path, axes: Axes, card: Mapping[str, Any]) -> int | None:
+        """Fill the file, with the facts of `card` in it; the version of its ops, where the format numbers them.
+
+        Raises RunError for a network that the format cannot hold.
+        """
+        raise NotImplementedError
+
+    def load(self, path: Path) -> Runner:
+        """The file as those will run it who are given it; RunError if it does not load."""
+        raise NotImplementedError
+
+
+FORMATS: Registry[Format] = Registry("format", "spdbuild.exporting.formats", "spdbuild.formats")
+
+
+def format_for(path: Path, to: str | None = None, opset: int | None = None) -> Format:
+    """The format of that name, or the one that the name of the file means.
+
+    Raises UnknownNameError, and ArgumentError where name and file, or format and `opset`, do not go together.
+    """
+    chosen = _by_suffix(path) if to is None else FORMATS[to]
+    if path.suffix != chosen.suffix:
+        message = f"a file of the format {chosen.name} ends in {chosen.suffix}, got {path}"
+        hint = f"write to {path.with_suffix(chosen.suffix)}, or leave --to out"
+        raise ArgumentError(message, argument="to", hint=hint)
+    if opset is None:
+        return chosen()
+    if "opset" not in {field.name for field in fields(chosen)}:
+        message = f"opset is a version of ONNX's ops, and {path} is of the format {chosen.name}"
+        raise ArgumentError(message, argument="opset", hint="leave --opset out")
+    return chosen(opset=opset)  # type: ignore[call-arg]  # the field was looked for
+
+
+def _by_suffix(path: Path) -> type[Format]:
+    suffixes = {cls.suffix: cls for _, cls in FORMATS.items()}
+    if path.suffix not in suffixes:
+        raise InputError(f"{path}: the name says no format", hint=f"let it end in {' or '.join(suffixes)}")
+    return suffixes[path.suffix]

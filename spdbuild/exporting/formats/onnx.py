@@ -1,0 +1,140 @@
+"""ONNX files."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, redirect_stdout
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+from torch.export import ExportedProgram
+
+from spdbuild import __version__
+from spdbuild.errors import ArgumentError, InputError, RunError
+from spdbuild.exporting.formats.format import FORMATS, Axes, Format, Runner
+
+#: Versions of ONNX's ops between which torch and onnxscript translate; outside they only try.
+OPSETS = range(18, 26)
+#: Bytes that a file in the format of Protocol Buffers can hold.
+_MOST_BYTES = 2**31 - 1
+#: The least severe message of ONNX Runtime that is shown: errors.
+_ERRORS = 3
+
+
+@FORMATS.register
+@dataclass(frozen=True)
+class Onnx(Format):
+    """A graph of ONNX's ops for ONNX Runtime, OpenVINO, TensorRT, OpenCV and others; one file, the weights in it.
+
+    opset: version of ONNX's ops; by default the one that torch prefers.
+    """
+
+    suffix: ClassVar[str] = ".onnx"
+
+    opset: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.opset is not None and self.opset not in OPSETS:
+            message = f"opset must be from {OPSETS[0]} to {OPSETS[-1]}, got {self.opset}"
+            raise ArgumentError(message, argument="opset", hint=f"torch writes no ops older than {OPSETS[0]}")
+
+    def require(self) -> None:
+        for package in ("onnx", "onnxscript", "onnxruntime"):
+            try:
+                importlib.import_module(package)
+            except ImportError as error:
+                message = f"the format onnx needs {package}, which is not installed"
+                raise InputError(message, hint='pip install "spdbuild[onnx]"') from error
+
+    def write(self, program: ExportedProgram, path: Path, axes: Axes, card: Mapping[str, Any]) -> int | None:
+        _check_size(program)
+        model = self._translated(program, axes)
+        _tidy(model)
+        for name, fact in card.items():
+            model.metadata_props.add(key=name, value=fact if isinstance(fact, str) else json.dumps(fact))
+        self._save(model, path)
+        return next(int(entry.version) for entry in model.opset_import if entry.domain == "")
+
+    def _translated(self, program: ExportedProgram, axes: Axes) -> Any:
+        """The program as a message of ONNX, a ModelProto."""
+        # Strings rename the axis that the program calls s77.
+        batch = tuple({0: "batch"} for _ in axes.inputs) if axes.any_batch else None
+        try:
+            # Results alone go to stdout; this exporter speaks there.
+            with redirect_stdout(sys.stderr):
+                translated = torch.onnx.export(
+                    program,
+                    input_names=axes.inputs,
+                    output_names=axes.outputs,
+                    opset_version=self.opset,
+                    dynamic_shapes=batch,
+                    dynamo=True,
+                    verbose=False,
+                )
+        except torch.onnx.errors.OnnxExporterError as error:
+            raise RunError(f"torch cannot write this network as ONNX: {str(error).splitlines()[0]}") from error
+        assert translated is not None
+        return translated.model_proto
+
+    def _save(self, model: Any, path: Path) -> None:
+        import onnx
+
+        onnx.save_model(model, path)
+        try:
+            onnx.checker.check_model(path, full_check=True)
+        except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
+            raise RunError(f"the ONNX file is not valid: {str(error).splitlines()[0]}") from error
+
+    def load(self, path: Path) -> Runner:
+        """The file in ONNX Runtime on the CPU."""
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = _ERRORS
+        options.intra_op_num_threads = torch.get_num_threads()
+        with _failing("load"):
+            session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        names = [given.name for given in session.get_inputs()]
+
+        def run(inputs: Sequence[Tensor]) -> list[Tensor]:
+            arrays = (tensor.numpy() for tensor in inputs)
+            with _failing("run"):
+                outputs = session.run(None, dict(zip(names, arrays, strict=True)))
+            return list(map(torch.from_numpy, outputs))
+
+        return run
+
+
+@contextmanager
+def _failing(verb: str) -> Iterator[None]:
+    """What ONNX Runtime cannot do, as a RunError."""
+    try:
+        yield
+    except Exception as error:  # its exceptions have no base of their own
+        raise RunError(f"ONNX Runtime does not {verb} the file: {str(error).splitlines()[0]}") from error
+
+
+def _check_size(program: ExportedProgram) -> None:
+    size = sum(tensor.numel() * tensor.element_size() for tensor in program.state_dict.values())
+    if size > _MOST_BYTES:
+        message = f"an ONNX file holds {_MOST_BYTES:,} bytes, and the weights have {size:,}"
+        raise InputError(message, hint="write a .pt2 file")
+
+
+def _tidy(model: Any) -> None:
+    """Say who wrote the file, and take out what torch notes of its own code; the names of layers stay."""
+    model.producer_name, model.producer_version = "spdbuild", __version__
+    graph = model.graph
+    del graph.metadata_props[:]
+    for entry in (*graph.input, *graph.output, *graph.value_info, *graph.initializer):
+        del entry.metadata_props[:]
+    for node in graph.node:
+        layers = [text for text in node.metadata_props if text.key == "namespace"]
+        del node.metadata_props[:]
+        node.metadata_props.extend(layers)

@@ -1,0 +1,42 @@
+"""Programs of torch.export."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+from torch.export import ExportedProgram
+
+from spdbuild.exporting.formats.format import FORMATS, Axes, Format, Runner
+
+#: Where in a file the card is, as JSON: `torch.export.load(file, extra_files=...)` reads it.
+CARD = "spdbuild.json"
+
+
+@FORMATS.register
+@dataclass(frozen=True)
+class Pt2(Format):
+    """A program for PyTorch, in Python and in C++; nothing in it is pickled code, and spdbuild is not needed.
+
+    `torch.export.load("file.pt2").module()(images)` runs it; AOTInductor compiles it.
+    """
+
+    suffix: ClassVar[str] = ".pt2"
+
+    def write(self, program: ExportedProgram, path: Path, axes: Axes, card: Mapping[str, Any]) -> int | None:
+        torch.export.save(program, path, extra_files={CARD: json.dumps(dict(card))})
+        return None
+
+    def load(self, path: Path) -> Runner:
+        model = torch.export.load(path).module()
+
+        def run(inputs: Sequence[Tensor]) -> list[Tensor]:
+            outputs = model(*inputs)
+            return [outputs] if isinstance(outputs, Tensor) else list(outputs)
+
+        return run

@@ -1,0 +1,134 @@
+"""A trained network on its way into a file: where it is from, and the module that is written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import Tensor, fx, nn
+
+from spdbuild.errors import ArgumentError, InputError, WeightsError
+from spdbuild.exporting.formats import Runner
+from spdbuild.graph import Graph, Output
+from spdbuild.loading import Architecture, load
+from spdbuild.modules import compile_graph
+from spdbuild.nn.detection import Detect as DetectModule
+from spdbuild.ops.detection import Detect
+from spdbuild.shape import Shape
+from spdbuild.training.recipe import Recipe
+from spdbuild.training.stored_run import stored_graph
+
+#: The output of a detector whose boxes are decoded, and that of a classifier.
+DETECTIONS, LOGITS = "detections", "logits"
+
+
+@dataclass(frozen=True)
+class TrainedNetwork:
+    """A graph, the file of its weights, and the recipe of the run that made them, if it is known."""
+
+    graph: Graph
+    weights: Path
+    recipe: Recipe | None = None
+
+
+def trained_network(
+    network: Architecture | Graph | str | Path,
+    weights: Path | None,
+    inputs: Sequence[Sequence[int]] | None = None,
+) -> TrainedNetwork:
+    """The network of a run's folder, or of an architecture with its weights; `weights` win over the run's.
+
+    inputs: shapes (C, H, W) in place of its own. Raises WeightsError where there are no weights.
+    """
+    if isinstance(network, str | Path) and Path(network).is_dir():
+        stored = stored_graph(network, weights)
+        return TrainedNetwork(_resized(stored.graph, inputs), stored.weights, stored.recipe)
+    architecture = load(network) if isinstance(network, str | Path) else network
+    graph = architecture if isinstance(architecture, Graph) else architecture.graph
+    if weights is None:
+        hint = "give them with --weights, or name the folder of a run"
+        raise WeightsError(f"only a trained network is worth a file, and {graph.name} comes without weights", hint=hint)
+    return TrainedNetwork(_resized(graph, inputs), weights)
+
+
+def head_of_graph(graph: Graph) -> str | None:
+    """Name of the detection head whose maps, all of them and in their order, are what the network gives; else None."""
+    heads = [node for node in graph.layers if isinstance(node.op, Detect)]
+    if len(heads) != 1:
+        return None
+    (head,) = heads
+    maps = [Output(head.name, index) for index in range(len(head.shapes))]
+    return head.name if list(graph.outputs) == maps else None
+
+
+def decoded_head(graph: Graph, raw: bool) -> str | None:
+    """Name of the head whose maps are to become boxes; ArgumentError for raw maps of a network that has none."""
+    head = head_of_graph(graph)
+    if raw and head is None:
+        message = f"{graph.name} is no detector, so what it gives is never decoded"
+        raise ArgumentError(message, argument="raw", hint="leave --raw out")
+    return None if raw else head
+
+
+def output_names(graph: Graph, head: str | None) -> tuple[str, ...]:
+    """What a file calls the outputs. head: the one whose boxes are decoded, if that is done."""
+    if head is not None:
+        return (DETECTIONS,)
+    if len(graph.outputs) == 1 and len(graph.shape_of(graph.outputs[0])) == 1:
+        return (LOGITS,)
+    names = (output.node.replace(".", "_") for output in graph.outputs)
+    if len(graph.outputs) == 1:
+        return tuple(names)
+    return tuple(f"{name}_{output.index}" for name, output in zip(names, graph.outputs, strict=True))
+
+
+def module_of(graph: Graph, weights: Mapping[str, Tensor], head: str | None) -> nn.Module:
+    """The network in evaluation with its weights; the maps of `head` are decoded at its end."""
+    model = compile_graph(graph)
+    model.load_state_dict(weights)
+    if head is not None:
+        assert isinstance(model, fx.GraphModule)
+        _decode(model, head)
+    return model.eval().requires_grad_(False)
+
+
+def runner_of(model: nn.Module) -> Runner:
+    """The module as a loaded file is run."""
+
+    def run(inputs: Sequence[Tensor]) -> list[Tensor]:
+        outputs = model(*inputs)
+        return [outputs] if isinstance(outputs, Tensor) else list(outputs)
+
+    return run
+
+
+class _Decoded(nn.Module):
+    """A head's maps, one a level, as its detections (N, boxes, 5 + K)."""
+
+    def __init__(self, head: DetectModule) -> None:
+        super().__init__()
+        self.head = head
+
+    def forward(self, maps: list[Tensor]) -> Tensor:
+        return self.head.decode(maps)
+
+
+def _decode(model: fx.GraphModule, head: str) -> None:
+    module = model.get_submodule(head)
+    assert isinstance(module, DetectModule)
+    model.add_module(DETECTIONS, _Decoded(module))
+    (output,) = (node for node in model.graph.nodes if node.op == "output")
+    maps = output.args[0]
+    with model.graph.inserting_before(output):
+        detections = model.graph.call_module(DETECTIONS, ([maps] if isinstance(maps, fx.Node) else maps,))
+    output.args = (detections,)
+    model.recompile()
+
+
+def _resized(graph: Graph, inputs: Sequence[Sequence[int]] | None) -> Graph:
+    if inputs is None:
+        return graph
+    if len(inputs) != len(graph.inputs):
+        raise InputError(f"{graph.name} has {len(graph.inputs)} inputs, got {len(inputs)} shapes")
+    return graph.with_inputs(Shape(*sizes) for sizes in inputs)
