@@ -21,6 +21,7 @@ LAYERS = [
         "files",
         "builtin",
         "boxes",
+        "html_page",
         "labels",
         "ranges",
         "size_bins",

@@ -7,29 +7,19 @@ import io
 from collections.abc import Iterable
 from html import escape
 
+from spdbuild.html_page import html_page
 from spdbuild.reporting.parts import Part
 from spdbuild.tables import Table
 from spdbuild.training.charts.chart import Chart
 
 _STYLE = """
-body{font:15px/1.45 system-ui,sans-serif;color:#222;max-width:100em;margin:2em auto;padding:0 1.5em}
-h2{margin:1.8em 0 .6em;border-bottom:1px solid #ddd;padding-bottom:.2em}
-table{border-collapse:collapse;font-variant-numeric:tabular-nums;margin:1em 0;display:block;overflow:auto}
-th,td{padding:3px 12px;text-align:left;border-bottom:1px solid #eee}th{color:#555;font-weight:600}
-.number{text-align:right;white-space:nowrap}
-.grid{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(38em,100%),1fr));gap:1em}
-img{max-width:100%;height:auto;border:1px solid #eee;border-radius:4px}
+body{max-width:100em}table{margin:1em 0;display:block;overflow:auto}.number{text-align:right;white-space:nowrap}
 """
 
 
 def html(title: str, parts: Iterable[Part]) -> str:
     """The page, with its pictures in it."""
-    body = "".join(map(_part, parts))
-    return (
-        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
-        f'<meta name="viewport" content="width=device-width"><style>{_STYLE}</style></head>\n'
-        f"<body><h1>{escape(title)}</h1>\n{body}</body></html>\n"
-    )
+    return html_page(title, "".join(map(_part, parts)), _STYLE)
 
 
 def _part(part: Part) -> str:

@@ -6,7 +6,6 @@ import hashlib
 import json
 import math
 import re
-import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 from spdbuild.errors import InputError
 from spdbuild.reporting.finding import is_run
 from spdbuild.source import parse_yaml, read_source
+from spdbuild.training.environment import typed
 from spdbuild.training.summary import Summary
 
 _RUNNING = "go on with `spdbuild train --resume {}`"
@@ -58,9 +58,7 @@ class Run:
     @property
     def command(self) -> str:
         """As a person types it: the program without its folder."""
-        program, *arguments = self.environment["command"]
-        name = Path(program).name
-        return shlex.join(["spdbuild" if name == "__main__.py" else name, *arguments])
+        return typed(self.environment["command"])
 
     @property
     def machine(self) -> str:

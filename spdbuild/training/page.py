@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import csv
 import json
-import shlex
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from html import escape
 from pathlib import Path
 
+from spdbuild.html_page import html_page
 from spdbuild.training.comparison import number_text
+from spdbuild.training.environment import typed
 from spdbuild.training.run_charts import SECTIONS, Picture
 from spdbuild.training.run_folder import RunFolder
 from spdbuild.training.summary import Summary
@@ -18,14 +19,8 @@ from spdbuild.training.summary import Summary
 SAMPLES = "samples"
 
 _STYLE = """
-body{font:15px/1.45 system-ui,sans-serif;color:#222;max-width:84em;margin:2em auto;padding:0 1.5em}
-h1{margin-bottom:.2em}h2{margin:1.8em 0 .6em;border-bottom:1px solid #ddd;padding-bottom:.2em}
-table{border-collapse:collapse;font-variant-numeric:tabular-nums}
-th,td{padding:3px 12px;text-align:right;border-bottom:1px solid #eee}th{color:#555;font-weight:600}
-th:first-child,td:first-child{text-align:left}
-.facts td{text-align:left}.facts td:first-child{color:#666;white-space:nowrap}
-.grid{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(38em,100%),1fr));gap:1em}
-img{max-width:100%;height:auto;border:1px solid #eee;border-radius:4px}
+th,td{text-align:right}th:first-child,td:first-child,.facts td{text-align:left}
+.facts td:first-child{color:#666;white-space:nowrap}
 .scroll{max-height:32em;overflow:auto}pre{background:#f6f6f6;padding:1em;overflow:auto}
 """
 
@@ -55,12 +50,7 @@ def page(
         "Recipe": f"<pre>{escape(folder.recipe.read_text(encoding='utf-8'))}</pre>",
     }
     body = "".join(f"<h2>{name}</h2>{text}\n" for name, text in sections.items() if text)
-    title = escape(summary.title)
-    return (
-        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
-        f'<meta name="viewport" content="width=device-width"><style>{_STYLE}</style></head>\n'
-        f"<body><h1>{title}</h1>\n{_facts(summary, folder)}\n{body}</body></html>\n"
-    )
+    return html_page(summary.title, f"{_facts(summary, folder)}\n{body}", _STYLE)
 
 
 def _facts(summary: Summary, folder: RunFolder) -> str:
@@ -78,18 +68,12 @@ def _facts(summary: Summary, folder: RunFolder) -> str:
         "time": _duration(summary.seconds),
         "metrics are of": f"{summary.weights}: weights/last.safetensors",
         "best": f"{summary.monitor} {summary.best:.4f} in epoch {summary.best_epoch}: weights/best.safetensors",
-        "command": _command(environment["command"]),
+        "command": typed(environment["command"]),
         "versions": ", ".join(f"{name} {version}" for name, version in environment["versions"].items()),
         "platform": environment["platform"],
     }
     rows = "".join(f"<tr><td>{escape(name)}</td><td>{escape(fact)}</td></tr>" for name, fact in facts.items())
     return f'<table class="facts">{rows}</table>'
-
-
-def _command(arguments: Sequence[str]) -> str:
-    """As a person types it: the program without its folder."""
-    program = Path(arguments[0]).name
-    return shlex.join(["spdbuild" if program == "__main__.py" else program, *arguments[1:]])
 
 
 def _results(runs: Mapping[str, Summary]) -> str:

@@ -5,24 +5,14 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
-import platform
-import subprocess
-import sys
 from contextlib import suppress
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from spdbuild.errors import RecipeError, nearest
 from spdbuild.files import unwritten
+from spdbuild.training.environment import environment
 from spdbuild.training.files import write_text
-
-_PACKAGES = ("spdbuild", "torchvision", "numpy", "safetensors", "pillow", "pycocotools")
-#: The packages that bring cv2.
-_OPENCV = ("opencv-python-headless", "opencv-python", "opencv-contrib-python-headless", "opencv-contrib-python")
 
 Row = dict[str, Any]
 
@@ -91,47 +81,4 @@ class RunFolder:
 
     def write_environment(self, **facts: Any) -> None:
         """What the run was made with: versions, machine, command, and `facts`."""
-        write_text(self.path / "environment.json", json.dumps({**_environment(), **facts}, indent=2) + "\n")
-
-
-def _environment() -> dict[str, Any]:
-    versions = {name: _version(name) or "not installed" for name in _PACKAGES}
-    versions["opencv"] = next(filter(None, map(_version, _OPENCV)), "not installed")
-    return {
-        "versions": {**versions, "python": platform.python_version(), "torch": str(torch.__version__)},
-        "platform": platform.platform(),
-        "processor": _processor(),
-        "processors": os.cpu_count(),
-        "threads": torch.get_num_threads(),
-        "gpus": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())],
-        "commit": _commit(Path()),
-        "spdbuild_commit": _commit(Path(__file__)),
-        "command": sys.argv,
-    }
-
-
-def _version(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None
-
-
-def _processor() -> str:
-    """The processor's name: what Linux says of the first one, else what Python knows."""
-    with suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
-
-
-def _commit(path: Path) -> str | None:
-    """The commit of the repository around a folder, or of that which keeps a file; None if there is no such."""
-    folder, asked = (path, ["rev-parse", "HEAD"]) if path.is_dir() else (path.parent, ["ls-files", path.name])
-    try:
-        done = subprocess.run(["git", "-C", folder, *asked], capture_output=True, text=True, timeout=10)
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    said = done.stdout.strip() or None
-    return said if path.is_dir() or said is None else _commit(folder)
+        write_text(self.path / "environment.json", json.dumps({**environment(), **facts}, indent=2) + "\n")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from spdbuild.training import run_folder
+from spdbuild.training import environment
 from spdbuild.training.run_folder import RunFolder
 
 
@@ -28,7 +28,7 @@ def test_the_environment_names_the_machine_and_the_commits(tmp_path: Path, monke
         git(folder, "commit", "-m", folder.name)
     (package / "installed.py").touch()
     monkeypatch.chdir(own)
-    monkeypatch.setattr(run_folder, "__file__", str(package / "file.py"))
+    monkeypatch.setattr(environment, "__file__", str(package / "file.py"))
     RunFolder(tmp_path).write_environment(seed=3)
     facts = json.loads((tmp_path / "environment.json").read_text())
     assert (facts["commit"], facts["spdbuild_commit"]) == (
@@ -39,6 +39,6 @@ def test_the_environment_names_the_machine_and_the_commits(tmp_path: Path, monke
     assert {"pycocotools", "torch", "spdbuild"} <= facts["versions"].keys()
     assert facts["seed"] == 3
     # A package that is installed within somebody's repository is not of that repository.
-    monkeypatch.setattr(run_folder, "__file__", str(package / "installed.py"))
+    monkeypatch.setattr(environment, "__file__", str(package / "installed.py"))
     RunFolder(tmp_path).write_environment()
     assert json.loads((tmp_path / "environment.json").read_text())["spdbuild_commit"] is None
