@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 from torch.utils.data import get_worker_info
 
 from spdbuild.data.detection.geometry import Matrix
@@ -17,8 +18,11 @@ _SMALLEST_SAMPLED = 0.5
 _TO_CENTRES = np.array(((1.0, 0, -0.5), (0, 1, -0.5), (0, 0, 1)))
 _FROM_CENTRES = np.array(((1.0, 0, 0.5), (0, 1, 0.5), (0, 0, 1)))
 
-#: Steps of hue in a full turn as OpenCV counts them.
-_TURN = 180
+#: Steps of hue in a full turn as OpenCV counts them, and the steps that a byte can count.
+_TURN, _STEPS = 180, np.arange(256)
+
+#: Of so many rows and columns one is looked at first for colours.
+_COARSE = 32
 
 
 class OpencvRaster:
@@ -45,9 +49,25 @@ class OpencvRaster:
         return np.asarray(warped, np.uint8)
 
     def recoloured(self, pixels: Pixels, hue: float, saturation: float, value: float) -> Pixels:
+        values = _table(np.minimum(_STEPS * value, 255))
+        if _is_grey(pixels):
+            # As in thermal and many medical images: only the value can change.
+            grey = cv2.LUT(np.ascontiguousarray(pixels[:, :, 0]), values)
+            return np.asarray(cv2.cvtColor(grey, cv2.COLOR_GRAY2RGB), np.uint8)
+        tables = (_table(np.rint(_STEPS * hue) % _TURN), _table(np.minimum(_STEPS * saturation, 255)), values)
         planes = cv2.split(cv2.cvtColor(pixels, cv2.COLOR_RGB2HSV))
-        steps = np.arange(256)
-        hues = np.rint(steps * hue) % _TURN
-        tables = (hues, *(np.rint(np.minimum(steps * factor, 255)) for factor in (saturation, value)))
-        scaled = [cv2.LUT(plane, table.astype(np.uint8)) for plane, table in zip(planes, tables, strict=True)]
+        scaled = [cv2.LUT(plane, table) for plane, table in zip(planes, tables, strict=True)]
         return np.asarray(cv2.cvtColor(cv2.merge(scaled), cv2.COLOR_HSV2RGB), np.uint8)
+
+
+def _table(values: NDArray[np.float64]) -> NDArray[np.uint8]:
+    return np.rint(values).astype(np.uint8)
+
+
+def _is_grey(pixels: Pixels) -> bool:
+    """Whether no pixel has a colour; a few of them tell it of most images that have some."""
+    few = pixels[::_COARSE, ::_COARSE]
+    if (few[:, :, :1] != few[:, :, 1:]).any():
+        return False
+    red, green, blue = cv2.split(pixels)
+    return np.array_equal(red, green) and np.array_equal(green, blue)

@@ -100,6 +100,14 @@ def test_no_change_of_colour_leaves_grey_as_it_is(raster: Raster) -> None:
     assert difference(raster.recoloured(grey, 1.0, 1.7, 1.0), grey) == 0
 
 
+@pytest.mark.parametrize("value", [0.6, 1.0, 1.4])
+def test_grey_images_are_recoloured_as_among_colours(raster: Raster, value: float) -> None:
+    grey = np.arange(256, dtype=np.uint8).repeat(3).reshape(16, 16, 3)
+    beside_red = np.concatenate((grey, np.full((16, 1, 3), (255, 0, 0), np.uint8)), axis=1)
+    expected = raster.recoloured(beside_red, 1.01, 1.2, value)[:, :16]
+    assert difference(raster.recoloured(grey, 1.01, 1.2, value), expected) == 0
+
+
 def test_what_is_given_in_is_not_changed(raster: Raster) -> None:
     pixels = image_of(32, 32)
     before = pixels.copy()
