@@ -24,6 +24,7 @@ from spdbuild.training.schedules import SCHEDULES, Schedule
 from spdbuild.training.schedules.cosine import Cosine
 from spdbuild.training.sections import Schema, plain, read_section, section_schema
 from spdbuild.training.task import TASKS, Task
+from spdbuild.training.written_schema import as_written
 from spdbuild.training.yaml_text import yaml_text
 
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
@@ -230,10 +231,16 @@ def _default_optimizer() -> Optimizer:
 
 
 def recipe_schema() -> Schema:
-    """The JSON Schema (draft 2020-12) of a recipe, made from the fields of everything that is registered."""
+    """The JSON Schema (draft 2020-12) of a recipe as it is written, where `extends` and defaults stand for the rest."""
+    draft = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
+    return draft | as_written(_complete_schema())
+
+
+def _complete_schema() -> Schema:
+    """The schema of a recipe that has been filled in, made from the fields of everything that is registered."""
     schema = section_schema(Recipe)
     schema["properties"]["extends"] = {"type": "string", "description": "a recipe whose keys are the defaults here"}
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "spdbuild recipe", **schema}
+    return {"title": "spdbuild recipe", **schema}
 
 
 def load_recipe(recipe: str | Path, overrides: Iterable[str] = ()) -> Recipe:
@@ -245,7 +252,7 @@ def load_recipe(recipe: str | Path, overrides: Iterable[str] = ()) -> Recipe:
     for text in overrides:
         value = apply_override(_spelled_out(value), text)
     value = _completed(_titled(value))
-    problems = check_schema(value, recipe_schema())
+    problems = check_schema(value, _complete_schema())
     if problems:
         raise RecipeError.gather(problems)
     read: Recipe = read_section(Recipe, value)
@@ -266,7 +273,7 @@ def twins(recipe: Recipe, value: Value | None = None) -> dict[str, Recipe]:
             raise RecipeError(message, location=changes.data["expect"].location)
         alone = replace(root, data={key: entry for key, entry in root.data.items() if key != "compare"})
         twin = _completed(merged(alone, changes))
-        problems = check_schema(twin, recipe_schema())
+        problems = check_schema(twin, _complete_schema())
         if problems:
             raise RecipeError.gather(problems)
         found[name] = replace(read_section(Recipe, twin), title=name)

@@ -1,0 +1,52 @@
+"""The JSON Schema of a recipe as it is written, made from that of a complete one: what may be left out is not asked."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from spdbuild.training.sections import Schema
+
+#: Sections whose `name` has a default: the task that the data is for, and the default optimizer and schedule.
+_NAMED_BY_DEFAULT = ("task", "optimizer", "schedule")
+
+
+def as_written(complete: Schema) -> Schema:
+    """The schema of recipes that are `complete` once what they extend and the defaults have been filled in."""
+    schema: Schema = _lenient(complete)
+    task = schema["properties"]["task"]
+    del task["type"]
+    task["anyOf"] = [{"type": "object"}, {"enum": task["properties"]["name"]["enum"]}]
+    demands = _demands(complete)
+    for key in _NAMED_BY_DEFAULT:
+        demands["properties"][key].pop("required")
+    # What a recipe leaves out may stand in the one it extends, and that is not known here.
+    return {**schema, "if": {"required": ["extends"]}, "else": demands}
+
+
+def _lenient(schema: Any) -> Any:
+    """`schema` without any required key, but for the entries of lists, which `extends` replaces as a whole."""
+    if isinstance(schema, list):
+        return [_lenient(entry) for entry in schema]
+    if not isinstance(schema, dict):
+        return schema
+    kept = {key: value for key, value in schema.items() if key != "required" or not isinstance(value, list)}
+    lenient = {key: value if key in ("if", "items") else _lenient(value) for key, value in kept.items()}
+    return lenient | _known_keys(schema)
+
+
+def _known_keys(schema: Schema) -> Schema:
+    """For a section whose `name` picks a member: it has no key that no member has, whether it says its name or not."""
+    keys = [key for branch in schema.get("allOf", ()) for key in branch["then"]["properties"]]
+    return {"propertyNames": {"enum": list(dict.fromkeys(keys))}} if keys else {}
+
+
+def _demands(schema: Schema) -> Schema:
+    """The required keys of `schema` alone, those of sections at the places of the sections."""
+    demands: Schema = {"required": schema["required"]} if schema.get("required") else {}
+    inner = {key: _demands(entry) for key, entry in schema.get("properties", {}).items()}
+    if found := {key: entry for key, entry in inner.items() if entry}:
+        demands["properties"] = found
+    branches = [{"if": branch["if"], "then": _demands(branch["then"])} for branch in schema.get("allOf", ())]
+    if asking := [branch for branch in branches if branch["then"]]:
+        demands["allOf"] = asking
+    return demands
