@@ -159,10 +159,18 @@ class DiskFullError(RunError):
 def nearest(name: str, known: Iterable[str]) -> str:
     """A hint that names the known name nearest to `name`, else all that is known; empty if nothing is."""
     names = sorted(set(known))
-    close = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
-    if close:
-        return f"did you mean '{close[0]}'?"
+    close = nearest_name(name, names)
+    if close is not None:
+        return f"did you mean '{close}'?"
     if not names:
         return ""
     shown = ", ".join(names[:12])
     return f"known: {shown}" + (f" and {len(names) - 12} more" if len(names) > 12 else "")
+
+
+def nearest_name(name: str, known: Iterable[str]) -> str | None:
+    """The known name that is most like `name`, if one is like it at all."""
+    names = sorted(set(known))
+    # To difflib upper and lower case are different letters, and 'adamW' is nearer to 'adam' than to 'adamw'.
+    same = [other for other in names if other.casefold() == name.casefold()]
+    return next(iter(same or difflib.get_close_matches(name, names, n=1, cutoff=0.6)), None)

@@ -37,6 +37,7 @@ WRONG = {
     "too small": ("epochs: 0", "<text>:3:9: error: epochs must be at least 1, got 0", ""),
     "negative clip": ("clip: -1", "<text>:3:7: error: clip must be more than 0, got -1.0", ""),
     "unknown optimizer": ("optimizer: {name: sdg}", "'optimizer.name' cannot be 'sdg'", "did you mean 'sgd'?"),
+    "unknown but for case": ("optimizer: {name: adamW}", "'optimizer.name' cannot be 'adamW'", "did you mean 'adamw'?"),
     "unknown option": ("optimizer: {name: sgd, momentun: 1}", "'optimizer' has no key", "did you mean 'momentum'?"),
     "option of another": ("optimizer: {name: adamw, momentum: 0.9}", "'optimizer' has no key 'momentum'", ""),
     "learning rate": ("optimizer: {name: sgd, lr: 0}", "<text>:3:28: error: lr must be more than 0, got 0.0", ""),
