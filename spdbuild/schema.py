@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from spdbuild.errors import Problem, nearest
+from spdbuild.errors import Problem, nearest, nearest_name
 from spdbuild.source import Value
 
 _TYPES = {
@@ -64,6 +65,9 @@ def _problems(error: Any, root: Value) -> Iterable[Problem]:
     elif rule == "type":
         kinds = [wanted] if isinstance(wanted, str) else wanted
         expected = " or ".join(_TYPES[kind] for kind in kinds)
+        number = _number(got)
+        if number is not None and not math.isfinite(number):
+            expected = expected.replace("a number", "a finite number")
         hint = _type_hint(got, kinds, error.schema)
         yield Problem(f"{subject} must be {expected}, got {describe(got)}", place, hint)
     elif rule in ("enum", "const"):
@@ -141,13 +145,29 @@ def _hint(schema: Mapping[str, Any]) -> str:
 
 
 def _type_hint(got: Any, kinds: list[str], schema: Mapping[str, Any]) -> str:
-    """`0,1` and `'0.1'` are numbers that were not written as numbers; `true` may mean all defaults of a mapping."""
+    """`0,1` and `'0.1'` are meant as numbers, `true` as all defaults of a mapping, `adamw` as the name in one."""
     if got is True and "object" in kinds and not schema.get("required"):
         return "write {} for the defaults"
-    if not isinstance(got, str) or not {"number", "integer"} & set(kinds):
-        return ""
-    try:
-        number = float(got.replace(",", "."))
-    except ValueError:
+    if isinstance(got, str) and "object" in kinds:
+        return _name_hint(got, schema)
+    number = _number(got)
+    if number is None or not math.isfinite(number) or not {"number", "integer"} & set(kinds):
         return ""
     return f"write {number:g}"
+
+
+def _name_hint(got: str, schema: Mapping[str, Any]) -> str:
+    name = nearest_name(got, map(str, schema.get("properties", {}).get("name", {}).get("enum", ())))
+    if name is None:
+        return ""
+    return f"write {{name: {name}}}" if name == got else f"did you mean {{name: {name}}}?"
+
+
+def _number(got: Any) -> float | None:
+    """The number that a text looks like."""
+    if not isinstance(got, str):
+        return None
+    try:
+        return float(got.replace(",", "."))
+    except ValueError:
+        return None

@@ -41,6 +41,16 @@ WRONG = {
     "unknown option": ("optimizer: {name: sgd, momentun: 1}", "'optimizer' has no key", "did you mean 'momentum'?"),
     "option of another": ("optimizer: {name: adamw, momentum: 0.9}", "'optimizer' has no key 'momentum'", ""),
     "learning rate": ("optimizer: {name: sgd, lr: 0}", "<text>:3:28: error: lr must be more than 0, got 0.0", ""),
+    "no number": (
+        "optimizer: {name: sgd, lr: .nan}",
+        "<text>:3:28: error: lr must be a finite number, got nan",
+        "",
+    ),
+    "infinite": ("optimizer: {name: sgd, lr: .inf}", "<text>:3:28: error: lr must be a finite number, got inf", ""),
+    "a name alone": ("optimizer: adamw", "'optimizer' must be a mapping, got the text 'adamw'", "write {name: adamw}"),
+    "a loss's name alone": ("loss: cross_entropy", "got the text 'cross_entropy'", "write {name: cross_entropy}"),
+    "a name alone in a list": ("augment: [horizontal_flip]", "'augment[0]' must", "write {name: horizontal_flip}"),
+    "a wrong name alone": ("schedule: Cosin", "got the text 'Cosin'", "did you mean {name: cosine}?"),
     "nesterov alone": ("optimizer: {name: sgd, nesterov: true}", "sgd: Nesterov momentum requires a momentum", ""),
     "betas": ("optimizer: {name: adamw, betas: [0.9]}", "'optimizer.betas' must have at least 2 entries, got 1", ""),
     "unknown schedule": ("schedule: {name: cosin}", "'schedule.name' cannot be 'cosin'", "did you mean 'cosine'?"),
@@ -118,6 +128,14 @@ def test_a_wrong_override_is_shown_as_it_was_typed(override: str, error: str) ->
 
 def test_an_override_is_split_at_the_first_equals_sign() -> None:
     assert read("", "title=a=b").title == "a=b"
+
+
+@pytest.mark.parametrize("word", ["nan", "inf", "-inf", "Infinity"])
+def test_a_text_for_what_is_no_finite_number_gets_no_hint_to_write_it(word: str) -> None:
+    said = message(BASE, f"optimizer.lr={word}")
+    assert f"'optimizer.lr' must be a finite number, got the text '{word}'" in said
+    assert "a whole number, got" in message(BASE, f"epochs={word}")
+    assert "hint" not in said + message(BASE, f"epochs={word}")
 
 
 def test_overrides_reach_into_lists_and_leave_entries_out() -> None:

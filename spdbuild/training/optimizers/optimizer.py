@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -28,7 +29,9 @@ class Optimizer:
     decay_norm_and_bias: bool = False
 
     def __post_init__(self) -> None:
-        if not 0 < self.lr < float("inf"):
+        if not math.isfinite(self.lr):
+            raise ArgumentError(f"lr must be a finite number, got {self.lr}", argument="lr")
+        if not self.lr > 0:
             raise ArgumentError(f"lr must be more than 0, got {self.lr}", argument="lr")
         if not 0 <= self.weight_decay < float("inf"):
             raise ArgumentError(f"weight_decay must be at least 0, got {self.weight_decay}", argument="weight_decay")
