@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from spdbuild.errors import RunError
+from spdbuild.errors import InputError, RunError
 
 if TYPE_CHECKING:
     from spdbuild.training.task import Prediction
@@ -38,8 +38,8 @@ _FORMS = ("pictures", "crops", "txt", "json", "csv")
     help="Folder for pictures with boxes, or for a table.",
 )
 @click.option("--save", "forms", multiple=True, type=click.Choice(_FORMS), help="What goes into the folder instead.")
-@click.option("--min-score", type=float, help="Least score of a box that is shown.")
-@click.option("--tile", type=int, help="Side of the windows in which larger pictures are looked at, in pixels.")
+@click.option("--min-score", type=float, help="Least score of a box that a detector shows.")
+@click.option("--tile", type=int, help="Side in pixels of the windows in which a detector looks at larger pictures.")
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change a key of the recipe.")
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON on stdout.")
 def command(
@@ -59,8 +59,7 @@ def command(
 
     if forms and output is None:
         raise click.UsageError("--save needs the folder to write into: -o FOLDER")
-    given = {"task.seeing.nms.min_score": min_score, "task.seeing.tile": tile}
-    changes = [f"{key}={value}" for key, value in given.items() if value is not None]
+    changes = _changes(run, overrides, {"--min-score": min_score, "--tile": tile})
     written = Outputs(output, forms) if output else None
     entries, problems = [], []
     for prediction in predict(run, sources, (*overrides, *changes), weights=weights):
@@ -81,6 +80,23 @@ def command(
         click.echo(json.dumps(entries))
     if problems:
         raise RunError(f"{len(problems)} {'file' if len(problems) == 1 else 'files'} could not be read")
+
+
+#: Options that stand for a key of a detector's recipe.
+_KEYS = {"--min-score": "task.seeing.nms.min_score", "--tile": "task.seeing.tile"}
+
+
+def _changes(run: str, overrides: tuple[str, ...], given: dict[str, float | None]) -> list[str]:
+    """The options that are given, as changes of the recipe; InputError if the run is not a detector's."""
+    from spdbuild.training.stored_run import recipe_of
+
+    options = {option: value for option, value in given.items() if value is not None}
+    # Asked before the recipe is changed: its error would quote a line that nobody has typed.
+    if options and (task := recipe_of(run, overrides).task.name) != "detection":
+        named = " and ".join(options)
+        message = f"{named} {'is' if len(options) == 1 else 'are'} for detectors, and the task of {run} is {task}"
+        raise InputError(message, hint=f"leave out {named}")
+    return [f"{_KEYS[option]}={value}" for option, value in options.items()]
 
 
 def _line(prediction: Prediction) -> str:
