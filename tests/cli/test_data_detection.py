@@ -12,6 +12,7 @@ from click.testing import CliRunner, Result
 from PIL import Image
 
 from spdbuild.cli.data import command
+from spdbuild.errors import DataError
 from spdbuild.training.recipe import load_recipe
 
 
@@ -33,6 +34,25 @@ def test_a_dataset_yaml_is_checked(yolo: Path) -> None:
     result = run("check", yolo)
     assert result.exit_code == 0
     assert "train: nothing is wrong" in result.output
+
+
+def test_a_dataset_yaml_without_names_is_told_that_it_needs_them(yolo: Path) -> None:
+    yaml = yolo.parent / "forgotten.yaml"
+    yaml.write_text("train: images/train\nval: images/val\n")
+    result = run("check", yaml)
+    assert isinstance(result.exception, DataError)
+    assert str(result.exception) == (
+        f"{yaml}:1:1: error: the dataset YAML has no 'names'\n"
+        "    1 | train: images/train\n"
+        "      | ^\n"
+        "      = hint: names: [person, car]"
+    )
+
+
+def test_a_recipe_with_a_key_of_a_dataset_yaml_is_still_a_recipe(yolo: Path) -> None:
+    yaml = yolo.parent / "recipe.yaml"
+    yaml.write_text("architecture: yolov5\ndata: {name: tiny_objects}\ntrain: images/train\n")
+    assert "a recipe has no key 'train'" in str(run("check", yaml).exception)
 
 
 def test_a_bad_row_is_named_and_ends_with_1(yolo: Path) -> None:

@@ -26,7 +26,7 @@ def data_set_of(target: str, overrides: tuple[str, ...]) -> Any:
 def data_set_alone(target: str, overrides: tuple[str, ...]) -> Any:
     """The same for what is no recipe; None for anything else."""
     from spdbuild.data import DATASETS
-    from spdbuild.data.detection.yolo_txt import is_dataset_yaml
+    from spdbuild.data.detection.yolo_txt import is_dataset_yaml, is_nameless_dataset_yaml
     from spdbuild.data.recognizing import recognized
 
     if Path(target).is_dir():
@@ -36,7 +36,8 @@ def data_set_alone(target: str, overrides: tuple[str, ...]) -> Any:
         if not overrides and target in builtin.listed("recipes"):
             click.echo(f"{target} is taken for the data set; the recipe's data are those of {target}.yaml", err=True)
         return _construct(DATASETS[target], _fields(overrides))
-    if is_dataset_yaml(Path(target)):
+    # One without names goes the same way, because its reader says what it lacks; as a recipe it would lack everything.
+    if is_dataset_yaml(Path(target)) or is_nameless_dataset_yaml(Path(target)):
         return _construct(DATASETS["yolo"], {"file": target, **_fields(overrides)})
     return None
 

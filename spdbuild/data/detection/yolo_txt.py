@@ -78,10 +78,21 @@ def read_dataset_yaml(path: Path) -> DatasetYaml:
 
 def is_dataset_yaml(path: Path) -> bool:
     """Whether a file looks like a dataset YAML and not like a recipe: it names classes and a split."""
+    root = _with_splits(path)
+    return root is not None and root.get("names") is not None
+
+
+def is_nameless_dataset_yaml(path: Path) -> bool:
+    """Whether a file has a split, no names of classes, and nothing that makes it a recipe: its names were forgotten."""
+    root = _with_splits(path)
+    return root is not None and all(root.get(key) is None for key in ("names", "architecture", "data", "extends"))
+
+
+def _with_splits(path: Path) -> Value | None:
     if path.suffix not in (".yaml", ".yml") or not path.is_file():
-        return False
+        return None
     root = parse_yaml(read_source(path))
-    return root.get("names") is not None and any(root.get(split) is not None for split in ("train", "val"))
+    return root if root.get("train") is not None or root.get("val") is not None else None
 
 
 def label_file(image: Path) -> Path:
