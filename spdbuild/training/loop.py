@@ -70,7 +70,7 @@ class Loop:
             return
         session, position = self.session, self.session.position
         begun = position.batch > 0 or not position.rows
-        row = {**self._row(), "epoch": position.epoch + (position.batch > 0)} if begun else position.rows[-1]
+        row = self._cut_row() if begun else position.rows[-1]
         if self.reason and session.processes.first:
             keep_best(session.folder)
         row = {**row, **self.evaluate()}
@@ -80,6 +80,16 @@ class Loop:
         if self.events and begun:
             self.events.add(row)
         session.console.line(describe_row(row, session.recipe.epochs, session.task.shown))
+
+    def _cut_row(self) -> Row:
+        """The row of an epoch that was cut off; if nothing was trained here, with the time that is stored."""
+        position = self.session.position
+        row = {**self._row(), "epoch": position.epoch + (position.batch > 0)}
+        if position.batch != self._first:
+            return row
+        place = row["epoch"], row["step"]
+        stored = [old for old in self.session.folder.metrics() if (old["epoch"], old["step"]) == place]
+        return {**row, **{name: old[name] for old in stored for name in ("seconds", "images_per_second")}}
 
     def _start_epoch(self) -> None:
         """Note when and where the training of an epoch begins here."""

@@ -77,7 +77,7 @@ class _Pictures:
         self._folder = folder
 
     def add(self, prediction: Prediction, name: str) -> None:
-        boxes, image = _boxes(prediction), _image(prediction)
+        image, boxes = _image(prediction), _boxes(prediction)
         factor = max(1, _READABLE // max(image.size))
         image = image.resize((factor * image.width, factor * image.height), Image.Resampling.NEAREST)
         boxes = [[factor * edge for edge in box] for box in boxes]
@@ -169,13 +169,13 @@ WRITERS: dict[str, Callable[[Path], Writer]] = {
 
 
 def _boxes(prediction: Prediction) -> list[list[float]]:
-    if any("box" not in thing for thing in prediction.found):
-        raise InputError("a classifier finds no boxes to draw or cut out", hint="use --save json or --save csv")
     return [thing["box"] for thing in prediction.found]
 
 
 def _image(prediction: Prediction) -> Image.Image:
-    assert prediction.pixels is not None
+    """The picture, which a classifier does not give; InputError says so."""
+    if prediction.pixels is None:
+        raise InputError("a classifier finds no boxes to draw or cut out", hint="use --save json or --save csv")
     return Image.fromarray(prediction.pixels)
 
 

@@ -172,6 +172,10 @@ class Recipe(Network):
             value = getattr(self, name)
             if value is not None and not value > 0:
                 raise ArgumentError(f"{name} must be more than 0, got {value}", argument=name)
+        fault = "" if self.title is None else _folder_fault(self.title)
+        if fault:
+            hint = "a run's folder has this name below --runs"
+            raise ArgumentError(f"the title '{self.title}' {fault}", argument="title", hint=hint)
         if self.nominal_batch is not None and self.accumulate != 1:
             message = f"nominal_batch={self.nominal_batch} says how many batches make a step, and so does accumulate"
             raise ArgumentError(message, argument="accumulate", hint="leave one of them out")
@@ -226,6 +230,22 @@ _LEAST = {
 }
 
 
+#: What the folder of a run has in it besides twins.
+_TAKEN = (
+    *("weights", "state", "report"),
+    *("recipe.yaml", "architecture.yaml", "environment.json", "log.txt"),
+    *("metrics.jsonl", "metrics.csv", "comparison.md"),
+)
+
+
+def _folder_fault(name: str) -> str:
+    """Why a name cannot be that of a folder in another one; empty if it can."""
+    if not name.strip() or name in (".", ".."):
+        return "is none that a folder can have"
+    wrong = next((sign for sign in name if sign in "/\\" or not sign.isprintable()), "")
+    return f"has {wrong!r} in it" if wrong else ""
+
+
 def _default_optimizer() -> Optimizer:
     return OPTIMIZERS["sgd"](lr=0.1, momentum=0.9, nesterov=True, weight_decay=5e-4)  # type: ignore[call-arg]
 
@@ -268,6 +288,10 @@ def twins(recipe: Recipe, value: Value | None = None) -> dict[str, Recipe]:
     for name, changes in entries.items() if entries else ():
         if not isinstance(changes.data, dict):
             raise RecipeError("a twin is a mapping of the keys that differ", location=changes.location)
+        fault = _folder_fault(name) or ("is taken by the run itself" if name in (*_TAKEN, recipe.title) else "")
+        if fault:
+            hint = "each twin has a folder of this name in that of the run"
+            raise RecipeError(f"the twin's name '{name}' {fault}", location=changes.location, hint=hint)
         if "expect" in changes.data:
             message = "a twin has nothing to reach: 'expect' is for the run that it is compared with"
             raise RecipeError(message, location=changes.data["expect"].location)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -39,17 +38,11 @@ def write_page(folder: RunFolder, twins: Mapping[str, RunFolder] | None = None) 
     twins: complete runs that it is compared with, by name; their lines are in the charts, too.
     """
     twins = twins or {}
-    pictures = run_charts(_rows(folder), {name: _rows(twin) for name, twin in twins.items()})
+    pictures = run_charts(folder.metrics(), {name: twin.metrics() for name, twin in twins.items()})
     for name, picture in pictures.items():
         write_picture(folder.report / f"{name}.png", draw_chart(picture.chart))
     others = sorted(path.stem for path in folder.report.glob("*.png") if path.stem not in pictures)
     write_text(folder.report / "index.html", page(folder, pictures, others, twins))
-
-
-def _rows(folder: RunFolder) -> list[dict[str, Any]]:
-    """The metrics of all epochs of a run."""
-    file = folder.path / "metrics.jsonl"
-    return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()] if file.is_file() else []
 
 
 def write_evaluation(folder: Path, evaluation: Evaluation) -> None:

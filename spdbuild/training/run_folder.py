@@ -79,6 +79,11 @@ class RunFolder:
         table.writerows(rows)
         write_text(self.path / "metrics.csv", text.getvalue())
 
+    def metrics(self) -> list[Row]:
+        """The rows that `write_metrics` wrote; none if it has not."""
+        file = self.path / "metrics.jsonl"
+        return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()] if file.is_file() else []
+
     def write_environment(self, **facts: Any) -> None:
         """What the run was made with: versions, machine, command, and `facts`."""
         write_text(self.path / "environment.json", json.dumps({**environment(), **facts}, indent=2) + "\n")

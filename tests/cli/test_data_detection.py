@@ -63,6 +63,15 @@ def test_a_bad_row_is_named_and_ends_with_1(yolo: Path) -> None:
     assert f"{labels}:1: there is no class 9; there are 6" in result.output
 
 
+def test_images_to_test_on_are_looked_at_too(tmp_path: Path) -> None:
+    assert run("convert", "tiny_objects", "images=8", "size=64", "--to", "yolo", "-o", tmp_path / "set").exit_code == 0
+    image = next((tmp_path / "set" / "images" / "test").iterdir())
+    image.write_bytes(b"")
+    result = run("check", tmp_path / "set")
+    assert result.exit_code == 1
+    assert f"{image}: is empty (0 bytes)" in result.output
+
+
 def test_counts_are_printed_and_drawn(yolo: Path, tmp_path: Path) -> None:
     result = run("stats", yolo, "--json", "--plot", tmp_path / "plot.png")
     counts = json.loads(result.output)

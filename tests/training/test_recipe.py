@@ -80,6 +80,11 @@ WRONG = {
     "twin key": ("compare: {plain: {epoch: 3}}", "a recipe has no key 'epoch'", "did you mean 'epochs'?"),
     "input": ("input: [3, 32]", "'input' must have at least 3 entries, got 2", ""),
     "twice": ("epochs: 3\nepochs: 4", "<text>:4:1: error: the key 'epochs' is given twice", ""),
+    "title with a path": ("title: ../x", "error: the title '../x' has '/' in it", "below --runs"),
+    "title of dots": ("title: '..'", "the title '..' is none that a folder can have", ""),
+    "twin with a path": ("compare: {../esc: {seed: 1}}", "name '../esc' has '/' in it", "a folder of this name"),
+    "twin in the weights": ("compare: {weights: {seed: 1}}", "name 'weights' is taken by the run itself", ""),
+    "twin of the title": ("title: a\ncompare: {a: {seed: 1}}", "the twin's name 'a' is taken by the run itself", ""),
     "list": (["- 1\n"], "a recipe is a mapping of keys", ""),
 }  # fmt: skip
 

@@ -213,9 +213,11 @@ def test_a_signal_in_the_last_evaluation_ends_the_run_before_its_twin(
 def test_a_run_whose_limit_is_reached_does_not_go_beyond_it(recipe: Path, tmp_path: Path, limit: str) -> None:
     done = train(recipe, [limit], runs=tmp_path, quiet=True).folder
     before = load_state(done / "state" / "state.pt")["position"]["step"]
+    metrics = (done / "metrics.csv").read_text()
     for _ in range(2):
         result = resume(done, quiet=True)
         assert limit.replace("1e-9", "1e-09") in result.reason
+        assert (done / "metrics.csv").read_text() == metrics
     assert load_state(done / "state" / "state.pt")["position"]["step"] == before
 
 

@@ -1,7 +1,8 @@
-"""How data sets for detection are shown: the splits that training and evaluation use."""
+"""How data sets for detection are shown: the splits for training and evaluation, and a third where there is one."""
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import asdict
 from typing import Any
 
@@ -12,14 +13,14 @@ from spdbuild.cli.tables import Table
 from spdbuild.data.detection import check as checking
 from spdbuild.data.detection import statistics
 from spdbuild.data.detection.statistics import DetectionStatistics, draw_statistics
+from spdbuild.data.detection.table import DetectionSet
 from spdbuild.drawing import arrange
-
-SPLITS = ("train", "val")
+from spdbuild.errors import InputError
 
 
 def check(data_set: Any) -> View:
     """What is wrong with images and annotations."""
-    reports = {split: checking.check(data_set.read(split)) for split in SPLITS}
+    reports = {split: checking.check(images) for split, images in _splits(data_set).items()}
     sound = all(report.sound for report in reports.values())
     lines = [f"{split}: {line}" for split, report in reports.items() for line in report.lines()]
     return View("\n".join(lines), {"sound": sound, "splits": {s: asdict(r) for s, r in reports.items()}}, sound)
@@ -27,15 +28,23 @@ def check(data_set: Any) -> View:
 
 def stats(data_set: Any) -> View:
     """How many objects of each class and size."""
-    splits = {split: statistics.statistics(data_set.read(split)) for split in SPLITS}
+    splits = {split: statistics.statistics(images) for split, images in _splits(data_set).items()}
     text = "".join(f"{split}: {_text(counts)}\n" for split, counts in splits.items())
     return View(text.rstrip("\n"), {split: asdict(counts) for split, counts in splits.items()})
 
 
 def plot(data_set: Any) -> Image:
     """The counts of each split as bars, side by side."""
-    charts = [draw_statistics(statistics.statistics(data_set.read(split)), split) for split in SPLITS]
+    charts = [draw_statistics(statistics.statistics(images), split) for split, images in _splits(data_set).items()]
     return arrange(charts, columns=len(charts))
+
+
+def _splits(data_set: Any) -> dict[str, DetectionSet]:
+    splits = {split: data_set.read(split) for split in ("train", "val")}
+    # Few data sets have one, and no field says whether.
+    with suppress(InputError):
+        splits["test"] = data_set.read("test")
+    return splits
 
 
 def _text(counts: DetectionStatistics) -> str:
@@ -44,4 +53,6 @@ def _text(counts: DetectionStatistics) -> str:
     for name, cells in counts.by_class.items():
         table.add(name, f"{counts.images_by_class[name]:,}", *(f"{count:,}" for count in cells.values()))
     table.add("all", f"{counts.images:,}", *(f"{count:,}" for count in counts.by_size.values()))
-    return f"{counts.objects:,} objects, {counts.background:,} images without any\n{table.plain()}"
+    twice = sum(counts.by_size.values()) - counts.objects
+    note = f", {twice:,} on the limit of two sizes and counted in both" if twice > 0 else ""
+    return f"{counts.objects:,} objects{note}, {counts.background:,} images without any\n{table.plain()}"

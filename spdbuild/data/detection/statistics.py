@@ -21,7 +21,8 @@ class DetectionStatistics:
     """Counts of a data set; objects are those of a class, without crowd regions and ignored ones.
 
     background: images without an object.
-    by_class: for each class its objects by size.
+    objects_by_class: objects of each class.
+    by_class: for each class its objects by size; one on the border of two sizes is in both.
     images_by_class: images that have an object of the class.
     crowd, ignored: regions where detections do not count.
     sides: quantiles 0, 0.1, ..., 1 of the objects' longer side, in pixels of the original image.
@@ -32,6 +33,7 @@ class DetectionStatistics:
     objects: int
     crowd: int
     ignored: int
+    objects_by_class: Mapping[str, int]
     by_class: Mapping[str, Mapping[str, int]]
     images_by_class: Mapping[str, int]
     sides: tuple[float, ...]
@@ -57,6 +59,9 @@ def statistics(dataset: DetectionSet, sizes: Sequence[SizeBin] = COCO_SIZES) -> 
         objects=int(counted.sum()),
         crowd=int(objects.crowd.sum()),
         ignored=int((objects.ignored & ~objects.crowd).sum()),
+        objects_by_class=dict(
+            zip(dataset.names, np.bincount(classes, minlength=len(dataset.names)).tolist(), strict=True)
+        ),
         by_class={
             name: {size: int(column[class_]) for size, column in cells.items()}
             for class_, name in enumerate(dataset.names)
@@ -71,7 +76,7 @@ def draw_statistics(counts: DetectionStatistics, split: str, sizes: Sequence[Siz
 
     split: what the titles name.
     """
-    totals = {name: sum(cells.values()) for name, cells in counts.by_class.items()}
+    totals = counts.objects_by_class
     frequent = dict(sorted(totals.items(), key=lambda item: -item[1])[:_CLASSES])
     some = f" (the {_CLASSES} most frequent of {len(totals)})" if len(totals) > _CLASSES else ""
     charts = [

@@ -11,6 +11,7 @@ from PIL import Image
 from spdbuild import drawing
 from spdbuild.data.detection.coco_json import read_coco, to_coco
 from spdbuild.data.detection.statistics import DetectionStatistics, draw_statistics, statistics
+from spdbuild.data.detection.table import ImageRecord, Table
 from spdbuild.data.tiny_objects import TinyObjects
 from spdbuild.metrics.detection import evaluate_detections
 from spdbuild.size_bins import SizeBin
@@ -55,6 +56,15 @@ def test_hit_uav_is_mostly_small(data_folder: Path) -> None:
     assert counts.by_size["L"] / counts.objects < 0.05
 
 
+def test_an_object_on_the_border_of_two_sizes_is_one_object() -> None:
+    table = Table(["car"], [1])
+    table.images.append(ImageRecord(1, "a.png", None, 100, 100))
+    table.add(0, (0.0, 0.0, 32.0, 32.0), 0)
+    counts = statistics(table.build())
+    assert (counts.objects, counts.objects_by_class) == (1, {"car": 1})
+    assert counts.by_size == {"S": 1, "M": 1, "L": 0}
+
+
 def test_the_plot_names_split_limits_and_shares(monkeypatch: pytest.MonkeyPatch) -> None:
     drawn: dict[str, dict[str, float]] = {}
 
@@ -64,7 +74,8 @@ def test_the_plot_names_split_limits_and_shares(monkeypatch: pytest.MonkeyPatch)
 
     monkeypatch.setattr("spdbuild.data.detection.statistics.draw_bars", draw_bars)
     by_class = {f"class {number}": {"S": 1000 + number, "M": 20, "L": 3} for number in range(41)}
-    draw_statistics(DetectionStatistics(5000, 0, 41_000, 0, 0, by_class, {}, tuple(range(11))), "val")
+    objects = {name: sum(cells.values()) for name, cells in by_class.items()}
+    draw_statistics(DetectionStatistics(5000, 0, 41_000, 0, 0, objects, by_class, {}, tuple(range(11))), "val")
     sizes, sides, classes = drawn.items()
     assert sizes[0] == "val: 41,000 objects in 5,000 images, by the root of their area"
     assert sizes[1] == {"S: 0 to 32 pixels": 41_820, "M: 32 to 96 pixels": 820, "L: from 96 pixels": 123}

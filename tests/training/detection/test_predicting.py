@@ -108,8 +108,9 @@ def test_forms_that_cannot_be_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="not written as 'text'"):
         Outputs(tmp_path, ("text",))
     labels_only = Prediction(Path("digit.png"), ({"class": "3", "index": 3, "score": 1.0},))
-    with pytest.raises(InputError, match="a classifier finds no boxes"):
-        Outputs(tmp_path, ("pictures",)).add(labels_only)
+    for form in ("pictures", "crops", "txt"):
+        with pytest.raises(InputError, match="a classifier finds no boxes"):
+            Outputs(tmp_path, (form,)).add(labels_only)
 
 
 def test_without_a_form_boxes_become_pictures_and_classes_a_table(tmp_path: Path) -> None:
