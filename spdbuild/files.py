@@ -55,6 +55,12 @@ def make_folder(path: Path, *, failure: type[SpdbuildError] = InputError) -> Non
         raise unwritten(path, error, failure) from None
 
 
+def refuse_file(folder: Path) -> None:
+    """InputError if what is to be a folder is a file: said before work is done whose results would have no place."""
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"{folder} is a file", hint="give a folder, a new one or one to write into")
+
+
 def append(path: Path, content: bytes) -> None:
     """Add all of `content` at the end of a file, or nothing. Raises OSError."""
     with path.open("ab", buffering=0) as file:

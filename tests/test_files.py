@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from spdbuild.errors import DiskFullError
-from spdbuild.files import append, remove_unfinished, write_text, write_whole
+from spdbuild.errors import DiskFullError, InputError
+from spdbuild.files import append, refuse_file, remove_unfinished, write_text, write_whole
 
 
 def test_a_text_is_written_as_it_is(tmp_path: Path):
@@ -84,3 +84,11 @@ except OSError as error:
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
     assert done.stdout == "File too large\n"
     assert (tmp_path / "log").read_bytes() == b"one"
+
+
+def test_a_file_where_a_folder_is_wanted_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    refuse_file(tmp_path)
+    refuse_file(tmp_path / "new")
+    with pytest.raises(InputError, match="file is a file"):
+        refuse_file(tmp_path / "file")

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from spdbuild.errors import RecipeError
+from spdbuild.files import refuse_file
 from spdbuild.training.distributed import joined
 from spdbuild.training.evaluating import evaluate_model
 from spdbuild.training.report import write_evaluation, write_samples
@@ -66,6 +67,8 @@ def evaluate(
     speed: whether the model is timed as well, by the first process.
     output: folder for tables, pictures and the task's own files.
     """
+    if output is not None:
+        refuse_file(output)
     overrides = tuple(overrides)
     recipe = recipe_of(run_or_recipe, overrides)
     task = recipe.task

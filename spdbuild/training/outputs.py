@@ -13,6 +13,7 @@ from PIL import Image
 
 from spdbuild.drawing import class_colour, draw_boxes
 from spdbuild.errors import InputError, nearest
+from spdbuild.files import refuse_file
 from spdbuild.training.files import write_text
 from spdbuild.training.report import write_picture
 from spdbuild.training.task import Prediction
@@ -38,6 +39,7 @@ class Outputs:
         unknown = [form for form in forms if form not in WRITERS]
         if unknown:
             raise InputError(f"predictions are not written as '{unknown[0]}'", hint=nearest(unknown[0], WRITERS))
+        refuse_file(folder)
         self._folder = folder
         self._writers = [WRITERS[form](folder) for form in forms]
         self._taken: set[str] = set()

@@ -7,7 +7,7 @@ import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Literal
 from xml.etree import ElementTree
@@ -73,7 +73,9 @@ def _write_coco(splits: Mapping[str, DetectionSet], folder: Path) -> int:
     (folder / "annotations").mkdir()
     for split, dataset in splits.items():
         names = _file_names(dataset)
-        document = to_coco(dataset)
+        # Formats without ids count from 0, which readers of COCO take for the background.
+        ids = tuple(number + (0 in dataset.category_ids) for number in dataset.category_ids)
+        document = to_coco(replace(dataset, category_ids=ids))
         for entry, name in zip(document["images"], names, strict=True):
             entry["file_name"] = name
         (folder / "annotations" / f"{split}.json").write_text(json.dumps(document))

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -117,3 +118,11 @@ def test_two_images_that_differ_by_suffix_only_cannot_be_yolo(
     document["images"][0]["file_name"] = "a.bmp"
     with pytest.raises(DataError, match="2 images are called 'a' but for their suffix"):
         convert({"train": read_coco(*write_coco(document))}, "yolo", tmp_path / "out")
+
+
+def test_categories_of_coco_count_from_1(tmp_path: Path) -> None:
+    convert({"train": TinyObjects(images=4, size=64).open("train")}, "yolo", tmp_path / "yolo")
+    convert({"train": read_yolo(tmp_path / "yolo" / "data.yaml", "train")}, "coco", tmp_path / "coco")
+    document = json.loads((tmp_path / "coco" / "annotations" / "train.json").read_text())
+    assert [category["id"] for category in document["categories"]] == [1, 2, 3, 4, 5, 6]
+    assert {entry["category_id"] for entry in document["annotations"]} <= {1, 2, 3, 4, 5, 6}
