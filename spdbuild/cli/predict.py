@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -86,7 +87,7 @@ def command(
 _KEYS = {"--min-score": "task.seeing.nms.min_score", "--tile": "task.seeing.tile"}
 
 
-def _changes(run: str, overrides: tuple[str, ...], given: dict[str, float | None]) -> list[str]:
+def _changes(run: str, overrides: tuple[str, ...], given: Mapping[str, float | None]) -> list[str]:
     """The options that are given, as changes of the recipe; InputError if the run is not a detector's."""
     from spdbuild.training.stored_run import recipe_of
 

@@ -11,7 +11,7 @@ import pytest
 from click.testing import Result
 from PIL import Image
 
-from spdbuild.cli.predict import _line
+from spdbuild.cli.predict import _changes, _line
 from spdbuild.training.task import Prediction
 
 Run = Callable[..., Result]
@@ -124,6 +124,12 @@ def test_a_picture_that_cannot_be_read_is_named_and_skipped(run: Run, folder: Pa
     assert [path.name for path in (folder / "seen").iterdir()] == ["predictions.csv"]
     bad, _ = json.loads(run("predict", trained["folder"], junk, good, "--json").stdout)
     assert (bad["predictions"], bad["error"]) == ([], said)
+
+
+def test_the_options_of_a_detector_change_its_recipe() -> None:
+    given = {"--min-score": 0.5, "--tile": 64}
+    assert _changes("tiny_objects", (), given) == ["task.seeing.nms.min_score=0.5", "task.seeing.tile=64"]
+    assert _changes("quickstart", (), {"--min-score": None, "--tile": None}) == []
 
 
 def test_a_line_has_boxes_in_brackets_and_names_a_dozen_things() -> None:
