@@ -192,14 +192,18 @@ class Recipe(Network):
                 fitting = [name for name, cls in registry.items() if cls.task == self.task.name]
                 message = f"{argument}: '{section.name}' is for {section.task}, not for {self.task.name}"
                 raise ArgumentError(message, argument=argument, hint=f"known: {', '.join(fitting)}")
+        if self.loss is None:
+            # So that the resolved recipe says which one it is.
+            object.__setattr__(self, "loss", LOSSES[self.task.default_loss]())
 
     def resolved(self) -> str:
         """The recipe as YAML text with every default written out."""
         return yaml_text(plain(self))
 
     def loss_of(self) -> Loss:
-        """The loss of the recipe, or the task's own."""
-        return self.loss or LOSSES[self.task.default_loss]()
+        """The loss of the recipe, which is the task's own if it names none."""
+        assert self.loss is not None
+        return self.loss
 
     def accumulation(self, batches_per_epoch: int) -> Accumulation:
         """Which batches make a step together."""

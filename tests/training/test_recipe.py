@@ -186,6 +186,10 @@ def test_the_resolved_recipe_is_the_same_recipe() -> None:
     assert load_recipe(recipe.resolved()) == recipe
 
 
+def test_the_resolved_recipe_names_the_loss() -> None:
+    assert "loss:\n  name: cross_entropy\n  label_smoothing: 0.0\n" in load_recipe(BASE).resolved()
+
+
 def test_a_recipe_can_extend_another(tmp_path: Path) -> None:
     (tmp_path / "base.yaml").write_text(BASE + "epochs: 7\noptimizer: {name: sgd, lr: 0.3, momentum: 0.8}\n")
     (tmp_path / "own.yaml").write_text("extends: base.yaml\noptimizer: {lr: 0.2}\n")
