@@ -33,8 +33,8 @@ optimizer: {{name: adamw, lr: 0.003}}
 schedule: {{name: cosine, warmup_epochs: 3}}
 batch: 4
 test_batch: 16
-epochs: 70
-evaluate_every: 70
+epochs: 100
+evaluate_every: 100
 precision: fp32
 workers: 0
 """
