@@ -27,6 +27,17 @@ layers:
   - head: linear(10)
 """
 
+DIGITS = """\
+model: digits
+inputs: {image: [3, 8, 8]}
+layers:
+  - stem: conv2d(4, 3, stride=2)
+  - norm: batch_norm()
+  - relu()
+  - global_avg_pool()
+  - head: linear(10)
+"""
+
 Run = Callable[..., Result]
 
 
@@ -47,3 +58,9 @@ def tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     path = Path("tiny.yaml")
     path.write_text(TINY)
     return path
+
+
+@pytest.fixture
+def digits() -> str:
+    """An architecture for images of 8x8 pixels, whose stem has a stride."""
+    return DIGITS

@@ -11,17 +11,6 @@ import torch
 import spdbuild
 from spdbuild.weights import save_weights
 
-DIGITS = """\
-model: digits
-inputs: {image: [3, 8, 8]}
-layers:
-  - stem: conv2d(4, 3, stride=2)
-  - norm: batch_norm()
-  - relu()
-  - global_avg_pool()
-  - head: linear(10)
-"""
-
 #: Random taps fill whole blocks, so a kernel of 2x2 blocks is one of 4x4 pixels.
 #: Parameters: 3*4*9 + 4 + 4*8*16 + 8 + 8*8*4 + 8*10 + 10; MACs: 108*64 + 512*16 + 256*4 + 80.
 PARAMETERS, MACS = 978, 16_208
@@ -120,10 +109,12 @@ def test_weights_of_another_network_are_refused(run, tiny: Path, converted: Path
 
 
 @pytest.mark.slow
-def test_a_run_is_exported_with_what_its_recipe_knows(run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_run_is_exported_with_what_its_recipe_knows(
+    run, digits: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     pytest.importorskip("sklearn", reason="the data set digits needs scikit-learn")
     monkeypatch.chdir(tmp_path)
-    Path("digits.yaml").write_text(DIGITS)
+    Path("digits.yaml").write_text(digits)
     Path("small.yaml").write_text(
         'architecture: digits.yaml\npasses: ["strided_to_spd()"]\ndata: {name: digits}\n'
         "preprocess: [{name: normalize, statistics: half}]\nepochs: 1\nworkers: 0\n"

@@ -23,16 +23,6 @@ layers:
   - global_avg_pool: global_avg_pool()
   - head: linear(10)
 """
-DIGITS = """\
-model: digits
-inputs: {image: [3, 8, 8]}
-layers:
-  - stem: conv2d(4, 3, stride=2)
-  - norm: batch_norm()
-  - relu()
-  - global_avg_pool()
-  - head: linear(10)
-"""
 
 
 @pytest.fixture
@@ -97,10 +87,10 @@ def test_weights_of_another_network_are_refused(run, converted: Path):
     assert not Path("f.yaml").exists()
 
 
-def test_a_run_is_folded_with_its_best_weights_and_verified(run, tmp_path: Path):
+def test_a_run_is_folded_with_its_best_weights_and_verified(run, digits: str, tmp_path: Path):
     pytest.importorskip("sklearn", reason="the data set digits needs scikit-learn")
     architecture, recipe = tmp_path / "digits.yaml", tmp_path / "small.yaml"
-    architecture.write_text(DIGITS)
+    architecture.write_text(digits)
     passes = 'passes: ["strided_to_spd()"]'
     recipe.write_text(f"architecture: {architecture}\n{passes}\ndata: {{name: digits}}\nepochs: 1\nworkers: 0\n")
     trained = run("train", recipe, "--runs", tmp_path / "runs", "--quiet")

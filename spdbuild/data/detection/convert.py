@@ -73,7 +73,7 @@ def _write_coco(splits: Mapping[str, DetectionSet], folder: Path) -> int:
     (folder / "annotations").mkdir()
     for split, dataset in splits.items():
         names = _file_names(dataset)
-        # Formats without ids count from 0, which readers of COCO take for the background.
+        # Formats without ids count from 0, which many readers of COCO take for the background: then all move up by one.
         ids = tuple(number + (0 in dataset.category_ids) for number in dataset.category_ids)
         document = to_coco(replace(dataset, category_ids=ids))
         for entry, name in zip(document["images"], names, strict=True):

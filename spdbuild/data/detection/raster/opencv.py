@@ -50,10 +50,10 @@ class OpencvRaster:
 
     def recoloured(self, pixels: Pixels, hue: float, saturation: float, value: float) -> Pixels:
         values = _table(np.minimum(_STEPS * value, 255))
-        if _is_grey(pixels):
+        grey = _grey(pixels)
+        if grey is not None:
             # As in thermal and many medical images: only the value can change.
-            grey = cv2.LUT(np.ascontiguousarray(pixels[:, :, 0]), values)
-            return np.asarray(cv2.cvtColor(grey, cv2.COLOR_GRAY2RGB), np.uint8)
+            return np.asarray(cv2.cvtColor(cv2.LUT(grey, values), cv2.COLOR_GRAY2RGB), np.uint8)
         tables = (_table(np.rint(_STEPS * hue) % _TURN), _table(np.minimum(_STEPS * saturation, 255)), values)
         planes = cv2.split(cv2.cvtColor(pixels, cv2.COLOR_RGB2HSV))
         scaled = [cv2.LUT(plane, table) for plane, table in zip(planes, tables, strict=True)]
@@ -64,10 +64,10 @@ def _table(values: NDArray[np.float64]) -> NDArray[np.uint8]:
     return np.rint(values).astype(np.uint8)
 
 
-def _is_grey(pixels: Pixels) -> bool:
-    """Whether no pixel has a colour; a few of them tell it of most images that have some."""
+def _grey(pixels: Pixels) -> Pixels | None:
+    """The one plane of an image without colours, else None; a few pixels tell it of most images that have some."""
     few = pixels[::_COARSE, ::_COARSE]
     if (few[:, :, :1] != few[:, :, 1:]).any():
-        return False
+        return None
     red, green, blue = cv2.split(pixels)
-    return np.array_equal(red, green) and np.array_equal(green, blue)
+    return np.asarray(red, np.uint8) if np.array_equal(red, green) and np.array_equal(green, blue) else None
