@@ -16,9 +16,9 @@ _LEAST_SCALE = 2.0**-14
 
 
 def choose_precision(wanted: str, device: torch.device) -> Literal["fp32", "bf16", "fp16"]:
-    """`wanted`, or for "auto" bf16 where the device has instructions for it and fp32 elsewhere."""
+    """`wanted`, or for "auto" bf16 where the device has fast instructions for it and fp32 elsewhere."""
     if wanted == "auto":
-        return "bf16" if _has_bf16(device) else "fp32"
+        return "bf16" if _has_fast_bf16(device) else "fp32"
     return wanted  # type: ignore[return-value]
 
 
@@ -39,11 +39,13 @@ def check_scale(scaler: torch.amp.GradScaler) -> None:
         raise RunError(message, hint="lower optimizer.lr, or set precision=fp32")
 
 
-def _has_bf16(device: torch.device) -> bool:
+def _has_fast_bf16(device: torch.device) -> bool:
     if device.type == "cuda":
         # Emulation counts as support for torch, and is slower than fp32.
         return torch.cuda.get_device_capability(device) >= (8, 0)
     if device.type != "cpu":
         return False
     capabilities = torch.cpu.get_capabilities()
-    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
+    # Sapphire Rapids multiplies bf16 by AVX-512 at half the rate of fp32, and virtual machines may hide its AMX.
+    slow = "Intel" in capabilities.get("cpu_name", "") and capabilities.get("avx512_fp16")
+    return bool(capabilities.get("amx_bf16") or (capabilities.get("avx512_bf16") and not slow))

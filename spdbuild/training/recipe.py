@@ -111,7 +111,7 @@ class Recipe(Network):
     ema: moving average of the weights; empty: none.
     distill: a teacher; empty: none.
     freeze: patterns of parameter names that are not trained, such as "stem.*".
-    precision: numbers that convolutions work with; auto: bf16 where the device has instructions for it, else fp32.
+    precision: numbers that convolutions work with; auto: bf16 where the device is faster with it, else fp32.
     channels_last: whether images and weights have their channels innermost in memory, which is quicker.
     compile: whether the model goes through torch.compile.
     sync_batch_norm: whether batch norm takes its statistics over all processes.

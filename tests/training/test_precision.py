@@ -12,12 +12,21 @@ CPU = torch.device("cpu")
 
 
 @pytest.mark.parametrize(
-    ("flag", "expected"), [({"avx512_bf16": True}, "bf16"), ({"amx_bf16": True}, "bf16"), ({}, "fp32")]
+    ("facts", "expected"),
+    [
+        ({"avx512_bf16": True}, "bf16"),
+        ({"amx_bf16": True}, "bf16"),
+        ({}, "fp32"),
+        ({"avx512_bf16": True, "cpu_name": "AMD EPYC"}, "bf16"),
+        ({"avx512_bf16": True, "cpu_name": "Intel Xeon"}, "bf16"),
+        ({"avx512_bf16": True, "avx512_fp16": True, "cpu_name": "Intel Xeon"}, "fp32"),
+        ({"avx512_bf16": True, "avx512_fp16": True, "amx_bf16": True, "cpu_name": "Intel Xeon"}, "bf16"),
+    ],
 )
-def test_auto_is_bf16_where_the_processor_has_it(
-    monkeypatch: pytest.MonkeyPatch, flag: dict[str, bool], expected: str
+def test_auto_is_bf16_where_the_processor_is_fast_with_it(
+    monkeypatch: pytest.MonkeyPatch, facts: dict[str, bool | str], expected: str
 ) -> None:
-    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: flag)
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: facts)
     assert choose_precision("auto", CPU) == expected
 
 
