@@ -42,6 +42,7 @@ class EvaluationOptions:
 class ClassMetrics:
     """One category; None where it has no objects (of that size).
 
+    ap: at IoU 0.50 to 0.95 in steps of 0.05; ap50, ap75: at one IoU. ar: at the same ten and the most detections.
     objects: how many there are, crowd regions left out; by size: the same.
     """
 
@@ -49,7 +50,9 @@ class ClassMetrics:
     category_id: int
     ap: float | None
     ap50: float | None
+    ap75: float | None
     ap_by_size: Mapping[str, float | None]
+    ar: float | None
     objects: int
     objects_by_size: Mapping[str, int]
 
@@ -211,7 +214,8 @@ def _metrics(
         ar={limit: _mean(recall[..., 0, m]) for m, limit in enumerate(limits)},
         ar_by_size={name: _mean(recall[..., s, -1]) for s, name in enumerate(names, start=1)},
         classes=tuple(
-            _class_metrics(category, best[:, :, k], counts[k], names) for k, category in enumerate(truth["categories"])
+            _class_metrics(category, best[:, :, k], recall[:, k, 0, -1], counts[k], names)
+            for k, category in enumerate(truth["categories"])
         ),
         images=len(truth["images"]),
         objects=total[0],
@@ -222,15 +226,17 @@ def _metrics(
 
 
 def _class_metrics(
-    category: Mapping[str, Any], precision: Array, counts: Sequence[int], sizes: Sequence[str]
+    category: Mapping[str, Any], precision: Array, recall: Array, counts: Sequence[int], sizes: Sequence[str]
 ) -> ClassMetrics:
-    """One category from its precision [T, R, S]."""
+    """One category from its precision [T, R, S] and its recall [T]."""
     return ClassMetrics(
         name=category["name"],
         category_id=category["id"],
         ap=_mean(precision[..., 0]),
         ap50=_mean(precision[0, :, 0]),
+        ap75=_mean(precision[5, :, 0]),
         ap_by_size={name: _mean(precision[..., s]) for s, name in enumerate(sizes, start=1)},
+        ar=_mean(recall),
         objects=counts[0],
         objects_by_size=dict(zip(sizes, counts[1:], strict=True)),
     )

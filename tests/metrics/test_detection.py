@@ -174,8 +174,15 @@ def test_a_category_without_objects_is_left_out_of_the_mean(scene: tuple[dict[st
     found = evaluate_detections(more, rows)
     assert found.row() == evaluate_detections(truth, rows).row()
     absent = next(kind for kind in found.classes if kind.name == "absent")
-    assert (absent.ap, absent.ap50, absent.objects) == (None, None, 0)
+    assert (absent.ap, absent.ap50, absent.ap75, absent.ar, absent.objects) == (None, None, None, None, 0)
     assert np.isnan(found.precision[1]).all()
+
+
+def test_the_means_are_those_of_the_classes(scene: tuple[dict[str, Any], Rows]) -> None:
+    truth, rows = scene
+    found = evaluate_detections(truth, rows)
+    for name, mean in (("ap", found.ap), ("ap50", found.ap50), ("ap75", found.ap75), ("ar", found.ar[100])):
+        assert mean == pytest.approx(np.mean([getattr(kind, name) for kind in found.classes]), abs=1e-11)
 
 
 def test_no_detections_give_zero(scene: tuple[dict[str, Any], Rows]) -> None:

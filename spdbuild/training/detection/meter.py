@@ -118,7 +118,8 @@ def _row(found: ClassMetrics | None) -> dict[str, float | None]:
         return {}
     sizes = {f"AP_{size}": value for size, value in found.ap_by_size.items()}
     counts = {f"objects_{size}": count for size, count in found.objects_by_size.items()}
-    return {"AP": found.ap, "AP50": found.ap50, **sizes, "objects": found.objects, **counts}
+    means = {"AP": found.ap, "AP50": found.ap50, "AP75": found.ap75, **sizes, "AR": found.ar}
+    return {**means, "objects": found.objects, **counts}
 
 
 def _protocol(options: JudgingOptions) -> str:
