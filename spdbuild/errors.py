@@ -9,6 +9,7 @@ SpdbuildError              everything that is reported without a traceback
 │   ├── PassError          a pass that cannot do what its options ask
 │   ├── RecipeError        a recipe that cannot be run as written
 │   ├── DataError          a data set that is not what the recipe says
+│   │   └── MissingSplitError  a split that the data set does not have
 │   └── WeightsError       a weights file or checkpoint that does not fit
 └── RunError               a run or comparison that failed; exit code 1
     └── DiskFullError      a file for which the disk has no room
@@ -140,6 +141,10 @@ class RecipeError(InputError):
 
 class DataError(InputError):
     """A data set that is not what the recipe says it is."""
+
+
+class MissingSplitError(DataError):
+    """A split that the data set does not have; one that cannot be read is a DataError."""
 
 
 class WeightsError(InputError):

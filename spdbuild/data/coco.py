@@ -13,6 +13,7 @@ from spdbuild.data.detection.dataset import DetectionSplit, existing, usable
 from spdbuild.data.detection.table import DetectionSet
 from spdbuild.data.reading import OnError
 from spdbuild.data.tiny_objects import TinyObjects
+from spdbuild.errors import MissingSplitError
 
 #: Where the annotations of a split are in the usual layouts, and its images, which have the first of these places.
 _LAYOUTS = {
@@ -58,7 +59,7 @@ class Coco:
 
     def read(self, split: DetectionSplit) -> DetectionSet:
         root = Path(self.root).expanduser()
-        annotations = existing(root, getattr(self, f"{split}_annotations"))
+        annotations = existing(root, getattr(self, f"{split}_annotations"), MissingSplitError)
         return read_coco(annotations, existing(root, getattr(self, f"{split}_images")), ignore=self.ignore)
 
     @classmethod

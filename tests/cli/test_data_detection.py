@@ -36,6 +36,36 @@ def test_a_dataset_yaml_is_checked(yolo: Path) -> None:
     assert "train: nothing is wrong" in result.output
 
 
+def test_a_test_split_that_is_not_there_is_none(yolo: Path) -> None:
+    yolo.write_text(yolo.read_text().replace("images/test", "images/test-dev"))
+    result = run("check", yolo)
+    assert result.exit_code == 0
+    assert [line.partition(":")[0] for line in result.output.splitlines() if "nothing is wrong" in line] == [
+        "train",
+        "val",
+    ]
+
+
+def test_a_test_split_that_cannot_be_read_is_told(yolo: Path, tmp_path: Path) -> None:
+    run("convert", yolo, "--to", "coco", "-o", tmp_path / "coco")
+    (tmp_path / "coco" / "annotations" / "test.json").write_text("[]")
+    for command_line in (("check",), ("stats",), ("convert", "--to", "voc", "-o", tmp_path / "voc")):
+        result = run(command_line[0], tmp_path / "coco", *command_line[1:])
+        assert isinstance(result.exception, DataError)
+        assert "test.json has no list 'images'" in str(result.exception)
+    assert not (tmp_path / "voc").exists()
+
+
+def test_a_gallery_reads_only_its_split(yolo: Path, tmp_path: Path) -> None:
+    yolo.write_text("train: images/nowhere\nval: images/val\nnames: [a, b, c, d, e, f]\n")
+    assert run("show", yolo, "--split", "val", "-o", tmp_path / "val.png").exit_code == 0
+    assert "nowhere' does not exist" in str(run("show", yolo, "-o", tmp_path / "train.png").exception)
+    assert "data.yaml has no split 'test'" in str(
+        run("show", yolo, "--split", "test", "-o", tmp_path / "t.png").exception
+    )
+    assert "there is no split 'tset'" in str(run("show", yolo, "--split", "tset", "-o", tmp_path / "t.png").exception)
+
+
 def test_a_dataset_yaml_without_names_is_told_that_it_needs_them(yolo: Path) -> None:
     yaml = yolo.parent / "forgotten.yaml"
     yaml.write_text("train: images/train\nval: images/val\n")

@@ -83,21 +83,20 @@ def command(
 
 def _with_boxes(data_set: Any, recipe: Recipe | None, wanted: _Wanted) -> tuple[Image, int]:
     """The sheet, and how many images the split has."""
-    from spdbuild.data.detection.dataset import splits_of
+    from spdbuild.data.detection.dataset import DetectionSplit
     from spdbuild.data.detection.gallery import gallery
     from spdbuild.data.detection.loader import DetectionLoader
 
-    splits = splits_of(data_set)
-    if wanted.split not in splits:
-        raise InputError(f"there is no split '{wanted.split}'", hint=nearest(wanted.split, splits))
+    _check_split(wanted.split, get_args(DetectionSplit))
+    dataset = data_set.read(wanted.split)
     options = _training(recipe, wanted.images)
     given = {"size": wanted.size, "seed": wanted.seed}
     options |= {name: value for name, value in given.items() if value is not None}
     if wanted.plain or (recipe and wanted.split != "train"):
         options["augment"] = None
-    loader = DetectionLoader(splits[wanted.split], shuffle=True, **options)
+    loader = DetectionLoader(dataset, shuffle=True, **options)
     loader.set_epoch(wanted.epoch)
-    return gallery(loader, columns=wanted.columns, most=wanted.images), len(splits[wanted.split])
+    return gallery(loader, columns=wanted.columns, most=wanted.images), len(dataset)
 
 
 def _with_classes(data_set: Any, recipe: Recipe | None, wanted: _Wanted) -> tuple[Image, int]:
@@ -108,8 +107,7 @@ def _with_classes(data_set: Any, recipe: Recipe | None, wanted: _Wanted) -> tupl
 
     if wanted.size is not None:
         raise InputError("--size is of a detector's images", hint="the size of images to classify is a field: size=64")
-    if wanted.split not in get_args(Split):
-        raise InputError(f"there is no split '{wanted.split}'", hint=nearest(wanted.split, get_args(Split)))
+    _check_split(wanted.split, get_args(Split))
     image_set = data_set.open(wanted.split)
     training = recipe is not None and wanted.split == "train" and not wanted.plain
     steps = (*(recipe.augment if recipe and training else ()), *(recipe.preprocess if recipe else ()))
@@ -122,6 +120,11 @@ def _with_classes(data_set: Any, recipe: Recipe | None, wanted: _Wanted) -> tupl
     )
     loader.set_epoch(wanted.epoch)
     return gallery(loader, columns=wanted.columns, most=wanted.images), len(image_set)
+
+
+def _check_split(split: str, known: tuple[str, ...]) -> None:
+    if split not in known:
+        raise InputError(f"there is no split '{split}'", hint=nearest(split, known))
 
 
 def _training(recipe: Recipe | None, images: int) -> dict[str, Any]:

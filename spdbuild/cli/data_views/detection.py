@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import asdict
 from typing import Any
 
@@ -12,15 +11,17 @@ from spdbuild.cli.data_views.view import View
 from spdbuild.cli.tables import Table
 from spdbuild.data.detection import check as checking
 from spdbuild.data.detection import statistics
+from spdbuild.data.detection.dataset import DetectionSplit, splits_of
 from spdbuild.data.detection.statistics import DetectionStatistics, draw_statistics
-from spdbuild.data.detection.table import DetectionSet
 from spdbuild.drawing import arrange
-from spdbuild.errors import InputError
+
+# What `data check` and `data stats` cannot do without: what training reads.
+_NEEDED: tuple[DetectionSplit, ...] = ("train", "val")
 
 
 def check(data_set: Any) -> View:
     """What is wrong with images and annotations."""
-    reports = {split: checking.check(images) for split, images in _splits(data_set).items()}
+    reports = {split: checking.check(images) for split, images in splits_of(data_set, _NEEDED).items()}
     sound = all(report.sound for report in reports.values())
     lines = [f"{split}: {line}" for split, report in reports.items() for line in report.lines()]
     return View("\n".join(lines), {"sound": sound, "splits": {s: asdict(r) for s, r in reports.items()}}, sound)
@@ -28,23 +29,17 @@ def check(data_set: Any) -> View:
 
 def stats(data_set: Any) -> View:
     """How many objects of each class and size."""
-    splits = {split: statistics.statistics(images) for split, images in _splits(data_set).items()}
+    splits = {split: statistics.statistics(images) for split, images in splits_of(data_set, _NEEDED).items()}
     text = "".join(f"{split}: {_text(counts)}\n" for split, counts in splits.items())
     return View(text.rstrip("\n"), {split: asdict(counts) for split, counts in splits.items()})
 
 
 def plot(data_set: Any) -> Image:
     """The counts of each split as bars, side by side."""
-    charts = [draw_statistics(statistics.statistics(images), split) for split, images in _splits(data_set).items()]
+    charts = [
+        draw_statistics(statistics.statistics(images), split) for split, images in splits_of(data_set, _NEEDED).items()
+    ]
     return arrange(charts, columns=len(charts))
-
-
-def _splits(data_set: Any) -> dict[str, DetectionSet]:
-    splits = {split: data_set.read(split) for split in ("train", "val")}
-    # Few data sets have one, and no field says whether.
-    with suppress(InputError):
-        splits["test"] = data_set.read("test")
-    return splits
 
 
 def _text(counts: DetectionStatistics) -> str:

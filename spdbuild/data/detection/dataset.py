@@ -10,7 +10,7 @@ from spdbuild.data.detection.check import without_bad_images
 from spdbuild.data.detection.findings import refuse_grave
 from spdbuild.data.detection.table import DetectionSet
 from spdbuild.data.reading import OnError
-from spdbuild.errors import DataError, InputError
+from spdbuild.errors import DataError, MissingSplitError
 
 DetectionSplit = Literal["train", "val", "test"]
 
@@ -26,7 +26,10 @@ class DetectionDataSet(Protocol):
         ...
 
     def read(self, split: DetectionSplit) -> DetectionSet:
-        """The same with everything that is wrong as findings, for a check; DataError where nothing can be read."""
+        """The same with everything that is wrong as findings, for a check.
+
+        Raises DataError where nothing can be read, MissingSplitError where nothing is.
+        """
         ...
 
     @classmethod
@@ -56,20 +59,20 @@ def usable(dataset: DetectionSet, on_error: OnError) -> DetectionSet:
     return dataset
 
 
-def splits_of(data_set: DetectionDataSet) -> dict[str, DetectionSet]:
-    """Every split that can be read, with what is wrong as findings; DataError if training has none."""
-    splits: dict[str, DetectionSet] = {"train": data_set.read("train")}
-    for split in get_args(DetectionSplit)[1:]:
-        with contextlib.suppress(InputError):
+def splits_of(data_set: DetectionDataSet, needed: tuple[DetectionSplit, ...] = ("train",)) -> dict[str, DetectionSet]:
+    """Every split that is there, with what is wrong as findings; MissingSplitError if a `needed` one is not."""
+    splits: dict[str, DetectionSet] = {}
+    for split in get_args(DetectionSplit):
+        with contextlib.nullcontext() if split in needed else contextlib.suppress(MissingSplitError):
             splits[split] = data_set.read(split)
     return splits
 
 
-def existing(root: Path, name: str) -> Path:
-    """`name` below `root`; DataError if there is no such file or folder."""
+def existing(root: Path, name: str, failure: type[DataError] = DataError) -> Path:
+    """`name` below `root`; raises `failure` if there is no such file or folder."""
     path = root / name
     if not path.exists():
-        raise DataError(f"{path} does not exist", hint=f"what is there: {_listing(path.parent)}")
+        raise failure(f"{path} does not exist", hint=f"what is there: {_listing(path.parent)}")
     return path
 
 

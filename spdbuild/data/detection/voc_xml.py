@@ -17,7 +17,7 @@ from xml.parsers import expat
 from spdbuild.data.detection.findings import Finding
 from spdbuild.data.detection.pixels import image_size
 from spdbuild.data.detection.table import NO_CLASS, DetectionSet, ImageRecord, Table
-from spdbuild.errors import DataError, Location, nearest
+from spdbuild.errors import DataError, Location, MissingSplitError, nearest
 
 
 def read_voc(root: Path, split: str, *, names: Sequence[str] = (), ignore: Sequence[str] = ()) -> DetectionSet:
@@ -83,7 +83,7 @@ def _stems(root: Path, split: str) -> list[str]:
         return [words[0] for line in listed.read_text(encoding="utf-8").splitlines() if (words := line.split())]
     if listed.parent.is_dir():
         known = [path.stem for path in listed.parent.glob("*.txt")]
-        raise DataError(f"{root} has no split '{split}'", hint=nearest(split, known))
+        raise MissingSplitError(f"{root} has no split '{split}'", hint=nearest(split, known))
     if not (root / "Annotations").is_dir():
         raise DataError(
             f"{root} has no folder 'Annotations'", hint="give the folder that holds Annotations and JPEGImages"

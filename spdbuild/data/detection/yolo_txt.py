@@ -17,7 +17,7 @@ from spdbuild.data.decoding import SUFFIXES
 from spdbuild.data.detection.findings import Finding
 from spdbuild.data.detection.pixels import image_size
 from spdbuild.data.detection.table import NO_CLASS, DetectionSet, ImageRecord, Table
-from spdbuild.errors import DataError, nearest
+from spdbuild.errors import DataError, MissingSplitError, nearest
 from spdbuild.source import Value, parse_yaml, read_source
 
 #: Category ids in COCO's files of the classes that YOLO numbers 0 to 79.
@@ -28,11 +28,19 @@ COCO_CATEGORY_IDS: tuple[int, ...] = tuple(
 
 @dataclass(frozen=True)
 class DatasetYaml:
-    """What a dataset YAML says: class names, and for each split the paths it gives."""
+    """What a dataset YAML says: class names, the folder that paths start from, and what it gives for each split."""
 
     file: Path
     names: tuple[str, ...]
-    splits: dict[str, tuple[Path, ...]]
+    folder: Path
+    splits: dict[str, Value]
+
+    def paths(self, split: str) -> tuple[Path, ...]:
+        """Folders, text files or images of a split; MissingSplitError if it has none or they are not there."""
+        if split not in self.splits:
+            raise MissingSplitError(f"{self.file} has no split '{split}'", hint=nearest(split, self.splits))
+        value = self.splits[split]
+        return tuple(_path(entry, self.folder) for entry in (value.data if isinstance(value.data, list) else [value]))
 
 
 def read_yolo(yaml: Path, split: str, *, ignore: Sequence[str] = ()) -> DetectionSet:
@@ -44,12 +52,11 @@ def read_yolo(yaml: Path, split: str, *, ignore: Sequence[str] = ()) -> Detectio
     COCO's 80 classes the id that COCO gives them.
     """
     description = read_dataset_yaml(yaml)
-    if split not in description.splits:
-        raise DataError(f"{yaml} has no split '{split}'", hint=nearest(split, description.splits))
+    paths = description.paths(split)
     for name in ignore:
         if name not in description.names:
             raise DataError(f"{yaml} has no class '{name}' to ignore", hint=nearest(name, description.names))
-    files = sorted({path for given in description.splits[split] for path in _images_of(given, yaml)})
+    files = sorted({path for given in paths for path in _images_of(given, yaml)})
     if not files:
         raise DataError(f"the split '{split}' of {yaml} has no images")
     kept = [class_ for class_, name in enumerate(description.names) if name not in ignore]
@@ -57,7 +64,7 @@ def read_yolo(yaml: Path, split: str, *, ignore: Sequence[str] = ()) -> Detectio
     table = Table([description.names[class_] for class_ in kept], [ids[class_] for class_ in kept])
     classes = {class_: kept.index(class_) if class_ in kept else NO_CLASS for class_ in range(len(description.names))}
     _fill(table, files, classes)
-    table.findings += _without_image(description.splits[split], files)
+    table.findings += _without_image(paths, files)
     return table.build()
 
 
@@ -67,13 +74,12 @@ def read_dataset_yaml(path: Path) -> DatasetYaml:
     if not isinstance(root.data, dict):
         raise DataError("a dataset YAML is a mapping with path, train, val and names", location=root.location)
     names = _names(root)
-    folder = _base(path, root.get("path"))
     splits = {
-        split: _paths(value, folder)
+        split: value
         for split in ("train", "val", "test")
         if (value := root.get(split)) is not None and value.data is not None
     }
-    return DatasetYaml(path, names, splits)
+    return DatasetYaml(path, names, _base(path, root.get("path")), splits)
 
 
 def is_dataset_yaml(path: Path) -> bool:
@@ -140,17 +146,13 @@ def _base(yaml: Path, value: Value | None) -> Path:
     )
 
 
-def _paths(value: Value, folder: Path) -> tuple[Path, ...]:
-    entries = value.data if isinstance(value.data, list) else [value]
-    paths = []
-    for entry in entries:
-        if not isinstance(entry.data, str):
-            raise DataError("a split is a folder, a text file of paths, or a list of them", location=entry.location)
-        path = folder / Path(entry.data).expanduser()
-        if not path.exists():
-            raise DataError(f"'{path}' does not exist", location=entry.location)
-        paths.append(path)
-    return tuple(paths)
+def _path(entry: Value, folder: Path) -> Path:
+    if not isinstance(entry.data, str):
+        raise DataError("a split is a folder, a text file of paths, or a list of them", location=entry.location)
+    path = folder / Path(entry.data).expanduser()
+    if not path.exists():
+        raise MissingSplitError(f"'{path}' does not exist", location=entry.location)
+    return path
 
 
 def _images_of(given: Path, yaml: Path) -> Iterator[Path]:

@@ -169,4 +169,4 @@ def test_wrong_yamls_are_refused_with_their_place(yolo: Path, text: str, split: 
 def test_the_paths_of_a_yaml_start_from_its_path(yolo: Path) -> None:
     yaml = yolo.parent / "sub.yaml"
     yaml.write_text("path: images\ntrain: train\nval: val\nnames: [a]\n")
-    assert read_dataset_yaml(yaml).splits["val"] == (yolo.parent / "images" / "val",)
+    assert read_dataset_yaml(yaml).paths("val") == (yolo.parent / "images" / "val",)
