@@ -31,6 +31,8 @@ def choose_device(wanted: str) -> torch.device:
         raise RecipeError(f"there is no device '{wanted}'", hint="use auto, cpu, cuda, cuda:1 or mps") from None
     if device.type == "cuda":
         return _gpu(device)
+    if device.type == "cpu" and device.index:
+        raise RecipeError(f"there is no device '{wanted}': all processors are one", hint="set device=cpu")
     if device.type == "mps" and not torch.backends.mps.is_available():
         raise RecipeError("this machine has no mps device", hint="set device=auto")
     if device.type not in ("cpu", "mps"):

@@ -14,6 +14,7 @@ from spdbuild.training.checkpoint import load_state
 from spdbuild.training.comparison import comparison_table
 from spdbuild.training.console import Console
 from spdbuild.training.device import determinism, device_of
+from spdbuild.training.differences import differences
 from spdbuild.training.distributed import Processes, joined
 from spdbuild.training.expected import check_metrics
 from spdbuild.training.files import write_text
@@ -23,7 +24,6 @@ from spdbuild.training.report import write_page, write_report
 from spdbuild.training.result import Result
 from spdbuild.training.run_folder import RunFolder
 from spdbuild.training.saving import restore_best
-from spdbuild.training.sections import plain
 from spdbuild.training.session import Session, make_session
 from spdbuild.training.signals import stop_on_signals
 from spdbuild.training.stored_run import stored_network
@@ -184,9 +184,8 @@ def _fit(session: Session) -> Result:
 
 
 def _check_changes(stored: Recipe, wanted: Recipe) -> None:
-    before, after = plain(stored), plain(wanted)
-    for key in before:
-        if key not in CHANGEABLE and before[key] != after[key]:
+    for key, place in differences(stored, wanted).items():
+        if key not in CHANGEABLE:
             hint = f"a resumed run takes {', '.join(sorted(CHANGEABLE))}; else start a new run"
             message = f"a resumed run stays what it was, so '{key}' cannot change"
-            raise RecipeError(message, location=wanted.place(key), hint=hint)
+            raise RecipeError(message, location=place, hint=hint)

@@ -14,6 +14,7 @@ from spdbuild.errors import RecipeError, WeightsError
 from spdbuild.graph import Graph
 from spdbuild.loading import load
 from spdbuild.training.device import choose_device
+from spdbuild.training.differences import differences
 from spdbuild.training.first_weights import load_weights
 from spdbuild.training.network import build_network, resolve
 from spdbuild.training.precision import choose_precision
@@ -27,6 +28,12 @@ _TRAINED = {
     "passes": "name a recipe, and its weights with --weights",
     "weights": "give other weights with --weights",
 }
+
+#: Keys that a trained model is evaluated and used by; the others are for training alone.
+_READ = frozenset(
+    ("input", "variant", "vars", "data", "task", "loss", "preprocess", "batch", "test_batch", "precision")
+    + ("channels_last", "workers", "device")
+)
 
 
 @dataclass(frozen=True)
@@ -148,15 +155,19 @@ def _recipe(run_or_recipe: str | Path, overrides: Iterable[str]) -> tuple[Recipe
     folder, overrides = RunFolder.open(path), tuple(overrides)
     recipe = load_recipe(folder.recipe, overrides)
     if overrides:
-        _refuse_another_network(load_recipe(folder.recipe), recipe)
+        _check_changes(load_recipe(folder.recipe), recipe)
     return stored_network(recipe, folder), folder
 
 
-def _refuse_another_network(trained: Recipe, wanted: Recipe) -> None:
-    for key, hint in _TRAINED.items():
-        if getattr(trained, key) != getattr(wanted, key):
+def _check_changes(trained: Recipe, wanted: Recipe) -> None:
+    """Refuse overrides that ask for another network, or that change nothing."""
+    for key, place in differences(trained, wanted).items():
+        if key in _TRAINED:
             message = f"a run has the network that it trained, so '{key}' cannot change"
-            raise RecipeError(message, location=wanted.place(key), hint=hint)
+            raise RecipeError(message, location=place, hint=_TRAINED[key])
+        if key not in _READ:
+            message = f"'{key}' is for training, and changes nothing behind it"
+            raise RecipeError(message, location=place, hint=f"a trained model takes {', '.join(sorted(_READ))}")
 
 
 def _weights(recipe: Recipe, folder: RunFolder | None) -> Path:

@@ -84,6 +84,12 @@ def test_an_unknown_device_is_named() -> None:
         choose_device("tpu9")
 
 
+def test_a_numbered_processor_is_refused() -> None:
+    assert choose_device("cpu:0").type == "cpu"
+    with pytest.raises(RecipeError, match="there is no device 'cpu:3': all processors are one"):
+        choose_device("cpu:3")
+
+
 def test_a_wrong_device_leaves_no_folder(recipe: Path, tmp_path: Path) -> None:
     recipe.write_text(recipe.read_text() + "device: tpu9\n")
     with pytest.raises(RecipeError) as caught:

@@ -68,8 +68,11 @@ def test_a_complete_run_is_only_evaluated_when_it_is_resumed(recipe: Path, tmp_p
 
 def test_a_resumed_run_cannot_become_another(recipe: Path, tmp_path: Path) -> None:
     done = train(recipe, ["epochs=1"], quiet=True, runs=tmp_path)
-    with pytest.raises(RecipeError, match="a resumed run stays what it was, so 'optimizer' cannot change"):
-        resume(done.folder, ["optimizer.lr=0.5"], quiet=True)
+    with pytest.raises(RecipeError, match="a resumed run stays what it was, so 'optimizer' cannot change") as caught:
+        resume(done.folder, ["epochs=2", "optimizer.lr=0.5"], quiet=True)
+    location = caught.value.problems[0].location
+    assert location is not None
+    assert (location.file, location.text) == ("command line", "optimizer.lr=0.5")
 
 
 def test_a_run_can_be_made_longer(recipe: Path, tmp_path: Path, rows: Rows) -> None:

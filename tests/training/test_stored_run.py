@@ -59,6 +59,17 @@ def test_images_of_another_size_than_those_to_train_on_are_refused(recipe: Path,
 
 
 @pytest.mark.parametrize(
+    ("change", "key"), [("optimizer.lr=0.5", "optimizer"), ("epochs=7", "epochs"), ("seed=1", "seed")]
+)
+def test_what_a_trained_model_does_not_read_is_refused(trained: Path, change: str, key: str) -> None:
+    with pytest.raises(RecipeError, match=f"'{key}' is for training, and changes nothing behind it") as caught:
+        evaluate(trained, ["batch=3", change], speed=False)
+    location = caught.value.problems[0].location
+    assert location is not None
+    assert location.text == change
+
+
+@pytest.mark.parametrize(
     ("change", "hint"),
     [
         ("architecture=resnet18", "name a recipe, and its weights with --weights"),
