@@ -116,7 +116,8 @@ def _begun(recipe: Recipe, folder: RunFolder, console: Console, processes: Proce
         session = make_session(network, folder, console, processes, device_of(recipe), fresh=not stored)
         if not stored:
             _describe(session)
-    except SpdbuildError:
+    # Also where somebody presses Ctrl-C while data and network are being opened.
+    except (SpdbuildError, KeyboardInterrupt):
         if processes.first:
             folder.remove_if_not_begun()
         raise

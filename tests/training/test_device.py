@@ -90,6 +90,18 @@ def test_a_numbered_processor_is_refused() -> None:
         choose_device("cpu:3")
 
 
+def test_ctrl_c_before_the_first_step_leaves_no_folder(
+    recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("spdbuild.training.run.make_session", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        train(recipe, runs=tmp_path / "runs", quiet=True)
+    assert list((tmp_path / "runs").iterdir()) == []
+
+
 def test_a_wrong_device_leaves_no_folder(recipe: Path, tmp_path: Path) -> None:
     recipe.write_text(recipe.read_text() + "device: tpu9\n")
     with pytest.raises(RecipeError) as caught:
