@@ -15,6 +15,7 @@ from spdbuild.expression import ExpressionError, evaluate
 from spdbuild.graph import Graph, Input, Origin, Output
 from spdbuild.ops import OPS, Op
 from spdbuild.schema import describe
+from spdbuild.shape import Shape
 from spdbuild.source import Value
 
 #: Bounds of the expansion: no network is near them, and a slip of the keyboard stops here.
@@ -172,6 +173,9 @@ class _Expander:
         if plain is None:
             return inputs[0]
         self.graph.add(name, plain, inputs, Origin(line.value.at(line.call.start), state.trail))
+        images = list(self.document.inputs.values())
+        if len(images) == 1:
+            plain.check_image(Shape(*images[0]), *shapes)
         self.uses[name] = Use(line, name, state.name, arguments, state.use)
         return Output(name)
 

@@ -29,7 +29,8 @@ class Detect(Op):
     classes: number of classes.
     anchors: for each level a list of [width, height], in pixels of the input image; a list of levels, or a mapping from
         their names, in the order of the inputs.
-    strides: pixels of the input image in a cell of each level; by default 8, 16, 32 and so on, twice the one before.
+    strides: pixels of the input image in a cell of each level; by default 8, 16, 32 and so on, twice the one before. A
+        network whose maps have other sizes is refused.
 
     Source: Redmon and Farhadi 2018, "YOLOv3", arXiv:1804.02767, section 2; boxes and biases as in YOLOv5 v6.0 (Jocher
     et al. 2021).
@@ -90,6 +91,20 @@ class Detect(Op):
                     + _listed([f"{x.height}x{x.width}" for x in inputs]),
                     hint="name the inputs from the finest level to the coarsest, or give strides=[...]",
                 )
+
+    def check_image(self, image: Shape, *inputs: Shape) -> None:
+        for x, stride in zip(inputs, self.pixel_strides(), strict=True):
+            wanted = [(side / stride, cells) for side, cells in ((image.height, x.height), (image.width, x.width))]
+            # Borders without padding take some cells away, but not as many as another stride would.
+            if any(abs(exact - cells) >= 1 and not 2 / 3 < exact / cells < 1.5 for exact, cells in wanted):
+                raise self._misfit(image, inputs)
+
+    def _misfit(self, image: Shape, inputs: tuple[Shape, ...]) -> ShapeError:
+        maps, strides = _listed([f"{x.height}x{x.width}" for x in inputs]), _listed(self.pixel_strides())
+        return ShapeError(
+            f"detect: maps of {maps} do not come of an image of {image.height}x{image.width} by strides of {strides}",
+            hint=f"strides=[{', '.join(str(round(image.height / x.height)) for x in inputs)}]",
+        )
 
     def parameters(self, *inputs: Shape) -> int:
         return sum(self._depth() * (x.channels + 1) for x in inputs)

@@ -78,6 +78,9 @@ class Op:
         """A plainer op that does the same for these inputs, None for an op that does nothing, itself otherwise."""
         return self
 
+    def check_image(self, image: Shape, *inputs: Shape) -> None:
+        """Refuse inputs that cannot be made of an image of that shape, for an op that counts pixels; ShapeError."""
+
     @classmethod
     def example(cls) -> Example:
         """An example for the documentation and the contract tests."""

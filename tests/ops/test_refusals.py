@@ -116,3 +116,11 @@ def test_levels_of_one_image_of_any_size_belong_together(size: int) -> None:
     levels = [Shape(6, -(-size // stride), size // stride) for stride in (8, 16, 32)]
     op = construct(OPS["detect"], {"classes": 3, "anchors": [LEVEL] * 3})
     assert len(op.shape(*levels)) == 3
+    op.check_image(Shape(3, size, size), *levels)
+
+
+def test_borders_without_padding_do_not_speak_against_strides() -> None:
+    op = construct(OPS["detect"], {"classes": 3, "anchors": [LEVEL] * 3})
+    op.check_image(Shape(3, 224, 224), Shape(6, 24, 24), Shape(6, 11, 11), Shape(6, 5, 5))
+    with pytest.raises(ShapeError, match="maps of 28x56, 14x28 and 7x14|maps of 28x56 and 14x28 and 7x14"):
+        op.check_image(Shape(3, 224, 224), Shape(6, 28, 56), Shape(6, 14, 28), Shape(6, 7, 14))
