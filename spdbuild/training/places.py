@@ -30,7 +30,7 @@ class Placed:
     def about(self, *keys: str, arguments: str = "") -> Iterator[None]:
         """Gives the errors of its body the place of the first of `keys` that is there.
 
-        arguments: the key below which the arguments are that an ArgumentError may name.
+        arguments: the key below which the arguments are that an ArgumentError may name; it becomes a RecipeError there.
         An error with a place in another file says in its trail which key led there; a RecipeError with a place is about
         another key of the recipe, wherever that was written.
         """
@@ -43,7 +43,9 @@ class Placed:
                 raise
             key, place = next(iter(found.items()))
             placed = error.at(place)
-            if not isinstance(error, RecipeError):
+            if key in argument:
+                placed = RecipeError.gather(placed.problems)
+            elif not isinstance(error, RecipeError):
                 placed.problems = tuple(_led_to(problem, key, place) for problem in placed.problems)
             raise placed from None
 

@@ -56,6 +56,27 @@ def test_a_test_split_that_cannot_be_read_is_told(yolo: Path, tmp_path: Path) ->
     assert not (tmp_path / "voc").exists()
 
 
+def test_what_cannot_be_used_is_skipped_in_a_conversion_if_asked(yolo: Path, tmp_path: Path) -> None:
+    labels = yolo.parent / "labels" / "train" / "train-000002.txt"
+    labels.write_text(labels.read_text() + "9 0.5 0.5 0.1 0.1\n")
+    result = run("convert", yolo, "--to", "coco", "-o", tmp_path / "coco")
+    assert "1 x unknown category" in str(result.exception)
+    assert not (tmp_path / "coco").exists()
+    result = run("convert", yolo, "on_error=skip", "--to", "coco", "-o", tmp_path / "coco")
+    assert result.exit_code == 0
+    skipped = "1 images or annotations skipped, which cannot be used; `spdbuild data check` names them"
+    assert result.output.splitlines()[-1] == skipped
+    assert run("check", tmp_path / "coco").exit_code == 0
+
+
+def test_statistics_name_what_they_leave_out(data_folder: Path) -> None:
+    root = data_folder / "hit-uav"
+    if not root.is_dir():
+        pytest.skip(f"no HIT-UAV in {data_folder}")
+    result = run("stats", "hit_uav_yolov5n", f"data.root={root}")
+    assert "train: 4,170 objects (28 ignored regions apart)" in result.output, result.output
+
+
 def test_a_gallery_reads_only_its_split(yolo: Path, tmp_path: Path) -> None:
     yolo.write_text("train: images/nowhere\nval: images/val\nnames: [a, b, c, d, e, f]\n")
     assert run("show", yolo, "--split", "val", "-o", tmp_path / "val.png").exit_code == 0

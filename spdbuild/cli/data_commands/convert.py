@@ -16,25 +16,43 @@ from spdbuild.cli.data_commands.target import data_set_of, with_boxes
 @click.argument("overrides", nargs=-1, metavar="[FIELD=VALUE]...")
 @click.option("--to", "format", type=click.Choice(["coco", "yolo", "voc"]), required=True, help="The format to write.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="The folder to write; a new one.")
+@click.option("--outlines", is_flag=True, help="In YOLO's files, write outlines in place of boxes.")
 @click.option("--json", "as_json", is_flag=True, help="Print what was written as JSON on stdout.")
 def command(
-    target: str, overrides: tuple[str, ...], format: Literal["coco", "yolo", "voc"], output: Path, as_json: bool
+    target: str,
+    overrides: tuple[str, ...],
+    format: Literal["coco", "yolo", "voc"],
+    output: Path,
+    outlines: bool,
+    as_json: bool,
 ) -> None:
     """Write every split of TARGET with its images as COCO, YOLO or Pascal VOC.
 
     TARGET is a dataset YAML, a folder, a recipe, or the name of a data set. The folder is there whole or not at all.
+    With `on_error=skip` images and annotations that cannot be used are left out.
     """
     from spdbuild.data.detection.convert import convert
-    from spdbuild.data.detection.dataset import splits_of
-    from spdbuild.data.detection.findings import refuse_grave
+    from spdbuild.data.detection.dataset import splits_of, usable
+    from spdbuild.data.detection.findings import GRAVE, refuse_grave
 
-    splits = splits_of(with_boxes(data_set_of(target, overrides)))
-    refuse_grave(finding for dataset in splits.values() for finding in dataset.findings)
-    done = convert(splits, format, output)
+    data_set = with_boxes(data_set_of(target, overrides))
+    splits = splits_of(data_set)
+    if getattr(data_set, "on_error", "refuse") == "skip":
+        splits = {split: usable(dataset, "skip") for split, dataset in splits.items()}
+    else:
+        refuse_grave(finding for dataset in splits.values() for finding in dataset.findings)
+    skipped = sum(finding.kind in GRAVE for dataset in splits.values() for finding in dataset.findings)
+    done = convert(splits, format, output, outlines=outlines)
     if as_json:
         from spdbuild.cli.json_output import print_json
 
-        print_json({**asdict(done), "folder": str(done.folder)})
+        print_json({**asdict(done), "folder": str(done.folder), "skipped": skipped})
         return
-    left_out = f"; {done.left_out:,} crowd or ignored regions left out" if done.left_out else ""
-    click.echo(f"{done.images:,} images, {done.objects:,} objects in {done.folder}{left_out}")
+    click.echo(f"{done.images:,} images, {done.objects:,} objects in {done.folder}")
+    for number, what in (
+        (done.left_out, "crowd or ignored regions left out: the format has no place for them"),
+        (done.boxes_only, f"objects lost their outline{'; --outlines keeps it' if format == 'yolo' else ''}"),
+        (skipped, "images or annotations skipped, which cannot be used; `spdbuild data check` names them"),
+    ):
+        if number:
+            click.echo(f"{number:,} {what}")

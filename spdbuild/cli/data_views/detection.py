@@ -50,4 +50,8 @@ def _text(counts: DetectionStatistics) -> str:
     table.add("all", f"{counts.images:,}", *(f"{count:,}" for count in counts.by_size.values()))
     twice = sum(counts.by_size.values()) - counts.objects
     note = f", {twice:,} on the limit of two sizes and counted in both" if twice > 0 else ""
-    return f"{counts.objects:,} objects{note}, {counts.background:,} images without any\n{table.plain()}"
+    regions = [
+        f"{number:,} {kind}" for kind, number in (("crowd", counts.crowd), ("ignored", counts.ignored)) if number
+    ]
+    apart = f" ({' and '.join(regions)} regions apart)" if regions else ""
+    return f"{counts.objects:,} objects{apart}{note}, {counts.background:,} images without any\n{table.plain()}"

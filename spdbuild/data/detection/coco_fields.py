@@ -9,19 +9,17 @@ from typing import Any, TypeGuard
 import numpy as np
 from numpy.typing import NDArray
 
+from spdbuild.data.detection.ids import LARGEST
 from spdbuild.data.detection.outlines import Polygon
-
-#: Ids are kept as float64 beside scores and boxes, which is exact up to here; no image has as many pixels.
-_LARGEST = 2**53
 
 
 def is_id(value: Any) -> TypeGuard[int]:
-    return isinstance(value, int) and not isinstance(value, bool) and abs(value) < _LARGEST
+    return isinstance(value, int) and not isinstance(value, bool) and abs(value) < LARGEST
 
 
 def is_number(value: Any) -> TypeGuard[float]:
     """A finite number: JSON as Python reads it also has NaN, infinities and integers of any length."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < _LARGEST
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < LARGEST
 
 
 def annotation_fault(entry: Any) -> str | None:

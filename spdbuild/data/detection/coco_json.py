@@ -79,7 +79,7 @@ def _annotation(dataset: DetectionSet, row: int, image: int, class_: int, number
 
 def _load(path: Path) -> dict[str, Any]:
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         raise DataError(f"{path} does not exist") from None
     except (OSError, UnicodeDecodeError) as error:

@@ -13,13 +13,15 @@ from typing import Literal
 from xml.etree import ElementTree
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from spdbuild.data.detection.coco_json import to_coco
 from spdbuild.data.detection.findings import Finding
+from spdbuild.data.detection.outlines import joined
 from spdbuild.data.detection.pixels import read_pixels
 from spdbuild.data.detection.table import NO_CLASS, DetectionSet, Objects
-from spdbuild.errors import DataError
+from spdbuild.errors import ArgumentError, DataError
 from spdbuild.files import unwritten
 
 Format = Literal["coco", "yolo", "voc"]
@@ -30,15 +32,28 @@ class Conversion:
     """What was written, and what the format cannot hold.
 
     left_out: crowd regions and ignored objects that the format has no place for.
+    boxes_only: objects that lost their outline.
     """
 
     folder: Path
     images: int
     objects: int
     left_out: int
+    boxes_only: int
 
 
-def convert(splits: Mapping[str, DetectionSet], format: Format, folder: Path) -> Conversion:
+@dataclass(frozen=True)
+class _Losses:
+    """What a format has no place for; see Conversion."""
+
+    left_out: int = 0
+    boxes_only: int = 0
+
+    def __add__(self, other: _Losses) -> _Losses:
+        return _Losses(self.left_out + other.left_out, self.boxes_only + other.boxes_only)
+
+
+def convert(splits: Mapping[str, DetectionSet], format: Format, folder: Path, *, outlines: bool = False) -> Conversion:
     """Write splits ("train", "val", ...) with their images into a folder that does not exist yet or is empty.
 
         coco    annotations/<split>.json, images/<split>/
@@ -46,19 +61,24 @@ def convert(splits: Mapping[str, DetectionSet], format: Format, folder: Path) ->
         voc     Annotations/, JPEGImages/, ImageSets/Main/<split>.txt
 
     Images are copied; those without a file are written as PNG. Boxes stay as they are: in YOLO's files to 1e-8 of the
-    image, in VOC's to 1e-4 pixels.
+    image, in VOC's to 1e-4 pixels. Outlines stay in COCO's files; masks of crowd regions stay nowhere.
+
+    outlines: write those in YOLO's files in place of boxes, which readers then take from their extent. All objects of
+        the data set need one, because other tools cannot read files that have both.
     """
+    if outlines and format != "yolo":
+        raise ArgumentError(f"outlines are no choice for {format}", argument="outlines", hint="leave it out")
     names = {dataset.names for dataset in splits.values()}
     if len(names) != 1:
         raise DataError("the splits of a data set must have the same classes", hint=f"classes: {sorted(names)}")
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise DataError(f"{folder} is there already", hint="give a new folder, or remove it first")
-    write = _WRITERS[format]
+    write = _write_yolo_outlines if outlines else _WRITERS[format]
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
         try:
-            left_out = write(splits, partial)
+            losses = write(splits, partial)
             partial.chmod(0o755)
             partial.replace(folder)
         finally:
@@ -66,10 +86,10 @@ def convert(splits: Mapping[str, DetectionSet], format: Format, folder: Path) ->
     except OSError as error:
         raise unwritten(folder, error, DataError) from None
     images, objects = (sum(map(len, parts)) for parts in (splits.values(), [d.objects for d in splits.values()]))
-    return Conversion(folder, images, objects - left_out, left_out)
+    return Conversion(folder, images, objects - losses.left_out, losses.left_out, losses.boxes_only)
 
 
-def _write_coco(splits: Mapping[str, DetectionSet], folder: Path) -> int:
+def _write_coco(splits: Mapping[str, DetectionSet], folder: Path) -> _Losses:
     (folder / "annotations").mkdir()
     for split, dataset in splits.items():
         names = _file_names(dataset)
@@ -80,26 +100,36 @@ def _write_coco(splits: Mapping[str, DetectionSet], folder: Path) -> int:
             entry["file_name"] = name
         (folder / "annotations" / f"{split}.json").write_text(json.dumps(document))
         _copy_images(dataset, names, folder / "images" / split)
-    return 0
+    return _Losses()
 
 
-def _write_yolo(splits: Mapping[str, DetectionSet], folder: Path) -> int:
-    left_out = 0
+def _write_yolo(splits: Mapping[str, DetectionSet], folder: Path, outlines: bool = False) -> _Losses:
+    losses = _Losses()
     for split, dataset in splits.items():
         names = _file_names(dataset)
         _require_own_stems(names)
         _copy_images(dataset, names, folder / "images" / split)
         for index, name in enumerate(names):
             objects = dataset.of_image(index)
-            rows = _plain_rows(objects)
-            left_out += len(objects) - len(rows)
-            image = dataset.images[index]
-            lines = [_yolo_line(objects, row, (image.width, image.height)) for row in rows]
+            rows = np.flatnonzero((objects.classes != NO_CLASS) & ~objects.crowd & ~objects.ignored)
+            losses += _losses(objects, rows, outlines)
+            size = (dataset.images[index].width, dataset.images[index].height)
+            line = _yolo_outline if outlines else _yolo_line
+            lines = [line(objects, row, size) for row in rows.tolist()]
             target = (folder / "labels" / split / name).with_suffix(".txt")
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_text("".join(f"{line}\n" for line in lines))
     (folder / "data.yaml").write_text(_dataset_yaml(splits))
-    return left_out
+    return losses
+
+
+def _write_yolo_outlines(splits: Mapping[str, DetectionSet], folder: Path) -> _Losses:
+    return _write_yolo(splits, folder, outlines=True)
+
+
+def _losses(objects: Objects, kept: NDArray[np.int64], outlines: bool = False) -> _Losses:
+    """Of the objects of an image, of which the rows `kept` are written."""
+    return _Losses(len(objects) - len(kept), 0 if outlines else int(objects.outlines.present(kept).sum()))
 
 
 def _dataset_yaml(splits: Mapping[str, DetectionSet]) -> str:
@@ -118,10 +148,20 @@ def _yolo_line(objects: Objects, row: int, size: tuple[int, int]) -> str:
     return f"{objects.classes[row]} " + " ".join(f"{value:.9g}" for value in (x, y, width, height))
 
 
-def _write_voc(splits: Mapping[str, DetectionSet], folder: Path) -> int:
+def _yolo_outline(objects: Objects, row: int, size: tuple[int, int]) -> str:
+    polygons = objects.outlines[row]
+    if not polygons:
+        raise DataError(
+            f"object {objects.ids[row]} has no outline, and files with boxes and outlines are read in different ways",
+            hint="convert without outlines",
+        )
+    return f"{objects.classes[row]} " + " ".join(f"{value:.9g}" for value in (joined(polygons) / size).ravel())
+
+
+def _write_voc(splits: Mapping[str, DetectionSet], folder: Path) -> _Losses:
     (folder / "ImageSets" / "Main").mkdir(parents=True)
     (folder / "Annotations").mkdir()
-    left_out = 0
+    losses = _Losses()
     for split, names in _flat_names(splits).items():
         dataset = splits[split]
         _copy_images(dataset, names, folder / "JPEGImages")
@@ -130,11 +170,11 @@ def _write_voc(splits: Mapping[str, DetectionSet], folder: Path) -> int:
         for index, (stem, name) in enumerate(zip(stems, names, strict=True)):
             objects = dataset.of_image(index)
             kept = np.flatnonzero((objects.classes != NO_CLASS) & ~objects.crowd)
-            left_out += len(objects) - len(kept)
+            losses += _losses(objects, kept)
             tree = _voc_annotation(dataset, index, name, kept)
             ElementTree.indent(tree)
             tree.write(folder / "Annotations" / f"{stem}.xml", encoding="utf-8")
-    return left_out
+    return losses
 
 
 def _flat_names(splits: Mapping[str, DetectionSet]) -> dict[str, list[str]]:
@@ -149,7 +189,7 @@ def _flat_names(splits: Mapping[str, DetectionSet]) -> dict[str, list[str]]:
 
 
 def _voc_annotation(
-    dataset: DetectionSet, index: int, name: str, rows: np.ndarray[tuple[int], np.dtype[np.int64]]
+    dataset: DetectionSet, index: int, name: str, rows: NDArray[np.int64]
 ) -> ElementTree.ElementTree[ElementTree.Element]:
     image, objects = dataset.images[index], dataset.of_image(index)
     root = ElementTree.Element("annotation")
@@ -167,11 +207,6 @@ def _voc_annotation(
         for edge, value in (("xmin", left + 1), ("ymin", top + 1), ("xmax", right), ("ymax", bottom)):
             ElementTree.SubElement(box, edge).text = f"{round(value, 4):.10g}"
     return ElementTree.ElementTree(root)
-
-
-def _plain_rows(objects: Objects) -> list[int]:
-    """The objects of a class that are neither crowd nor ignored."""
-    return np.flatnonzero((objects.classes != NO_CLASS) & ~objects.crowd & ~objects.ignored).tolist()
 
 
 def _file_names(dataset: DetectionSet) -> list[str]:
@@ -206,7 +241,7 @@ def _copy_images(dataset: DetectionSet, names: list[str], folder: Path) -> None:
         Image.fromarray(pixels).save(target)
 
 
-_WRITERS: dict[str, Callable[[Mapping[str, DetectionSet], Path], int]] = {
+_WRITERS: dict[str, Callable[[Mapping[str, DetectionSet], Path], _Losses]] = {
     "coco": _write_coco,
     "yolo": _write_yolo,
     "voc": _write_voc,

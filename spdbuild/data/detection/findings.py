@@ -17,6 +17,7 @@ Kind = Literal[
     "other image size",
     "duplicate image id",
     "duplicate annotation id",
+    "duplicate category",
     "unknown image",
     "unknown category",
     "malformed row",

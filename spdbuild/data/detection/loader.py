@@ -19,7 +19,7 @@ from spdbuild.data.detection.table import DetectionSet
 from spdbuild.data.draws import generator
 from spdbuild.data.letterbox import rectangular_sizes
 from spdbuild.data.workers import Workers
-from spdbuild.errors import DataError, RecipeError
+from spdbuild.errors import ArgumentError, DataError, RecipeError
 
 #: Height and width of a batch are multiples of this many pixels.
 MULTIPLE = 32
@@ -88,7 +88,16 @@ class DetectionLoader:
         if self.augment is not None:
             # Here and not where it is needed: an error that crosses from a worker process would lose its form.
             resolve(self.augment.backend)
+            self._check_outlines(self.augment)
         check_batches(len(self.dataset), self.batch, self.world, shuffle=self.shuffle, drop_last=self.drop_last)
+
+    def _check_outlines(self, augment: DetectionAugmentation) -> None:
+        outlines = self.dataset.objects.outlines
+        if augment.copy_paste and not outlines.present(np.arange(len(outlines))).any():
+            message = (
+                f"copy_paste={augment.copy_paste:g} pastes objects along their outlines, and the images have boxes only"
+            )
+            raise ArgumentError(message, argument="copy_paste", hint="set copy_paste to 0")
 
     def __len__(self) -> int:
         """Batches of a whole epoch."""

@@ -67,6 +67,17 @@ class Outlines(Sequence[tuple[Polygon, ...]]):
         return self._polygons[polygons + 1] - self._polygons[polygons]
 
 
+def joined(polygons: Sequence[Polygon]) -> Polygon:
+    """Several polygons as one: each hangs on the ones before it by the shortest way there, which is gone to and fro."""
+    ring = polygons[0]
+    for other in polygons[1:]:
+        distances = ((ring[:, None] - other[None]) ** 2).sum(axis=2)
+        here, there = divmod(int(distances.argmin()), len(other))
+        detour = np.roll(other, -there, axis=0)
+        ring = np.concatenate((ring[: here + 1], detour, detour[:1], ring[here:]))
+    return ring
+
+
 def _starts(lengths: Sequence[int] | Positions) -> Positions:
     """int64 [N + 1], where things of these lengths start behind one another, and where the last ends."""
     return np.concatenate((np.zeros(1, np.int64), np.cumsum(lengths, dtype=np.int64)))

@@ -53,22 +53,26 @@ def statistics(dataset: DetectionSet, sizes: Sequence[SizeBin] = COCO_SIZES) -> 
     pairs = np.unique(np.stack((owners, classes)), axis=1)
     images = np.bincount(pairs[1], minlength=len(dataset.names))
     sides = np.maximum(objects.width, objects.height)[counted]
+    totals = np.bincount(classes, minlength=len(dataset.names))
+    labels = _labels(dataset.names)
     return DetectionStatistics(
         images=len(dataset),
         background=len(dataset) - len(np.unique(owners)),
         objects=int(counted.sum()),
         crowd=int(objects.crowd.sum()),
         ignored=int((objects.ignored & ~objects.crowd).sum()),
-        objects_by_class=dict(
-            zip(dataset.names, np.bincount(classes, minlength=len(dataset.names)).tolist(), strict=True)
-        ),
+        objects_by_class=dict(zip(labels, totals.tolist(), strict=True)),
         by_class={
-            name: {size: int(column[class_]) for size, column in cells.items()}
-            for class_, name in enumerate(dataset.names)
+            label: {size: int(column[class_]) for size, column in cells.items()} for class_, label in enumerate(labels)
         },
-        images_by_class=dict(zip(dataset.names, images.tolist(), strict=True)),
+        images_by_class=dict(zip(labels, images.tolist(), strict=True)),
         sides=tuple(np.quantile(sides, np.linspace(0, 1, 11)).tolist()) if len(sides) else (),
     )
+
+
+def _labels(names: Sequence[str]) -> list[str]:
+    """The names, and behind one that several classes have the class's number."""
+    return [f"{name} (class {class_})" if names.count(name) > 1 else name for class_, name in enumerate(names)]
 
 
 def draw_statistics(counts: DetectionStatistics, split: str, sizes: Sequence[SizeBin] = COCO_SIZES) -> Image.Image:

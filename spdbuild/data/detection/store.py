@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import logging
 import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -22,9 +23,11 @@ from spdbuild.data.detection.pixels import load, size_at
 from spdbuild.data.detection.table import DetectionSet, Pixels
 from spdbuild.data.memory import free_shared_memory
 from spdbuild.errors import DataError
-from spdbuild.files import write_whole
+from spdbuild.files import unwritten, write_whole
 
 Cache = Literal["auto", "none", "ram", "disk"]
+
+_LOG = logging.getLogger("spdbuild.data")
 
 #: Raised whenever the pixels of the same file at the same size would come out differently.
 _VERSION = 1
@@ -121,13 +124,32 @@ def open_store(
     if folder is None:
         raise DataError("a cache on the disk needs a folder")
     file = folder / f"images-{cache_key(dataset, size)}.npy"
-    if not file.exists():
+    kept = _mapped(file, count)
+    if kept is None:
         with _alone_in(folder):
             # Another process may have written it while this one waited.
-            if not file.exists():
+            kept = _mapped(file, count)
+            if kept is None:
                 _write(dataset, size, file, count)
-    # Copy on write: torch wants memory that could be written to.
-    return Packed(dataset, size, np.load(file, mmap_mode="c"))
+                kept = _mapped(file, count)
+    assert kept is not None
+    return Packed(dataset, size, kept)
+
+
+def _mapped(file: Path, count: int) -> Pixels | None:
+    """The uint8 [count] of a cache file; None if there is none, or it is not what was written."""
+    try:
+        # Copy on write: torch wants memory that could be written to.
+        pixels: Pixels = np.load(file, mmap_mode="c")
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, EOFError):
+        pass
+    else:
+        if pixels.dtype == np.uint8 and pixels.shape == (count,):
+            return pixels
+    _LOG.warning("the cached images in %s are damaged; decoding again", file)
+    return None
 
 
 def _shared(count: int) -> Tensor:
@@ -184,8 +206,11 @@ def _in_step(images: Iterator[Pixels | Finding]) -> Iterator[tuple[int, Pixels]]
 @contextmanager
 def _alone_in(folder: Path) -> Iterator[None]:
     """The context in which no other process of the machine is with this folder; the folder is made."""
-    folder.mkdir(parents=True, exist_ok=True)
-    opened = os.open(folder, os.O_RDONLY)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        opened = os.open(folder, os.O_RDONLY)
+    except OSError as error:
+        raise unwritten(folder, error, DataError) from None
     try:
         # Some network drives lock no folders; there several processes write the same, each whole.
         with suppress(OSError):

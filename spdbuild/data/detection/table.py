@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -174,8 +174,14 @@ class Table:
             tuple(self.images[i] for i in order),
             self._columns().take(rows),
             np.concatenate(([0], np.cumsum(counts))).astype(np.int64),
-            tuple(self.findings),
+            (*self.findings, *self._repeated_names()),
         )
+
+    def _repeated_names(self) -> Iterator[Finding]:
+        for class_, name in enumerate(self.names):
+            if name in self.names[:class_]:
+                detail = f"is called '{name}' as class {self.names.index(name)} is"
+                yield Finding("duplicate category", f"class {class_}", detail)
 
     def _columns(self) -> Objects:
         _, boxes, classes, area, crowd, ignored, ids = zip(*self._rows, strict=True) if self._rows else ((),) * 7

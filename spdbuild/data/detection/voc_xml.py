@@ -15,6 +15,7 @@ from xml.etree import ElementTree
 from xml.parsers import expat
 
 from spdbuild.data.detection.findings import Finding
+from spdbuild.data.detection.ids import image_ids
 from spdbuild.data.detection.pixels import image_size
 from spdbuild.data.detection.table import NO_CLASS, DetectionSet, ImageRecord, Table
 from spdbuild.errors import DataError, Location, MissingSplitError, nearest
@@ -38,14 +39,13 @@ def read_voc(root: Path, split: str, *, names: Sequence[str] = (), ignore: Seque
     classes = {name: kept.index(name) if name in kept else NO_CLASS for name in known}
     folder = root / "JPEGImages"
     suffixes = {path.stem: path.name for path in sorted(folder.iterdir())} if folder.is_dir() else {}
-    numeric = all(stem.isdecimal() for stem in parsed)
-    for position, (stem, annotation) in enumerate(parsed.items(), 1):
+    for id, (stem, annotation) in zip(image_ids(list(parsed)), parsed.items(), strict=True):
         path = folder / suffixes.get(stem, f"{stem}.jpg")
         size = _size(annotation, path)
         if isinstance(size, Finding):
             table.findings.append(size)
             continue
-        table.images.append(ImageRecord(int(stem) if numeric else position, path.name, path, size[1], size[0]))
+        table.images.append(ImageRecord(id, path.name, path, size[1], size[0]))
         for number, element in enumerate(annotation.iter("object"), 1):
             _add_object(table, element, classes, f"{root / 'Annotations' / stem}.xml: object {number}")
     return table.build()
@@ -80,7 +80,11 @@ def _refuse_doctype(path: Path, line: int) -> None:
 def _stems(root: Path, split: str) -> list[str]:
     listed = root / "ImageSets" / "Main" / f"{split}.txt"
     if listed.is_file():
-        return [words[0] for line in listed.read_text(encoding="utf-8").splitlines() if (words := line.split())]
+        try:
+            lines = listed.read_text(encoding="utf-8-sig").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise DataError(f"{listed} cannot be read: {error}") from None
+        return [words[0] for line in lines if (words := line.split())]
     if listed.parent.is_dir():
         known = [path.stem for path in listed.parent.glob("*.txt")]
         raise MissingSplitError(f"{root} has no split '{split}'", hint=nearest(split, known))

@@ -15,6 +15,7 @@ import numpy as np
 
 from spdbuild.data.decoding import SUFFIXES
 from spdbuild.data.detection.findings import Finding
+from spdbuild.data.detection.ids import image_ids
 from spdbuild.data.detection.pixels import image_size
 from spdbuild.data.detection.table import NO_CLASS, DetectionSet, ImageRecord, Table
 from spdbuild.errors import DataError, MissingSplitError, nearest
@@ -150,9 +151,12 @@ def _path(entry: Value, folder: Path) -> Path:
     if not isinstance(entry.data, str):
         raise DataError("a split is a folder, a text file of paths, or a list of them", location=entry.location)
     path = folder / Path(entry.data).expanduser()
-    if not path.exists():
+    # Roboflow's exports say ../train/images and mean the folder beside the YAML.
+    candidates = [path, folder / entry.data.removeprefix("../")]
+    found = next((candidate for candidate in candidates if candidate.exists()), None)
+    if found is None:
         raise MissingSplitError(f"'{path}' does not exist", location=entry.location)
-    return path
+    return found
 
 
 def _images_of(given: Path, yaml: Path) -> Iterator[Path]:
@@ -164,7 +168,7 @@ def _images_of(given: Path, yaml: Path) -> Iterator[Path]:
         yield given
         return
     try:
-        lines = given.read_text(encoding="utf-8").splitlines()
+        lines = given.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{given} of {yaml} cannot be read: {error}") from None
     yield from (given.parent / line.strip() for line in lines if line.strip())
@@ -179,8 +183,7 @@ def _fill(table: Table, files: Sequence[Path], classes: dict[int, int]) -> None:
     # Reading a size waits for the disk and not for the processor.
     with ThreadPoolExecutor(8) as pool:
         sizes = list(pool.map(image_size, files))
-    numbers = [int(file.stem) for file in files if file.stem.isdecimal()]
-    ids = numbers if len(set(numbers)) == len(files) else range(1, len(files) + 1)
+    ids = image_ids([file.stem for file in files])
     root = _common_folder(files)
     for file, size, number in zip(files, sizes, ids, strict=True):
         if isinstance(size, Finding):
@@ -200,7 +203,7 @@ def _common_folder(files: Sequence[Path]) -> Path:
 def _add_rows(table: Table, labels: Path, classes: dict[int, int]) -> None:
     """The objects of the image added last; an image without a label file has none, which a check tells."""
     try:
-        lines = labels.read_text(encoding="utf-8").splitlines()
+        lines = labels.read_text(encoding="utf-8-sig").splitlines()
     except FileNotFoundError:
         image = str(table.images[-1].path)
         table.findings.append(Finding("missing label file", image, f"has no {labels}: it counts as without objects"))

@@ -84,12 +84,15 @@ class DetectionMeter:
         own = self._own_precision(rows)
         values = {**metrics.row(), **own.scalars()}
         classes = self._images.classes
-        by_name = {found.category_id: found for found in metrics.classes}
+        by_id = {found.category_id: _row(found) for found in metrics.classes}
+        # Judged as one class, they have no rows of their own.
+        agnostic = self._options.class_agnostic
+        rows_of_classes = () if agnostic else tuple(by_id[number] for number in self._images.dataset.category_ids)
         return Evaluation(
             {name: value for name, value in values.items() if value is not None},
             tuple(name for name, value in values.items() if value is None),
             classes,
-            tuple(_row(by_name.get(number)) for number in self._images.dataset.category_ids),
+            rows_of_classes,
             torch.from_numpy(self._confusion.matrix),
             (*classes, "background"),
             f"detections of a score from {self._confusion.min_score} and an IoU from {self._confusion.min_iou}",
@@ -112,10 +115,8 @@ class DetectionMeter:
         return average_precision(np.concatenate(self._hits), rows[:, 5], found, labels)
 
 
-def _row(found: ClassMetrics | None) -> dict[str, float | None]:
-    """One class of the table; empty where all classes were judged as one."""
-    if found is None:
-        return {}
+def _row(found: ClassMetrics) -> dict[str, float | None]:
+    """One class of the table."""
     sizes = {f"AP_{size}": value for size, value in found.ap_by_size.items()}
     counts = {f"objects_{size}": count for size, count in found.objects_by_size.items()}
     means = {"AP": found.ap, "AP50": found.ap50, "AP75": found.ap75, **sizes, "AR": found.ar}
@@ -125,8 +126,9 @@ def _row(found: ClassMetrics | None) -> dict[str, float | None]:
 def _protocol(options: JudgingOptions) -> str:
     shape = "rectangular batches" if options.rectangular else "squares"
     sizes = ", ".join(f"{name} {low:g} to {high:g}" for name, (low, high) in options.sizes.items())
+    judged = " of all classes as one" if options.class_agnostic else ""
     return (
-        f"COCO's AP by {options.backend}: {shape}, scores from {options.nms.min_score:g}, NMS at IoU "
+        f"COCO's AP{judged} by {options.backend}: {shape}, scores from {options.nms.min_score:g}, NMS at IoU "
         f"{options.nms.max_iou:g}, {options.max_detections} detections an image; sizes in pixels: {sizes}"
     )
 

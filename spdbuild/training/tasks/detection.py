@@ -14,7 +14,6 @@ from torch import Tensor, nn
 from spdbuild.data.cache import cache_folder
 from spdbuild.data.detection.loader import MULTIPLE, DetectionLoader
 from spdbuild.data.detection.options import DetectionAugmentation
-from spdbuild.data.detection.raster import resolve
 from spdbuild.data.detection.store import Cache
 from spdbuild.errors import DataError, RecipeError
 from spdbuild.losses.detection import DetectionLossOptions
@@ -84,27 +83,25 @@ class Detection(Task):
     def batches(
         self, recipe: Recipe, images: DetectionImages, *, training: bool, rank: int, world: int, device: torch.device
     ) -> DetectionBatches:
-        if training:
-            with recipe.about("task.augment.backend"):
-                resolve(self.augment.backend)
-        loader = DetectionLoader(
-            images.dataset,
-            recipe.batch if training else recipe.test_batch or recipe.batch,
-            images.long_side,
-            augment=self.augment if training else None,
-            shuffle=training,
-            seed=recipe.seed,
-            epochs=recipe.epochs,
-            rank=rank,
-            world=world,
-            workers=recipe.workers,
-            drop_last=training and recipe.drop_last,
-            rectangular=not training and self.evaluation.rectangular,
-            pad=self.evaluation.pad,
-            cache=self.cache,
-            cache_folder=cache_folder(),
-            pin_memory=device.type == "cuda",
-        )
+        with recipe.about(arguments="task.augment"):
+            loader = DetectionLoader(
+                images.dataset,
+                recipe.batch if training else recipe.test_batch or recipe.batch,
+                images.long_side,
+                augment=self.augment if training else None,
+                shuffle=training,
+                seed=recipe.seed,
+                epochs=recipe.epochs,
+                rank=rank,
+                world=world,
+                workers=recipe.workers,
+                drop_last=training and recipe.drop_last,
+                rectangular=not training and self.evaluation.rectangular,
+                pad=self.evaluation.pad,
+                cache=self.cache,
+                cache_folder=cache_folder(),
+                pin_memory=device.type == "cuda",
+            )
         return DetectionBatches(loader, device, training=training, channels_last=recipe.channels_last)
 
     def criterion(self, recipe: Recipe, model: nn.Module, images: DetectionImages) -> DetectionCriterion:

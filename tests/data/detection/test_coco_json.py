@@ -170,6 +170,12 @@ def test_an_image_that_cannot_be_is_refused(
         read_coco(tmp_path / "a.json", tmp_path)
 
 
+def test_a_byte_order_mark_is_no_part_of_the_document(document: Document, write_coco: WriteCoco) -> None:
+    annotations, images = write_coco(document)
+    annotations.write_bytes(b"\xef\xbb\xbf" + annotations.read_bytes())
+    assert len(read_coco(annotations, images)) == 2
+
+
 def test_an_unknown_category_to_ignore_gets_a_hint(document: Document, write_coco: WriteCoco) -> None:
     with pytest.raises(DataError, match="(?s)has no category 'persons' to ignore.*did you mean 'person'"):
         read_coco(*write_coco(document), ignore=["persons"])

@@ -16,7 +16,7 @@ from spdbuild.data.detection.table import DetectionSet
 from spdbuild.data.detection.voc_xml import read_voc
 from spdbuild.data.detection.yolo_txt import read_yolo
 from spdbuild.data.tiny_objects import TinyObjects
-from spdbuild.errors import DataError
+from spdbuild.errors import ArgumentError, DataError
 
 FORMATS: tuple[Format, ...] = ("coco", "yolo", "voc")
 
@@ -126,3 +126,34 @@ def test_categories_of_coco_count_from_1(tmp_path: Path) -> None:
     document = json.loads((tmp_path / "coco" / "annotations" / "train.json").read_text())
     assert [category["id"] for category in document["categories"]] == [1, 2, 3, 4, 5, 6]
     assert {entry["category_id"] for entry in document["annotations"]} <= {1, 2, 3, 4, 5, 6}
+
+
+def test_outlines_of_coco_go_to_yolo_and_back(data_folder: Path, tmp_path: Path) -> None:
+    root = data_folder / "coco-mini"
+    dataset = read_coco(root / "annotations" / "instances_val2017.json", root / "val2017").subset(range(20))
+    rows = np.flatnonzero(~dataset.objects.crowd)
+    boxes = convert({"val": dataset}, "yolo", tmp_path / "boxes")
+    assert (boxes.objects, boxes.boxes_only) == (len(rows), len(rows))
+    report = convert({"val": dataset}, "yolo", tmp_path / "yolo", outlines=True)
+    assert (report.objects, report.boxes_only) == (len(rows), 0)
+    result = read_yolo(tmp_path / "yolo" / "data.yaml", "val").objects
+    convert({"val": read_yolo(tmp_path / "yolo" / "data.yaml", "val")}, "coco", tmp_path / "coco")
+    again = read_coco(tmp_path / "coco" / "annotations" / "val.json", tmp_path / "coco" / "images" / "val").objects
+    for place, row in enumerate(rows.tolist()):
+        points = np.concatenate(dataset.objects.outlines[row])
+        extent = (*points.min(axis=0), *points.max(axis=0))
+        for objects in (result, again):
+            assert objects.boxes_xyxy[place] == pytest.approx(extent, abs=1e-5)
+            assert len(objects.outlines[place]) == 1
+            assert set(map(tuple, objects.outlines[place][0].round(3))) == set(map(tuple, points.round(3)))
+
+
+def test_outlines_are_written_for_all_objects_or_for_none(
+    tmp_path: Path, document: Any, write_coco: Callable[..., Any]
+) -> None:
+    dataset = read_coco(*write_coco(document))
+    with pytest.raises(DataError, match="object 1 has no outline, and files with boxes and outlines are read in"):
+        convert({"train": dataset}, "yolo", tmp_path / "yolo", outlines=True)
+    assert not (tmp_path / "yolo").exists()
+    with pytest.raises(ArgumentError, match="outlines are no choice for voc"):
+        convert({"train": dataset}, "voc", tmp_path / "voc", outlines=True)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from PIL import Image, ImageDraw
 
-from spdbuild.data.detection.outlines import Outlines
+from spdbuild.data.detection.outlines import Outlines, joined
 
 #: By object: one polygon, none, and two.
 GIVEN = [[4], [], [3, 5]]
@@ -53,3 +54,23 @@ def test_none_are_none() -> None:
 def test_a_polygon_is_a_view(polygons: list[list[NDArray[np.float64]]]) -> None:
     outlines = Outlines.pack(polygons)
     assert outlines[0][0].base is outlines[2][1].base is not None
+
+
+def test_joined_polygons_cover_what_they_covered_apart() -> None:
+    squares = [np.array(((0, 0), (10, 0), (10, 10), (0, 10)), float) + shift for shift in (0, 20, (0, 35))]
+    ring = joined(squares)
+    apart, together = (Image.new("1", (60, 60)) for _ in range(2))
+    for square in squares:
+        ImageDraw.Draw(apart).polygon([tuple(point) for point in square], fill=1)
+    ImageDraw.Draw(together).polygon([tuple(point) for point in ring], fill=1)
+    # Besides, only the lines from one to the next, which are a pixel wide.
+    assert not (np.asarray(apart) & ~np.asarray(together)).any()
+    assert (np.asarray(together) & ~np.asarray(apart)).sum() < 40
+    assert shoelace(ring) == pytest.approx(300)
+    assert (ring.min(axis=0).tolist(), ring.max(axis=0).tolist()) == ([0, 0], [30, 45])
+    assert joined(squares[:1]) is squares[0]
+
+
+def shoelace(polygon: NDArray[np.float64]) -> float:
+    x, y = polygon.T
+    return abs(float(np.dot(x, np.roll(y, -1)) - np.dot(y, np.roll(x, -1)))) / 2

@@ -83,3 +83,12 @@ def test_the_plot_names_split_limits_and_shares(monkeypatch: pytest.MonkeyPatch)
     assert list(sides[1].items())[::5] == [("the smallest", 0), ("50 % have at most", 5), ("the largest", 10)]
     assert classes[0] == "val: objects by class (the 40 most frequent of 41)"
     assert (list(classes[1])[0], len(classes[1])) == ("class 40", 40)
+
+
+def test_classes_of_one_name_are_counted_apart(document: Any, write_coco: Callable[..., tuple[Path, Path]]) -> None:
+    document["categories"].append({"id": 9, "name": "car"})
+    document["annotations"].append({"id": 4, "image_id": 10, "category_id": 9, "bbox": [0, 0, 9, 9]})
+    dataset = read_coco(*write_coco(document))
+    counts = statistics(dataset)
+    assert counts.objects_by_class == {"person": 1, "car (class 1)": 1, "car (class 2)": 1}
+    assert [str(finding) for finding in dataset.findings] == ["class 2: is called 'car' as class 1 is"]

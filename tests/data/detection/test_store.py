@@ -42,6 +42,25 @@ def test_a_cache_on_the_disk_is_written_once(dataset: DetectionSet, tmp_path: Pa
     assert [entry.stat().st_mtime_ns for entry in (tmp_path / "cache").iterdir()] == [before]
 
 
+@pytest.mark.parametrize("content", [b"", b"no array", None], ids=["empty", "no array", "cut off"])
+def test_a_damaged_cache_is_made_anew(
+    dataset: DetectionSet, tmp_path: Path, content: bytes | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    expected = np.array(open_store(dataset, 64, "disk", tmp_path / "cache")[1])
+    (file,) = (tmp_path / "cache").iterdir()
+    whole = file.read_bytes()
+    file.write_bytes(whole[:-100] if content is None else content)
+    assert (np.asarray(open_store(dataset, 64, "disk", tmp_path / "cache")[1]) == expected).all()
+    assert file.read_bytes() == whole
+    assert f"the cached images in {file} are damaged; decoding again" in caplog.text
+
+
+def test_a_cache_folder_that_is_a_file_is_named(dataset: DetectionSet, tmp_path: Path) -> None:
+    (tmp_path / "cache").write_text("mine")
+    with pytest.raises(DataError, match="cache cannot be written"):
+        open_store(dataset, 64, "disk", tmp_path / "cache")
+
+
 def test_of_several_that_need_a_cache_at_once_one_fills_it(
     dataset: DetectionSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -92,6 +92,23 @@ def test_a_document_type_in_utf16_is_refused_too(voc: Path) -> None:
         read_voc(voc, "train")
 
 
+def test_a_list_with_a_byte_order_mark_is_read_and_another_text_refused(voc: Path) -> None:
+    listed = voc / "ImageSets" / "Main" / "train.txt"
+    listed.write_bytes(b"\xef\xbb\xbfone\n")
+    assert len(read_voc(voc, "train")) == 1
+    listed.write_bytes(b"\xff\xfeo")
+    with pytest.raises(DataError, match="train.txt cannot be read"):
+        read_voc(voc, "train")
+
+
+def test_numbers_too_large_for_evaluation_files_are_no_ids(voc: Path) -> None:
+    for number, stem in enumerate(("one", "two")):
+        for folder, suffix in (("Annotations", "xml"), ("JPEGImages", "jpg")):
+            (voc / folder / f"{stem}.{suffix}").rename(voc / folder / f"20240101123045000{number}.{suffix}")
+    (voc / "ImageSets" / "Main" / "val.txt").write_text("202401011230450000\n202401011230450001\n")
+    assert [image.id for image in read_voc(voc, "val").images] == [1, 2]
+
+
 def test_boxes_without_numbers_are_findings(voc: Path) -> None:
     file = voc / "Annotations" / "one.xml"
     file.write_text(file.read_text().replace("<xmin>11</xmin>", "<xmin>left</xmin>"))

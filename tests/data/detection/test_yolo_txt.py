@@ -88,6 +88,27 @@ def test_numbers_that_all_images_are_named_by_are_their_ids(yolo: Path) -> None:
     assert [image.id for image in read_yolo(yolo, "train").images] == [7, 139]
 
 
+@pytest.mark.parametrize("stems", [("202401011230450001", "202401011230450002"), ("1" * 22, "2" * 22), ("7", "007")])
+def test_numbers_that_evaluation_files_cannot_hold_apart_are_no_ids(yolo: Path, stems: tuple[str, str]) -> None:
+    for old, new in zip("ab", stems, strict=True):
+        (yolo.parent / "images" / "train" / f"{old}.png").rename(yolo.parent / "images" / "train" / f"{new}.png")
+    assert sorted(image.id for image in read_yolo(yolo, "train").images) == [1, 2]
+
+
+def test_a_byte_order_mark_is_no_part_of_the_first_line(yolo: Path) -> None:
+    for file in (yolo, yolo.parent / "labels" / "train" / "b.txt"):
+        file.write_bytes(b"\xef\xbb\xbf" + file.read_bytes())
+    dataset = read_yolo(yolo, "train")
+    assert len(dataset.objects) == 2
+    assert [finding.kind for finding in dataset.findings] == ["missing label file"]
+
+
+def test_paths_that_leave_the_folder_of_the_yaml_may_mean_it(yolo: Path) -> None:
+    # As Roboflow writes them.
+    yolo.write_text("train: ../images/train\nval: ../images/val\nnames: [person, car]\n")
+    assert len(read_yolo(yolo, "train")) == 2
+
+
 def test_cocos_classes_have_cocos_ids(yolo: Path) -> None:
     assert len(COCO_CATEGORY_IDS) == 80
     assert [COCO_CATEGORY_IDS[i] for i in (0, 10, 11, 79)] == [1, 11, 13, 90]

@@ -145,7 +145,7 @@ def test_a_detection_on_an_ignored_region_counts_neither_way() -> None:
     assert evaluation.confusion[-1].sum() == 0
 
 
-def of_the_wrong_class(options: JudgingOptions) -> dict[str, float]:
+def of_the_wrong_class(options: JudgingOptions) -> Evaluation:
     """What every object scores if it is found as the class behind its own."""
     dataset = objects()
     meter = DetectionMeter(head(), DetectionImages(dataset, 96), options)
@@ -153,17 +153,20 @@ def of_the_wrong_class(options: JudgingOptions) -> dict[str, float]:
         own = dataset.of_image(index)
         boxes, classes = torch.from_numpy(own.boxes_xyxy), torch.from_numpy(own.classes)
         meter.add(index, torch.cat((boxes, torch.full((len(own), 1), 0.9), ((classes + 1) % 3)[:, None]), dim=1))
-    return meter.evaluation().scalars
+    return meter.evaluation()
 
 
 def test_suppression_across_classes_does_not_forgive_a_wrong_class() -> None:
-    scores = of_the_wrong_class(JudgingOptions(nms=NmsOptions(class_agnostic=True)))
+    scores = of_the_wrong_class(JudgingOptions(nms=NmsOptions(class_agnostic=True))).scalars
     assert (scores["AP"], scores["fitness"]) == (0.0, 0.0)
 
 
 def test_classes_count_only_where_they_are_judged() -> None:
-    scores = of_the_wrong_class(JudgingOptions(class_agnostic=True))
+    evaluation = of_the_wrong_class(JudgingOptions(class_agnostic=True))
+    scores = evaluation.scalars
     assert (scores["AP"], scores["recall"]) == (1.0, 1.0)
+    assert evaluation.protocol.startswith("COCO's AP of all classes as one by pycocotools: ")
+    assert evaluation.rows == ()
     assert scores["fitness"] == pytest.approx(0.995)
 
 

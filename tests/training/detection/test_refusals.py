@@ -82,6 +82,16 @@ def test_a_library_that_is_not_installed_is_said_where_it_is_named(
     assert 'pip install "spdbuild[opencv]"' in str(caught.value)
 
 
+def test_objects_to_paste_need_outlines(recipe: Path, tmp_path: Path) -> None:
+    with pytest.raises(SpdbuildError) as caught:
+        train(recipe, ["task.augment.mosaic=1", "task.augment.copy_paste=0.5"], runs=tmp_path / "runs", quiet=True)
+    assert str(caught.value) == (
+        "command line:1:25: error: copy_paste=0.5 pastes objects along their outlines, and the images have boxes only\n"
+        "    1 | task.augment.copy_paste=0.5\n      |                         ^\n      = hint: set copy_paste to 0"
+    )
+    assert not (tmp_path / "runs").exists() or not list((tmp_path / "runs").iterdir())
+
+
 def test_a_network_without_a_head_is_refused(recipe: Path, tmp_path: Path) -> None:
     (tmp_path / "classifier.yaml").write_text(CLASSIFIER)
     with pytest.raises(SpdbuildError, match="has one detection head, and this network has none"):

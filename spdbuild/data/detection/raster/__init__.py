@@ -8,7 +8,7 @@ from typing import Literal, Protocol
 from spdbuild.data.detection.geometry import Matrix
 from spdbuild.data.detection.options import Backend
 from spdbuild.data.detection.table import Pixels
-from spdbuild.errors import RecipeError
+from spdbuild.errors import ArgumentError
 
 
 class Raster(Protocol):
@@ -31,12 +31,13 @@ class Raster(Protocol):
 
 
 def resolve(backend: Backend) -> Literal["opencv", "torch"]:
-    """The library that is meant; "auto" is OpenCV where it is installed. RecipeError where the one named is not."""
+    """The library that is meant; "auto" is OpenCV where it is installed. ArgumentError where the one named is not."""
     installed = importlib.util.find_spec("cv2") is not None
     if backend == "auto":
         return "opencv" if installed else "torch"
     if backend == "opencv" and not installed:
-        raise RecipeError("the augmentation backend opencv is not installed", hint='pip install "spdbuild[opencv]"')
+        message, hint = "the augmentation backend opencv is not installed", 'pip install "spdbuild[opencv]"'
+        raise ArgumentError(message, argument="backend", hint=hint)
     return backend
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from spdbuild.data.detection.geometry import Matrix
 from spdbuild.data.detection.raster import Raster, open_raster, resolve
-from spdbuild.errors import RecipeError
+from spdbuild.errors import ArgumentError
 
 NAMES = ("torch", pytest.param("opencv", marks=pytest.mark.skipif(
     importlib.util.find_spec("cv2") is None, reason="OpenCV is an extra and not installed"
@@ -127,5 +127,5 @@ def test_opencv_is_taken_where_it_is_installed(monkeypatch: pytest.MonkeyPatch) 
 
 def test_a_library_that_is_not_there_is_told_with_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(RecipeError, match=r"(?s)opencv is not installed.*spdbuild\[opencv\]"):
+    with pytest.raises(ArgumentError, match=r"(?s)opencv is not installed.*spdbuild\[opencv\]"):
         open_raster("opencv")
