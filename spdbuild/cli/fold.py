@@ -75,11 +75,11 @@ def command(
 
 
 def _write_weights(folding: Folding, source: Path, output: Path) -> None:
-    from spdbuild.weights import file_sha256, open_weights, save_weights
+    from spdbuild.weights import file_sha256, save_weights
+    from spdbuild.weights.facts import Facts
 
-    facts = {key: text for key, text in open_weights(source).metadata.items() if key in ("classes", "input")}
     origin = {"source": source.name, "source_sha256": file_sha256(source)}
-    save_weights(output, folding.flat_weights(), {"architecture": folding.name, **facts, **origin})
+    save_weights(output, folding.flat_weights(), {"architecture": folding.name, **Facts.of(source).texts(), **origin})
     click.echo(f"wrote {output}", err=True)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -56,25 +57,25 @@ def command(
 ) -> None:
     """Show SOURCES to the model of RUN: image files, folders of them, patterns, and films for a detector."""
     from spdbuild.training.outputs import Outputs
-    from spdbuild.training.predict import predict
+    from spdbuild.training.predict import predict, source_roots
 
     if forms and output is None:
         raise click.UsageError("--save needs the folder to write into: -o FOLDER")
     changes = _changes(run, overrides, {"--min-score": min_score, "--tile": tile})
-    written = Outputs(output, forms) if output else None
+    written = Outputs(output, forms, source_roots(sources)) if output else None
     entries, problems = [], []
-    for prediction in predict(run, sources, (*overrides, *changes), weights=weights):
-        if written:
-            written.add(prediction)
-        if as_json:
-            entries.append(prediction.to_dict())
-        elif not prediction.problem:
-            click.echo(_line(prediction))
-        if prediction.problem:
-            problems.append(prediction.problem)
-            click.echo(f"error: {prediction.problem}", err=True)
-    if written:
-        written.close()
+    seen = predict(run, sources, (*overrides, *changes), weights=weights)
+    with written or nullcontext():
+        for prediction in seen:
+            if written:
+                written.add(prediction)
+            if as_json:
+                entries.append(prediction.to_dict())
+            elif not prediction.problem:
+                click.echo(_line(prediction))
+            if prediction.problem:
+                problems.append(prediction.problem)
+                click.echo(f"error: {prediction.problem}", err=True)
     if as_json:
         import json
 

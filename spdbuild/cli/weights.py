@@ -81,9 +81,10 @@ def show(file: Path, as_json: bool) -> None:
 
 def _origin(architecture: Architecture, file: Path, report: Report) -> dict[str, str]:
     """What the written file says about where it came from."""
-    from spdbuild.weights import file_sha256
+    from spdbuild.weights import file_sha256, open_weights
 
-    chosen = {"variant": architecture.variant, "table": report.table}
+    names = open_weights(file).metadata.get("names", "")
+    chosen = {"variant": architecture.variant, "table": report.table, "names": names}
     return {
         "architecture": architecture.name,
         **{key: text for key, text in chosen.items() if text},

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,7 +10,8 @@ from spdbuild.data.augment.normalize import Normalize
 from spdbuild.data.letterbox import FILL
 from spdbuild.exporting.network import DETECTIONS, LOGITS, TrainedNetwork, head_of_graph
 from spdbuild.training.sections import plain
-from spdbuild.weights import file_sha256, open_weights
+from spdbuild.weights import file_sha256
+from spdbuild.weights.facts import Facts
 
 _MEANINGS = {
     DETECTIONS: "[N, boxes, 5 + classes]: x and y of the centre, width and height in pixels of the input; probability "
@@ -27,12 +27,12 @@ def card_of(network: TrainedNetwork, outputs: Sequence[str]) -> dict[str, Any]:
     spdbuild, architecture, task, inputs (shapes without the batch), outputs (what each means), classes, preprocess
     (what is done to an image, in order), weights, weights_sha256. What is not known is left out.
     """
-    facts = open_weights(network.weights).metadata
+    facts = Facts.of(network.weights)
     known: dict[str, Any] = {
         "task": _task(network, outputs),
         "inputs": {node.name: list(node.shape) for node in network.graph.inputs},
         "outputs": _meanings(network, outputs),
-        "classes": json.loads(facts.get("classes", "[]")),
+        "classes": list(facts.classes or facts.names),
         "preprocess": _preprocess(network, facts),
     }
     return {
@@ -58,7 +58,7 @@ def _meanings(network: TrainedNetwork, outputs: Sequence[str]) -> Mapping[str, s
     return {name: meaning for name, meaning in told.items() if meaning}
 
 
-def _preprocess(network: TrainedNetwork, facts: Mapping[str, str]) -> list[Any]:
+def _preprocess(network: TrainedNetwork, facts: Facts) -> list[Any]:
     """What turns an RGB image of bytes into the input; empty where only a recipe could tell."""
     divided = {"name": "divide", "by": 255}
     if head_of_graph(network.graph) is not None:
@@ -70,10 +70,10 @@ def _preprocess(network: TrainedNetwork, facts: Mapping[str, str]) -> list[Any]:
     return [resize, divided, *map(_step, network.recipe.preprocess)]
 
 
-def _image_size(network: TrainedNetwork, facts: Mapping[str, str]) -> list[int]:
+def _image_size(network: TrainedNetwork, facts: Facts) -> list[int]:
     """Height and width of an image before the recipe's `preprocess`; its steps keep another input's size."""
     shape = list(network.graph.inputs[0].shape)
-    before, behind = (json.loads(facts.get(name, "[]")) for name in ("size", "input"))
+    before, behind = list(facts.size), list(facts.input)
     return list(before) if before and behind == shape else shape[1:]
 
 

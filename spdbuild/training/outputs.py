@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -33,14 +33,15 @@ class Outputs:
     """Several forms of the same predictions in one folder; InputError for a form that is unknown or impossible.
 
     forms: keys of WRITERS; none: pictures of what has boxes, else a table.
+    roots: folders whose own folders are made here, too; a file in none of them lies at the top.
     """
 
-    def __init__(self, folder: Path, forms: Collection[str] = ()) -> None:
+    def __init__(self, folder: Path, forms: Collection[str] = (), roots: Iterable[Path] = ()) -> None:
         unknown = [form for form in forms if form not in WRITERS]
         if unknown:
             raise InputError(f"predictions are not written as '{unknown[0]}'", hint=nearest(unknown[0], WRITERS))
         refuse_file(folder)
-        self._folder = folder
+        self._folder, self._roots = folder, tuple(roots)
         self._writers = [WRITERS[form](folder) for form in forms]
         self._taken: set[str] = set()
 
@@ -54,13 +55,20 @@ class Outputs:
         for writer in self._writers:
             writer.add(prediction, name)
 
-    def close(self) -> None:
-        for writer in self._writers:
-            writer.close()
+    def __enter__(self) -> Outputs:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        """Write what stands in one file for all; behind an error or Ctrl-C that is what has been seen so far."""
+        if kind is None or self._taken:
+            for writer in self._writers:
+                writer.close()
 
     def _name(self, prediction: Prediction) -> str:
-        """The file's name without its ending, numbered where others have it too."""
-        stem = prediction.file.stem + ("" if prediction.frame is None else f"-{prediction.frame:06}")
+        """The file's path below its root without its ending, numbered where others have it too."""
+        below = (prediction.file.relative_to(root) for root in self._roots if prediction.file.is_relative_to(root))
+        stem = next(below, Path(prediction.file.name)).with_suffix("").as_posix()
+        stem += "" if prediction.frame is None else f"-{prediction.frame:06}"
         name, number = stem, 2
         while name in self._taken:
             name, number = f"{stem}-{number}", number + 1

@@ -71,8 +71,23 @@ def source_files(sources: Iterable[Path]) -> list[Path]:
     return found
 
 
+def source_roots(sources: Iterable[Path]) -> list[Path]:
+    """The folders among `sources`, and those in which its patterns begin."""
+    roots = []
+    for source in sources:
+        if source.is_dir():
+            roots.append(source)
+        elif _is_pattern(source) and not source.exists():
+            roots.append(next(parent for parent in source.parents if not _is_pattern(parent)))
+    return roots
+
+
+def _is_pattern(path: Path) -> bool:
+    return any(sign in str(path) for sign in "*?[")
+
+
 def _matching(pattern: Path) -> list[Path]:
-    if not any(sign in str(pattern) for sign in "*?["):
+    if not _is_pattern(pattern):
         raise DataError(f"there is no file or folder {pattern}")
     start = Path(pattern.anchor)
     files = sorted(path for path in start.glob(str(pattern.relative_to(start))) if path.is_file())

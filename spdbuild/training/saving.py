@@ -10,7 +10,7 @@ from spdbuild.errors import RunError, WeightsError
 from spdbuild.files import make_folder
 from spdbuild.training.files import write_whole
 from spdbuild.training.run_folder import RunFolder
-from spdbuild.training.stored_run import facts_of
+from spdbuild.weights.facts import Facts
 from spdbuild.weights.safetensors_file import save_weights
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def _save(session: Session, path: Path) -> None:
     make_folder(path.parent, failure=RunError)
     reached = {"epoch": str(session.position.epoch), "step": str(session.position.step)}
     size = getattr(session.train_images, "size", None)
-    facts = {**facts_of(session.classes, session.network.input, size), **reached}
+    facts = {**Facts(session.classes, session.network.input, size or ()).texts(), **reached}
     try:
         save_weights(path, session.evaluated.state_dict(), facts)
     except WeightsError as error:

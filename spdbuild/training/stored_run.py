@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -20,7 +19,7 @@ from spdbuild.training.network import build_network, resolve
 from spdbuild.training.precision import choose_precision
 from spdbuild.training.recipe import Recipe, load_recipe
 from spdbuild.training.run_folder import RunFolder
-from spdbuild.weights.files import open_weights
+from spdbuild.weights.facts import Facts
 
 #: Keys of a recipe that say which network a run has trained, and what to do instead of changing them behind it.
 _TRAINED = {
@@ -41,7 +40,7 @@ class StoredModel:
     """A trained model, in eval mode on its device, with the recipe that made it.
 
     folder: of the run, if it is from one. weights: the file they are from.
-    classes: names of its classes, if the file of weights says them.
+    classes: names of its classes, those of the data at hand or else what the file of weights says.
     input: shape [C, H, W] of what it gets of an image; image: that before `preprocess`.
     parameters, macs: its costs for one such input.
     """
@@ -72,17 +71,17 @@ def load_model(
     """
     recipe, folder = _recipe(run_or_recipe, overrides)
     path = weights or _weights(recipe, folder)
-    facts = open_weights(path).metadata
-    known = tuple(json.loads(facts.get("classes", "[]")))
+    facts = Facts.of(path)
+    known = facts.classes
     if known and classes:
         _check_classes(path, known, classes)
-    classes = classes or known
-    shape = tuple(json.loads(facts.get("input", "[]")))
-    if shape and recipe.input is None:
-        recipe = replace(recipe, input=(shape[0], shape[1], shape[2]))
+    # What other people's files call their classes says little: it is taken where nothing else is known.
+    classes = classes or known or facts.names
+    if len(facts.input) == 3 and recipe.input is None:
+        recipe = replace(recipe, input=facts.input)
     network = build_network(recipe, len(classes) or None, size)
     load_weights(network, path)
-    image = (network.input[0], *(json.loads(facts.get("size", "[]")) or network.input[1:]))
+    image = (network.input[0], *(facts.size or network.input[1:]))
     device = choose_device(recipe.device)
     model = network.module.to(device).eval()
     if recipe.channels_last:
@@ -106,11 +105,10 @@ def stored_graph(run: str | Path, weights: Path | None = None) -> StoredGraph:
     """The network of a run's folder without making a module of it; `weights` win over the run's best."""
     recipe, folder = _recipe(run, ())
     path = weights or _weights(recipe, folder)
-    facts = open_weights(path).metadata
-    classes, shape = json.loads(facts.get("classes", "[]")), json.loads(facts.get("input", "[]"))
-    if shape and recipe.input is None:
-        recipe = replace(recipe, input=(shape[0], shape[1], shape[2]))
-    return StoredGraph(resolve(recipe, len(classes) or None).graph, path, recipe)
+    facts = Facts.of(path)
+    if len(facts.input) == 3 and recipe.input is None:
+        recipe = replace(recipe, input=facts.input)
+    return StoredGraph(resolve(recipe, len(facts.classes) or None).graph, path, recipe)
 
 
 def _check_classes(path: Path, known: tuple[str, ...], classes: tuple[str, ...]) -> None:
@@ -131,15 +129,6 @@ def stored_network(recipe: Recipe, folder: RunFolder) -> Recipe:
     variant = recipe.variant if document.variants else None
     kept = {name: value for name, value in recipe.vars.items() if name in document.vars}
     return replace(recipe, architecture=str(folder.architecture), variant=variant, vars=kept, passes=(), weights=None)
-
-
-def facts_of(classes: tuple[str, ...], input: tuple[int, ...], size: tuple[int, int] | None) -> Mapping[str, str]:
-    """What a file of weights says of the data that the model was trained on.
-
-    input: what the network got of an image. size: height and width of all images before `preprocess`, if they have one.
-    """
-    facts: dict[str, Sequence[object]] = {"classes": classes, "input": input, "size": size or ()}
-    return {name: json.dumps(fact) for name, fact in facts.items()}
 
 
 def recipe_of(run_or_recipe: str | Path, overrides: Iterable[str] = ()) -> Recipe:

@@ -28,6 +28,7 @@ class WeightsFile:
 
     format: safetensors, torch zip, or torch legacy (before version 1.6).
     taken_from: the key of a checkpoint under which the tensors were ("ema"), or empty.
+    metadata: texts in the file. names: what other people's checkpoint calls its classes, as JSON; it may be wrong.
     """
 
     path: Path

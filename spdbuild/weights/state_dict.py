@@ -33,6 +33,21 @@ def find_tensors(saved: Any) -> tuple[dict[str, StoredTensor], str]:
     )
 
 
+def find_class_names(saved: Any, key: str) -> tuple[str, ...]:
+    """The names of its classes that a checkpoint keeps with the tensors found under `key`, or beside them; else none.
+
+    They are a list or a mapping from numbers, called `names`; numbers in place of names are none.
+    """
+    model = _items(saved).get(key) if key else saved
+    for holder in (model.state if isinstance(model, StandIn) else None, _items(saved)):
+        names = holder.get("names") if isinstance(holder, dict) else None
+        if isinstance(names, dict):
+            names = [names.get(number) for number in range(len(names))]
+        if isinstance(names, list) and names and all(isinstance(name, str) and name.isprintable() for name in names):
+            return () if all(name.isdecimal() for name in names) else tuple(names)
+    return ()
+
+
 def _tensors(saved: Any) -> dict[str, StoredTensor]:
     if isinstance(saved, StandIn) and isinstance(saved.state, dict) and "_modules" in saved.state:
         return _bounded(_walk(saved))

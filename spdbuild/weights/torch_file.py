@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING
 from spdbuild.errors import WeightsError
 from spdbuild.weights.contents import TensorInfo, WeightsFile
 from spdbuild.weights.stand_ins import StoredTensor
-from spdbuild.weights.state_dict import find_tensors
+from spdbuild.weights.state_dict import find_class_names, find_tensors
 from spdbuild.weights.torch_legacy import TorchLegacy
 from spdbuild.weights.torch_zip import TorchZip
 
@@ -32,14 +33,17 @@ def open_legacy(path: Path) -> WeightsFile:
 
 def _open(path: Path, form: str, file: TorchZip | TorchLegacy) -> WeightsFile:
     try:
-        stored, taken_from = find_tensors(file.read_object())
+        saved = file.read_object()
+        stored, taken_from = find_tensors(saved)
     except WeightsError as error:
         raise _named(error, path) from None
     total, size = sum(tensor.bytes for tensor in stored.values()), path.stat().st_size
     if total > MAX_SHARING * size:
         raise WeightsError(f"{path}: the tensors claim {total:,} bytes, but the file has {size:,}")
     tensors = {name: TensorInfo(tensor.shape, tensor.dtype, tensor.bytes) for name, tensor in stored.items()}
-    return WeightsFile(path, form, tensors, taken_from, {}, lambda: _load(stored, file))
+    names = find_class_names(saved, taken_from)
+    facts = {"names": json.dumps(names)} if names else {}
+    return WeightsFile(path, form, tensors, taken_from, facts, lambda: _load(stored, file))
 
 
 def _named(error: WeightsError, path: Path) -> WeightsError:

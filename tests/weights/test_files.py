@@ -17,6 +17,7 @@ from torch import nn
 
 from spdbuild.errors import DiskFullError, WeightsError
 from spdbuild.weights import load_into, open_weights, read_weights, save_weights
+from spdbuild.weights.facts import Facts
 
 
 def network() -> nn.Sequential:
@@ -241,6 +242,41 @@ def test_a_truncated_legacy_file_is_refused(cut: int, tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-cut])
     with pytest.raises(WeightsError, match="the file ends within the storage"):
         open_weights(path)
+
+
+class Named(nn.Module):
+    """A network that keeps the names of its classes, as YOLOv5's do."""
+
+    def __init__(self, names: object) -> None:
+        super().__init__()
+        self.layer, self.names = nn.Linear(1, 2), names
+
+
+@pytest.mark.parametrize("names", [["cat", "dog"], {0: "cat", 1: "dog"}])
+def test_names_of_classes_in_a_checkpoint_are_found(names: object, tmp_path: Path) -> None:
+    weights = {"layer.weight": torch.ones(2, 1)}
+    for saved in ({"epoch": 3, "model": Named(names)}, Named(names), {"state_dict": weights, "names": names}):
+        torch.save(saved, tmp_path / "x.pt")
+        assert json.loads(open_weights(tmp_path / "x.pt").metadata["names"]) == ["cat", "dog"]
+
+
+@pytest.mark.parametrize("names", [["0", "1"], [], {1: "cat"}, ["cat", 3], "cat", ["a\x1b[2J"]])
+def test_what_are_no_names_of_classes_is_left_alone(names: object, tmp_path: Path) -> None:
+    torch.save({"model": Named(names)}, tmp_path / "x.pt")
+    assert open_weights(tmp_path / "x.pt").metadata == {}
+
+
+def test_facts_are_written_and_read(tmp_path: Path) -> None:
+    facts = Facts(("cat", "dog"), (3, 8, 8), (16, 16))
+    save_weights(tmp_path / "w.safetensors", {"w": torch.ones(1)}, facts.texts())
+    assert Facts.of(tmp_path / "w.safetensors") == facts
+
+
+@pytest.mark.parametrize("text", ["5", "[1]", "{}", "[", "[" * 10_000])
+def test_facts_that_spdbuild_does_not_write_are_refused(text: str, tmp_path: Path) -> None:
+    save_weights(tmp_path / "w.safetensors", {"w": torch.ones(1)}, {"classes": text})
+    with pytest.raises(WeightsError, match="w.safetensors: 'classes' in the metadata is no list of the kind"):
+        Facts.of(tmp_path / "w.safetensors")
 
 
 def test_metadata_is_written_and_read(tmp_path: Path) -> None:

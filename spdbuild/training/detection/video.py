@@ -15,6 +15,15 @@ from spdbuild.errors import DataError, InputError
 SUFFIXES = frozenset((".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm"))
 
 
+def is_film(file: Path) -> bool:
+    return file.suffix.lower() in SUFFIXES
+
+
+def require() -> None:
+    """InputError unless PyAV is there."""
+    _pyav()
+
+
 def read_frames(file: Path) -> Iterator[Tensor]:
     """The pictures of a film, uint8 [3, height, width] each; InputError without PyAV, DataError for what is no film."""
     av = _pyav()
@@ -30,4 +39,4 @@ def _pyav() -> Any:
     try:
         return importlib.import_module("av")
     except ImportError:
-        raise InputError("reading films needs PyAV", hint="pip install av") from None
+        raise InputError("reading films needs PyAV", hint='pip install "spdbuild[video]"') from None

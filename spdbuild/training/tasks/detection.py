@@ -142,6 +142,8 @@ class Detection(Task):
         self, recipe: Recipe, model: nn.Module, classes: tuple[str, ...], input: tuple[int, ...], files: list[Path]
     ) -> Iterator[Prediction]:
         seer = Seer(model, self.seeing, max(input[1:]), recipe.test_batch or recipe.batch)
+        if any(map(video.is_film, files)):
+            video.require()
         for file in files:
             try:
                 for frame, picture in _pictures(file):
@@ -171,7 +173,7 @@ def long_side(recipe: Recipe) -> int:
 
 def _pictures(file: Path) -> Iterator[tuple[int | None, Tensor]]:
     """The picture of a file, uint8 [3, height, width], or of a film those with their numbers; may raise DataError."""
-    if file.suffix.lower() in video.SUFFIXES:
+    if video.is_film(file):
         yield from enumerate(video.read_frames(file))
     else:
         yield None, read_picture(file)

@@ -20,7 +20,7 @@ from spdbuild.errors import DataError, InputError, SpdbuildError
 from spdbuild.training.detection import video
 from spdbuild.training.network import build_network
 from spdbuild.training.outputs import Outputs
-from spdbuild.training.predict import predict, source_files
+from spdbuild.training.predict import predict, source_files, source_roots
 from spdbuild.training.recipe import load_recipe
 from spdbuild.training.run import train
 from spdbuild.training.task import Prediction
@@ -82,10 +82,9 @@ def test_weights_that_name_no_classes_take_those_of_the_data(recipe: Path, pictu
 
 
 def test_every_form_says_the_same(tmp_path: Path) -> None:
-    outputs = Outputs(tmp_path, ("pictures", "crops", "txt", "json", "csv"))
-    outputs.add(prediction())
-    outputs.add(prediction("other/photo.jpg"))
-    outputs.close()
+    with Outputs(tmp_path, ("pictures", "crops", "txt", "json", "csv")) as outputs:
+        outputs.add(prediction())
+        outputs.add(prediction("other/photo.jpg"))
     with Image.open(tmp_path / "photo.png") as image:
         # Enlarged a whole number of times, to 512 pixels.
         assert image.size == (512, 256)
@@ -113,13 +112,39 @@ def test_forms_that_cannot_be_are_refused(tmp_path: Path) -> None:
             Outputs(tmp_path, (form,)).add(labels_only)
 
 
+def interrupted(folder: Path, seen: list[Prediction]) -> None:
+    with Outputs(folder, ("json",)) as outputs:
+        for entry in seen:
+            outputs.add(entry)
+        raise KeyboardInterrupt
+
+
+def test_what_was_seen_before_an_error_is_written(tmp_path: Path) -> None:
+    for name, seen in {"some": [prediction()], "none": []}.items():
+        with pytest.raises(KeyboardInterrupt):
+            interrupted(tmp_path / name, seen)
+    assert len(json.loads((tmp_path / "some" / "predictions.json").read_text())) == 1
+    assert not (tmp_path / "none").exists()
+
+
+def test_folders_of_the_sources_are_folders_of_the_outputs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "photos" / "a").mkdir(parents=True)
+    assert source_roots([Path("photos"), Path("photos/*/1.jpg"), Path("lone.jpg")]) == [Path("photos"), Path("photos")]
+    with Outputs(tmp_path / "seen", ("txt",), source_roots([Path("photos")])) as outputs:
+        for file in ("photos/a/1.jpg", "photos/b/1.jpg", "elsewhere/1.jpg", "photos/1.jpg"):
+            outputs.add(prediction(file))
+    labels = tmp_path / "seen" / "labels"
+    found = sorted(path.relative_to(labels).as_posix() for path in labels.rglob("*.txt"))
+    assert found == ["1-2.txt", "1.txt", "a/1.txt", "b/1.txt"]
+
+
 def test_without_a_form_boxes_become_pictures_and_classes_a_table(tmp_path: Path) -> None:
     labels_only = Prediction(Path("digit.png"), ({"class": "3", "index": 3, "score": 1.0},))
     for name, seen in {"boxes": prediction(), "classes": labels_only}.items():
-        outputs = Outputs(tmp_path / name)
-        outputs.add(Prediction(Path("junk.png"), (), problem="junk.png: is damaged"))
-        outputs.add(seen)
-        outputs.close()
+        with Outputs(tmp_path / name) as outputs:
+            outputs.add(Prediction(Path("junk.png"), (), problem="junk.png: is damaged"))
+            outputs.add(seen)
     assert [path.name for path in (tmp_path / "boxes").iterdir()] == ["photo.png"]
     assert (tmp_path / "classes" / "predictions.csv").read_text() == "file,frame,class,score\ndigit.png,,3,1.0\n"
 
@@ -170,7 +195,31 @@ def test_the_pictures_of_a_film_are_numbered(
     assert (pixels == 100).all()
 
 
-def test_films_without_pyav_are_refused_with_a_hint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_films_without_pyav_are_refused_with_a_hint_before_anything_is_seen(
+    recipe: Path, pictures: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setitem(sys.modules, "av", None)
-    with pytest.raises(SpdbuildError, match="reading films needs PyAV"):
-        list(video.read_frames(tmp_path / "film.mp4"))
+    stored = load_recipe(recipe)
+    model = build_network(stored, 6, None).module.eval()
+    files = [pictures / "0.png", Path("film.mp4")]
+    with pytest.raises(SpdbuildError, match=r"(?s)reading films needs PyAV.*spdbuild\[video\]"):
+        next(stored.task.predict(stored, model, tuple("abcdef"), (3, 64, 64), files))
+
+
+def test_the_pictures_of_a_film_are_those_that_were_filmed(tmp_path: Path) -> None:
+    av = pytest.importorskip("av", reason="PyAV is not installed")
+    shades = (0, 120, 250)
+    with av.open(str(tmp_path / "film.mp4"), "w") as film:
+        stream = film.add_stream("mpeg4", rate=5)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for shade in shades:
+            picture = np.full((48, 64, 3), shade, np.uint8)
+            film.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        film.mux(stream.encode())
+    frames = list(video.read_frames(tmp_path / "film.mp4"))
+    assert [tuple(frame.shape) for frame in frames] == [(3, 48, 64)] * 3
+    for frame, shade in zip(frames, shades, strict=True):
+        assert abs(frame.float().mean() - shade) < 6
+    (tmp_path / "cut.mp4").write_bytes((tmp_path / "film.mp4").read_bytes()[:100])
+    with pytest.raises(DataError, match=r"cut\.mp4: this film cannot be read"):
+        list(video.read_frames(tmp_path / "cut.mp4"))
