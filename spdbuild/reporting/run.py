@@ -16,7 +16,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 from spdbuild.errors import InputError
 from spdbuild.reporting.finding import is_run
 from spdbuild.source import parse_yaml, read_source
-from spdbuild.training.environment import typed
+from spdbuild.training.environment import typed_commands
 from spdbuild.training.summary import Summary
 
 _RUNNING = "go on with `spdbuild train --resume {}`"
@@ -57,8 +57,8 @@ class Run:
 
     @property
     def command(self) -> str:
-        """As a person types it: the program without its folder."""
-        return typed(self.environment["command"])
+        """As a person types it: the program without its folder; with those that went on with the run."""
+        return typed_commands(self.environment)
 
     @property
     def machine(self) -> str:
@@ -205,4 +205,8 @@ def _environment(folder: Path) -> Mapping[str, Any]:
     for key, kind in {"versions": dict, "command": list}.items():
         if not isinstance(facts.get(key), kind) or not facts[key]:
             raise InputError(f"{name} is damaged: it has no '{key}'")
-    return {**facts, "command": list(map(str, facts["command"]))}
+    resumed = facts.get("resumed", [])
+    if not isinstance(resumed, list) or not all(isinstance(entry, dict) and entry.get("command") for entry in resumed):
+        raise InputError(f"{name} is damaged: 'resumed' is no list of commands")
+    again = [{**entry, "command": list(map(str, entry["command"]))} for entry in resumed]
+    return {**facts, "command": list(map(str, facts["command"])), "resumed": again}

@@ -17,7 +17,7 @@ from spdbuild.errors import WeightsError
 from spdbuild.training.files import write_whole
 
 #: Changes when an older file can no longer be read.
-VERSION = 2
+VERSION = 3
 
 _NEW_RUN = "start a new run from the weights of this one: weights=<run>/weights/last.safetensors"
 

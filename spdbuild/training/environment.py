@@ -7,7 +7,7 @@ import platform
 import shlex
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -62,6 +62,11 @@ def _commit(path: Path) -> str | None:
         return None
     said = done.stdout.strip() or None
     return said if path.is_dir() or said is None else _commit(folder)
+
+
+def typed_commands(facts: Mapping[str, Any]) -> str:
+    """The command of a stored environment as a person types it, and those that went on with the run."""
+    return "; then ".join(typed(entry["command"]) for entry in (facts, *facts.get("resumed", ())))
 
 
 def typed(command: Sequence[str]) -> str:

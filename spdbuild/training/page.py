@@ -10,7 +10,7 @@ from pathlib import Path
 
 from spdbuild.html_page import html_page
 from spdbuild.training.comparison import number_text
-from spdbuild.training.environment import typed
+from spdbuild.training.environment import typed_commands
 from spdbuild.training.run_charts import SECTIONS, Picture
 from spdbuild.training.run_folder import RunFolder
 from spdbuild.training.summary import Summary
@@ -68,7 +68,7 @@ def _facts(summary: Summary, folder: RunFolder) -> str:
         "time": _duration(summary.seconds),
         "metrics are of": f"{summary.weights}: weights/last.safetensors",
         "best": f"{summary.monitor} {summary.best:.4f} in epoch {summary.best_epoch}: weights/best.safetensors",
-        "command": typed(environment["command"]),
+        "command": typed_commands(environment),
         "versions": ", ".join(f"{name} {version}" for name, version in environment["versions"].items()),
         "platform": environment["platform"],
     }

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 from spdbuild.errors import ArgumentError, DiskFullError, RecipeError, RunError, SpdbuildError
 from spdbuild.files import make_folder, remove_unfinished
@@ -107,6 +108,9 @@ def _one_run(recipe: Recipe, folder: RunFolder, console: Console, processes: Pro
 def _begun(recipe: Recipe, folder: RunFolder, console: Console, processes: Processes) -> Session:
     """The session of a run that is new, or where the run in `folder` stopped."""
     stored = bool(processes.from_first(folder.state.is_file()))
+    if not stored and folder.last.is_file():
+        hint = f"start a new run from weights={folder.last}"
+        raise RunError(f"{folder.state} is missing, so the run cannot go on", hint=hint)
     if processes.first:
         make_folder(folder.path, failure=RunError)
         remove_unfinished(folder.path)
@@ -125,6 +129,7 @@ def _begun(recipe: Recipe, folder: RunFolder, console: Console, processes: Proce
         session.restore(load_state(folder.state))
         if processes.first:
             restore_best(folder)
+            folder.add_resumption(**_circumstances(session))
         console.line(f"{recipe.title or 'run'}: {_where(session)}")
     return session
 
@@ -143,14 +148,18 @@ def _describe(session: Session) -> None:
     if session.processes.first:
         write_text(folder.recipe, recipe.resolved())
         write_text(folder.architecture, network.text)
-        folder.write_environment(
-            device=str(session.device), precision=session.precision, seed=recipe.seed, processes=session.processes.world
-        )
+        folder.write_environment(**_circumstances(session))
     size = "x".join(map(str, network.input))
     session.console.line(
         f"{recipe.title or 'run'}: {network.parameters:,} parameters, {network.macs:,} MACs at {size}, "
         f"{len(session.classes)} classes, {session.device} {session.precision} -> {folder.path}"
     )
+
+
+def _circumstances(session: Session) -> dict[str, Any]:
+    """What `environment.json` says besides versions and machine."""
+    facts = {"device": str(session.device), "precision": session.precision, "seed": session.recipe.seed}
+    return {**facts, "processes": session.processes.world}
 
 
 def _fit(session: Session) -> Result:

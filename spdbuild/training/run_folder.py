@@ -86,4 +86,19 @@ class RunFolder:
 
     def write_environment(self, **facts: Any) -> None:
         """What the run was made with: versions, machine, command, and `facts`."""
-        write_text(self.path / "environment.json", json.dumps({**environment(), **facts}, indent=2) + "\n")
+        self._write_environment({**environment(), **facts})
+
+    def add_resumption(self, **facts: Any) -> None:
+        """The same of a process that goes on with the run, behind what was there: its command, and what is new."""
+        now = {**environment(), **facts}
+        try:
+            before = json.loads((self.path / "environment.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            # What began the run is not known any more.
+            self._write_environment(now)
+            return
+        new = {name: fact for name, fact in now.items() if name == "command" or fact != before.get(name)}
+        self._write_environment({**before, "resumed": [*before.get("resumed", ()), new]})
+
+    def _write_environment(self, facts: dict[str, Any]) -> None:
+        write_text(self.path / "environment.json", json.dumps(facts, indent=2) + "\n")

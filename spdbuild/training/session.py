@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from spdbuild.errors import DataError, RecipeError, WeightsError
+from spdbuild.ops.normalization import BatchNorm
 from spdbuild.training.accumulation import Accumulation
 from spdbuild.training.checkpoint import Position, generator_states, restore_generators, seed_generators
 from spdbuild.training.console import Console
@@ -71,6 +72,7 @@ class Session:
         """All that an exact resume needs. Every process takes part."""
         return {
             "position": self.position.plain(),
+            "data": self._data(),
             "model": self.model.state_dict(),
             "ema": {"updates": self.ema.updates, "model": self.ema.model.state_dict()} if self.ema else None,
             "optimizer": self.optimizer.state_dict(),
@@ -79,8 +81,29 @@ class Session:
             "generators": self.processes.gather(generator_states(self.device)),
         }
 
+    def _data(self) -> dict[str, Any]:
+        """What must not change between the parts of a run, by split."""
+        splits = {"train on": self.train_images, "evaluate on": self.test_images}
+        return {name: {"images": len(images), "classes": list(images.classes)} for name, images in splits.items()}
+
+    def _check_data(self, before: dict[str, Any]) -> None:
+        """Refuse other data than that which the run began with."""
+        hint = f"bring back the data, or start a new run from weights={self.folder.last}"
+        for name, now in self._data().items():
+            if now["classes"] != before[name]["classes"]:
+                raise DataError(f"the images to {name} have other classes than when the run began", hint=hint)
+            if now["images"] != before[name]["images"]:
+                message = (
+                    f"there are {now['images']:,} images to {name}, and {before[name]['images']:,} when the run began"
+                )
+                raise DataError(message, hint=hint)
+
     def restore(self, state: dict[str, Any]) -> None:
-        """Become what `state` was taken of; WeightsError if that was another network or optimizer."""
+        """Become what `state` was taken of.
+
+        Raises WeightsError if that was another network or optimizer, DataError if it was other data.
+        """
+        self._check_data(state["data"])
         try:
             match(describe_module(self.model), state["model"])
         except WeightsError as error:
@@ -133,6 +156,7 @@ def make_session(
     size = task.size(recipe, test_images)
     network = build_network(recipe, len(classes), size)
     _check_input(recipe, network, size)
+    _check_norms(recipe, network, len(train_images), processes.world)
     if recipe.weights is not None:
         console.line(start(network, recipe.weights))
     model = _placed(network.module, recipe, device)
@@ -197,6 +221,22 @@ def _check_input(named: Network, network: BuiltNetwork, size: tuple[int, int] | 
         message = f"the network is made for images of {made}, and the data gives {given}"
         hint = "leave 'input' out, or give the data that size" if named.input else "images are read as RGB"
         raise RecipeError(message, location=named.place("input", "architecture"), hint=hint)
+
+
+def _check_norms(recipe: Recipe, network: BuiltNetwork, images: int, world: int) -> None:
+    """Refuse batches of one image where a norm would get one number a channel, which has no variance."""
+    last = recipe.batch if recipe.drop_last else images % recipe.batch or recipe.batch
+    if (last if recipe.sync_batch_norm else last // world) > 1:
+        return
+    for node in network.architecture.graph:
+        if isinstance(node.op, BatchNorm) and node.shape.pixels == 1:
+            message = (
+                f"a batch of {last} image gives the norm '{node.name}' one number a channel, which has no variance"
+            )
+            if last < recipe.batch:
+                message = f"the last of the batches of {recipe.batch} has {last} of {images} images, and {message}"
+            hint = "set drop_last=true, or another batch" if last < recipe.batch else "set a larger batch"
+            raise RecipeError(message, location=recipe.place("batch", "data"), hint=hint)
 
 
 def _placed(model: nn.Module, recipe: Recipe, device: torch.device) -> nn.Module:

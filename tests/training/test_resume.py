@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import signal
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load_file
 
-from spdbuild.errors import RecipeError, WeightsError
+from spdbuild.errors import DataError, RecipeError, RunError, WeightsError
 from spdbuild.training.checkpoint import load_state
 from spdbuild.training.run import resume, train
 
@@ -136,3 +140,58 @@ def test_thirty_kills_at_random_moments_lose_nothing(
     for folder in saved:
         resume(folder, quiet=True)
         assert_same_run(folder, whole.folder)
+
+
+@pytest.fixture
+def begun(recipe: Path, tmp_path: Path) -> Path:
+    """The folder of a run on a folder of images that has not come to its end."""
+    for split, count in {"train": 10, "test": 4}.items():
+        for name in ("bee", "wasp"):
+            (tmp_path / "insects" / split / name).mkdir(parents=True)
+            for number in range(count // 2):
+                pixels = np.full((8, 8, 3), number * 20, np.uint8)
+                Image.fromarray(pixels).save(tmp_path / "insects" / split / name / f"{number}.png")
+    text = recipe.read_text().replace("{name: digits}", f"{{name: folder, root: {tmp_path / 'insects'}}}")
+    recipe.write_text(text)
+    return train(recipe, ["batch=4", "max_steps=4"], runs=tmp_path / "runs", quiet=True).folder
+
+
+def test_a_run_does_not_go_on_with_other_data(begun: Path, tmp_path: Path) -> None:
+    insects = tmp_path / "insects"
+    (insects / "test" / "bee" / "0.png").rename(insects / "0.png")
+    with pytest.raises(DataError) as caught:
+        resume(begun, ["max_steps=8"], quiet=True)
+    assert str(caught.value) == (
+        "error: there are 3 images to evaluate on, and 4 when the run began\n"
+        f"      = hint: bring back the data, or start a new run from weights={begun / 'weights' / 'last.safetensors'}"
+    )
+    (insects / "0.png").rename(insects / "test" / "bee" / "0.png")
+    for split in ("train", "test"):
+        (insects / split / "wasp").rename(insects / split / "hornet")
+    with pytest.raises(DataError, match="the images to train on have other classes than when the run began"):
+        resume(begun, ["max_steps=8"], quiet=True)
+    for split in ("train", "test"):
+        (insects / split / "hornet").rename(insects / split / "wasp")
+    resume(begun, ["max_steps=8"], quiet=True)
+
+
+def test_a_run_whose_state_is_gone_does_not_begin_anew(begun: Path) -> None:
+    (begun / "state" / "state.pt").unlink()
+    before = (begun / "weights" / "last.safetensors").read_bytes()
+    with pytest.raises(RunError, match=r"state\.pt is missing, so the run cannot go on") as caught:
+        resume(begun, ["max_steps=8"], quiet=True)
+    assert caught.value.problems[0].hint == f"start a new run from weights={begun / 'weights' / 'last.safetensors'}"
+    assert (begun / "weights" / "last.safetensors").read_bytes() == before
+
+
+def test_the_environment_names_what_went_on_with_a_run(begun: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = json.loads((begun / "environment.json").read_text())
+    monkeypatch.setattr(sys, "argv", ["/bin/spdbuild", "train", "--resume", "runs/small", "max_steps=8"])
+    resume(begun, ["max_steps=8"], quiet=True)
+    facts = json.loads((begun / "environment.json").read_text())
+    assert {name: fact for name, fact in facts.items() if name != "resumed"} == first
+    assert facts["resumed"] == [{"command": sys.argv}]
+    assert "; then spdbuild train --resume runs/small max_steps=8" in (begun / "report" / "index.html").read_text()
+    (begun / "environment.json").unlink()
+    resume(begun, ["max_steps=9"], quiet=True)
+    assert json.loads((begun / "environment.json").read_text())["command"] == sys.argv

@@ -297,3 +297,30 @@ def test_what_cannot_be_run_is_said_before_training(recipe: Path, tmp_path: Path
     with pytest.raises(InputError) as caught:
         train(recipe, [override, "device=cpu"] if "device" not in override else [override], runs=tmp_path, quiet=True)
     assert message in str(caught.value)
+
+
+def test_a_last_batch_of_one_image_is_refused_before_training_where_a_norm_needs_two(
+    recipe: Path, tmp_path: Path
+) -> None:
+    pooled = tmp_path / "pooled.yaml"
+    pooled.write_text(
+        "model: pooled\ninputs: {image: [3, 32, 32]}\nvars: {classes: 10}\nlayers:\n  - stem: conv2d(4, 3)\n"
+        "  - global_avg_pool()\n  - head: linear(classes)\n  - norm: batch_norm()\n"
+    )
+    data = ["data={name: generated, train: 13, test: 9, size: 32}", "epochs=1", f"architecture={pooled}"]
+    with pytest.raises(RecipeError) as caught:
+        train(recipe, [*data, "batch=12"], runs=tmp_path / "runs", quiet=True)
+    assert str(caught.value) == (
+        "command line:1:7: error: the last of the batches of 12 has 1 of 13 images, and a batch of 1 image gives the "
+        "norm 'norm' one number a channel, which has no variance\n"
+        "    1 | batch=12\n      |       ^\n      = hint: set drop_last=true, or another batch"
+    )
+    with pytest.raises(RecipeError, match="a batch of 1 image gives the norm 'norm' one number a channel"):
+        train(recipe, [*data, "batch=1"], runs=tmp_path / "runs", quiet=True)
+    for fine in (["batch=12", "drop_last=true"], ["batch=11"], ["batch=13"]):
+        train(recipe, [*data, *fine], runs=tmp_path / "runs", quiet=True)
+
+
+def test_a_last_batch_of_one_image_is_trained_where_a_norm_has_a_map(recipe: Path, tmp_path: Path) -> None:
+    data = ["data={name: generated, train: 13, test: 9, size: 16}", "batch=12", "epochs=1"]
+    assert train(recipe, data, runs=tmp_path, quiet=True).folder.is_dir()
