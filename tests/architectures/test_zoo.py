@@ -13,6 +13,8 @@ from torch.utils.flop_counter import FlopCounterMode
 import spdbuild
 from spdbuild import builtin
 from spdbuild.loading import read_document
+from spdbuild.passes import run_passes
+from spdbuild.passes.strided_to_spd import StridedToSpd
 from spdbuild.source import read_source
 
 FILES = builtin.listed("architectures")
@@ -70,7 +72,7 @@ def torch_macs(model: nn.Module, size: int) -> int:
 
 
 def test_the_zoo_is_there() -> None:
-    assert len(FILES) >= 19
+    assert len(FILES) >= 21
     assert len(FROM_TORCHVISION) >= 10
 
 
@@ -103,6 +105,22 @@ def test_the_torch_module_has_the_parameters_that_were_counted_without_torch(nam
 def test_the_parameters_are_the_published_ones(name: str, variant: str | None) -> None:
     graph = spdbuild.load(name, variant=variant).graph
     assert graph.parameters == PUBLISHED_PARAMETERS[name, variant]
+
+
+@pytest.mark.parametrize(
+    ("strided", "spd"),
+    [
+        ("tiny_imagenet_resnet18", "resnet18_spd_tiny_imagenet"),
+        ("tiny_imagenet_resnet50", "resnet18_spd_tiny_imagenet_released"),
+    ],
+)
+def test_a_strided_twin_differs_by_the_conversion_alone(strided: str, spd: str) -> None:
+    # Its stem is a kernel of one block, which space_to_depth and a 1x1 convolution compute with the same weights.
+    released = StridedToSpd(placement="after", after="conv", keep=("*.skip", "stem.conv"))
+    graph, _ = run_passes(spdbuild.load(strided).graph, [released])
+    theirs = spdbuild.load(spd).graph
+    assert (graph.parameters, graph.macs) == (theirs.parameters, theirs.macs)
+    assert [node.shape for node in graph.layers][1:] == [node.shape for node in theirs.layers][2:]
 
 
 @pytest.mark.parametrize(("name", "classes", "parameters"), PUBLISHED_BY_CLASSES)

@@ -33,6 +33,8 @@ Shapes = Mapping[str, tuple[int, ...]]
 RELATIVES = {
     "cifar_resnet18": "resnet18",
     "cifar_resnet50": "resnet50",
+    "tiny_imagenet_resnet18": "resnet18",
+    "tiny_imagenet_resnet50": "resnet50",
     "resnet18_spd_tiny_imagenet": "resnet18",
     "resnet18_spd_tiny_imagenet_released": "resnet50",
     "resnet50_spd_cifar10": "resnet50",
