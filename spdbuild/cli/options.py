@@ -35,6 +35,19 @@ class BuiltinName(click.ParamType):  # type: ignore[type-arg]
         return [*names, CompletionItem(incomplete, type="file")]
 
 
+class PngFile(click.Path):
+    """A path that ends in .png: a picture under another name would open in no program."""
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        path = Path(value)
+        if path.suffix.lower() != ".png":
+            self.fail(f"'{path}' does not end in .png; use {path.with_suffix('.png')}", param, ctx)
+        return super().convert(value, param, ctx)
+
+
 ARCHITECTURE = BuiltinName("architectures")
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout.")

@@ -77,6 +77,18 @@ def test_statistics_name_what_they_leave_out(data_folder: Path) -> None:
     assert "train: 4,170 objects (28 ignored regions apart)" in result.output, result.output
 
 
+def test_a_picture_is_a_png_and_an_epoch_one_of_the_recipe(yolo: Path, tmp_path: Path) -> None:
+    for arguments in (("show", yolo, "-o"), ("stats", yolo, "--plot")):
+        result = run(*arguments, tmp_path / "g.jpg")
+        assert result.exit_code == 2
+        assert f"'{tmp_path / 'g.jpg'}' does not end in .png; use {tmp_path / 'g.png'}" in " ".join(
+            result.output.replace("│", " ").split()
+        )
+    result = run("show", "tiny_objects.yaml", "--epoch", 99, "-o", tmp_path / "g.png")
+    assert "there is no epoch 99: the recipe has 12" in str(result.exception)
+    assert [path.name for path in tmp_path.iterdir()] == ["yolo"]
+
+
 def test_a_gallery_reads_only_its_split(yolo: Path, tmp_path: Path) -> None:
     yolo.write_text("train: images/nowhere\nval: images/val\nnames: [a, b, c, d, e, f]\n")
     assert run("show", yolo, "--split", "val", "-o", tmp_path / "val.png").exit_code == 0

@@ -1,11 +1,14 @@
-"""What a run says where there is no terminal."""
+"""What a run says, in a terminal and where there is none."""
 
 from __future__ import annotations
 
 import io
+import re
+from functools import partial
 from pathlib import Path
 
 import pytest
+from rich.console import Console as RichConsole
 
 from spdbuild.training import console
 from spdbuild.training.console import Console
@@ -32,3 +35,16 @@ def test_a_quiet_run_says_nothing_and_logs_all_the_same(tmp_path: Path) -> None:
     with quiet.bar("epoch", 2) as bar:
         assert not bar.due
     assert (stream.getvalue(), log.read_text()) == ("", "begun\n")
+
+
+def test_in_a_terminal_a_bar_says_how_far_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(console, "RichConsole", partial(RichConsole, force_terminal=True, width=120))
+    stream = io.StringIO()
+    with Console(stream=stream).bar("epoch 1/3", total=10, done=2) as bar:
+        assert bar.due
+        bar.advance(3)
+        bar.advance(1, "loss 0.5000  top1 0.7500  70 images/s  run: 0:01:00 left")
+        assert not bar.due
+    drawn = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", stream.getvalue())
+    (last,) = re.findall(r"epoch 1/3 \S+ +6/10 .*", drawn)
+    assert last.rstrip().endswith("left of the epoch  loss 0.5000  top1 0.7500  70 images/s  run: 0:01:00 left")

@@ -13,7 +13,7 @@ from spdbuild.cli.data_commands.target import data_set_of
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON on stdout.")
 @click.pass_context
 def command(ctx: click.Context, target: str, overrides: tuple[str, ...], as_json: bool) -> None:
-    """Look at every image of TARGET: a folder, a recipe, or the name of a data set.
+    """Look at every image of TARGET: a folder, a dataset YAML, a recipe, or the name of a data set.
 
     Counts what is there and names the files that cannot be used, with the reason. Ends with 1 if there are any.
     """

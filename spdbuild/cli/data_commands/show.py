@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, get_args
 import click
 
 from spdbuild.cli.data_commands.target import data_set_alone, recipe_of
+from spdbuild.cli.options import PngFile
 from spdbuild.errors import InputError, nearest
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ class _Wanted:
 @click.command("show", epilog=_EXAMPLES)
 @click.argument("target")
 @click.argument("overrides", nargs=-1, metavar="[FIELD=VALUE]...")
-@click.option("-o", "--output", type=click.Path(path_type=Path), default=Path("gallery.png"), show_default=True)
+@click.option("-o", "--output", type=PngFile(), default=Path("gallery.png"), show_default=True)
 @click.option("--split", default="train", show_default=True, help="train, val or test.")
 @click.option("--plain", is_flag=True, help="Without augmentation.")
 @click.option(
@@ -75,6 +76,8 @@ def command(
     data_set = data_set_alone(target, overrides)
     recipe = recipe_of(target, overrides) if data_set is None else None
     shown = recipe.data if recipe else data_set
+    if recipe and epoch > recipe.epochs:
+        raise InputError(f"there is no epoch {epoch}: the recipe has {recipe.epochs}", hint=f"--epoch {recipe.epochs}")
     draw = _with_boxes if shown.task == "detection" else _with_classes
     sheet, count = draw(shown, recipe, _Wanted(split, plain, size, images, columns, epoch - 1, seed))
     write_png(sheet, output)

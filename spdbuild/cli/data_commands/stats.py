@@ -7,15 +7,16 @@ from pathlib import Path
 import click
 
 from spdbuild.cli.data_commands.target import data_set_of
+from spdbuild.cli.options import PngFile
 
 
 @click.command("stats")
 @click.argument("target")
 @click.argument("overrides", nargs=-1, metavar="[FIELD=VALUE]...")
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON on stdout.")
-@click.option("--plot", type=click.Path(path_type=Path), help="Draw the counts of a set with boxes into this PNG.")
+@click.option("--plot", type=PngFile(), help="Draw the counts of a set with boxes into this PNG.")
 def command(target: str, overrides: tuple[str, ...], as_json: bool, plot: Path | None) -> None:
-    """Count what TARGET holds: a folder, a recipe, or the name of a data set.
+    """Count what TARGET holds: a folder, a dataset YAML, a recipe, or the name of a data set.
 
     Of images to classify it gives the mean and deviation that `normalize` needs, of objects to detect their sizes.
     """

@@ -65,7 +65,8 @@ def read_file(path: Path) -> Pixels | Finding:
     decoded = decode(path, None, None)
     if isinstance(decoded, BadFile):
         return Finding("corrupt image", str(path), decoded.reason)
-    return np.ascontiguousarray(decoded.transpose(1, 2, 0))
+    # Of a single pixel it would be a view of what cannot be written to, which torch does not like.
+    return np.require(decoded.transpose(1, 2, 0), requirements=["C", "W"])
 
 
 def _decode_jpeg(data: bytes) -> Pixels | None:

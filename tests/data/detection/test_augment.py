@@ -166,6 +166,23 @@ def test_mixup_blends_two_mosaics_and_keeps_the_labels_of_both(painted: Detectio
     assert (image == 114).all(axis=2).any() or (image == 113).all(axis=2).any()
 
 
+@PROPERTY
+@given(index=st.integers(0, 7), seed=st.integers(0, 2**32))
+def test_boxes_of_a_blend_are_those_of_what_was_blended(painted: DetectionSet, index: int, seed: int) -> None:
+    def boxes(**options: float) -> tuple[Pixels, NDArray[np.float64]]:
+        image, labels = sample(painted, index, seed, **options)
+        return image, labels.boxes_xyxy
+
+    (first, own), (blend, both) = boxes(mosaic=1.0), boxes(mosaic=1.0, mixup=1.0)
+    # The first mosaic is drawn first, so it is the same; the second is what the blend adds.
+    assert both[: len(own)].tolist() == own.tolist()
+    for left, top, right, bottom in both[len(own) :].round().astype(int):
+        inside = np.s_[top + 1 : max(top + 2, bottom - 1), left + 1 : max(left + 2, right - 1)]
+        # Where the first shows grey, the second's colour is in the blend: it is not grey any more.
+        bare = (first[inside] == 114).all(axis=2)
+        assert not bare.any() or (blend[inside][bare] != 114).any(axis=1).mean() > 0.9
+
+
 def test_only_hue_saturation_and_value_leave_the_boxes_alone(painted: DetectionSet) -> None:
     still, labels = sample(painted, 3, 1)
     coloured, same = sample(painted, 3, 1, hue=0.1, saturation=0.5, value=0.5)

@@ -141,6 +141,19 @@ def test_multi_scale_changes_whole_batches(dataset: DetectionSet) -> None:
     assert {tuple(batch.images.shape[2:]) for batch in batches} == {(32, 32), (64, 64), (96, 96)}
 
 
+def test_boxes_of_every_scale_are_the_same_shares_of_the_image(dataset: DetectionSet) -> None:
+    still = {"mosaic": 0, "translate": 0, "scale": 0, "hue": 0, "saturation": 0, "value": 0, "flip_horizontal": 0}
+    augment = DetectionAugmentation(multi_scale=0.5, **still)  # type: ignore[arg-type]
+    plain = epoch_of(dataset)
+    sides = set()
+    for epoch in range(6):
+        for batch, expected in zip(epoch_of(dataset, epoch, augment=augment), plain, strict=True):
+            sides.add(batch.images.shape[2])
+            # Letterboxes of other sizes differ by the rounding of their padding, a pixel at most.
+            assert torch.allclose(batch.targets, expected.targets, atol=1 / batch.images.shape[2])
+    assert sides == {32, 64, 96}
+
+
 def test_the_last_epochs_have_no_mosaics(dataset: DetectionSet) -> None:
     still = {"translate": 0, "scale": 0, "hue": 0, "saturation": 0, "value": 0, "flip_horizontal": 0}
     augment = DetectionAugmentation(mosaic=1, close_mosaic=2, **still)  # type: ignore[arg-type]

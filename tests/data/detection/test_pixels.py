@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from spdbuild.data.detection import pixels
@@ -78,3 +79,11 @@ def test_the_longer_side_gets_the_training_size(size: tuple[int, int], wanted: t
 def test_scaling_down_averages(photo: Image.Image) -> None:
     checkers = (np.indices((64, 64)).sum(axis=0) % 2 * 255).astype(np.uint8)[:, :, None].repeat(3, axis=2)
     assert np.abs(scaled(checkers, (16, 16)).astype(int) - 128).max() < 20
+
+
+@pytest.mark.filterwarnings("error")
+def test_an_image_of_one_pixel_can_be_written_to(tmp_path: Path) -> None:
+    Image.new("RGB", (1, 1), (1, 2, 3)).save(tmp_path / "1.png")
+    image = read_file(tmp_path / "1.png")
+    assert not isinstance(image, Finding)
+    assert torch.from_numpy(image).tolist() == [[[1, 2, 3]]]
