@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -46,6 +47,10 @@ SMALL_DATA = {
 }
 
 
+#: Of the published data sets.
+TRAINING_IMAGES = {"cifar10": 50_000, "tiny_imagenet": 100_000, "coco": 118_287}
+
+
 @pytest.mark.parametrize("name", builtin.listed("recipes"))
 def test_a_recipe_builds_the_networks_that_it_names(name: str) -> None:
     recipe, graphs = check_recipe(name)
@@ -59,7 +64,15 @@ def test_a_recipe_opens_with_its_command_and_what_it_costs(name: str) -> None:
     text = builtin.listed("recipes")[name].read_text()
     comment = [line for line in text.splitlines() if line.startswith("# ") and "$schema" not in line]
     assert comment[0].startswith(f"# spdbuild train {name}") or f"recipes/{name}.yaml" in comment[0]
-    assert len(comment) > 1
+    told = " ".join(line.removeprefix("# ") for line in comment)
+    assert "Measured" in told or "Not run to the end here" in told or "not measured by us" in told
+    cost = re.search(r"Cost: ([\d,]+) parameters, ([\d,]+) MACs an image, ([\d,]+) steps of ([\d,]+) images", told)
+    if cost:
+        parameters, macs, steps, batch = (int(number.replace(",", "")) for number in cost.groups())
+        recipe, graphs = check_recipe(name)
+        graph = next(iter(graphs.values()))
+        assert (parameters, macs, batch) == (graph.parameters, graph.macs, recipe.batch)
+        assert steps == recipe.epochs * -(-TRAINING_IMAGES[recipe.data.name] // batch)
 
 
 @pytest.mark.slow

@@ -80,6 +80,7 @@ def test_yolov5n_and_its_spd_twin_overfit(architecture: str, data_folder: Path, 
 
 
 @pytest.mark.slow
-def test_a_detector_of_one_class_overfits(data_folder: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("architecture", ["yolov5", "yolov5_spd"])
+def test_a_detector_of_one_class_overfits(architecture: str, data_folder: Path, tmp_path: Path) -> None:
     root = data_folder / "coco-mini"
-    assert overfit("yolov5", one_class(large_objects(root)), root, tmp_path) > 0.9
+    assert overfit(architecture, one_class(large_objects(root)), root, tmp_path) > 0.9
