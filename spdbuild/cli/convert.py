@@ -123,7 +123,9 @@ def _convert(
     if as_json:
         print_json(report.to_dict() | (fit.to_dict() if fit.spendings else {}))
     elif form == "markdown":
-        click.echo(report.to_markdown(), nl=False, err=output is None)
+        from spdbuild.conversion.report_markdown import markdown
+
+        click.echo(markdown(report), nl=False, err=output is None)
     else:
         _show(report, output, budget_lines(fit))
 

@@ -51,12 +51,6 @@ class ConversionReport:
         """The taps of a layer, of which there are none where it kept its kernel."""
         return None if change.after is None else taps_of(change.after)
 
-    def to_markdown(self) -> str:
-        """The report as Markdown."""
-        from spdbuild.conversion.report_markdown import markdown
-
-        return markdown(self)
-
     def to_dict(self) -> dict[str, Any]:
         """The document that `spdbuild convert --json` prints."""
         return {

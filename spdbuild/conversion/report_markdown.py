@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from fractions import Fraction
-from typing import TYPE_CHECKING
 
+from spdbuild.conversion.report import ConversionReport
 from spdbuild.ops import Op
 from spdbuild.ops.op import pair
 from spdbuild.ops.spd import SpdConv2d, SpdPool
 from spdbuild.passes import Change
 from spdbuild.receptive import Fields
-
-if TYPE_CHECKING:
-    from spdbuild.conversion.report import ConversionReport
 
 _COLUMNS = ("layer", "op", "kernel", "taps", "exact", "parameters", "MACs", "receptive field", "stride")
 

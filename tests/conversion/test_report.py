@@ -9,6 +9,7 @@ import pytest
 
 import spdbuild
 from spdbuild.conversion.report import ConversionReport
+from spdbuild.conversion.report_markdown import markdown
 from spdbuild.conversion.taps import taps_of
 from spdbuild.ops.spd import SpdAvgPool, SpdConv2d, SpdMaxPool
 
@@ -80,8 +81,8 @@ MARKDOWN = """\
 
 def test_the_report_as_markdown() -> None:
     """Parameters by hand: 3*8*9 + 8*2*9 = 360; 12*8*4 + 8*32 + 8*2*9 = 784."""
-    assert dataclasses.replace(report(), residuals={"pool": 1.0}).to_markdown() == MARKDOWN
+    assert markdown(dataclasses.replace(report(), residuals={"pool": 1.0})) == MARKDOWN
 
 
 def test_markdown_lists_what_was_kept() -> None:
-    assert "| pool | `max_pool(3, stride=2)` | pool=keep |" in report(pool="keep").to_markdown()
+    assert "| pool | `max_pool(3, stride=2)` | pool=keep |" in markdown(report(pool="keep"))
