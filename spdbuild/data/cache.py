@@ -44,9 +44,17 @@ def cache_key(listing: Listing, size: tuple[int, int] | None, resize: Resize | N
     digest = hashlib.sha256(json.dumps([_FORMAT, PIL.__version__, size, resize, keep]).encode())
     digest.update(str(listing.root.resolve()).encode())
     for path in listing.paths:
-        status = path.stat()
-        digest.update(f"\0{listing.name(path)}\0{status.st_size}\0{status.st_mtime_ns}".encode())
+        digest.update(f"\0{listing.name(path)}\0{_state(path)}".encode())
     return f"{listing.root.name}-{digest.hexdigest()[:24]}"
+
+
+def _state(path: Path) -> str:
+    """Length and time of a file; a word where there is none, such as behind a broken link."""
+    try:
+        status = path.stat()
+    except OSError:
+        return "none"
+    return f"{status.st_size}\0{status.st_mtime_ns}"
 
 
 def load(key: str, paths: Sequence[Path]) -> Decoded | None:

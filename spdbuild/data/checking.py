@@ -13,9 +13,10 @@ from typing import Any, get_args
 from PIL import Image
 
 from spdbuild.data.dataset import Split
-from spdbuild.data.decoding import describe_fault, to_rgb
+from spdbuild.data.decoding import describe_fault, first_few, to_rgb
 from spdbuild.data.images import ArrayImages
 from spdbuild.data.listing import Listing
+from spdbuild.data.reading import Reading
 
 SPLITS: tuple[Split, ...] = get_args(Split)
 
@@ -25,7 +26,8 @@ class Inspection:
     """One image as it is stored.
 
     name: the file below the data set's folder, or the image's number.
-    size: width x height in pixels, empty if unknown. mode: Pillow's word for the kind of pixels, empty if unknown.
+    size: width x height in pixels once it is upright, empty if unknown.
+    mode: Pillow's word for the kind of pixels, empty if unknown.
     digest: equal for equal files. fault: why it cannot be used, empty if it can.
     """
 
@@ -55,15 +57,21 @@ class SplitCheck:
 
 @dataclass(frozen=True)
 class Check:
-    """All splits; leaks: groups of equal files of which some are trained on and others tested."""
+    """All splits.
+
+    leaks: groups of equal files of which some are trained on and others tested.
+    odd_sizes: why images that can be read cannot be trained on together. advice: what to do about that, if so.
+    """
 
     splits: dict[Split, SplitCheck]
     leaks: tuple[tuple[str, ...], ...]
+    odd_sizes: tuple[str, ...] = ()
+    advice: str = ""
 
     @property
     def sound(self) -> bool:
         """Whether every file can be used."""
-        return not any(split.bad for split in self.splits.values())
+        return not self.odd_sizes and not any(split.bad for split in self.splits.values())
 
 
 def check(data_set: Any) -> Check:
@@ -72,10 +80,25 @@ def check(data_set: Any) -> Check:
     classes = {split: names for split, (names, _) in inspected.items()}
     everything = {split: list(images) for split, (_, images) in inspected.items()}
     splits = {split: _summary(classes[split], images) for split, images in everything.items()}
-    trained = {image.digest for image in everything["train"]}
-    shared = trained & {image.digest for image in everything["test"]}
-    named = [(f"{split}/{image.name}", image.digest) for split in SPLITS for image in everything[split]]
-    return Check(splits, _groups((name, digest) for name, digest in named if digest in shared))
+    good = {split: [image for image in images if not image.fault] for split, images in everything.items()}
+    shared = {image.digest for image in good["train"]} & {image.digest for image in good["test"]}
+    named = [(f"{split}/{image.name}", image.digest) for split in SPLITS for image in good[split]]
+    leaks = _groups((name, digest) for name, digest in named if digest in shared)
+    reading: Reading = getattr(data_set, "reading", Reading())
+    odd = () if reading.size else tuple(_odd_sizes(good))
+    return Check(splits, leaks, odd, reading.odd_advice if odd else "")
+
+
+def _odd_sizes(good: dict[Split, list[Inspection]]) -> Iterator[str]:
+    """What training says of sizes: within a split all have that of its first image, and the splits have the same."""
+    firsts = [images[0].size for images in good.values() if images]
+    for split, images in good.items():
+        odd = [image for image in images if image.size != images[0].size]
+        if odd:
+            named = first_few([f"{image.name} is {image.size} pixels, not {images[0].size}" for image in odd])
+            yield f"the images in {split} have different sizes: {named}"
+    if len(set(firsts)) > 1:
+        yield f"the images to train on have {firsts[0]} pixels, and those to evaluate on {firsts[1]}"
 
 
 def _inspect_split(data_set: Any, split: Split) -> tuple[tuple[str, ...], Iterator[Inspection]]:
@@ -98,7 +121,8 @@ def _inspect_file(path: Path, name: str, label: int) -> Inspection:
         content = path.read_bytes()
         with Image.open(io.BytesIO(content)) as image:
             size, mode = f"{image.width}x{image.height}", image.mode
-            to_rgb(image)
+            upright = to_rgb(image)
+            size = f"{upright.width}x{upright.height}"
     # Pillow's readers raise what they like for damaged files.
     except Exception as error:
         fault = describe_fault(path, error)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -13,7 +14,9 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 Resize = Literal["squash", "crop", "pad"]
 
 #: Suffixes of files that are read as images; others are left alone.
-SUFFIXES = frozenset((".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm"))
+SUFFIXES = frozenset(
+    (".png", ".jpg", ".jpeg", ".mpo", ".bmp", ".gif", ".webp", ".avif", ".jp2", ".tif", ".tiff", ".ppm", ".pgm")
+)
 
 #: Pillow modes whose conversion to RGB loses nothing that a photograph has.
 _SOUND_MODES = frozenset(("1", "L", "P", "RGB", "CMYK", "YCbCr"))
@@ -67,7 +70,8 @@ def to_rgb(image: Image.Image) -> Image.Image:
     hides nothing. What a partly transparent image shows depends on the page behind it, and 32-bit pixels have no
     known range: these are refused.
     """
-    if getattr(image, "n_frames", 1) > 1:
+    # An MPO is a JPEG behind whose picture a phone keeps a preview, a depth map or the view of another lens.
+    if image.format != "MPO" and getattr(image, "n_frames", 1) > 1:
         raise UnsoundImageError(f"has {image.n_frames} frames, not one picture")  # type: ignore[attr-defined]
     if image.getexif().get(_ORIENTATION, 1) != 1:
         image = ImageOps.exif_transpose(image)
@@ -109,8 +113,24 @@ def describe_fault(path: Path, error: Exception) -> str:
         return "does not exist"
     if isinstance(error, PermissionError):
         return "may not be read"
-    if path.stat().st_size == 0:
+    if file_length(path) == 0:
         return "is empty (0 bytes)"
     if isinstance(error, UnidentifiedImageError):
         return "is not an image that can be read"
+    # What the system refuses has its words for it; Pillow raises the same class for damage, without any.
+    if isinstance(error, OSError) and error.strerror:
+        return f"cannot be read: {error.strerror}"
     return f"is damaged: {error}"
+
+
+def file_length(path: Path) -> int | None:
+    """Bytes of a file; None where there is none, such as behind a broken link."""
+    try:
+        return path.stat().st_size
+    except OSError:
+        return None
+
+
+def first_few(faults: Sequence[str]) -> str:
+    """Faults of files for one line: five of them, and how many more there are."""
+    return "; ".join(faults[:5]) + (f"; and {len(faults) - 5:,} more" if len(faults) > 5 else "")

@@ -14,6 +14,7 @@ from spdbuild.data.listing import Listing, existing_folder, image_files, subfold
 from spdbuild.data.noise import noise_images
 from spdbuild.data.reading import OnError, Reading, open_listing
 from spdbuild.errors import DataError, nearest
+from spdbuild.ranges import require_range
 
 #: What people call the folder of images that are not trained on, in the order in which it is looked for.
 _TEST_FOLDERS = ("test", "val", "valid", "validation")
@@ -49,8 +50,16 @@ class Folder:
     on_error: OnError = "refuse"
     memory_gib: float = 2.0
 
+    def __post_init__(self) -> None:
+        require_range(self, "size", least=1)
+        require_range(self, "memory_gib", least=0)
+
+    @property
+    def reading(self) -> Reading:
+        return Reading(self.size, self.resize, self.on_error, self.memory_gib)
+
     def open(self, split: Split) -> ImageSet:
-        return open_listing(self.listing(split), Reading(self.size, self.resize, self.on_error, self.memory_gib))
+        return open_listing(self.listing(split), self.reading)
 
     def listing(self, split: Split) -> Listing:
         root = existing_folder(Path(self.root))

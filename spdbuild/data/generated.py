@@ -12,6 +12,7 @@ from torch import Tensor
 from spdbuild.data.dataset import DATASETS, Split
 from spdbuild.data.draws import generator
 from spdbuild.data.images import ArrayImages
+from spdbuild.data.memory import require_memory
 from spdbuild.errors import ArgumentError
 
 #: Textures of period 2. Of every other pixel in every other row all three leave the same: one value everywhere.
@@ -26,6 +27,9 @@ _PAIRS = tuple(product(_TEXTURES, repeat=2))
 _CELL = 6
 _CONTRAST = 48
 _NOISE = 6
+
+#: A pixel is there three times at once while images are made, in three channels of four bytes.
+_BYTES_PER_PIXEL = 3 * 3 * 4
 
 
 @DATASETS.register
@@ -62,6 +66,8 @@ class Generated:
 
     def open(self, split: Split) -> ArrayImages:
         count = self.train if split == "train" else self.test
+        what = f"{count:,} generated images of {self.size}x{self.size} pixels"
+        require_memory(count * self.size**2 * _BYTES_PER_PIXEL, what, hint=f"a smaller {split} or size")
         stream = generator("generated", self.seed, split)
         labels = torch.arange(count) % self.classes
         images = _backgrounds(count, self.size, stream) + _objects(labels, self.size, stream)

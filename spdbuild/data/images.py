@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from spdbuild.data.decoding import BadFile, Resize, decode
+from spdbuild.data.decoding import BadFile, OddSize, Resize, decode, first_few
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +46,7 @@ class FileImages:
     size: height and width in pixels that each image has once it is decoded.
     resize: how an image gets that size; None where all files must have it.
     skipped: files that were left out because they cannot be read.
-    advice: what to do about a file that cannot be read.
+    advice: what to do about a file that cannot be read; odd_advice: about an image of another size.
     """
 
     paths: Sequence[Path]
@@ -56,9 +56,14 @@ class FileImages:
     resize: Resize | None = None
     skipped: tuple[BadFile, ...] = ()
     advice: str = "mend or remove it"
+    odd_advice: str = "give it the size of the others"
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    def advice_on(self, file: BadFile) -> str:
+        """What to do about a file that `read` returned."""
+        return self.odd_advice if isinstance(file, OddSize) else self.advice
 
     def read(self, indices: Sequence[int]) -> Tensor | BadFile:
         """The images at `indices`, uint8 [n, 3, H, W], or the first file that cannot be read.
@@ -75,3 +80,14 @@ class FileImages:
 
 
 ImageSet = ArrayImages | FileImages
+
+
+def left_out(skipped: Sequence[BadFile], kept: int, purpose: str) -> list[str]:
+    """A line that names the files that were skipped, beside those that are `kept`; none if none was.
+
+    purpose: of the files, such as "to train on".
+    """
+    if not skipped:
+        return []
+    faults = first_few([f"{file.path} {file.reason}" for file in skipped])
+    return [f"left out of the files {purpose}, {len(skipped):,} of {len(skipped) + kept:,}: {faults}"]

@@ -53,18 +53,32 @@ def _where_else(path: Path) -> str:
 
 
 def subfolders(folder: Path) -> list[Path]:
-    """The folders in `folder`, by name; hidden ones and what archivers leave behind are not seen."""
+    """The folders in `folder`, by name; not seen are hidden ones, what archivers leave behind, and links back."""
+    way = (folder.resolve(),)
     return sorted(
-        entry for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith((".", "__MACOSX"))
+        entry
+        for entry in folder.iterdir()
+        if entry.is_dir() and not entry.name.startswith((".", "__MACOSX")) and not _leads_back(entry, way)
     )
 
 
 def image_files(folder: Path) -> Iterator[Path]:
-    """The image files anywhere below `folder`, by path; hidden ones are not seen."""
+    """The image files anywhere below `folder`, by path; hidden ones are not seen, nor what a link back leads to."""
+    return _image_files(folder, (folder.resolve(),))
+
+
+def _image_files(folder: Path, way: tuple[Path, ...]) -> Iterator[Path]:
+    """way: the folders that led here, links resolved."""
     for entry in sorted(folder.iterdir()):
         if entry.name.startswith("."):
             continue
         if entry.is_dir():
-            yield from image_files(entry)
+            if not _leads_back(entry, way):
+                yield from _image_files(entry, (*way, entry.resolve()))
         elif entry.suffix.lower() in SUFFIXES:
             yield entry
+
+
+def _leads_back(entry: Path, way: tuple[Path, ...]) -> bool:
+    """Whether a link leads to one of the folders of `way` or to one around it, so that they would come again."""
+    return entry.is_symlink() and any(folder.is_relative_to(entry.resolve()) for folder in way)

@@ -14,6 +14,7 @@ from spdbuild.data.batching import batch_count, check_batches
 from spdbuild.data.decoding import BadFile
 from spdbuild.data.draws import Draws, generator
 from spdbuild.data.images import ArrayImages, FileImages, ImageSet
+from spdbuild.data.memory import require_memory
 from spdbuild.data.workers import Workers
 from spdbuild.errors import DataError
 
@@ -74,6 +75,7 @@ class Loader:
         if isinstance(image_set, ArrayImages):
             self._pixels = _Memory(image_set, self.device)
         else:
+            _require_room(image_set, -(-min(batch, len(image_set)) // world), self.device)
             self._pixels = _Files(image_set, workers, self.device)
         check_batches(len(image_set), batch, world, shuffle=shuffle, drop_last=drop_last)
 
@@ -117,6 +119,15 @@ class Loader:
         return images.contiguous(memory_format=self._format), labels[: part.own]
 
 
+def _require_room(image_set: FileImages, batch: int, device: torch.device) -> None:
+    """Refuse images of which the `batch` that one process decodes at a time has no room in memory."""
+    height, width = image_set.size
+    # A byte each as they are decoded, and four as the network gets them, which another device holds in its own memory.
+    each = 3 * height * width * (5 if device.type == "cpu" else 1)
+    what = f"the pixels of {batch:,} {'image' if batch == 1 else 'images'} of {width}x{height}, a batch,"
+    require_memory(batch * each, what, hint="a smaller batch, or smaller images")
+
+
 class _Memory:
     """Pixels that are on the device already."""
 
@@ -132,11 +143,11 @@ class _Files:
     """Pixels that worker processes decode."""
 
     def __init__(self, image_set: FileImages, workers: int, device: torch.device) -> None:
-        self._device, self._advice = device, image_set.advice
+        self._device, self._advice_on = device, image_set.advice_on
         self._workers = Workers(image_set.read, workers, pin_memory=device.type == "cuda")
 
     def read(self, batches: list[Tensor]) -> Iterator[Tensor]:
         for images in self._workers.batches(samples.tolist() for samples in batches):
             if isinstance(images, BadFile):
-                raise DataError(f"{images.path} {images.reason}", hint=self._advice)
+                raise DataError(f"{images.path} {images.reason}", hint=self._advice_on(images))
             yield images.to(self._device, non_blocking=True)

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from spdbuild.errors import DataError
+
 
 @dataclass(frozen=True)
 class _Files:
@@ -42,6 +44,17 @@ def free_shared_memory(folder: Path = Path("/dev/shm")) -> int:
         return free
     state = os.statvfs(folder)
     return min(free, state.f_bavail * state.f_frsize)
+
+
+def require_memory(needed: int, what: str, *, hint: str) -> None:
+    """Refuse `what`, a plural that needs so many bytes, if they are more than are free; raises DataError."""
+    free = free_memory()
+    if needed > free:
+        raise DataError(f"{what} need {_gib(needed)} of memory, and {_gib(free)} are free", hint=hint)
+
+
+def _gib(count: int) -> str:
+    return f"{count / 2**30:,.1f} GiB"
 
 
 def _available(processes: Path) -> int:

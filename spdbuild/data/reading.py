@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 
 from spdbuild.data import cache
 from spdbuild.data.cache import Decoded
-from spdbuild.data.decoding import BadFile, OddSize, Resize, decode
+from spdbuild.data.decoding import BadFile, OddSize, Resize, decode, file_length, first_few
 from spdbuild.data.images import ArrayImages, FileImages, ImageSet
 from spdbuild.data.listing import Listing
+from spdbuild.data.memory import require_memory
 from spdbuild.errors import DataError
 
 OnError = Literal["refuse", "skip"]
@@ -30,6 +31,9 @@ _CACHED_FROM = 1000
 #: reads 16,000 of CIFAR's PNG files a second, two together 5,000.
 _THREADED_FROM = 16_384
 
+#: While an image is decoded a pixel takes the four bytes that Pillow has for it and two copies of three.
+_BYTES_PER_PIXEL = 4 + 3 + 3
+
 
 @dataclass(frozen=True)
 class Reading:
@@ -39,18 +43,22 @@ class Reading:
     resize: how (see `spdbuild.data.decoding.resized`).
     on_error: whether files that cannot be read are an error or are left out, and counted.
     memory_gib: image sets up to this size, in GiB of decoded pixels, are kept in memory.
+    odd_advice: what to do about images of different sizes where `size` is None.
     """
 
     size: int | None = None
     resize: Resize = "squash"
     on_error: OnError = "refuse"
     memory_gib: float = 2.0
+    odd_advice: str = "give the side in pixels that all shall have, such as size: 64"
 
 
 def open_listing(listing: Listing, reading: Reading) -> ImageSet:
     """The images of `listing`; DataError names the files that cannot be used, if they are not to be skipped."""
     size = (reading.size, reading.size) if reading.size else _common_size(listing)
     resize = reading.resize if reading.size else None
+    what = f"the pixels of an image of {size[1]}x{size[0]}"
+    require_memory(_BYTES_PER_PIXEL * size[0] * size[1], what, hint="a smaller size")
     in_memory = 3 * size[0] * size[1] * len(listing.paths) <= reading.memory_gib * 2**30
     if not in_memory and reading.on_error == "refuse":
         # Faults are met when the file is read: looking for them first would decode everything twice.
@@ -61,9 +69,10 @@ def open_listing(listing: Listing, reading: Reading) -> ImageSet:
             size,
             resize,
             advice="mend or remove it, or skip such files with on_error: skip",
+            odd_advice=reading.odd_advice,
         )
     decoded = _decode_listing(listing, size, resize, keep=in_memory)
-    _refuse(listing, decoded.bad, reading.on_error)
+    _refuse(listing, decoded.bad, reading)
     bad = {file.path for file in decoded.bad}
     good = [position for position, path in enumerate(listing.paths) if path not in bad]
     labels = torch.tensor([listing.labels[position] for position in good])
@@ -87,37 +96,60 @@ def _common_size(listing: Listing) -> tuple[int, int]:
     )
 
 
-def _refuse(listing: Listing, bad: Sequence[BadFile], on_error: OnError) -> None:
+def _refuse(listing: Listing, bad: Sequence[BadFile], reading: Reading) -> None:
     odd = [file for file in bad if isinstance(file, OddSize)]
     if odd:
-        raise DataError(
-            f"the images in {listing.root} have different sizes: {_name(listing, odd)}",
-            hint="give the side in pixels that all shall have, such as size: 64",
-        )
-    if bad and on_error == "refuse":
+        message = f"the images in {listing.root} have different sizes: {_name(listing, odd)}"
+        raise DataError(message, hint=reading.odd_advice)
+    if bad and reading.on_error == "refuse":
         raise DataError(
             f"{len(bad)} of {len(listing.paths)} files in {listing.root} cannot be used: {_name(listing, bad)}",
             hint="mend or remove them, or leave them out with on_error: skip",
         )
     if len(bad) == len(listing.paths):
         raise DataError(f"none of the {len(bad)} files in {listing.root} can be used: {_name(listing, bad)}")
+    _refuse_lost_classes(listing, bad)
+
+
+def _refuse_lost_classes(listing: Listing, bad: Sequence[BadFile]) -> None:
+    """Refuse to skip all files of a class, which would be one that no image is of."""
+    paths = {file.path for file in bad}
+    kept = {label for path, label in zip(listing.paths, listing.labels, strict=True) if path not in paths}
+    lost = sorted(set(listing.labels) - kept)
+    if not lost:
+        return
+    own = {path for path, label in zip(listing.paths, listing.labels, strict=True) if label == lost[0]}
+    faults = _name(listing, [file for file in bad if file.path in own])
+    raise DataError(
+        f"the class '{listing.classes[lost[0]]}' has no file in {listing.root} that can be used: {faults}",
+        hint="mend one of them, or leave the class out",
+    )
 
 
 def _name(listing: Listing, bad: Sequence[BadFile]) -> str:
-    shown = "; ".join(f"{listing.name(file.path)} {file.reason}" for file in bad[:5])
-    return shown + (f"; and {len(bad) - 5} more" if len(bad) > 5 else "")
+    return first_few([f"{listing.name(file.path)} {file.reason}" for file in bad])
 
 
 def _decode_listing(listing: Listing, size: tuple[int, int], resize: Resize | None, keep: bool) -> Decoded:
     if len(listing.paths) < _CACHED_FROM:
-        return decode_all(listing.paths, size, resize, keep)
+        return _decode_now(listing, size, resize, keep)
     key = cache.cache_key(listing, size, resize, keep)
     decoded = cache.load(key, listing.paths)
     if decoded is None:
-        decoded = decode_all(listing.paths, size, resize, keep)
+        decoded = _decode_now(listing, size, resize, keep)
         if not any(isinstance(file, OddSize) for file in decoded.bad):
             cache.save(key, listing.paths, decoded)
     return decoded
+
+
+def _decode_now(listing: Listing, size: tuple[int, int], resize: Resize | None, keep: bool) -> Decoded:
+    """Without the cache, whose pixels need no memory of their own: they are mapped."""
+    if keep:
+        needed = 3 * size[0] * size[1] * len(listing.paths)
+        what = f"the pixels of {len(listing.paths):,} images of {size[1]}x{size[0]}"
+        hint = f"a smaller size, or memory_gib below {needed / 2**30:.3g}: then files are decoded while training"
+        require_memory(needed, what, hint=hint)
+    return decode_all(listing.paths, size, resize, keep)
 
 
 def decode_all(paths: Sequence[Path], size: tuple[int, int], resize: Resize | None, keep: bool) -> Decoded:
@@ -137,7 +169,7 @@ def _decode_each(
     paths: Sequence[Path], size: tuple[int, int], resize: Resize | None
 ) -> Iterator[NDArray[np.uint8] | BadFile]:
     one = partial(decode, size=size, resize=resize)
-    first = [path.stat().st_size for path in paths[:100]]
+    first = [file_length(path) or 0 for path in paths[:100]]
     if sum(first) < _THREADED_FROM * len(first):
         yield from map(one, paths)
         return

@@ -11,6 +11,9 @@ from spdbuild.data.checking import SPLITS
 from spdbuild.data.images import ImageSet
 from spdbuild.data.loading import Loader
 
+#: Images are looked at so many at a time, and fewer where they would have more pixels than this, of all channels.
+_BATCH, _PIXELS = 256, 2**26
+
 
 @dataclass(frozen=True)
 class SplitStatistics:
@@ -49,11 +52,13 @@ def _split_statistics(images: ImageSet) -> SplitStatistics:
 def channel_statistics(images: ImageSet) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Mean and standard deviation of all pixels of a channel, on the scale 0..1."""
     total, squares = torch.zeros(3, dtype=torch.float64), torch.zeros(3, dtype=torch.float64)
-    for batch, _ in Loader(images, 256, shuffle=False, channels_last=False):
+    height, width = images.size
+    several = max(min(_BATCH, _PIXELS // (3 * height * width)), 1)
+    for batch, _ in Loader(images, several, shuffle=False, channels_last=False):
         pixels = batch.to(torch.float64)
         total += pixels.sum((0, 2, 3))
         squares += pixels.square().sum((0, 2, 3))
-    count = len(images) * images.size[0] * images.size[1]
+    count = len(images) * height * width
     mean = total / count
     std = (squares / count - mean.square()).clamp(min=0).sqrt()
     return tuple(mean.tolist()), tuple(std.tolist())

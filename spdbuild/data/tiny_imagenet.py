@@ -13,6 +13,9 @@ from spdbuild.data.listing import Listing, existing_folder, image_files, subfold
 from spdbuild.data.noise import noise_images
 from spdbuild.data.reading import OnError, Reading, open_listing
 from spdbuild.errors import DataError, nearest
+from spdbuild.ranges import require_range
+
+_AGAIN = "unpack the archive of Tiny ImageNet again"
 
 
 @DATASETS.register
@@ -42,8 +45,16 @@ class TinyImagenet:
     on_error: OnError = "refuse"
     memory_gib: float = 2.0
 
+    def __post_init__(self) -> None:
+        require_range(self, "memory_gib", least=0)
+
+    @property
+    def reading(self) -> Reading:
+        advice = f"as published all have 64x64 pixels: {_AGAIN}"
+        return Reading(on_error=self.on_error, memory_gib=self.memory_gib, odd_advice=advice)
+
     def open(self, split: Split) -> ImageSet:
-        return open_listing(self.listing(split), Reading(on_error=self.on_error, memory_gib=self.memory_gib))
+        return open_listing(self.listing(split), self.reading)
 
     def listing(self, split: Split) -> Listing:
         root = existing_folder(Path(self.root))
@@ -67,20 +78,30 @@ def _read_wnids(root: Path) -> tuple[str, ...]:
         below = next((folder for folder in subfolders(root) if (folder / "wnids.txt").is_file()), None)
         hint = f"the data set is one folder further down: root: {below}" if below else "give the folder with wnids.txt"
         raise DataError(f"{root} has no wnids.txt, so it is not Tiny ImageNet as published", hint=hint)
-    wnids = tuple(file.read_text().split())
+    wnids = tuple(_read_text(file).split())
     if not wnids:
-        raise DataError(f"{file} is empty", hint="unpack the archive of Tiny ImageNet again")
+        raise DataError(f"{file} is empty", hint=_AGAIN)
     twice = next((wnid for wnid in wnids if wnids.count(wnid) > 1), None)
     if twice:
-        raise DataError(f"{file} names the class {twice} twice", hint="unpack the archive of Tiny ImageNet again")
+        raise DataError(f"{file} names the class {twice} twice", hint=_AGAIN)
     return wnids
+
+
+def _read_text(file: Path) -> str:
+    content = file.read_bytes()
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        message = f"{file}:{line}: the file is not UTF-8 text: byte 0x{content[error.start]:02x}"
+        raise DataError(message, hint=_AGAIN) from None
 
 
 def _class_names(root: Path, wnids: tuple[str, ...]) -> tuple[str, ...]:
     """Such as `n01443537 goldfish`: the first word alone is not always unique."""
     if not (root / "words.txt").is_file():
         return wnids
-    lines = (root / "words.txt").read_text().splitlines()
+    lines = _read_text(root / "words.txt").splitlines()
     words = dict(line.split("\t", 1) for line in lines if "\t" in line)
     return tuple(f"{wnid} {words.get(wnid, '').split(',')[0]}".strip() for wnid in wnids)
 
@@ -101,11 +122,16 @@ def _val_files(folder: Path, wnids: tuple[str, ...]) -> Iterator[tuple[Path, int
             hint="unpack it again, or read images that were sorted into class folders with name: folder",
         )
     labels = {wnid: label for label, wnid in enumerate(wnids)}
-    lines = annotations.read_text().splitlines()
+    lines = _read_text(annotations).splitlines()
     if not lines:
-        raise DataError(f"{annotations} is empty", hint="unpack the archive of Tiny ImageNet again")
+        raise DataError(f"{annotations} is empty", hint=_AGAIN)
+    seen: dict[Path, int] = {}
     for number, line in enumerate(lines, 1):
-        yield _annotated(folder, labels, f"{annotations}:{number}", line.split("\t"))
+        path, label = _annotated(folder, labels, f"{annotations}:{number}", line.split("\t"))
+        if path in seen:
+            raise DataError(f"{annotations}:{number}: line {seen[path]} has {path.name} already", hint=_AGAIN)
+        seen[path] = number
+        yield path, label
 
 
 def _annotated(folder: Path, labels: dict[str, int], place: str, fields: list[str]) -> tuple[Path, int]:
@@ -114,6 +140,7 @@ def _annotated(folder: Path, labels: dict[str, int], place: str, fields: list[st
     path = folder / "images" / fields[0]
     if fields[1] not in labels:
         raise DataError(f"{place}: the class {fields[1]} is not in wnids.txt", hint=nearest(fields[1], labels))
-    if not path.is_file():
-        raise DataError(f"{place}: there is no file {path}", hint="unpack the archive of Tiny ImageNet again")
+    # A broken link is a bad file among others.
+    if not path.is_file() and not path.is_symlink():
+        raise DataError(f"{place}: there is no file {path}", hint=_AGAIN)
     return path, labels[fields[1]]

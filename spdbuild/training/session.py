@@ -161,7 +161,8 @@ def make_session(
         console.line(start(network, recipe.weights))
     model = _placed(network.module, recipe, device)
     if fresh:
-        for line in task.prepare(recipe, model, train_images):
+        remarks = task.remarks(train_images, "to train on") + task.remarks(test_images, "to evaluate on")
+        for line in remarks + task.prepare(recipe, model, train_images):
             console.line(line)
     with recipe.about("freeze"):
         freeze(model, recipe.freeze)

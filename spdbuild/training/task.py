@@ -153,6 +153,10 @@ class Task:
         """Height and width of what the network gets of each of the images; None where the recipe alone says it."""
         return None
 
+    def remarks(self, images: Any, purpose: str) -> list[str]:
+        """What must be said of the data before they are used, as lines. purpose: "to train on" or "to evaluate on"."""
+        return []
+
     def prepare(self, recipe: Any, model: nn.Module, images: Any) -> list[str]:
         """Fit a fresh model to the training images before anything is made of it; what was done, as lines."""
         return []

@@ -76,6 +76,28 @@ def test_check_names_bad_and_equal_files_and_ends_with_1(pets: Path) -> None:
     )
 
 
+def test_check_tells_sizes_that_training_refuses_and_ends_with_1(pets: Path) -> None:
+    Image.new("RGB", (7, 4)).save(pets / "train" / "dog" / "2.png")
+    Image.new("RGB", (9, 9)).save(pets / "test" / "cat" / "0.png")
+    Image.new("RGB", (9, 9), "red").save(pets / "test" / "dog" / "0.png")
+    result = run("check", pets)
+    assert result.exit_code == 1
+    assert result.stdout == (
+        "train: 6 images in 2 classes, 3 a class\n"
+        "  sizes: 6x4 (5), 7x4 (1)\n"
+        "  modes: RGB (6)\n"
+        "test: 2 images in 2 classes, 1 a class\n"
+        "  sizes: 9x9 (2)\n"
+        "  modes: RGB (2)\n"
+        "the images in train have different sizes: dog/2.png is 7x4 pixels, not 6x4\n"
+        "the images to train on have 6x4 pixels, and those to evaluate on 9x9\n"
+        "training needs one size: give the side in pixels that all shall have, such as size: 64\n"
+    )
+    assert json.loads(run("check", pets, "--json").stdout)["sound"] is False
+    resized = run("check", pets, "size=8")
+    assert (resized.exit_code, resized.stdout.splitlines()[-1]) == (0, "every file can be used")
+
+
 def test_check_as_json(pets: Path) -> None:
     document = json.loads(run("check", pets, "--json").stdout)
     assert document["sound"] is True
@@ -117,14 +139,71 @@ def test_stats_of_a_set_without_files() -> None:
             "'size' is not of the form field=value\n      = hint: such as size=64 or on_error=skip",
         ),
         (["stats", "generated", "classes=many"], "classes must be a whole number, got the text 'many'"),
+        (["stats", ".", "size=0"], "size must be at least 1, got 0"),
+        (["check", ".", "size=-3"], "size must be at least 1, got -3"),
+        (["stats", ".", "memory_gib=.nan"], "memory_gib must be at least 0, got nan"),
     ],
-    ids=["command", "field", "form", "value"],
+    ids=["command", "field", "form", "value", "zero", "negative", "nan"],
 )
 def test_wrong_arguments_are_explained(arguments: list[str], text: str) -> None:
     result = run(*arguments)
     assert result.exit_code == 2
     assert result.stderr == f"error: {text}\n"
     assert result.stdout == ""
+
+
+def test_what_does_not_fit_into_memory_is_explained(pets: Path) -> None:
+    for arguments in ([pets, "size=10000000"], ["generated", "train=10000000000"]):
+        result = run("stats", *arguments)
+        assert result.exit_code == 2
+        assert "GiB of memory, and" in result.stderr
+
+
+def test_a_broken_link_is_a_bad_file_of_every_command(pets: Path) -> None:
+    (pets / "train" / "cat" / "link.png").symlink_to("gone.png")
+    for command, code in (("check", 1), ("stats", 2)):
+        result = run(command, pets)
+        assert result.exit_code == code
+        assert "cat/link.png does not exist" in result.output
+    skipped = run("stats", pets, "on_error=skip")
+    assert skipped.exit_code == 0
+    assert "1 skipped" in skipped.stdout
+
+
+NETWORK = """\
+model: tiny
+inputs: {image: [3, 4, 6]}
+layers:
+  - stem: conv2d(4, 3)
+  - global_avg_pool()
+  - head: linear(2)
+"""
+
+
+def test_a_run_says_which_files_it_skips(pets: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (pets / "train" / "cat" / "1.png").write_bytes(b"")
+    (pets / "train" / "dog" / "link.png").symlink_to("gone.png")
+    (pets / "test" / "dog" / "1.png").write_bytes(b"")
+    Path("tiny.yaml").write_text(NETWORK)
+    Path("pets.yaml").write_text(
+        "architecture: tiny.yaml\ndata: {name: folder, root: pets, on_error: skip}\n"
+        "batch: 2\nepochs: 1\nworkers: 0\ndevice: cpu\n"
+    )
+    result = CliRunner().invoke(spdbuild, ["train", "pets.yaml"])
+    assert result.exit_code == 0, result.output
+    train = "2 of 7: pets/train/cat/1.png is empty (0 bytes); pets/train/dog/link.png does not exist"
+    test = "left out of the files to evaluate on, 1 of 3: pets/test/dog/1.png is empty (0 bytes)"
+    for text in (result.stderr, Path("runs/pets/log.txt").read_text()):
+        lines = text.splitlines()
+        assert f"left out of the files to train on, {train}" in lines
+        assert test in lines
+    evaluated = CliRunner().invoke(spdbuild, ["eval", "runs/pets", "--json"])
+    assert json.loads(evaluated.stdout)["counts"] == {"skipped": 1}
+    assert test in CliRunner().invoke(spdbuild, ["eval", "runs/pets"]).stdout
+    seen = CliRunner().invoke(spdbuild, ["predict", "runs/pets", "pets/train/dog"])
+    assert "error: pets/train/dog/link.png: does not exist" in seen.stderr
+    assert seen.exit_code == 1
 
 
 def test_the_data_of_a_recipe(tmp_path: Path) -> None:

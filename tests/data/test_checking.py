@@ -66,6 +66,42 @@ def test_empty_files_are_bad_but_no_duplicates(class_folders: Path) -> None:
     assert report.splits["train"].duplicates == ()
 
 
+def test_bad_files_leak_nothing(class_folders: Path) -> None:
+    for split in ("train", "test"):
+        (class_folders / split / "cat" / "empty.png").touch()
+    assert check(Folder(str(class_folders))).leaks == ()
+
+
+def test_sizes_that_training_refuses_are_not_sound(class_folders: Path, write_image) -> None:
+    write_image(class_folders / "train" / "dog" / "wide.png", size=(12, 8))
+    report = check(Folder(str(class_folders)))
+    assert not report.sound
+    assert report.odd_sizes == ("the images in train have different sizes: dog/wide.png is 12x8 pixels, not 8x8",)
+    assert report.advice == "give the side in pixels that all shall have, such as size: 64"
+    resized = check(Folder(str(class_folders), size=8))
+    assert (resized.sound, resized.odd_sizes, resized.advice) == (True, (), "")
+
+
+def test_splits_of_different_sizes_are_not_sound(class_folders: Path, write_image) -> None:
+    for file in (class_folders / "test").rglob("*.png"):
+        write_image(file, size=(9, 8))
+    report = check(Folder(str(class_folders)))
+    assert report.odd_sizes == ("the images to train on have 8x8 pixels, and those to evaluate on 9x8",)
+
+
+def test_images_have_the_size_that_they_have_upright(class_folders: Path) -> None:
+    """As `Folder.open` sees them: a photograph taken sideways is stored as 6x9 and is one of 9x6 pixels."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    for file in class_folders.rglob("*.png"):
+        Image.new("RGB", (9, 6)).save(file)
+    Image.new("RGB", (6, 9)).save(class_folders / "train" / "cat" / "sideways.png", exif=exif)
+    report = check(Folder(str(class_folders)))
+    assert report.sound
+    assert report.splits["train"].sizes == {"9x6": 7}
+    assert Folder(str(class_folders)).open("train").size == (6, 9)
+
+
 def test_images_in_memory_are_checked_too() -> None:
     report = check(Digits())
     assert sum(report.splits["test"].classes.values()) == report.splits["test"].images == 360

@@ -4,9 +4,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, features
 
 from spdbuild.data.decoding import BadFile, OddSize, decode
+from spdbuild.data.listing import image_files
 
 
 def pixels(path: Path) -> np.ndarray:
@@ -127,3 +128,35 @@ def test_pad_fills_up_with_black(striped: Path) -> None:
 def test_squash_fits_all_of_it(striped: Path) -> None:
     image = decode(striped, (3, 3), "squash")
     assert image.argmax(0).tolist() == [[0, 1, 2]] * 3
+
+
+def test_a_phone_photo_is_its_first_picture(tmp_path: Path) -> None:
+    """A JPEG with a second frame is an MPO to Pillow."""
+    flat, other = (Image.new("RGB", (6, 4), colour) for colour in ("red", "blue"))
+    flat.save(tmp_path / "phone.jpg", format="MPO", save_all=True, append_images=[other])
+    with Image.open(tmp_path / "phone.jpg") as image:
+        assert (image.format, image.n_frames) == ("MPO", 2)
+    assert np.abs(pixels(tmp_path / "phone.jpg").astype(int) - [[[255]], [[0]], [[0]]]).max() <= 2
+
+
+@pytest.mark.parametrize("suffix", [".gif", ".webp", ".png", ".tif"])
+def test_films_of_other_formats_stay_bad(tmp_path: Path, suffix: str) -> None:
+    first, second = (Image.new("RGB", (6, 4), colour) for colour in ("red", "blue"))
+    first.save(tmp_path / f"film{suffix}", save_all=True, append_images=[second])
+    assert reason(tmp_path / f"film{suffix}") == "has 2 frames, not one picture"
+
+
+def test_links_to_nothing_and_to_themselves_are_bad(tmp_path: Path) -> None:
+    (tmp_path / "broken.png").symlink_to(tmp_path / "gone.png")
+    (tmp_path / "circle.png").symlink_to(tmp_path / "circle.png")
+    assert reason(tmp_path / "broken.png") == "does not exist"
+    assert reason(tmp_path / "circle.png") == "cannot be read: Too many levels of symbolic links"
+
+
+@pytest.mark.parametrize(("suffix", "feature"), [(".avif", "avif"), (".jp2", "jpg_2000")])
+def test_newer_formats_are_images(tmp_path: Path, rgb: np.ndarray, suffix: str, feature: str) -> None:
+    if not features.check(feature):
+        pytest.skip(f"this Pillow has no {feature}")
+    Image.fromarray(rgb).save(tmp_path / f"a{suffix}")
+    assert list(image_files(tmp_path)) == [tmp_path / f"a{suffix}"]
+    assert pixels(tmp_path / f"a{suffix}").shape == (3, 4, 6)

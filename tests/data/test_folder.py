@@ -164,6 +164,30 @@ def test_a_folder_around_the_folder(class_folders: Path, tmp_path: Path) -> None
     )
 
 
+@pytest.mark.parametrize("target", ["..", ".", "../../..", "deeper/.."])
+def test_a_folder_that_contains_itself_is_walked_once(class_folders: Path, target: str) -> None:
+    (class_folders / "train" / "cat" / "deeper").mkdir()
+    (class_folders / "train" / "cat" / "again").symlink_to(target)
+    assert Folder(str(class_folders)).open("train").labels.tolist() == [0, 0, 0, 1, 1, 1]
+
+
+def test_two_folders_that_contain_each_other_are_walked_once(class_folders: Path) -> None:
+    (class_folders / "train" / "cat" / "dogs").symlink_to("../dog")
+    (class_folders / "train" / "dog" / "cats").symlink_to("../cat")
+    assert Folder(str(class_folders)).open("train").labels.tolist() == [0] * 6 + [1] * 6
+
+
+def test_a_link_to_the_training_folder_is_no_class(class_folders: Path) -> None:
+    (class_folders / "train" / "all").symlink_to(".")
+    assert Folder(str(class_folders)).open("train").classes == ("cat", "dog")
+
+
+def test_images_behind_a_link_belong_to_the_class(class_folders: Path, write_image) -> None:
+    write_image(class_folders.parent / "elsewhere" / "more.png")
+    (class_folders / "train" / "dog" / "more").symlink_to(class_folders.parent / "elsewhere")
+    assert Folder(str(class_folders)).open("train").labels.tolist() == [0, 0, 0, 1, 1, 1, 1]
+
+
 @pytest.mark.slow
 def test_cifar10_as_png_files(data_folder: Path) -> None:
     """The mean and deviation are those published for CIFAR-10."""

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from spdbuild.data import ArrayImages
+from spdbuild.data import ArrayImages, memory
 from spdbuild.data.generated import Generated
-from spdbuild.errors import ArgumentError
+from spdbuild.errors import ArgumentError, DataError
 
 
 def test_the_same_seed_gives_the_same_images_and_another_one_others() -> None:
@@ -73,3 +73,13 @@ def test_what_cannot_be_generated_is_refused(fields: dict[str, int], text: str) 
     with pytest.raises(ArgumentError) as caught:
         Generated(**fields)
     assert str(caught.value) == f"error: {text}"
+
+
+def test_more_than_fits_into_memory_is_refused_before_it_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "free_memory", lambda: 2**30)
+    with pytest.raises(DataError) as caught:
+        Generated(train=100_000_000).open("train")
+    assert str(caught.value) == (
+        "error: 100,000,000 generated images of 32x32 pixels need 3,433.2 GiB of memory, and 1.0 GiB are free\n"
+        "      = hint: a smaller train or size"
+    )

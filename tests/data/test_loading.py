@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from spdbuild.data import DATASETS, ArrayImages, FileImages, Loader
+from spdbuild.data import DATASETS, ArrayImages, FileImages, Loader, memory
 from spdbuild.data.augment import AUGMENTATIONS, Augmentation
 from spdbuild.errors import DataError, RecipeError
 
@@ -189,3 +189,17 @@ def test_a_last_training_batch_with_less_samples_than_processes_is_refused(ten_i
         "error: the last batch of an epoch has 1 of 10 images for 2 processes\n"
         "      = hint: leave it out with drop_last, or use another batch"
     )
+
+
+def test_a_batch_that_does_not_fit_into_memory_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On the CPU a value takes one byte as it is decoded and four as the network gets it."""
+    monkeypatch.setattr(memory, "free_memory", lambda: 2**30)
+    paths = [Path(f"{number}.png") for number in range(300)]
+    images = FileImages(paths, torch.zeros(300, dtype=torch.int64), ("a", "b"), (1000, 1000), "squash")
+    with pytest.raises(DataError) as caught:
+        Loader(images, 256, shuffle=False)
+    assert str(caught.value) == (
+        "error: the pixels of 256 images of 1000x1000, a batch, need 3.6 GiB of memory, and 1.0 GiB are free\n"
+        "      = hint: a smaller batch, or smaller images"
+    )
+    assert len(Loader(images, 256, shuffle=False, world=4)) == 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from pathlib import Path
 
@@ -9,10 +10,11 @@ import numpy as np
 import pytest
 import torch
 
-from spdbuild.data import ArrayImages, FileImages, cache, reading
+from spdbuild.data import ArrayImages, FileImages, cache, memory, reading
 from spdbuild.data.decoding import decode
 from spdbuild.data.folder import Folder
-from spdbuild.errors import DataError
+from spdbuild.data.tiny_imagenet import TinyImagenet
+from spdbuild.errors import ArgumentError, DataError
 
 
 @pytest.fixture
@@ -96,6 +98,103 @@ def test_a_set_without_one_sound_image_is_refused(class_folders: Path, on_error:
         + "; and 1 more\n"
         f"      = hint: look at the first: file {class_folders}/train/cat/train-cat-0.png"
     )
+
+
+def test_a_class_whose_files_are_all_bad_is_not_skipped(class_folders: Path) -> None:
+    for file in (class_folders / "train" / "dog").iterdir():
+        file.write_bytes(b"")
+    with pytest.raises(DataError) as caught:
+        Folder(str(class_folders), on_error="skip").open("train")
+    faults = "; ".join(f"dog/train-dog-{number}.png is empty (0 bytes)" for number in range(3))
+    assert str(caught.value) == (
+        f"error: the class 'dog' has no file in {class_folders}/train that can be used: {faults}\n"
+        "      = hint: mend one of them, or leave the class out"
+    )
+
+
+@pytest.mark.parametrize("cached_from", [1, 1000], ids=["cached", "fresh"])
+def test_a_broken_link_is_a_bad_file_among_others(class_folders: Path, monkeypatch, cached_from: int) -> None:
+    monkeypatch.setattr(reading, "_CACHED_FROM", cached_from)
+    (class_folders / "train" / "cat" / "link.png").symlink_to(class_folders / "gone.png")
+    images = Folder(str(class_folders), on_error="skip").open("train")
+    assert len(images) == 6
+    assert [(file.path.name, file.reason) for file in images.skipped] == [("link.png", "does not exist")]
+    with pytest.raises(DataError, match="1 of 7 files in .* cannot be used: cat/link.png does not exist"):
+        Folder(str(class_folders)).open("train")
+
+
+def test_a_file_that_is_gone_when_it_is_read_is_bad(class_folders: Path) -> None:
+    listing = Folder(str(class_folders)).listing("train")
+    (class_folders / "train" / "cat" / "train-cat-0.png").unlink()
+    decoded = reading.decode_all(listing.paths, (8, 8), None, keep=True)
+    assert [(file.path.name, file.reason) for file in decoded.bad] == [("train-cat-0.png", "does not exist")]
+
+
+@pytest.mark.usefixtures("always_cached")
+def test_a_link_that_leads_somewhere_again_is_decoded_again(class_folders: Path, write_image) -> None:
+    (class_folders / "train" / "cat" / "link.png").symlink_to(class_folders / "later.png")
+    data = Folder(str(class_folders), on_error="skip")
+    assert len(data.open("train")) == 6
+    write_image(class_folders / "later.png")
+    assert len(data.open("train")) == 7
+
+
+def test_files_met_while_training_get_their_own_advice(class_folders: Path, write_image) -> None:
+    """Files of another size cannot be skipped, so nobody is told to."""
+    write_image(class_folders / "train" / "dog" / "wide.png", size=(12, 8))
+    (class_folders / "train" / "dog" / "empty.png").touch()
+    images = Folder(str(class_folders), memory_gib=0).open("train")
+    names = [path.name for path in images.paths]
+    advice = [images.advice_on(images.read([names.index(name)])) for name in ("wide.png", "empty.png")]
+    assert advice == [
+        "give the side in pixels that all shall have, such as size: 64",
+        "mend or remove it, or skip such files with on_error: skip",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("fields", "text"),
+    [
+        ({"size": 0}, "size must be at least 1, got 0"),
+        ({"size": -3}, "size must be at least 1, got -3"),
+        ({"memory_gib": -1.0}, "memory_gib must be at least 0, got -1.0"),
+        ({"memory_gib": float("nan")}, "memory_gib must be at least 0, got nan"),
+    ],
+)
+@pytest.mark.parametrize("data_set", [Folder, TinyImagenet])
+def test_numbers_that_mean_nothing_are_refused(data_set, fields: dict[str, float], text: str) -> None:
+    if not set(fields) <= {field.name for field in dataclasses.fields(data_set)}:
+        pytest.skip("has no such field")
+    with pytest.raises(ArgumentError) as caught:
+        data_set("pets", **fields)
+    assert (str(caught.value), caught.value.argument) == (f"error: {text}", next(iter(fields)))
+
+
+@pytest.fixture
+def one_mib(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "free_memory", lambda: 2**20)
+
+
+@pytest.mark.usefixtures("one_mib")
+@pytest.mark.parametrize("on_error", ["skip", "refuse"])
+def test_an_image_that_does_not_fit_into_memory_is_refused(class_folders: Path, on_error: str) -> None:
+    with pytest.raises(DataError) as caught:
+        Folder(str(class_folders), size=10_000, on_error=on_error).open("train")
+    assert str(caught.value) == (
+        "error: the pixels of an image of 10000x10000 need 0.9 GiB of memory, and 0.0 GiB are free\n"
+        "      = hint: a smaller size"
+    )
+
+
+@pytest.mark.usefixtures("one_mib")
+def test_images_that_together_do_not_fit_are_refused_or_stay_in_files(class_folders: Path) -> None:
+    """Six of 300x300 pixels have 1.5 MiB, and one of them takes 0.9 MiB while it is decoded."""
+    with pytest.raises(DataError) as caught:
+        Folder(str(class_folders), size=300).open("train")
+    assert caught.value.problems[0].hint == (
+        "a smaller size, or memory_gib below 0.00151: then files are decoded while training"
+    )
+    assert isinstance(Folder(str(class_folders), size=300, memory_gib=0.0015).open("train"), FileImages)
 
 
 @pytest.mark.usefixtures("always_cached")

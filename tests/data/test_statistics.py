@@ -4,7 +4,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
+from spdbuild.data import ArrayImages, Loader
+from spdbuild.data import statistics as counting
 from spdbuild.data.digits import Digits
 from spdbuild.data.folder import Folder
 from spdbuild.data.statistics import statistics
@@ -23,3 +26,21 @@ def test_images_are_counted_as_a_network_sees_them(class_folders: Path, memory_g
     split = statistics(Folder(str(class_folders), on_error="skip", memory_gib=memory_gib))["train"]
     assert (split.images, split.skipped, split.size) == (5, 1, (8, 8))
     assert split.classes == {"cat": 2, "dog": 3}
+
+
+def test_large_images_are_looked_at_a_few_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    images = ArrayImages(
+        torch.arange(5, dtype=torch.uint8).view(5, 1, 1, 1).repeat(1, 3, 4, 4), torch.zeros(5).long(), ("a", "b")
+    )
+    sizes = []
+
+    class Watched(Loader):
+        def __init__(self, image_set: ArrayImages, batch: int, **options: bool) -> None:
+            sizes.append(batch)
+            super().__init__(image_set, batch, **options)
+
+    monkeypatch.setattr(counting, "Loader", Watched)
+    monkeypatch.setattr(counting, "_PIXELS", 100)
+    mean, _ = counting.channel_statistics(images)
+    assert sizes == [2]
+    assert mean == pytest.approx([2 / 255] * 3)

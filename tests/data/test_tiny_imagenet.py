@@ -76,6 +76,35 @@ CASES: dict[str, tuple[Callable[[Path], object], str]] = {
         "tiny-imagenet-200/val/val_annotations.txt:2: the class n022 is not in wnids.txt\n"
         "      = hint: did you mean 'n02'?",
     ),
+    "an image twice": (
+        annotate("val_0.JPEG\tn01\nval_1.JPEG\tn02\nval_0.JPEG\tn01\n"),
+        f"tiny-imagenet-200/val/val_annotations.txt:3: line 1 has val_0.JPEG already{AGAIN}",
+    ),
+    "wnids.txt in Latin-1": (
+        lambda root: (root / "wnids.txt").write_bytes(b"n02\nn01\n\xe9"),
+        f"tiny-imagenet-200/wnids.txt:3: the file is not UTF-8 text: byte 0xe9{AGAIN}",
+    ),
+    "words.txt in Latin-1": (
+        lambda root: (root / "words.txt").write_bytes(b"n01\tcaf\xe9\n"),
+        f"tiny-imagenet-200/words.txt:1: the file is not UTF-8 text: byte 0xe9{AGAIN}",
+    ),
+    "annotations in Latin-1": (
+        lambda root: (root / "val" / "val_annotations.txt").write_bytes(b"val_0.JPEG\tn01\n\xff"),
+        f"tiny-imagenet-200/val/val_annotations.txt:2: the file is not UTF-8 text: byte 0xff{AGAIN}",
+    ),
+    "an image of another size": (
+        lambda root: Image.new("RGB", (70, 64)).save(root / "train" / "n01" / "images" / "n01_1.JPEG"),
+        "the images in tiny-imagenet-200 have different sizes: train/n01/images/n01_1.JPEG is 70x64 pixels, not 64x64\n"
+        "      = hint: as published all have 64x64 pixels: unpack the archive of Tiny ImageNet again",
+    ),
+    "a broken link": (
+        lambda root: (
+            (root / "val" / "images" / "val_1.JPEG").unlink(),
+            (root / "val" / "images" / "val_1.JPEG").symlink_to("gone"),
+        ),
+        "1 of 2 files in tiny-imagenet-200 cannot be used: val/images/val_1.JPEG does not exist\n"
+        "      = hint: mend or remove them, or leave them out with on_error: skip",
+    ),
     "a missing image": (
         lambda root: (root / "val" / "images" / "val_1.JPEG").unlink(),
         "tiny-imagenet-200/val/val_annotations.txt:2: there is no file tiny-imagenet-200/val/images/val_1.JPEG" + AGAIN,

@@ -20,7 +20,10 @@ def check(data_set: Any) -> View:
         lines += [f"{number(len(report.leaks), 'image')} both in train and test:"]
         lines += listed(map(" = ".join, report.leaks))
     bad = sum(len(split.bad) for split in report.splits.values())
-    lines.append(f"{number(bad, 'file')} cannot be used" if bad else "every file can be used")
+    if report.odd_sizes:
+        lines += [*report.odd_sizes, f"training needs one size: {report.advice}"]
+    if bad or report.sound:
+        lines.append(f"{number(bad, 'file')} cannot be used" if bad else "every file can be used")
     return View("\n".join(lines), {"sound": report.sound, **asdict(report)}, report.sound)
 
 

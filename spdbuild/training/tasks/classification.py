@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from spdbuild.data import ArrayImages, ImageSet, Loader
 from spdbuild.data.decoding import BadFile, Resize
+from spdbuild.data.images import left_out
 from spdbuild.data.reading import decode_all
 from spdbuild.drawing import WRONG, arrange, captioned, thumbnail
 from spdbuild.errors import RecipeError
@@ -53,6 +54,9 @@ class Classification(Task):
             ((pixels, _),) = Loader(empty, 1, shuffle=False, augment=recipe.preprocess)
         return pixels.shape[2], pixels.shape[3]
 
+    def remarks(self, images: ImageSet, purpose: str) -> list[str]:
+        return left_out(images.skipped, len(images), purpose)
+
     def batches(
         self, recipe: Recipe, images: ImageSet, *, training: bool, rank: int, world: int, device: torch.device
     ) -> Loader:
@@ -79,7 +83,7 @@ class Classification(Task):
         return distillation(outputs, teacher_outputs, temperature)
 
     def meter(self, recipe: Recipe, model: nn.Module, images: ImageSet, device: torch.device) -> _Meter:
-        return _Meter(images.classes, device)
+        return _Meter(images, device)
 
     def metrics(self) -> dict[str, Better]:
         return {"top1": "higher", "top5": "higher", "mean_class_top1": "higher", "loss": "lower"}
@@ -157,14 +161,14 @@ class _Criterion:
 class _Meter:
     """Counts whose width is that of the first outputs: a network may have more outputs than the data has classes."""
 
-    def __init__(self, classes: tuple[str, ...], device: torch.device) -> None:
-        self._classes, self._device = classes, device
-        self._counts = ClassificationCounts(len(classes), len(classes), device)
+    def __init__(self, images: ImageSet, device: torch.device) -> None:
+        self._images, self._device = images, device
+        self._counts = ClassificationCounts(len(images.classes), len(images.classes), device)
         self._seen = False
 
     def update(self, logits: Tensor, labels: Tensor) -> None:
         if not self._seen:
-            self._counts = ClassificationCounts(len(self._classes), logits.shape[1], self._device)
+            self._counts = ClassificationCounts(len(self._images.classes), logits.shape[1], self._device)
             self._seen = True
         self._counts.update(logits, labels)
 
@@ -178,9 +182,17 @@ class _Meter:
             self._counts.merge(filled)
 
     def evaluation(self) -> Evaluation:
-        counts = self._counts
+        counts, images = self._counts, self._images
         rows: tuple[dict[str, float | None], ...] = tuple({**row} for row in counts.rows())
-        return Evaluation(counts.scalars(), (), self._classes, rows, counts.confusion.cpu())
+        return Evaluation(
+            counts.scalars(),
+            (),
+            images.classes,
+            rows,
+            counts.confusion.cpu(),
+            counts={"skipped": len(images.skipped)} if images.skipped else {},
+            protocol="".join(left_out(images.skipped, len(images), "to evaluate on")),
+        )
 
 
 def _sample(pixels: Tensor, label: int, found: tuple[dict[str, Any], ...], classes: tuple[str, ...]) -> Image.Image:

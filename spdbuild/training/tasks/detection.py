@@ -12,6 +12,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from spdbuild.data.cache import cache_folder
+from spdbuild.data.detection.findings import count
 from spdbuild.data.detection.loader import MULTIPLE, DetectionLoader
 from spdbuild.data.detection.options import DetectionAugmentation
 from spdbuild.data.detection.store import Cache
@@ -70,6 +71,10 @@ class Detection(Task):
         if not dataset.trainable.any():
             raise DataError(f"the split '{split}' has no object of any class in {len(dataset):,} images")
         return DetectionImages(dataset, long_side(recipe))
+
+    def remarks(self, images: DetectionImages, purpose: str) -> list[str]:
+        findings = ", ".join(f"{number:,} x {kind}" for kind, number in count(images.dataset.findings).items())
+        return [f"of the data {purpose}: {findings}; `spdbuild data check` names them"] if findings else []
 
     def prepare(self, recipe: Recipe, model: nn.Module, images: DetectionImages) -> list[str]:
         if not self.anchors.check:

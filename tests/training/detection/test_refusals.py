@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from spdbuild.data.detection.convert import convert
+from spdbuild.data.tiny_objects import TinyObjects
 from spdbuild.errors import SpdbuildError
 from spdbuild.training.evaluate import evaluate
 from spdbuild.training.recipe import load_recipe
@@ -96,6 +98,21 @@ def test_a_network_without_a_head_is_refused(recipe: Path, tmp_path: Path) -> No
     (tmp_path / "classifier.yaml").write_text(CLASSIFIER)
     with pytest.raises(SpdbuildError, match="has one detection head, and this network has none"):
         train(recipe, [f"architecture={tmp_path / 'classifier.yaml'}"], runs=tmp_path / "runs", quiet=True)
+
+
+def test_what_is_left_out_of_the_data_is_said(recipe: Path, tmp_path: Path) -> None:
+    options = {"images": 8, "size": 64, "largest": 12}
+    convert({split: TinyObjects(**options).read(split) for split in ("train", "val")}, "yolo", tmp_path / "yolo")
+    labels = tmp_path / "yolo" / "labels"
+    (labels / "train" / "train-000001.txt").write_text("9 0.5 0.5 0.1 0.1\n")
+    (tmp_path / "yolo" / "images" / "train" / "train-000002.png").write_bytes(b"no picture")
+    (labels / "val" / "val-000001.txt").unlink()
+    data = f"data={{name: yolo, file: {tmp_path / 'yolo' / 'data.yaml'}, on_error: skip}}"
+    done = train(recipe, [data, "epochs=1"], runs=tmp_path / "runs", quiet=True)
+    assert (done.folder / "log.txt").read_text().splitlines()[:2] == [
+        "of the data to train on: 1 x unknown category, 1 x corrupt image; `spdbuild data check` names them",
+        "of the data to evaluate on: 1 x missing label file; `spdbuild data check` names them",
+    ]
 
 
 def test_data_without_objects_is_refused(recipe: Path, tmp_path: Path) -> None:
