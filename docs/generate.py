@@ -1,4 +1,4 @@
-"""Write the pages that are made from the code: ops.md, passes.md, commands.md and the JSON Schemas.
+"""Write the pages that are made from the code: ops.md, passes.md, recipes.md, commands.md and the JSON Schemas.
 
     python docs/generate.py
 
@@ -7,8 +7,10 @@ tests/test_docs.py fails where a page is not what this writes.
 
 from __future__ import annotations
 
+import dataclasses
+import json
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from itertools import groupby
 from pathlib import Path
 from textwrap import dedent
@@ -16,12 +18,24 @@ from typing import Any
 
 import click
 
+from spdbuild.arguments import type_hints
 from spdbuild.cli import spdbuild
 from spdbuild.cli.ops import example_text
 from spdbuild.cli.reference import Reference, reference
 from spdbuild.cli.schema import schema_text
+from spdbuild.data import DATASETS
+from spdbuild.data.augment import AUGMENTATIONS
+from spdbuild.docstrings import documentation
+from spdbuild.losses.loss import LOSSES
 from spdbuild.ops import OPS
 from spdbuild.passes import PASSES
+from spdbuild.registry import Registry
+from spdbuild.training.first_weights import FirstWeights
+from spdbuild.training.optimizers.optimizer import OPTIMIZERS
+from spdbuild.training.recipe import DistillOptions, EmaOptions, Recipe
+from spdbuild.training.schedules.schedule import SCHEDULES
+from spdbuild.training.sections import section_schema
+from spdbuild.training.task import TASKS
 
 DOCS = Path(__file__).parent
 NOTE = "<!-- Written by docs/generate.py from the code; changes made here are lost. -->"
@@ -32,6 +46,7 @@ def pages() -> dict[str, str]:
     return {
         "ops.md": _page("Ops", _ops()),
         "passes.md": _page("Passes", _passes()),
+        "recipes.md": _page("Recipes", _recipes()),
         "commands.md": _page("Commands", _commands(spdbuild, ("spdbuild",))),
         "schema/architecture.json": schema_text("architecture"),
         "schema/recipe.json": schema_text("recipe"),
@@ -59,6 +74,83 @@ def _passes() -> Iterator[str]:
     yield "What rewrites a graph: under `passes:` in a file, or from Python. `spdbuild convert` runs `strided_to_spd`."
     for _, step in PASSES.items():
         yield from _entry(reference(step))
+
+
+def _recipes() -> Iterator[str]:
+    yield (
+        "What a recipe can say. On the command line `key.path=value` sets a key and `~key.path` removes it; "
+        "`spdbuild show RECIPE` prints a recipe with all its defaults. A section with a `name` is written "
+        "`{name: random_crop, padding: 4}`. A key without a default here must be given; `empty` is `null`."
+    )
+    yield "## Keys"
+    yield _keys(Recipe)
+    for key, cls in (("ema", EmaOptions), ("distill", DistillOptions), ("weights", FirstWeights)):
+        yield f"### {key}"
+        yield from _section(cls)
+    for title, registry in _CHOICES.items():
+        yield f"## {title}"
+        members = registry.items()
+        first, *others = (_described(cls) for _, cls in members)
+        common = [key for key in first if all(first[key] == other.get(key) for other in others)]
+        if common:
+            yield "All have these keys:\n\n" + _keys(members[0][1], common)
+        for name, cls in members:
+            yield f"### {name}"
+            yield from _section(cls, common)
+
+
+_CHOICES: dict[str, Registry[Any]] = {
+    "Data sets: data": DATASETS,
+    "Tasks: task": TASKS,
+    "Augmentations: augment and preprocess": AUGMENTATIONS,
+    "Losses: loss": LOSSES,
+    "Optimizers: optimizer": OPTIMIZERS,
+    "Schedules: schedule": SCHEDULES,
+}
+
+
+def _section(cls: type[Any], left_out: Collection[str] = ()) -> Iterator[str]:
+    """What a section means, its keys but those `left_out`, and the sections in it."""
+    told = documentation(cls)
+    yield _escaped(told.summary)
+    own = [name for name in _described(cls) if name not in left_out]
+    if own:
+        yield _keys(cls, own)
+    if told.body:
+        yield _escaped(told.body)
+    if told.source:
+        yield f"Source: {_escaped(told.source)}"
+    for field in dataclasses.fields(cls):
+        inner = type_hints(cls)[field.name]
+        if dataclasses.is_dataclass(inner) and isinstance(inner, type) and field.name in own:
+            yield f"#### {getattr(cls, 'name', '')}: {field.name}".replace(": : ", "")
+            yield from _section(inner)
+
+
+def _described(cls: type[Any]) -> Mapping[str, Any]:
+    """The schema of each key."""
+    found: Mapping[str, Any] = section_schema(cls)["properties"]
+    return found
+
+
+def _keys(cls: type[Any], chosen: Collection[str] | None = None) -> str:
+    """A line for each key, or for those chosen: its default and what it means."""
+    described = _described(cls)
+    lines = []
+    for name in described if chosen is None else (name for name in described if name in chosen):
+        default = described[name].get("default", dataclasses.MISSING)
+        written = "" if default is dataclasses.MISSING or _is_section(default) else f" = {_written(default)}"
+        text = described[name].get("description", "")
+        lines.append(f"- `{name}`{written}" + (f": {_escaped(text)}" if text else ""))
+    return "\n".join(lines)
+
+
+def _is_section(default: Any) -> bool:
+    return isinstance(default, dict) and bool(default)
+
+
+def _written(default: Any) -> str:
+    return "empty" if default in (None, "", [], {}) else f"`{json.dumps(default)}`"
 
 
 def _entry(told: Reference, *more: str) -> Iterator[str]:

@@ -11,6 +11,7 @@ from spdbuild.errors import RecipeError
 from spdbuild.files import refuse_file
 from spdbuild.training.distributed import joined
 from spdbuild.training.evaluating import evaluate_model
+from spdbuild.training.image_size import check_input
 from spdbuild.training.report import write_evaluation, write_samples
 from spdbuild.training.speed import Speed, measure_speed
 from spdbuild.training.stored_run import StoredModel, load_model, recipe_of
@@ -81,6 +82,7 @@ def evaluate(
     classes, size = tuple(images.classes), task.size(recipe, images)
     stored = load_model(run_or_recipe, weights, overrides, classes, size)
     recipe, device = stored.recipe, stored.device
+    check_input(recipe, stored.input, size)
     with joined(device) as processes:
         batches = task.batches(
             recipe, images, training=False, rank=processes.rank, world=processes.world, device=device

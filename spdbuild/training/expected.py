@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -11,13 +13,22 @@ if TYPE_CHECKING:
     from spdbuild.training.recipe import Recipe
 
 
-def check_names(recipe: Recipe) -> None:
-    """Refuse a metric that the task does not have; raises RecipeError."""
+#: Names of metrics that are shares: those of a classifier, and of a detector with its limits and sizes.
+_SHARE = re.compile(r"top\d+|mean_class_top1|A[PR]\d*(_.+)?|precision|recall|F1|fitness")
+
+
+def check_expected(recipe: Recipe) -> None:
+    """Refuse a metric that the task does not have, and a value that it cannot have; raises RecipeError."""
     known = recipe.task.metrics()
-    for name in recipe.expect:
+    for name, bound in recipe.expect.items():
+        place = recipe.place(f"expect.{name}", "expect")
         if name not in known:
-            place = recipe.place(f"expect.{name}", "expect")
             raise RecipeError(f"there is no metric '{name}'", location=place, hint=nearest(name, known))
+        if not math.isfinite(bound):
+            raise RecipeError(f"what is expected of {name} must be a finite number, got {bound}", location=place)
+        if _SHARE.fullmatch(name) and not 0 <= bound <= 1:
+            hint = f"{bound:g} % is {bound / 100:g}" if 0 < bound <= 100 else ""
+            raise RecipeError(f"{name} is between 0 and 1, and {bound:g} is expected", location=place, hint=hint)
 
 
 def check_metrics(recipe: Recipe, metrics: Mapping[str, float]) -> None:

@@ -221,8 +221,8 @@ class Loop:
             what = f"the loss of step {first} or its gradient is not finite, though what every layer gives is"
         saved = session.folder.state.is_file()
         kept = f"; the state of the last good checkpoint is in {session.folder.state}" if saved else ""
-        hint = "lower optimizer.lr, set clip, or set precision=fp32"
-        raise RunError(what + kept, hint=hint)
+        further = "or set clip" if session.precision == "fp32" else "set clip, or set precision=fp32"
+        raise RunError(what + kept, hint=f"lower optimizer.lr, {further}")
 
     def _again(self, step: int) -> list[Batch]:
         """The batches of an earlier step of this epoch, counted from 1 in the run."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 
-from spdbuild.errors import Location, RecipeError, SourceError, nearest
+from spdbuild.errors import Location, Problem, RecipeError, SourceError, nearest
 from spdbuild.source import Source, Value, parse_yaml
 
 _NAME = "command line"
@@ -34,6 +35,24 @@ def merged(base: Value, over: Value) -> Value:
 def _renamed(base: Value, over: Value) -> bool:
     before, after = base.get("name"), over.get("name")
     return before is not None and after is not None and before.data != after.data
+
+
+def with_renaming(problems: Iterable[Problem], root: Value) -> list[Problem]:
+    """`problems` with a way out of those about keys that are left from before an override renamed their section."""
+    problems = list(problems)
+    wrong = {problem.location for problem in problems}
+    hints: dict[Location | None, str] = {}
+    for section, value in root.items():
+        name = value.get("name")
+        if name is None or name.location.file != _NAME:
+            continue
+        left = {key: entry for key, entry in value.items() if entry.key is not None and entry.key.file != _NAME}
+        misfits = {key: entry for key, entry in left.items() if {entry.key, entry.location} & wrong}
+        kept = [f"{key}: ..." for key in value.data if key != "name" and key not in misfits]
+        whole = f"{section}={{{', '.join([f'name: {name.data}', *kept])}}}"
+        for entry in misfits.values():
+            hints[entry.key] = hints[entry.location] = f"replace the whole section: {whole}"
+    return [replace(problem, hint=hints.get(problem.location, problem.hint)) for problem in problems]
 
 
 def _with(root: Value, path: list[str], value: Value, text: str) -> Value:

@@ -15,10 +15,11 @@ from spdbuild.losses.loss import LOSSES, Loss
 from spdbuild.schema import check_schema
 from spdbuild.source import Source, Value, parse_yaml, read_source
 from spdbuild.training.accumulation import Accumulation
-from spdbuild.training.expected import check_names
+from spdbuild.training.expected import check_expected
 from spdbuild.training.first_weights import FirstWeights
+from spdbuild.training.image_steps import check_kinds, check_steps
 from spdbuild.training.optimizers import OPTIMIZERS, Optimizer
-from spdbuild.training.overrides import apply_override, merged
+from spdbuild.training.overrides import apply_override, merged, with_renaming
 from spdbuild.training.places import Placed
 from spdbuild.training.schedules import SCHEDULES, Schedule
 from spdbuild.training.schedules.cosine import Cosine
@@ -95,7 +96,8 @@ class Recipe(Network):
     task: what the network is for, that is what the data is for unless `name` picks another, and the options of it.
     data: the data set; `name` picks it.
     augment: random changes of training images, in this order.
-    preprocess: what is done to every image behind `augment`, in training and in evaluation, such as normalize.
+    preprocess: what is done to every image behind `augment`, in training and in evaluation, such as normalize; nothing
+        random.
     batch: images of a batch, over all processes.
     test_batch: images of a batch in evaluation, over all processes; empty: as `batch`.
     drop_last: whether a last batch that is not full is left out in training.
@@ -103,7 +105,7 @@ class Recipe(Network):
     optimizer: what changes the weights; `name` picks it: all of torch.optim but lbfgs, which evaluates the loss several
         times a step, sparse_adam, which needs sparse gradients, and muon, which takes matrices alone.
     schedule: how the learning rate moves; `name` picks it.
-    loss: what is minimised; `name` picks it; empty: the task's own.
+    loss: what is minimised; `name` picks it; without one, or empty: the task's own.
     accumulate: batches whose gradients make one step; the last step of an epoch has those that are left.
     nominal_batch: images that make one step, in place of `accumulate`: round(nominal_batch / batch) batches, at least
         one, and the weight decay is multiplied by the share of it that they have; empty: as `accumulate` says.
@@ -168,6 +170,8 @@ class Recipe(Network):
             value = getattr(self, name)
             if value is not None and value < least:
                 raise ArgumentError(f"{name} must be at least {least}, got {value}", argument=name)
+            if value is not None and value >= 2**63:
+                raise ArgumentError(f"{name} must be less than 2**63, got {value}", argument=name)
         for name in ("clip", "max_minutes"):
             value = getattr(self, name)
             if value is not None and not value > 0:
@@ -182,7 +186,7 @@ class Recipe(Network):
         self.schedule.check_optimizer(self.optimizer)
         with self.about("epochs", arguments="schedule"):
             self.schedule.check_epochs(self.epochs)
-        check_names(self)
+        check_expected(self)
         for name, hint in self.task.unused.items():
             if getattr(self, name):
                 raise ArgumentError(f"'{name}' is not for {self.task.name}", argument=name, hint=hint)
@@ -192,6 +196,8 @@ class Recipe(Network):
                 fitting = [name for name, cls in registry.items() if cls.task == self.task.name]
                 message = f"{argument}: '{section.name}' is for {section.task}, not for {self.task.name}"
                 raise ArgumentError(message, argument=argument, hint=f"known: {', '.join(fitting)}")
+        check_kinds(self)
+        check_steps(self)
         if self.loss is None:
             # So that the resolved recipe says which one it is.
             object.__setattr__(self, "loss", LOSSES[self.task.default_loss]())
@@ -275,10 +281,11 @@ def load_recipe(recipe: str | Path, overrides: Iterable[str] = ()) -> Recipe:
     value = _read(_source(recipe))
     for text in overrides:
         value = apply_override(_spelled_out(value), text)
+    _refuse_extends(value, "name that recipe in place of this one")
     value = _completed(_titled(value))
     problems = check_schema(value, _complete_schema())
     if problems:
-        raise RecipeError.gather(problems)
+        raise RecipeError.gather(with_renaming(problems, value))
     read: Recipe = read_section(Recipe, value)
     twins(read, value)
     return read
@@ -299,6 +306,7 @@ def twins(recipe: Recipe, value: Value | None = None) -> dict[str, Recipe]:
         if "expect" in changes.data:
             message = "a twin has nothing to reach: 'expect' is for the run that it is compared with"
             raise RecipeError(message, location=changes.data["expect"].location)
+        _refuse_extends(changes, "write the keys themselves that differ")
         alone = replace(root, data={key: entry for key, entry in root.data.items() if key != "compare"})
         twin = _completed(merged(alone, changes))
         problems = check_schema(twin, _complete_schema())
@@ -332,6 +340,13 @@ def _read(source: Source, below: tuple[str, ...] = ()) -> Value:
     return merged(parent, own)
 
 
+def _refuse_extends(value: Value, hint: str) -> None:
+    """Only a file extends another recipe, and where it was read the key is gone."""
+    given = value.get("extends")
+    if given is not None and isinstance(given.data, str):
+        raise RecipeError("'extends' is for the file of a recipe", location=given.key, hint=hint)
+
+
 def _beside(source: Source, name: str) -> str:
     """A path is meant from the recipe that names it; anything else is a built-in name."""
     path = Path(source.name).parent / name
@@ -353,14 +368,27 @@ def _spelled_out(value: Value) -> Value:
 
 
 def _completed(value: Value) -> Value:
-    """`optimizer: {lr: 0.1}` means the default optimizer with another learning rate; so with `schedule`."""
-    entries = dict(_spelled_out(value).data)
-    for key, default in {"optimizer": _default_optimizer(), "schedule": Cosine()}.items():
-        given = value.get(key)
-        if given is not None and isinstance(given.data, dict) and "name" not in given.data:
-            section = parse_yaml(Source("default", yaml_text(plain(default))))
-            entries[key] = replace(merged(section, given), key=given.key)
-    return replace(value, data=_with_task(entries))
+    """`optimizer: {lr: 0.1}` means the default optimizer with another learning rate; so with `schedule` and `loss`."""
+    entries = _with_task(_spelled_out(value).data)
+    defaults: dict[str, Any] = {"optimizer": _default_optimizer(), "schedule": Cosine(), "loss": _own_loss(entries)}
+    for key, default in defaults.items():
+        given = entries.get(key)
+        if given is None or not isinstance(given.data, dict) or "name" in given.data:
+            continue
+        if default is None:
+            del entries[key]  # as with a task that is not known, nothing can be said about it
+            continue
+        section = parse_yaml(Source("default", yaml_text(plain(default))))
+        entries[key] = replace(merged(section, given), key=given.key)
+    return replace(value, data=entries)
+
+
+def _own_loss(entries: dict[str, Any]) -> Loss | None:
+    """The loss of the task; None if it has no name that is known."""
+    task = entries.get("task")
+    name = task.get("name") if task is not None else None
+    known = name is not None and isinstance(name.data, str) and name.data in TASKS
+    return LOSSES[TASKS[name.data].default_loss]() if name is not None and known else None
 
 
 def _with_task(entries: dict[str, Any]) -> dict[str, Any]:
@@ -369,7 +397,7 @@ def _with_task(entries: dict[str, Any]) -> dict[str, Any]:
     chosen = data.get("name") if data is not None and isinstance(data.data, dict) else None
     if given is not None and (not isinstance(given.data, dict) or "name" in given.data):
         return entries
-    if chosen is None or chosen.data not in DATASETS:
+    if chosen is None or not isinstance(chosen.data, str) or chosen.data not in DATASETS:
         return {key: entry for key, entry in entries.items() if key != "task"}
     name = parse_yaml(Source("default", f"name: {DATASETS[chosen.data].task}"))
     return {**entries, "task": name if given is None else replace(merged(name, given), key=given.key)}

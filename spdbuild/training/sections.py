@@ -171,8 +171,7 @@ def _is_section(hint: Any) -> bool:
 
 
 def _placed(error: ArgumentError, value: Value) -> SpdbuildError:
-    entry = value.get(error.argument)
-    return error.at(entry.location if entry else value.location)
+    return error.at(value.find([*error.argument.split(".")]).location)
 
 
 def _hints(cls: type[Any]) -> dict[str, Any]:

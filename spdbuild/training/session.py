@@ -18,9 +18,10 @@ from spdbuild.training.distributed import Processes
 from spdbuild.training.ema import Ema
 from spdbuild.training.first_weights import load_weights, start
 from spdbuild.training.freezing import freeze
+from spdbuild.training.image_size import check_input
 from spdbuild.training.network import BuiltNetwork, build_network
 from spdbuild.training.precision import choose_precision, make_scaler
-from spdbuild.training.recipe import Network, Recipe
+from spdbuild.training.recipe import Recipe
 from spdbuild.training.run_folder import RunFolder
 from spdbuild.training.schedules.schedule import momentum_of
 from spdbuild.training.task import Batches, Task
@@ -155,13 +156,16 @@ def make_session(
         ]
     size = task.size(recipe, test_images)
     network = build_network(recipe, len(classes), size)
-    _check_input(recipe, network, size)
+    check_input(recipe, network.input, size)
     _check_norms(recipe, network, len(train_images), processes.world)
     if recipe.weights is not None:
         console.line(start(network, recipe.weights))
     model = _placed(network.module, recipe, device)
     if fresh:
         remarks = task.remarks(train_images, "to train on") + task.remarks(test_images, "to evaluate on")
+        warmup, whole = recipe.schedule.warmup_batches, len(batches[0]) * recipe.epochs
+        if warmup >= whole:
+            remarks.append(f"the warm-up of {warmup:,} batches is as long as the run, which has {whole:,}")
         for line in remarks + task.prepare(recipe, model, train_images):
             console.line(line)
     with recipe.about("freeze"):
@@ -214,16 +218,6 @@ def _check_alike(train_images: Any, test_images: Any) -> None:
         raise DataError(message, hint="give the side in pixels that all shall have, such as data.size: 64")
 
 
-def _check_input(named: Network, network: BuiltNetwork, size: tuple[int, int] | None) -> None:
-    """Refuse a network that is made for other images than it will get, of `size` and three channels."""
-    wanted = (3, *(size or network.input[1:]))
-    if network.input != wanted:
-        made, given = ("x".join(map(str, shape)) for shape in (network.input, wanted))
-        message = f"the network is made for images of {made}, and the data gives {given}"
-        hint = "leave 'input' out, or give the data that size" if named.input else "images are read as RGB"
-        raise RecipeError(message, location=named.place("input", "architecture"), hint=hint)
-
-
 def _check_norms(recipe: Recipe, network: BuiltNetwork, images: int, world: int) -> None:
     """Refuse batches of one image where a norm would get one number a channel, which has no variance."""
     last = recipe.batch if recipe.drop_last else images % recipe.batch or recipe.batch
@@ -251,7 +245,7 @@ def _teacher(
     if recipe.distill is None:
         return None
     teacher = build_network(recipe.distill, len(classes), size)
-    _check_input(recipe.distill, teacher, size)
+    check_input(recipe.distill, teacher.input, size)
     with recipe.distill.about("weights"):
         load_weights(teacher, recipe.distill.weights)
     given, wanted = (_outputs(network) for network in (teacher, student))

@@ -77,7 +77,7 @@ def load_model(
         _check_classes(path, known, classes)
     # What other people's files call their classes says little: it is taken where nothing else is known.
     classes = classes or known or facts.names
-    if len(facts.input) == 3 and recipe.input is None:
+    if len(facts.input) == 3 and recipe.input is None and size is None:
         recipe = replace(recipe, input=facts.input)
     network = build_network(recipe, len(classes) or None, size)
     load_weights(network, path)

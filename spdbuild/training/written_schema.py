@@ -6,8 +6,8 @@ from typing import Any
 
 from spdbuild.training.sections import Schema
 
-#: Sections whose `name` has a default: the task that the data is for, and the default optimizer and schedule.
-_NAMED_BY_DEFAULT = ("task", "optimizer", "schedule")
+#: Sections whose `name` has a default: the task that the data is for, its loss, the default optimizer and schedule.
+_NAMED_BY_DEFAULT = ("task", "optimizer", "schedule", "loss")
 
 
 def as_written(complete: Schema) -> Schema:

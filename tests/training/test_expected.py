@@ -57,6 +57,39 @@ def test_an_unknown_metric_is_named_before_training(text: str, name: str, hint: 
     assert problem.location.line == 4
 
 
+@pytest.mark.parametrize(
+    ("text", "expect", "message", "hint"),
+    [
+        (CLASSIFIER, "top1: 95", "top1 is between 0 and 1, and 95 is expected", "95 % is 0.95"),
+        (CLASSIFIER, "mean_class_top1: 2", "mean_class_top1 is between 0 and 1, and 2 is expected", "2 % is 0.02"),
+        (CLASSIFIER, "top5: -0.1", "top5 is between 0 and 1, and -0.1 is expected", ""),
+        (DETECTOR, "AP50: 31.5", "AP50 is between 0 and 1, and 31.5 is expected", "31.5 % is 0.315"),
+        (DETECTOR, "AR_S: 101", "AR_S is between 0 and 1, and 101 is expected", ""),
+        (DETECTOR, "F1: .nan", "what is expected of F1 must be a finite number, got nan", ""),
+        (CLASSIFIER, "loss: .inf", "what is expected of loss must be a finite number, got inf", ""),
+    ],
+)
+def test_a_value_that_a_metric_cannot_have_is_refused(text: str, expect: str, message: str, hint: str) -> None:
+    with pytest.raises(RecipeError) as caught:
+        load_recipe(text + f"expect:\n  {expect}\n")
+    problem = caught.value.problems[0]
+    assert (problem.message, problem.hint) == (message, hint)
+    assert problem.location is not None
+    assert problem.location.line == 4
+
+
+@pytest.mark.parametrize("text", [CLASSIFIER, DETECTOR])
+def test_what_is_better_when_it_is_higher_is_a_share(text: str) -> None:
+    for name, better in load_recipe(text).task.metrics().items():
+        if better == "higher":
+            with pytest.raises(RecipeError, match=f"{name} is between 0 and 1"):
+                load_recipe(text + f"expect: {{{name}: 50}}\n")
+
+
+def test_a_loss_of_more_than_1_can_be_expected() -> None:
+    assert load_recipe(CLASSIFIER + "expect: {loss: 2.3}\n").expect == {"loss": 2.3}
+
+
 def test_sizes_that_a_recipe_makes_are_metrics() -> None:
     sizes = "task: {evaluation: {sizes: {tiny: [0, 16]}, max_detections: 50}}\n"
     names = load_recipe(DETECTOR + sizes + "expect: {AP_tiny: 0.1, AR50: 0.1}\n").task.metrics()

@@ -9,11 +9,23 @@ import pytest
 from spdbuild.errors import ArgumentError, InputError, Location, RecipeError
 from spdbuild.source import Source, parse_yaml
 from spdbuild.training.places import Placed
+from spdbuild.training.sections import read_section
 
 
 @dataclass(frozen=True)
 class Section(Placed):
     """Something read from a file."""
+
+
+@dataclass(frozen=True)
+class Bins:
+    """A section that refuses what it is given."""
+
+    sizes: dict[str, float]
+    refused: str
+
+    def __post_init__(self) -> None:
+        raise ArgumentError("no", argument=self.refused)
 
 
 SECTION = Section(places=parse_yaml(Source("s.yaml", "a: 1\nb:\n  c: [x, y]\n")))
@@ -60,3 +72,14 @@ def test_another_key_of_a_recipe_is_not_led_to() -> None:
 def test_a_section_that_was_read_from_nothing_knows_no_place() -> None:
     assert place(Section(), InputError("no"), "a") == "error: no"
     assert Section() == SECTION
+
+
+@pytest.mark.parametrize(
+    ("argument", "place"),
+    [("sizes", "s.yaml:1:8"), ("sizes.L", "s.yaml:1:18"), ("sizes.M", "s.yaml:1:8"), ("other", "s.yaml:1:1")],
+)
+def test_what_a_section_refuses_has_the_place_nearest_to_its_argument(argument: str, place: str) -> None:
+    text = f"sizes: {{S: 1, L: 2}}\nrefused: {argument}\n"
+    with pytest.raises(ArgumentError) as caught:
+        read_section(Bins, parse_yaml(Source("s.yaml", text)))
+    assert str(caught.value).startswith(f"{place}: error: no\n")

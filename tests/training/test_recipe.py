@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from jsonschema import Draft202012Validator
 
-from spdbuild.errors import SpdbuildError
+from spdbuild.errors import RecipeError, SpdbuildError
+from spdbuild.losses.classification import CrossEntropy
+from spdbuild.losses.detection import DetectionLossOptions
 from spdbuild.source import Source, parse_yaml
 from spdbuild.training.first_weights import FirstWeights
+from spdbuild.training.image_steps import check_steps
 from spdbuild.training.optimizers import OPTIMIZERS
 from spdbuild.training.recipe import Recipe, load_recipe, recipe_schema, twins
 from spdbuild.training.schedules.multi_step import MultiStep
@@ -85,6 +89,50 @@ WRONG = {
     "twin with a path": ("compare: {../esc: {seed: 1}}", "name '../esc' has '/' in it", "a folder of this name"),
     "twin in the weights": ("compare: {weights: {seed: 1}}", "name 'weights' is taken by the run itself", ""),
     "twin of the title": ("title: a\ncompare: {a: {seed: 1}}", "the twin's name 'a' is taken by the run itself", ""),
+    "random step": (
+        "preprocess: [{name: normalize, statistics: half}, {name: mixup}]",
+        "<text>:3:58: error: 'mixup' is random, and preprocess is for evaluation too",
+        "put it under augment, which is for training images alone",
+    ),
+    "normalize of the training": (
+        "augment: [{name: normalize, statistics: half}]",
+        "<text>:3:18: error: 'normalize' under augment leaves the images of evaluation as they are",
+        "put it under preprocess, which is for all images",
+    ),
+    "statistics of 255": (
+        "preprocess: [{name: normalize, mean: [122, 122, 122], std: [70, 70, 70]}]",
+        "<text>:3:38: error: mean must be at most 1, got 122",
+        "mean: [0.4784, 0.4784, 0.4784]",
+    ),
+    "steps in the wrong order": (
+        "augment: [{name: mixup}, {name: rand_augment}]",
+        "<text>:3:26: error: rand_augment works on pixels from 0 to 255 and got float32",
+        "put rand_augment before normalize, mixup and cutmix",
+    ),
+    "crop of a crop": (
+        "preprocess: [{name: center_crop, size: 8}, {name: center_crop, size: 100}]",
+        "<text>:3:70: error: center_crop cannot cut 100x100 from 8x8 pixels",
+        "",
+    ),
+    "value of no pixel": (
+        "augment: [{name: random_erasing, value: 300}]",
+        "<text>:3:41: error: random_erasing cannot write 300.0 into pixels from 0 to 255",
+        "0 is black and 255 is white",
+    ),
+    "twin that extends": (
+        "compare: {a: {extends: quickstart}}",
+        "<text>:3:15: error: 'extends' is for the file of a recipe",
+        "write the keys themselves that differ",
+    ),
+    "momentum": (
+        "optimizer: {name: sgd, momentum: 2}",
+        "<text>:3:34: error: momentum must be at least 0 and less than 1, got 2.0",
+        "",
+    ),
+    "what torch refuses": ("optimizer: {name: adam, eps: -1}", "<text>:3:30: error: adam: Invalid epsilon value", ""),
+    "seed of more than 64 bits": ("seed: 1e30", "<text>:3:7: error: seed must be less than 2**63, got 1000", ""),
+    "name that is a list": ("task: {name: [1]}", "'task.name' must be one of classification, detection, got a", ""),
+    "loss of another task without its name": ("loss: {class_gain: 3}", "'loss' has no key 'class_gain'", "known: "),
     "list": (["- 1\n"], "a recipe is a mapping of keys", ""),
 }  # fmt: skip
 
@@ -120,6 +168,9 @@ OVERRIDES = {
     "below a number": ("epochs.more=1", "command line:1:13: error: there is nothing below 'epochs'"),
     "nothing to leave out": ("~epohs", "command line:1:1: error: there is no key 'epohs' to leave out"),
     "no position": ("augment.3.padding=1", "command line:1:1: error: '3' is no position in a list: 0 to 0"),
+    "extends": ("extends=quickstart", "command line:1:1: error: 'extends' is for the file of a recipe"),
+    "momentum": ("optimizer.momentum=-1", "command line:1:20: error: momentum must be at least 0 and less than 1"),
+    "list as a name": ("data.name=[1]", "command line:1:11: error: 'data.name' must be one of cifar10, "),
     "not yaml": ("vars={", "command line:1:6: error: this is not YAML"),
 }
 
@@ -162,6 +213,61 @@ def test_a_section_without_a_name_changes_the_default() -> None:
     )
 
 
+def test_a_loss_without_a_name_is_that_of_the_task() -> None:
+    assert read("", "loss.label_smoothing=0.1").loss == CrossEntropy(label_smoothing=0.1)
+    detector = "architecture: yolov5\nvariant: n\ndata: {name: tiny_objects}\nloss: {class_gain: 3}\n"
+    loss = load_recipe(detector).loss
+    assert isinstance(loss, DetectionLossOptions)
+    assert loss.class_gain == 3
+
+
+def test_of_a_loss_without_a_name_nothing_is_said_if_the_data_is_unknown() -> None:
+    said = message(BASE, "data.name=digit", "loss.label_smoothing=0.1")
+    assert said.count("error:") == 1
+    assert "'data.name' cannot be 'digit'" in said
+
+
+@pytest.mark.parametrize(
+    ("section", "override", "keys", "hint"),
+    [
+        (
+            "optimizer: {name: sgd, lr: 0.1, momentum: 0.9, nesterov: true}\n",
+            "optimizer.name=adamw",
+            ("momentum", "nesterov"),
+            "replace the whole section: optimizer={name: adamw, lr: ...}",
+        ),
+        (
+            "schedule: {name: cosine, final: 0.1, warmup_epochs: 1}\n",
+            "schedule.name=constant",
+            ("final",),
+            "replace the whole section: schedule={name: constant, warmup_epochs: ...}",
+        ),
+        (
+            "task: {name: classification, monitor: top5}\n",
+            "task.name=detection",
+            ("monitor",),
+            "replace the whole section: task={name: detection}",
+        ),
+    ],
+)
+def test_keys_that_another_name_leaves_behind_are_said_with_a_way_out(
+    section: str, override: str, keys: tuple[str, ...], hint: str
+) -> None:
+    with pytest.raises(SpdbuildError) as caught:
+        read(section, override)
+    problems = caught.value.problems
+    assert len(problems) == len(keys)
+    for problem, key in zip(problems, keys, strict=True):
+        assert f"{key}'" in problem.message
+        assert problem.hint == hint
+
+
+def test_a_key_that_was_given_with_the_name_keeps_its_own_hint() -> None:
+    said = message(BASE + "optimizer: {name: sgd, momentum: 0.9}\n", "optimizer.name=adamw", "optimizer.lrr=1")
+    assert "did you mean 'lr'?" in said
+    assert "replace the whole section: optimizer={name: adamw, lrr: ...}" in said
+
+
 def test_another_name_replaces_a_section_as_a_whole() -> None:
     recipe = read("schedule: {name: cosine, final: 0.1}\n", "schedule={name: multi_step, milestones: [1]}")
     assert recipe.schedule == MultiStep(milestones=(1.0,))
@@ -177,6 +283,21 @@ def test_an_override_reaches_below_what_was_written_as_a_text() -> None:
     assert read("", "weights=w.pt", "weights.fresh=[head]").weights == FirstWeights("w.pt", ("head",))
     assert read("task: classification\n", "task.monitor=top5").task.monitor == "top5"
     assert read("weights: {file: w.pt, fresh: head}\n", "weights=").weights is None
+
+
+def test_steps_that_the_images_do_not_fit_are_refused_where_they_are_written() -> None:
+    recipe = read("augment: [{name: horizontal_flip}, {name: center_crop, size: 100}]\n")
+    with pytest.raises(RecipeError) as caught:
+        check_steps(recipe, (8, 12))
+    assert str(caught.value).startswith("<text>:3:62: error: center_crop cannot cut 100x100 from 12x8 pixels\n")
+    check_steps(recipe, (100, 100))
+
+
+def test_steps_are_tried_one_behind_the_other() -> None:
+    recipe = read("augment: [{name: random_resized_crop, size: 20}]\npreprocess: [{name: center_crop, size: 16}]\n")
+    check_steps(recipe, (8, 8))
+    with pytest.raises(RecipeError, match="cannot cut 16x16 from 8x8 pixels"):
+        check_steps(replace(recipe, augment=()), (8, 8))
 
 
 def test_the_resolved_recipe_is_the_same_recipe() -> None:
@@ -231,6 +352,7 @@ def test_the_schema_allows_every_recipe_that_is_shipped() -> None:
 ALLOWED = {
     "task as a text": BASE + "task: classification",
     "defaults with a change": BASE + "optimizer: {lr: 0.2}\nschedule: {final: 0.1}",
+    "a loss without a name": BASE + "loss: {label_smoothing: 0.1}",
     "some keys of a section": "extends: quickstart\ndata: {root: elsewhere}\nweights: {fresh: head}",
     "nothing else": "extends: quickstart",
 }
@@ -250,7 +372,7 @@ REFUSED = {
     "no data": "architecture: resnet50",
     "data without a name": "architecture: resnet50\ndata: {root: .}",
     "data without its folder": "architecture: resnet50\ndata: {name: folder}",
-    "a loss without a name": BASE + "loss: {label_smoothing: 0.1}",
+    "unknown key of a loss without a name": BASE + "loss: {smoothing: 0.1}",
     "an entry of a list without a name": "extends: quickstart\naugment: [{padding: 4}]",
     "unknown task": BASE + "task: clasification",
 }

@@ -182,3 +182,8 @@ def test_a_warm_up_that_fills_the_run_is_refused(warmup: float, epochs: int, hin
         Cosine(warmup_epochs=warmup).check_epochs(epochs)
     assert caught.value.problems[0].hint == f"set schedule.warmup_epochs{hint}"
     Cosine(warmup_epochs=warmup).check_epochs(epochs + 5)
+
+
+def test_a_warm_up_does_not_start_above_the_learning_rate() -> None:
+    with pytest.raises(ArgumentError, match=r"warmup_start must be between 0 and 1, got 5\.0"):
+        Cosine(warmup_start=5.0)

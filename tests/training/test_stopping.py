@@ -25,8 +25,9 @@ from spdbuild.weights.files import open_weights
 Rows = Callable[[Path], list[dict[str, Any]]]
 
 
+@pytest.mark.parametrize(("precision", "hint"), [("fp32", "or set clip"), ("bf16", "set clip, or set precision=fp32")])
 def test_a_loss_that_is_not_finite_names_the_step_and_the_layer(
-    recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, precision: str, hint: str
 ) -> None:
     step = loop.Loop.step
 
@@ -37,12 +38,12 @@ def test_a_loss_that_is_not_finite_names_the_step_and_the_layer(
 
     monkeypatch.setattr(loop.Loop, "step", poisoned)
     with pytest.raises(RunError) as caught:
-        train(recipe, runs=tmp_path, quiet=True)
+        train(recipe, [f"precision={precision}"], runs=tmp_path, quiet=True)
     folder = tmp_path / "small"
     assert str(caught.value) == (
         "error: the loss of step 15 is not finite: the first layer with a result that is not finite is 'down'; "
         f"the state of the last good checkpoint is in {folder / 'state' / 'state.pt'}\n"
-        "      = hint: lower optimizer.lr, set clip, or set precision=fp32"
+        f"      = hint: lower optimizer.lr, {hint}"
     )
     state = load_state(folder / "state" / "state.pt")
     assert state["position"]["step"] == 12
@@ -324,3 +325,10 @@ def test_a_last_batch_of_one_image_is_refused_before_training_where_a_norm_needs
 def test_a_last_batch_of_one_image_is_trained_where_a_norm_has_a_map(recipe: Path, tmp_path: Path) -> None:
     data = ["data={name: generated, train: 13, test: 9, size: 16}", "batch=12", "epochs=1"]
     assert train(recipe, data, runs=tmp_path, quiet=True).folder.is_dir()
+
+
+def test_a_warm_up_as_long_as_the_run_is_said(recipe: Path, tmp_path: Path) -> None:
+    for batches, told in ((36, True), (35, False)):
+        done = train(recipe, [f"schedule.warmup_batches={batches}", "max_steps=1"], runs=tmp_path, quiet=True)
+        line = f"the warm-up of {batches} batches is as long as the run, which has 36"
+        assert (line in (done.folder / "log.txt").read_text()) is told

@@ -58,6 +58,22 @@ def test_images_of_another_size_than_those_to_train_on_are_refused(recipe: Path,
     assert train(recipe, [*options, "data.size=8"], runs=tmp_path / "runs", quiet=True).folder.is_dir()
 
 
+def test_a_network_for_other_images_than_those_of_the_data_is_refused(trained: Path) -> None:
+    with pytest.raises(RecipeError) as caught:
+        evaluate(trained, ["input=[3, 16, 16]"], speed=False)
+    problem = caught.value.problems[0]
+    assert problem.message == "the network is made for images of 3x16x16, and the data gives 3x8x8"
+    assert problem.hint == "leave 'input' out, or give the data that size"
+    assert str(problem.location) == "command line:1:7"
+
+
+def test_costs_are_those_of_the_images_that_are_evaluated(trained: Path) -> None:
+    small, large = (evaluate(trained, [f"preprocess=[{{name: resize, size: {n}}}]"], speed=False) for n in (8, 16))
+    assert small.stored.input == (3, 8, 8)
+    assert large.stored.input == (3, 16, 16)
+    assert large.stored.macs > 3 * small.stored.macs
+
+
 @pytest.mark.parametrize(
     ("change", "key"), [("optimizer.lr=0.5", "optimizer"), ("epochs=7", "epochs"), ("seed=1", "seed")]
 )

@@ -16,10 +16,12 @@ class Augmentation(Protocol):
     """A frozen dataclass that maps a batch to a batch; every sample has its own draws.
 
     mixes: whether a sample takes something from the sample before it in the batch. Its labels are then float32 [N, K].
+    random: whether what it does depends on the draws; only one for which it does not is for `preprocess`.
     """
 
     name: ClassVar[str]
     mixes: ClassVar[bool]
+    random: ClassVar[bool]
 
     def __call__(self, images: Tensor, labels: Tensor, draws: Draws) -> tuple[Tensor, Tensor]:
         """Images uint8 (0..255) or float32 [N, 3, H, W] and labels [N] or [N, K] -> the same, changed."""

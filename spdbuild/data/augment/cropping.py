@@ -30,6 +30,7 @@ class RandomCrop:
     size: int | None = None
     mode: Literal["zero", "reflect"] = "zero"
     mixes: ClassVar[bool] = False
+    random: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         require_range(self, "padding", least=0)
@@ -84,6 +85,7 @@ class CenterCrop:
 
     size: int
     mixes: ClassVar[bool] = False
+    random: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         require_range(self, "size", least=1)
@@ -108,6 +110,7 @@ class Resize:
 
     size: int
     mixes: ClassVar[bool] = False
+    random: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         require_range(self, "size", least=1)

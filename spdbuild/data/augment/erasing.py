@@ -19,12 +19,12 @@ from spdbuild.ranges import require_growing, require_range
 @AUGMENTATIONS.register
 @dataclass(frozen=True)
 class RandomErasing:
-    """A random rectangle gets one value in all channels; behind normalize, 0 is the mean colour.
+    """A random rectangle gets one value in all channels.
 
     probability: how often.
     area: smallest and largest part of the image that is hidden.
     ratio: smallest and largest height of the rectangle in widths.
-    value: what the hidden pixels become.
+    value: what the hidden pixels become, on the scale 0..255 or, behind mixup, 0..1.
 
     Source: Zhong et al. 2017, "Random Erasing Data Augmentation", arXiv:1708.04896, algorithm 1. A rectangle longer
     than the image is shortened; the algorithm draws again.
@@ -35,6 +35,7 @@ class RandomErasing:
     ratio: tuple[float, float] = (0.3, 3.3)
     value: float = 0.0
     mixes: ClassVar[bool] = False
+    random: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         require_range(self, "probability", "area", least=0, most=1)
@@ -47,7 +48,7 @@ class RandomErasing:
             raise ArgumentError(
                 f"random_erasing cannot write {self.value} into pixels from 0 to 255",
                 argument="value",
-                hint="put random_erasing behind normalize",
+                hint="0 is black and 255 is white",
             )
         height, width = images.shape[-2:]
         area = draws.uniform(*self.area) * height * width

@@ -20,6 +20,7 @@ class HorizontalFlip:
 
     probability: float = 0.5
     mixes: ClassVar[bool] = False
+    random: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         require_range(self, "probability", least=0, most=1)
@@ -39,6 +40,7 @@ class VerticalFlip:
 
     probability: float = 0.5
     mixes: ClassVar[bool] = False
+    random: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         require_range(self, "probability", least=0, most=1)

@@ -28,6 +28,7 @@ class Mixup:
     alpha: float = 0.2
     probability: float = 1.0
     mixes: ClassVar[bool] = True
+    random: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         require_range(self, "alpha", above=0)
@@ -59,6 +60,7 @@ class Cutmix:
     alpha: float = 1.0
     probability: float = 1.0
     mixes: ClassVar[bool] = True
+    random: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         require_range(self, "alpha", above=0)
@@ -89,6 +91,7 @@ class MixupOrCutmix:
     mixup_alpha: float = 0.2
     cutmix_alpha: float = 1.0
     mixes: ClassVar[bool] = True
+    random: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         require_range(self, "mixup_alpha", "cutmix_alpha", above=0)

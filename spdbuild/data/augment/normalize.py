@@ -47,13 +47,20 @@ class Normalize:
     mean: Channels | None = None
     std: Channels | None = None
     mixes: ClassVar[bool] = False
+    random: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         given = (self.statistics is not None, self.mean is not None, self.std is not None)
         if given not in ((True, False, False), (False, True, True)):
             raise ArgumentError("normalize needs either statistics or both mean and std", argument="statistics")
-        require_range(self, "mean")
+        require_range(self, "mean", least=0)
         require_range(self, "std", above=0)
+        for name in ("mean", "std"):
+            values = getattr(self, name) or ()
+            if any(value > 1 for value in values):
+                divided = ", ".join(f"{value / 255:.4g}" for value in values)
+                hint = f"divide numbers for pixels of 0..255 by 255: {name}: [{divided}]"
+                raise ArgumentError(f"{name} must be at most 1, got {max(values):g}", argument=name, hint=hint)
 
     def __call__(self, images: Tensor, labels: Tensor, draws: Draws) -> tuple[Tensor, Tensor]:
         mean, std = (self._constant(values, images.device) for values in self.constants())

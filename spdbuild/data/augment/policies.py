@@ -24,6 +24,7 @@ class TrivialAugment:
     """
 
     mixes: ClassVar[bool] = False
+    random: ClassVar[bool] = True
 
     def __call__(self, images: Tensor, labels: Tensor, draws: Draws) -> tuple[Tensor, Tensor]:
         require_uint8(images, "trivial_augment")
@@ -48,6 +49,7 @@ class RandAugment:
     operations: int = 2
     magnitude: int = 9
     mixes: ClassVar[bool] = False
+    random: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         require_range(self, "operations", least=0)
@@ -76,6 +78,7 @@ class ColorJitter:
     saturation: float = 0.0
     hue: float = 0.0
     mixes: ClassVar[bool] = False
+    random: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         require_range(self, "brightness", "contrast", "saturation", least=0)
@@ -107,6 +110,7 @@ class RandomResizedCrop:
     area: tuple[float, float] = (0.08, 1.0)
     ratio: tuple[float, float] = (3 / 4, 4 / 3)
     mixes: ClassVar[bool] = False
+    random: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         require_range(self, "size", least=1)

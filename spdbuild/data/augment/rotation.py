@@ -24,6 +24,7 @@ class Rotation:
 
     degrees: float = 15.0
     mixes: ClassVar[bool] = False
+    random: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         require_range(self, "degrees", least=0, most=180)

@@ -48,7 +48,7 @@ class JudgingOptions:
         for name, (low, high) in self.sizes.items():
             if not 0 <= low < high:
                 raise ArgumentError(
-                    f"the size {name} must grow from at least 0, got {low:g} to {high:g}", argument="sizes"
+                    f"the size {name} must grow from at least 0, got {low:g} to {high:g}", argument=f"sizes.{name}"
                 )
 
     def evaluation(self) -> EvaluationOptions:

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from spdbuild.errors import ArgumentError
+from spdbuild.ranges import require_range
 from spdbuild.registry import snake_case
 from spdbuild.training.optimizers.optimizer import OPTIMIZERS, Optimizer
 
@@ -24,6 +25,8 @@ _NAMES = {"NAdam": "nadam", "RAdam": "radam", "AdamW": "adamw", "RMSprop": "rmsp
 
 def _check(self: Any) -> None:
     Optimizer.__post_init__(self)
+    if hasattr(self, "momentum"):
+        require_range(self, "momentum", least=0, below=1)
     self.make(nn.Linear(1, 1))  # torch checks its arguments when it makes the optimizer
 
 
@@ -39,10 +42,22 @@ def _make(self: Any, model: nn.Module) -> torch.optim.Optimizer:
     try:
         optimizer = cls(groups, lr=self.lr, **options)
     except ValueError as error:
-        raise ArgumentError(f"{self.name}: {error}") from None
+        raise ArgumentError(f"{self.name}: {error}", argument=_refused(cls, options)) from None
     if isinstance(optimizer, torch.optim.SGD):
         _begin_momentum(optimizer)
     return optimizer  # type: ignore[no-any-return]
+
+
+def _refused(cls: type[torch.optim.Optimizer], options: dict[str, Any]) -> str:
+    """The one of `options` without which torch takes the others; empty if there is none."""
+    for name in options:
+        others = {key: value for key, value in options.items() if key != name}
+        try:
+            cls([torch.zeros(1)], **others)
+        except ValueError:
+            continue
+        return name
+    return ""
 
 
 def _begin_momentum(optimizer: torch.optim.SGD) -> None:

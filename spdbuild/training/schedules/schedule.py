@@ -42,7 +42,8 @@ class Schedule:
     warmup_accumulate: bool = False
 
     def __post_init__(self) -> None:
-        require_range(self, "warmup_epochs", "warmup_batches", "warmup_start", "warmup_bias_lr", least=0)
+        require_range(self, "warmup_epochs", "warmup_batches", "warmup_bias_lr", least=0)
+        require_range(self, "warmup_start", least=0, most=1)
         require_range(self, "warmup_momentum", least=0, below=1)
 
     def check_optimizer(self, optimizer: Optimizer) -> None:

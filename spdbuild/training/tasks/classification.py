@@ -19,6 +19,7 @@ from spdbuild.drawing import WRONG, arrange, captioned, thumbnail
 from spdbuild.errors import RecipeError
 from spdbuild.losses.classification import ClassificationLoss, distillation
 from spdbuild.metrics.classification import ClassificationCounts
+from spdbuild.training.image_steps import check_steps
 from spdbuild.training.task import TASKS, Better, Evaluation, Prediction, Task, evenly
 
 if TYPE_CHECKING:
@@ -60,6 +61,8 @@ class Classification(Task):
     def batches(
         self, recipe: Recipe, images: ImageSet, *, training: bool, rank: int, world: int, device: torch.device
     ) -> Loader:
+        if training:
+            check_steps(recipe, images.size)
         return Loader(
             images,
             recipe.batch if training else recipe.test_batch or recipe.batch,

@@ -56,6 +56,12 @@ def test_the_same_draws_give_the_same_batch(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_other_draws_give_another_batch_only_if_it_is_random(name: str) -> None:
+    one, other = (run(AUGMENTATIONS[name].example(), *batch(), seed=seed) for seed in (5, 6))
+    assert torch.equal(one[0], other[0]) is not AUGMENTATIONS[name].random
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_a_batch_of_none_stays_one(name: str) -> None:
     images, labels = batch()
     nothing = Draws(generator(0), 16, torch.tensor([], dtype=torch.long))

@@ -51,8 +51,19 @@ def test_the_numbers_of_digits_are_those_of_its_training_images() -> None:
         ({}, "normalize needs either statistics or both mean and std"),
         ({"mean": (0.5, 0.5, 0.5)}, "normalize needs either statistics or both mean and std"),
         ({"mean": (0.5, 0.5, 0.5), "std": (1.0, 0.0, 1.0)}, "std must be more than 0, got 0.0"),
+        ({"mean": (-0.1, 0.5, 0.5), "std": (1.0, 1.0, 1.0)}, "mean must be at least 0, got -0.1"),
+        (
+            {"mean": (122.0, 114.0, 101.0), "std": (70.0, 69.0, 72.0)},
+            "mean must be at most 1, got 122\n"
+            "      = hint: divide numbers for pixels of 0..255 by 255: mean: [0.4784, 0.4471, 0.3961]",
+        ),
+        (
+            {"mean": (0.5, 0.5, 0.5), "std": (70.0, 69.0, 72.0)},
+            "std must be at most 1, got 72\n"
+            "      = hint: divide numbers for pixels of 0..255 by 255: std: [0.2745, 0.2706, 0.2824]",
+        ),
     ],
-    ids=["nothing", "half", "zero"],
+    ids=["nothing", "half", "zero", "negative", "mean of 255", "std of 255"],
 )
 def test_normalize_refuses_numbers_it_cannot_use(arguments: dict[str, tuple[float, ...]], text: str) -> None:
     with pytest.raises(ArgumentError) as caught:

@@ -1,0 +1,51 @@
+"""What `augment` and `preprocess` of a recipe do to images, tried out before there are any."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+
+from spdbuild.data.augment.normalize import Normalize
+from spdbuild.data.draws import Draws, generator
+from spdbuild.errors import RecipeError, SpdbuildError
+
+if TYPE_CHECKING:
+    from spdbuild.training.recipe import Recipe
+
+#: Pixels of a side that no image exceeds: what fails here fails for the images of all data.
+_LARGEST = 2**16
+
+
+def check_kinds(recipe: Recipe) -> None:
+    """Refuse steps that would make evaluation random, or its images others than those of the training; RecipeError."""
+    for index, step in enumerate(recipe.preprocess):
+        if step.random:
+            message = f"'{step.name}' is random, and preprocess is for evaluation too"
+            place = recipe.place(f"preprocess.{index}.name", "preprocess")
+            raise RecipeError(message, location=place, hint="put it under augment, which is for training images alone")
+    for index, step in enumerate(recipe.augment):
+        if isinstance(step, Normalize):
+            message = "'normalize' under augment leaves the images of evaluation as they are"
+            place = recipe.place(f"augment.{index}.name", "augment")
+            raise RecipeError(message, location=place, hint="put it under preprocess, which is for all images")
+
+
+def check_steps(recipe: Recipe, size: tuple[int, int] | None = None) -> None:
+    """Refuse steps of training images that do not go together, or that images of `size` (height, width) do not fit.
+
+    Raises RecipeError with the place of the step.
+    """
+    # Without a size there is no image either, so that the largest costs no memory; every step keeps a batch of none.
+    rows = torch.arange(0 if size is None else 1)
+    images = torch.zeros(len(rows), 3, *(size or (_LARGEST, _LARGEST)), dtype=torch.uint8)
+    labels = torch.ones(len(rows), 1)
+    draws = Draws(generator("augment"), 1, rows)
+    for key, steps in {"augment": recipe.augment, "preprocess": recipe.preprocess}.items():
+        for index, step in enumerate(steps):
+            place = f"{key}.{index}"
+            try:
+                with recipe.about(place, key, arguments=place):
+                    images, labels = step(images, labels, draws)
+            except SpdbuildError as error:
+                raise RecipeError.gather(error.problems) from None
