@@ -108,7 +108,8 @@ def _one_run(recipe: Recipe, folder: RunFolder, console: Console, processes: Pro
 def _begun(recipe: Recipe, folder: RunFolder, console: Console, processes: Processes) -> Session:
     """The session of a run that is new, or where the run in `folder` stopped."""
     stored = bool(processes.from_first(folder.state.is_file()))
-    if not stored and folder.last.is_file():
+    # Weights and metrics of the first epoch are there before its state; what comes later is not.
+    if not stored and (len(folder.metrics()) > 1 or folder.report.is_dir()):
         hint = f"start a new run from weights={folder.last}"
         raise RunError(f"{folder.state} is missing, so the run cannot go on", hint=hint)
     if processes.first:

@@ -146,7 +146,7 @@ def make_session(
     task = recipe.task
     with recipe.about("data.root", "data"):
         train_images, test_images = (task.open(recipe, split) for split in task.splits[:2])
-        _check_alike(train_images, test_images)
+        _check_alike(recipe, train_images, test_images)
     classes = tuple(train_images.classes)
     with recipe.about("batch"):
         processes.share(recipe.batch)
@@ -204,7 +204,7 @@ def make_session(
     )
 
 
-def _check_alike(train_images: Any, test_images: Any) -> None:
+def _check_alike(recipe: Recipe, train_images: Any, test_images: Any) -> None:
     """Refuse images to evaluate on that have other classes or another size than those to train on."""
     for number, (ours, theirs) in enumerate(zip_longest(train_images.classes, test_images.classes)):
         if ours != theirs:
@@ -215,7 +215,8 @@ def _check_alike(train_images: Any, test_images: Any) -> None:
     if sizes[0] != sizes[1]:
         trained, tested = ("x".join(map(str, size[::-1])) if size else "any" for size in sizes)
         message = f"the images to train on have {trained} pixels, and those to evaluate on {tested}"
-        raise DataError(message, hint="give the side in pixels that all shall have, such as data.size: 64")
+        scaled = "give the side in pixels that all shall have, such as data.size: 64"
+        raise DataError(message, hint=scaled if hasattr(recipe.data, "size") else "give all images one size")
 
 
 def _check_norms(recipe: Recipe, network: BuiltNetwork, images: int, world: int) -> None:
