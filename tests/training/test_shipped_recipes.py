@@ -66,7 +66,7 @@ def test_a_recipe_opens_with_its_command_and_what_it_costs(name: str) -> None:
     assert comment[0].startswith(f"# spdbuild train {name}") or f"recipes/{name}.yaml" in comment[0]
     told = " ".join(line.removeprefix("# ") for line in comment)
     assert "Measured" in told or "Not run to the end here" in told or "not measured by us" in told
-    cost = re.search(r"Cost: ([\d,]+) parameters, ([\d,]+) MACs an image, ([\d,]+) steps of ([\d,]+) images", told)
+    cost = re.search(r"Cost: ([\d,]+) parameters, ([\d,]+) MACs an image, ([\d,]+) (?:steps|batches) of ([\d,]+) images", told)
     if cost:
         parameters, macs, steps, batch = (int(number.replace(",", "")) for number in cost.groups())
         recipe, graphs = check_recipe(name)
