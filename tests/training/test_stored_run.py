@@ -53,8 +53,11 @@ def test_images_of_another_size_than_those_to_train_on_are_refused(recipe: Path,
     root = tmp_path / "insects"
     write_images(root, ("bee", "wasp"), test_side=12)
     options = [f"data={{name: folder, root: {root}}}", "batch=2", "max_steps=1"]
-    with pytest.raises(DataError, match="the images to train on have 8x8 pixels, and those to evaluate on 12x12"):
+    with pytest.raises(
+        DataError, match="the images to train on have 8x8 pixels, and those to evaluate on 12x12"
+    ) as caught:
         train(recipe, options, runs=tmp_path / "runs", quiet=True)
+    assert caught.value.problems[0].hint == "give the side in pixels that all shall have, such as data.size: 64"
     assert train(recipe, [*options, "data.size=8"], runs=tmp_path / "runs", quiet=True).folder.is_dir()
 
 

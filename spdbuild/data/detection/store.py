@@ -124,14 +124,12 @@ def open_store(
     if folder is None:
         raise DataError("a cache on the disk needs a folder")
     file = folder / f"images-{cache_key(dataset, size)}.npy"
-    kept = _mapped(file, count)
-    if kept is None:
-        with _alone_in(folder):
-            # Another process may have written it while this one waited.
+    # Of several processes the first one writes, and the others find what it wrote.
+    with _alone_in(folder):
+        kept = _mapped(file, count)
+        if kept is None:
+            _write(dataset, size, file, count)
             kept = _mapped(file, count)
-            if kept is None:
-                _write(dataset, size, file, count)
-                kept = _mapped(file, count)
     assert kept is not None
     return Packed(dataset, size, kept)
 
