@@ -30,11 +30,10 @@ from spdbuild.losses.loss import LOSSES
 from spdbuild.ops import OPS
 from spdbuild.passes import PASSES
 from spdbuild.registry import Registry
-from spdbuild.training.first_weights import FirstWeights
 from spdbuild.training.optimizers.optimizer import OPTIMIZERS
-from spdbuild.training.recipe import DistillOptions, EmaOptions, Recipe
+from spdbuild.training.recipe import DistillOptions, EmaOptions, FirstWeights, Recipe
+from spdbuild.training.recipe.sections import section_schema
 from spdbuild.training.schedules.schedule import SCHEDULES
-from spdbuild.training.sections import section_schema
 from spdbuild.training.task import TASKS
 
 DOCS = Path(__file__).parent

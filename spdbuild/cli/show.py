@@ -56,7 +56,7 @@ def command(name: str, overrides: tuple[str, ...], choice: Choice, text: bool, a
 
 def _show_recipe(path: str, overrides: tuple[str, ...], as_json: bool) -> None:
     from spdbuild.training.recipe import load_recipe
-    from spdbuild.training.sections import plain
+    from spdbuild.training.recipe.sections import plain
 
     recipe = load_recipe(path, overrides)
     if as_json:

@@ -9,7 +9,7 @@ from spdbuild import __version__
 from spdbuild.data.augment.normalize import Normalize
 from spdbuild.data.letterbox import FILL
 from spdbuild.exporting.network import DETECTIONS, LOGITS, TrainedNetwork, head_of_graph
-from spdbuild.training.sections import plain
+from spdbuild.training.recipe.sections import plain
 from spdbuild.weights import file_sha256
 from spdbuild.weights.facts import Facts
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 from spdbuild.errors import Problem, RecipeError, WeightsError
+from spdbuild.training.network import BuiltNetwork
 from spdbuild.training.patterns import cover, pick
-from spdbuild.training.places import Placed
+from spdbuild.training.recipe import FirstWeights
 from spdbuild.weights import compile_rules, describe_module, find_reorderings, import_weights, misfits
 from spdbuild.weights.contents import TensorInfo
 from spdbuild.weights.report import Report
@@ -17,27 +18,9 @@ from spdbuild.weights.report import Report
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from spdbuild.training.network import BuiltNetwork
-
 #: What is another network, and not the same with another head: the share that does not fit, the patterns to name it.
 _SHARE, _PATTERNS = 0.75, 4
 _SHOWN = 8
-
-
-@dataclass(frozen=True)
-class FirstWeights(Placed):
-    """The weights that a run starts from; a text alone is the file, which must then fit exactly.
-
-    file: safetensors file or checkpoint of torch, under the network's names or those of a rename table of its
-        architecture.
-    fresh: patterns of weights that are not taken from the file but stay random, such as "head"; with them the file may
-        hold weights that the network has not.
-    """
-
-    short: ClassVar[str] = "file"
-
-    file: str
-    fresh: tuple[str, ...] = ()
 
 
 def load_weights(network: BuiltNetwork, file: str | Path) -> None:

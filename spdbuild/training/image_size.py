@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from spdbuild.errors import RecipeError
-
-if TYPE_CHECKING:
-    from spdbuild.training.recipe import Network
+from spdbuild.training.recipe import Network
 
 
 def check_input(named: Network, made: tuple[int, ...], size: tuple[int, int] | None) -> None:

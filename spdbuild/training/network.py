@@ -6,7 +6,6 @@ import json
 import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from torch import nn
 
@@ -19,9 +18,7 @@ from spdbuild.errors import PassError, RecipeError, SpdbuildError, nearest
 from spdbuild.loading import Architecture, choose, pass_of, read_document, source_of
 from spdbuild.passes.strided_to_spd import StridedToSpd
 from spdbuild.source import Source, Value, parse_yaml
-
-if TYPE_CHECKING:
-    from spdbuild.training.recipe import Network
+from spdbuild.training.recipe import Network
 
 
 @dataclass(frozen=True)

@@ -15,12 +15,12 @@ from spdbuild.training.checkpoint import load_state
 from spdbuild.training.comparison import comparison_table
 from spdbuild.training.console import Console
 from spdbuild.training.device import determinism, device_of
-from spdbuild.training.differences import differences
 from spdbuild.training.distributed import Processes, joined
-from spdbuild.training.expected import check_metrics
 from spdbuild.training.files import write_text
 from spdbuild.training.loop import STOPPED, Loop
 from spdbuild.training.recipe import Recipe, load_recipe, twins
+from spdbuild.training.recipe.differences import differences
+from spdbuild.training.recipe.expected import check_metrics
 from spdbuild.training.report import write_page, write_report
 from spdbuild.training.result import Result
 from spdbuild.training.run_folder import RunFolder
@@ -96,7 +96,7 @@ def _compared_runs(recipe: Recipe, folder: RunFolder, console: Console, processe
             write_text(folder.path / "comparison.md", table + "\n")
             write_page(folder, {name: RunFolder(folder.path / name) for name in twins(recipe)})
         console.line("\n" + table)
-    check_metrics(recipe, result.metrics)
+    check_metrics(recipe.expect, recipe.task.metrics(), result.metrics)
     return result
 
 

@@ -13,11 +13,11 @@ from spdbuild.errors import RecipeError, WeightsError
 from spdbuild.graph import Graph
 from spdbuild.loading import load
 from spdbuild.training.device import choose_device
-from spdbuild.training.differences import differences
 from spdbuild.training.first_weights import load_weights
 from spdbuild.training.network import build_network, resolve
 from spdbuild.training.precision import choose_precision
 from spdbuild.training.recipe import Recipe, load_recipe
+from spdbuild.training.recipe.differences import differences
 from spdbuild.training.run_folder import RunFolder
 from spdbuild.weights.facts import Facts
 

@@ -16,8 +16,17 @@ from torch import Tensor, nn
 from spdbuild.registry import Registry
 from spdbuild.training.charts.chart import Chart
 
-#: Which values of a metric are the better ones.
-Better = Literal["higher", "lower"]
+
+@dataclass(frozen=True)
+class Metric:
+    """What is known of a metric before anything is measured.
+
+    better: which of its values are the better ones.
+    share: whether it is between 0 and 1.
+    """
+
+    better: Literal["higher", "lower"]
+    share: bool
 
 
 class Batches(Protocol):
@@ -182,7 +191,7 @@ class Task:
         """An empty meter for the images that `open` gave."""
         raise NotImplementedError
 
-    def metrics(self) -> Mapping[str, Better]:
+    def metrics(self) -> Mapping[str, Metric]:
         """The metrics of an evaluation that can be better or worse, whether the data at hand tells them or not."""
         raise NotImplementedError
 

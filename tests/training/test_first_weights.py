@@ -15,9 +15,9 @@ from torch import Tensor
 import spdbuild
 from spdbuild.errors import SpdbuildError
 from spdbuild.training.checkpoint import load_state
-from spdbuild.training.first_weights import FirstWeights, load_weights, start
+from spdbuild.training.first_weights import load_weights, start
 from spdbuild.training.network import BuiltNetwork, build_network
-from spdbuild.training.recipe import Network
+from spdbuild.training.recipe import FirstWeights, Network
 from spdbuild.training.run import resume, train
 
 

@@ -19,8 +19,7 @@ from spdbuild.drawing import WRONG, arrange, captioned, thumbnail
 from spdbuild.errors import RecipeError
 from spdbuild.losses.classification import ClassificationLoss, distillation
 from spdbuild.metrics.classification import ClassificationCounts
-from spdbuild.training.image_steps import check_steps
-from spdbuild.training.task import TASKS, Better, Evaluation, Prediction, Task, evenly
+from spdbuild.training.task import TASKS, Evaluation, Metric, Prediction, Task, evenly
 
 if TYPE_CHECKING:
     from spdbuild.training.recipe import Recipe
@@ -62,7 +61,7 @@ class Classification(Task):
         self, recipe: Recipe, images: ImageSet, *, training: bool, rank: int, world: int, device: torch.device
     ) -> Loader:
         if training:
-            check_steps(recipe, images.size)
+            recipe.check_steps(images.size)
         return Loader(
             images,
             recipe.batch if training else recipe.test_batch or recipe.batch,
@@ -88,8 +87,9 @@ class Classification(Task):
     def meter(self, recipe: Recipe, model: nn.Module, images: ImageSet, device: torch.device) -> _Meter:
         return _Meter(images, device)
 
-    def metrics(self) -> dict[str, Better]:
-        return {"top1": "higher", "top5": "higher", "mean_class_top1": "higher", "loss": "lower"}
+    def metrics(self) -> dict[str, Metric]:
+        shares = dict.fromkeys(("top1", "top5", "mean_class_top1"), Metric("higher", share=True))
+        return {**shares, "loss": Metric("lower", share=False)}
 
     def check(self, outputs: Any, classes: tuple[str, ...]) -> None:
         shape = tuple(getattr(outputs, "shape", ()))

@@ -28,7 +28,7 @@ from spdbuild.training.detection.samples import draw_samples
 from spdbuild.training.detection.seeing import Seer, read_picture
 from spdbuild.training.detection.stages import measure_stages
 from spdbuild.training.network import declared_input
-from spdbuild.training.task import TASKS, Better, Prediction, Task
+from spdbuild.training.task import TASKS, Metric, Prediction, Task
 
 if TYPE_CHECKING:
     from spdbuild.training.recipe import Recipe
@@ -115,12 +115,12 @@ class Detection(Task):
     def meter(self, recipe: Recipe, model: nn.Module, images: DetectionImages, device: torch.device) -> DetectionMeter:
         return DetectionMeter(head_of(model), images, self.evaluation)
 
-    def metrics(self) -> dict[str, Better]:
+    def metrics(self) -> dict[str, Metric]:
         options = self.evaluation.evaluation()
         sizes = [f"{name}_{size.name}" for name in ("AP", "AR") for size in options.sizes]
         recalls = [f"AR{limit}" for limit in options.max_detections]
         own = ("fitness", "precision", "recall", "F1")
-        return dict.fromkeys(("AP", "AP50", "AP75", *recalls, *sizes, *own), "higher")
+        return dict.fromkeys(("AP", "AP50", "AP75", *recalls, *sizes, *own), Metric("higher", share=True))
 
     def check(self, outputs: Any, classes: tuple[str, ...]) -> None:
         check_maps(outputs, len(classes))

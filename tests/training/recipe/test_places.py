@@ -8,8 +8,8 @@ import pytest
 
 from spdbuild.errors import ArgumentError, InputError, Location, RecipeError
 from spdbuild.source import Source, parse_yaml
-from spdbuild.training.places import Placed
-from spdbuild.training.sections import read_section
+from spdbuild.training.recipe.places import Placed
+from spdbuild.training.recipe.sections import read_section
 
 
 @dataclass(frozen=True)

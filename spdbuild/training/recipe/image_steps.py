@@ -2,37 +2,39 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
 
 import torch
 
+from spdbuild.data.augment.augmentation import Augmentation
 from spdbuild.data.augment.normalize import Normalize
 from spdbuild.data.draws import Draws, generator
 from spdbuild.errors import RecipeError, SpdbuildError
-
-if TYPE_CHECKING:
-    from spdbuild.training.recipe import Recipe
+from spdbuild.training.recipe.places import Placed
 
 #: Pixels of a side that no image exceeds: what fails here fails for the images of all data.
 _LARGEST = 2**16
 
+#: The steps under each key of a recipe, in the order in which training images go through them.
+Steps = Mapping[str, Sequence[Augmentation]]
 
-def check_kinds(recipe: Recipe) -> None:
+
+def check_kinds(steps: Steps, recipe: Placed) -> None:
     """Refuse steps that would make evaluation random, or its images others than those of the training; RecipeError."""
-    for index, step in enumerate(recipe.preprocess):
+    for index, step in enumerate(steps["preprocess"]):
         if step.random:
             message = f"'{step.name}' is random, and preprocess is for evaluation too"
             place = recipe.place(f"preprocess.{index}.name", "preprocess")
             raise RecipeError(message, location=place, hint="put it under augment, which is for training images alone")
-    for index, step in enumerate(recipe.augment):
+    for index, step in enumerate(steps["augment"]):
         if isinstance(step, Normalize):
             message = "'normalize' under augment leaves the images of evaluation as they are"
             place = recipe.place(f"augment.{index}.name", "augment")
             raise RecipeError(message, location=place, hint="put it under preprocess, which is for all images")
 
 
-def check_steps(recipe: Recipe, size: tuple[int, int] | None = None) -> None:
-    """Refuse steps of training images that do not go together, or that images of `size` (height, width) do not fit.
+def check_steps(steps: Steps, recipe: Placed, size: tuple[int, int] | None) -> None:
+    """Refuse steps that do not go together, or that images of `size` (height, width) do not fit.
 
     Raises RecipeError with the place of the step.
     """
@@ -41,8 +43,8 @@ def check_steps(recipe: Recipe, size: tuple[int, int] | None = None) -> None:
     images = torch.zeros(len(rows), 3, *(size or (_LARGEST, _LARGEST)), dtype=torch.uint8)
     labels = torch.ones(len(rows), 1)
     draws = Draws(generator("augment"), 1, rows)
-    for key, steps in {"augment": recipe.augment, "preprocess": recipe.preprocess}.items():
-        for index, step in enumerate(steps):
+    for key, listed in steps.items():
+        for index, step in enumerate(listed):
             place = f"{key}.{index}"
             try:
                 with recipe.about(place, key, arguments=place):

@@ -7,7 +7,7 @@ from typing import Any
 
 from spdbuild.errors import Location
 from spdbuild.training.recipe import Recipe
-from spdbuild.training.sections import plain
+from spdbuild.training.recipe.sections import plain
 
 
 def differences(before: Recipe, after: Recipe) -> dict[str, Location | None]:

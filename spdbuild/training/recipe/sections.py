@@ -19,7 +19,7 @@ from spdbuild.docstrings import documentation
 from spdbuild.errors import ArgumentError, SpdbuildError
 from spdbuild.registry import Registry
 from spdbuild.source import Value
-from spdbuild.training.places import Placed
+from spdbuild.training.recipe.places import Placed
 
 Schema = dict[str, Any]
 

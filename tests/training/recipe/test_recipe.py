@@ -12,13 +12,11 @@ from spdbuild.errors import RecipeError, SpdbuildError
 from spdbuild.losses.classification import CrossEntropy
 from spdbuild.losses.detection import DetectionLossOptions
 from spdbuild.source import Source, parse_yaml
-from spdbuild.training.first_weights import FirstWeights
-from spdbuild.training.image_steps import check_steps
 from spdbuild.training.optimizers import OPTIMIZERS
-from spdbuild.training.recipe import Recipe, load_recipe, recipe_schema, twins
+from spdbuild.training.recipe import FirstWeights, Recipe, load_recipe, recipe_schema, twins
 from spdbuild.training.schedules.multi_step import MultiStep
 
-SHIPPED = sorted((Path(__file__).parents[2] / "recipes").glob("*.yaml"))
+SHIPPED = sorted((Path(__file__).parents[3] / "recipes").glob("*.yaml"))
 BASE = "architecture: resnet50\ndata: {name: digits}\n"
 
 
@@ -288,16 +286,16 @@ def test_an_override_reaches_below_what_was_written_as_a_text() -> None:
 def test_steps_that_the_images_do_not_fit_are_refused_where_they_are_written() -> None:
     recipe = read("augment: [{name: horizontal_flip}, {name: center_crop, size: 100}]\n")
     with pytest.raises(RecipeError) as caught:
-        check_steps(recipe, (8, 12))
+        recipe.check_steps((8, 12))
     assert str(caught.value).startswith("<text>:3:62: error: center_crop cannot cut 100x100 from 12x8 pixels\n")
-    check_steps(recipe, (100, 100))
+    recipe.check_steps((100, 100))
 
 
 def test_steps_are_tried_one_behind_the_other() -> None:
     recipe = read("augment: [{name: random_resized_crop, size: 20}]\npreprocess: [{name: center_crop, size: 16}]\n")
-    check_steps(recipe, (8, 8))
+    recipe.check_steps((8, 8))
     with pytest.raises(RecipeError, match="cannot cut 16x16 from 8x8 pixels"):
-        check_steps(replace(recipe, augment=()), (8, 8))
+        replace(recipe, augment=()).check_steps((8, 8))
 
 
 def test_the_resolved_recipe_is_the_same_recipe() -> None:

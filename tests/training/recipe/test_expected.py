@@ -8,12 +8,17 @@ from pathlib import Path
 import pytest
 
 from spdbuild.errors import RecipeError, RunError
-from spdbuild.training.expected import check_metrics
 from spdbuild.training.recipe import load_recipe
+from spdbuild.training.recipe.expected import check_metrics
 from spdbuild.training.run import train
 
 CLASSIFIER = "architecture: resnet18\ndata: {name: digits}\n"
 DETECTOR = "architecture: yolov5\ndata: {name: tiny_objects}\n"
+
+
+def check(recipe: str, metrics: dict[str, float]) -> None:
+    read = load_recipe(recipe)
+    check_metrics(read.expect, read.task.metrics(), metrics)
 
 
 @pytest.mark.parametrize(
@@ -21,7 +26,7 @@ DETECTOR = "architecture: yolov5\ndata: {name: tiny_objects}\n"
     [("top1: 0.9", {"top1": 0.9}), ("loss: 0.5", {"loss": 0.5}), ("loss: 0.5", {"loss": 0.1})],
 )
 def test_what_is_as_good_as_expected_passes(expect: str, metrics: dict[str, float]) -> None:
-    check_metrics(load_recipe(CLASSIFIER + f"expect: {{{expect}}}\n"), metrics)
+    check(CLASSIFIER + f"expect: {{{expect}}}\n", metrics)
 
 
 @pytest.mark.parametrize(
@@ -35,14 +40,13 @@ def test_what_is_as_good_as_expected_passes(expect: str, metrics: dict[str, floa
 )
 def test_what_is_worse_than_expected_fails(expect: str, metrics: dict[str, float], message: str) -> None:
     with pytest.raises(RunError) as caught:
-        check_metrics(load_recipe(CLASSIFIER + f"expect: {{{expect}}}\n"), metrics)
+        check(CLASSIFIER + f"expect: {{{expect}}}\n", metrics)
     assert caught.value.problems[0].message == message
 
 
 def test_what_the_data_cannot_tell_fails() -> None:
-    recipe = load_recipe(DETECTOR + "expect: {AP_L: 0.1}\n")
     with pytest.raises(RunError, match="the data has nothing to measure AP_L with"):
-        check_metrics(recipe, {"AP": 0.5})
+        check(DETECTOR + "expect: {AP_L: 0.1}\n", {"AP": 0.5})
 
 
 @pytest.mark.parametrize(
@@ -80,8 +84,9 @@ def test_a_value_that_a_metric_cannot_have_is_refused(text: str, expect: str, me
 
 @pytest.mark.parametrize("text", [CLASSIFIER, DETECTOR])
 def test_what_is_better_when_it_is_higher_is_a_share(text: str) -> None:
-    for name, better in load_recipe(text).task.metrics().items():
-        if better == "higher":
+    for name, metric in load_recipe(text).task.metrics().items():
+        assert metric.share == (metric.better == "higher")
+        if metric.share:
             with pytest.raises(RecipeError, match=f"{name} is between 0 and 1"):
                 load_recipe(text + f"expect: {{{name}: 50}}\n")
 

@@ -1,16 +1,30 @@
-"""The JSON Schema of a recipe as it is written, made from that of a complete one: what may be left out is not asked."""
+"""The JSON Schema of a complete recipe, and that of one as it is written, where what may be left out is not asked."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from spdbuild.training.sections import Schema
+from spdbuild.training.recipe.recipe import Recipe
+from spdbuild.training.recipe.sections import Schema, section_schema
 
 #: Sections whose `name` has a default: the task that the data is for, its loss, the default optimizer and schedule.
 _NAMED_BY_DEFAULT = ("task", "optimizer", "schedule", "loss")
 
 
-def as_written(complete: Schema) -> Schema:
+def recipe_schema() -> Schema:
+    """The JSON Schema (draft 2020-12) of a recipe as it is written, where `extends` and defaults stand for the rest."""
+    draft = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
+    return draft | _as_written(complete_schema())
+
+
+def complete_schema() -> Schema:
+    """The schema of a recipe that has been filled in, made from the fields of everything that is registered."""
+    schema = section_schema(Recipe)
+    schema["properties"]["extends"] = {"type": "string", "description": "a recipe whose keys are the defaults here"}
+    return {"title": "spdbuild recipe", **schema}
+
+
+def _as_written(complete: Schema) -> Schema:
     """The schema of recipes that are `complete` once what they extend and the defaults have been filled in."""
     schema: Schema = _lenient(complete)
     task = schema["properties"]["task"]

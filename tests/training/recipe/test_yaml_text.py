@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spdbuild.source import Source, parse_yaml
-from spdbuild.training.yaml_text import yaml_text
+from spdbuild.training.recipe.yaml_text import yaml_text
 
 TEXT = st.text(st.characters(min_codepoint=32, max_codepoint=0xFFFD, exclude_categories=("Cs",)), max_size=20)
 SCALARS = st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.floats(allow_nan=False) | TEXT

@@ -1,0 +1,75 @@
+"""A recipe as it is written -> the complete one: what a short form, the file's name and the defaults stand for."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from spdbuild.data import DATASETS
+from spdbuild.losses.loss import LOSSES, Loss
+from spdbuild.source import Source, Value, parse_yaml
+from spdbuild.training.recipe.options import FirstWeights
+from spdbuild.training.recipe.overrides import merged
+from spdbuild.training.recipe.recipe import default_optimizer
+from spdbuild.training.recipe.sections import plain
+from spdbuild.training.recipe.yaml_text import yaml_text
+from spdbuild.training.schedules.cosine import Cosine
+from spdbuild.training.task import TASKS
+
+#: Keys of a recipe whose section can be a text: the key that this text has in the section.
+_SHORT = {"task": "name", "weights": FirstWeights.short}
+
+
+def spelled_out(value: Value) -> Value:
+    """`task: detection` means a task without further options."""
+    entries = dict(value.data)
+    for key, inner in _SHORT.items():
+        given = entries.get(key)
+        if given is not None and isinstance(given.data, str):
+            entries[key] = replace(given, data={inner: given})
+    return replace(value, data=entries)
+
+
+def completed(value: Value) -> Value:
+    """`optimizer: {lr: 0.1}` means the default optimizer with another learning rate; so with `schedule` and `loss`."""
+    entries = _with_task(spelled_out(value).data)
+    defaults: dict[str, Any] = {"optimizer": default_optimizer(), "schedule": Cosine(), "loss": _own_loss(entries)}
+    for key, default in defaults.items():
+        given = entries.get(key)
+        if given is None or not isinstance(given.data, dict) or "name" in given.data:
+            continue
+        if default is None:
+            del entries[key]  # as with a task that is not known, nothing can be said about it
+            continue
+        section = parse_yaml(Source("default", yaml_text(plain(default))))
+        entries[key] = replace(merged(section, given), key=given.key)
+    return replace(value, data=entries)
+
+
+def _own_loss(entries: dict[str, Any]) -> Loss | None:
+    """The loss of the task; None if it has no name that is known."""
+    task = entries.get("task")
+    name = task.get("name") if task is not None else None
+    known = name is not None and isinstance(name.data, str) and name.data in TASKS
+    return LOSSES[TASKS[name.data].default_loss]() if name is not None and known else None
+
+
+def _with_task(entries: dict[str, Any]) -> dict[str, Any]:
+    """A task without a name is the task of the data; with data that is wrong, nothing can be said about it."""
+    data, given = entries.get("data"), entries.get("task")
+    chosen = data.get("name") if data is not None and isinstance(data.data, dict) else None
+    if given is not None and (not isinstance(given.data, dict) or "name" in given.data):
+        return entries
+    if chosen is None or not isinstance(chosen.data, str) or chosen.data not in DATASETS:
+        return {key: entry for key, entry in entries.items() if key != "task"}
+    name = parse_yaml(Source("default", f"name: {DATASETS[chosen.data].task}"))
+    return {**entries, "task": name if given is None else replace(merged(name, given), key=given.key)}
+
+
+def titled(value: Value) -> Value:
+    """The file's name as the title, unless one is given."""
+    if "title" in value.data or value.source.name == "<text>":
+        return value
+    title = replace(value, data=Path(value.source.name).stem)
+    return replace(value, data={"title": title, **value.data})

@@ -1,0 +1,18 @@
+"""Names that the folder of a run or of a twin can have."""
+
+from __future__ import annotations
+
+#: What the folder of a run has in it besides twins.
+TAKEN = (
+    *("weights", "state", "report"),
+    *("recipe.yaml", "architecture.yaml", "environment.json", "log.txt"),
+    *("metrics.jsonl", "metrics.csv", "comparison.md"),
+)
+
+
+def folder_fault(name: str) -> str:
+    """Why a name cannot be that of a folder in another one; empty if it can."""
+    if not name.strip() or name in (".", ".."):
+        return "is none that a folder can have"
+    wrong = next((sign for sign in name if sign in "/\\" or not sign.isprintable()), "")
+    return f"has {wrong!r} in it" if wrong else ""

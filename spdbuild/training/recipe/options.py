@@ -1,0 +1,81 @@
+"""Sections of a recipe that are no registered parts: the network, its first weights, the average, the teacher."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from spdbuild.errors import ArgumentError
+from spdbuild.training.recipe.places import Placed
+
+
+@dataclass(frozen=True)
+class Network(Placed):
+    """Which network, rewritten how.
+
+    architecture: built-in name or path, such as cifar_resnet20.
+    variant: one of the architecture's variants.
+    vars: values for the architecture's vars; `classes` is that of the data unless it is given here.
+    passes: calls of rewrite passes, run in this order: "strided_to_spd(kernel='exact')".
+    input: shape [C, H, W] of an image; empty: that of the data.
+    """
+
+    architecture: str
+    variant: str | None = None
+    vars: dict[str, Any] = field(default_factory=dict)
+    passes: tuple[str, ...] = ()
+    input: tuple[int, int, int] | None = None
+
+
+@dataclass(frozen=True)
+class FirstWeights(Placed):
+    """The weights that a run starts from; a text alone is the file, which must then fit exactly.
+
+    file: safetensors file or checkpoint of torch, under the network's names or those of a rename table of its
+        architecture.
+    fresh: patterns of weights that are not taken from the file but stay random, such as "head"; with them the file may
+        hold weights that the network has not.
+    """
+
+    short: ClassVar[str] = "file"
+
+    file: str
+    fresh: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class EmaOptions:
+    """A second model that is the moving average of the trained one, and is what is evaluated and saved as best.
+
+    decay: share of the average that stays at a step.
+    ramp: steps after which the decay has reached 63 % of its value; 0: it is what it is from the start.
+    """
+
+    decay: float = 0.9999
+    ramp: float = 2000.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.decay < 1:
+            raise ArgumentError(f"decay must be at least 0 and less than 1, got {self.decay}", argument="decay")
+        if self.ramp < 0:
+            raise ArgumentError(f"ramp must be at least 0, got {self.ramp}", argument="ramp")
+
+
+@dataclass(frozen=True, kw_only=True)
+class DistillOptions(Network):
+    """A trained network whose outputs are a second target.
+
+    weights: file with the weights of the teacher, all of which must fit.
+    temperature: by what logits are divided before they are compared.
+    share: share of the loss that is the distance from the teacher.
+    """
+
+    weights: str
+    temperature: float = 4.0
+    share: float = 0.5
+
+    def __post_init__(self) -> None:
+        if self.temperature <= 0:
+            raise ArgumentError(f"temperature must be more than 0, got {self.temperature}", argument="temperature")
+        if not 0 <= self.share <= 1:
+            raise ArgumentError(f"share must be between 0 and 1, got {self.share}", argument="share")

@@ -1,0 +1,102 @@
+"""Recipes from files and texts, with what they extend, what overrides change, and the twins they ask for."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from dataclasses import replace
+from pathlib import Path
+
+from spdbuild import builtin
+from spdbuild.errors import RecipeError, SourceError, SpdbuildError
+from spdbuild.schema import check_schema
+from spdbuild.source import Source, Value, parse_yaml, read_source
+from spdbuild.training.recipe.completing import completed, spelled_out, titled
+from spdbuild.training.recipe.folder_names import TAKEN, folder_fault
+from spdbuild.training.recipe.overrides import apply_override, merged, with_renaming
+from spdbuild.training.recipe.recipe import Recipe
+from spdbuild.training.recipe.schema import complete_schema
+from spdbuild.training.recipe.sections import read_section
+
+
+def load_recipe(recipe: str | Path, overrides: Iterable[str] = ()) -> Recipe:
+    """The recipe of a path, a built-in name or YAML text, with `key.path=value` and `~key.path` applied in order.
+
+    Raises SpdbuildError with the place of everything that is wrong.
+    """
+    value = _read(_source(recipe))
+    for text in overrides:
+        value = apply_override(spelled_out(value), text)
+    _refuse_extends(value, "name that recipe in place of this one")
+    value = completed(titled(value))
+    problems = check_schema(value, complete_schema())
+    if problems:
+        raise RecipeError.gather(with_renaming(problems, value))
+    read: Recipe = read_section(Recipe, value)
+    twins(read, value)
+    return read
+
+
+def twins(recipe: Recipe, value: Value | None = None) -> dict[str, Recipe]:
+    """The further recipes that `compare` asks for, by name."""
+    root = value or parse_yaml(Source("recipe", recipe.resolved()))
+    entries = root.get("compare")
+    taken = (*TAKEN, recipe.title)
+    return {name: _twin(root, name, changes, taken) for name, changes in entries.items()} if entries else {}
+
+
+def _twin(root: Value, name: str, changes: Value, taken: Collection[str | None]) -> Recipe:
+    """The recipe `root` with some keys changed, under its own name, which is none of those `taken`."""
+    if not isinstance(changes.data, dict):
+        raise RecipeError("a twin is a mapping of the keys that differ", location=changes.location)
+    fault = folder_fault(name) or ("is taken by the run itself" if name in taken else "")
+    if fault:
+        hint = "each twin has a folder of this name in that of the run"
+        raise RecipeError(f"the twin's name '{name}' {fault}", location=changes.location, hint=hint)
+    if "expect" in changes.data:
+        message = "a twin has nothing to reach: 'expect' is for the run that it is compared with"
+        raise RecipeError(message, location=changes.data["expect"].location)
+    _refuse_extends(changes, "write the keys themselves that differ")
+    alone = replace(root, data={key: entry for key, entry in root.data.items() if key != "compare"})
+    twin = completed(merged(alone, changes))
+    problems = check_schema(twin, complete_schema())
+    if problems:
+        raise RecipeError.gather(problems)
+    read: Recipe = read_section(Recipe, twin)
+    return replace(read, title=name)
+
+
+def _source(recipe: str | Path) -> Source:
+    if isinstance(recipe, str) and "\n" in recipe:
+        return Source("<text>", recipe)
+    return read_source(builtin.find(str(recipe), "recipes"))
+
+
+def _read(source: Source, below: tuple[str, ...] = ()) -> Value:
+    """The mapping of a source over that of the recipe it extends."""
+    value = parse_yaml(source)
+    if not isinstance(value.data, dict):
+        raise SourceError("a recipe is a mapping of keys", location=value.location, hint="architecture: resnet50")
+    base = value.get("extends")
+    if base is None or not isinstance(base.data, str):
+        return value
+    if source.name in below:
+        raise RecipeError(f"'{source.name}' extends itself", location=base.location)
+    try:
+        parent = _read(_source(_beside(source, base.data)), (*below, source.name))
+    except SpdbuildError as error:
+        raise error.at(base.location) from None
+    own = replace(value, data={key: entry for key, entry in value.data.items() if key != "extends"})
+    return merged(parent, own)
+
+
+def _refuse_extends(value: Value, hint: str) -> None:
+    """Only a file extends another recipe, and where it was read the key is gone."""
+    given = value.get("extends")
+    if given is not None and isinstance(given.data, str):
+        raise RecipeError("'extends' is for the file of a recipe", location=given.key, hint=hint)
+
+
+def _beside(source: Source, name: str) -> str:
+    """A path is meant from the recipe that names it; anything else is a built-in name."""
+    path = Path(source.name).parent / name
+    return str(path) if path.is_file() else name
