@@ -14,9 +14,10 @@ from PIL import Image
 
 from spdbuild.data.dataset import Split
 from spdbuild.data.decoding import describe_fault, first_few, to_rgb
-from spdbuild.data.images import ArrayImages
+from spdbuild.data.images import ArrayImages, FileImages
 from spdbuild.data.listing import Listing
 from spdbuild.data.reading import Reading
+from spdbuild.errors import InputError
 
 SPLITS: tuple[Split, ...] = get_args(Split)
 
@@ -25,7 +26,7 @@ SPLITS: tuple[Split, ...] = get_args(Split)
 class Inspection:
     """One image as it is stored.
 
-    name: the file below the data set's folder, or the image's number.
+    name: the file below the data set's folder, its path where no folder is known, or the image's number.
     size: width x height in pixels once it is upright, empty if unknown.
     mode: Pillow's word for the kind of pixels, empty if unknown.
     digest: equal for equal files. fault: why it cannot be used, empty if it can.
@@ -74,44 +75,81 @@ class Check:
         return not self.odd_sizes and not any(split.bad for split in self.splits.values())
 
 
+@dataclass(frozen=True)
+class _Inspected:
+    """The images of one split.
+
+    resized: the size, width x height, that all are read at; empty where they must have one size of their own.
+    odd_advice: what to do if they have not.
+    """
+
+    classes: tuple[str, ...]
+    images: list[Inspection]
+    resized: str
+    odd_advice: str
+
+    @property
+    def good(self) -> list[Inspection]:
+        return [image for image in self.images if not image.fault]
+
+
 def check(data_set: Any) -> Check:
     """Look at every image of every split; DataError where the layout itself is wrong."""
     inspected = {split: _inspect_split(data_set, split) for split in SPLITS}
-    classes = {split: names for split, (names, _) in inspected.items()}
-    everything = {split: list(images) for split, (_, images) in inspected.items()}
-    splits = {split: _summary(classes[split], images) for split, images in everything.items()}
-    good = {split: [image for image in images if not image.fault] for split, images in everything.items()}
+    splits = {split: _summary(found.classes, found.images) for split, found in inspected.items()}
+    good = {split: found.good for split, found in inspected.items()}
     shared = {image.digest for image in good["train"]} & {image.digest for image in good["test"]}
     named = [(f"{split}/{image.name}", image.digest) for split in SPLITS for image in good[split]]
     leaks = _groups((name, digest) for name, digest in named if digest in shared)
-    reading: Reading = getattr(data_set, "reading", Reading())
-    odd = () if reading.size else tuple(_odd_sizes(good))
-    return Check(splits, leaks, odd, reading.odd_advice if odd else "")
+    odd = tuple(_odd_sizes(inspected))
+    return Check(splits, leaks, odd, inspected["train"].odd_advice if odd else "")
 
 
-def _odd_sizes(good: dict[Split, list[Inspection]]) -> Iterator[str]:
+def _odd_sizes(inspected: dict[Split, _Inspected]) -> Iterator[str]:
     """What training says of sizes: within a split all have that of its first image, and the splits have the same."""
-    firsts = [images[0].size for images in good.values() if images]
-    for split, images in good.items():
-        odd = [image for image in images if image.size != images[0].size]
+    common = []
+    for split, found in inspected.items():
+        good = found.good
+        if not good:
+            continue
+        size = found.resized or good[0].size
+        common.append(size)
+        odd = [image for image in good if image.size != size and not found.resized]
         if odd:
-            named = first_few([f"{image.name} is {image.size} pixels, not {images[0].size}" for image in odd])
+            named = first_few([f"{image.name} is {image.size} pixels, not {size}" for image in odd])
             yield f"the images in {split} have different sizes: {named}"
-    if len(set(firsts)) > 1:
-        yield f"the images to train on have {firsts[0]} pixels, and those to evaluate on {firsts[1]}"
+    if len(set(common)) > 1:
+        yield f"the images to train on have {common[0]} pixels, and those to evaluate on {common[1]}"
 
 
-def _inspect_split(data_set: Any, split: Split) -> tuple[tuple[str, ...], Iterator[Inspection]]:
+def _inspect_split(data_set: Any, split: Split) -> _Inspected:
     if hasattr(data_set, "listing"):
-        listing = data_set.listing(split)
-        return listing.classes, _inspect_files(listing)
+        return _inspect_listing(data_set.listing(split), _reading(data_set))
     images = data_set.open(split)
-    return images.classes, _inspect_array(images)
+    if isinstance(images, FileImages):
+        files = zip(images.paths, images.labels.tolist(), strict=True)
+        found = [_inspect_file(path, str(path), label) for path, label in files]
+        resized = f"{images.size[1]}x{images.size[0]}" if images.resize else ""
+        return _Inspected(images.classes, found, resized, images.odd_advice)
+    return _Inspected(images.classes, list(_inspect_array(images)), "", Reading().odd_advice)
 
 
-def _inspect_files(listing: Listing) -> Iterator[Inspection]:
-    for path, label in zip(listing.paths, listing.labels, strict=True):
-        yield _inspect_file(path, listing.name(path), label)
+def _reading(data_set: Any) -> Reading:
+    """How a data set with a listing reads its files: without it, nobody knows which sizes would be wrong."""
+    if not hasattr(data_set, "reading"):
+        raise InputError(
+            f"the data set '{data_set.name}' has `listing` and lacks `reading`, which says what sizes images may have",
+            hint="give it a property `reading`, a spdbuild.data.reading.Reading, which its `open` uses, too",
+        )
+    reading: Reading = data_set.reading
+    return reading
+
+
+def _inspect_listing(listing: Listing, reading: Reading) -> _Inspected:
+    files = zip(listing.paths, listing.labels, strict=True)
+    found = [_inspect_file(path, listing.name(path), label) for path, label in files]
+    resized = f"{reading.size}x{reading.size}" if reading.size else ""
+    return _Inspected(listing.classes, found, resized, reading.odd_advice)
 
 
 def _inspect_file(path: Path, name: str, label: int) -> Inspection:

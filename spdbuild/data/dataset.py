@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any, ClassVar, Literal, Protocol
 
 from spdbuild.data.images import ArrayImages, ImageSet
+from spdbuild.data.listing import Listing
+from spdbuild.data.reading import Reading
 from spdbuild.registry import Registry
 
 Split = Literal["train", "test"]
@@ -26,6 +28,22 @@ class DataSet(Protocol):
     @classmethod
     def sample(cls) -> ArrayImages:
         """A few images made in memory, of the size and with the classes that a split has."""
+        ...
+
+
+class FileDataSet(DataSet, Protocol):
+    """One that says which files it reads and how: `spdbuild data check` then looks at those, too, that `open` refuses.
+
+    A data set has both members or neither.
+    """
+
+    def listing(self, split: Split) -> Listing:
+        """The files of one split, whether they can be read or not."""
+        ...
+
+    @property
+    def reading(self) -> Reading:
+        """How `open` makes images of them, whatever their sizes or only of one size."""
         ...
 
 

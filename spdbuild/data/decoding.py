@@ -13,15 +13,28 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 Resize = Literal["squash", "crop", "pad"]
 
-#: Suffixes of files that are read as images; others are left alone.
+_JPEG_SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo")
+
+#: Suffixes of files that are read as images.
 SUFFIXES = frozenset(
-    (".png", ".jpg", ".jpeg", ".mpo", ".bmp", ".gif", ".webp", ".avif", ".jp2", ".tif", ".tiff", ".ppm", ".pgm")
+    (*_JPEG_SUFFIXES, ".png", ".bmp", ".gif", ".webp", ".avif", ".jp2", ".tif", ".tiff", ".ppm", ".pgm", ".pnm")
 )
+
+#: Suffixes of photographs that Pillow reads with a plug-in only. They count as images, bad ones as a rule: who keeps
+#: such files among the others means them, and would not see that they are missing.
+_UNREAD_SUFFIXES = frozenset((".heic", ".heif", ".hif", ".jxl"))
+_HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 
 #: Pillow modes whose conversion to RGB loses nothing that a photograph has.
 _SOUND_MODES = frozenset(("1", "L", "P", "RGB", "CMYK", "YCbCr"))
 _TRANSPARENT_MODES = frozenset(("LA", "PA", "RGBA", "RGBa"))
 _ORIENTATION = 0x0112
+
+
+def is_image_name(path: Path) -> bool:
+    """Whether a file is an image by its suffix; others are left alone."""
+    suffix = path.suffix.lower()
+    return suffix in SUFFIXES or suffix in _UNREAD_SUFFIXES
 
 
 @dataclass(frozen=True)
@@ -116,11 +129,20 @@ def describe_fault(path: Path, error: Exception) -> str:
     if file_length(path) == 0:
         return "is empty (0 bytes)"
     if isinstance(error, UnidentifiedImageError):
+        if path.suffix.lower() in _UNREAD_SUFFIXES or _is_heif(path):
+            return "is in a format that is not read (convert it to JPEG or PNG)"
         return "is not an image that can be read"
     # What the system refuses has its words for it; Pillow raises the same class for damage, without any.
     if isinstance(error, OSError) and error.strerror:
         return f"cannot be read: {error.strerror}"
     return f"is damaged: {error}"
+
+
+def _is_heif(path: Path) -> bool:
+    """Whether a file begins as a phone's HEIC does, which is often called `.jpg` all the same."""
+    with path.open("rb") as file:
+        head = file.read(12)
+    return head[4:8] == b"ftyp" and head[8:] in _HEIF_BRANDS
 
 
 def file_length(path: Path) -> int | None:

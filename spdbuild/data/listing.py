@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from spdbuild.data.decoding import SUFFIXES
+from spdbuild.data.decoding import is_image_name
 from spdbuild.errors import DataError, nearest
 
 _ARCHIVES = (".zip", ".tar", ".tgz", ".gz", ".7z", ".rar")
@@ -75,7 +75,7 @@ def _image_files(folder: Path, way: tuple[Path, ...]) -> Iterator[Path]:
         if entry.is_dir():
             if not _leads_back(entry, way):
                 yield from _image_files(entry, (*way, entry.resolve()))
-        elif entry.suffix.lower() in SUFFIXES:
+        elif is_image_name(entry):
             yield entry
 
 

@@ -17,7 +17,7 @@ from spdbuild.data.tiny_objects import TinyObjects
 @DATASETS.register
 @dataclass(frozen=True)
 class Voc:
-    """An XML file for each image, and lists of the images of each split.
+    """An XML file for each image, and lists of the images of each split; without any list all images are to train on.
 
     root: the folder with Annotations, JPEGImages and ImageSets.
     train, val, test: names of the splits' lists in ImageSets/Main.

@@ -265,3 +265,37 @@ def test_what_a_gallery_cannot_show_is_said(pets: Path, tmp_path: Path) -> None:
     result = run("show", pets, "-o", tmp_path / "x.png", "--split", "val")
     assert "there is no split 'val'" in result.stderr
     assert not (tmp_path / "x.png").exists()
+
+
+def test_photographs_that_are_not_read_are_counted_and_named(pets: Path) -> None:
+    (pets / "train" / "cat" / "3.heic").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0")
+    (pets / "train" / "cat" / "notes.txt").write_text("from the park\n")
+    result = run("check", pets)
+    assert result.exit_code == 1
+    assert result.stdout == (
+        "train: 7 images in 2 classes, 3 to 4 a class\n"
+        "  sizes: 6x4 (6)\n"
+        "  modes: RGB (6)\n"
+        "  1 bad file:\n"
+        "    cat/3.heic is in a format that is not read (convert it to JPEG or PNG)\n"
+        "test: 2 images in 2 classes, 1 a class\n"
+        "  sizes: 6x4 (2)\n"
+        "  modes: RGB (2)\n"
+        "1 file cannot be used\n"
+    )
+
+
+def test_a_crop_that_would_be_of_padding_alone_is_refused_before_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("tiny.yaml").write_text(NETWORK.replace("[3, 4, 6]", "[3, 16, 16]"))
+    Path("small.yaml").write_text(
+        "architecture: tiny.yaml\ndata: {name: generated, classes: 2, size: 16, train: 4, test: 2}\n"
+        "augment: [{name: random_crop, padding: 100}]\nbatch: 2\nepochs: 1\nworkers: 0\ndevice: cpu\n"
+    )
+    result = CliRunner().invoke(spdbuild, ["train", "small.yaml"])
+    assert result.exit_code == 2
+    assert result.stderr.startswith(
+        "small.yaml:3:40: error: random_crop with padding 100 could cut 16x16 pixels of nothing but padding\n"
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,8 @@ from click.testing import CliRunner, Result
 from PIL import Image
 
 from spdbuild.cli.data import command
-from spdbuild.errors import DataError
+from spdbuild.data.tiny_objects import TinyObjects
+from spdbuild.errors import DataError, InputError
 from spdbuild.training.recipe import load_recipe
 
 
@@ -220,3 +222,37 @@ def test_a_name_of_a_data_set_and_a_recipe_is_told_apart() -> None:
     result = run("stats", "tiny_objects.yaml", "--json")
     assert (result.stderr, json.loads(result.stdout)["train"]["images"]) == ("", 512)
     assert run("stats", "tiny_objects", "images=4", "--json").stderr == ""
+
+
+def test_masks_that_a_format_cannot_hold_are_counted(yolo: Path, tmp_path: Path) -> None:
+    run("convert", yolo, "--to", "coco", "-o", tmp_path / "coco")
+    file = tmp_path / "coco" / "annotations" / "train.json"
+    document = json.loads(file.read_text())
+    for entry in document["annotations"][:3]:
+        entry["segmentation"] = {"size": [64, 64], "counts": "T3l1`P1"}
+    file.write_text(json.dumps(document))
+    lost = "3 objects lost their mask of run lengths, which only COCO's files can hold"
+    for format in ("coco", "yolo", "voc"):
+        result = run("convert", tmp_path / "coco", "--to", format, "-o", tmp_path / f"to_{format}")
+        assert (result.output.splitlines()[1:] == [lost]) is (format != "coco"), result.output
+    result = run("convert", tmp_path / "coco", "--to", "voc", "-o", tmp_path / "json", "--json")
+    assert json.loads(result.output)["masks_lost"] == 3
+
+
+def test_voc_without_lists_has_nothing_to_evaluate_on(yolo: Path, tmp_path: Path) -> None:
+    run("convert", yolo, "--to", "voc", "-o", tmp_path / "voc")
+    shutil.rmtree(tmp_path / "voc" / "ImageSets")
+    for arguments in (("check",), ("stats",), ("show", "--split", "val")):
+        error = run(arguments[0], tmp_path / "voc", *arguments[1:]).exception
+        assert f"{tmp_path / 'voc'} has no split 'val': without lists in ImageSets/Main all" in str(error)
+    result = run("convert", tmp_path / "voc", "--to", "coco", "-o", tmp_path / "coco", "--json")
+    assert json.loads(result.output)["images"] == 12
+    assert [file.name for file in (tmp_path / "coco" / "annotations").iterdir()] == ["train.json"]
+
+
+def test_a_task_of_a_plugin_has_no_view(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(TinyObjects, "task", "depth")
+    for command_line in (("check", "tiny_objects"), ("stats", "tiny_objects", "images=4")):
+        error = run(*command_line).exception
+        assert isinstance(error, InputError)
+        assert "there is no view of data sets for depth" in str(error)

@@ -1,17 +1,21 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from spdbuild.data import ImageSet, Split
 from spdbuild.data.checking import check
 from spdbuild.data.digits import Digits
 from spdbuild.data.folder import Folder
+from spdbuild.data.listing import Listing
+from spdbuild.data.reading import Reading, open_listing
 from spdbuild.data.tiny_imagenet import TinyImagenet
-from spdbuild.errors import DataError
+from spdbuild.errors import DataError, InputError
 
 
 def test_a_sound_set_is_counted(class_folders: Path) -> None:
@@ -106,6 +110,74 @@ def test_images_in_memory_are_checked_too() -> None:
     report = check(Digits())
     assert sum(report.splits["test"].classes.values()) == report.splits["test"].images == 360
     assert report.splits["train"].sizes == {"8x8": 1437}
+
+
+def test_photographs_that_are_not_read_are_counted_and_named(class_folders: Path) -> None:
+    (class_folders / "test" / "dog" / "phone.heic").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0")
+    (class_folders / "test" / "dog" / "notes.txt").write_text("from the park\n")
+    report = check(Folder(str(class_folders)))
+    assert not report.sound
+    assert report.splits["test"].bad == {
+        "dog/phone.heic": "is in a format that is not read (convert it to JPEG or PNG)"
+    }
+
+
+class Plugin:
+    """A data set of another package that reads files and does not say which."""
+
+    name = "plugin"
+
+    def __init__(self, root: Path, reading: Reading) -> None:
+        self.root, self.way = root, reading
+
+    def open(self, split: Split) -> ImageSet:
+        return open_listing(Folder(str(self.root)).listing(split), self.way)
+
+
+class ListingPlugin(Plugin):
+    """One that says which files, but not how it reads them."""
+
+    def listing(self, split: Split) -> Listing:
+        return Folder(str(self.root)).listing(split)
+
+
+class DescribedPlugin(ListingPlugin):
+    """One that says both."""
+
+    @property
+    def reading(self) -> Reading:
+        return self.way
+
+
+@pytest.fixture
+def mixed_sizes(class_folders: Path, write_image: Callable[..., Path]) -> Path:
+    write_image(class_folders / "train" / "dog" / "wide.png", size=(12, 8))
+    return class_folders
+
+
+@pytest.mark.parametrize("cls", [Plugin, DescribedPlugin])
+@pytest.mark.parametrize("memory_gib", [0.0, 1.0])
+def test_a_plugin_that_reads_all_at_one_size_is_sound(mixed_sizes: Path, cls: type[Plugin], memory_gib: float) -> None:
+    data = cls(mixed_sizes, Reading(size=8, memory_gib=memory_gib))
+    report = check(data)
+    assert (report.sound, report.odd_sizes) == (True, ())
+    assert report.splits["train"].images == len(data.open("train")) == 7
+
+
+def test_a_plugin_that_reads_files_while_training_may_need_one_size(mixed_sizes: Path) -> None:
+    report = check(Plugin(mixed_sizes, Reading(memory_gib=0, odd_advice="ask the author")))
+    wide = mixed_sizes / "train" / "dog" / "wide.png"
+    assert report.odd_sizes == (f"the images in train have different sizes: {wide} is 12x8 pixels, not 8x8",)
+    assert report.advice == "ask the author"
+
+
+def test_a_plugin_that_lists_files_must_say_how_it_reads_them(mixed_sizes: Path) -> None:
+    with pytest.raises(InputError) as caught:
+        check(ListingPlugin(mixed_sizes, Reading(size=8)))
+    assert str(caught.value) == (
+        "error: the data set 'plugin' has `listing` and lacks `reading`, which says what sizes images may have\n"
+        "      = hint: give it a property `reading`, a spdbuild.data.reading.Reading, which its `open` uses, too"
+    )
 
 
 def test_a_wrong_layout_is_an_error(tmp_path: Path) -> None:

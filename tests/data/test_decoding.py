@@ -153,6 +153,30 @@ def test_links_to_nothing_and_to_themselves_are_bad(tmp_path: Path) -> None:
     assert reason(tmp_path / "circle.png") == "cannot be read: Too many levels of symbolic links"
 
 
+@pytest.mark.parametrize("suffix", [".jfif", ".jpe", ".pnm"])
+def test_rarer_names_of_known_formats_are_images(tmp_path: Path, rgb: np.ndarray, suffix: str) -> None:
+    Image.fromarray(rgb).save(tmp_path / f"a{suffix}")
+    assert list(image_files(tmp_path)) == [tmp_path / f"a{suffix}"]
+    assert pixels(tmp_path / f"a{suffix}").shape == (3, 4, 6)
+
+
+#: The first bytes of what a phone writes: the length of a box, its kind, and the brand.
+HEIC = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic"
+
+
+@pytest.mark.parametrize("name", ["a.heic", "a.HEIF", "a.hif", "a.jpg"])
+def test_photographs_that_are_not_read_are_bad_images_with_a_way_out(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes(HEIC)
+    assert list(image_files(tmp_path)) == [tmp_path / name]
+    assert reason(tmp_path / name) == "is in a format that is not read (convert it to JPEG or PNG)"
+
+
+def test_other_files_are_left_alone(tmp_path: Path) -> None:
+    for name in ("notes.txt", "labels.csv", "Thumbs.db", "film.mov", ".hidden.jpg", "README"):
+        (tmp_path / name).touch()
+    assert list(image_files(tmp_path)) == []
+
+
 @pytest.mark.parametrize(("suffix", "feature"), [(".avif", "avif"), (".jp2", "jpg_2000")])
 def test_newer_formats_are_images(tmp_path: Path, rgb: np.ndarray, suffix: str, feature: str) -> None:
     if not features.check(feature):

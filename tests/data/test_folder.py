@@ -200,3 +200,16 @@ def test_cifar10_as_png_files(data_folder: Path) -> None:
     pixels = train.images.float() / 255
     assert pixels.mean((0, 2, 3)).tolist() == pytest.approx([0.4914, 0.4822, 0.4465], abs=1e-4)
     assert pixels.std((0, 2, 3)).tolist() == pytest.approx([0.2470, 0.2435, 0.2616], abs=1e-4)
+
+
+def test_photographs_that_are_not_read_are_refused_or_counted(class_folders: Path, tmp_path: Path) -> None:
+    for number in range(2):
+        (class_folders / "train" / "cat" / f"phone{number}.heic").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0")
+    reason = "is in a format that is not read (convert it to JPEG or PNG)"
+    assert error_of(class_folders, tmp_path) == (
+        "error: 2 of 8 files in pets/train cannot be used: "
+        f"cat/phone0.heic {reason}; cat/phone1.heic {reason}\n"
+        "      = hint: mend or remove them, or leave them out with on_error: skip"
+    )
+    images = Folder(str(class_folders), on_error="skip").open("train")
+    assert (len(images), [file.path.name for file in images.skipped]) == (6, ["phone0.heic", "phone1.heic"])

@@ -29,7 +29,8 @@ def command(
     """Write every split of TARGET with its images as COCO, YOLO or Pascal VOC.
 
     TARGET is a dataset YAML, a folder, a recipe, or the name of a data set. The folder is there whole or not at all.
-    With `on_error=skip` images and annotations that cannot be used are left out.
+    With `on_error=skip` images and annotations that cannot be used are left out. Outlines and masks of run lengths stay
+    in COCO's files; what another format has no place for is counted.
     """
     from spdbuild.data.detection.convert import convert
     from spdbuild.data.detection.dataset import splits_of, usable
@@ -52,6 +53,7 @@ def command(
     for number, what in (
         (done.left_out, "crowd or ignored regions left out: the format has no place for them"),
         (done.boxes_only, f"objects lost their outline{'; --outlines keeps it' if format == 'yolo' else ''}"),
+        (done.masks_lost, "objects lost their mask of run lengths, which only COCO's files can hold"),
         (skipped, "images or annotations skipped, which cannot be used; `spdbuild data check` names them"),
     ):
         if number:

@@ -21,7 +21,7 @@ from spdbuild.ranges import require_range
 class RandomCrop:
     """A window at a random place of the padded image.
 
-    padding: pixels added at every side.
+    padding: pixels added at every side, fewer than the side of the window: otherwise some would show no image.
     size: side of the window in pixels; None keeps the image's size.
     mode: zero pads with black, reflect with the image mirrored at its edge.
     """
@@ -38,6 +38,12 @@ class RandomCrop:
 
     def __call__(self, images: Tensor, labels: Tensor, draws: Draws) -> tuple[Tensor, Tensor]:
         height, width = (self.size, self.size) if self.size else images.shape[-2:]
+        if self.mode == "zero" and self.padding >= min(height, width):
+            raise ArgumentError(
+                f"random_crop with padding {self.padding} could cut {width}x{height} pixels of nothing but padding",
+                argument="padding",
+                hint=f"a padding of at most {min(height, width) - 1}",
+            )
         padded = self._pad(images)
         free_rows, free_columns = padded.shape[-2] - height, padded.shape[-1] - width
         if min(free_rows, free_columns) < 0:
@@ -53,7 +59,8 @@ class RandomCrop:
             return F.pad(images, (self.padding,) * 4)
         if self.padding >= min(images.shape[-2:]):
             raise ArgumentError(
-                f"random_crop cannot reflect {self.padding} pixels of an image that has fewer", argument="padding"
+                f"random_crop cannot reflect {self.padding} pixels of {images.shape[-1]}x{images.shape[-2]}",
+                argument="padding",
             )
         rows, columns = (reflected(side, self.padding).to(images.device) for side in images.shape[-2:])
         return images.index_select(2, rows).index_select(3, columns)

@@ -13,7 +13,7 @@ from typing import Any
 
 from spdbuild.data.detection.coco_fields import annotation_fault, category_fault, image_fault, is_id, read_outline
 from spdbuild.data.detection.findings import Finding, Kind
-from spdbuild.data.detection.table import NO_CLASS, DetectionSet, ImageRecord, Table
+from spdbuild.data.detection.table import NO_CLASS, DetectionSet, ImageRecord, Objects, Table
 from spdbuild.errors import DataError, Location, nearest
 
 
@@ -73,8 +73,13 @@ def _annotation(dataset: DetectionSet, row: int, image: int, class_: int, number
         "bbox": [left, top, round(right - left, 9), round(bottom - top, 9)],
         "area": float(objects.area[row]),
         "iscrowd": int(objects.crowd[row] or objects.ignored[row]),
-        "segmentation": [polygon.ravel().tolist() for polygon in objects.outlines[row]],
+        "segmentation": _segmentation(objects, row),
     }
+
+
+def _segmentation(objects: Objects, row: int) -> Any:
+    mask = objects.masks[row]
+    return [polygon.ravel().tolist() for polygon in objects.outlines[row]] if mask is None else json.loads(mask)
 
 
 def _load(path: Path) -> dict[str, Any]:
@@ -157,7 +162,8 @@ class _Rows:
         if fault is not None:
             self._table.findings.append(Finding(fault[0], where, fault[1]))
             return
-        outline = read_outline(entry.get("segmentation"))
+        given = entry.get("segmentation")
+        outline = read_outline(given)
         if isinstance(outline, str):
             self._table.findings.append(Finding("malformed row", where, outline))
             return
@@ -171,6 +177,7 @@ class _Rows:
             ignored=self._classes[entry["category_id"]] == NO_CLASS,
             id=self._id(entry, where),
             outline=outline,
+            mask=json.dumps(given) if given and isinstance(given, dict) else None,
         )
 
     def _fault(self, entry: Any) -> tuple[Kind, str] | None:

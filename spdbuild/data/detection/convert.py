@@ -7,7 +7,7 @@ import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Literal
 from xml.etree import ElementTree
@@ -33,6 +33,7 @@ class Conversion:
 
     left_out: crowd regions and ignored objects that the format has no place for.
     boxes_only: objects that lost their outline.
+    masks_lost: objects that lost their mask of run lengths, of which no outline is made: it would be another mask.
     """
 
     folder: Path
@@ -40,6 +41,7 @@ class Conversion:
     objects: int
     left_out: int
     boxes_only: int
+    masks_lost: int
 
 
 @dataclass(frozen=True)
@@ -48,9 +50,14 @@ class _Losses:
 
     left_out: int = 0
     boxes_only: int = 0
+    masks_lost: int = 0
 
     def __add__(self, other: _Losses) -> _Losses:
-        return _Losses(self.left_out + other.left_out, self.boxes_only + other.boxes_only)
+        return _Losses(
+            self.left_out + other.left_out,
+            self.boxes_only + other.boxes_only,
+            self.masks_lost + other.masks_lost,
+        )
 
 
 def convert(splits: Mapping[str, DetectionSet], format: Format, folder: Path, *, outlines: bool = False) -> Conversion:
@@ -61,7 +68,7 @@ def convert(splits: Mapping[str, DetectionSet], format: Format, folder: Path, *,
         voc     Annotations/, JPEGImages/, ImageSets/Main/<split>.txt
 
     Images are copied; those without a file are written as PNG. Boxes stay as they are: in YOLO's files to 1e-8 of the
-    image, in VOC's to 1e-4 pixels. Outlines stay in COCO's files; masks of crowd regions stay nowhere.
+    image, in VOC's to 1e-4 pixels. Outlines and masks of run lengths stay in COCO's files, and masks nowhere else.
 
     outlines: write those in YOLO's files in place of boxes, which readers then take from their extent. All objects of
         the data set need one, because other tools cannot read files that have both.
@@ -86,7 +93,7 @@ def convert(splits: Mapping[str, DetectionSet], format: Format, folder: Path, *,
     except OSError as error:
         raise unwritten(folder, error, DataError) from None
     images, objects = (sum(map(len, parts)) for parts in (splits.values(), [d.objects for d in splits.values()]))
-    return Conversion(folder, images, objects - losses.left_out, losses.left_out, losses.boxes_only)
+    return Conversion(folder, images, objects - losses.left_out, **asdict(losses))
 
 
 def _write_coco(splits: Mapping[str, DetectionSet], folder: Path) -> _Losses:
@@ -129,7 +136,8 @@ def _write_yolo_outlines(splits: Mapping[str, DetectionSet], folder: Path) -> _L
 
 def _losses(objects: Objects, kept: NDArray[np.int64], outlines: bool = False) -> _Losses:
     """Of the objects of an image, of which the rows `kept` are written."""
-    return _Losses(len(objects) - len(kept), 0 if outlines else int(objects.outlines.present(kept).sum()))
+    boxes_only = 0 if outlines else int(objects.outlines.present(kept).sum())
+    return _Losses(len(objects) - len(kept), boxes_only, sum(mask is not None for mask in objects.masks[kept]))
 
 
 def _dataset_yaml(splits: Mapping[str, DetectionSet]) -> str:
@@ -151,8 +159,9 @@ def _yolo_line(objects: Objects, row: int, size: tuple[int, int]) -> str:
 def _yolo_outline(objects: Objects, row: int, size: tuple[int, int]) -> str:
     polygons = objects.outlines[row]
     if not polygons:
+        has = "no outline" if objects.masks[row] is None else "a mask of run lengths and no outline"
         raise DataError(
-            f"object {objects.ids[row]} has no outline, and files with boxes and outlines are read in different ways",
+            f"object {objects.ids[row]} has {has}, and files with boxes and outlines are read in different ways",
             hint="convert without outlines",
         )
     return f"{objects.classes[row]} " + " ".join(f"{value:.9g}" for value in (joined(polygons) / size).ravel())

@@ -47,6 +47,8 @@ class Objects:
     ignored: bool [B], an object to be treated like a crowd region: of an ignored category, or difficult in VOC.
     ids: int64 [B], of the annotation, unique in a data set.
     outlines: for each row its polygons.
+    masks: object [B], for each row its mask of run lengths as COCO's JSON text, which takes less memory than lists of
+        numbers; None where it has none. Only what writes COCO's files reads them.
     """
 
     boxes_xyxy: NDArray[np.float64]
@@ -56,6 +58,7 @@ class Objects:
     ignored: NDArray[np.bool_]
     ids: NDArray[np.int64]
     outlines: Outlines
+    masks: NDArray[np.object_]
 
     def __len__(self) -> int:
         return len(self.classes)
@@ -70,6 +73,7 @@ class Objects:
             self.ignored[rows],
             self.ids[rows],
             self.outlines.take(rows),
+            self.masks[rows],
         )
 
     @property
@@ -139,6 +143,7 @@ class Table:
         self.findings: list[Finding] = []
         self._rows: list[tuple[int, tuple[float, ...], int, float, bool, bool, int]] = []
         self._outlines: list[tuple[Polygon, ...]] = []
+        self._masks: list[str | None] = []
 
     def add(
         self,
@@ -151,6 +156,7 @@ class Table:
         ignored: bool = False,
         id: int | None = None,
         outline: tuple[Polygon, ...] = (),
+        mask: str | None = None,
     ) -> None:
         """A row for an object of the image at position `image` of `images`."""
         left, top, right, bottom = box_xyxy
@@ -158,6 +164,7 @@ class Table:
         number = len(self._rows) + 1 if id is None else id
         self._rows.append((image, box_xyxy, class_, size, crowd, ignored, number))
         self._outlines.append(outline)
+        self._masks.append(mask)
 
     def build(self) -> DetectionSet:
         """The table; DataError where two images share a name or an id, or there is no image at all."""
@@ -193,6 +200,7 @@ class Table:
             np.array(ignored, bool),
             np.array(ids, np.int64),
             Outlines.pack(self._outlines),
+            np.array(self._masks, np.object_),
         )
 
     def _check_images(self) -> None:

@@ -9,11 +9,13 @@ Source: Everingham et al. 2010, "The Pascal Visual Object Classes (VOC) Challeng
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from xml.etree import ElementTree
 from xml.parsers import expat
 
+from spdbuild.data.decoding import is_image_name
 from spdbuild.data.detection.findings import Finding
 from spdbuild.data.detection.ids import image_ids
 from spdbuild.data.detection.pixels import image_size
@@ -22,7 +24,9 @@ from spdbuild.errors import DataError, Location, MissingSplitError, nearest
 
 
 def read_voc(root: Path, split: str, *, names: Sequence[str] = (), ignore: Sequence[str] = ()) -> DetectionSet:
-    """The images and objects of a split; without its list in ImageSets/Main every file in Annotations.
+    """The images and objects of a split, which is a list in ImageSets/Main.
+
+    Without any list "train" is every file in Annotations, and there is no other split: it would be the same images.
 
     names: of the classes; if empty, every name in all the annotations of the folder, in alphabetical order.
     ignore: names whose objects become regions where detections do not count.
@@ -37,10 +41,9 @@ def read_voc(root: Path, split: str, *, names: Sequence[str] = (), ignore: Seque
     kept = [name for name in known if name not in ignore]
     table = Table(kept, range(len(kept)))
     classes = {name: kept.index(name) if name in kept else NO_CLASS for name in known}
-    folder = root / "JPEGImages"
-    suffixes = {path.stem: path.name for path in sorted(folder.iterdir())} if folder.is_dir() else {}
+    files = _image_files(root / "JPEGImages")
     for id, (stem, annotation) in zip(image_ids(list(parsed)), parsed.items(), strict=True):
-        path = folder / suffixes.get(stem, f"{stem}.jpg")
+        path = files.get(stem, root / "JPEGImages" / f"{stem}.jpg")
         size = _size(annotation, path)
         if isinstance(size, Finding):
             table.findings.append(size)
@@ -84,20 +87,41 @@ def _stems(root: Path, split: str) -> list[str]:
             lines = listed.read_text(encoding="utf-8-sig").splitlines()
         except (OSError, UnicodeDecodeError) as error:
             raise DataError(f"{listed} cannot be read: {error}") from None
-        return [words[0] for line in lines if (words := line.split())]
-    if listed.parent.is_dir():
-        known = [path.stem for path in listed.parent.glob("*.txt")]
+        return [_stem(root, line.strip()) for line in lines if line.strip()]
+    known = [path.stem for path in listed.parent.glob("*.txt")]
+    if known:
         raise MissingSplitError(f"{root} has no split '{split}'", hint=nearest(split, known))
     if not (root / "Annotations").is_dir():
         raise DataError(
             f"{root} has no folder 'Annotations'", hint="give the folder that holds Annotations and JPEGImages"
         )
-    return sorted(path.stem for path in (root / "Annotations").glob("*.xml"))
+    if split != "train":
+        raise MissingSplitError(
+            f"{root} has no split '{split}': without lists in ImageSets/Main all images are in 'train'",
+            hint=f"write the names of its images into {listed}, and the others' into train.txt",
+        )
+    return sorted(path.stem for path in _annotation_files(root))
+
+
+def _stem(root: Path, line: str) -> str:
+    """The image that a line of a list names; in the lists of a class a number follows the name."""
+    return line if (root / "Annotations" / f"{line}.xml").is_file() else line.split()[0]
+
+
+def _annotation_files(root: Path) -> Iterator[Path]:
+    """Every annotation but hidden files, which some systems leave beside each file."""
+    return (path for path in (root / "Annotations").glob("*.xml") if not path.name.startswith("."))
+
+
+def _image_files(folder: Path) -> dict[str, Path]:
+    """By its stem each image in a folder; the `.jpg` that VOC means, if there are several."""
+    images = [path for path in folder.iterdir() if is_image_name(path)] if folder.is_dir() else []
+    return {path.stem: path for path in sorted(images, key=lambda path: (path.suffix == ".jpg", path.name))}
 
 
 def _all_names(root: Path) -> tuple[str, ...]:
     found: set[str] = set()
-    for path in (root / "Annotations").glob("*.xml"):
+    for path in _annotation_files(root):
         found.update(element.findtext("name", "").strip() for element in parse_annotation(path).iter("object"))
     return tuple(sorted(found - {""}))
 
@@ -113,11 +137,8 @@ def _size(annotation: ElementTree.Element, path: Path) -> tuple[int, int] | Find
 
 def _add_object(table: Table, element: ElementTree.Element, classes: dict[str, int], where: str) -> None:
     name = element.findtext("name", "").strip()
-    try:
-        left, top, right, bottom = (
-            float(element.findtext(f"bndbox/{k}", "")) for k in ("xmin", "ymin", "xmax", "ymax")
-        )
-    except ValueError:
+    box = _box(element)
+    if box is None:
         detail = "needs a 'bndbox' with the numbers xmin, ymin, xmax and ymax"
         table.findings.append(Finding("malformed row", where, detail))
         return
@@ -126,4 +147,16 @@ def _add_object(table: Table, element: ElementTree.Element, classes: dict[str, i
         table.findings.append(Finding("unknown category", where, f"there is no class '{name}'; {hint}"))
         return
     ignored = classes[name] == NO_CLASS or element.findtext("difficult", "0").strip() == "1"
-    table.add(len(table.images) - 1, (left - 1, top - 1, right, bottom), classes[name], ignored=ignored)
+    table.add(len(table.images) - 1, box, classes[name], ignored=ignored)
+
+
+def _box(element: ElementTree.Element) -> tuple[float, float, float, float] | None:
+    """Edges (left, top, right, bottom) in pixels counted from 0; None if they are no numbers."""
+    try:
+        xmin, ymin, xmax, ymax = (
+            float(element.findtext(f"bndbox/{edge}", "")) for edge in ("xmin", "ymin", "xmax", "ymax")
+        )
+    except ValueError:
+        return None
+    box = xmin - 1, ymin - 1, xmax, ymax
+    return box if all(map(math.isfinite, box)) else None

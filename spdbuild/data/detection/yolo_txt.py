@@ -13,11 +13,12 @@ from pathlib import Path
 
 import numpy as np
 
-from spdbuild.data.decoding import SUFFIXES
+from spdbuild.data.decoding import is_image_name
 from spdbuild.data.detection.findings import Finding
 from spdbuild.data.detection.ids import image_ids
 from spdbuild.data.detection.pixels import image_size
 from spdbuild.data.detection.table import NO_CLASS, DetectionSet, ImageRecord, Table
+from spdbuild.data.listing import image_files
 from spdbuild.errors import DataError, MissingSplitError, nearest
 from spdbuild.source import Value, parse_yaml, read_source
 
@@ -162,9 +163,9 @@ def _path(entry: Value, folder: Path) -> Path:
 def _images_of(given: Path, yaml: Path) -> Iterator[Path]:
     """Every image in a folder, or named by the lines of a text file."""
     if given.is_dir():
-        yield from (path for path in given.rglob("*") if path.suffix.lower() in SUFFIXES)
+        yield from image_files(given)
         return
-    if given.suffix.lower() in SUFFIXES:
+    if is_image_name(given):
         yield given
         return
     try:
@@ -232,7 +233,7 @@ def _without_image(given: Sequence[Path], images: Sequence[Path]) -> Iterator[Fi
         labels = label_file(folder / "any.png").parent
         # Beside images there may be any text; among labels, labelling tools leave the names of the classes.
         for file in sorted(labels.rglob("*.txt")) if folder.is_dir() and labels != folder else ():
-            if file not in known and file.name != "classes.txt":
+            if file not in known and file.name != "classes.txt" and not file.name.startswith("."):
                 yield Finding("label file without image", str(file), "belongs to no image of the split")
 
 

@@ -46,6 +46,26 @@ def test_a_line_is_reflected_without_repeating_its_edge() -> None:
     assert reflected(4, 2).tolist() == [2, 1, 0, 1, 2, 3, 2, 1]
 
 
+@pytest.mark.parametrize(("size", "most"), [(None, 8), (5, 4), (20, 19)], ids=["own size", "smaller", "larger"])
+def test_every_random_crop_shows_something_of_the_image(images: Tensor, size: int | None, most: int) -> None:
+    white = torch.full_like(images, 255)
+    cropped, _ = AUGMENTATIONS["random_crop"](padding=most, size=size)(white, torch.zeros(40), draws())
+    assert cropped.flatten(1).any(dim=1).all()
+    with pytest.raises(ArgumentError) as caught:
+        AUGMENTATIONS["random_crop"](padding=most + 1, size=size)(white, torch.zeros(40), draws())
+    assert caught.value.argument == "padding"
+    assert str(caught.value) == (
+        f"error: random_crop with padding {most + 1} could cut {size or 9}x{size or 11} pixels of nothing but padding\n"
+        f"      = hint: a padding of at most {most}"
+    )
+
+
+def test_more_padding_than_any_image_has_pixels_is_refused_without_one() -> None:
+    nothing = torch.zeros(0, 3, 65536, 65536, dtype=torch.uint8)
+    with pytest.raises(ArgumentError, match="with padding 65536 could cut 65536x65536 pixels of nothing but padding"):
+        AUGMENTATIONS["random_crop"](padding=65536)(nothing, torch.zeros(0), draws(0))
+
+
 def test_a_crop_of_another_size(images: Tensor) -> None:
     cropped, _ = AUGMENTATIONS["random_crop"](padding=0, size=5)(images, torch.zeros(40), draws())
     assert cropped.shape == (40, 3, 5, 5)
@@ -85,7 +105,7 @@ def test_center_crop_and_resize_are_torchvisions(images: Tensor) -> None:
         (
             "random_crop",
             {"padding": 9, "mode": "reflect"},
-            "random_crop cannot reflect 9 pixels of an image that has fewer",
+            "random_crop cannot reflect 9 pixels of 9x11",
         ),
         ("center_crop", {"size": 10}, "center_crop cannot cut 10x10 from 9x11 pixels"),
     ],

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from pycocotools import mask
 
 from spdbuild.data.detection.coco_json import read_coco, to_coco
 from spdbuild.data.detection.findings import refuse_grave
@@ -32,11 +33,28 @@ def test_images_come_by_name_and_classes_by_category_id(document: Document, writ
     assert dataset.trainable.tolist() == [False, True, True]
 
 
-def test_outlines_are_kept_and_masks_of_run_lengths_are_not(document: Document, write_coco: WriteCoco) -> None:
-    document["annotations"][0]["segmentation"] = {"counts": [3, 4], "size": [30, 40]}
+#: 60 pixels of a mask of 30x40, as COCO's files have it and as pycocotools writes it.
+MASKS: dict[str, Any] = {
+    "counts": {"counts": [100, 60, 1040], "size": [30, 40]},
+    "text": {"size": [30, 40], "counts": "T3l1`P1"},
+}
+
+
+@pytest.mark.parametrize("form", MASKS)
+def test_a_mask_of_run_lengths_is_no_outline_and_comes_back(
+    document: Document, write_coco: WriteCoco, form: str
+) -> None:
+    document["annotations"][0]["segmentation"] = MASKS[form]
     dataset = read_coco(*write_coco(document))
     assert [len(polygons) for polygons in dataset.objects.outlines] == [0, 1, 0]
     assert dataset.objects.outlines[1][0].tolist() == [[30, 20], [38, 20], [34, 26]]
+    written = {entry["id"]: entry["segmentation"] for entry in to_coco(dataset.subset([1, 0]))["annotations"]}
+    assert written == {1: MASKS[form], 2: [], 3: [[30, 20, 38, 20, 34, 26]]}
+
+
+def test_both_forms_are_the_same_mask_to_pycocotools() -> None:
+    assert mask.frPyObjects(MASKS["counts"], 30, 40)["counts"].decode() == MASKS["text"]["counts"]
+    assert mask.area({**MASKS["text"], "counts": MASKS["text"]["counts"].encode()}) == 60
 
 
 def test_an_ignored_category_is_no_class(document: Document, write_coco: WriteCoco) -> None:
@@ -124,6 +142,9 @@ def test_files_that_are_no_annotations_are_refused(tmp_path: Path, text: str, me
         ("segmentation", [[1, 2, float("inf"), 4, 5, 6]], "'segmentation' must be lists of numbers or a mask"),
         ("segmentation", [1, 2, 3, 4, 5, 6], "'segmentation' must be lists of numbers or a mask"),
         ("segmentation", "none", "'segmentation' must be lists of numbers or a mask"),
+        ("segmentation", {"size": [30, 40]}, "a mask needs its 'size' (height and width) and 'counts' (numbers or a"),
+        ("segmentation", {"size": 30, "counts": "0"}, "a mask needs its 'size' (height and width) and 'counts'"),
+        ("segmentation", {"size": [30, 40], "counts": ["a"]}, "a mask needs its 'size' (height and width) and"),
         ("bbox", [0, 0, float("nan"), 1], "needs a 'bbox' of 4 numbers"),
         ("bbox", [0, 0, 10**400, 1], "needs a 'bbox' of 4 numbers"),
         ("bbox", [0, 0, True, 1], "needs a 'bbox' of 4 numbers"),

@@ -148,6 +148,44 @@ def test_outlines_of_coco_go_to_yolo_and_back(data_folder: Path, tmp_path: Path)
             assert set(map(tuple, objects.outlines[place][0].round(3))) == set(map(tuple, points.round(3)))
 
 
+@pytest.fixture
+def masked(document: Any, write_coco: Callable[..., Any]) -> DetectionSet:
+    """An object with a mask in pycocotools' text, a crowd region with one in COCO's numbers, and an outline."""
+    document["annotations"][0]["segmentation"] = {"size": [30, 40], "counts": "T3l1`P1"}
+    document["annotations"][1]["segmentation"] = {"counts": [500, 40, 2532], "size": [48, 64]}
+    return read_coco(*write_coco(document))
+
+
+def test_coco_keeps_outlines_masks_and_crowds_as_they_are(tmp_path: Path, document: Any, masked: DetectionSet) -> None:
+    report = convert({"train": masked}, "coco", tmp_path / "out")
+    assert (report.left_out, report.boxes_only, report.masks_lost) == (0, 0, 0)
+    written = json.loads((tmp_path / "out" / "annotations" / "train.json").read_text())
+    assert sorted(written["annotations"], key=lambda entry: entry["id"]) == document["annotations"]
+
+
+def test_every_annotation_of_coco_survives(data_folder: Path, tmp_path: Path) -> None:
+    root = data_folder / "coco-mini"
+    file = root / "annotations" / "instances_val2017.json"
+    convert({"val": read_coco(file, root / "val2017")}, "coco", tmp_path / "coco")
+    before, after = (
+        {entry["id"]: entry for entry in json.loads(path.read_text())["annotations"]}
+        for path in (file, tmp_path / "coco" / "annotations" / "val.json")
+    )
+    assert sum(entry["iscrowd"] for entry in before.values()) > 0
+    assert after.keys() == before.keys()
+    for number, entry in before.items():
+        for key in ("image_id", "category_id", "iscrowd", "segmentation", "area"):
+            assert after[number][key] == entry[key]
+        assert after[number]["bbox"] == pytest.approx(entry["bbox"], abs=1e-9)
+
+
+@pytest.mark.parametrize("format", ["yolo", "voc"])
+def test_boxes_stay_where_masks_cannot(tmp_path: Path, masked: DetectionSet, format: Format) -> None:
+    report = convert({"train": masked}, format, tmp_path / "out")
+    # The crowd region is left out with its mask.
+    assert (report.objects, report.left_out, report.boxes_only, report.masks_lost) == (2, 1, 1, 1)
+
+
 def test_outlines_are_written_for_all_objects_or_for_none(
     tmp_path: Path, document: Any, write_coco: Callable[..., Any]
 ) -> None:
@@ -157,3 +195,8 @@ def test_outlines_are_written_for_all_objects_or_for_none(
     assert not (tmp_path / "yolo").exists()
     with pytest.raises(ArgumentError, match="outlines are no choice for voc"):
         convert({"train": dataset}, "voc", tmp_path / "voc", outlines=True)
+
+
+def test_no_outline_is_made_of_a_mask(tmp_path: Path, masked: DetectionSet) -> None:
+    with pytest.raises(DataError, match="object 1 has a mask of run lengths and no outline, and files with boxes"):
+        convert({"train": masked}, "yolo", tmp_path / "yolo", outlines=True)

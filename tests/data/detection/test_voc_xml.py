@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from spdbuild.data.detection.voc_xml import read_voc
-from spdbuild.errors import DataError
+from spdbuild.errors import DataError, MissingSplitError
 
 OBJECT = (
     "<object><name>{name}</name><difficult>{difficult}</difficult>"
@@ -52,11 +52,37 @@ def test_a_size_that_is_not_written_comes_from_the_image(voc: Path) -> None:
     ]
 
 
-def test_without_lists_every_annotation_is_taken(voc: Path) -> None:
+@pytest.mark.parametrize("folder", [True, False], ids=["empty folder", "no folder"])
+def test_without_lists_every_annotation_is_for_training_alone(voc: Path, folder: bool) -> None:
     for file in (voc / "ImageSets" / "Main").iterdir():
         file.unlink()
-    (voc / "ImageSets" / "Main").rmdir()
+    if not folder:
+        (voc / "ImageSets" / "Main").rmdir()
     assert len(read_voc(voc, "train")) == 2
+    with pytest.raises(MissingSplitError) as caught:
+        read_voc(voc, "val")
+    assert str(caught.value).replace(str(voc), "pets") == (
+        "error: pets has no split 'val': without lists in ImageSets/Main all images are in 'train'\n"
+        "      = hint: write the names of its images into pets/ImageSets/Main/val.txt, and the others' into train.txt"
+    )
+
+
+def test_other_files_among_the_images_are_not_taken_for_them(voc: Path) -> None:
+    folder = voc / "JPEGImages"
+    for name in ("one.txt", "one.png", "._one.jpg"):
+        (folder / name).write_text("no picture")
+    (voc / "Annotations" / "._one.xml").write_text("no annotation")
+    (folder / "two.jpg").rename(folder / "two.jfif")
+    dataset = read_voc(voc, "val")
+    assert [image.name for image in dataset.images] == ["one.jpg", "two.jfif"]
+    assert dataset.names == ("cat", "dog")
+
+
+def test_a_list_may_have_names_of_several_words_and_numbers_behind_them(voc: Path) -> None:
+    for folder, suffix in (("Annotations", "xml"), ("JPEGImages", "jpg")):
+        (voc / folder / f"two.{suffix}").rename(voc / folder / f"number two.{suffix}")
+    (voc / "ImageSets" / "Main" / "train.txt").write_text("one  -1\nnumber two\n")
+    assert [image.name for image in read_voc(voc, "train").images] == ["number two.jpg", "one.jpg"]
 
 
 def test_given_names_have_their_order_and_others_are_findings(voc: Path) -> None:
@@ -109,9 +135,10 @@ def test_numbers_too_large_for_evaluation_files_are_no_ids(voc: Path) -> None:
     assert [image.id for image in read_voc(voc, "val").images] == [1, 2]
 
 
-def test_boxes_without_numbers_are_findings(voc: Path) -> None:
+@pytest.mark.parametrize("text", ["left", "nan", "-inf", ""])
+def test_boxes_without_numbers_are_findings(voc: Path, text: str) -> None:
     file = voc / "Annotations" / "one.xml"
-    file.write_text(file.read_text().replace("<xmin>11</xmin>", "<xmin>left</xmin>"))
+    file.write_text(file.read_text().replace("<xmin>11</xmin>", f"<xmin>{text}</xmin>"))
     assert [finding.kind for finding in read_voc(voc, "train").findings] == ["malformed row"]
 
 

@@ -80,6 +80,25 @@ def test_texts_beside_images_are_no_label_files(yolo: Path) -> None:
     assert {finding.kind for finding in read_yolo(yolo, "train").findings} == {"missing label file"}
 
 
+def test_hidden_files_are_not_seen(yolo: Path) -> None:
+    # As macOS leaves them on other people's disks.
+    (yolo.parent / "images" / "train" / "._a.png").write_bytes(b"Mac OS X")
+    (yolo.parent / "labels" / "train" / "._b.txt").write_bytes(b"Mac OS X")
+    assert [finding.kind for finding in read_yolo(yolo, "train").findings] == ["missing label file"]
+
+
+def test_jfif_is_an_image_and_what_is_not_read_is_told(yolo: Path) -> None:
+    folder = yolo.parent / "images" / "train"
+    Image.new("RGB", (100, 50)).save(folder / "c.jfif")
+    (folder / "phone.heic").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0")
+    dataset = read_yolo(yolo, "train")
+    assert [image.name for image in dataset.images] == ["a.png", "b.png", "c.jfif"]
+    corrupt = [finding for finding in dataset.findings if finding.kind == "corrupt image"]
+    assert [str(finding) for finding in corrupt] == [
+        f"{folder / 'phone.heic'}: is in a format that is not read (convert it to JPEG or PNG)"
+    ]
+
+
 def test_numbers_that_all_images_are_named_by_are_their_ids(yolo: Path) -> None:
     folder = yolo.parent / "images" / "train"
     assert [image.id for image in read_yolo(yolo, "train").images] == [1, 2]
