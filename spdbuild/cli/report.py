@@ -19,6 +19,7 @@ Examples:
   spdbuild report runs
   spdbuild report runs/quickstart runs/quickstart-2 runs/quickstart-3 --metric top1
   spdbuild report runs --against quickstart/strided -o report
+  spdbuild report runs/quickstart --resample 200
 """
 
 
@@ -29,9 +30,22 @@ Examples:
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path), help="Folder for report.md, runs.csv and a page with curves."
 )
+@click.option(
+    "--resample",
+    "resamples",
+    type=int,
+    default=0,
+    metavar="N",
+    help="Draw the test images anew N times, and say how far each difference depends on them; 200 suffice.",
+)
 @json_option
 def command(
-    runs: tuple[Path, ...], metrics: tuple[str, ...], against: str | None, output: Path | None, as_json: bool
+    runs: tuple[Path, ...],
+    metrics: tuple[str, ...],
+    against: str | None,
+    output: Path | None,
+    resamples: int,
+    as_json: bool,
 ) -> None:
     """Gather runs: what each recipe reached over its seeds, how far converted networks are apart, and what they cost.
 
@@ -41,11 +55,13 @@ def command(
     data, or with another task.evaluation, are shown by themselves.
 
     Each is compared with the nearest recipe before it that shares a seed: a converted network with itself unconverted.
+    One seed gives no conclusion about other trainings; --resample then still tells whether the difference of these two
+    networks could be one of the test images that happened to be there.
     Runs that have not ended and damaged folders are told and left out. torch is not needed.
     """
     from spdbuild.reporting.report import report
 
-    found = report(*runs, metrics=metrics, against=against, output=output)
+    found = report(*runs, metrics=metrics, against=against, output=output, resamples=resamples)
     for entry in found.left_out:
         click.echo(str(entry), err=True)
     if output is not None:

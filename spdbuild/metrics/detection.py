@@ -14,12 +14,11 @@ from numpy.typing import NDArray
 
 from spdbuild.errors import ArgumentError, DataError
 from spdbuild.metrics.coco import CocoDict
+from spdbuild.metrics.matches import DECIMALS, Matches, matches_of
 from spdbuild.size_bins import COCO_SIZES, SizeBin
 
 Backend = Literal["pycocotools", "faster-coco-eval"]
 Array = NDArray[np.float64]
-# The backends add a tiny number to a divisor, each its own way: 1 becomes 0.9999999999999998, or stays.
-_DECIMALS = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +63,7 @@ class DetectionMetrics:
     ap: at IoU 0.50 to 0.95 in steps of 0.05; ap50, ap75: at one IoU.
     ar: by detections per image, at IoU 0.50 to 0.95; ar_by_size: at the most detections.
     precision: [K, 101] at recall 0, 0.01 to 1 and IoU 0.5, NaN for a category without objects.
+    matches: what became of each detection; None with a backend that does not tell.
     """
 
     ap: float | None
@@ -78,6 +78,7 @@ class DetectionMetrics:
     objects_by_size: Mapping[str, int]
     detections: int
     precision: Array = field(compare=False, repr=False)
+    matches: Matches | None = field(compare=False, repr=False)
 
     def row(self) -> dict[str, float | None]:
         """The means under the names of COCO: AP, AP50, AP75, AP_S, ..., AR1, AR10, AR100, AR_S, ..."""
@@ -104,8 +105,7 @@ def evaluate_detections(
     _check_rows(ground_truth, rows)
     truth = _normalised(ground_truth, options.class_agnostic)
     found = {**truth, "annotations": _found_annotations(rows, options.class_agnostic)}
-    precision, recall = _accumulate(truth, found, options)
-    return _metrics(truth, rows, precision, recall, options)
+    return _metrics(truth, rows, _judged(truth, found, options), options)
 
 
 def _check_rows(ground_truth: CocoDict, rows: Array) -> None:
@@ -157,8 +157,8 @@ def _found_annotations(rows: Array, class_agnostic: bool) -> list[dict[str, Any]
     ]
 
 
-def _accumulate(truth: dict[str, Any], found: dict[str, Any], options: EvaluationOptions) -> tuple[Array, Array]:
-    """Precision [T, R, K, S, M] and recall [T, K, S, M]; -1 where there is no object.
+def _judged(truth: dict[str, Any], found: dict[str, Any], options: EvaluationOptions) -> Any:
+    """The backend's evaluation, done: precision [T, R, K, S, M] and recall [T, K, S, M], -1 where there is no object.
 
     T IoU thresholds, R recalls, K categories, S sizes with all of them together first, M numbers of detections.
     """
@@ -171,7 +171,16 @@ def _accumulate(truth: dict[str, Any], found: dict[str, Any], options: Evaluatio
         job.params.maxDets = sorted(options.max_detections)
         job.evaluate()
         job.accumulate()
-    return np.asarray(job.eval["precision"]), np.asarray(job.eval["recall"])
+    return job
+
+
+def _matches(job: Any, options: EvaluationOptions) -> Matches | None:
+    """What the evaluation was made of, where its backend keeps it."""
+    if options.backend != "pycocotools":
+        return None
+    names = [size.name for size in options.sizes]
+    limits = job.params.maxDets
+    return matches_of(job.evalImgs, len(job.params.imgIds), names, len(job.params.iouThrs), limits[-1])
 
 
 def _backend(name: Backend) -> tuple[Any, Any]:
@@ -198,9 +207,8 @@ def _indexed(coco: Any, dataset: dict[str, Any]) -> Any:
     return coco
 
 
-def _metrics(
-    truth: dict[str, Any], rows: Array, precision: Array, recall: Array, options: EvaluationOptions
-) -> DetectionMetrics:
+def _metrics(truth: dict[str, Any], rows: Array, job: Any, options: EvaluationOptions) -> DetectionMetrics:
+    precision, recall = np.asarray(job.eval["precision"]), np.asarray(job.eval["recall"])
     names = [size.name for size in options.sizes]
     limits = sorted(options.max_detections)
     best = precision[..., -1]  # [T, R, K, S]
@@ -221,7 +229,8 @@ def _metrics(
         objects=total[0],
         objects_by_size=dict(zip(names, total[1:], strict=True)),
         detections=len(rows),
-        precision=np.where(best[0, ..., 0].T > -1, best[0, ..., 0].T.round(_DECIMALS), np.nan),
+        precision=np.where(best[0, ..., 0].T > -1, best[0, ..., 0].T.round(DECIMALS), np.nan),
+        matches=_matches(job, options),
     )
 
 
@@ -255,4 +264,4 @@ def _counts(truth: dict[str, Any], sizes: Sequence[SizeBin]) -> list[list[int]]:
 def _mean(values: Array) -> float | None:
     """The mean of what is defined; the backends mark the rest by -1."""
     defined = values[values > -1]
-    return float(defined.mean().round(_DECIMALS)) if defined.size else None
+    return float(defined.mean().round(DECIMALS)) if defined.size else None

@@ -15,10 +15,14 @@ from spdbuild.reporting.intervals import interval
 
 @dataclass(frozen=True)
 class Difference:
-    """A metric of a group less that of its reference, for each seed that both have."""
+    """A metric of a group less that of its reference, for each seed that both have.
+
+    over_images: interval of the mean over resampled images, if that was taken.
+    """
 
     metric: str
     values: dict[int, float]
+    over_images: tuple[float, float] | None = None
 
     @property
     def mean(self) -> float:
@@ -43,8 +47,14 @@ class Difference:
 
     def to_dict(self) -> dict[str, Any]:
         values = {str(seed): value for seed, value in self.values.items()}
-        ends = self.interval and list(self.interval)
-        return {"values": values, "mean": self.mean, "interval": ends, "verdict": self.verdict}
+        ends, images = (ends and list(ends) for ends in (self.interval, self.over_images))
+        return {
+            "values": values,
+            "mean": self.mean,
+            "interval": ends,
+            "interval_over_images": images,
+            "verdict": self.verdict,
+        }
 
 
 @dataclass(frozen=True)
@@ -52,12 +62,14 @@ class Comparison:
     """A group and the one that it is compared with; they share seeds.
 
     differing: key paths in which their recipes differ. differences: of all metrics that both have, by their order.
+    unresampled: why there are no intervals over images, if they were wanted.
     """
 
     group: Group
     reference: Group
     differing: tuple[str, ...]
     differences: tuple[Difference, ...]
+    unresampled: str = ""
 
     @property
     def name(self) -> str:

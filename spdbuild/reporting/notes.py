@@ -17,6 +17,11 @@ DIFFERENCES = (
     "Differences are taken seed by seed. The interval is Student's for their mean, with 95 % confidence; it takes them "
     "for draws from a normal distribution, which a few seeds cannot show. One seed gives no interval and no conclusion."
 )
+IMAGES = (
+    "The interval over images says how far the mean difference of these very networks could be another with other test "
+    "images: 1.96 standard deviations over resamples of the images, the same for all networks and seeds. "
+    "It says nothing of other trainings."
+)
 
 
 def notes(
@@ -34,6 +39,7 @@ def notes(
         *_other_data(section, others),
         *_alone(section, comparisons, against),
         *_chance(comparisons, metrics),
+        *_unresampled(comparisons),
         *_cut_off(section),
         *_provenance(section),
     ]
@@ -62,6 +68,12 @@ def _chance(comparisons: Sequence[Comparison], metrics: Sequence[str]) -> Iterat
             f"The {len(shown)} intervals are not corrected for their number: where nothing differs, "
             "one of twenty leaves 0 out by chance."
         )
+
+
+def _unresampled(comparisons: Sequence[Comparison]) -> Iterator[str]:
+    for entry in comparisons:
+        if entry.unresampled:
+            yield f"{entry.name} has no interval over images: {entry.unresampled}."
 
 
 def _cut_off(section: Section) -> Iterator[str]:

@@ -36,12 +36,13 @@ def groups_table(section: Section, metrics: Sequence[str]) -> Table:
 
 def differences_table(comparisons: Sequence[Comparison], metrics: Sequence[str]) -> Table:
     """How far groups are apart, a row a metric."""
-    numbers = ("seed by seed", "mean", "95 % interval")
+    resampled = any(entry.over_images for comparison in comparisons for entry in comparison.differences)
+    numbers = ("seed by seed", "mean", "95 % interval", *(["over images"] if resampled else []))
     table = Table(("difference", "metric", "seeds", *numbers, "conclusion"), numbers)
     for comparison in comparisons:
         known = {entry.metric: entry for entry in comparison.differences}
         for entry in (known[name] for name in metrics if name in known):
-            table.add(comparison.name, *_difference(entry))
+            table.add(comparison.name, *_difference(entry, resampled=resampled))
     return table
 
 
@@ -88,8 +89,11 @@ def _spread(spread: Spread | None, decimals: int = 4) -> str:
     return mean if spread.deviation is None else f"{mean} ± {spread.deviation:,.{decimals}f}"
 
 
-def _difference(entry: Difference) -> list[str]:
-    ends = entry.interval
-    between = "none" if ends is None else f"{ends[0]:+.4f} to {ends[1]:+.4f}"
+def _difference(entry: Difference, *, resampled: bool) -> list[str]:
     each = ", ".join(f"{value:+.4f}" for value in entry.values.values())
-    return [entry.metric, ", ".join(map(str, entry.values)), each, f"{entry.mean:+.4f}", between, entry.verdict]
+    intervals = [_interval(entry.interval), *([_interval(entry.over_images)] if resampled else [])]
+    return [entry.metric, ", ".join(map(str, entry.values)), each, f"{entry.mean:+.4f}", *intervals, entry.verdict]
+
+
+def _interval(ends: tuple[float, float] | None) -> str:
+    return "none" if ends is None else f"{ends[0]:+.4f} to {ends[1]:+.4f}"

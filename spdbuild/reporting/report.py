@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from spdbuild.errors import InputError, SpdbuildError, UnknownNameError, nearest
+from spdbuild.errors import ArgumentError, InputError, SpdbuildError, UnknownNameError, nearest
 from spdbuild.reporting import parts
-from spdbuild.reporting.comparisons import check_reference, compare
+from spdbuild.reporting.comparisons import Comparison, check_reference, compare
 from spdbuild.reporting.curves import curves
 from spdbuild.reporting.document import section_document
 from spdbuild.reporting.finding import LeftOut, find_runs
@@ -17,10 +17,12 @@ from spdbuild.reporting.folder import MARKDOWN, PAGE, TABLE, check_folder, write
 from spdbuild.reporting.groups import Section, make_sections
 from spdbuild.reporting.html import html
 from spdbuild.reporting.markdown import markdown
-from spdbuild.reporting.notes import DIFFERENCES, READING, notes
+from spdbuild.reporting.notes import DIFFERENCES, IMAGES, READING, notes
 from spdbuild.reporting.parts import Part
+from spdbuild.reporting.resampling import LEAST, resampled
 from spdbuild.reporting.run import Run, read_run
 from spdbuild.reporting.runs_csv import runs_csv
+from spdbuild.training.console import Console
 
 
 @dataclass(frozen=True)
@@ -28,10 +30,12 @@ class Report:
     """What runs say together.
 
     sections: runs that were measured alike. left_out: folders without a number here.
-    metrics: those that tables show; none: a choice. against: the group that all others are compared with, if one is.
+    comparisons: of the groups of each section. metrics: those that tables show; none: a choice.
+    against: the group that all others are compared with, if one is.
     """
 
     sections: tuple[Section, ...]
+    comparisons: tuple[tuple[Comparison, ...], ...]
     left_out: tuple[LeftOut, ...]
     metrics: tuple[str, ...] = ()
     against: str | None = None
@@ -39,15 +43,15 @@ class Report:
     @property
     def parts(self) -> list[Part]:
         """What is printed: the tables of each section with what one must know of it, and how to read them."""
-        compared = any(compare(section, self.against) for section in self.sections)
-        reading = (READING, DIFFERENCES) if compared else (READING,)
-        return [*map(self._part, self.sections), Part("How to read this", reading)]
+        differences = [entry for pairs in self.comparisons for pair in pairs for entry in pair.differences]
+        reading = (READING, *([DIFFERENCES] if any(self.comparisons) else []))
+        reading += (IMAGES,) if any(entry.over_images for entry in differences) else ()
+        return [*map(self._part, self.sections, self.comparisons), Part("How to read this", reading)]
 
     def to_dict(self) -> dict[str, Any]:
         """The document that `spdbuild report --json` prints, with all metrics."""
-        sections = [
-            section_document(section, compare(section, self.against), self._notes(section)) for section in self.sections
-        ]
+        told = zip(self.sections, self.comparisons, strict=True)
+        sections = [section_document(section, pairs, self._notes(section, pairs)) for section, pairs in told]
         left_out = [{"folder": str(entry.folder), "why": entry.why} for entry in self.left_out]
         return {"sections": sections, "left_out": left_out}
 
@@ -62,21 +66,21 @@ class Report:
         files = {MARKDOWN: markdown(title, told), TABLE: runs_csv(self.sections), PAGE: page}
         write_folder(folder, files)
 
-    def _part(self, section: Section) -> Part:
-        shown, pairs = section.shown(self.metrics), compare(section, self.against)
+    def _part(self, section: Section, pairs: Sequence[Comparison]) -> Part:
+        shown = section.shown(self.metrics)
         tables = [parts.groups_table(section, shown)]
         tables += [parts.differences_table(pairs, shown), parts.costs_table(pairs)] if pairs else []
         tables += [parts.runs_table(section, shown)]
-        return Part(section.title, tuple(self._notes(section)), tuple(table for table in tables if table.rows))
+        return Part(section.title, tuple(self._notes(section, pairs)), tuple(table for table in tables if table.rows))
 
     def _origins(self) -> list[Part]:
         made = Part("How the runs were made", tables=(parts.made_table(self.sections),))
         return [made, *([Part("Left out", tuple(map(str, self.left_out)))] if self.left_out else [])]
 
-    def _notes(self, section: Section) -> list[str]:
+    def _notes(self, section: Section, pairs: Sequence[Comparison]) -> list[str]:
         others = [other for other in self.sections if other is not section]
         shown = section.shown(self.metrics)
-        return notes(section, others, compare(section, self.against), shown, self.against)
+        return notes(section, others, pairs, shown, self.against)
 
 
 def report(
@@ -84,13 +88,19 @@ def report(
     metrics: Iterable[str] = (),
     against: str | None = None,
     output: str | Path | None = None,
+    resamples: int = 0,
+    quiet: bool = False,
 ) -> Report:
     """Gather the runs in or below folders: by recipe over their seeds, with paired differences and costs.
 
     runs: folders of runs, with those that they are compared with, or folders that hold runs. metrics: which the tables
     show. against: name of the group that all others are compared with. output: folder for report.md, runs.csv and
-    index.html. torch is not imported. Raises InputError if there is nothing to report.
+    index.html. resamples: of the test images, for the intervals of differences over them; 0: none. quiet: no progress.
+    torch is not imported. Raises InputError if there is nothing to report, ArgumentError for too few resamples.
     """
+    if resamples and resamples < LEAST:
+        message = f"{resamples} resamples tell too little"
+        raise ArgumentError(message, argument="resamples", hint=f"at least {LEAST}; 200 suffice")
     wanted = tuple(metrics)
     if output is not None:
         check_folder(Path(output))
@@ -102,10 +112,21 @@ def report(
         raise InputError("there is no run to report", hint=hint, trail=tuple(map(str, left_out)))
     _check_metrics(sections, wanted)
     check_reference(sections, against)
-    made = Report(tuple(sections), (*left_out, *repeated), wanted, against)
+    compared = [compare(section, against) for section in sections]
+    if resamples:
+        compared = _resampled(compared, resamples, Console(quiet))
+    made = Report(tuple(sections), tuple(map(tuple, compared)), (*left_out, *repeated), wanted, against)
     if output is not None:
         made.write(Path(output))
     return made
+
+
+def _resampled(compared: list[list[Comparison]], resamples: int, console: Console) -> list[list[Comparison]]:
+    with console.bar("resamples of the images", resamples * sum(map(len, compared)), of="") as bar:
+        return [
+            [resampled(pair, resamples, lambda: bar.advance(1, "" if bar.due else None)) for pair in pairs]
+            for pairs in compared
+        ]
 
 
 def _read(folders: Iterable[Path], left_out: list[LeftOut]) -> list[Run]:

@@ -51,8 +51,8 @@ class _TerminalBar(Bar):
 class _Lines(Bar):
     """A plain line now and then: how far it is, how long it will take, and the values."""
 
-    def __init__(self, say: Callable[[str], None], title: str, total: int, done: int) -> None:
-        self._say, self._title, self._total = say, title, total
+    def __init__(self, say: Callable[[str], None], title: str, total: int, done: int, left: str) -> None:
+        self._say, self._title, self._total, self._left = say, title, total, left
         self._first = self._done = done
         self._started = self._shown = time.monotonic()
 
@@ -67,7 +67,7 @@ class _Lines(Bar):
             return
         self._shown = time.monotonic()
         left = (self._shown - self._started) / (self._done - self._first) * (self._total - self._done)
-        self._say(f"{self._title}  {self._done}/{self._total}  {left:.0f} s left of the epoch  {text}")
+        self._say(f"{self._title}  {self._done}/{self._total}  {left:.0f} s {self._left}  {text}".rstrip())
 
 
 class Console:
@@ -103,17 +103,21 @@ class Console:
             self._unwritten = ""
 
     @contextmanager
-    def bar(self, title: str, total: int, done: int = 0) -> Iterator[Bar]:
-        """A bar of `total` steps while the context lasts; lines where there is no terminal."""
+    def bar(self, title: str, total: int, done: int = 0, *, of: str = "the epoch") -> Iterator[Bar]:
+        """A bar of `total` steps while the context lasts; lines where there is no terminal.
+
+        of: what the time is left of; empty: of all there is.
+        """
+        left = f"left of {of}" if of else "left"
         if self.quiet or not self._rich.is_terminal:
-            yield Bar() if self.quiet else _Lines(self.line, title, total, done)
+            yield Bar() if self.quiet else _Lines(self.line, title, total, done, left)
             return
         columns = (
             TextColumn("{task.description}"),
             BarColumn(20),
             MofNCompleteColumn(),
             TimeRemainingColumn(),
-            TextColumn("left of the epoch  {task.fields[text]}"),
+            TextColumn(f"{left}  {{task.fields[text]}}"),
         )
         with Progress(*columns, console=self._rich, transient=True) as progress:
             yield _TerminalBar(progress, progress.add_task(title, total=total, completed=done, text=""))

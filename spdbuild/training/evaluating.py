@@ -19,7 +19,7 @@ def evaluate_model(
 ) -> Evaluation:
     """The metrics of the first process's `model`, in eval mode afterwards, over all batches of all processes.
 
-    The first process judges; the others are told the result without its files.
+    The first process judges; the others are told the result without its files and without what each image gave.
     """
     model.eval()
     processes.share_buffers(model)
@@ -33,7 +33,7 @@ def evaluate_model(
         return told
     meter.merge(states)
     evaluation = meter.evaluation()
-    processes.from_first(replace(evaluation, files={}))
+    processes.from_first(replace(evaluation, files={}, by_image=None))
     return evaluation
 
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
+from spdbuild.metrics import by_image
 from spdbuild.training.charts.lines import draw_chart
 from spdbuild.training.charts.matrix import draw_matrix
 from spdbuild.training.files import write_text, write_whole
@@ -46,7 +48,7 @@ def write_page(folder: RunFolder, twins: Mapping[str, RunFolder] | None = None) 
 
 
 def write_evaluation(folder: Path, evaluation: Evaluation) -> None:
-    """classes.csv, confusion.csv, pictures of confusion and curves, and the task's own files: what there is of them."""
+    """Tables, pictures of confusion and curves, the task's own files, by_image.npz: what there is of them."""
     if evaluation.rows:
         head = ["class", *evaluation.rows[0]]
         body = [[name, *row.values()] for name, row in zip(evaluation.classes, evaluation.rows, strict=True)]
@@ -60,6 +62,8 @@ def write_evaluation(folder: Path, evaluation: Evaluation) -> None:
         write_picture(folder / f"{name}.png", picture)
     for name, text in evaluation.files.items():
         write_text(folder / name, text())
+    if evaluation.by_image is not None:
+        write_whole(folder / by_image.FILE, partial(by_image.save, found=evaluation.by_image))
 
 
 def write_samples(folder: Path, sheet: Image.Image | None) -> None:

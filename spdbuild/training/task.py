@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
 
+from spdbuild.metrics.by_image import ByImage
 from spdbuild.registry import Registry
 from spdbuild.training.charts.chart import Chart
 
@@ -57,6 +58,7 @@ class Evaluation:
     files: further files of a report by name; a text is only made when it is written.
     order: names of all metrics as they are shown, if not the scalars before the undefined ones.
     protocol: how it was judged, in words.
+    by_image: what the metrics are made of, image by image, if the task tells.
     """
 
     scalars: dict[str, float]
@@ -71,6 +73,7 @@ class Evaluation:
     files: dict[str, Callable[[], str]] = field(default_factory=dict)
     order: tuple[str, ...] = ()
     protocol: str = ""
+    by_image: ByImage | None = None
 
     @property
     def metrics(self) -> dict[str, float | None]:

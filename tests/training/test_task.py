@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from spdbuild.data import ArrayImages
 from spdbuild.losses.loss import LOSSES
 from spdbuild.training.task import TASKS
 
@@ -17,6 +18,32 @@ def test_the_metric_that_says_the_best_epoch_is_among_those_that_are_shown() -> 
     assert detection().shown == ("AP", "AP50", "AP_S", "AP_M", "AP_L", "fitness")
     assert detection(monitor="AP").shown == ("AP", "AP50", "AP_S", "AP_M", "AP_L")
     assert TASKS["classification"]().shown == ()
+
+
+def test_what_several_processes_saw_is_put_together_in_the_order_of_the_images() -> None:
+    generator = torch.Generator().manual_seed(0)
+    logits, labels = torch.randn(23, 4, generator=generator), torch.randint(3, (23,), generator=generator)
+    images = ArrayImages(torch.zeros(23, 3, 2, 2, dtype=torch.uint8), labels, ("a", "b", "c"))
+    recipe = SimpleNamespace(batch=99, test_batch=5)
+    seen = []
+    # The last batch has 3 images, so the last of 4 processes has none of it.
+    for world in (1, 4):
+        meters = [
+            TASKS["classification"]().meter(recipe, nn.Identity(), images, torch.device("cpu")) for _ in range(world)
+        ]
+        for rank, meter in enumerate(meters):
+            for start in range(0, 23, 5):
+                rows = torch.arange(23)[start : start + 5][rank::world]
+                if len(rows):
+                    meter.update(logits[rows], labels[rows])
+        meters[0].merge([meter.state() for meter in meters])
+        seen.append(meters[0].evaluation())
+    one, four = (evaluation.by_image for evaluation in seen)
+    assert one.predicted.tolist() == logits.argmax(dim=1).tolist() == four.predicted.tolist()
+    assert one.losses.tolist() == four.losses.tolist()
+    assert seen[0].scalars == seen[1].scalars
+    assert seen[0].confusion.shape == (3, 4)
+    assert torch.equal(seen[0].confusion, seen[1].confusion)
 
 
 def test_a_classifier_is_told_its_hits_while_it_trains() -> None:

@@ -101,6 +101,7 @@ class DetectionMeter:
             {"predictions.json": lambda: predictions_json(rows)},
             tuple(values),
             _protocol(self._options),
+            metrics.matches,
         )
 
     def _own_precision(self, rows: NDArray[np.float64]) -> ReferencePrecision:

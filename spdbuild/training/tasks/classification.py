@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor, nn
@@ -18,7 +19,8 @@ from spdbuild.data.reading import decode_all
 from spdbuild.drawing import WRONG, arrange, captioned, thumbnail
 from spdbuild.errors import RecipeError
 from spdbuild.losses.classification import ClassificationLoss, distillation
-from spdbuild.metrics.classification import ClassificationCounts
+from spdbuild.metrics.answers import Answers
+from spdbuild.metrics.classification import judge
 from spdbuild.training.task import TASKS, Evaluation, Metric, Prediction, Task, evenly
 
 if TYPE_CHECKING:
@@ -85,7 +87,7 @@ class Classification(Task):
         return distillation(outputs, teacher_outputs, temperature)
 
     def meter(self, recipe: Recipe, model: nn.Module, images: ImageSet, device: torch.device) -> _Meter:
-        return _Meter(images, device)
+        return _Meter(images, recipe.test_batch or recipe.batch)
 
     def metrics(self) -> dict[str, Metric]:
         shares = dict.fromkeys(("top1", "top5", "mean_class_top1"), Metric("higher", share=True))
@@ -162,40 +164,54 @@ class _Criterion:
 
 
 class _Meter:
-    """Counts whose width is that of the first outputs: a network may have more outputs than the data has classes."""
+    """Answers of a process's images, in the order in which it had them.
 
-    def __init__(self, images: ImageSet, device: torch.device) -> None:
-        self._images, self._device = images, device
-        self._counts = ClassificationCounts(len(images.classes), len(images.classes), device)
-        self._seen = False
+    batch: images of a batch over all processes, of which each has every so many.
+    """
+
+    def __init__(self, images: ImageSet, batch: int) -> None:
+        self._images, self._batch = images, batch
+        self._judged, self._outputs = [torch.zeros(0, 3)], 0
 
     def update(self, logits: Tensor, labels: Tensor) -> None:
-        if not self._seen:
-            self._counts = ClassificationCounts(len(self._images.classes), logits.shape[1], self._device)
-            self._seen = True
-        self._counts.update(logits, labels)
+        self._judged.append(judge(logits, labels))
+        self._outputs = logits.shape[1]
 
-    def state(self) -> dict[str, Tensor]:
-        return self._counts.state() if self._seen else {}
+    def state(self) -> dict[str, Any]:
+        return {"judged": torch.cat([part.cpu() for part in self._judged]), "outputs": self._outputs}
 
-    def merge(self, states: Iterable[Mapping[str, Tensor]]) -> None:
-        filled = [state for state in states if state]
-        if filled:
-            self._counts = ClassificationCounts(*filled[0]["confusion"].shape)
-            self._counts.merge(filled)
+    def merge(self, states: Iterable[Mapping[str, Any]]) -> None:
+        states = list(states)
+        judged = torch.zeros(len(self._images), 3)
+        for rank, state in enumerate(states):
+            judged[self._positions(rank, len(states))] = state["judged"]
+        self._judged, self._outputs = [judged], max(state["outputs"] for state in states)
+
+    def _positions(self, rank: int, world: int) -> Tensor:
+        """Which images of the data set the process `rank` of `world` had."""
+        images = range(len(self._images))
+        batches = (images[start : start + self._batch] for start in images[:: self._batch])
+        return torch.tensor([image for batch in batches for image in batch[rank::world]], dtype=torch.long)
 
     def evaluation(self) -> Evaluation:
-        counts, images = self._counts, self._images
-        rows: tuple[dict[str, float | None], ...] = tuple({**row} for row in counts.rows())
+        answers, images = self._answers(), self._images
+        rows: tuple[dict[str, float | None], ...] = tuple({**row} for row in answers.rows())
         return Evaluation(
-            counts.scalars(),
+            {name: value for name, value in answers.metrics().items() if value is not None},
             (),
             images.classes,
             rows,
-            counts.confusion.cpu(),
+            torch.from_numpy(answers.confusion()),
             counts={"skipped": len(images.skipped)} if images.skipped else {},
             protocol="".join(left_out(images.skipped, len(images), "to evaluate on")),
+            by_image=answers,
         )
+
+    def _answers(self) -> Answers:
+        predicted, places, losses = torch.cat(self._judged).double().numpy().T
+        labels, classes = self._images.labels.numpy(), len(self._images.classes)
+        outputs = max(self._outputs, classes)
+        return Answers(labels, predicted.astype(np.int64), places.astype(np.int64), losses, classes, outputs)
 
 
 def _sample(pixels: Tensor, label: int, found: tuple[dict[str, Any], ...], classes: tuple[str, ...]) -> Image.Image:

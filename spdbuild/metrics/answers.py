@@ -1,0 +1,95 @@
+"""What a classifier said of each image, and the metrics that follow from it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+#: A label may be among as many of the highest logits.
+TOP = 5
+
+
+@dataclass(frozen=True, eq=False)
+class Answers:
+    """Answers of N images in the order of the data set. Importing this does not import torch.
+
+    labels: int64 [N], classes of the images.
+    predicted: int64 [N], outputs with the highest logit; a network may have more outputs than there are classes.
+    places: int64 [N], where the label stands among the TOP highest logits, from 0; TOP if it is not among them.
+    losses: float64 [N], cross-entropies.
+    classes, outputs: how many there are.
+    """
+
+    kind: ClassVar[str] = "answers"
+
+    labels: NDArray[np.int64]
+    predicted: NDArray[np.int64]
+    places: NDArray[np.int64]
+    losses: NDArray[np.float64]
+    classes: int
+    outputs: int
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def metrics(self, weights: NDArray[np.float64] | None = None) -> dict[str, float | None]:
+        """top1, top5, the mean of the classes' top1, and the mean cross-entropy; all 0 without images.
+
+        weights: [N], how often each image counts; once, unless they are given.
+        """
+        counts = np.ones(len(self)) if weights is None else weights
+        total = counts.sum() or 1.0
+        images, right = self._by_class(counts), self._by_class(counts * (self.places == 0))
+        seen = images > 0
+        return {
+            "top1": float(right.sum() / total),
+            "top5": float((counts * (self.places < TOP)).sum() / total),
+            "mean_class_top1": float((right[seen] / images[seen]).mean()) if seen.any() else 0.0,
+            "loss": float((counts * self.losses).sum() / total),
+        }
+
+    def confusion(self) -> NDArray[np.int64]:
+        """[classes, outputs], how often an image of a class was taken for what."""
+        cells = np.bincount(self.labels * self.outputs + self.predicted, minlength=self.classes * self.outputs)
+        return cells.reshape(self.classes, self.outputs)
+
+    def rows(self) -> list[dict[str, float]]:
+        """For each class: images, top1 (recall), top5, precision and F1; 0 where there is nothing to divide by."""
+        images = self._by_class(np.ones(len(self)))
+        right, among = self._by_class(self.places == 0), self._by_class(self.places < TOP)
+        taken = self.confusion().sum(axis=0)[: self.classes]
+        recall, precision = right / np.maximum(images, 1), right / np.maximum(taken, 1)
+        f1 = 2 * recall * precision / np.maximum(recall + precision, 1e-12)
+        columns = {"top1": recall, "top5": among / np.maximum(images, 1), "precision": precision, "f1": f1}
+        return [
+            {"images": int(images[i]), **{name: float(column[i]) for name, column in columns.items()}}
+            for i in range(self.classes)
+        ]
+
+    def same_images(self, other: Answers) -> bool:
+        """Whether the other answers are about images of the same classes in the same order."""
+        return np.array_equal(self.labels, other.labels)
+
+    def to_arrays(self) -> dict[str, NDArray[Any]]:
+        """As few bytes as hold it."""
+        return {
+            "labels": self.labels.astype(np.int32),
+            "predicted": self.predicted.astype(np.int32),
+            "places": self.places.astype(np.uint8),
+            "losses": self.losses.astype(np.float32),
+            "sizes": np.array([self.classes, self.outputs]),
+        }
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Answers:
+        labels, predicted, places = (arrays[name].astype(np.int64) for name in ("labels", "predicted", "places"))
+        classes, outputs = map(int, arrays["sizes"])
+        return cls(labels, predicted, places, arrays["losses"].astype(np.float64), classes, outputs)
+
+    def _by_class(self, values: NDArray[Any]) -> NDArray[np.float64]:
+        """[classes], the sum of the values of each class's images."""
+        return np.bincount(self.labels, weights=values, minlength=self.classes).astype(np.float64)

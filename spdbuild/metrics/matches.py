@@ -1,0 +1,197 @@
+"""What became of each detection and each object by COCO's rules, and the metrics that follow from it.
+
+Source of the rules: COCO's evaluation, as pycocotools has it, whose matches `matches_of` takes over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+Flags = NDArray[np.bool_]
+
+#: As in pycocotools: recalls at which precision is read, and what keeps a division from being by zero.
+RECALLS = np.linspace(0, 1, 101)
+_TINY = np.spacing(1)
+#: The IoU thresholds of AP50 and AP75 among those from 0.50 to 0.95 in steps of 0.05.
+_AT_50, _AT_75 = 0, 5
+#: The backends add that tiny number each in its own way: 1 becomes 0.9999999999999998, or stays.
+DECIMALS = 12
+
+
+@dataclass(frozen=True, eq=False)
+class Matches:
+    """Detections and objects of I images. D detections, T IoU thresholds, A sizes, all together first.
+
+    images: I. sizes: names of the sizes but for the first. limit: detections of a category in an image, at most.
+    image, category: int64 [D], where a detection is and what of, as positions; by category, the likeliest first.
+    matched, ignored: bool [D, A, T], whether it is an object of the size, and whether it counts neither way.
+    object_image, object_category: int64 [E], an image and a category that has something there.
+    objects: int64 [E, A], how many are to be found there.
+    """
+
+    kind: ClassVar[str] = "matches"
+
+    images: int
+    sizes: tuple[str, ...]
+    limit: int
+    image: NDArray[np.int64]
+    category: NDArray[np.int64]
+    matched: Flags
+    ignored: Flags
+    object_image: NDArray[np.int64]
+    object_category: NDArray[np.int64]
+    objects: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return self.images
+
+    def metrics(self, weights: Array | None = None) -> dict[str, float | None]:
+        """AP, AP50, AP75, AP of each size, AR at `limit` and AR of each size; None without an object to be found.
+
+        weights: [I], how often each image counts; once, unless they are given.
+        """
+        counts = np.ones(self.images) if weights is None else weights
+        sizes = range(1 + len(self.sizes))
+        precision, recall = (np.full((self._categories, len(sizes), self.matched.shape[2]), np.nan) for _ in range(2))
+        wanted = self._wanted(counts)
+        for curve in self._curves:
+            number = wanted[curve.category, curve.size]
+            if number > 0:
+                cell = curve.category, curve.size, curve.threshold
+                precision[cell], recall[cell] = curve.measure(counts, number)
+        names = ["AP", *(f"AP_{name}" for name in self.sizes)], [f"AR{self.limit}", *(f"AR_{n}" for n in self.sizes)]
+        found = {name: _mean(precision[:, size]) for size, name in zip(sizes, names[0], strict=True)}
+        found |= {"AP50": _mean(precision[:, 0, _AT_50]), "AP75": _mean(precision[:, 0, _AT_75])}
+        return found | {name: _mean(recall[:, size]) for size, name in zip(sizes, names[1], strict=True)}
+
+    def same_images(self, other: Matches) -> bool:
+        """Whether the other matches are of images with as many objects of the same categories and sizes."""
+        if (self.images, self.sizes) != (other.images, other.sizes):
+            return False
+        return all(np.array_equal(*pair) for pair in zip(self._to_find, other._to_find, strict=True))
+
+    def to_arrays(self) -> dict[str, NDArray[Any]]:
+        """As few bytes as hold it: flags as bits."""
+        return {
+            "sizes": np.array(self.sizes, np.str_),
+            "shape": np.array([self.images, self.limit, *self.matched.shape]),
+            **{name: getattr(self, name).astype(np.int32) for name in _POSITIONS},
+            **{name: np.packbits(getattr(self, name)) for name in _FLAGS},
+        }
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Matches:
+        images, limit, *shape = map(int, arrays["shape"])
+        positions = {name: arrays[name].astype(np.int64) for name in _POSITIONS}
+        count = int(np.prod(shape))
+        flags = {name: np.unpackbits(arrays[name], count=count).astype(bool).reshape(shape) for name in _FLAGS}
+        fields: dict[str, Any] = {**positions, **flags}
+        return cls(images=images, sizes=tuple(map(str, arrays["sizes"])), limit=limit, **fields)
+
+    @property
+    def _to_find(self) -> tuple[NDArray[np.int64], ...]:
+        """Image, category and numbers of where there is something to be found, whatever was detected elsewhere."""
+        there = self.objects.any(axis=1)
+        return self.object_image[there], self.object_category[there], self.objects[there]
+
+    @property
+    def _categories(self) -> int:
+        return 1 + int(max(self.object_category.max(initial=-1), self.category.max(initial=-1)))
+
+    def _wanted(self, counts: Array) -> Array:
+        """[K, A], objects to be found."""
+        found = np.zeros((self._categories, self.objects.shape[1]))
+        np.add.at(found, self.object_category, counts[self.object_image, None] * self.objects)
+        return found
+
+    @cached_property
+    def _curves(self) -> list[_Curve]:
+        return list(self._made_curves())
+
+    def _made_curves(self) -> Iterator[_Curve]:
+        ends = np.searchsorted(self.category, np.arange(self._categories + 1))
+        for category in range(self._categories):
+            rows = slice(ends[category], ends[category + 1])
+            for size in range(self.matched.shape[1]):
+                for threshold in range(self.matched.shape[2]):
+                    kept = ~self.ignored[rows, size, threshold]
+                    right = self.matched[rows, size, threshold][kept]
+                    yield _Curve(category, size, threshold, self.image[rows][kept], np.flatnonzero(right))
+
+
+_POSITIONS = ("image", "category", "object_image", "object_category", "objects")
+_FLAGS = ("matched", "ignored")
+
+
+@dataclass(frozen=True, eq=False)
+class _Curve:
+    """Precision over recall of one category, size and threshold.
+
+    images: of the detections that count, the likeliest first. right: positions of the right ones among them.
+    """
+
+    category: int
+    size: int
+    threshold: int
+    images: NDArray[np.int64]
+    right: NDArray[np.int64]
+
+    def measure(self, counts: Array, wanted: float) -> tuple[float, float]:
+        """Average precision and recall, with image i counted counts[i] times and `wanted` objects in all."""
+        weights = counts[self.images]
+        found = np.cumsum(weights[self.right])
+        if not len(found):
+            return 0.0, 0.0
+        # Between two right ones precision only falls, so it is needed at the right ones alone.
+        precision = found / (np.cumsum(weights)[self.right] + _TINY)
+        best = np.maximum.accumulate(precision[::-1])[::-1]
+        recall = found / wanted
+        read = np.searchsorted(recall, RECALLS, side="left")
+        return float(best[read[read < len(best)]].sum() / len(RECALLS)), float(recall[-1])
+
+
+def matches_of(
+    evaluated: Sequence[Mapping[str, Any] | None], images: int, sizes: Sequence[str], thresholds: int, limit: int
+) -> Matches:
+    """The matches of pycocotools' `evalImgs`: K x A x I entries, None where an image has nothing of a category."""
+    count = 1 + len(sizes)
+    cells = [evaluated[start : start + images] for start in range(0, len(evaluated), images)]
+    parts = [_of_category(cells[start : start + count], thresholds) for start in range(0, len(cells), count)]
+    columns: dict[str, Any] = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    columns["category"] = np.repeat(np.arange(len(parts)), [len(part["image"]) for part in parts])
+    columns["object_category"] = np.repeat(np.arange(len(parts)), [len(part["objects"]) for part in parts])
+    return Matches(images=images, sizes=tuple(sizes), limit=limit, **columns)
+
+
+def _of_category(by_size: Sequence[Sequence[Mapping[str, Any] | None]], thresholds: int) -> dict[str, NDArray[Any]]:
+    """Columns of one category from its images, once for each size; the likeliest detections first."""
+    present = [number for number, entry in enumerate(by_size[0]) if entry is not None]
+    found = [[entry for entry in of_size if entry is not None] for of_size in by_size]
+    scores = [np.array(entry["dtScores"], np.float64) for entry in found[0]]
+    # The sort of pycocotools, so that equal scores stand in the same order.
+    order = np.argsort(-np.concatenate([np.zeros(0), *scores]), kind="mergesort")
+    none = np.zeros((thresholds, 0), bool)
+    flags = {
+        name: np.stack([np.concatenate([none, *(e[key] != 0 for e in of_size)], axis=1) for of_size in found])
+        for name, key in (("matched", "dtMatches"), ("ignored", "dtIgnore"))
+    }
+    objects = [[np.count_nonzero(entry["gtIgnore"] == 0) for entry in of_size] for of_size in found]
+    return {
+        "image": np.repeat(np.array(present, np.int64), [len(own) for own in scores])[order],
+        **{name: given[:, :, order].transpose(2, 0, 1) for name, given in flags.items()},
+        "object_image": np.array(present, np.int64),
+        "objects": np.array(objects, np.int64).reshape(len(found), len(present)).T,
+    }
+
+
+def _mean(values: Array) -> float | None:
+    """Of what is defined; None if nothing is."""
+    defined = values[~np.isnan(values)]
+    return float(defined.mean().round(DECIMALS)) if defined.size else None

@@ -1,0 +1,177 @@
+"""What each image gave: the metrics of pycocotools from it, images that count more than once, and the file of it."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
+
+from spdbuild.errors import InputError
+from spdbuild.metrics.answers import Answers
+from spdbuild.metrics.by_image import ByImage, load, save
+from spdbuild.metrics.detection import EvaluationOptions, evaluate_detections
+from spdbuild.metrics.matches import Matches
+from spdbuild.size_bins import SizeBin
+
+IMAGES = 12
+OWN_SIZES = EvaluationOptions(sizes=(SizeBin("tiny", 0, 16), SizeBin("huge", 900, 901)), max_detections=(2, 5))
+
+
+@pytest.fixture
+def scene() -> tuple[dict[str, Any], np.ndarray]:
+    """Objects of two categories and a crowd, and detections of which some are right and some have equal scores."""
+    random = np.random.default_rng(3)
+    annotations, rows = [], []
+    for number in range(90):
+        image, category = int(random.integers(1, IMAGES)), int(random.integers(1, 3))
+        box = [*random.uniform(0, 300, 2), *random.choice([10.0, 50.0, 120.0]) * random.uniform(0.7, 1.3, 2)]
+        crowd = int(random.uniform() < 0.1)
+        annotations.append({"id": number, "image_id": image, "category_id": category, "bbox": box, "iscrowd": crowd})
+        rows.append([image, *(box + random.normal(0, 3, 4)), round(random.uniform(), 1), category])
+        rows.append([IMAGES - image, *random.uniform(20, 100, 4), round(random.uniform(), 1), category])
+    categories = [{"id": number, "name": str(number)} for number in (1, 2, 9)]
+    truth = {"images": [{"id": n} for n in range(IMAGES)], "categories": categories, "annotations": annotations}
+    return truth, np.array(rows)
+
+
+def matches(truth: dict[str, Any], rows: np.ndarray, options: EvaluationOptions | None = None) -> Matches:
+    found = evaluate_detections(truth, rows, options).matches
+    assert found is not None
+    return found
+
+
+def repeated(truth: dict[str, Any], rows: np.ndarray, weights: np.ndarray) -> tuple[dict[str, Any], np.ndarray]:
+    """A data set that has image i weights[i] times."""
+    images, annotations, copies = [], [], []
+    for image, times in enumerate(weights):
+        for _ in range(times):
+            number = len(images)
+            images.append({"id": number})
+            own = [a for a in truth["annotations"] if a["image_id"] == image]
+            annotations += [{**a, "image_id": number, "id": len(annotations) + i} for i, a in enumerate(own)]
+            copy = rows[rows[:, 0] == image].copy()
+            copy[:, 0] = number
+            copies.append(copy)
+    return {**truth, "images": images, "annotations": annotations}, np.concatenate(copies)
+
+
+@pytest.mark.parametrize("options", [None, OWN_SIZES, EvaluationOptions(class_agnostic=True)])
+def test_matches_give_the_metrics_of_the_evaluation(
+    scene: tuple[dict[str, Any], np.ndarray], options: EvaluationOptions | None
+) -> None:
+    row = evaluate_detections(*scene, options).row()
+    metrics = matches(*scene, options).metrics()
+    assert metrics == {name: row[name] for name in metrics}
+    assert metrics.keys() >= {"AP", "AP50", "AP75"}
+    assert 0 < (metrics["AP"] or 0) < 1
+
+
+def test_without_detections_they_give_zero(scene: tuple[dict[str, Any], np.ndarray]) -> None:
+    assert set(matches(scene[0], np.zeros((0, 7))).metrics().values()) == {0.0}
+
+
+def test_without_objects_they_give_nothing(scene: tuple[dict[str, Any], np.ndarray]) -> None:
+    truth, rows = scene
+    assert set(matches({**truth, "annotations": []}, rows).metrics().values()) == {None}
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_an_image_that_counts_twice_is_two_images_of_pycocotools(
+    scene: tuple[dict[str, Any], np.ndarray], seed: int
+) -> None:
+    random = np.random.default_rng(seed)
+    weights = random.multinomial(IMAGES, np.full(IMAGES, 1 / IMAGES))
+    # Which of equal scores in one image comes first is chance, and copies of the image would change it.
+    scene[1][:, 5] = random.permutation(len(scene[1])) / len(scene[1])
+    truth, rows = repeated(*scene, weights)
+    with contextlib.redirect_stdout(io.StringIO()):
+        known = COCO()
+        areas = [{**a, "area": a["bbox"][2] * a["bbox"][3], "id": a["id"] + 1} for a in truth["annotations"]]
+        known.dataset = {**truth, "annotations": areas}
+        known.createIndex()
+        job = COCOeval(known, known.loadRes(rows.copy()), "bbox")
+        job.evaluate()
+        job.accumulate()
+        job.summarize()
+    metrics = matches(*scene).metrics(weights.astype(float))
+    names = ("AP", "AP50", "AP75", "AP_S", "AP_M", "AP_L", None, None, "AR100", "AR_S", "AR_M", "AR_L")
+    expected = {name: value for name, value in zip(names, job.stats, strict=True) if name}
+    assert {name: -1 if value is None else value for name, value in metrics.items()} == pytest.approx(
+        expected, abs=1e-9
+    )
+
+
+def answers(labels: list[int]) -> Answers:
+    count = len(labels)
+    predicted, places = np.array([0, 1, 2, 0][:count]), np.array([0, 1, 5, 0][:count])
+    return Answers(np.array(labels), predicted, places, np.array([0.5, 1.5, 2.25, 0.125][:count]), 3, 4)
+
+
+@pytest.fixture(params=["answers", "matches"])
+def found(request: pytest.FixtureRequest, scene: tuple[dict[str, Any], np.ndarray]) -> ByImage:
+    return answers([0, 2, 1, 0]) if request.param == "answers" else matches(*scene, OWN_SIZES)
+
+
+def test_a_file_gives_the_same_again(found: ByImage, tmp_path: Path) -> None:
+    save(tmp_path / "found.npz", found)
+    again = load(tmp_path / "found.npz")
+    weights = np.arange(len(found)) % 3.0
+    assert type(again) is type(found)
+    assert len(again) == len(found)
+    assert again.metrics() == found.metrics()
+    assert again.metrics(weights) == found.metrics(weights)
+    assert found.same_images(again)
+
+
+def test_the_same_gives_the_same_file(found: ByImage, tmp_path: Path) -> None:
+    for name in ("a.npz", "b.npz"):
+        save(tmp_path / name, found)
+    assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
+
+
+def test_other_images_are_known(scene: tuple[dict[str, Any], np.ndarray]) -> None:
+    truth, rows = scene
+    assert not answers([0, 2, 1, 0]).same_images(answers([0, 2, 1, 1]))
+    assert not answers([0, 2, 1, 0]).same_images(answers([0, 2, 1]))
+    fewer = {**truth, "annotations": truth["annotations"][1:]}
+    assert not matches(truth, rows).same_images(matches(fewer, rows))
+    assert matches(truth, rows).same_images(matches(truth, rows[:5]))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"no archive", b"PK\x05\x06" + bytes(18)],
+    ids=["empty", "text", "an archive of nothing"],
+)
+def test_a_damaged_file_is_refused(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "found.npz").write_bytes(content)
+    with pytest.raises(InputError, match=r"found\.npz is damaged, or not what an evaluation writes"):
+        load(tmp_path / "found.npz")
+
+
+def test_a_file_that_was_cut_off_is_refused(found: ByImage, tmp_path: Path) -> None:
+    save(tmp_path / "found.npz", found)
+    whole = (tmp_path / "found.npz").read_bytes()
+    for kept in range(0, len(whole), max(len(whole) // 20, 1)):
+        (tmp_path / "found.npz").write_bytes(whole[:kept])
+        with pytest.raises(InputError):
+            load(tmp_path / "found.npz")
+
+
+def test_objects_are_never_unpickled(tmp_path: Path) -> None:
+    np.savez(tmp_path / "found.npz", kind=np.array("answers"), labels=np.array([print], dtype=object))
+    with pytest.raises(InputError, match="pickle"):
+        load(tmp_path / "found.npz")
+
+
+def test_torch_is_not_imported() -> None:
+    code = "import sys, spdbuild.metrics.by_image; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -1,0 +1,163 @@
+"""Intervals of differences over resampled images."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from spdbuild.errors import ArgumentError
+from spdbuild.metrics.answers import Answers
+from spdbuild.metrics.by_image import FILE, load, save
+from spdbuild.reporting.report import report
+from spdbuild.training.run import train
+from spdbuild.training.summary import Summary
+
+MakeRun = Callable[..., Path]
+Make = Callable[..., Path]
+IMAGES = 400
+
+
+def answers(right: np.ndarray, labels: np.ndarray | None = None) -> Answers:
+    """Of two classes; a wrong answer has a loss of 1 and a right one none."""
+    known = np.arange(len(right)) % 2 if labels is None else labels
+    return Answers(known, np.where(right, known, 1 - known), np.where(right, 0, 1), 1.0 - right, 2, 2)
+
+
+def right(share: float, seed: int) -> np.ndarray:
+    return np.random.default_rng(seed).random(IMAGES) < share
+
+
+@pytest.fixture
+def run(make_run: MakeRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Make:
+    """`run("spd", answers, "seed=1")` is the folder of a run that gave these answers."""
+    monkeypatch.chdir(tmp_path)
+
+    def make(name: str, found: Answers, *overrides: str, macs: int = 2000) -> Path:
+        folder = make_run(f"runs/{name}", f"title={name}", *overrides, metrics=found.metrics(), macs=macs)
+        save(folder / "report" / FILE, found)
+        return folder
+
+    return make
+
+
+def differences(**options: int) -> dict[str, tuple[float, tuple[float, float] | None]]:
+    (pairs,) = report("runs", quiet=True, **options).comparisons
+    return {entry.metric: (entry.mean, entry.over_images) for entry in pairs[0].differences}
+
+
+def test_the_interval_is_that_of_the_mean_of_paired_differences(run: Make) -> None:
+    ours, theirs = right(0.9, 1), right(0.8, 2)
+    run("strided", answers(theirs), "passes=[]")
+    run("spd", answers(ours), macs=3000)
+    values = ours.astype(float) - theirs
+    half = 1.96 * values.std(ddof=1) / np.sqrt(IMAGES)
+    mean, ends = differences(resamples=1000)["top1"]
+    assert ends == pytest.approx((values.mean() - half, values.mean() + half), abs=0.1 * half)
+    assert mean == pytest.approx(values.mean())
+
+
+def test_the_same_answers_differ_on_no_images(run: Make) -> None:
+    run("strided", answers(right(0.8, 1)), "passes=[]")
+    run("spd", answers(right(0.8, 1)), macs=3000)
+    assert set(differences(resamples=50).values()) == {(0.0, (0.0, 0.0))}
+
+
+def test_over_several_seeds_it_is_that_of_the_mean_of_the_seeds(run: Make) -> None:
+    ours, theirs = [right(0.9, seed) for seed in (1, 2, 3)], [right(0.8, seed) for seed in (4, 5, 6)]
+    for seed in range(3):
+        run(f"strided_seed{seed}", answers(theirs[seed]), "passes=[]", f"seed={seed}")
+        run(f"spd_seed{seed}", answers(ours[seed]), f"seed={seed}", macs=3000)
+    values = np.mean(ours, axis=0) - np.mean(theirs, axis=0)
+    half = 1.96 * values.std(ddof=1) / np.sqrt(IMAGES)
+    mean, ends = differences(resamples=1000)["top1"]
+    assert ends == pytest.approx((mean - half, mean + half), abs=0.1 * half)
+
+
+def test_it_is_the_same_each_time(run: Make) -> None:
+    run("strided", answers(right(0.8, 1)), "passes=[]")
+    run("spd", answers(right(0.9, 2)), macs=3000)
+    assert differences(resamples=60) == differences(resamples=60)
+
+
+def test_nothing_is_resampled_unless_it_is_wanted(run: Make) -> None:
+    run("strided", answers(right(0.8, 1)), "passes=[]")
+    run("spd", answers(right(0.9, 2)), macs=3000)
+    assert all(ends is None for _, ends in differences().values())
+    assert "over images" not in str(report("runs", quiet=True).parts)
+
+
+def notes() -> list[str]:
+    part, *_ = report("runs", quiet=True, resamples=50).parts
+    return [sentence for sentence in part.sentences if "interval over images" in sentence]
+
+
+def test_a_run_without_the_file_is_told_how_to_get_it(run: Make) -> None:
+    run("strided", answers(right(0.8, 1)), "passes=[]")
+    (run("spd", answers(right(0.9, 2)), macs=3000) / "report" / FILE).unlink()
+    assert notes() == [
+        f"spd - strided has no interval over images: there is no runs/spd/report/{FILE}; "
+        "`spdbuild eval runs/spd --weights runs/spd/weights/last.safetensors -o runs/spd/report` writes it."
+    ]
+
+
+def test_the_file_of_other_weights_is_refused(run: Make) -> None:
+    run("strided", answers(right(0.8, 1)), "passes=[]")
+    save(run("spd", answers(right(0.9, 2)), macs=3000) / "report" / FILE, answers(right(0.9, 3)))
+    (note,) = notes()
+    assert f"runs/spd/report/{FILE} is of other weights than the run's metrics; `spdbuild eval" in note
+
+
+def test_a_damaged_file_is_told(run: Make) -> None:
+    run("strided", answers(right(0.8, 1)), "passes=[]")
+    (run("spd", answers(right(0.9, 2)), macs=3000) / "report" / FILE).write_bytes(b"PK")
+    (note,) = notes()
+    assert f"runs/spd/report/{FILE} is damaged" in note
+
+
+def test_other_images_are_not_compared(run: Make) -> None:
+    run("strided", answers(right(0.8, 1)), "passes=[]")
+    run("spd", answers(right(0.9, 2), labels=np.zeros(IMAGES, int)), macs=3000)
+    (note,) = notes()
+    assert note.endswith("the runs were tested on different images.")
+
+
+def test_a_metric_that_few_resamples_can_tell_has_no_interval(
+    run: Make, make_run: MakeRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Rare(Answers):
+        def metrics(self, weights: np.ndarray | None = None) -> dict[str, float | None]:
+            seen = weights is None or weights[0] > 0
+            return super().metrics(weights) | {"top5": 1.0 if seen else None}
+
+    monkeypatch.setattr("spdbuild.reporting.resampling.load", lambda path: _as(Rare, load_of(path)))
+    run("strided", answers(right(0.8, 1)), "passes=[]")
+    run("spd", answers(right(0.9, 2)), macs=3000)
+    found = differences(resamples=100)
+    assert found["top5"][1] is None
+    assert found["top1"][1] is not None
+
+
+def load_of(path: Path) -> Answers:
+    found = load(path)
+    assert isinstance(found, Answers)
+    return found
+
+
+def _as(kind: type[Answers], found: Answers) -> Answers:
+    return kind(found.labels, found.predicted, found.places, found.losses, found.classes, found.outputs)
+
+
+@pytest.mark.parametrize("resamples", [-1, 1, 49])
+def test_too_few_are_refused(run: Make, resamples: int) -> None:
+    with pytest.raises(ArgumentError, match=f"{resamples} resamples tell too little"):
+        report("runs", resamples=resamples)
+
+
+def test_a_run_stores_what_its_metrics_are_made_of(tmp_path: Path) -> None:
+    text = "architecture: cifar_resnet20\ndata: {name: digits}\nepochs: 1\nmax_steps: 2\nworkers: 0\n"
+    folder = train(text, runs=tmp_path, quiet=True).folder
+    stored = load_of(folder / "report" / FILE).metrics()
+    assert stored == pytest.approx(Summary.read(folder / "report").metrics)
