@@ -26,7 +26,7 @@ from spdbuild.training.result import Result
 from spdbuild.training.run_folder import RunFolder
 from spdbuild.training.saving import restore_best
 from spdbuild.training.session import Session, make_session
-from spdbuild.training.signals import stop_on_signals
+from spdbuild.training.signals import interrupt_on_sigterm, stop_on_signals
 from spdbuild.training.stored_run import stored_network
 
 #: Keys that a resumed run may be given anew: how long and where it goes on, not what it is.
@@ -117,11 +117,12 @@ def _begun(recipe: Recipe, folder: RunFolder, console: Console, processes: Proce
         remove_unfinished(folder.path)
         console.log = folder.log
     try:
-        network = stored_network(recipe, folder) if stored else recipe
-        session = make_session(network, folder, console, processes, device_of(recipe), fresh=not stored)
-        if not stored:
-            _describe(session)
-    # Also where somebody presses Ctrl-C while data and network are being opened.
+        with interrupt_on_sigterm():
+            network = stored_network(recipe, folder) if stored else recipe
+            session = make_session(network, folder, console, processes, device_of(recipe), fresh=not stored)
+            if not stored:
+                _describe(session)
+    # Also where somebody ends it while data and network are being opened.
     except (SpdbuildError, KeyboardInterrupt):
         if processes.first:
             folder.remove_if_not_begun()

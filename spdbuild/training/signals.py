@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM end a run after the step at hand; a second one ends it at once."""
+"""SIGINT and SIGTERM end a run after the step at hand; at once if they come twice, or before the first step."""
 
 from __future__ import annotations
 
@@ -20,6 +20,20 @@ class StopRequest:
 
 
 @contextmanager
+def interrupt_on_sigterm() -> Iterator[None]:
+    """While the context lasts SIGTERM raises KeyboardInterrupt, as SIGINT does: there is nothing to save."""
+    before = None
+    # Only the main thread of a program may handle signals; elsewhere they stay what they are.
+    with suppress(ValueError):
+        before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        if before is not None:
+            signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
 def stop_on_signals() -> Iterator[StopRequest]:
     """While the context lasts the two signals are noted; the second restores what they did before."""
     request = StopRequest()
@@ -33,7 +47,6 @@ def stop_on_signals() -> Iterator[StopRequest]:
         for number, handler in before.items():
             signal.signal(number, handler)
 
-    # Only the main thread of a program may handle signals; elsewhere they stay what they are.
     with suppress(ValueError):
         before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from spdbuild.errors import RecipeError, RunError, WeightsError
-from spdbuild.training import checkpoint, loop
+from spdbuild.training import checkpoint, loop, run
 from spdbuild.training.checkpoint import load_state
 from spdbuild.training.nan_guard import NanGuard, can_skip, first_bad_layer
 from spdbuild.training.run import resume, train
@@ -189,6 +189,18 @@ def test_a_run_stopped_by_a_signal_says_so_once(
         train(recipe, runs=tmp_path)
     assert "stopped by a signal" not in capsys.readouterr().err
     assert (tmp_path / "small" / "log.txt").read_text().count("stopped by a signal after step 1") == 1
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])
+def test_a_signal_while_the_data_are_opened_leaves_nothing(
+    recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+) -> None:
+    before = signal.getsignal(number)
+    monkeypatch.setattr(run, "make_session", lambda *_, **__: os.kill(os.getpid(), number))
+    with pytest.raises(KeyboardInterrupt):
+        train(recipe, runs=tmp_path / "runs", quiet=True)
+    assert list((tmp_path / "runs").iterdir()) == []
+    assert signal.getsignal(number) == before
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])
