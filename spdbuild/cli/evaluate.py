@@ -29,7 +29,7 @@ Examples:
     "-o",
     "--output",
     type=click.Path(path_type=Path),
-    help="Folder for tables, the confusion matrix and samples; of a detector also curves and predictions.",
+    help="Folder for tables, what each image gave, the confusion matrix and samples; of a detector also curves.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON on stdout.")
 def command(

@@ -20,15 +20,21 @@ class ArrayImages:
     images: uint8 [N, 3, H, W].
     labels: int64 [N], positions in `classes`.
     skipped: files that were left out because they cannot be read.
+    paths: a file for each image, if they are from files of their own.
     """
 
     images: Tensor
     labels: Tensor
     classes: tuple[str, ...]
     skipped: tuple[BadFile, ...] = ()
+    paths: Sequence[Path] = ()
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    def name(self, index: int) -> str:
+        """The file of an image, or its number."""
+        return str(self.paths[index]) if self.paths else str(index)
 
     @property
     def size(self) -> tuple[int, int]:
@@ -60,6 +66,10 @@ class FileImages:
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    def name(self, index: int) -> str:
+        """The file of an image."""
+        return str(self.paths[index])
 
     def advice_on(self, file: BadFile) -> str:
         """What to do about a file that `read` returned."""

@@ -76,9 +76,9 @@ def open_listing(listing: Listing, reading: Reading) -> ImageSet:
     bad = {file.path for file in decoded.bad}
     good = [position for position, path in enumerate(listing.paths) if path not in bad]
     labels = torch.tensor([listing.labels[position] for position in good])
-    if decoded.images is not None:
-        return ArrayImages(torch.from_numpy(decoded.images), labels, listing.classes, decoded.bad)
     paths = [listing.paths[position] for position in good]
+    if decoded.images is not None:
+        return ArrayImages(torch.from_numpy(decoded.images), labels, listing.classes, decoded.bad, paths)
     return FileImages(paths, labels, listing.classes, size, resize, decoded.bad)
 
 

@@ -8,6 +8,7 @@ import re
 from html.parser import HTMLParser
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -95,6 +96,34 @@ def test_the_table_of_the_classes_is_that_of_the_file(folder: RunFolder) -> None
     shown = page.rows[start + 1 : start + 1 + len(body)]
     assert [row[:2] for row in shown] == [row[:2] for row in body]
     assert [row[2] for row in shown] == [f"{float(row[2]):.4f}" for row in body]
+
+
+def test_every_image_is_told_with_what_it_was_taken_for(folder: RunFolder) -> None:
+    with (folder.report / "images.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert sorted(int(row["image"]) for row in rows) == list(range(360))
+    right = sum(row["class"] == row["predicted"] for row in rows)
+    with (folder.report / "confusion.csv").open() as file:
+        _, *counts = csv.reader(file)
+    assert right == sum(int(row[1 + number]) for number, row in enumerate(counts))
+    losses = [float(row["loss"]) for row in rows]
+    assert losses == sorted(losses, reverse=True)
+
+
+def test_images_from_files_are_told_by_their_files(tmp_path: Path, recipe: Path) -> None:
+    random = np.random.default_rng(0)
+    for name in ("train/a/1", "train/b/2", "test/a/x, y", "test/b/z"):
+        path = tmp_path / "data" / f"{name}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(random.integers(0, 255, (8, 8, 3), np.uint8)).save(path)
+    named = []
+    for memory in (0, 1):
+        changes = [f"data={{name: folder, root: {tmp_path / 'data'}, memory_gib: {memory}}}", "epochs=1", "~augment"]
+        report = train(recipe, changes, runs=tmp_path, quiet=True).folder / "report"
+        with (report / "images.csv").open() as file:
+            named.append({row["image"]: row["class"] for row in csv.DictReader(file)})
+    files = tmp_path / "data" / "test"
+    assert named == 2 * [{str(files / "a" / "x, y.png"): "a", str(files / "b" / "z.png"): "b"}]
 
 
 def test_names_cannot_become_tags(folder: RunFolder) -> None:

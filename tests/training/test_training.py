@@ -42,6 +42,8 @@ def test_a_run_leaves_the_files_of_the_contract(recipe: Path, tmp_path: Path) ->
         "report/confusion.png",
         "report/confusion.csv",
         "report/classes.csv",
+        "report/images.csv",
+        "report/by_image.npz",
         "report/loss.png",
     }
     rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]

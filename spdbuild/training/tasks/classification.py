@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -205,6 +207,7 @@ class _Meter:
             counts={"skipped": len(images.skipped)} if images.skipped else {},
             protocol="".join(left_out(images.skipped, len(images), "to evaluate on")),
             by_image=answers,
+            files={"images.csv": lambda: _answers_csv(answers, images)},
         )
 
     def _answers(self) -> Answers:
@@ -212,6 +215,19 @@ class _Meter:
         labels, classes = self._images.labels.numpy(), len(self._images.classes)
         outputs = max(self._outputs, classes)
         return Answers(labels, predicted.astype(np.int64), places.astype(np.int64), losses, classes, outputs)
+
+
+def _answers_csv(answers: Answers, images: ImageSet) -> str:
+    """A row an image, that with the highest loss first."""
+    names = [*images.classes, *(f"output {number}" for number in range(answers.classes, answers.outputs))]
+    order = np.argsort(-answers.losses, kind="stable").tolist()
+    text = io.StringIO()
+    table = csv.writer(text, lineterminator="\n")
+    table.writerow(("image", "class", "predicted", "loss"))
+    for i in order:
+        loss = f"{answers.losses[i]:.6g}"
+        table.writerow((images.name(i), names[answers.labels[i]], names[answers.predicted[i]], loss))
+    return text.getvalue()
 
 
 def _sample(pixels: Tensor, label: int, found: tuple[dict[str, Any], ...], classes: tuple[str, ...]) -> Image.Image:
