@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from spdbuild.errors import ArgumentError
+from spdbuild.errors import ArgumentError, nearest
 from spdbuild.losses.loss import LOSSES, Loss
 
 
@@ -31,7 +33,14 @@ class ClassificationLoss(Loss):
                 argument="label_smoothing",
             )
 
-    def __call__(self, logits: Tensor, labels: Tensor) -> Tensor:
+    def weights(self, labels: Tensor, classes: Sequence[str]) -> Tensor | None:
+        """float32 [K'], a factor for each class, given the classes [N] of all training images; None: all count alike.
+
+        Raises ArgumentError.
+        """
+        return None
+
+    def __call__(self, logits: Tensor, labels: Tensor, weights: Tensor | None = None) -> Tensor:
         """The mean over the batch."""
         raise NotImplementedError
 
@@ -39,12 +48,45 @@ class ClassificationLoss(Loss):
 @LOSSES.register
 @dataclass(frozen=True)
 class CrossEntropy(ClassificationLoss):
-    """Softmax and cross-entropy."""
+    """Softmax and cross-entropy.
 
-    def __call__(self, logits: Tensor, labels: Tensor) -> Tensor:
+    class_weights: what the images of a class count, by its name, such as {crack: 5}, 1 for the others; balanced: the
+        images of each class together as much as those of any other; empty: every image alike.
+    """
+
+    class_weights: Literal["balanced"] | dict[str, float] | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name, weight in self.class_weights.items() if isinstance(self.class_weights, dict) else ():
+            if not 0 < weight < math.inf:
+                message = f"the weight of '{name}' must be more than 0 and finite, got {weight}"
+                raise ArgumentError(message, argument="class_weights")
+
+    def weights(self, labels: Tensor, classes: Sequence[str]) -> Tensor | None:
+        if self.class_weights is None:
+            return None
+        if self.class_weights == "balanced":
+            counts = torch.bincount(labels, minlength=len(classes)).clamp(min=1)
+            return len(labels) / len(classes) / counts.float()
+        assert isinstance(self.class_weights, dict)
+        for name in self.class_weights:
+            if name not in classes:
+                message = f"there is no class '{name}'"
+                raise ArgumentError(message, argument="class_weights", hint=nearest(name, classes))
+        return torch.tensor([self.class_weights.get(name, 1.0) for name in classes])
+
+    def __call__(self, logits: Tensor, labels: Tensor, weights: Tensor | None = None) -> Tensor:
         if labels.is_floating_point():
             labels = _widened(labels, logits)
-        return functional.cross_entropy(logits.float(), labels, label_smoothing=self.label_smoothing)
+        if weights is None:
+            return functional.cross_entropy(logits.float(), labels, label_smoothing=self.label_smoothing)
+        weights = functional.pad(weights, (0, logits.shape[1] - len(weights)), value=1.0)
+        losses = functional.cross_entropy(
+            logits.float(), labels, weights, reduction="none", label_smoothing=self.label_smoothing
+        )
+        # Not divided by the weights, as the mean of torch is: an image counts the same whatever else is in its batch.
+        return losses.mean()
 
 
 @LOSSES.register
@@ -55,7 +97,7 @@ class BinaryCrossEntropy(ClassificationLoss):
     Source: Wightman, Touvron and Jegou 2021, "ResNet strikes back", arXiv:2110.00476, section 3.
     """
 
-    def __call__(self, logits: Tensor, labels: Tensor) -> Tensor:
+    def __call__(self, logits: Tensor, labels: Tensor, weights: Tensor | None = None) -> Tensor:
         if not labels.is_floating_point():
             labels = functional.one_hot(labels, logits.shape[1])
         shares = _widened(labels.to(torch.float32), logits)  # [N, K]

@@ -32,6 +32,54 @@ def test_smoothing_spreads_a_share_over_all_classes() -> None:
     assert CrossEntropy(label_smoothing=0.3)(LOGITS, LABELS).item() == pytest.approx(expected, rel=1e-6)
 
 
+def test_a_class_counts_what_its_weight_says() -> None:
+    surprise = -log_softmax(LOGITS.double().numpy())
+    loss = CrossEntropy(class_weights={"c": 5})
+    weights = loss.weights(LABELS, ("a", "b", "c"))
+    assert weights is not None
+    assert weights.tolist() == [1, 1, 5]
+    assert loss(LOGITS, LABELS, weights).item() == pytest.approx((surprise[0, 0] + 5 * surprise[1, 2]) / 2, rel=1e-6)
+
+
+def test_balanced_classes_count_alike_and_an_image_once_on_average() -> None:
+    labels = torch.tensor([0, 0, 0, 0, 0, 1, 2, 2])
+    weights = CrossEntropy(class_weights="balanced").weights(labels, ("a", "b", "c"))
+    assert weights is not None
+    of_images = weights[labels]
+    assert [of_images[labels == number].sum().item() for number in range(3)] == pytest.approx([8 / 3] * 3)
+    assert of_images.mean().item() == pytest.approx(1)
+
+
+def test_weights_of_mixed_images_are_those_of_torch() -> None:
+    shares, weights = torch.tensor([[0.25, 0.75, 0.0], [0.0, 0.5, 0.5]]), torch.tensor([1.0, 2.0, 3.0])
+    expected = torch.nn.functional.cross_entropy(LOGITS, shares, weights, label_smoothing=0.2)
+    torch.testing.assert_close(CrossEntropy(label_smoothing=0.2)(LOGITS, shares, weights), expected)
+
+
+def test_an_image_counts_the_same_in_any_batch() -> None:
+    loss, weights = CrossEntropy(), torch.tensor([1.0, 2.0, 7.0])
+    alone = [loss(LOGITS[i : i + 1], LABELS[i : i + 1], weights) for i in range(2)]
+    torch.testing.assert_close(loss(LOGITS, LABELS, weights), (alone[0] + alone[1]) / 2)
+
+
+def test_outputs_that_no_class_has_may_be_there_beside_weights() -> None:
+    wide = torch.cat([LOGITS, torch.zeros(2, 4)], dim=1)
+    expected = torch.nn.functional.cross_entropy(wide, LABELS, reduction="none") * torch.tensor([1.0, 7.0])
+    torch.testing.assert_close(CrossEntropy()(wide, LABELS, torch.tensor([1.0, 2.0, 7.0])), expected.mean())
+
+
+@pytest.mark.parametrize("weight", [0.0, -1.0, float("inf"), float("nan")])
+def test_a_weight_that_makes_no_sense_is_refused(weight: float) -> None:
+    with pytest.raises(ArgumentError, match="the weight of 'a' must be more than 0 and finite"):
+        CrossEntropy(class_weights={"a": weight})
+
+
+def test_the_weight_of_an_unknown_class_is_refused() -> None:
+    with pytest.raises(ArgumentError) as caught:
+        CrossEntropy(class_weights={"crac": 5}).weights(LABELS, ("good", "crack"))
+    assert caught.value.problems[0].hint == "did you mean 'crack'?"
+
+
 @pytest.mark.parametrize("loss", [CrossEntropy(), BinaryCrossEntropy(), CrossEntropy(label_smoothing=0.1)])
 def test_shares_of_one_class_are_that_class(loss: CrossEntropy) -> None:
     shares = torch.nn.functional.one_hot(LABELS, 3).float()

@@ -9,7 +9,8 @@ import torch
 from torch import nn
 
 from spdbuild.data import ArrayImages
-from spdbuild.losses.loss import LOSSES
+from spdbuild.data.digits import Digits
+from spdbuild.training.recipe import load_recipe
 from spdbuild.training.task import TASKS
 
 
@@ -47,8 +48,8 @@ def test_what_several_processes_saw_is_put_together_in_the_order_of_the_images()
 
 
 def test_a_classifier_is_told_its_hits_while_it_trains() -> None:
-    recipe = SimpleNamespace(loss_of=LOSSES["cross_entropy"])
-    criterion = TASKS["classification"]().criterion(recipe, nn.Identity(), None)
+    recipe = load_recipe("architecture: resnet18\ndata: {name: digits}\n")
+    criterion = recipe.task.criterion(recipe, nn.Identity(), Digits().open("test"))
     logits = torch.tensor([[2.0, 1.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 3.0], [1.0, 0.0, 0.0]])
     labels = torch.tensor([0, 1, 0, 2])
     assert criterion(logits, labels)["top1"] == 0.5

@@ -83,7 +83,9 @@ class Classification(Task):
     def criterion(self, recipe: Recipe, model: nn.Module, images: ImageSet) -> _Criterion:
         loss = recipe.loss_of()
         assert isinstance(loss, ClassificationLoss)
-        return _Criterion(loss)
+        with recipe.about("loss", arguments="loss"):
+            weights = loss.weights(images.labels, images.classes)
+        return _Criterion(loss, weights)
 
     def distance(self, outputs: Tensor, teacher_outputs: Tensor, temperature: float) -> Tensor:
         return distillation(outputs, teacher_outputs, temperature)
@@ -156,13 +158,14 @@ class Classification(Task):
 class _Criterion:
     """The loss as the loop wants it, and the share of hits; of mixed images the larger part counts."""
 
-    def __init__(self, loss: ClassificationLoss) -> None:
-        self._loss = loss
+    def __init__(self, loss: ClassificationLoss, weights: Tensor | None) -> None:
+        self._loss, self._weights = loss, weights
 
     def __call__(self, logits: Tensor, labels: Tensor) -> dict[str, Tensor]:
         wanted = labels.argmax(dim=1) if labels.ndim == 2 else labels
         hits = logits.detach().argmax(dim=1) == wanted
-        return {"loss": self._loss(logits, labels), "top1": hits.float().mean()}
+        weights = () if self._weights is None else (self._weights.to(logits.device),)
+        return {"loss": self._loss(logits, labels, *weights), "top1": hits.float().mean()}
 
 
 class _Meter:

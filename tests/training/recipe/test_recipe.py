@@ -130,7 +130,7 @@ WRONG = {
     "what torch refuses": ("optimizer: {name: adam, eps: -1}", "<text>:3:30: error: adam: Invalid epsilon value", ""),
     "seed of more than 64 bits": ("seed: 1e30", "<text>:3:7: error: seed must be less than 2**63, got 1000", ""),
     "name that is a list": ("task: {name: [1]}", "'task.name' must be one of classification, detection, got a", ""),
-    "loss of another task without its name": ("loss: {class_gain: 3}", "'loss' has no key 'class_gain'", "known: "),
+    "loss of another task without its name": ("loss: {box_gain: 3}", "'loss' has no key 'box_gain'", "known: "),
     "list": (["- 1\n"], "a recipe is a mapping of keys", ""),
 }  # fmt: skip
 
