@@ -2,12 +2,32 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from spdbuild.boxes import area_xyxy, intersection_xyxy, iou_xyxy
+
+
+class Outcome(NamedTuple):
+    """What became of one image.
+
+    objects: how many there are: right, found as another class (confused), or missed.
+    background: detections where no object is.
+    """
+
+    objects: int
+    right: int
+    confused: int
+    missed: int
+    background: int
+
+    @property
+    def errors(self) -> int:
+        return self.confused + self.missed + self.background
 
 
 class DetectionConfusion:
@@ -23,8 +43,8 @@ class DetectionConfusion:
         self.matrix: NDArray[np.int64] = np.zeros((classes + 1, classes + 1), dtype=np.int64)
         self.min_score, self.min_iou = min_score, min_iou
 
-    def update(self, detections: Tensor, boxes_xyxy: Tensor, labels: Tensor, crowd: Tensor | None = None) -> None:
-        """Count one image.
+    def update(self, detections: Tensor, boxes_xyxy: Tensor, labels: Tensor, crowd: Tensor | None = None) -> Outcome:
+        """Count one image, and say what became of it.
 
         detections: [D, 6], rows (left, top, right, bottom, score, class index).
         boxes_xyxy, labels, crowd: [B, 4], [B] class indices and [B] bool, the objects. A crowd region is no object, and
@@ -41,6 +61,8 @@ class DetectionConfusion:
         classes = len(self.matrix) - 1
         self.matrix[:-1, -1] += np.bincount(np.delete(true, objects), minlength=classes)
         self.matrix[-1, :-1] += np.bincount(taken_for[free], minlength=classes)
+        right = int((true[objects] == taken_for[found]).sum())
+        return Outcome(len(true), right, len(objects) - right, len(true) - len(objects), len(free))
 
 
 def _pairs(iou: NDArray[np.float64], min_iou: float) -> tuple[list[int], list[int]]:

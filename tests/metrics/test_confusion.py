@@ -19,8 +19,10 @@ def test_right_wrong_missed_and_invented_each_have_their_cell() -> None:
     counts = DetectionConfusion(classes=2)
     nowhere = torch.tensor([200.0, 200.0, 220.0, 220.0])
     found = [detection(BOXES[0], 0), detection(BOXES[1], 0), detection(nowhere, 1)]
-    counts.update(torch.tensor(found), BOXES, LABELS)
+    outcome = counts.update(torch.tensor(found), BOXES, LABELS)
     assert counts.matrix.tolist() == [[1, 0, 0], [1, 0, 1], [0, 1, 0]]
+    assert outcome._asdict() == {"objects": 3, "right": 1, "confused": 1, "missed": 1, "background": 1}
+    assert outcome.errors == 3
 
 
 def test_a_detection_with_a_low_score_does_not_count() -> None:
@@ -48,8 +50,9 @@ def test_crowd_regions_are_no_objects_and_detections_on_them_no_background() -> 
     counts = DetectionConfusion(classes=2)
     crowd = torch.tensor([False, True, False])
     inside = torch.tensor([55.0, 55.0, 65.0, 65.0])
-    counts.update(torch.tensor([detection(inside, 1), detection(BOXES[2], 1)]), BOXES, LABELS, crowd)
+    outcome = counts.update(torch.tensor([detection(inside, 1), detection(BOXES[2], 1)]), BOXES, LABELS, crowd)
     assert counts.matrix.tolist() == [[0, 0, 1], [0, 1, 0], [0, 0, 0]]
+    assert (outcome.objects, outcome.right, outcome.missed, outcome.background) == (2, 1, 1, 0)
 
 
 def test_images_add_up_and_all_objects_and_detections_are_counted() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -13,7 +15,7 @@ from torch import Tensor
 from spdbuild.data.detection.batch import DetectionBatch
 from spdbuild.data.detection.table import NO_CLASS
 from spdbuild.metrics.coco import detection_rows, predictions_json
-from spdbuild.metrics.confusion import DetectionConfusion
+from spdbuild.metrics.confusion import DetectionConfusion, Outcome
 from spdbuild.metrics.detection import ClassMetrics, DetectionMetrics, evaluate_detections
 from spdbuild.metrics.nms import select_detections
 from spdbuild.metrics.reference_ap import THRESHOLDS, ReferencePrecision, average_precision, correct_detections
@@ -29,7 +31,8 @@ class DetectionMeter:
     """The detections of a head on images of a data set.
 
     Its state holds, for D detections: rows [D, 7] as COCO has them, and hits [D, T], whether one counts as correct at
-    each of the thresholds of the published training's own metric; and the confusion [K + 1, K + 1].
+    each of the thresholds of the published training's own metric; the confusion [K + 1, K + 1]; and by the position of
+    each image what became of it.
     """
 
     def __init__(self, head: Detect, images: DetectionImages, options: JudgingOptions) -> None:
@@ -37,6 +40,7 @@ class DetectionMeter:
         self._rows: list[NDArray[np.float64]] = [np.zeros((0, 7))]
         self._hits: list[NDArray[np.bool_]] = [np.zeros((0, len(THRESHOLDS)), bool)]
         self._confusion = DetectionConfusion(len(images.classes))
+        self._outcomes: dict[int, Outcome] = {}
 
     def update(self, outputs: Tensor | Sequence[Tensor], batch: DetectionBatch) -> None:
         decoded = self._head.decode(maps_of(outputs))
@@ -55,7 +59,7 @@ class DetectionMeter:
         regions = torch.from_numpy(objects.crowd | objects.ignored | (objects.classes == NO_CLASS))
         self._rows.append(detection_rows(dataset.images[index].id, found, dataset.category_ids))
         self._hits.append(self._correct(found, boxes[~regions], classes[~regions]))
-        self._confusion.update(found, boxes, classes, regions)
+        self._outcomes[index] = self._confusion.update(found, boxes, classes, regions)
 
     def _correct(self, found: Tensor, boxes: Tensor, classes: Tensor) -> NDArray[np.bool_]:
         if self._options.class_agnostic:
@@ -67,6 +71,7 @@ class DetectionMeter:
             "rows": np.concatenate(self._rows),
             "hits": np.concatenate(self._hits),
             "confusion": self._confusion.matrix,
+            "outcomes": self._outcomes,
         }
 
     def merge(self, states: Iterable[Mapping[str, Any]]) -> None:
@@ -77,6 +82,7 @@ class DetectionMeter:
         self._rows = [rows[order]]
         self._hits = [np.concatenate([state["hits"] for state in states])[order]]
         self._confusion.matrix = sum(state["confusion"] for state in states)
+        self._outcomes = {index: outcome for state in states for index, outcome in state["outcomes"].items()}
 
     def evaluation(self) -> Evaluation:
         rows = np.concatenate(self._rows)
@@ -98,11 +104,20 @@ class DetectionMeter:
             f"detections of a score from {self._confusion.min_score} and an IoU from {self._confusion.min_iou}",
             _counts(metrics),
             charts_of(metrics, own.curves),
-            {"predictions.json": lambda: predictions_json(rows)},
+            {"predictions.json": lambda: predictions_json(rows), "images.csv": self._outcomes_csv},
             tuple(values),
             _protocol(self._options),
             metrics.matches,
         )
+
+    def _outcomes_csv(self) -> str:
+        """A row an image, those with the most errors first."""
+        text = io.StringIO()
+        table = csv.writer(text, lineterminator="\n")
+        table.writerow(("image", *Outcome._fields))
+        by_errors = sorted(self._outcomes.items(), key=lambda entry: (-entry[1].errors, entry[0]))
+        table.writerows((self._images.dataset.images[index].name, *outcome) for index, outcome in by_errors)
+        return text.getvalue()
 
     def _own_precision(self, rows: NDArray[np.float64]) -> ReferencePrecision:
         dataset = self._images.dataset

@@ -13,6 +13,7 @@ import torch
 from safetensors.torch import load_file
 
 from spdbuild.data.tiny_objects import TinyObjects
+from spdbuild.metrics import by_image
 from spdbuild.training.evaluate import evaluate
 from spdbuild.training.run import resume, train
 
@@ -35,6 +36,15 @@ def test_a_run_leaves_metrics_curves_and_predictions(recipe: Path, tmp_path: Pat
     assert {entry["image_id"] for entry in found} <= set(range(1, 7))
     with (report / "classes.csv").open() as file:
         counts = {row["class"]: int(row["objects"]) for row in csv.DictReader(file)}
+    with (report / "images.csv").open() as file:
+        images = list(csv.DictReader(file))
+    assert sorted(row["image"] for row in images) == sorted(
+        image.name for image in TinyObjects(24, 64).open("val").images
+    )
+    assert sum(int(row["objects"]) for row in images) == sum(counts.values())
+    errors = [sum(int(row[name]) for name in ("confused", "missed", "background")) for row in images]
+    assert errors == sorted(errors, reverse=True)
+    assert by_image.load(report / by_image.FILE).metrics()["AP"] == pytest.approx(last["test/AP"])
     labels = TinyObjects(images=24, size=64).open("val").objects.classes
     assert list(counts.values()) == [int((labels == class_).sum()) for class_ in range(6)]
 
@@ -96,8 +106,11 @@ def test_two_processes_evaluate_as_one_with_the_same_weights(
     for one, other in zip(found, expected, strict=True):
         assert (one["image_id"], one["category_id"]) == (other["image_id"], other["category_id"])
         assert [*one["bbox"], one["score"]] == pytest.approx([*other["bbox"], other["score"]], abs=1e-4)
-    tables = [(folder / "confusion.csv").read_text() for folder in (double / "report", single)]
-    assert tables[0] == tables[1]
+    for name in ("confusion.csv", "images.csv"):
+        tables = [(folder / name).read_text() for folder in (double / "report", single)]
+        assert tables[0] == tables[1]
+    matches = [by_image.load(folder / by_image.FILE) for folder in (double / "report", single)]
+    assert matches[0].metrics() == pytest.approx(matches[1].metrics(), abs=1e-9)
 
 
 @pytest.mark.slow
