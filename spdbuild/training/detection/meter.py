@@ -95,19 +95,20 @@ class DetectionMeter:
         agnostic = self._options.class_agnostic
         rows_of_classes = () if agnostic else tuple(by_id[number] for number in self._images.dataset.category_ids)
         return Evaluation(
-            {name: value for name, value in values.items() if value is not None},
-            tuple(name for name, value in values.items() if value is None),
-            classes,
-            rows_of_classes,
-            torch.from_numpy(self._confusion.matrix),
-            (*classes, "background"),
-            f"detections of a score from {self._confusion.min_score} and an IoU from {self._confusion.min_iou}",
-            _counts(metrics),
-            charts_of(metrics, own.curves),
-            {"predictions.json": lambda: predictions_json(rows), "images.csv": self._outcomes_csv},
-            tuple(values),
-            _protocol(self._options),
-            metrics.matches,
+            scalars={name: value for name, value in values.items() if value is not None},
+            undefined=tuple(name for name, value in values.items() if value is None),
+            classes=classes,
+            rows=rows_of_classes,
+            confusion=torch.from_numpy(self._confusion.matrix),
+            outcomes=(*classes, "background"),
+            confusion_note=f"detections of a score from {self._confusion.min_score} and an IoU from "
+            f"{self._confusion.min_iou}",
+            counts=_counts(metrics),
+            charts=charts_of(metrics, own.curves),
+            files={"predictions.json": lambda: predictions_json(rows), "images.csv": self._outcomes_csv},
+            order=tuple(values),
+            protocol=_protocol(self._options),
+            by_image=metrics.matches,
         )
 
     def _outcomes_csv(self) -> str:

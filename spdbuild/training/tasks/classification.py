@@ -202,11 +202,10 @@ class _Meter:
         answers, images = self._answers(), self._images
         rows: tuple[dict[str, float | None], ...] = tuple({**row} for row in answers.rows())
         return Evaluation(
-            {name: value for name, value in answers.metrics().items() if value is not None},
-            (),
-            images.classes,
-            rows,
-            torch.from_numpy(answers.confusion()),
+            scalars={name: value for name, value in answers.metrics().items() if value is not None},
+            classes=images.classes,
+            rows=rows,
+            confusion=torch.from_numpy(answers.confusion()),
             counts={"skipped": len(images.skipped)} if images.skipped else {},
             protocol="".join(left_out(images.skipped, len(images), "to evaluate on")),
             by_image=answers,
