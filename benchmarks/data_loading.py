@@ -1,10 +1,11 @@
 """Images a second that the loader prepares for training, against torchvision's transforms one image at a time.
 
-    python benchmarks/data_loading.py [FOLDER]
+    python benchmarks/data_loading.py [FOLDER] [--augment rand_augment] [--size 224]
 
-The protocol is that of CIFAR-10: random crop with padding 4, horizontal flip, normalise, batches of 128. FOLDER holds
-CIFAR-10 as class folders; without it 10,000 generated images of the same size are used. Both pipelines run in turn, on
-one thread each; the last line is the median ratio of the rounds.
+The protocol is that of CIFAR-10: random crop with padding 4, horizontal flip, normalise, batches of 128; with --augment
+a policy behind the flip, both with the same numbers. FOLDER holds CIFAR-10 as class folders; without it generated
+images are used, 10,000 of 32x32 pixels or fewer of another size. Both pipelines run in turn, on one thread each; the
+last line is the median ratio of the rounds.
 """
 
 from __future__ import annotations
@@ -28,18 +29,26 @@ from spdbuild.data.generated import Generated
 
 BATCH = 128
 
+#: torchvision's policies with the numbers of our examples.
+POLICIES = {
+    "rand_augment": v2.RandAugment(num_ops=2, magnitude=9),
+    "trivial_augment": v2.TrivialAugmentWide(),
+    "color_jitter": v2.ColorJitter(brightness=0.4, contrast=0.4, saturation=0.4, hue=0.1),
+}
+
 
 class OneByOne(Dataset[Any]):
     """Images in memory, as PIL images, with torchvision's transforms: the loop of its reference scripts."""
 
-    def __init__(self, images: ArrayImages) -> None:
+    def __init__(self, images: ArrayImages, augment: str | None) -> None:
         mean, std = STATISTICS["cifar10"]
         self.images = [v2.functional.to_pil_image(image) for image in images.images]
         self.labels = images.labels.tolist()
         self.transform = v2.Compose(
             [
-                v2.RandomCrop(32, padding=4),
+                v2.RandomCrop(images.images.shape[-1], padding=4),
                 v2.RandomHorizontalFlip(),
+                *([POLICIES[augment]] if augment else []),
                 v2.PILToTensor(),
                 v2.ToDtype(torch.float32, scale=True),
                 v2.Normalize(mean, std),
@@ -53,14 +62,15 @@ class OneByOne(Dataset[Any]):
         return self.transform(self.images[index]), self.labels[index]
 
 
-def in_batches(images: ArrayImages) -> Loader:
+def in_batches(images: ArrayImages, augment: str | None) -> Loader:
     """The loader of spdbuild with the same protocol."""
-    augment = [
+    steps = [
         AUGMENTATIONS["random_crop"](padding=4),
         AUGMENTATIONS["horizontal_flip"](),
+        *([AUGMENTATIONS[augment].example()] if augment else []),
         AUGMENTATIONS["normalize"](statistics="cifar10"),
     ]
-    return Loader(images, BATCH, shuffle=True, augment=augment)
+    return Loader(images, BATCH, shuffle=True, augment=steps)
 
 
 def images_per_second(batches: Iterable[tuple[Tensor, Tensor]]) -> float:
@@ -73,14 +83,18 @@ def images_per_second(batches: Iterable[tuple[Tensor, Tensor]]) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", nargs="?", help="CIFAR-10 as a folder of classes")
+    parser.add_argument("--augment", choices=POLICIES, help="a policy besides")
+    parser.add_argument("--size", type=int, default=32, help="side of the generated images in pixels")
     parser.add_argument("--rounds", type=int, default=5)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    images = Folder(arguments.folder).open("train") if arguments.folder else Generated(train=10_000).open("train")
+    count = max(2 * BATCH, 10_000 * 32**2 // arguments.size**2)
+    generated = Generated(train=count, size=arguments.size)
+    images = (Folder(arguments.folder) if arguments.folder else generated).open("train")
     assert isinstance(images, ArrayImages)
     pipelines: dict[str, Iterable[tuple[Tensor, Tensor]]] = {
-        "torchvision, one by one": DataLoader(OneByOne(images), BATCH, shuffle=True),
-        "spdbuild, in batches": in_batches(images),
+        "torchvision, one by one": DataLoader(OneByOne(images, arguments.augment), BATCH, shuffle=True),
+        "spdbuild, in batches": in_batches(images, arguments.augment),
     }
     rates: dict[str, list[float]] = {name: [] for name in pipelines}
     for _ in range(arguments.rounds):

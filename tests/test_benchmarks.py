@@ -22,6 +22,7 @@ BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
             r"^(fp32|bf16) and channels_last: \d+\.\d\d times the same by hand$",
         ),
         ("data_loading.py", "--rounds 1", r"\d+\.\d+"),
+        ("data_loading.py", "--augment trivial_augment --size 64 --rounds 1", r"^ratio \d+\.\d$"),
     ],
 )
 def test_a_script_prints_its_ratio(script: str, arguments: str, pattern: str) -> None:

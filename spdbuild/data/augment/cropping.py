@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
+from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional as vision
 
 from spdbuild.data.augment.augmentation import AUGMENTATIONS
 from spdbuild.data.draws import Draws
 from spdbuild.errors import ArgumentError
-from spdbuild.ranges import require_range
+from spdbuild.ranges import require_growing, require_range
 
 
 @AUGMENTATIONS.register
@@ -128,3 +130,47 @@ class Resize:
     @classmethod
     def example(cls) -> Resize:
         return cls(size=10)
+
+
+@AUGMENTATIONS.register
+@dataclass(frozen=True)
+class RandomResizedCrop:
+    """A random part of the image at a fixed size, by torchvision's RandomResizedCrop, bilinear with antialiasing.
+
+    size: side of the result in pixels.
+    area: smallest and largest part of the image.
+    ratio: smallest and largest width in heights.
+
+    Source: Szegedy et al. 2014, "Going Deeper with Convolutions", arXiv:1409.4842, section 6.
+    """
+
+    size: int
+    area: tuple[float, float] = (0.08, 1.0)
+    ratio: tuple[float, float] = (3 / 4, 4 / 3)
+    mixes: ClassVar[bool] = False
+    random: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        require_range(self, "size", least=1)
+        require_range(self, "area", above=0, most=1)
+        require_range(self, "ratio", above=0)
+        require_growing(self, "area", "ratio")
+
+    def __call__(self, images: Tensor, labels: Tensor, draws: Draws) -> tuple[Tensor, Tensor]:
+        return each(images, v2.RandomResizedCrop(self.size, self.area, self.ratio), draws), labels
+
+    @classmethod
+    def example(cls) -> RandomResizedCrop:
+        return cls(size=8)
+
+
+def each(images: Tensor, transform: Callable[[Tensor], Tensor], draws: Draws) -> Tensor:
+    """`transform` on one image after the other, with torch's global generator set for each and restored at the end."""
+    seeds = draws.integers(2**62).tolist()
+    changed = []
+    with torch.random.fork_rng(devices=[]):
+        for image, seed in zip(images, seeds, strict=True):
+            # torch.manual_seed would also seed the generators of GPUs, which nothing restores.
+            torch.default_generator.manual_seed(seed)
+            changed.append(transform(image))
+    return torch.stack(changed) if changed else images

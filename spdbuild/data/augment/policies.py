@@ -1,18 +1,19 @@
-"""Policies of torchvision, which draw an operation for each image."""
+"""Policies that draw operations for each image."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
 from torch import Tensor
-from torchvision.transforms import v2
 
 from spdbuild.data.augment.augmentation import AUGMENTATIONS, require_uint8
+from spdbuild.data.augment.choosing import change_each
+from spdbuild.data.augment.operations import STRENGTHS, Operation, operations_for, wide_operations
 from spdbuild.data.draws import Draws
-from spdbuild.ranges import require_growing, require_range
+from spdbuild.ranges import require_range
 
 
 @AUGMENTATIONS.register
@@ -28,7 +29,9 @@ class TrivialAugment:
 
     def __call__(self, images: Tensor, labels: Tensor, draws: Draws) -> tuple[Tensor, Tensor]:
         require_uint8(images, "trivial_augment")
-        return each(images, v2.TrivialAugmentWide(), draws), labels
+        images = images.clone(memory_format=torch.contiguous_format)
+        _change_by_one(images, wide_operations(), draws.integers(STRENGTHS).tolist(), draws)
+        return images, labels
 
     @classmethod
     def example(cls) -> TrivialAugment:
@@ -57,82 +60,22 @@ class RandAugment:
 
     def __call__(self, images: Tensor, labels: Tensor, draws: Draws) -> tuple[Tensor, Tensor]:
         require_uint8(images, "rand_augment")
-        return each(images, v2.RandAugment(self.operations, self.magnitude), draws), labels
+        operations = operations_for(*images.shape[-2:])
+        images = images.clone(memory_format=torch.contiguous_format)
+        for _ in range(self.operations):
+            _change_by_one(images, operations, [self.magnitude] * len(images), draws)
+        return images, labels
 
     @classmethod
     def example(cls) -> RandAugment:
         return cls()
 
 
-@AUGMENTATIONS.register
-@dataclass(frozen=True)
-class ColorJitter:
-    """Random brightness, contrast, saturation and hue for each image, by torchvision's ColorJitter.
-
-    brightness, contrast, saturation: factors are between 1 - x and 1 + x.
-    hue: at most this part of the colour circle, up to 0.5.
-    """
-
-    brightness: float = 0.0
-    contrast: float = 0.0
-    saturation: float = 0.0
-    hue: float = 0.0
-    mixes: ClassVar[bool] = False
-    random: ClassVar[bool] = True
-
-    def __post_init__(self) -> None:
-        require_range(self, "brightness", "contrast", "saturation", least=0)
-        require_range(self, "hue", least=0, most=0.5)
-
-    def __call__(self, images: Tensor, labels: Tensor, draws: Draws) -> tuple[Tensor, Tensor]:
-        require_uint8(images, "color_jitter")
-        jitter = v2.ColorJitter(self.brightness, self.contrast, self.saturation, self.hue)
-        return each(images, jitter, draws), labels
-
-    @classmethod
-    def example(cls) -> ColorJitter:
-        return cls(brightness=0.4, contrast=0.4, saturation=0.4, hue=0.1)
-
-
-@AUGMENTATIONS.register
-@dataclass(frozen=True)
-class RandomResizedCrop:
-    """A random part of the image at a fixed size, by torchvision's RandomResizedCrop, bilinear with antialiasing.
-
-    size: side of the result in pixels.
-    area: smallest and largest part of the image.
-    ratio: smallest and largest width in heights.
-
-    Source: Szegedy et al. 2014, "Going Deeper with Convolutions", arXiv:1409.4842, section 6.
-    """
-
-    size: int
-    area: tuple[float, float] = (0.08, 1.0)
-    ratio: tuple[float, float] = (3 / 4, 4 / 3)
-    mixes: ClassVar[bool] = False
-    random: ClassVar[bool] = True
-
-    def __post_init__(self) -> None:
-        require_range(self, "size", least=1)
-        require_range(self, "area", above=0, most=1)
-        require_range(self, "ratio", above=0)
-        require_growing(self, "area", "ratio")
-
-    def __call__(self, images: Tensor, labels: Tensor, draws: Draws) -> tuple[Tensor, Tensor]:
-        return each(images, v2.RandomResizedCrop(self.size, self.area, self.ratio), draws), labels
-
-    @classmethod
-    def example(cls) -> RandomResizedCrop:
-        return cls(size=8)
-
-
-def each(images: Tensor, transform: Callable[[Tensor], Tensor], draws: Draws) -> Tensor:
-    """`transform` on one image after the other, with torch's global generator set for each and restored at the end."""
-    seeds = draws.integers(2**62).tolist()
-    changed = []
-    with torch.random.fork_rng(devices=[]):
-        for image, seed in zip(images, seeds, strict=True):
-            # torch.manual_seed would also seed the generators of GPUs, which nothing restores.
-            torch.default_generator.manual_seed(seed)
-            changed.append(transform(image))
-    return torch.stack(changed) if changed else images
+def _change_by_one(images: Tensor, operations: Sequence[Operation], strengths: Sequence[int], draws: Draws) -> None:
+    """Change each image in place by one of `operations`, all equally likely, with its strength and a random sign."""
+    choices, signs = draws.integers(len(operations)).tolist(), draws.integers(2).tolist()
+    numbers = [
+        operations[choice].numbers[sign][strength]
+        for choice, sign, strength in zip(choices, signs, strengths, strict=True)
+    ]
+    change_each(images, [operation.change for operation in operations], choices, numbers)

@@ -55,6 +55,15 @@ def test_the_same_draws_give_the_same_batch(name: str) -> None:
     assert torch.equal(one[1], other[1])
 
 
+@pytest.mark.parametrize("name", [name for name in NAMES if not AUGMENTATIONS[name].mixes])
+@pytest.mark.parametrize("rows", [[3], [1, 6, 11], list(range(0, 16, 2))], ids=len)
+def test_a_part_of_the_batch_gets_what_it_gets_in_the_whole(name: str, rows: list[int]) -> None:
+    (images, labels), part = batch(), torch.tensor(rows)
+    whole, _ = run(AUGMENTATIONS[name].example(), images, labels)
+    changed, _ = AUGMENTATIONS[name].example()(images[part], labels[part], Draws(generator(0), 16, part))
+    assert torch.equal(changed, whole[part])
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_other_draws_give_another_batch_only_if_it_is_random(name: str) -> None:
     one, other = (run(AUGMENTATIONS[name].example(), *batch(), seed=seed) for seed in (5, 6))

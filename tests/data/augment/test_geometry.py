@@ -8,8 +8,8 @@ from torch import Tensor
 from torchvision.transforms.v2 import functional as vision
 
 from spdbuild.data.augment import AUGMENTATIONS
+from spdbuild.data.augment.affine import rotate
 from spdbuild.data.augment.cropping import reflected, windows
-from spdbuild.data.augment.rotation import rotated
 from spdbuild.data.draws import Draws, generator
 from spdbuild.errors import ArgumentError
 
@@ -81,9 +81,10 @@ def test_about_half_of_the_images_are_flipped(images: Tensor, name: str, axis: i
 
 
 def test_rotation_is_torchvisions_with_nearest_pixels(images: Tensor) -> None:
-    degrees = torch.rand(40, generator=torch.Generator().manual_seed(1)) * 360 - 180
-    wanted = [vision.rotate(image, angle, fill=[0.0]) for image, angle in zip(images, degrees.tolist(), strict=True)]
-    assert torch.equal(rotated(images, degrees), torch.stack(wanted))
+    degrees = (torch.rand(40, generator=torch.Generator().manual_seed(1)) * 360 - 180).tolist()
+    wanted = [vision.rotate(image, angle, fill=[0.0]) for image, angle in zip(images, degrees, strict=True)]
+    assert torch.equal(rotate(images, degrees), torch.stack(wanted))
+    assert torch.equal(rotate(images / 255, degrees), torch.stack(wanted) / 255)
 
 
 def test_rotation_by_nothing_keeps_the_image(images: Tensor) -> None:
