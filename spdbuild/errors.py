@@ -10,6 +10,7 @@ SpdbuildError              everything that is reported without a traceback
 │   ├── RecipeError        a recipe that cannot be run as written
 │   ├── DataError          a data set that is not what the recipe says
 │   │   └── MissingSplitError  a split that the data set does not have
+│   │       └── UnsplitError   the same, of a data set that is not split at all
 │   └── WeightsError       a weights file or checkpoint that does not fit
 └── RunError               a run or comparison that failed; exit code 1
     └── DiskFullError      a file for which the disk has no room
@@ -145,6 +146,10 @@ class DataError(InputError):
 
 class MissingSplitError(DataError):
     """A split that the data set does not have; one that cannot be read is a DataError."""
+
+
+class UnsplitError(MissingSplitError):
+    """A split of a data set that is not split: all of its images are to train on."""
 
 
 class WeightsError(InputError):

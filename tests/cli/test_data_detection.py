@@ -242,12 +242,44 @@ def test_masks_that_a_format_cannot_hold_are_counted(yolo: Path, tmp_path: Path)
 def test_voc_without_lists_has_nothing_to_evaluate_on(yolo: Path, tmp_path: Path) -> None:
     run("convert", yolo, "--to", "voc", "-o", tmp_path / "voc")
     shutil.rmtree(tmp_path / "voc" / "ImageSets")
-    for arguments in (("check",), ("stats",), ("show", "--split", "val")):
-        error = run(arguments[0], tmp_path / "voc", *arguments[1:]).exception
-        assert f"{tmp_path / 'voc'} has no split 'val': without lists in ImageSets/Main all" in str(error)
+    missing = f"{tmp_path / 'voc'} has no split 'val': without lists in ImageSets/Main all images are in 'train'"
+    assert missing in str(run("show", tmp_path / "voc", "--split", "val").exception)
+    result = run("check", tmp_path / "voc")
+    assert (result.exit_code, result.output.splitlines()) == (
+        0,
+        ["train: 12 images, 37 objects", "train: nothing is wrong", f"val: there is none: {missing}"],
+    )
+    document = json.loads(run("check", tmp_path / "voc", "--json").output)
+    assert document["sound"] is True
+    assert document["splits"]["val"] == {"missing": missing}
+    result = run("stats", tmp_path / "voc", "--plot", tmp_path / "plot.png")
+    assert result.exit_code == 0, result.output
+    lines = result.output.splitlines()
+    assert (lines[0], lines[-1]) == ("train: 37 objects, 3 images without any", f"val: there is none: {missing}")
+    document = json.loads(run("stats", tmp_path / "voc", "--json").output)
+    assert (document["train"]["images"], document["val"]) == (12, {"missing": missing})
     result = run("convert", tmp_path / "voc", "--to", "coco", "-o", tmp_path / "coco", "--json")
     assert json.loads(result.output)["images"] == 12
     assert [file.name for file in (tmp_path / "coco" / "annotations").iterdir()] == ["train.json"]
+
+
+@pytest.mark.parametrize("command_line", [("check",), ("stats",)], ids=lambda line: line[0])
+def test_a_split_to_evaluate_on_is_missed_where_there_are_splits(
+    yolo: Path, tmp_path: Path, command_line: tuple[str, ...]
+) -> None:
+    for format in ("coco", "voc"):
+        run("convert", yolo, "--to", format, "-o", tmp_path / format)
+    yolo.write_text("train: images/train\nnames: [a, b, c, d, e, f]\n")
+    (tmp_path / "coco" / "annotations" / "val.json").unlink()
+    (tmp_path / "voc" / "ImageSets" / "Main" / "val.txt").unlink()
+    for target, message in (
+        (yolo, "data.yaml has no split 'val'"),
+        (tmp_path / "coco", "instances_val2017.json does not exist"),
+        (tmp_path / "voc", "voc has no split 'val'"),
+    ):
+        assert message in str(run(*command_line, target).exception)
+    shutil.rmtree(tmp_path / "voc" / "ImageSets")
+    assert "voc has no split 'trian'" in str(run(*command_line, tmp_path / "voc", "train=trian").exception)
 
 
 def test_a_task_of_a_plugin_has_no_view(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,33 +13,56 @@ from spdbuild.data.detection import check as checking
 from spdbuild.data.detection import statistics
 from spdbuild.data.detection.dataset import DetectionSplit, splits_of
 from spdbuild.data.detection.statistics import DetectionStatistics, draw_statistics
+from spdbuild.data.detection.table import DetectionSet
 from spdbuild.drawing import arrange
+from spdbuild.errors import UnsplitError
 
-# What `data check` and `data stats` cannot do without: what training reads.
+# What `data check` and `data stats` cannot do without, unless the data set is not split: what training reads.
 _NEEDED: tuple[DetectionSplit, ...] = ("train", "val")
 
 
 def check(data_set: Any) -> View:
     """What is wrong with images and annotations."""
-    reports = {split: checking.check(images) for split, images in splits_of(data_set, _NEEDED).items()}
+    splits, missing = _splits(data_set)
+    reports = {split: checking.check(images) for split, images in splits.items()}
     sound = all(report.sound for report in reports.values())
     lines = [f"{split}: {line}" for split, report in reports.items() for line in report.lines()]
-    return View("\n".join(lines), {"sound": sound, "splits": {s: asdict(r) for s, r in reports.items()}}, sound)
+    documents = {split: asdict(report) for split, report in reports.items()}
+    text = "\n".join([*lines, *_missing_lines(missing)])
+    return View(text, {"sound": sound, "splits": documents | _missing_documents(missing)}, sound)
 
 
 def stats(data_set: Any) -> View:
     """How many objects of each class and size."""
-    splits = {split: statistics.statistics(images) for split, images in splits_of(data_set, _NEEDED).items()}
-    text = "".join(f"{split}: {_text(counts)}\n" for split, counts in splits.items())
-    return View(text.rstrip("\n"), {split: asdict(counts) for split, counts in splits.items()})
+    splits, missing = _splits(data_set)
+    counts = {split: statistics.statistics(images) for split, images in splits.items()}
+    lines = [f"{split}: {_text(of_split)}" for split, of_split in counts.items()]
+    documents = {split: asdict(of_split) for split, of_split in counts.items()}
+    text = "\n".join([*lines, *_missing_lines(missing)])
+    return View(text.rstrip("\n"), documents | _missing_documents(missing))
 
 
 def plot(data_set: Any) -> Image:
     """The counts of each split as bars, side by side."""
-    charts = [
-        draw_statistics(statistics.statistics(images), split) for split, images in splits_of(data_set, _NEEDED).items()
-    ]
+    splits, _ = _splits(data_set)
+    charts = [draw_statistics(statistics.statistics(images), split) for split, images in splits.items()]
     return arrange(charts, columns=len(charts))
+
+
+def _splits(data_set: Any) -> tuple[dict[str, DetectionSet], dict[str, str]]:
+    """Every split that is there; of a data set that is not split also why it has none to evaluate on."""
+    try:
+        return splits_of(data_set, _NEEDED), {}
+    except UnsplitError as error:
+        return splits_of(data_set), {"val": error.problems[0].message}
+
+
+def _missing_lines(missing: dict[str, str]) -> list[str]:
+    return [f"{split}: there is none: {reason}" for split, reason in missing.items()]
+
+
+def _missing_documents(missing: dict[str, str]) -> dict[str, dict[str, str]]:
+    return {split: {"missing": reason} for split, reason in missing.items()}
 
 
 def _text(counts: DetectionStatistics) -> str:

@@ -31,17 +31,22 @@ def annotation_fault(entry: Any) -> str | None:
         return f"'area' must be a number of at least 0, got {_shown(entry['area'])}"
     if entry.get("iscrowd", 0) not in (0, 1):
         return f"'iscrowd' must be 0 or 1, got {_shown(entry['iscrowd'])}"
-    mask = entry.get("segmentation")
-    if isinstance(mask, dict) and mask and not _is_mask(mask):
-        return f"a mask needs its 'size' (height and width) and 'counts' (numbers or a text), got {_shown(mask)}"
     return None
 
 
-def _is_mask(value: Mapping[str, Any]) -> bool:
-    """Whether these are run lengths, as a list or in pycocotools' text."""
-    size, counts = value.get("size"), value.get("counts")
-    sized = isinstance(size, list) and len(size) == 2 and all(map(is_id, size))
-    return sized and (isinstance(counts, str) or _rings([counts]) is not None)
+def mask_fault(mask: Mapping[str, Any]) -> str | None:
+    """What is wrong with the form of run lengths, which are numbers or pycocotools' text; None if they can be read."""
+    size, counts = mask.get("size"), mask.get("counts")
+    sized = isinstance(size, list) and len(size) == 2 and all(_is_whole(side, least=1) for side in size)
+    counted = isinstance(counts, str) or (isinstance(counts, list) and all(_is_whole(run, least=0) for run in counts))
+    if sized and counted:
+        return None
+    return f"a mask needs its 'size' (height and width) and 'counts' (whole numbers or a text), got {_shown(mask)}"
+
+
+def _is_whole(value: Any, *, least: int) -> bool:
+    """A whole number of at least `least`, which may be written as 4.0."""
+    return is_number(value) and value >= least and value % 1 == 0
 
 
 def read_outline(segmentation: Any) -> tuple[Polygon, ...] | str:

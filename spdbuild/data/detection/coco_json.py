@@ -11,7 +11,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from spdbuild.data.detection.coco_fields import annotation_fault, category_fault, image_fault, is_id, read_outline
+from spdbuild.data.detection.coco_fields import (
+    annotation_fault,
+    category_fault,
+    image_fault,
+    is_id,
+    mask_fault,
+    read_outline,
+)
 from spdbuild.data.detection.findings import Finding, Kind
 from spdbuild.data.detection.table import NO_CLASS, DetectionSet, ImageRecord, Objects, Table
 from spdbuild.errors import DataError, Location, nearest
@@ -177,7 +184,7 @@ class _Rows:
             ignored=self._classes[entry["category_id"]] == NO_CLASS,
             id=self._id(entry, where),
             outline=outline,
-            mask=json.dumps(given) if given and isinstance(given, dict) else None,
+            mask=self._mask(given, where),
         )
 
     def _fault(self, entry: Any) -> tuple[Kind, str] | None:
@@ -190,6 +197,16 @@ class _Rows:
         if not is_id(category) or category not in self._classes:
             return "unknown category", f"there is no category {json.dumps(category)[:120]}"
         return None
+
+    def _mask(self, segmentation: Any, where: str) -> str | None:
+        """The mask of run lengths as a text; one of wrong form is left out: training and evaluation read none."""
+        if not isinstance(segmentation, dict) or not segmentation:
+            return None
+        fault = mask_fault(segmentation)
+        if fault is not None:
+            self._table.findings.append(Finding("malformed mask", where, f"{fault}; the mask is left out"))
+            return None
+        return json.dumps(segmentation)
 
     def _id(self, entry: Mapping[str, Any], where: str) -> int:
         """The annotation's id if it has one of its own, else a new one."""

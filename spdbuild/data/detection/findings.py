@@ -21,6 +21,7 @@ Kind = Literal[
     "unknown image",
     "unknown category",
     "malformed row",
+    "malformed mask",
     "duplicate row",
     "box outside",
     "zero area",

@@ -20,7 +20,7 @@ from spdbuild.data.detection.findings import Finding
 from spdbuild.data.detection.ids import image_ids
 from spdbuild.data.detection.pixels import image_size
 from spdbuild.data.detection.table import NO_CLASS, DetectionSet, ImageRecord, Table
-from spdbuild.errors import DataError, Location, MissingSplitError, nearest
+from spdbuild.errors import DataError, Location, MissingSplitError, UnsplitError, nearest
 
 
 def read_voc(root: Path, split: str, *, names: Sequence[str] = (), ignore: Sequence[str] = ()) -> DetectionSet:
@@ -88,7 +88,7 @@ def _stems(root: Path, split: str) -> list[str]:
         except (OSError, UnicodeDecodeError) as error:
             raise DataError(f"{listed} cannot be read: {error}") from None
         return [_stem(root, line.strip()) for line in lines if line.strip()]
-    known = [path.stem for path in listed.parent.glob("*.txt")]
+    known = [path.stem for path in _not_hidden(listed.parent, "*.txt")]
     if known:
         raise MissingSplitError(f"{root} has no split '{split}'", hint=nearest(split, known))
     if not (root / "Annotations").is_dir():
@@ -96,7 +96,7 @@ def _stems(root: Path, split: str) -> list[str]:
             f"{root} has no folder 'Annotations'", hint="give the folder that holds Annotations and JPEGImages"
         )
     if split != "train":
-        raise MissingSplitError(
+        raise UnsplitError(
             f"{root} has no split '{split}': without lists in ImageSets/Main all images are in 'train'",
             hint=f"write the names of its images into {listed}, and the others' into train.txt",
         )
@@ -105,12 +105,17 @@ def _stems(root: Path, split: str) -> list[str]:
 
 def _stem(root: Path, line: str) -> str:
     """The image that a line of a list names; in the lists of a class a number follows the name."""
-    return line if (root / "Annotations" / f"{line}.xml").is_file() else line.split()[0]
+    names = (line, line.split()[0])
+    return next((name for name in names if (root / "Annotations" / f"{name}.xml").is_file()), line)
 
 
 def _annotation_files(root: Path) -> Iterator[Path]:
-    """Every annotation but hidden files, which some systems leave beside each file."""
-    return (path for path in (root / "Annotations").glob("*.xml") if not path.name.startswith("."))
+    return _not_hidden(root / "Annotations", "*.xml")
+
+
+def _not_hidden(folder: Path, pattern: str) -> Iterator[Path]:
+    """The files of a folder without those that some systems leave, hidden, beside each file."""
+    return (path for path in folder.glob(pattern) if not path.name.startswith("."))
 
 
 def _image_files(folder: Path) -> dict[str, Path]:

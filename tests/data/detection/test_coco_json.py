@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 from pycocotools import mask
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
 
 from spdbuild.data.detection.coco_json import read_coco, to_coco
 from spdbuild.data.detection.findings import refuse_grave
@@ -50,6 +52,67 @@ def test_a_mask_of_run_lengths_is_no_outline_and_comes_back(
     assert dataset.objects.outlines[1][0].tolist() == [[30, 20], [38, 20], [34, 26]]
     written = {entry["id"]: entry["segmentation"] for entry in to_coco(dataset.subset([1, 0]))["annotations"]}
     assert written == {1: MASKS[form], 2: [], 3: [[30, 20, 38, 20, 34, 26]]}
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        {"size": [30, 40]},
+        {"counts": "0"},
+        {"size": 30, "counts": "0"},
+        {"size": [30], "counts": "0"},
+        {"size": [0, 40], "counts": "0"},
+        {"size": [30.5, 40], "counts": "0"},
+        {"size": [True, 40], "counts": "0"},
+        {"size": [30, float("inf")], "counts": "0"},
+        {"size": [30, 40], "counts": None},
+        {"size": [30, 40], "counts": 1200},
+        {"size": [30, 40], "counts": ["a"]},
+        {"size": [30, 40], "counts": [-1, 3]},
+        {"size": [30, 40], "counts": [1.5, 2.5]},
+        {"size": [30, 40], "counts": [float("nan")]},
+        {"size": [30, 40], "counts": [10**400]},
+        {"size": [30, 40], "counts": [[100, 60, 1040]]},
+    ],
+)
+def test_a_mask_of_wrong_form_costs_the_mask_alone(document: Document, write_coco: WriteCoco, form: Any) -> None:
+    document["annotations"][0]["segmentation"] = form
+    dataset = read_coco(*write_coco(document))
+    (finding,) = dataset.findings
+    assert finding.kind == "malformed mask"
+    assert "annotation at position 0: a mask needs its 'size' (height and width) and 'counts' (" in str(finding)
+    refuse_grave(dataset.findings)
+    assert dataset.of_image(1).boxes_xyxy.tolist() == [[1, 2, 11, 22]]
+    assert dataset.trainable.tolist() == [False, True, True]
+    written = {entry["id"]: entry["segmentation"] for entry in to_coco(dataset)["annotations"]}
+    assert written == {1: [], 2: [], 3: [[30, 20, 38, 20, 34, 26]]}
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        {"size": [30.0, 40], "counts": "T3l1`P1"},
+        {"size": [30, 40], "counts": [100.0, 60, 1040]},
+        {"size": [30, 40], "counts": [0, 1200]},
+        {"size": [30, 40], "counts": [2**40]},
+        {"size": [30, 40], "counts": []},
+        {"size": [30, 40], "counts": ""},
+    ],
+)
+def test_masks_do_not_matter_to_an_evaluation_of_boxes(document: Document, write_coco: WriteCoco, form: Any) -> None:
+    document["annotations"][0]["segmentation"] = form
+    dataset = read_coco(*write_coco(document))
+    assert not dataset.findings
+    truth = to_coco(dataset)
+    assert [entry["segmentation"] for entry in truth["annotations"] if entry["id"] == 1] == [form]
+    coco = COCO()
+    coco.dataset = {"info": {}, **truth}
+    coco.createIndex()
+    job = COCOeval(coco, coco.loadRes(np.array([[20, 1, 2, 10, 20, 0.9, 7]])), "bbox")
+    job.params.catIds = [7]
+    job.evaluate()
+    job.accumulate()
+    assert (job.eval["precision"][:, :, 0, 0, -1] > 0.999).all()
 
 
 def test_both_forms_are_the_same_mask_to_pycocotools() -> None:
@@ -142,9 +205,6 @@ def test_files_that_are_no_annotations_are_refused(tmp_path: Path, text: str, me
         ("segmentation", [[1, 2, float("inf"), 4, 5, 6]], "'segmentation' must be lists of numbers or a mask"),
         ("segmentation", [1, 2, 3, 4, 5, 6], "'segmentation' must be lists of numbers or a mask"),
         ("segmentation", "none", "'segmentation' must be lists of numbers or a mask"),
-        ("segmentation", {"size": [30, 40]}, "a mask needs its 'size' (height and width) and 'counts' (numbers or a"),
-        ("segmentation", {"size": 30, "counts": "0"}, "a mask needs its 'size' (height and width) and 'counts'"),
-        ("segmentation", {"size": [30, 40], "counts": ["a"]}, "a mask needs its 'size' (height and width) and"),
         ("bbox", [0, 0, float("nan"), 1], "needs a 'bbox' of 4 numbers"),
         ("bbox", [0, 0, 10**400, 1], "needs a 'bbox' of 4 numbers"),
         ("bbox", [0, 0, True, 1], "needs a 'bbox' of 4 numbers"),

@@ -85,6 +85,24 @@ def test_a_list_may_have_names_of_several_words_and_numbers_behind_them(voc: Pat
     assert [image.name for image in read_voc(voc, "train").images] == ["number two.jpg", "one.jpg"]
 
 
+def test_a_line_of_a_list_without_annotation_is_named_as_it_is_written(voc: Path) -> None:
+    (voc / "ImageSets" / "Main" / "train.txt").write_text("one -1\nim 9\n")
+    with pytest.raises(DataError, match=r"Annotations/im 9\.xml does not exist"):
+        read_voc(voc, "train")
+
+
+def test_hidden_files_beside_the_lists_are_none(voc: Path) -> None:
+    lists = voc / "ImageSets" / "Main"
+    for name in ("train", "val"):
+        (lists / f"{name}.txt").rename(lists / f"._{name}.txt")
+    (lists / "person_train.txt").write_text("one\n")
+    with pytest.raises(MissingSplitError) as caught:
+        read_voc(voc, "train")
+    assert caught.value.problems[0].hint == "known: person_train"
+    (lists / "person_train.txt").unlink()
+    assert len(read_voc(voc, "train")) == 2
+
+
 def test_given_names_have_their_order_and_others_are_findings(voc: Path) -> None:
     dataset = read_voc(voc, "train", names=["dog", "cow"])
     assert dataset.objects.classes.tolist() == [0]
