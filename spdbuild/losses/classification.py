@@ -77,16 +77,24 @@ class CrossEntropy(ClassificationLoss):
         return torch.tensor([self.class_weights.get(name, 1.0) for name in classes])
 
     def __call__(self, logits: Tensor, labels: Tensor, weights: Tensor | None = None) -> Tensor:
+        if weights is not None:
+            return self._weighted(logits.float(), labels, weights)
         if labels.is_floating_point():
             labels = _widened(labels, logits)
-        if weights is None:
-            return functional.cross_entropy(logits.float(), labels, label_smoothing=self.label_smoothing)
-        weights = functional.pad(weights, (0, logits.shape[1] - len(weights)), value=1.0)
-        losses = functional.cross_entropy(
-            logits.float(), labels, weights, reduction="none", label_smoothing=self.label_smoothing
-        )
-        # Not divided by the weights, as the mean of torch is: an image counts the same whatever else is in its batch.
-        return losses.mean()
+        return functional.cross_entropy(logits.float(), labels, label_smoothing=self.label_smoothing)
+
+    def _weighted(self, logits: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
+        """Each image's loss times the weight of its class, also what smoothing adds to it; of a mixture, of each part.
+
+        torch gives what smoothing adds the weights of the classes that it goes to, so that rare ones draw all answers;
+        and it divides by the weights of a batch, so that an image would count differently beside others.
+        """
+        if not labels.is_floating_point():
+            labels = functional.one_hot(labels, len(weights))
+        shares = _widened(labels * weights, logits)  # [N, K]
+        spread = shares.sum(dim=1, keepdim=True) / logits.shape[1]
+        targets = shares * (1 - self.label_smoothing) + spread * self.label_smoothing
+        return -(targets * functional.log_softmax(logits, dim=1)).sum(dim=1).mean()
 
 
 @LOSSES.register

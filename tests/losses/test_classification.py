@@ -52,8 +52,33 @@ def test_balanced_classes_count_alike_and_an_image_once_on_average() -> None:
 
 def test_weights_of_mixed_images_are_those_of_torch() -> None:
     shares, weights = torch.tensor([[0.25, 0.75, 0.0], [0.0, 0.5, 0.5]]), torch.tensor([1.0, 2.0, 3.0])
-    expected = torch.nn.functional.cross_entropy(LOGITS, shares, weights, label_smoothing=0.2)
-    torch.testing.assert_close(CrossEntropy(label_smoothing=0.2)(LOGITS, shares, weights), expected)
+    expected = torch.nn.functional.cross_entropy(LOGITS, shares, weights)
+    torch.testing.assert_close(CrossEntropy()(LOGITS, shares, weights), expected)
+
+
+def test_a_weight_counts_for_what_smoothing_adds_too() -> None:
+    loss, weights = CrossEntropy(label_smoothing=0.3), torch.tensor([1.0, 2.0, 7.0])
+    alone = [loss(LOGITS[i : i + 1], LABELS[i : i + 1]) for i in range(2)]
+    torch.testing.assert_close(loss(LOGITS, LABELS, weights), (1 * alone[0] + 7 * alone[1]) / 2)
+
+
+def test_a_class_without_images_draws_no_answers() -> None:
+    labels = torch.tensor([0] * 99 + [1])
+    loss = CrossEntropy(class_weights="balanced", label_smoothing=0.1)
+    weights = loss.weights(labels, ("common", "rare", "absent"))
+    # The one answer that is best for all images, found by Newton's steps on a convex function.
+    answer = torch.zeros(3, requires_grad=True)
+    optimizer = torch.optim.LBFGS([answer], max_iter=200)
+
+    def closure() -> torch.Tensor:
+        optimizer.zero_grad()
+        value = loss(answer.expand(100, 3), labels, weights)
+        value.backward()
+        return value
+
+    optimizer.step(closure)
+    common, rare, absent = answer.detach().softmax(dim=0).tolist()
+    assert (common, rare, absent) == pytest.approx((0.9 / 2 + 0.1 / 3, 0.9 / 2 + 0.1 / 3, 0.1 / 3), abs=1e-3)
 
 
 def test_an_image_counts_the_same_in_any_batch() -> None:
