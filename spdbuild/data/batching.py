@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+from torch import Tensor
+
 from spdbuild.errors import RecipeError
+
+
+def share_of(samples: Tensor, rank: int, world: int) -> Tensor:
+    """What the process `rank` of `world` has of the samples [n] of a batch."""
+    return samples[rank::world]
 
 
 def batch_count(images: int, batch: int, drop_last: bool) -> int:

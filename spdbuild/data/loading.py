@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn.functional import one_hot
 
 from spdbuild.data.augment.augmentation import Augmentation, to_float
-from spdbuild.data.batching import batch_count, check_batches
+from spdbuild.data.batching import batch_count, check_batches, share_of
 from spdbuild.data.decoding import BadFile
 from spdbuild.data.draws import Draws, generator
 from spdbuild.data.images import ArrayImages, FileImages, ImageSet
@@ -99,7 +99,7 @@ class Loader:
             order = torch.randperm(count, generator=generator("order", self.seed, self.epoch))
         for index in range(self.start_batch, len(self)):
             samples = order[index * self.batch : (index + 1) * self.batch]
-            own = torch.arange(len(samples))[self.rank :: self.world]
+            own = share_of(torch.arange(len(samples)), self.rank, self.world)
             rows = self._with_partners(own, len(samples))
             yield _Part(index, len(samples), rows, samples[rows], len(own))
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from spdbuild.metrics.answers import TOP
+from spdbuild.metrics.by_image.answers import TOP
 
 
 def judge(logits: Tensor, labels: Tensor) -> Tensor:

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spdbuild.errors import ArgumentError, DataError
+from spdbuild.metrics.by_image.matches import DECIMALS, Matches, matches_of, mean
 from spdbuild.metrics.coco import CocoDict
-from spdbuild.metrics.matches import DECIMALS, Matches, matches_of
 from spdbuild.size_bins import COCO_SIZES, SizeBin
 
 Backend = Literal["pycocotools", "faster-coco-eval"]
@@ -28,7 +28,8 @@ class EvaluationOptions:
     sizes: the bins for which precision and recall are given too.
     max_detections: numbers of detections per image at which recall is given; precision is given at the largest.
     class_agnostic: whether a detection may have any class.
-    backend: the library that matches; faster-coco-eval gives the same numbers sooner and is an extra.
+    backend: the library that matches; faster-coco-eval gives the same numbers sooner and is an extra, but not what
+        each image gave, which intervals over images are made of.
     """
 
     sizes: tuple[SizeBin, ...] = COCO_SIZES
@@ -178,9 +179,9 @@ def _matches(job: Any, options: EvaluationOptions) -> Matches | None:
     """What the evaluation was made of, where its backend keeps it."""
     if options.backend != "pycocotools":
         return None
-    names = [size.name for size in options.sizes]
-    limits = job.params.maxDets
-    return matches_of(job.evalImgs, len(job.params.imgIds), names, len(job.params.iouThrs), limits[-1])
+    names, params = [size.name for size in options.sizes], job.params
+    numbers = len(params.catIds), len(params.imgIds)
+    return matches_of(job.evalImgs, *numbers, names, len(params.iouThrs), params.maxDets[-1])
 
 
 def _backend(name: Backend) -> tuple[Any, Any]:
@@ -263,5 +264,4 @@ def _counts(truth: dict[str, Any], sizes: Sequence[SizeBin]) -> list[list[int]]:
 
 def _mean(values: Array) -> float | None:
     """The mean of what is defined; the backends mark the rest by -1."""
-    defined = values[values > -1]
-    return float(defined.mean().round(DECIMALS)) if defined.size else None
+    return mean(np.where(values > -1, values, np.nan))

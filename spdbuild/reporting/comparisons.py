@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from statistics import fmean
 from typing import Any
 
@@ -62,14 +62,16 @@ class Comparison:
     """A group and the one that it is compared with; they share seeds.
 
     differing: key paths in which their recipes differ. differences: of all metrics that both have, by their order.
-    unresampled: why there are no intervals over images, if they were wanted.
+    unresampled: why there are no intervals over images, a reason a run, if they were wanted.
+    carriers: for each metric with such an interval the images that it rests on.
     """
 
     group: Group
     reference: Group
     differing: tuple[str, ...]
     differences: tuple[Difference, ...]
-    unresampled: str = ""
+    unresampled: tuple[str, ...] = ()
+    carriers: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -132,7 +134,7 @@ def check_reference(sections: Sequence[Section], against: str | None) -> None:
 
 def _compared(group: Group, reference: Group) -> Comparison:
     seeds = _shared(group, reference)
-    pairs = [(_of_seed(group, seed), _of_seed(reference, seed)) for seed in seeds]
+    pairs = [tuple(side.of_seed(seed).summary.metrics for side in (group, reference)) for seed in seeds]
     differences = []
     for name in pairs[0][0]:
         values = {}
@@ -146,10 +148,6 @@ def _compared(group: Group, reference: Group) -> Comparison:
 
 def _differing(one: Group, other: Group) -> list[str]:
     return differing([other.conditions, one.conditions])
-
-
-def _of_seed(group: Group, seed: int) -> dict[str, float | None]:
-    return next(run.summary.metrics for run in group.runs if run.seed == seed)
 
 
 def _shared(one: Group, other: Group) -> tuple[int, ...]:

@@ -35,7 +35,10 @@ Conditions = Mapping[str, Any]
 
 
 def conditions(run: Run) -> Conditions:
-    """Values by key path: the resolved recipe without what does not change the result, and what it was made into."""
+    """Values by key path: the resolved recipe without what does not change the result, and what it was made into.
+
+    A key that is empty is left out, as it is of the recipes of before there was such a key.
+    """
     chosen = {"architecture.yaml": run.network, "precision": run.summary.precision}
     return {**dict(_leaves(run.recipe)), **chosen}
 
@@ -75,8 +78,15 @@ def _leaves(values: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, A
             continue
         if isinstance(value, dict) and value:
             yield from _leaves(value, f"{path}.")
-        else:
-            yield path, value
+        elif value is not None:
+            yield path, _plain(value)
+
+
+def _plain(value: Any) -> Any:
+    """32.0 as 32: a recipe that was read from its resolved form has fractions where the defaults are whole."""
+    if isinstance(value, list):
+        return [_plain(entry) for entry in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _below(path: str, tops: Sequence[str]) -> bool:

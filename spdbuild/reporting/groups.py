@@ -69,6 +69,10 @@ class Group:
         values = [value for run in self.runs if (value := run.summary.metrics.get(name)) is not None]
         return Spread(tuple(values)) if len(values) == len(self.runs) else None
 
+    def of_seed(self, seed: int) -> Run:
+        """The run of one of `seeds`."""
+        return next(run for run in self.runs if run.seed == seed)
+
     def _timed(self, value: Callable[[Run], float]) -> Spread | None:
         alone = len({run.machine for run in self.runs}) == 1
         return Spread(tuple(map(value, self.runs))) if alone else None

@@ -19,7 +19,7 @@ from spdbuild.reporting.html import html
 from spdbuild.reporting.markdown import markdown
 from spdbuild.reporting.notes import DIFFERENCES, IMAGES, READING, notes
 from spdbuild.reporting.parts import Part
-from spdbuild.reporting.resampling import LEAST, resampled
+from spdbuild.reporting.resampling import LEAST, Pair, read_pairs, resampled
 from spdbuild.reporting.run import Run, read_run
 from spdbuild.reporting.runs_csv import runs_csv
 from spdbuild.training.console import Console
@@ -31,7 +31,7 @@ class Report:
 
     sections: runs that were measured alike. left_out: folders without a number here.
     comparisons: of the groups of each section. metrics: those that tables show; none: a choice.
-    against: the group that all others are compared with, if one is.
+    against: the group that all others are compared with, if one is. resamples: of the images, for differences.
     """
 
     sections: tuple[Section, ...]
@@ -39,21 +39,26 @@ class Report:
     left_out: tuple[LeftOut, ...]
     metrics: tuple[str, ...] = ()
     against: str | None = None
+    resamples: int = 0
 
     @property
     def parts(self) -> list[Part]:
         """What is printed: the tables of each section with what one must know of it, and how to read them."""
-        differences = [entry for pairs in self.comparisons for pair in pairs for entry in pair.differences]
-        reading = (READING, *([DIFFERENCES] if any(self.comparisons) else []))
-        reading += (IMAGES,) if any(entry.over_images for entry in differences) else ()
-        return [*map(self._part, self.sections, self.comparisons), Part("How to read this", reading)]
+        reading = [READING]
+        if any(self.comparisons):
+            reading.append(DIFFERENCES)
+        elif self.resamples:
+            reading.append("Nothing is compared, so nothing is resampled.")
+        if any(pair.carriers for pairs in self.comparisons for pair in pairs):
+            reading.append(IMAGES.format(resamples=self.resamples))
+        return [*map(self._part, self.sections, self.comparisons), Part("How to read this", tuple(reading))]
 
     def to_dict(self) -> dict[str, Any]:
         """The document that `spdbuild report --json` prints, with all metrics."""
         told = zip(self.sections, self.comparisons, strict=True)
         sections = [section_document(section, pairs, self._notes(section, pairs)) for section, pairs in told]
         left_out = [{"folder": str(entry.folder), "why": entry.why} for entry in self.left_out]
-        return {"sections": sections, "left_out": left_out}
+        return {"sections": sections, "left_out": left_out, "resamples": self.resamples}
 
     def write(self, folder: Path) -> None:
         """report.md, runs.csv and index.html: all of them or none. Raises InputError and DiskFullError."""
@@ -115,18 +120,24 @@ def report(
     compared = [compare(section, against) for section in sections]
     if resamples:
         compared = _resampled(compared, resamples, Console(quiet))
-    made = Report(tuple(sections), tuple(map(tuple, compared)), (*left_out, *repeated), wanted, against)
+    pairs = tuple(map(tuple, compared))
+    made = Report(tuple(sections), pairs, (*left_out, *repeated), wanted, against, resamples)
     if output is not None:
         made.write(Path(output))
     return made
 
 
 def _resampled(compared: list[list[Comparison]], resamples: int, console: Console) -> list[list[Comparison]]:
-    with console.bar("resamples of the images", resamples * sum(map(len, compared)), of="") as bar:
-        return [
-            [resampled(pair, resamples, lambda: bar.advance(1, "" if bar.due else None)) for pair in pairs]
-            for pairs in compared
-        ]
+    found = [[read_pairs(comparison) for comparison in of_section] for of_section in compared]
+    possible = sum(isinstance(pairs, list) for of_section in found for pairs in of_section)
+    with console.bar("resamples of the images", resamples * possible, of="") as bar:
+
+        def made(comparison: Comparison, pairs: list[Pair] | tuple[str, ...]) -> Comparison:
+            if isinstance(pairs, tuple):
+                return replace(comparison, unresampled=pairs)
+            return resampled(comparison, pairs, resamples, lambda: bar.advance(1, "" if bar.due else None))
+
+        return [list(map(made, *of_section)) for of_section in zip(compared, found, strict=True)]
 
 
 def _read(folders: Iterable[Path], left_out: list[LeftOut]) -> list[Run]:

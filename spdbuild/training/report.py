@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from PIL import Image
 
 from spdbuild.metrics import by_image
+from spdbuild.tables import Table
 from spdbuild.training.charts.lines import draw_chart
 from spdbuild.training.charts.matrix import draw_matrix
 from spdbuild.training.files import write_text, write_whole
@@ -50,14 +49,15 @@ def write_page(folder: RunFolder, twins: Mapping[str, RunFolder] | None = None) 
 def write_evaluation(folder: Path, evaluation: Evaluation) -> None:
     """Tables, pictures of confusion and curves, the task's own files, by_image.npz: what there is of them."""
     if evaluation.rows:
-        head = ["class", *evaluation.rows[0]]
-        body = [[name, *row.values()] for name, row in zip(evaluation.classes, evaluation.rows, strict=True)]
-        write_text(folder / "classes.csv", _csv([head, *body]))
+        table = Table(("class", *evaluation.rows[0]))
+        for name, row in zip(evaluation.classes, evaluation.rows, strict=True):
+            table.add(name, *("" if value is None else str(value) for value in row.values()))
+        write_text(folder / "classes.csv", table.csv())
     if evaluation.confusion is not None:
-        counts = evaluation.confusion.tolist()
-        columns = _output_names(evaluation)
-        body = [[name, *row] for name, row in zip(_outcomes(evaluation), counts, strict=True)]
-        write_text(folder / "confusion.csv", _csv([["true class", *columns], *body]))
+        table = Table(("true class", *_output_names(evaluation)))
+        for name, counts in zip(_outcomes(evaluation), evaluation.confusion.tolist(), strict=True):
+            table.add(name, *map(str, counts))
+        write_text(folder / "confusion.csv", table.csv())
     for name, picture in _evaluation_pictures(evaluation).items():
         write_picture(folder / f"{name}.png", picture)
     for name, text in evaluation.files.items():
@@ -96,9 +96,3 @@ def _output_names(evaluation: Evaluation) -> list[str]:
     assert evaluation.confusion is not None
     names = list(_outcomes(evaluation))
     return names + [f"output {i}" for i in range(len(names), evaluation.confusion.shape[1])]
-
-
-def _csv(rows: list[list[Any]]) -> str:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(rows)
-    return text.getvalue()

@@ -11,10 +11,13 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from click.testing import Result
 
 import spdbuild
+from spdbuild.metrics import by_image
+from spdbuild.metrics.by_image.answers import Answers
 
 Run = Callable[..., Result]
 MakeRun = Callable[..., Path]
@@ -126,6 +129,38 @@ def test_json_has_every_metric_and_every_run(run: Run, runs: Path) -> None:
     assert pair["differing"] == {"passes": ["[]", "[strided_to_spd()]"]}
     assert pair["differences"]["top1"]["verdict"] == "no difference shown (3 seeds)"
     assert json.loads(result.stdout)["left_out"] == []
+
+
+def test_images_are_resampled_when_that_is_wanted(run: Run, runs: Path) -> None:
+    lacking = run("report", runs, "--resample", "60", "--metric", "top1")
+    assert (
+        "fit - fit/strided has no interval over images: there is no runs/fit_s0/report/by_image.npz;" in lacking.stdout
+    )
+    assert "over images  conclusion" not in lacking.stdout
+    labels = np.arange(100) % 2
+    for seed, pair in enumerate(zip(CONVERTED, STRIDED, strict=True)):
+        for folder, (share, loss) in zip((f"fit_s{seed}", f"fit_s{seed}/strided"), pair, strict=True):
+            wrong = (np.random.default_rng(seed).permutation(100) >= round(100 * share)).astype(np.int64)
+            answers = Answers(labels, labels ^ wrong, wrong, np.full(100, loss), 2, 2)
+            by_image.save(runs / folder / "report" / by_image.FILE, answers)
+    result = run("report", runs, "--resample", "60", "--metric", "top1", "--json", "-o", "report")
+    document = json.loads(result.stdout)
+    (pair,) = document["sections"][0]["comparisons"]
+    low, high = pair["differences"]["top1"]["interval_over_images"]
+    assert low < pair["differences"]["top1"]["mean"] < high
+    assert document["resamples"] == 60
+    assert "wrote report" in result.stderr
+    assert "over images" in Path("report/report.md").read_text()
+    shown = run("report", runs, "--resample", "60", "--metric", "top1").stdout
+    assert f"{low:+.4f} to {high:+.4f}  no difference shown (3 seeds)" in shown
+
+
+def test_too_few_resamples_are_refused(run: Run, runs: Path) -> None:
+    result = run("report", runs, "--resample", "5")
+    assert (result.exit_code, result.stderr) == (
+        2,
+        "error: 5 resamples tell too little\n      = hint: at least 50; 200 suffice\n",
+    )
 
 
 def test_python_gives_the_same_document(run: Run, runs: Path) -> None:

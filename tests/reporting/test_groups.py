@@ -13,6 +13,7 @@ from spdbuild.reporting.conditions import differing
 from spdbuild.reporting.finding import LeftOut
 from spdbuild.reporting.groups import Section, make_sections
 from spdbuild.reporting.run import read_run
+from spdbuild.training.recipe import load_recipe
 
 MakeRun = Callable[..., Path]
 
@@ -28,6 +29,27 @@ def sections(*folders: Path) -> list[Section]:
 
 def names(*folders: Path) -> list[str]:
     return [group.name for section in sections(*folders) for group in section.groups]
+
+
+def test_a_detector_and_its_twin_are_measured_alike(make_run: MakeRun) -> None:
+    detector = ("architecture=yolov5", "variant=n", "data={name: tiny_objects}")
+    own = make_run("runs/spd", *detector, metrics={"AP": 0.3})
+    twin = make_run("runs/spd/strided", *detector, "passes=[]", metrics={"AP": 0.2})
+    # A twin's recipe is read from the resolved one of the run around it.
+    written = load_recipe(twin / "recipe.yaml").resolved()
+    assert written != (twin / "recipe.yaml").read_text()
+    (twin / "recipe.yaml").write_text(written)
+    (section,) = sections(own, twin)
+    assert [group.name for group in section.groups] == ["spd/strided", "spd"]
+
+
+def test_runs_of_before_there_was_a_key_are_of_the_same_group(make_run: MakeRun) -> None:
+    old, new = (make_run(f"runs/a_seed{seed}", f"seed={seed}", metrics={"top1": 0.5}) for seed in (0, 1))
+    text = (old / "recipe.yaml").read_text()
+    assert "class_weights: null" in text
+    (old / "recipe.yaml").write_text(text.replace("  class_weights: null\n", ""))
+    (section,) = sections(old, new)
+    assert [(group.name, group.seeds) for group in section.groups] == [("a", (0, 1))]
 
 
 def test_seeds_and_what_changes_no_result_are_one_group(make_run: MakeRun) -> None:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from spdbuild.errors import ArgumentError
-from spdbuild.metrics.answers import Answers
 from spdbuild.metrics.by_image import FILE, load, save
+from spdbuild.metrics.by_image.answers import Answers
 from spdbuild.reporting.report import report
 from spdbuild.training.run import train
 from spdbuild.training.summary import Summary
@@ -59,10 +60,54 @@ def test_the_interval_is_that_of_the_mean_of_paired_differences(run: Make) -> No
     assert mean == pytest.approx(values.mean())
 
 
-def test_the_same_answers_differ_on_no_images(run: Make) -> None:
+def test_the_same_answers_tell_nothing_of_other_images(run: Make) -> None:
     run("strided", answers(right(0.8, 1)), "passes=[]")
     run("spd", answers(right(0.8, 1)), macs=3000)
-    assert set(differences(resamples=50).values()) == {(0.0, (0.0, 0.0))}
+    assert set(differences(resamples=50).values()) == {(0.0, None)}
+
+
+def test_a_metric_that_is_not_made_of_images_has_none_and_that_is_said(run: Make, make_run: MakeRun) -> None:
+    for name, seed, *changes in (("strided", 1, "passes=[]"), ("spd", 2)):
+        found = answers(right(0.8, seed))
+        folder = make_run(f"runs/{name}", f"title={name}", *changes, metrics=found.metrics() | {"F1": seed / 3})
+        save(folder / "report" / FILE, found)
+    (note,) = notes("for top5")
+    assert note.startswith("spd - strided has no interval over images for top5, F1: they are not made of what each")
+
+
+def test_few_images_of_a_class_are_told(run: Make) -> None:
+    labels = np.r_[np.zeros(IMAGES - 4, int), np.ones(4, int)]
+    run("strided", answers(right(0.8, 1), labels), "passes=[]")
+    run("spd", answers(right(0.9, 2), labels), macs=3000)
+    assert notes("too narrow") == [
+        "Intervals over images are too narrow for what rests on few images of a class: mean_class_top1 (4)."
+    ]
+
+
+def test_a_loss_that_is_no_number_has_no_interval(run: Make) -> None:
+    broken = answers(right(0.9, 2))
+    broken.losses[3] = np.nan
+    run("strided", answers(right(0.8, 1)), "passes=[]")
+    run("spd", replace(broken, losses=answers(right(0.9, 2)).losses), macs=3000)
+    save(Path("runs/spd/report") / FILE, broken)
+    found = differences(resamples=60)
+    assert found["loss"][1] is None
+    assert found["top1"][1] is not None
+
+
+def test_a_single_run_is_compared_with_nothing(run: Make) -> None:
+    run("spd", answers(right(0.9, 2)))
+    assert (
+        "Nothing is compared, so nothing is resampled." in report("runs", quiet=True, resamples=60).parts[-1].sentences
+    )
+
+
+def test_the_number_of_resamples_is_told(run: Make) -> None:
+    run("strided", answers(right(0.8, 1)), "passes=[]")
+    run("spd", answers(right(0.9, 2)), macs=3000)
+    made = report("runs", quiet=True, resamples=60)
+    assert "over 60 resamples of the images" in made.parts[-1].sentences[-1]
+    assert made.to_dict()["resamples"] == 60
 
 
 def test_over_several_seeds_it_is_that_of_the_mean_of_the_seeds(run: Make) -> None:
@@ -89,9 +134,9 @@ def test_nothing_is_resampled_unless_it_is_wanted(run: Make) -> None:
     assert "over images" not in str(report("runs", quiet=True).parts)
 
 
-def notes() -> list[str]:
+def notes(about: str = "interval over images:") -> list[str]:
     part, *_ = report("runs", quiet=True, resamples=50).parts
-    return [sentence for sentence in part.sentences if "interval over images" in sentence]
+    return [sentence for sentence in part.sentences if about in sentence]
 
 
 def test_a_run_without_the_file_is_told_how_to_get_it(run: Make) -> None:
@@ -99,7 +144,8 @@ def test_a_run_without_the_file_is_told_how_to_get_it(run: Make) -> None:
     (run("spd", answers(right(0.9, 2)), macs=3000) / "report" / FILE).unlink()
     assert notes() == [
         f"spd - strided has no interval over images: there is no runs/spd/report/{FILE}; "
-        "`spdbuild eval runs/spd --weights runs/spd/weights/last.safetensors -o runs/spd/report` writes it."
+        "`spdbuild eval runs/spd precision=fp32 --weights runs/spd/weights/last.safetensors -o runs/spd/report` writes "
+        "it for classifiers and detectors."
     ]
 
 
@@ -107,7 +153,15 @@ def test_the_file_of_other_weights_is_refused(run: Make) -> None:
     run("strided", answers(right(0.8, 1)), "passes=[]")
     save(run("spd", answers(right(0.9, 2)), macs=3000) / "report" / FILE, answers(right(0.9, 3)))
     (note,) = notes()
-    assert f"runs/spd/report/{FILE} is of other weights than the run's metrics; `spdbuild eval" in note
+    assert f"runs/spd/report/{FILE} gives top1 0.9150 and the run says 0.8975: it is of other weights, or was" in note
+
+
+def test_all_runs_that_lack_the_file_are_told_at_once(run: Make) -> None:
+    for name, *changes in (("strided", "passes=[]"), ("spd of mine",)):
+        (run(name, answers(right(0.8, 1)), *changes) / "report" / FILE).unlink()
+    (note,) = notes()
+    assert note.count("there is no runs/") == 2
+    assert "spdbuild eval 'runs/spd of mine' precision=fp32" in note
 
 
 def test_a_damaged_file_is_told(run: Make) -> None:

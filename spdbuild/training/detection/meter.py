@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -20,6 +18,7 @@ from spdbuild.metrics.detection import ClassMetrics, DetectionMetrics, evaluate_
 from spdbuild.metrics.nms import select_detections
 from spdbuild.metrics.reference_ap import THRESHOLDS, ReferencePrecision, average_precision, correct_detections
 from spdbuild.nn.detection import Detect
+from spdbuild.tables import Table
 from spdbuild.training.detection.charts import charts_of
 from spdbuild.training.detection.head import maps_of
 from spdbuild.training.detection.images import DetectionImages
@@ -113,12 +112,10 @@ class DetectionMeter:
 
     def _outcomes_csv(self) -> str:
         """A row an image, those with the most errors first."""
-        text = io.StringIO()
-        table = csv.writer(text, lineterminator="\n")
-        table.writerow(("image", *Outcome._fields))
-        by_errors = sorted(self._outcomes.items(), key=lambda entry: (-entry[1].errors, entry[0]))
-        table.writerows((self._images.dataset.images[index].name, *outcome) for index, outcome in by_errors)
-        return text.getvalue()
+        table = Table(("image", *Outcome._fields))
+        for index, outcome in sorted(self._outcomes.items(), key=lambda entry: (-entry[1].errors, entry[0])):
+            table.add(self._images.dataset.images[index].name, *map(str, outcome))
+        return table.csv()
 
     def _own_precision(self, rows: NDArray[np.float64]) -> ReferencePrecision:
         dataset = self._images.dataset

@@ -23,7 +23,8 @@ class JudgingOptions:
         are set over others stand beside them; {S: [0, 10]} changes one, and ~task.evaluation.sizes.L removes one.
     max_detections: detections of an image that count for precision, the best first.
     class_agnostic: whether a detection may have any class, as if there were one alone.
-    backend: the library that matches; faster-coco-eval gives the same numbers sooner and is an extra.
+    backend: the library that matches; faster-coco-eval gives the same numbers sooner and is an extra, but not what
+        each image gave, which intervals over images are made of.
     """
 
     rectangular: bool = True

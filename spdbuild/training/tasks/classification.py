@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,14 +13,16 @@ from PIL import Image
 from torch import Tensor, nn
 
 from spdbuild.data import ArrayImages, ImageSet, Loader
+from spdbuild.data.batching import share_of
 from spdbuild.data.decoding import BadFile, Resize
 from spdbuild.data.images import left_out
 from spdbuild.data.reading import decode_all
 from spdbuild.drawing import WRONG, arrange, captioned, thumbnail
 from spdbuild.errors import RecipeError
 from spdbuild.losses.classification import ClassificationLoss, distillation
-from spdbuild.metrics.answers import Answers
+from spdbuild.metrics.by_image.answers import Answers
 from spdbuild.metrics.classification import judge
+from spdbuild.tables import Table
 from spdbuild.training.task import TASKS, Evaluation, Metric, Prediction, Task, evenly
 
 if TYPE_CHECKING:
@@ -164,8 +164,11 @@ class _Criterion:
     def __call__(self, logits: Tensor, labels: Tensor) -> dict[str, Tensor]:
         wanted = labels.argmax(dim=1) if labels.ndim == 2 else labels
         hits = logits.detach().argmax(dim=1) == wanted
-        weights = () if self._weights is None else (self._weights.to(logits.device),)
-        return {"loss": self._loss(logits, labels, *weights), "top1": hits.float().mean()}
+        if self._weights is None:
+            return {"loss": self._loss(logits, labels), "top1": hits.float().mean()}
+        # Kept where the logits are, so that no later step waits for it.
+        self._weights = self._weights.to(logits.device)
+        return {"loss": self._loss(logits, labels, self._weights), "top1": hits.float().mean()}
 
 
 class _Meter:
@@ -194,9 +197,8 @@ class _Meter:
 
     def _positions(self, rank: int, world: int) -> Tensor:
         """Which images of the data set the process `rank` of `world` had."""
-        images = range(len(self._images))
-        batches = (images[start : start + self._batch] for start in images[:: self._batch])
-        return torch.tensor([image for batch in batches for image in batch[rank::world]], dtype=torch.long)
+        batches = torch.arange(len(self._images)).split(self._batch)  # type: ignore[no-untyped-call]
+        return torch.cat([share_of(batch, rank, world) for batch in batches])
 
     def evaluation(self) -> Evaluation:
         answers, images = self._answers(), self._images
@@ -222,14 +224,12 @@ class _Meter:
 def _answers_csv(answers: Answers, images: ImageSet) -> str:
     """A row an image, that with the highest loss first."""
     names = [*images.classes, *(f"output {number}" for number in range(answers.classes, answers.outputs))]
-    order = np.argsort(-answers.losses, kind="stable").tolist()
-    text = io.StringIO()
-    table = csv.writer(text, lineterminator="\n")
-    table.writerow(("image", "class", "predicted", "loss"))
+    # What is no number is worse than any.
+    order = np.argsort(-np.where(np.isnan(answers.losses), np.inf, answers.losses), kind="stable").tolist()
+    table = Table(("image", "class", "predicted", "loss"))
     for i in order:
-        loss = f"{answers.losses[i]:.6g}"
-        table.writerow((images.name(i), names[answers.labels[i]], names[answers.predicted[i]], loss))
-    return text.getvalue()
+        table.add(images.name(i), names[answers.labels[i]], names[answers.predicted[i]], f"{answers.losses[i]:.6g}")
+    return table.csv()
 
 
 def _sample(pixels: Tensor, label: int, found: tuple[dict[str, Any], ...], classes: tuple[str, ...]) -> Image.Image:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from spdbuild.metrics.answers import Answers
+from spdbuild.metrics.by_image.answers import Answers
 from spdbuild.metrics.classification import judge
 
 

@@ -15,10 +15,10 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from spdbuild.errors import InputError
-from spdbuild.metrics.answers import Answers
 from spdbuild.metrics.by_image import ByImage, load, save
+from spdbuild.metrics.by_image.answers import Answers
+from spdbuild.metrics.by_image.matches import Matches
 from spdbuild.metrics.detection import EvaluationOptions, evaluate_detections
-from spdbuild.metrics.matches import Matches
 from spdbuild.size_bins import SizeBin
 
 IMAGES = 12
@@ -144,6 +144,71 @@ def test_other_images_are_known(scene: tuple[dict[str, Any], np.ndarray]) -> Non
     fewer = {**truth, "annotations": truth["annotations"][1:]}
     assert not matches(truth, rows).same_images(matches(fewer, rows))
     assert matches(truth, rows).same_images(matches(truth, rows[:5]))
+
+
+def test_a_file_with_a_wrong_byte_is_refused_or_harmless(found: ByImage, tmp_path: Path) -> None:
+    path = tmp_path / "found.npz"
+    save(path, found)
+    whole, refused = path.read_bytes(), 0
+    for place in range(0, len(whole), 3):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 0x55]) + whole[place + 1 :])
+        try:
+            load(path).metrics()
+        except InputError:
+            refused += 1
+    assert refused > len(whole) / 10
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"labels": np.array([0, 2, 1])},
+        {"labels": np.array([0, 2, 1, -1])},
+        {"predicted": np.array([0, 4, 1, 0])},
+        {"losses": np.zeros((4, 1))},
+        {"sizes": np.array([3])},
+    ],
+)
+def test_arrays_that_do_not_fit_are_refused(changes: dict[str, np.ndarray], tmp_path: Path) -> None:
+    arrays = answers([0, 2, 1, 0]).to_arrays() | changes
+    np.savez(tmp_path / "found.npz", kind=np.array("answers"), **arrays)
+    with pytest.raises(InputError, match="is damaged"):
+        load(tmp_path / "found.npz")
+
+
+@pytest.mark.parametrize("name", ["image", "category", "object_image", "object_category", "objects", "sizes"])
+def test_matches_of_too_few_arrays_are_refused(
+    name: str, scene: tuple[dict[str, Any], np.ndarray], tmp_path: Path
+) -> None:
+    arrays = matches(*scene).to_arrays()
+    np.savez(tmp_path / "found.npz", kind=np.array("matches"), **{**arrays, name: arrays[name][:-1]})
+    with pytest.raises(InputError, match="is damaged"):
+        load(tmp_path / "found.npz")
+
+
+def test_another_kind_is_told_by_its_name(tmp_path: Path) -> None:
+    np.savez(tmp_path / "found.npz", kind=np.array("poses"))
+    with pytest.raises(InputError, match="holds results of the kind 'poses', which is not known here"):
+        load(tmp_path / "found.npz")
+
+
+def test_carriers_are_the_images_of_the_rarest_class(scene: tuple[dict[str, Any], np.ndarray]) -> None:
+    assert answers([0, 2, 2, 2]).carriers() == {"top1": 4, "top5": 4, "loss": 4, "mean_class_top1": 1}
+    truth, rows = scene
+    carriers = matches(truth, rows).carriers()
+    assert carriers.keys() == matches(truth, rows).metrics().keys()
+    counted = [a for a in truth["annotations"] if not a["iscrowd"]]
+    by_class = [len({a["image_id"] for a in counted if a["category_id"] == number}) for number in (1, 2)]
+    assert carriers["AP"] == carriers["AP50"] == carriers["AR100"] == min(by_class)
+    small = [a for a in counted if a["bbox"][2] * a["bbox"][3] <= 1024]
+    assert carriers["AP_S"] == min(len({a["image_id"] for a in small if a["category_id"] == n}) for n in (1, 2))
+
+
+def test_a_data_set_without_images_gives_nothing() -> None:
+    truth = {"images": [], "annotations": [], "categories": [{"id": 1, "name": "a"}]}
+    found = matches(truth, np.zeros((0, 7)))
+    assert len(found) == 0
+    assert set(found.metrics().values()) == {None}
 
 
 @pytest.mark.parametrize(

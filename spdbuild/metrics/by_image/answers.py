@@ -9,13 +9,16 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from spdbuild.metrics.by_image.results import KINDS
+
 #: A label may be among as many of the highest logits.
 TOP = 5
 
 
+@KINDS.register
 @dataclass(frozen=True, eq=False)
 class Answers:
-    """Answers of N images in the order of the data set. Importing this does not import torch.
+    """Answers of N images in the order of the data set.
 
     labels: int64 [N], classes of the images.
     predicted: int64 [N], outputs with the highest logit; a network may have more outputs than there are classes.
@@ -24,7 +27,7 @@ class Answers:
     classes, outputs: how many there are.
     """
 
-    kind: ClassVar[str] = "answers"
+    name: ClassVar[str]
 
     labels: NDArray[np.int64]
     predicted: NDArray[np.int64]
@@ -51,6 +54,11 @@ class Answers:
             "mean_class_top1": float((right[seen] / images[seen]).mean()) if seen.any() else 0.0,
             "loss": float((counts * self.losses).sum() / total),
         }
+
+    def carriers(self) -> dict[str, int]:
+        images = self._by_class(np.ones(len(self)))
+        rarest = int(images[images > 0].min(initial=len(self)))
+        return {**dict.fromkeys(("top1", "top5", "loss"), len(self)), "mean_class_top1": rarest}
 
     def confusion(self) -> NDArray[np.int64]:
         """[classes, outputs], how often an image of a class was taken for what."""
@@ -86,8 +94,14 @@ class Answers:
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Answers:
+        """Raises ValueError for arrays that do not fit each other."""
         labels, predicted, places = (arrays[name].astype(np.int64) for name in ("labels", "predicted", "places"))
         classes, outputs = map(int, arrays["sizes"])
+        if not {array.shape for array in (predicted, places, arrays["losses"])} == {(len(labels),)}:
+            raise ValueError("the answers are not one for each image")
+        for numbers, end in ((labels, classes), (predicted, outputs)):
+            if len(numbers) and not 0 <= numbers.min() <= numbers.max() < end:
+                raise ValueError(f"classes must be from 0 to {end - 1}")
         return cls(labels, predicted, places, arrays["losses"].astype(np.float64), classes, outputs)
 
     def _by_class(self, values: NDArray[Any]) -> NDArray[np.float64]:

@@ -13,6 +13,8 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from spdbuild.metrics.by_image.results import KINDS
+
 Array = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 
@@ -25,6 +27,7 @@ _AT_50, _AT_75 = 0, 5
 DECIMALS = 12
 
 
+@KINDS.register
 @dataclass(frozen=True, eq=False)
 class Matches:
     """Detections and objects of I images. D detections, T IoU thresholds, A sizes, all together first.
@@ -36,7 +39,7 @@ class Matches:
     objects: int64 [E, A], how many are to be found there.
     """
 
-    kind: ClassVar[str] = "matches"
+    name: ClassVar[str]
 
     images: int
     sizes: tuple[str, ...]
@@ -66,10 +69,18 @@ class Matches:
             if number > 0:
                 cell = curve.category, curve.size, curve.threshold
                 precision[cell], recall[cell] = curve.measure(counts, number)
-        names = ["AP", *(f"AP_{name}" for name in self.sizes)], [f"AR{self.limit}", *(f"AR_{n}" for n in self.sizes)]
-        found = {name: _mean(precision[:, size]) for size, name in zip(sizes, names[0], strict=True)}
-        found |= {"AP50": _mean(precision[:, 0, _AT_50]), "AP75": _mean(precision[:, 0, _AT_75])}
-        return found | {name: _mean(recall[:, size]) for size, name in zip(sizes, names[1], strict=True)}
+        found = {name: mean(precision[:, size]) for size, name in zip(sizes, self._names("AP", "AP"), strict=True)}
+        found |= {"AP50": mean(precision[:, 0, _AT_50]), "AP75": mean(precision[:, 0, _AT_75])}
+        recalls = self._names(f"AR{self.limit}", "AR")
+        return found | {name: mean(recall[:, size]) for size, name in zip(sizes, recalls, strict=True)}
+
+    def carriers(self) -> dict[str, int]:
+        """Of the images with objects of a size, those of the rarest category."""
+        images = np.zeros((self._categories, self.objects.shape[1]), np.int64)
+        np.add.at(images, self.object_category, self.objects > 0)
+        rarest = [int(of_size[of_size > 0].min(initial=self.images)) for of_size in images.T]
+        found = dict(zip(self._names("AP", "AP"), rarest, strict=True)) | {"AP50": rarest[0], "AP75": rarest[0]}
+        return found | dict(zip(self._names(f"AR{self.limit}", "AR"), rarest, strict=True))
 
     def same_images(self, other: Matches) -> bool:
         """Whether the other matches are of images with as many objects of the same categories and sizes."""
@@ -88,12 +99,23 @@ class Matches:
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Matches:
+        """Raises ValueError for arrays that do not fit each other."""
         images, limit, *shape = map(int, arrays["shape"])
         positions = {name: arrays[name].astype(np.int64) for name in _POSITIONS}
         count = int(np.prod(shape))
         flags = {name: np.unpackbits(arrays[name], count=count).astype(bool).reshape(shape) for name in _FLAGS}
         fields: dict[str, Any] = {**positions, **flags}
+        lengths = len(positions["image"]), len(positions["category"]), len(positions["object_image"])
+        if lengths != (shape[0], shape[0], len(positions["object_category"])) or shape[1] != 1 + len(arrays["sizes"]):
+            raise ValueError("there is not one of everything for each detection and each object")
+        for name in ("image", "object_image"):
+            if positions[name].size and not 0 <= positions[name].min() <= positions[name].max() < images:
+                raise ValueError(f"images must be from 0 to {images - 1}")
         return cls(images=images, sizes=tuple(map(str, arrays["sizes"])), limit=limit, **fields)
+
+    def _names(self, whole: str, prefix: str) -> list[str]:
+        """Of a metric for each of the A sizes."""
+        return [whole, *(f"{prefix}_{name}" for name in self.sizes)]
 
     @property
     def _to_find(self) -> tuple[NDArray[np.int64], ...]:
@@ -158,11 +180,16 @@ class _Curve:
 
 
 def matches_of(
-    evaluated: Sequence[Mapping[str, Any] | None], images: int, sizes: Sequence[str], thresholds: int, limit: int
+    evaluated: Sequence[Mapping[str, Any] | None],
+    categories: int,
+    images: int,
+    sizes: Sequence[str],
+    thresholds: int,
+    limit: int,
 ) -> Matches:
     """The matches of pycocotools' `evalImgs`: K x A x I entries, None where an image has nothing of a category."""
     count = 1 + len(sizes)
-    cells = [evaluated[start : start + images] for start in range(0, len(evaluated), images)]
+    cells = [evaluated[cell * images : (cell + 1) * images] for cell in range(categories * count)]
     parts = [_of_category(cells[start : start + count], thresholds) for start in range(0, len(cells), count)]
     columns: dict[str, Any] = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     columns["category"] = np.repeat(np.arange(len(parts)), [len(part["image"]) for part in parts])
@@ -191,7 +218,7 @@ def _of_category(by_size: Sequence[Sequence[Mapping[str, Any] | None]], threshol
     }
 
 
-def _mean(values: Array) -> float | None:
+def mean(values: Array) -> float | None:
     """Of what is defined; None if nothing is."""
     defined = values[~np.isnan(values)]
     return float(defined.mean().round(DECIMALS)) if defined.size else None

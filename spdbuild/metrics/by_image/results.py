@@ -1,0 +1,78 @@
+"""What a kind of results by image is, and their file."""
+
+from __future__ import annotations
+
+import zipfile
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spdbuild.errors import InputError
+from spdbuild.registry import Registry
+
+#: The file of a report that holds them.
+FILE = "by_image.npz"
+
+#: What numpy and the kinds say of files that are damaged.
+_DAMAGE = (OSError, ValueError, LookupError, TypeError, EOFError, NotImplementedError, zipfile.BadZipFile, zlib.error)
+
+
+class ByImage(Protocol):
+    """What a network gave for each of N images. Frozen; of its metrics each is one number or undefined."""
+
+    name: ClassVar[str]
+
+    def __len__(self) -> int:
+        """How many images there are."""
+
+    def metrics(self, weights: NDArray[np.float64] | None = None) -> dict[str, float | None]:
+        """Metrics by name, with image i counted weights[i] times; once, unless weights [N] are given."""
+
+    def carriers(self) -> dict[str, int]:
+        """For each metric the images that it rests on; where it is a mean over classes, those of the rarest one."""
+
+    def same_images(self, other: Any) -> bool:
+        """Whether another of its kind is about the same images in the same order, as far as can be seen."""
+
+    def to_arrays(self) -> dict[str, NDArray[Any]]:
+        """What `from_arrays` makes the same of; no array of objects."""
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Any:
+        """The results that gave these arrays."""
+
+
+KINDS: Registry[ByImage] = Registry("kind of results", "spdbuild.metrics.by_image", "spdbuild.by_image")
+
+
+def save(path: Path, found: ByImage) -> None:
+    """Fill a file, which ends in .npz, with arrays of numpy; none of them is pickled."""
+    arrays: dict[str, Any] = {"kind": np.array(found.name), **found.to_arrays()}
+    np.savez_compressed(path, **arrays)
+
+
+def load(path: Path) -> ByImage:
+    """What `save` wrote; raises InputError for a file that is damaged or something else."""
+    try:
+        # Opened here, because numpy leaves a file open that it cannot read.
+        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
+            arrays = dict(file)
+        kind = str(arrays.pop("kind"))
+    except _DAMAGE as error:
+        raise _damaged(path, error) from None
+    if kind not in KINDS:
+        raise InputError(f"{path} holds results of the kind '{kind}', which is not known here")
+    try:
+        found: ByImage = KINDS[kind].from_arrays(arrays)
+        found.metrics()
+    except _DAMAGE as error:
+        raise _damaged(path, error) from None
+    return found
+
+
+def _damaged(path: Path, error: BaseException) -> InputError:
+    return InputError(f"{path} is damaged, or not what an evaluation writes: {error}")
