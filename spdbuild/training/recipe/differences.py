@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from spdbuild.errors import Location
-from spdbuild.training.recipe import Recipe
+from spdbuild.training.recipe.recipe import Recipe
 from spdbuild.training.recipe.sections import plain
 
 
