@@ -173,3 +173,20 @@ def test_imports_run_only_when_allowed(run, tiny: Path):
     tiny.write_text(tiny.read_text() + "imports: [own.py]\n")
     assert "--allow-imports" in run("summary", tiny).stderr
     assert run("summary", tiny, "--allow-imports").exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("given", "spins"),
+    [({}, spdbuild.cli.SPINS), ({"GOMP_SPINCOUNT": "7"}, "7"), ({"OMP_WAIT_POLICY": "ACTIVE"}, None)],
+    ids=["nothing", "their own number", "a policy"],
+)
+def test_threads_wait_as_the_person_says_or_briefly(
+    monkeypatch: pytest.MonkeyPatch, given: dict[str, str], spins: str | None
+) -> None:
+    # As torch's libgomp finds it when the command imports it.
+    seen = []
+    monkeypatch.setattr(os, "environ", dict(given))
+    monkeypatch.setattr(spdbuild.cli, "spdbuild", lambda prog_name: seen.append(os.environ.get("GOMP_SPINCOUNT")))
+    with pytest.raises(AssertionError):
+        spdbuild.cli.main()
+    assert seen == [spins]
