@@ -23,7 +23,7 @@ IMAGES = (
     "It holds with 95 % confidence for many images that were drawn one by one: frames of one film or images of one "
     "writer are alike, and tell less than their number. It says nothing of other trainings."
 )
-#: Intervals over fewer images are too narrow: with 10 images of the rarest class 87 in 100 held the true value, not 95.
+#: Intervals over fewer images are too narrow: a deviation of few values is more often too small than too large.
 _MANY = 30
 
 

@@ -157,14 +157,14 @@ class RandomResizedCrop:
         require_growing(self, "area", "ratio")
 
     def __call__(self, images: Tensor, labels: Tensor, draws: Draws) -> tuple[Tensor, Tensor]:
-        return each(images, v2.RandomResizedCrop(self.size, self.area, self.ratio), draws), labels
+        return _each(images, v2.RandomResizedCrop(self.size, self.area, self.ratio), draws), labels
 
     @classmethod
     def example(cls) -> RandomResizedCrop:
         return cls(size=8)
 
 
-def each(images: Tensor, transform: Callable[[Tensor], Tensor], draws: Draws) -> Tensor:
+def _each(images: Tensor, transform: Callable[[Tensor], Tensor], draws: Draws) -> Tensor:
     """`transform` on one image after the other, with torch's global generator set for each and restored at the end."""
     seeds = draws.integers(2**62).tolist()
     changed = []
