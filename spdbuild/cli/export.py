@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,6 +38,9 @@ Examples:
 @output_option("the network")
 @click.option("--batch", type=click.IntRange(min=1), help="Images of a call. [default: 1]")
 @click.option("--dynamic", is_flag=True, help="Let a call have any number of images.")
+@click.option(
+    "--any-size", is_flag=True, help="Let images have other sizes, in whole cells of the network's coarsest features."
+)
 @click.option("--opset", type=int, help="Version of ONNX's ops, 18 to 25. [default: the one that torch prefers]")
 @click.option("--keep", is_flag=True, help="Leave space-to-depth and norms as they are.")
 @click.option("--raw", is_flag=True, help="Let a detector give a map for each level in place of decoded boxes.")
@@ -56,6 +60,7 @@ def command(
     output: Path | None,
     batch: int | None,
     dynamic: bool,
+    any_size: bool,
     opset: int | None,
     keep: bool,
     raw: bool,
@@ -69,6 +74,8 @@ def command(
     `detections` [N, boxes, 5 + classes]: x and y of the centre, width and height in pixels of the input, objectness,
     and a probability for each class; overlaps are not suppressed. Names of classes, how images must be prepared, and
     where the weights are from are in the file, as ONNX's metadata or as spdbuild.json.
+
+    With --any-size a detector need not have its images letterboxed to a square, but to multiples of its stride alone.
 
     Without -o it goes into the current folder under the name of the run or architecture. It is run on random inputs, an
     ONNX file in ONNX Runtime. If it differs from the network by more than the tolerance, none is written and the exit
@@ -87,6 +94,7 @@ def command(
         to=to,
         inputs=choice.inputs if source is network else None,
         batch=None if dynamic else batch or 1,
+        any_size=any_size,
         opset=opset,
         keep=keep,
         raw=raw,
@@ -117,8 +125,8 @@ def _name(network: str, choice: Choice) -> str:
 
 
 def _show(exported: Export) -> None:
-    batch = "N" if exported.batch is None else str(exported.batch)
-    given = ", ".join(f"{node.name} {_shape(batch, node.shape)}" for node in exported.graph.inputs)
+    batch = "N" if exported.calls.batch is None else str(exported.calls.batch)
+    given = ", ".join(f"{node.name} {_shape(batch, _input(exported, node.shape))}" for node in exported.graph.inputs)
     taken = ", ".join(f"{name} {_shape(batch, shape)}" for name, shape in exported.outputs.items())
     version = f", opset {exported.opset}" if exported.opset else ""
     click.echo(f"{exported.file}: {exported.format}{version}, {scaled(exported.file.stat().st_size, 'B', 1)}")
@@ -134,5 +142,13 @@ def _show(exported: Export) -> None:
     )
 
 
-def _shape(batch: str, shape: tuple[int, ...]) -> str:
-    return f"[{', '.join((batch, *map(str, shape)))}]"
+def _input(exported: Export, shape: Sequence[int]) -> Sequence[int | str]:
+    if exported.calls.cell is None:
+        return shape
+    row, column = exported.calls.cell
+    return [shape[0], f"{row}*height", f"{column}*width"]
+
+
+def _shape(batch: str, shape: Sequence[int | str | None]) -> str:
+    sizes = ("any" if size is None else str(size) for size in shape)
+    return f"[{', '.join((batch, *sizes))}]"

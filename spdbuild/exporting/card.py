@@ -21,16 +21,18 @@ _MEANINGS = {
 _MAP = "[N, anchors, rows, columns, 5 + classes]: what the head gives for a level, not decoded."
 
 
-def card_of(network: TrainedNetwork, outputs: Sequence[str]) -> dict[str, Any]:
+def card_of(network: TrainedNetwork, outputs: Sequence[str], cell: tuple[int, int] | None = None) -> dict[str, Any]:
     """Everything about a network that its file should say: texts, and data that JSON can hold.
 
-    spdbuild, architecture, task, inputs (shapes without the batch), outputs (what each means), classes, preprocess
+    spdbuild, architecture, task, inputs (shapes without the batch), cell (what heights and widths are multiples of,
+    where they may differ from those of `inputs`), outputs (what each means), classes, preprocess
     (what is done to an image, in order), weights, weights_sha256. What is not known is left out.
     """
     facts = Facts.of(network.weights)
     known: dict[str, Any] = {
         "task": _task(network, outputs),
         "inputs": {node.name: list(node.shape) for node in network.graph.inputs},
+        "cell": list(cell or ()),
         "outputs": _meanings(network, outputs),
         "classes": list(facts.classes or facts.names),
         "preprocess": _preprocess(network, facts),

@@ -9,11 +9,12 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.export import Dim, ExportedProgram
+from torch.export import ExportedProgram
 
 from spdbuild.conversion.folding import Folding, fold
 from spdbuild.conversion.weights import weights_of
-from spdbuild.errors import ArgumentError, RunError
+from spdbuild.errors import RunError
+from spdbuild.exporting.calls import Calls, calls_of
 from spdbuild.exporting.card import card_of
 from spdbuild.exporting.formats import Axes, Format, format_for
 from spdbuild.exporting.network import (
@@ -25,11 +26,12 @@ from spdbuild.exporting.network import (
     runner_of,
     trained_network,
 )
-from spdbuild.exporting.parity import Parity, compare, sample_inputs
+from spdbuild.exporting.parity import Parity, compare
 from spdbuild.files import write_whole
 from spdbuild.graph import Graph
 from spdbuild.loading import Architecture
 from spdbuild.nn.detection import BOX_AND_OBJECT
+from spdbuild.shape import Shape
 
 #: Greatest relative difference that counts as the same: a few hundred roundings of float32.
 TOLERANCE = 1e-4
@@ -40,7 +42,8 @@ class Export:
     """A file that was written, and what is known of it.
 
     graph: the network in the file. folding: how it was made; None if it is the network as it was.
-    batch: images of a call; None: any number. outputs: shape of each without the batch, by name.
+    calls: what a call may be given. outputs: shape of each without the batch, by name; None where it goes by the size
+        of the image.
     opset: version of ONNX's ops; None in other formats. card: the facts in the file.
     """
 
@@ -48,8 +51,8 @@ class Export:
     format: str
     graph: Graph
     folding: Folding | None
-    batch: int | None
-    outputs: Mapping[str, tuple[int, ...]]
+    calls: Calls
+    outputs: Mapping[str, tuple[int | None, ...]]
     opset: int | None
     card: Mapping[str, Any]
     parity: Parity
@@ -64,8 +67,9 @@ class Export:
             "opset": self.opset,
             "input": shapes[0] if len(shapes) == 1 else shapes,
             "outputs": {name: list(shape) for name, shape in self.outputs.items()},
-            "batch": self.batch,
-            "dynamic": self.batch is None,
+            "batch": self.calls.batch,
+            "dynamic": self.calls.batch is None,
+            "cell": self.calls.cell and list(self.calls.cell),
             "params": self.graph.parameters,
             "macs": self.graph.macs,
             "folded": self.folding.folded if self.folding else [],
@@ -86,6 +90,7 @@ def export(
     to: str | None = None,
     inputs: Sequence[Sequence[int]] | None = None,
     batch: int | None = 1,
+    any_size: bool = False,
     opset: int | None = None,
     keep: bool = False,
     raw: bool = False,
@@ -99,18 +104,19 @@ def export(
     network: the folder of a run, an architecture, its name or path. weights: file of its weights; a run has its own.
     to: "onnx" or "pt2"; by default what the name of `output` says.
     inputs: shapes (C, H, W) in place of the network's own. batch: images of a call; None: any number.
+    any_size: let images have any height and width in whole cells of the network's coarsest features, 2 or more, such as
+        64, 96, 128 where it reduces them 32 times.
     opset: version of ONNX's ops. keep: leave space-to-depth and norms as they are, in place of folding them.
     raw: let a detector give a map for each level, as in training.
     tolerance: greatest relative difference (see `Parity`) from the network before folding.
     Raises RunError, and leaves `output` as it was, if they differ by more; InputError for what cannot be asked.
     """
-    if batch is not None and batch < 1:
-        raise ArgumentError(f"batch must be at least 1, got {batch}", argument="batch")
     path = Path(output)
     kind = format_for(path, to, opset)
     kind.require()
     trained = trained_network(network, None if weights is None else Path(weights), inputs)
-    job = _Job(path, kind, trained, batch, decoded_head(trained.graph, raw), keep, tolerance)
+    calls = calls_of(trained.graph, batch, any_size)
+    job = _Job(path, kind, trained, calls, decoded_head(trained.graph, raw), keep, tolerance)
     write_whole(path, job.fill)
     return job.exported()
 
@@ -123,12 +129,12 @@ class _Job:
         path: Path,
         kind: Format,
         network: TrainedNetwork,
-        batch: int | None,
+        calls: Calls,
         head: str | None,
         keep: bool,
         tolerance: float,
     ) -> None:
-        self.path, self.kind, self.batch, self.tolerance = path, kind, batch, tolerance
+        self.path, self.kind, self.calls, self.tolerance = path, kind, calls, tolerance
         weights = weights_of(network.graph, network.weights)
         self.reference = module_of(network.graph, weights, head)
         self.folding = None if keep else fold(network.graph, weights)
@@ -137,15 +143,15 @@ class _Job:
             assert self.folding.weights is not None
             self.graph, self.model = self.folding.graph, module_of(self.folding.graph, self.folding.weights, head)
         names = output_names(network.graph, head)
-        self.axes = Axes(tuple(node.name for node in self.graph.inputs), names, batch is None)
-        self.card = card_of(network, names)
+        self.axes = Axes(tuple(node.name for node in self.graph.inputs), names, calls.axes)
+        self.card = card_of(network, names, calls.cell)
 
     def fill(self, beside: Path) -> None:
         """Fill the file and compare what it computes; RunError if that is not the same."""
-        program = _traced(self.model, self.graph, self.batch)
+        program = _traced(self.model, self.graph, self.calls)
         self.opset = self.kind.write(program, beside, self.axes, self.card)
         with torch.no_grad():
-            samples = sample_inputs(self.graph, self.batch)
+            samples = self.calls.samples(self.graph)
             self.parity = compare(runner_of(self.reference), self.kind.load(beside), samples, self._parts)
         if not self.parity.within(self.tolerance):
             raise RunError(
@@ -159,7 +165,7 @@ class _Job:
             self.kind.name,
             self.graph,
             self.folding,
-            self.batch,
+            self.calls,
             self._output_shapes(),
             self.opset,
             self.card,
@@ -173,19 +179,27 @@ class _Job:
             return [output]
         return [output[..., : BOX_AND_OBJECT - 1], output[..., BOX_AND_OBJECT - 1 :]]
 
-    def _output_shapes(self) -> dict[str, tuple[int, ...]]:
+    def _output_shapes(self) -> dict[str, tuple[int | None, ...]]:
+        """Of each output; None for what is not the same for images of all sizes."""
+        found = [self._shapes_for(inputs) for inputs in self.calls.shapes(self.graph)]
+        return {
+            name: tuple(size if len({size, *others}) == 1 else None for size, *others in zip(*shapes, strict=True))
+            for name, *shapes in zip(self.axes.outputs, *found, strict=True)
+        }
+
+    def _shapes_for(self, inputs: Sequence[Shape]) -> list[tuple[int, ...]]:
+        graph = self.graph.with_inputs(inputs)
+        shapes = [tuple(graph.shape_of(output)) for output in graph.outputs]
         if self.axes.outputs != (DETECTIONS,):
-            shapes = (tuple(self.graph.shape_of(output)) for output in self.graph.outputs)
-            return dict(zip(self.axes.outputs, shapes, strict=True))
-        maps = [self.graph.shape_of(output) for output in self.graph.outputs]
-        return {DETECTIONS: (sum(anchors * ny * nx for anchors, ny, nx, _ in maps), maps[0][-1])}
+            return shapes
+        return [(sum(anchors * ny * nx for anchors, ny, nx, _ in shapes), shapes[0][-1])]
 
 
-def _traced(model: nn.Module, graph: Graph, batch: int | None) -> ExportedProgram:
+def _traced(model: nn.Module, graph: Graph, calls: Calls) -> ExportedProgram:
     """The module as a program of torch.export, which notes neither inputs nor places in our code."""
-    example = next(iter(sample_inputs(graph, batch)))
-    length = Dim("batch", min=1)
-    shapes = tuple({0: length} for _ in example) if batch is None else None
+    example = next(calls.samples(graph))
+    lengths = calls.lengths
+    shapes = tuple(lengths for _ in example) if lengths else None
     try:
         program = torch.export.export(model, example, dynamic_shapes=shapes)
     except RuntimeError as error:

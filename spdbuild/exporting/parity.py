@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -10,11 +10,6 @@ from torch import Tensor
 
 from spdbuild.errors import RunError
 from spdbuild.exporting.formats import Runner
-from spdbuild.graph import Graph
-
-#: Lengths of the batches on which a file for any batch is compared; the first is also the example of the tracing.
-BATCHES = (2, 1, 3)
-RUNS = len(BATCHES)
 
 
 @dataclass(frozen=True)
@@ -32,17 +27,6 @@ class Parity:
     def within(self, tolerance: float) -> bool:
         """Whether the relative difference is at most `tolerance`; NaN never is."""
         return self.relative <= tolerance
-
-
-def sample_inputs(graph: Graph, batch: int | None, seed: int = 0) -> Iterator[tuple[Tensor, ...]]:
-    """Inputs to compare on, float32: normal noise, and numbers from 0 to 1 as pixels are; the same for a seed.
-
-    batch: images of each; None: as `BATCHES` says.
-    """
-    generator = torch.Generator().manual_seed(seed)
-    for run, length in enumerate(BATCHES if batch is None else [batch] * RUNS):
-        draw = torch.rand if run == 1 else torch.randn
-        yield tuple(draw(length, *node.shape, generator=generator) for node in graph.inputs)
 
 
 def compare(
@@ -73,4 +57,5 @@ def compare(
 def _check_shapes(ours: Sequence[Tensor], theirs: Sequence[Tensor]) -> None:
     shapes, found = ([list(tensor.shape) for tensor in outputs] for outputs in (ours, theirs))
     if shapes != found:
-        raise RunError(f"the outputs of the network have the shapes {shapes}, and those of the file {found}")
+        message = f"the outputs of the network have the shapes {shapes}, and those of the file {found}"
+        raise RunError(message, hint="an op is not the same in this format: try another, or one size and one batch")

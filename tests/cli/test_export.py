@@ -40,6 +40,12 @@ def test_it_says_what_it_wrote_and_how_near_it_is(run, converted: Path):
     assert last.endswith(", tolerance 0.0001")
 
 
+def test_what_may_differ_between_calls_is_shown(run, converted: Path):
+    result = run("export", converted, "--weights", "w.st", "-o", "a.pt2", "--any-size", "--input", "3,16,8")
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert result.stdout.splitlines()[1] == "image [1, 3, 4*height, 4*width] -> logits [1, 10]"
+
+
 def test_json_is_all_that_stdout_has(run, converted: Path):
     result = run("export", converted, "--weights", "w.st", "--batch", "2", "--opset", "18", "--json")
     assert result.exit_code == 0, result.stderr
@@ -55,6 +61,7 @@ def test_json_is_all_that_stdout_has(run, converted: Path):
         "outputs": {"logits": [10]},
         "batch": 2,
         "dynamic": False,
+        "cell": None,
         "params": PARAMETERS,
         "macs": MACS,
         "folded": ["down.conv", "pool"],

@@ -126,6 +126,43 @@ def test_another_size_is_exported_on_request(networks: Path, tmp_path: Path):
     assert run_pt2(file, torch.rand(1, 3, 64, 32)).shape == (1, 2 * 8 * 4 + 2 * 4 * 2, 7)
 
 
+@pytest.mark.parametrize("keep", [False, True], ids=["folded", "kept"])
+@pytest.mark.parametrize(("suffix", "run"), [(".onnx", run_onnx), (".pt2", run_pt2)], ids=["onnx", "pt2"])
+def test_any_size_in_whole_cells(networks: Path, tmp_path: Path, suffix: str, run: Any, keep: bool):
+    file = tmp_path / f"a{suffix}"
+    exported = spdbuild.export(
+        networks / "small.yaml", file, networks / "small.st", inputs=[(3, 12, 8)], any_size=True, keep=keep
+    )
+    assert (exported.calls.cell, exported.outputs) == ((4, 4), {"logits": (5,)})
+    for height, width in ((8, 8), (20, 44), (12, 8)):
+        images = torch.randn(1, 3, height, width)
+        torch.testing.assert_close(run(file, images), network(networks, "small")(images), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(("suffix", "run"), [(".onnx", run_onnx), (".pt2", run_pt2)], ids=["onnx", "pt2"])
+def test_boxes_of_images_of_any_size_are_in_their_own_pixels(networks: Path, tmp_path: Path, suffix: str, run: Any):
+    file = tmp_path / f"a{suffix}"
+    exported = spdbuild.export(networks / "finder.yaml", file, networks / "finder.st", batch=None, any_size=True)
+    assert exported.outputs == {"detections": (None, 7)}
+    assert exported.card["cell"] == [16, 16]
+    model = network(networks, "finder")
+    for batch, height, width in ((1, 32, 80), (3, 96, 48)):
+        images = torch.rand(batch, 3, height, width)
+        torch.testing.assert_close(run(file, images), model.boxes.decode(model(images)), rtol=1e-4, atol=1e-4)
+
+
+def test_axes_of_any_length_have_names(networks: Path, tmp_path: Path):
+    file = tmp_path / "a.onnx"
+    spdbuild.export(networks / "finder.yaml", file, networks / "finder.st", batch=None, any_size=True, raw=True)
+    graph = onnx.load(file).graph
+    named = {
+        entry.name: [axis.dim_param or axis.dim_value for axis in entry.type.tensor_type.shape.dim]
+        for entry in (*graph.input, *graph.output)
+    }
+    maps = ["batch", 2, 0, 0, 7]
+    assert named == {"image": ["batch", 3, "height", "width"], "boxes_0": maps, "boxes_1": maps}
+
+
 def test_a_file_that_computes_something_else_is_not_kept(classifier: Path, monkeypatch: pytest.MonkeyPatch):
     load = Pt2.load
 
@@ -153,7 +190,8 @@ def test_outputs_of_another_shape_are_a_difference(classifier: Path, monkeypatch
     with pytest.raises(RunError) as caught:
         spdbuild.export(classifier, "a.pt2", "small.st", batch=2)
     assert str(caught.value) == (
-        "error: the outputs of the network have the shapes [[2, 5]], and those of the file [[1, 5]]"
+        "error: the outputs of the network have the shapes [[2, 5]], and those of the file [[1, 5]]\n"
+        "      = hint: an op is not the same in this format: try another, or one size and one batch"
     )
 
 

@@ -50,6 +50,16 @@ REFUSED = {
         {"output": "a.onnx", "weights": "small.st", "batch": 0},
         "error: batch must be at least 1, got 0",
     ),
+    "any size of what is no multiple": (
+        {"output": "a.onnx", "weights": "small.st", "any_size": True},
+        "error: images of any size are multiples of 4x4 here, and at least 8x8; 12x10 is not\n"
+        "      = hint: choose another size with --input",
+    ),
+    "any size of a single cell": (
+        {"output": "a.onnx", "weights": "small.st", "any_size": True, "inputs": [(3, 8, 4)]},
+        "error: images of any size are multiples of 4x4 here, and at least 8x8; 8x4 is not\n"
+        "      = hint: choose another size with --input",
+    ),
     "too many shapes": (
         {"output": "a.onnx", "weights": "small.st", "inputs": [(3, 8, 8), (3, 8, 8)]},
         "error: small has 1 inputs, got 2 shapes",
@@ -67,6 +77,30 @@ def test_what_cannot_be_is_refused(classifier: Path, arguments: dict[str, Any], 
         spdbuild.export(classifier, **arguments)
     assert str(caught.value) == message
     assert {path.name for path in Path().iterdir()} == {"small.yaml", "small.st"}
+
+
+#: Networks whose weights or shapes go by the size of the image, and what is said of them.
+OF_ONE_SIZE = {
+    "flatten": (
+        "- flatten()\n  - head: linear(5)",
+        "error: one_size takes no images of 3x9x10: head would have other weights\n"
+        "      = hint: what stands before the first linear layer must end in one pixel, as global_avg_pool() does",
+    ),
+    "two images": (
+        "- add() <- image, other",
+        "error: one_size does not take one image, so it has no sizes",
+    ),
+}
+
+
+@pytest.mark.parametrize(("layers", "message"), OF_ONE_SIZE.values(), ids=OF_ONE_SIZE)
+def test_networks_of_one_size_are_told(tmp_path: Path, weigh: Any, layers: str, message: str):
+    inputs = "{image: [3, 8, 8], other: [3, 8, 8]}" if "other" in layers else "{image: [3, 8, 8]}"
+    network = spdbuild.load(f"model: one_size\ninputs: {inputs}\nlayers:\n  {layers}\n")
+    with pytest.raises(InputError) as caught:
+        spdbuild.export(network, tmp_path / "a.pt2", weigh(network, tmp_path / "w.st"), any_size=True)
+    assert str(caught.value) == message
+    assert not (tmp_path / "a.pt2").exists()
 
 
 @pytest.mark.parametrize("package", ["onnx", "onnxscript", "onnxruntime"])

@@ -19,11 +19,11 @@ Runner = Callable[[Sequence[Tensor]], list[Tensor]]
 
 @dataclass(frozen=True)
 class Axes:
-    """Names of what goes into a program and comes out of it, and whether its first axis may have any length."""
+    """Names of what goes into a program and comes out of it, and of those axes of an input that have any length."""
 
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
-    any_batch: bool
+    free: Mapping[int, str]
 
 
 @dataclass(frozen=True)

@@ -55,7 +55,7 @@ class Onnx(Format):
     def write(self, program: ExportedProgram, path: Path, axes: Axes, card: Mapping[str, Any]) -> int | None:
         _check_size(program)
         model = self._translated(program, axes)
-        _tidy(model)
+        _tidy(model, axes)
         for name, fact in card.items():
             model.metadata_props.add(key=name, value=fact if isinstance(fact, str) else json.dumps(fact))
         self._save(model, path)
@@ -64,7 +64,7 @@ class Onnx(Format):
     def _translated(self, program: ExportedProgram, axes: Axes) -> Any:
         """The program as a message of ONNX, a ModelProto."""
         # Strings rename the axis that the program calls s77.
-        batch = tuple({0: "batch"} for _ in axes.inputs) if axes.any_batch else None
+        names = tuple(dict(axes.free) for _ in axes.inputs) if axes.free else None
         try:
             # Results alone go to stdout; this exporter speaks there.
             with redirect_stdout(sys.stderr):
@@ -73,7 +73,7 @@ class Onnx(Format):
                     input_names=axes.inputs,
                     output_names=axes.outputs,
                     opset_version=self.opset,
-                    dynamic_shapes=batch,
+                    dynamic_shapes=names,
                     dynamo=True,
                     verbose=False,
                 )
@@ -127,13 +127,20 @@ def _check_size(program: ExportedProgram) -> None:
         raise InputError(message, hint="write a .pt2 file")
 
 
-def _tidy(model: Any) -> None:
-    """Say who wrote the file, and take out what torch notes of its own code; the names of layers stay."""
+def _tidy(model: Any, axes: Axes) -> None:
+    """Say who wrote the file, and take out what torch notes of its own code; the names of layers stay.
+
+    An axis of an output whose length follows from those of the inputs is called 63*s89*s99 by torch, and here nothing.
+    """
     model.producer_name, model.producer_version = "spdbuild", __version__
     graph = model.graph
     del graph.metadata_props[:]
     for entry in (*graph.input, *graph.output, *graph.value_info, *graph.initializer):
         del entry.metadata_props[:]
+    for output in graph.output:
+        for axis in output.type.tensor_type.shape.dim:
+            if axis.dim_param and axis.dim_param not in axes.free.values():
+                axis.Clear()
     for node in graph.node:
         layers = [text for text in node.metadata_props if text.key == "namespace"]
         del node.metadata_props[:]
