@@ -146,6 +146,7 @@ def make_session(
     task = recipe.task
     with recipe.about("data.root", "data"):
         train_images, test_images = (task.open(recipe, split) for split in task.splits[:2])
+        train_images = task.to_learn(train_images)
         _check_alike(recipe, train_images, test_images)
     classes = tuple(train_images.classes)
     with recipe.about("batch"):

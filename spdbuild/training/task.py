@@ -161,6 +161,10 @@ class Task:
         """
         raise NotImplementedError
 
+    def to_learn(self, images: Any) -> Any:
+        """The images that `open` gave as they are trained on: a task may cut them, or choose among them."""
+        return images
+
     def size(self, recipe: Any, images: Any) -> tuple[int, int] | None:
         """Height and width of what the network gets of each of the images; None where the recipe alone says it."""
         return None

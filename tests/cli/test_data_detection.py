@@ -13,6 +13,7 @@ from click.testing import CliRunner, Result
 from PIL import Image
 
 from spdbuild.cli.data import command
+from spdbuild.data.detection.pixels import image_size
 from spdbuild.data.tiny_objects import TinyObjects
 from spdbuild.errors import DataError, InputError
 from spdbuild.training.recipe import load_recipe
@@ -288,3 +289,27 @@ def test_a_task_of_a_plugin_has_no_view(monkeypatch: pytest.MonkeyPatch) -> None
         error = run(*command_line).exception
         assert isinstance(error, InputError)
         assert "there is no view of data sets for depth" in str(error)
+
+
+def test_windows_are_written_in_place_of_larger_images(tmp_path: Path) -> None:
+    arguments = ("tiny_objects", "images=8", "size=64", "largest=12", "--to", "coco", "--tile", "32")
+    result = run("convert", *arguments, "-o", tmp_path / "coco", "--overlap", "0", "--background", "0", "--json")
+    assert result.exit_code == 0, result.output
+    assert run("check", tmp_path / "coco").exit_code == 0
+    names = {split: sorted((tmp_path / "coco" / "images" / split).iterdir()) for split in ("train", "val")}
+    # Of the images to train on only windows with an object stay, of the others all four.
+    assert len(names["train"]) < 4 * 8
+    assert [path.name for path in names["val"]][:4] == [f"val-000000_{x}_{y}.png" for x in (0, 32) for y in (0, 32)]
+    assert {image_size(path) for paths in names.values() for path in paths} == {(32, 32)}
+
+
+def test_a_recipe_that_cuts_images_shows_windows(tmp_path: Path) -> None:
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(
+        "architecture: yolov5\nvariant: n\ninput: [3, 32, 32]\ndata: {name: tiny_objects, images: 4, size: 64}\n"
+        "task: {tiles: {size: 32, overlap: 0}}\n"
+    )
+    result = run("show", recipe, "--split", "val", "-o", tmp_path / "a.png")
+    assert result.exit_code == 0, result.output
+    # The one image to evaluate on is four windows.
+    assert result.stdout == f"4 images in {tmp_path / 'a.png'}\n"

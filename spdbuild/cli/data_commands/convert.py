@@ -17,6 +17,28 @@ from spdbuild.cli.data_commands.target import data_set_of, with_boxes
 @click.option("--to", "format", type=click.Choice(["coco", "yolo", "voc"]), required=True, help="The format to write.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="The folder to write; a new one.")
 @click.option("--outlines", is_flag=True, help="In YOLO's files, write outlines in place of boxes.")
+@click.option("--tile", type=click.IntRange(32), help="Cut larger images into windows of this side in pixels.")
+@click.option(
+    "--overlap",
+    type=click.FloatRange(0, 1, max_open=True),
+    default=0.2,
+    show_default=True,
+    help="Share of a window that its neighbour has too, at least.",
+)
+@click.option(
+    "--min-visible",
+    type=click.FloatRange(0, 1),
+    default=0.3,
+    show_default=True,
+    help="Least share of a box that a window must show, else the object is to be ignored there.",
+)
+@click.option(
+    "--background",
+    type=click.FloatRange(0),
+    default=0.1,
+    show_default=True,
+    help="Training windows without an object, at most this many for each one with an object.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print what was written as JSON on stdout.")
 def command(
     target: str,
@@ -24,17 +46,23 @@ def command(
     format: Literal["coco", "yolo", "voc"],
     output: Path,
     outlines: bool,
+    tile: int | None,
+    overlap: float,
+    min_visible: float,
+    background: float,
     as_json: bool,
 ) -> None:
     """Write every split of TARGET with its images as COCO, YOLO or Pascal VOC.
 
     TARGET is a dataset YAML, a folder, a recipe, or the name of a data set. The folder is there whole or not at all.
     With `on_error=skip` images and annotations that cannot be used are left out. Outlines and masks of run lengths stay
-    in COCO's files; what another format has no place for is counted.
+    in COCO's files; what another format has no place for is counted. With --tile, windows are written in place of
+    larger images: all of them, but of those to train on only what there is to learn from.
     """
     from spdbuild.data.detection.convert import convert
     from spdbuild.data.detection.dataset import splits_of, usable
     from spdbuild.data.detection.findings import GRAVE, refuse_grave
+    from spdbuild.data.detection.tiles import cut
 
     data_set = with_boxes(data_set_of(target, overrides))
     splits = splits_of(data_set)
@@ -43,6 +71,9 @@ def command(
     else:
         refuse_grave(finding for dataset in splits.values() for finding in dataset.findings)
     skipped = sum(finding.kind in GRAVE for dataset in splits.values() for finding in dataset.findings)
+    if tile is not None:
+        tiles = {split: cut(dataset, tile, overlap, min_visible) for split, dataset in splits.items()}
+        splits = {split: own.to_learn(background) if split == "train" else own.dataset for split, own in tiles.items()}
     done = convert(splits, format, output, outlines=outlines)
     if as_json:
         from spdbuild.cli.json_output import print_json

@@ -15,6 +15,7 @@ from spdbuild.errors import InputError, nearest
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+    from spdbuild.data.detection.table import DetectionSet
     from spdbuild.training.recipe import Recipe
 
 #: The first character keeps click from joining the lines.
@@ -97,9 +98,20 @@ def _with_boxes(data_set: Any, recipe: Recipe | None, wanted: _Wanted) -> tuple[
     options |= {name: value for name, value in given.items() if value is not None}
     if wanted.plain or (recipe and wanted.split != "train"):
         options["augment"] = None
+    dataset = _cut(dataset, recipe, wanted) if recipe else dataset
     loader = DetectionLoader(dataset, shuffle=True, **options)
     loader.set_epoch(wanted.epoch)
     return gallery(loader, columns=wanted.columns, most=wanted.images), len(dataset)
+
+
+def _cut(dataset: DetectionSet, recipe: Recipe, wanted: _Wanted) -> DetectionSet:
+    """The windows of the images where the recipe looks at windows."""
+    from spdbuild.training.detection.images import DetectionImages
+    from spdbuild.training.tasks.detection import Detection, long_side
+
+    assert isinstance(recipe.task, Detection)
+    images = DetectionImages(dataset, long_side(recipe), recipe.task.tiles)
+    return images.to_learn().dataset if wanted.split == "train" else images.seen
 
 
 def _with_classes(data_set: Any, recipe: Recipe | None, wanted: _Wanted) -> tuple[Image, int]:

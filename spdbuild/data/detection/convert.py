@@ -19,7 +19,7 @@ from PIL import Image
 from spdbuild.data.detection.coco_json import to_coco
 from spdbuild.data.detection.findings import Finding
 from spdbuild.data.detection.outlines import joined
-from spdbuild.data.detection.pixels import read_pixels
+from spdbuild.data.detection.pixels import reader
 from spdbuild.data.detection.table import NO_CLASS, DetectionSet, Objects
 from spdbuild.errors import ArgumentError, DataError
 from spdbuild.files import unwritten
@@ -67,8 +67,9 @@ def convert(splits: Mapping[str, DetectionSet], format: Format, folder: Path, *,
         yolo    data.yaml, images/<split>/, labels/<split>/
         voc     Annotations/, JPEGImages/, ImageSets/Main/<split>.txt
 
-    Images are copied; those without a file are written as PNG. Boxes stay as they are: in YOLO's files to 1e-8 of the
-    image, in VOC's to 1e-4 pixels. Outlines and masks of run lengths stay in COCO's files, and masks nowhere else.
+    Images are copied; those without a file, and windows of larger ones, are written as PNG. Boxes stay as they are: in
+    YOLO's files to 1e-8 of the image, in VOC's to 1e-4 pixels. Outlines and masks of run lengths stay in COCO's files,
+    and masks nowhere else.
 
     outlines: write those in YOLO's files in place of boxes, which readers then take from their extent. All objects of
         the data set need one, because other tools cannot read files that have both.
@@ -236,15 +237,16 @@ def _require_own_stems(names: list[str]) -> None:
 
 
 def _copy_images(dataset: DetectionSet, names: list[str], folder: Path) -> None:
+    read = reader(dataset)
     for index, (image, name) in enumerate(zip(dataset.images, names, strict=True)):
         target = folder / name
         target.parent.mkdir(parents=True, exist_ok=True)
-        if image.path is not None:
+        if image.path is not None and image.whole is None:
             if not image.path.is_file():
                 raise DataError(f"the image {image.path} does not exist", hint="see `spdbuild data check`")
             shutil.copyfile(image.path, target)
             continue
-        pixels = read_pixels(dataset, index)
+        pixels = read(index)
         if isinstance(pixels, Finding):
             raise DataError(str(pixels))
         Image.fromarray(pixels).save(target)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import lru_cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -36,7 +38,26 @@ def image_size(path: Path) -> tuple[int, int] | Finding:
 
 def read_pixels(dataset: DetectionSet, index: int) -> Pixels | Finding:
     """The image at position `index`, uint8 [height, width, 3], as large as the data set says it is."""
-    record = dataset.images[index]
+    return _seen(dataset.images[index], partial(_read, dataset))
+
+
+def reader(dataset: DetectionSet) -> Callable[[int], Pixels | Finding]:
+    """`read_pixels` of the data set; of windows that are asked for one after another their image is read once."""
+    read = lru_cache(maxsize=1)(partial(_read, dataset))
+    return lambda index: _seen(dataset.images[index], read)
+
+
+def _seen(record: ImageRecord, read: Callable[[ImageRecord], Pixels | Finding]) -> Pixels | Finding:
+    """An image, or a window of one, of which it is a copy."""
+    if record.whole is None:
+        return read(record)
+    pixels = _seen(record.whole, read)
+    if isinstance(pixels, Finding):
+        return pixels
+    return pixels[record.top : record.top + record.height, record.left : record.left + record.width].copy()
+
+
+def _read(dataset: DetectionSet, record: ImageRecord) -> Pixels | Finding:
     if record.path is None:
         if dataset.draw is None:
             raise DataError(f"the image '{record.name}' has no file")

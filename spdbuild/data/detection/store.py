@@ -171,7 +171,8 @@ def cache_key(dataset: DetectionSet, size: int) -> str:
     digest = hashlib.blake2b(digest_size=12)
     digest.update(repr((_VERSION, torchvision.__version__, size, dataset.draw)).encode())
     for image in dataset.images:
-        digest.update(repr((image.name, image.width, image.height, *_file_state(image.path))).encode())
+        place = (image.left, image.top) if image.whole else ()
+        digest.update(repr((image.name, image.width, image.height, *place, *_file_state(image.path))).encode())
     return digest.hexdigest()
 
 

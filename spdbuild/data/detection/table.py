@@ -27,6 +27,8 @@ class ImageRecord:
 
     name: path below the folder of images, with `/`; unique in a data set.
     path: the file; None for images that are made and not read.
+    whole: the image that this one is a window of; None for images of their own.
+    left, top: where the window begins there, in pixels.
     """
 
     id: int
@@ -34,6 +36,9 @@ class ImageRecord:
     path: Path | None
     width: int
     height: int
+    whole: ImageRecord | None = None
+    left: int = 0
+    top: int = 0
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -14,14 +14,19 @@ from spdbuild.data.detection.batch import DetectionBatch
 from spdbuild.data.detection.coco_json import to_coco
 from spdbuild.data.detection.loader import DetectionLoader
 from spdbuild.data.detection.table import DetectionSet
+from spdbuild.data.detection.tiles import TileOptions, Tiles, cut
 
 
 @dataclass(frozen=True)
 class DetectionImages:
-    """A data set, and the length in pixels that the longer side of its images is scaled to."""
+    """A data set, and the length in pixels that the longer side of its images, or of their windows, is scaled to.
+
+    tiling: how images are cut into windows.
+    """
 
     dataset: DetectionSet
     long_side: int
+    tiling: TileOptions = field(default_factory=TileOptions)
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -34,6 +39,23 @@ class DetectionImages:
 
     def __len__(self) -> int:
         return len(self.dataset)
+
+    @cached_property
+    def tiles(self) -> Tiles | None:
+        """All windows; None where no image is cut."""
+        size, options = self.tiling.size, self.tiling
+        if size is None or all(max(image.height, image.width) <= size for image in self.dataset.images):
+            return None
+        return cut(self.dataset, size, options.overlap, options.min_visible)
+
+    @property
+    def seen(self) -> DetectionSet:
+        """What a network looks at: the windows, or the images."""
+        return self.tiles.dataset if self.tiles else self.dataset
+
+    def to_learn(self) -> DetectionImages:
+        """The windows that are worth learning from, as images of their own."""
+        return DetectionImages(self.tiles.to_learn(self.tiling.background), self.long_side) if self.tiles else self
 
     @cached_property
     def ground_truth(self) -> dict[str, Any]:

@@ -42,10 +42,15 @@ class DetectionMeter:
         self._outcomes: dict[int, Outcome] = {}
 
     def update(self, outputs: Tensor | Sequence[Tensor], batch: DetectionBatch) -> None:
+        for index, found in self.found(outputs, batch).items():
+            self.add(index, found)
+
+    def found(self, outputs: Tensor | Sequence[Tensor], batch: DetectionBatch) -> dict[int, Tensor]:
+        """By the position of each image of a batch its detections, as `add` takes them."""
         decoded = self._head.decode(maps_of(outputs))
-        for position, found in enumerate(select_detections(decoded, self._options.nms)):
-            boxes = batch.letterboxes[position].to_source(found[:, :4].cpu().double())
-            self.add(int(batch.indices[position]), torch.cat((boxes, found[:, 4:].cpu().double()), dim=1))
+        rows = [found.cpu().double() for found in select_detections(decoded, self._options.nms)]
+        places = zip(batch.indices.tolist(), rows, batch.letterboxes, strict=True)
+        return {index: torch.cat((place.to_source(own[:, :4]), own[:, 4:]), dim=1) for index, own, place in places}
 
     def add(self, index: int, found: Tensor) -> None:
         """Take in the detections [D, 6] of the image at `index`: left, top, right, bottom, score, class; best first.
@@ -106,7 +111,7 @@ class DetectionMeter:
             charts=charts_of(metrics, own.curves),
             files={"predictions.json": lambda: predictions_json(rows), "images.csv": self._outcomes_csv},
             order=tuple(values),
-            protocol=_protocol(self._options),
+            protocol=_protocol(self._options, self._images),
             by_image=metrics.matches,
         )
 
@@ -137,12 +142,13 @@ def _row(found: ClassMetrics) -> dict[str, float | None]:
     return {**means, "objects": found.objects, **counts}
 
 
-def _protocol(options: JudgingOptions) -> str:
+def _protocol(options: JudgingOptions, images: DetectionImages) -> str:
     shape = "rectangular batches" if options.rectangular else "squares"
     sizes = ", ".join(f"{name} {low:g} to {high:g}" for name, (low, high) in options.sizes.items())
+    cut = f" of windows of {images.tiling.size}" if images.tiles else ""
     judged = " of all classes as one" if options.class_agnostic else ""
     return (
-        f"COCO's AP{judged} by {options.backend}: {shape}, scores from {options.nms.min_score:g}, NMS at IoU "
+        f"COCO's AP{judged} by {options.backend}: {shape}{cut}, scores from {options.nms.min_score:g}, NMS at IoU "
         f"{options.nms.max_iou:g}, {options.max_detections} detections an image; sizes in pixels: {sizes}"
     )
 

@@ -79,7 +79,7 @@ class SeeingOptions:
     """What is shown to people of a picture.
 
     nms: which boxes are shown.
-    tile: side in pixels of the windows in which larger pictures are looked at; empty: they are looked at whole.
+    tile: side in pixels of the windows in which larger pictures are looked at; empty: as task.tiles says.
     overlap: share of a window that its neighbour sees too; an object smaller than that is whole in one of them.
     """
 

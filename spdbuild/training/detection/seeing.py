@@ -14,7 +14,7 @@ from spdbuild.data.detection.pixels import read_file, read_pixels
 from spdbuild.data.detection.table import DetectionSet
 from spdbuild.data.letterbox import Letterbox
 from spdbuild.errors import DataError
-from spdbuild.metrics.nms import select_detections
+from spdbuild.metrics.nms import NmsOptions, select_detections
 from spdbuild.tiling import Window, merge_detections, windows
 from spdbuild.training.detection.head import head_of, maps_of
 from spdbuild.training.detection.images import to_network
@@ -43,17 +43,14 @@ class Seer:
 
         Boxes are in its pixels; the best come first. A picture larger than `options.tile` is looked at in windows.
         """
-        height, width = picture.shape[1:]
-        tile = self.options.tile
-        if tile is None or max(height, width) <= tile:
-            return self._look([picture])[0]
-        seen = windows(height, width, tile, self.options.overlap)
+        parts = parts_of(picture, self.options.tile, self.options.overlap)
         found: list[Tensor] = []
-        for start in range(0, len(seen), self.batch):
-            found += self._look([_cut(picture, window) for window in seen[start : start + self.batch]])
-        nms = self.options.nms
-        merged = merge_detections(found, seen, height, width, nms.max_iou, class_agnostic=nms.class_agnostic)
-        return merged[: nms.max_detections]
+        for start in range(0, len(parts), self.batch):
+            found += self._look([part for part, _ in parts[start : start + self.batch]])
+        if len(parts) == 1:
+            return found[0]
+        height, width = picture.shape[1:]
+        return merged(found, [window for _, window in parts], (height, width), self.options.nms)
 
     def _look(self, pictures: Sequence[Tensor]) -> list[Tensor]:
         """The detections in pictures of one size."""
@@ -65,6 +62,19 @@ class Seer:
         found = select_detections(decoded.cpu(), self.options.nms)
         boxes = [place.to_source(own[:, :4]) for own, (_, place) in zip(found, fitted, strict=True)]
         return [torch.cat((box, own[:, 4:]), dim=1) for box, own in zip(boxes, found, strict=True)]
+
+
+def parts_of(picture: Tensor, tile: int | None, overlap: float) -> list[tuple[Tensor, Window]]:
+    """The windows of a picture [3, height, width], of one size, and where they lie; one with all of a small one."""
+    height, width = picture.shape[1:]
+    seen = windows(height, width, tile or max(height, width), overlap)
+    return [(_cut(picture, window), window) for window in seen]
+
+
+def merged(found: Sequence[Tensor], seen: Sequence[Window], size: tuple[int, int], nms: NmsOptions) -> Tensor:
+    """The detections [D, 6] of an image of that (height, width) from those of its windows, in pixels of each."""
+    whole = merge_detections(found, seen, *size, nms.max_iou, class_agnostic=nms.class_agnostic)
+    return whole[: nms.max_detections]
 
 
 def letterboxed(picture: Tensor, size: tuple[int, int], multiple: int | None = None) -> tuple[Tensor, Letterbox]:

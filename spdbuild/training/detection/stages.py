@@ -15,8 +15,8 @@ from spdbuild.data.detection.table import DetectionSet
 from spdbuild.metrics.nms import NmsOptions, select_detections
 from spdbuild.nn.detection import Detect
 from spdbuild.training.detection.head import head_of, maps_of
-from spdbuild.training.detection.images import to_network
-from spdbuild.training.detection.seeing import letterboxed, read_picture
+from spdbuild.training.detection.images import DetectionImages, to_network
+from spdbuild.training.detection.seeing import letterboxed, parts_of, read_picture
 from spdbuild.training.precision import autocast
 
 T = TypeVar("T")
@@ -25,24 +25,25 @@ T = TypeVar("T")
 @torch.inference_mode()
 def measure_stages(
     model: nn.Module,
-    dataset: DetectionSet,
+    images: DetectionImages,
     batch: int,
-    size: int,
     nms: NmsOptions,
     precision: str,
     device: torch.device,
     rounds: int = 8,
 ) -> dict[str, float]:
-    """Milliseconds an image, median over batches of images of the data set, each fitted into a square of `size` pixels.
+    """Milliseconds an image, median over batches of images, each fitted into a square, or each of its windows.
 
-    read: a file to pixels. prepare: pixels to the network's input. network: to maps. boxes: maps to detections.
+    read: a file to pixels. prepare: pixels to the network's input. network: to maps. boxes: maps to detections, of the
+    image or of its windows.
     """
+    dataset = images.dataset
     head, clock = head_of(model.eval()), _Clock(device)
     for index in range(rounds + 1):
         members = [(index * batch + position) % len(dataset) for position in range(batch)]
         pixels = clock.time("read", partial(_read, dataset, members))
-        images = clock.time("prepare", partial(_prepared, pixels, size, device))
-        maps = clock.time("network", partial(_maps, model, images, precision, device))
+        given = clock.time("prepare", partial(_prepared, pixels, images, batch, device))
+        maps = clock.time("network", partial(_maps, model, given, precision, device))
         clock.time("boxes", partial(_boxes, head, maps, nms))
     # The first batch warms up.
     return {stage: 1000 * median(times[1:]) / batch for stage, times in clock.times.items()}
@@ -68,14 +69,18 @@ def _read(dataset: DetectionSet, indices: Sequence[int]) -> list[Tensor]:
     return [read_picture(dataset, index) for index in indices]
 
 
-def _prepared(pixels: Sequence[Tensor], size: int, device: torch.device) -> Tensor:
-    return to_network(torch.stack([letterboxed(image, (size, size))[0] for image in pixels]), device)
+def _prepared(pixels: Sequence[Tensor], images: DetectionImages, batch: int, device: torch.device) -> list[Tensor]:
+    """The images, or their windows, as batches of at most `batch`."""
+    square, tiling = (images.long_side, images.long_side), images.tiling
+    parts = [part for image in pixels for part, _ in parts_of(image, tiling.size, tiling.overlap)]
+    fitted = [letterboxed(part, square)[0] for part in parts]
+    return [to_network(torch.stack(fitted[start : start + batch]), device) for start in range(0, len(fitted), batch)]
 
 
-def _maps(model: nn.Module, images: Tensor, precision: str, device: torch.device) -> list[Tensor]:
+def _maps(model: nn.Module, given: Sequence[Tensor], precision: str, device: torch.device) -> list[list[Tensor]]:
     with autocast(precision, device):
-        return maps_of(model(images))
+        return [maps_of(model(images)) for images in given]
 
 
-def _boxes(head: Detect, maps: Sequence[Tensor], nms: NmsOptions) -> list[Tensor]:
-    return select_detections(head.decode(maps), nms)
+def _boxes(head: Detect, maps: Sequence[Sequence[Tensor]], nms: NmsOptions) -> list[list[Tensor]]:
+    return [select_detections(head.decode(of_batch), nms) for of_batch in maps]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -16,6 +16,7 @@ from spdbuild.data.detection.findings import count
 from spdbuild.data.detection.loader import MULTIPLE, DetectionLoader
 from spdbuild.data.detection.options import DetectionAugmentation
 from spdbuild.data.detection.store import Cache
+from spdbuild.data.detection.tiles import TileOptions
 from spdbuild.errors import DataError, RecipeError
 from spdbuild.losses.detection import DetectionLossOptions
 from spdbuild.training.detection import video
@@ -27,8 +28,9 @@ from spdbuild.training.detection.options import FittingOptions, JudgingOptions, 
 from spdbuild.training.detection.samples import draw_samples
 from spdbuild.training.detection.seeing import Seer, read_picture
 from spdbuild.training.detection.stages import measure_stages
+from spdbuild.training.detection.tiled_meter import TiledMeter
 from spdbuild.training.network import declared_input
-from spdbuild.training.task import TASKS, Metric, Prediction, Task
+from spdbuild.training.task import TASKS, Meter, Metric, Prediction, Task
 
 if TYPE_CHECKING:
     from spdbuild.training.recipe import Recipe
@@ -44,6 +46,7 @@ class Detection(Task):
     augment: what training images are put through.
     anchors: whether the head's anchors are fitted to the training data.
     evaluation: how detections are judged.
+    tiles: how images larger than a window are cut, for training, evaluation and `spdbuild predict`.
     seeing: what `spdbuild predict` shows.
     cache: where decoded images are kept. auto: in memory, each once it was decoded, as long as a third of what is free
         suffices; ram: all of them from the start; disk: in a file, for this run and the next; none: nowhere.
@@ -63,6 +66,7 @@ class Detection(Task):
     augment: DetectionAugmentation = field(default_factory=DetectionAugmentation)
     anchors: FittingOptions = field(default_factory=FittingOptions)
     evaluation: JudgingOptions = field(default_factory=JudgingOptions)
+    tiles: TileOptions = field(default_factory=TileOptions)
     seeing: SeeingOptions = field(default_factory=SeeingOptions)
     cache: Cache = "auto"
 
@@ -70,7 +74,10 @@ class Detection(Task):
         dataset = recipe.data.open(split)
         if not dataset.trainable.any():
             raise DataError(f"the split '{split}' has no object of any class in {len(dataset):,} images")
-        return DetectionImages(dataset, long_side(recipe))
+        return DetectionImages(dataset, long_side(recipe), self.tiles)
+
+    def to_learn(self, images: DetectionImages) -> DetectionImages:
+        return images.to_learn()
 
     def remarks(self, images: DetectionImages, purpose: str) -> list[str]:
         findings = ", ".join(f"{number:,} x {kind}" for kind, number in count(images.dataset.findings).items())
@@ -90,7 +97,7 @@ class Detection(Task):
     ) -> DetectionBatches:
         with recipe.about(arguments="task.augment"):
             loader = DetectionLoader(
-                images.dataset,
+                images.seen,
                 recipe.batch if training else recipe.test_batch or recipe.batch,
                 images.long_side,
                 augment=self.augment if training else None,
@@ -112,8 +119,9 @@ class Detection(Task):
     def criterion(self, recipe: Recipe, model: nn.Module, images: DetectionImages) -> DetectionCriterion:
         return DetectionCriterion(head_of(model), _loss(recipe), images.long_side)
 
-    def meter(self, recipe: Recipe, model: nn.Module, images: DetectionImages, device: torch.device) -> DetectionMeter:
-        return DetectionMeter(head_of(model), images, self.evaluation)
+    def meter(self, recipe: Recipe, model: nn.Module, images: DetectionImages, device: torch.device) -> Meter:
+        meter = DetectionMeter(head_of(model), images, self.evaluation)
+        return TiledMeter(meter, images.tiles, self.evaluation.nms) if images.tiles else meter
 
     def metrics(self) -> dict[str, Metric]:
         options = self.evaluation.evaluation()
@@ -134,19 +142,26 @@ class Detection(Task):
         precision: str,
         device: torch.device,
     ) -> dict[str, float]:
-        return measure_stages(model, images.dataset, batch, images.long_side, self.evaluation.nms, precision, device)
+        return measure_stages(model, images, batch, self.evaluation.nms, precision, device)
 
     def outputs(self, model: nn.Module) -> int:
         return head_of(model).classes
 
     def samples(self, recipe: Recipe, model: nn.Module, images: DetectionImages) -> Image.Image:
-        seer = Seer(model, self.seeing, images.long_side, recipe.batch)
+        seer = Seer(model, self._seeing, images.long_side, recipe.batch)
         return draw_samples(seer.see, images.dataset)
+
+    @property
+    def _seeing(self) -> SeeingOptions:
+        """Pictures are looked at as the images of an evaluation are, unless `seeing` has windows of its own."""
+        if self.seeing.tile is not None or self.tiles.size is None:
+            return self.seeing
+        return replace(self.seeing, tile=self.tiles.size, overlap=self.tiles.overlap)
 
     def predict(
         self, recipe: Recipe, model: nn.Module, classes: tuple[str, ...], input: tuple[int, ...], files: list[Path]
     ) -> Iterator[Prediction]:
-        seer = Seer(model, self.seeing, max(input[1:]), recipe.test_batch or recipe.batch)
+        seer = Seer(model, self._seeing, max(input[1:]), recipe.test_batch or recipe.batch)
         if any(map(video.is_film, files)):
             video.require()
         for file in files:

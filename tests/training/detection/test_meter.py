@@ -12,12 +12,14 @@ from torch import Tensor
 from spdbuild.data.detection.batch import DetectionBatch
 from spdbuild.data.detection.loader import DetectionLoader
 from spdbuild.data.detection.table import NO_CLASS, DetectionSet, ImageRecord, Pixels, Table
+from spdbuild.data.detection.tiles import TileOptions
 from spdbuild.metrics.nms import NmsOptions
 from spdbuild.metrics.reference_ap import average_precision
 from spdbuild.nn.detection import Detect
 from spdbuild.training.detection.images import DetectionImages
 from spdbuild.training.detection.meter import DetectionMeter
 from spdbuild.training.detection.options import JudgingOptions
+from spdbuild.training.detection.tiled_meter import TiledMeter
 from spdbuild.training.task import Evaluation
 
 #: By image: class, left, top, right, bottom in pixels of an image of SIZES.
@@ -196,3 +198,43 @@ def test_no_detections_score_0() -> None:
     evaluation = DetectionMeter(head(), DetectionImages(objects(), 96), JudgingOptions()).evaluation()
     assert (evaluation.scalars["AP"], evaluation.scalars["recall"]) == (0.0, 0.0)
     assert evaluation.files["predictions.json"]() == "[]"
+
+
+def judged_in_windows(size: int, world: int = 1) -> Evaluation:
+    """Of a network that sees every object, or what a window shows of it, where it is."""
+    images = DetectionImages(objects(), 96, TileOptions(size, overlap=0.7, min_visible=0.2))
+    assert images.tiles is not None
+    options = JudgingOptions()
+    meters = [TiledMeter(DetectionMeter(head(), images, options), images.tiles, options.nms) for _ in range(world)]
+    for rank, meter in enumerate(meters):
+        for batch in DetectionLoader(images.seen, 4, 96, rectangular=True, rank=rank, world=world):
+            if len(batch):
+                meter.update(maps_that_see(batch), batch)
+    meters[0].merge([meter.state() for meter in meters])
+    return meters[0].evaluation()
+
+
+def test_objects_that_are_whole_in_some_window_are_all_found_once() -> None:
+    # No object is larger than 0.7 of a window, so each is whole somewhere; what others show of it must go.
+    evaluation = judged_in_windows(80)
+    assert evaluation.scalars["AP"] == pytest.approx(1, abs=1e-6)
+    assert evaluation.counts["images"] == 4
+    assert evaluation.counts["objects"] == evaluation.counts["detections"] == 7
+
+
+def test_several_processes_see_the_same_as_one() -> None:
+    one, three = judged_in_windows(48), judged_in_windows(48, world=3)
+    assert one.metrics == three.metrics
+    assert one.counts == three.counts
+    assert one.files["predictions.json"]() == three.files["predictions.json"]()
+
+
+def test_windows_that_hold_every_image_change_nothing() -> None:
+    images = DetectionImages(objects(), 96, TileOptions(128))
+    assert images.tiles is None
+    assert images.seen is images.dataset
+    assert images.to_learn() is images
+
+
+def test_the_protocol_says_that_there_were_windows() -> None:
+    assert "rectangular batches of windows of 80," in judged_in_windows(80).protocol
