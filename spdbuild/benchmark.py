@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from spdbuild.errors import InputError, RunError
 from spdbuild.graph import Graph
 from spdbuild.modules import compile_graph
-from spdbuild.timing import Times, take_turns
+from spdbuild.timing import Times, take_turns, wait_for
 
 if TYPE_CHECKING:
     from torch import nn
@@ -116,8 +116,7 @@ def _call(graph: Graph, conditions: Conditions) -> Callable[[], object]:
     def call() -> object:
         with torch.inference_mode():
             result = module(*inputs)
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)
+        wait_for(device)
         return result
 
     return call

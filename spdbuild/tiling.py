@@ -40,6 +40,17 @@ def windows(height: int, width: int, size: int, overlap: float = 0.2) -> list[Wi
     return [Window(left, top, wide, tall) for top in _starts(height, tall, step) for left in _starts(width, wide, step)]
 
 
+def looked_at(height: int, width: int, size: int | None, overlap: float, whole: bool) -> list[Window]:
+    """The windows of an image in turn, and behind them, if it is larger than one, the `whole` of it.
+
+    size: None for images that are looked at whole alone.
+    """
+    everything = Window(0, 0, width, height)
+    if size is None or max(height, width) <= size:
+        return [everything]
+    return windows(height, width, size, overlap) + [everything] * whole
+
+
 def _starts(length: int, size: int, step: int) -> list[int]:
     count = math.ceil((length - size) / step) + 1
     return [(length - size) * index // max(1, count - 1) for index in range(count)]

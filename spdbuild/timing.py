@@ -7,6 +7,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import ceil
 from statistics import median
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import torch
 
 #: Calls that are made before any is timed: caches fill, and libraries choose their algorithms.
 WARM_UP = 3
@@ -30,6 +34,16 @@ class Times:
     def p90(self) -> float:
         """The least time within which nine of ten calls ended."""
         return sorted(self.seconds)[ceil(0.9 * len(self.seconds)) - 1]
+
+
+def wait_for(device: torch.device) -> None:
+    """Return when the device has done all that it was given."""
+    import torch
+
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    elif device.type == "mps":
+        torch.mps.synchronize()
 
 
 def take_turns(calls: Sequence[Callable[[], object]], rounds: int = 5, seconds: float = 0.0) -> list[Times]:

@@ -10,10 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
-from PIL import Image
-
 from spdbuild.data.dataset import Split
-from spdbuild.data.decoding import describe_fault, first_few, to_rgb
+from spdbuild.data.decoding import describe_fault, first_few, opened, to_rgb
 from spdbuild.data.images import ArrayImages, FileImages
 from spdbuild.data.listing import Listing
 from spdbuild.data.reading import Reading
@@ -157,7 +155,7 @@ def _inspect_file(path: Path, name: str, label: int) -> Inspection:
     content = b""
     try:
         content = path.read_bytes()
-        with Image.open(io.BytesIO(content)) as image:
+        with opened(io.BytesIO(content)) as image:
             size, mode = f"{image.width}x{image.height}", image.mode
             upright = to_rgb(image)
             size = f"{upright.width}x{upright.height}"

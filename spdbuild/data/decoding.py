@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
+from threading import Lock
 from typing import Literal
 
 import numpy as np
@@ -28,7 +31,13 @@ _HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b
 #: Pillow modes whose conversion to RGB loses nothing that a photograph has.
 _SOUND_MODES = frozenset(("1", "L", "P", "RGB", "CMYK", "YCbCr"))
 _TRANSPARENT_MODES = frozenset(("LA", "PA", "RGBA", "RGBa"))
-_ORIENTATION = 0x0112
+
+#: The tag of EXIF that says how an image is to be turned, 1 where it is upright.
+ORIENTATION = 0x0112
+
+#: No larger image is read, whatever its format: in RGB it would be more than 2^31 bytes.
+MAX_PIXELS = 2**31 // 3
+_LARGEST = f"images of more than {MAX_PIXELS:,} pixels are not read"
 
 
 def is_image_name(path: Path) -> bool:
@@ -54,7 +63,44 @@ class OddSize(BadFile):
 
 
 class UnsoundImageError(Exception):
-    """An image whose pixels cannot become RGB without inventing something."""
+    """An image that is too large, or whose pixels cannot become RGB without inventing something."""
+
+
+class _PillowLimit:
+    """The context in which Pillow reads images of up to MAX_PIXELS.
+
+    By itself it refuses images of more than 179 million pixels, which aerial pictures have. That limit is a global of
+    its module, which opening and reading a file both look at, so there is no other way to another one than to set it
+    while an image of ours is open. Behind the last of them, in whatever thread, it is what it was. Pillow refuses what
+    is more than twice as large as the limit, and warns of the rest.
+    """
+
+    def __init__(self) -> None:
+        self._lock, self._open, self._before = Lock(), 0, Image.MAX_IMAGE_PIXELS
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if self._open == 0:
+                self._before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, MAX_PIXELS
+            self._open += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._open -= 1
+            if self._open == 0:
+                Image.MAX_IMAGE_PIXELS = self._before
+
+
+_LIMIT = _PillowLimit()
+
+
+@contextmanager
+def opened(source: Path | BytesIO) -> Iterator[Image.Image]:
+    """An image of at most MAX_PIXELS, opened by Pillow; whatever Pillow raises for others, and UnsoundImageError."""
+    with _LIMIT, Image.open(source) as image:
+        if image.width * image.height > MAX_PIXELS:
+            raise UnsoundImageError(f"is {image.width}x{image.height} pixels; {_LARGEST}")
+        yield image
 
 
 def decode(path: Path, size: tuple[int, int] | None, resize: Resize | None) -> NDArray[np.uint8] | BadFile:
@@ -64,7 +110,7 @@ def decode(path: Path, size: tuple[int, int] | None, resize: Resize | None) -> N
     resize: how an image of another size gets `size`; None refuses it.
     """
     try:
-        with Image.open(path) as image:
+        with opened(path) as image:
             rgb = to_rgb(image)
     # Pillow's readers raise what they like for damaged files: OSError, SyntaxError, struct.error, zlib.error, ...
     except Exception as error:
@@ -86,7 +132,7 @@ def to_rgb(image: Image.Image) -> Image.Image:
     # An MPO is a JPEG behind whose picture a phone keeps a preview, a depth map or the view of another lens.
     if image.format != "MPO" and getattr(image, "n_frames", 1) > 1:
         raise UnsoundImageError(f"has {image.n_frames} frames, not one picture")  # type: ignore[attr-defined]
-    if image.getexif().get(_ORIENTATION, 1) != 1:
+    if image.getexif().get(ORIENTATION, 1) != 1:
         image = ImageOps.exif_transpose(image)
     if image.mode.startswith("I;16"):
         return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8)).convert("RGB")
@@ -122,6 +168,8 @@ def describe_fault(path: Path, error: Exception) -> str:
     """Why a file could not be decoded, in a person's words."""
     if isinstance(error, UnsoundImageError):
         return str(error)
+    if isinstance(error, Image.DecompressionBombError):
+        return f"has more than {2 * MAX_PIXELS:,} pixels; {_LARGEST}"
     if isinstance(error, FileNotFoundError):
         return "does not exist"
     if isinstance(error, PermissionError):

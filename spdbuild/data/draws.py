@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+from functools import cached_property
 
 import numpy as np
 import torch
 from torch import Tensor
+
+from spdbuild.data.sending import sent
 
 
 def generator(*parts: int | str) -> torch.Generator:
@@ -33,8 +36,13 @@ class Draws:
         rows: Tensor | None = None,
         device: torch.device | str = "cpu",
     ) -> None:
-        self._generator, self._total, self._device = generator, total, device
+        self._generator, self._total, self._device = generator, total, torch.device(device)
         self.rows = torch.arange(total) if rows is None else rows
+
+    @cached_property
+    def on_cpu(self) -> Draws:
+        """The same stream of draws for whoever wants Python's numbers: from a device they would have to come back."""
+        return Draws(self._generator, self._total, self.rows)
 
     def uniform(self, low: float = 0.0, high: float = 1.0) -> Tensor:
         """float32 [n], in [low, high)."""
@@ -61,9 +69,8 @@ class Draws:
         """
         positions = {row: position for position, row in enumerate(self.rows.tolist())}
         before = [(row - 1) % self._total for row in positions]
-        return torch.tensor(
-            [positions.get(row, position) for position, row in enumerate(before)], device=self._device, dtype=torch.long
-        )
+        partners = [positions.get(row, position) for position, row in enumerate(before)]
+        return sent(torch.tensor(partners, dtype=torch.long), self._device)
 
     def _mine(self, values: Tensor) -> Tensor:
-        return values[self.rows].to(self._device)
+        return sent(values[self.rows], self._device)

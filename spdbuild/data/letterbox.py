@@ -59,20 +59,19 @@ class Letterbox:
         bottom = self.target[0] - self.resized[0] - self.top
         return torch.nn.functional.pad(image, (self.left, right, self.top, bottom), value=fill)
 
-    def to_target(self, boxes_xyxy: Tensor) -> Tensor:
-        """Boxes in pixels of the source as boxes in pixels of the target."""
-        scale, shift = self._affine(boxes_xyxy)
-        return boxes_xyxy * scale + shift
+    @property
+    def scale(self) -> tuple[float, float]:
+        """Factors (x, y) from pixels of the source to those of the target.
+
+        Each axis has its own: the sizes are whole pixels, so neither is `gain` to the last digit.
+        """
+        return self.resized[1] / self.source[1], self.resized[0] / self.source[0]
 
     def to_source(self, boxes_xyxy: Tensor) -> Tensor:
         """Boxes in pixels of the target as boxes in pixels of the source, clipped to it."""
-        scale, shift = self._affine(boxes_xyxy)
+        scale = boxes_xyxy.new_tensor(self.scale * 2)
+        shift = boxes_xyxy.new_tensor((self.left, self.top) * 2)
         return clip_xyxy((boxes_xyxy - shift) / scale, *self.source)
-
-    def _affine(self, like: Tensor) -> tuple[Tensor, Tensor]:
-        # Each axis has its own scale: the sizes are whole pixels, so neither is `gain` to the last digit.
-        y, x = self.resized[0] / self.source[0], self.resized[1] / self.source[1]
-        return like.new_tensor((x, y, x, y)), like.new_tensor((self.left, self.top, self.left, self.top))
 
 
 def rectangular_sizes(

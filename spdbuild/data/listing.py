@@ -62,6 +62,11 @@ def subfolders(folder: Path) -> list[Path]:
     )
 
 
+def with_slashes(folder: Path, name: str) -> str:
+    """The name of something below `folder`, with `/` in place of Windows' separators unless something is called so."""
+    return name.replace("\\", "/") if "\\" in name and not (folder / name).exists() else name
+
+
 def image_files(folder: Path) -> Iterator[Path]:
     """The image files anywhere below `folder`, by path; hidden ones are not seen, nor what a link back leads to."""
     return _image_files(folder, (folder.resolve(),))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import tee
 
 import torch
 from torch import Tensor
@@ -15,6 +16,7 @@ from spdbuild.data.decoding import BadFile
 from spdbuild.data.draws import Draws, generator
 from spdbuild.data.images import ArrayImages, FileImages, ImageSet
 from spdbuild.data.memory import require_memory
+from spdbuild.data.sending import sent
 from spdbuild.data.workers import Workers
 from spdbuild.errors import DataError
 
@@ -70,7 +72,6 @@ class Loader:
         self.epoch = self.start_batch = 0
         self._format = torch.channels_last if channels_last else torch.contiguous_format
         self._mixing = sum(augmentation.mixes for augmentation in self.augment)
-        self._labels = image_set.labels.to(self.device)
         self._pixels: _Memory | _Files
         if isinstance(image_set, ArrayImages):
             self._pixels = _Memory(image_set, self.device)
@@ -88,8 +89,9 @@ class Loader:
         self.epoch, self.start_batch = epoch, start_batch
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        parts = list(self._parts())
-        for part, images in zip(parts, self._pixels.read([part.samples for part in parts]), strict=True):
+        # Workers are some batches ahead.
+        parts, ahead = tee(self._parts())
+        for part, images in zip(parts, self._pixels.read(part.samples for part in ahead), strict=True):
             yield self._finish(part, images)
 
     def _parts(self) -> Iterator[_Part]:
@@ -105,11 +107,13 @@ class Loader:
 
     def _with_partners(self, own: Tensor, total: int) -> Tensor:
         """`own`, then the rows that each mixing augmentation needs besides: the one before, the one before that, ..."""
+        if not self._mixing:
+            return own
         wanted = [(own - step) % total for step in range(self._mixing + 1)]
         return torch.tensor(list(dict.fromkeys(torch.cat(wanted).tolist())), dtype=torch.long)
 
     def _finish(self, part: _Part, images: Tensor) -> tuple[Tensor, Tensor]:
-        labels = self._labels[part.samples.to(self.device)]
+        labels = sent(self.image_set.labels[part.samples], self.device)
         if self._mixing:
             labels = one_hot(labels, len(self.image_set.classes)).to(torch.float32)
         draws = Draws(generator("augment", self.seed, self.epoch, part.index), part.total, part.rows, self.device)
@@ -134,9 +138,9 @@ class _Memory:
     def __init__(self, image_set: ArrayImages, device: torch.device) -> None:
         self._images, self._device = image_set.images.to(device), device
 
-    def read(self, batches: list[Tensor]) -> Iterator[Tensor]:
+    def read(self, batches: Iterable[Tensor]) -> Iterator[Tensor]:
         for samples in batches:
-            yield self._images.index_select(0, samples.to(self._device))
+            yield self._images.index_select(0, sent(samples, self._device))
 
 
 class _Files:
@@ -146,7 +150,7 @@ class _Files:
         self._device, self._advice_on = device, image_set.advice_on
         self._workers = Workers(image_set.read, workers, pin_memory=device.type == "cuda")
 
-    def read(self, batches: list[Tensor]) -> Iterator[Tensor]:
+    def read(self, batches: Iterable[Tensor]) -> Iterator[Tensor]:
         for images in self._workers.batches(samples.tolist() for samples in batches):
             if isinstance(images, BadFile):
                 raise DataError(f"{images.path} {images.reason}", hint=self._advice_on(images))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from spdbuild.data.decoding import BadFile, OddSize, Resize, decode, file_length
 from spdbuild.data.images import ArrayImages, FileImages, ImageSet
 from spdbuild.data.listing import Listing
 from spdbuild.data.memory import require_memory
+from spdbuild.data.processors import processors
 from spdbuild.errors import DataError
 
 OnError = Literal["refuse", "skip"]
@@ -173,5 +173,5 @@ def _decode_each(
     if sum(first) < _THREADED_FROM * len(first):
         yield from map(one, paths)
         return
-    with ThreadPoolExecutor(os.cpu_count()) as threads:
+    with ThreadPoolExecutor(processors()) as threads:
         yield from threads.map(one, paths)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Generic, TypeVar
 
 import torch
 from torch.utils.data import DataLoader, Dataset
+
+from spdbuild.data.processors import processors
 
 Plan = TypeVar("Plan")
 Batch = TypeVar("Batch")
@@ -24,7 +25,7 @@ class Workers(Generic[Plan, Batch]):
     """
 
     def __init__(self, make: Callable[[Plan], Batch], workers: int, *, pin_memory: bool) -> None:
-        workers = min(workers, _processors())
+        workers = min(workers, processors())
         self._planned: _Planned[Plan] = _Planned()
         plans: Any = self._planned
         self._loader: DataLoader[Any] = DataLoader(
@@ -64,11 +65,6 @@ class _Made(Dataset[Any]):
 
     def __getitem__(self, plan: Any) -> Any:
         return self._make(plan)
-
-
-def _processors() -> int:
-    """How many processors this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _same(batch: Any) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -46,7 +47,7 @@ def assign(targets: Tensor, anchors: Tensor, rows: int, columns: int, anchor_rat
 
     Source: Jocher et al., YOLOv5 v6.0, doi:10.5281/zenodo.5563715.
     """
-    grid = targets.new_tensor((columns, rows))
+    grid, offsets = _constants(rows, columns, targets.dtype, targets.device)
     anchors = anchors.to(targets)
     centres, sizes = targets[:, 2:4] * grid, targets[:, 4:6] * grid  # [B, 2]
     ratio = sizes[None] / anchors[:, None]  # [A, B, 2]
@@ -54,7 +55,7 @@ def assign(targets: Tensor, anchors: Tensor, rows: int, columns: int, anchor_rat
     anchor, target = fits.nonzero(as_tuple=True)
     cell_share, match = _neighbours(centres[target], grid).nonzero(as_tuple=True)
     anchor, target = anchor[match], target[match]
-    cell = (centres[target] - targets.new_tensor(_OFFSETS)[cell_share]).long()
+    cell = (centres[target] - offsets[cell_share]).long()
     cell = torch.minimum(cell.clamp(min=0), grid.long() - 1)
     return Assignment(
         image=targets[target, 0].long(),
@@ -65,6 +66,13 @@ def assign(targets: Tensor, anchors: Tensor, rows: int, columns: int, anchor_rat
         boxes_cxcywh=torch.cat((centres[target] - cell, sizes[target]), dim=1),
         anchor_sizes=anchors[anchor],
     )
+
+
+@lru_cache
+def _constants(rows: int, columns: int, dtype: torch.dtype, device: torch.device) -> tuple[Tensor, Tensor]:
+    """The sides of the grid (columns, rows) and _OFFSETS. They are kept, as each copy to a device waits for it."""
+    sides, offsets = (torch.tensor(values, dtype=dtype, device=device) for values in ((columns, rows), _OFFSETS))
+    return sides, offsets
 
 
 def _neighbours(centres: Tensor, grid: Tensor) -> Tensor:

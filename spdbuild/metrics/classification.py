@@ -12,10 +12,11 @@ from spdbuild.metrics.by_image.answers import TOP
 def judge(logits: Tensor, labels: Tensor) -> Tensor:
     """float32 [N, 3] on the device of the logits [N, outputs]: output predicted, place of the label, cross-entropy.
 
-    The place of a label is among the TOP highest logits, from 0; TOP if it is not among them.
+    The place of a label is among the TOP highest logits, from 0; TOP if it is not among them, or they are not finite.
     """
     logits = logits.float()
     best = logits.topk(min(TOP, logits.shape[1]), dim=1).indices  # [N, TOP]
     hits = best == labels[:, None]
-    places = torch.where(hits.any(dim=1), hits.float().argmax(dim=1), TOP)
+    told = hits.any(dim=1) & logits.isfinite().all(dim=1)
+    places = torch.where(told, hits.float().argmax(dim=1), TOP)
     return torch.stack((best[:, 0], places, functional.cross_entropy(logits, labels, reduction="none")), dim=1)

@@ -20,10 +20,13 @@ from spdbuild.boxes import xyxy_to_xywh
 CocoDict = Mapping[str, Any]
 
 
-def detection_rows(image_id: int, detections: Tensor, category_ids: Sequence[int]) -> NDArray[np.float64]:
-    """Detections of one image [D, 6] (left, top, right, bottom, score, class index) as rows [D, 7]."""
+def detection_rows(image_id: int, detections: Tensor, category_ids: Sequence[int] | Tensor) -> NDArray[np.float64]:
+    """Detections of one image [D, 6] (left, top, right, bottom, score, class index) as rows [D, 7].
+
+    category_ids: that of each class; as float64 [K] it is not made anew for every image.
+    """
     given = detections.detach().to("cpu", torch.float64)
-    categories = torch.tensor(category_ids, dtype=torch.float64)[given[:, 5].long()]
+    categories = torch.as_tensor(category_ids, dtype=torch.float64)[given[:, 5].long()]
     image = torch.full_like(categories, image_id)
     rows = torch.cat((image[:, None], xyxy_to_xywh(given[:, :4]), given[:, 4:5], categories[:, None]), dim=1)
     return np.asarray(rows)

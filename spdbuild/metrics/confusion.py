@@ -70,9 +70,11 @@ def _pairs(iou: NDArray[np.float64], min_iou: float) -> tuple[list[int], list[in
     objects, found = np.nonzero(iou >= min_iou)
     order = np.argsort(-iou[objects, found], kind="stable")
     pairs: dict[int, int] = {}
+    taken: set[int] = set()
     for b, d in zip(objects[order].tolist(), found[order].tolist(), strict=True):
-        if b not in pairs and d not in pairs.values():
+        if b not in pairs and d not in taken:
             pairs[b] = d
+            taken.add(d)
     return list(pairs), list(pairs.values())
 
 

@@ -11,7 +11,8 @@ from torchvision.ops import nms
 from spdbuild.boxes import cxcywh_to_xyxy
 from spdbuild.ranges import require_range
 
-# Moves the boxes of different classes apart, so that one pass suppresses within classes; pixels.
+# Pixels by which the boxes of one class are moved away from those of the one before it, unless boxes lie further apart.
+# The published code's: as float32 rounds what is moved, another number could suppress others at the limit of the IoU.
 _CLASS_OFFSET = 4096
 
 
@@ -39,8 +40,14 @@ class NmsOptions:
         require_range(self, "max_detections", "max_candidates", least=1)
 
 
-# What is shown to people: few boxes, one class each.
-DISPLAY = NmsOptions(min_score=0.25, max_iou=0.45, multi_label=False, max_detections=1000)
+@dataclass(frozen=True, slots=True)
+class DisplayNmsOptions(NmsOptions):
+    """Numbers of the selection for what is shown to people: few boxes, one class each; the published defaults."""
+
+    min_score: float = 0.25
+    max_iou: float = 0.45
+    multi_label: bool = False
+    max_detections: int = 1000
 
 
 def select_detections(decoded: Tensor, options: NmsOptions | None = None) -> list[Tensor]:
@@ -67,8 +74,17 @@ def _select(rows: Tensor, options: NmsOptions) -> Tensor:
         score, label = highest[row], label[row]
     detections = torch.cat((cxcywh_to_xyxy(rows[row, :4]), score[:, None], label[:, None].to(score)), dim=1)
     best = detections[score.argsort(descending=True, stable=True)[: options.max_candidates]]
-    offset = 0 if options.class_agnostic else best[:, 5:] * _CLASS_OFFSET
-    return best[_kept(best[:, :4] + offset, best[:, 4], options)]
+    boxes = best[:, :4] if options.class_agnostic else _apart(best)
+    return best[_kept(boxes, best[:, 4], options)]
+
+
+def _apart(detections: Tensor) -> Tensor:
+    """The boxes of detections [B, 6], each class where it meets no other: so one pass suppresses within classes."""
+    boxes = detections[:, :4]
+    if not len(boxes):
+        return boxes
+    low, high = boxes.aminmax()
+    return boxes + detections[:, 5:] * (high - low + 1).clamp(min=_CLASS_OFFSET)
 
 
 def _kept(boxes_xyxy: Tensor, scores: Tensor, options: NmsOptions) -> Tensor:

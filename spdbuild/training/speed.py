@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from spdbuild.timing import wait_for
 from spdbuild.training.precision import autocast
 
 
@@ -61,8 +62,7 @@ def _times(call: Callable[[], object], device: torch.device, calls: int, warm_up
     for _ in range(warm_up + calls):
         start = time.perf_counter()
         call()
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)
+        wait_for(device)
         times.append(time.perf_counter() - start)
     return times[warm_up:]
 

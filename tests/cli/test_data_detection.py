@@ -39,6 +39,14 @@ def test_a_dataset_yaml_is_checked(yolo: Path) -> None:
     assert "train: nothing is wrong" in result.output
 
 
+def test_images_of_two_splits_are_told(yolo: Path) -> None:
+    shutil.copyfile(*(yolo.parent / "images" / name for name in ("train/train-000002.png", "val/copy.png")))
+    result = run("check", yolo)
+    assert result.exit_code == 0, result.output
+    copy, image = (yolo.parent / "images" / name for name in ("val/copy.png", "train/train-000002.png"))
+    assert f"val:     {copy}: is the same image as {image} of 'train'" in result.output.splitlines()
+
+
 def test_a_test_split_that_is_not_there_is_none(yolo: Path) -> None:
     yolo.write_text(yolo.read_text().replace("images/test", "images/test-dev"))
     result = run("check", yolo)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image, features
 
-from spdbuild.data.decoding import BadFile, OddSize, decode
+from spdbuild.data.decoding import MAX_PIXELS, BadFile, OddSize, decode, opened
 from spdbuild.data.listing import image_files
 
 
@@ -95,6 +95,19 @@ def test_damaged_files_are_bad(tmp_path: Path, rgb: np.ndarray) -> None:
     assert reason(tmp_path / "empty.png") == "is empty (0 bytes)"
     assert reason(tmp_path / "text.png") == "is not an image that can be read"
     assert reason(tmp_path / "none.png") == "does not exist"
+
+
+def test_pillows_own_limit_neither_holds_nor_changes(
+    tmp_path: Path, rgb: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Image.fromarray(rgb).save(tmp_path / "a.png")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 3)
+    with opened(tmp_path / "a.png"):
+        assert pixels(tmp_path / "a.png").shape == (3, 4, 6)
+        assert Image.MAX_IMAGE_PIXELS == MAX_PIXELS == 715_827_882
+    assert Image.MAX_IMAGE_PIXELS == 3
+    assert reason(tmp_path / "none.png") == "does not exist"
+    assert Image.MAX_IMAGE_PIXELS == 3
 
 
 def test_an_image_of_another_size_is_odd(tmp_path: Path, rgb: np.ndarray) -> None:

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from spdbuild.data import DATASETS, ArrayImages, FileImages, Loader, memory
+from spdbuild.data import DATASETS, ArrayImages, FileImages, Loader, loading, memory
 from spdbuild.data.augment import AUGMENTATIONS, Augmentation
 from spdbuild.errors import DataError, RecipeError
 
@@ -141,6 +141,33 @@ def test_files_give_the_same_batches_with_any_number_of_workers(
         whole = Loader(in_memory, 4, shuffle=True, augment=[crop])
         whole.set_epoch(epoch)
         assert same(list(streamed), list(whole))
+
+
+def test_batches_are_planned_when_they_are_wanted(monkeypatch: pytest.MonkeyPatch) -> None:
+    planned, share_of = [], loading.share_of
+    monkeypatch.setattr(loading, "share_of", lambda *given: planned.append(given) or share_of(*given))
+    batches = iter(Loader(noise(20), 2, shuffle=True))
+    next(batches)
+    assert len(planned) == 1
+    assert len(list(batches)) == 9
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.filterwarnings("ignore:Synchronization debug mode is a prototype")
+def test_batches_on_a_gpu_are_those_on_the_cpu_and_nothing_waits_for_them() -> None:
+    images, names = noise(40), ("random_crop", "horizontal_flip", "normalize")
+    augment = [AUGMENTATIONS[name].example() for name in names]
+    on_cpu, on_gpu = (Loader(images, 8, shuffle=True, augment=augment, device=device) for device in ("cpu", "cuda"))
+    list(on_gpu)
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        batches = list(on_gpu)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    for (pixels, labels), (expected, numbers) in zip(batches, on_cpu, strict=True):
+        assert torch.equal(labels.cpu(), numbers)
+        torch.testing.assert_close(pixels.cpu(), expected)
 
 
 def test_an_epoch_can_be_left_and_started_again_while_workers_run(files: FileImages) -> None:

@@ -68,6 +68,13 @@ def test_rows_and_columns_may_differ() -> None:
     torch.testing.assert_close(matches.boxes_cxcywh[0, 2:].tolist(), [3.0, 1.0])
 
 
+def test_another_type_or_grid_has_its_own_numbers() -> None:
+    for rows, dtype in ((10, torch.float32), (10, torch.float64), (20, torch.float64), (10, torch.float32)):
+        matches = assign(target(0.52, 0.52).to(dtype), ANCHORS[0, :1] * rows / 10, rows=rows, columns=rows)
+        assert matches.boxes_cxcywh.dtype == dtype
+        torch.testing.assert_close(matches.boxes_cxcywh[0, 2:].tolist(), [rows / 10] * 2)
+
+
 def test_no_targets_give_no_matches() -> None:
     matches = assign(torch.zeros(0, 6), ANCHORS[0], rows=10, columns=10)
     assert len(matches) == 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +11,9 @@ from torch import Tensor
 from torchvision.ops import batched_nms, box_convert, box_iou
 
 from spdbuild.errors import ArgumentError
-from spdbuild.metrics.nms import DISPLAY, NmsOptions, select_detections
+from spdbuild.metrics.nms import DisplayNmsOptions, NmsOptions, select_detections
 
-SETTINGS = {"val": NmsOptions(), "val_agnostic": NmsOptions(class_agnostic=True), "detect": DISPLAY}
+SETTINGS = {"val": NmsOptions(), "val_agnostic": NmsOptions(class_agnostic=True), "detect": DisplayNmsOptions()}
 
 
 @pytest.mark.parametrize("setting", SETTINGS)
@@ -49,6 +48,12 @@ def test_boxes_of_different_classes_suppress_each_other_only_if_asked() -> None:
     rows = torch.tensor([[[50.0, 50, 20, 20, 1.0, 0.9, 0.8], [51, 50, 20, 20, 1.0, 0.7, 0.6]]])
     assert select_detections(rows)[0][:, 5].tolist() == [0, 1]
     assert select_detections(rows, NmsOptions(class_agnostic=True))[0][:, 5].tolist() == [0]
+
+
+@pytest.mark.parametrize("apart", [4096, -4096, 8192, 100_000])
+def test_boxes_of_different_classes_do_not_meet_however_far_apart_they_lie(apart: int) -> None:
+    rows = torch.tensor([[[50.0, 50, 20, 20, 1.0, 0.0, 0.9], [50 + apart, 50 + apart, 20, 20, 1.0, 0.8, 0.0]]])
+    assert select_detections(rows)[0][:, 5].tolist() == [1, 0]
 
 
 def test_a_row_gives_a_box_for_each_class_or_for_the_best_alone() -> None:
@@ -86,7 +91,7 @@ def test_what_is_kept_is_what_torchvision_keeps_of_all_boxes(max_detections: int
 
 
 def test_nothing_above_the_score_gives_no_detections() -> None:
-    found = select_detections(decoded(), replace(DISPLAY, min_score=1.0))
+    found = select_detections(decoded(), DisplayNmsOptions(min_score=1.0))
     assert [d.shape for d in found] == [(0, 6), (0, 6)]
 
 

@@ -47,6 +47,15 @@ def test_what_several_processes_saw_is_put_together_in_the_order_of_the_images()
     assert torch.equal(seen[0].confusion, seen[1].confusion)
 
 
+def test_a_process_may_have_no_image_at_all() -> None:
+    images = ArrayImages(torch.zeros(1, 3, 2, 2, dtype=torch.uint8), torch.zeros(1, dtype=torch.int64), ("a", "b"))
+    recipe = SimpleNamespace(batch=2, test_batch=2)
+    one, none = (TASKS["classification"]().meter(recipe, nn.Identity(), images, torch.device("cpu")) for _ in range(2))
+    one.update(torch.tensor([[2.0, 1.0]]), images.labels)
+    one.merge([one.state(), none.state()])
+    assert one.evaluation().scalars["top1"] == 1
+
+
 def test_a_classifier_is_told_its_hits_while_it_trains() -> None:
     recipe = load_recipe("architecture: resnet18\ndata: {name: digits}\n")
     criterion = recipe.task.criterion(recipe, nn.Identity(), Digits().open("test"))

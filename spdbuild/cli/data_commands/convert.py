@@ -25,6 +25,7 @@ from spdbuild.cli.data_commands.target import data_set_of, with_boxes
     show_default=True,
     help="Share of a window that its neighbour has too, at least.",
 )
+@click.option("--whole", is_flag=True, help="Write images that are cut as they are, too, for larger objects.")
 @click.option(
     "--min-visible",
     type=click.FloatRange(0, 1),
@@ -48,6 +49,7 @@ def command(
     outlines: bool,
     tile: int | None,
     overlap: float,
+    whole: bool,
     min_visible: float,
     background: float,
     as_json: bool,
@@ -72,7 +74,7 @@ def command(
         refuse_grave(finding for dataset in splits.values() for finding in dataset.findings)
     skipped = sum(finding.kind in GRAVE for dataset in splits.values() for finding in dataset.findings)
     if tile is not None:
-        tiles = {split: cut(dataset, tile, overlap, min_visible) for split, dataset in splits.items()}
+        tiles = {split: cut(dataset, tile, overlap, min_visible, whole) for split, dataset in splits.items()}
         splits = {split: own.to_learn(background) if split == "train" else own.dataset for split, own in tiles.items()}
     done = convert(splits, format, output, outlines=outlines)
     if as_json:

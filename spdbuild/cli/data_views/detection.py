@@ -24,7 +24,7 @@ _NEEDED: tuple[DetectionSplit, ...] = ("train", "val")
 def check(data_set: Any) -> View:
     """What is wrong with images and annotations."""
     splits, missing = _splits(data_set)
-    reports = {split: checking.check(images) for split, images in splits.items()}
+    reports = checking.check_splits(splits)
     sound = all(report.sound for report in reports.values())
     lines = [f"{split}: {line}" for split, report in reports.items() for line in report.lines()]
     documents = {split: asdict(report) for split, report in reports.items()}

@@ -13,6 +13,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import grid_sample
 
+from spdbuild.data.sending import sent
+
 #: Two rows of an affine map from a place in the result to one in the image, both from the centre in pixels.
 Matrix = tuple[float, float, float, float, float, float]
 
@@ -54,7 +56,7 @@ def _angle(slope: float) -> float:
 
 def _sampled(images: Tensor, matrices: list[Matrix]) -> Tensor:
     rows = torch.from_numpy(np.array(matrices, dtype=np.float32)).view(-1, 2, 3)
-    places = _places(rows.to(images.device), *images.shape[-2:])
+    places = _places(sent(rows, images.device), *images.shape[-2:])
     changed = grid_sample(images.to(torch.float32), places, mode="nearest", align_corners=False)
     # By way of int16: a CPU turns float32 into uint8 one by one.
     return changed.to(torch.int16).to(torch.uint8) if images.dtype == torch.uint8 else changed
@@ -68,7 +70,7 @@ def _places(matrices: Tensor, height: int, width: int) -> Tensor:
     """
     x = torch.arange(width, device=matrices.device) - (width - 1) / 2
     y = torch.arange(height, device=matrices.device) - (height - 1) / 2
-    matrices = matrices / torch.tensor([[width / 2], [height / 2]], device=matrices.device)
+    matrices = matrices / sent(torch.tensor([[width / 2], [height / 2]]), matrices.device)
     by_x, by_y, shift = matrices[..., None, None].unbind(2)  # [N, 2, 1, 1] each
     # As a whole plane: addcmul takes twice as long where one number serves a row.
     y = y[:, None].expand(height, width).contiguous()

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator, Sequence
 import torch
 from torch import Tensor
 
+from spdbuild.data.sending import sent
+
 #: Maps n images [n, C, H, W] and a number for each to as many images of the same type and size.
 Change = Callable[[Tensor, list[float]], Tensor]
 
@@ -22,7 +24,7 @@ def change_each(images: Tensor, changes: Sequence[Change], choices: Sequence[int
     numbers: what the change gets for each image.
     """
     for choice, rows in _parts(choices, _images_at_a_time(images)):
-        index = torch.tensor(rows, device=images.device)
+        index = sent(torch.tensor(rows), images.device)
         changed = changes[choice](images.index_select(0, index), [numbers[row] for row in rows])
         _words(images).index_copy_(0, index, _words(changed))
 

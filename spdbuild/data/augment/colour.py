@@ -13,6 +13,7 @@ from torch import Tensor
 from torchvision.transforms.v2 import functional as vision
 
 from spdbuild.data.augment.augmentation import per_sample
+from spdbuild.data.sending import sent
 
 
 def brightness(images: Tensor, factors: list[float]) -> Tensor:
@@ -60,7 +61,7 @@ def sharpness(images: Tensor, factors: list[float]) -> Tensor:
 def posterize(images: Tensor, bits: list[float]) -> Tensor:
     """Only the highest bits of each pixel, 0 to 8 of them."""
     masks = [256 - 2 ** (8 - int(count)) for count in bits]
-    return images & per_sample(torch.tensor(masks, dtype=torch.uint8, device=images.device))
+    return images & per_sample(sent(torch.tensor(masks, dtype=torch.uint8), images.device))
 
 
 def solarize(images: Tensor, thresholds: list[float]) -> Tensor:
@@ -89,7 +90,7 @@ def _blended(values: Tensor, others: Tensor, factors: list[float]) -> Tensor:
 
 def _numbers(values: list[float], images: Tensor) -> Tensor:
     """A number for each image, float32 [N, 1, 1, 1]."""
-    return per_sample(torch.tensor(values, dtype=torch.float32, device=images.device))
+    return per_sample(sent(torch.tensor(values, dtype=torch.float32), images.device))
 
 
 def _pixels(values: Tensor) -> Tensor:

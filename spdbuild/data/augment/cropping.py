@@ -14,6 +14,7 @@ from torchvision.transforms.v2 import functional as vision
 
 from spdbuild.data.augment.augmentation import AUGMENTATIONS
 from spdbuild.data.draws import Draws
+from spdbuild.data.sending import sent
 from spdbuild.errors import ArgumentError
 from spdbuild.ranges import require_growing, require_range
 
@@ -64,7 +65,7 @@ class RandomCrop:
                 f"random_crop cannot reflect {self.padding} pixels of {images.shape[-1]}x{images.shape[-2]}",
                 argument="padding",
             )
-        rows, columns = (reflected(side, self.padding).to(images.device) for side in images.shape[-2:])
+        rows, columns = (sent(reflected(side, self.padding), images.device) for side in images.shape[-2:])
         return images.index_select(2, rows).index_select(3, columns)
 
     @classmethod
@@ -166,7 +167,7 @@ class RandomResizedCrop:
 
 def _each(images: Tensor, transform: Callable[[Tensor], Tensor], draws: Draws) -> Tensor:
     """`transform` on one image after the other, with torch's global generator set for each and restored at the end."""
-    seeds = draws.integers(2**62).tolist()
+    seeds = draws.on_cpu.integers(2**62).tolist()
     changed = []
     with torch.random.fork_rng(devices=[]):
         for image, seed in zip(images, seeds, strict=True):

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from spdbuild.data.augment.colour import every_bit
+from spdbuild.data.sending import sent
 
 #: What red, green and blue are in each sixth of the circle, and in the first again: the largest of them, the smallest,
 #: one that falls from the largest to the smallest, or one that rises.
@@ -30,7 +31,7 @@ def hue(images: Tensor, turns: list[float]) -> Tensor:
     largest, smallest = images.amax(1), images.amin(1)
     value = _part(largest)
     span = value - _part(smallest)
-    turn = torch.tensor(turns, dtype=torch.float32, device=images.device).view(-1, 1, 1)
+    turn = sent(torch.tensor(turns, dtype=torch.float32).view(-1, 1, 1), images.device)
     angle = _angle(images, largest, value, span).add_(turn)
     angle = angle.sub_(angle.floor()).mul_(6)
     sixth = angle.floor()
@@ -59,7 +60,7 @@ def _angle(images: Tensor, largest: Tensor, value: Tensor, span: Tensor) -> Tens
 def _arranged(sixth: Tensor, levels: tuple[Tensor, ...]) -> Tensor:
     """Red, green and blue, uint8 [N, 3, H, W], of the levels in the order of BITS; all uint8 [N, H, W]."""
     channels = sixth.new_zeros(len(sixth), 3, *sixth.shape[1:])
-    for bits, level in zip(BITS.to(sixth.device), levels, strict=True):
+    for bits, level in zip(sent(BITS, sixth.device), levels, strict=True):
         channels |= (bits >> sixth[:, None]).bitwise_and_(1).neg_().bitwise_and_(level[:, None])
     return channels
 

@@ -40,10 +40,10 @@ class ColorJitter:
     def __call__(self, images: Tensor, labels: Tensor, draws: Draws) -> tuple[Tensor, Tensor]:
         require_uint8(images, "color_jitter")
         ranges = self._ranges()
-        changes, numbers = list(ranges), [draws.uniform(*ends).tolist() for ends in ranges.values()]
+        changes, numbers = list(ranges), [draws.on_cpu.uniform(*ends).tolist() for ends in ranges.values()]
         # Each image has an order of its own.
         orders = list(permutations(range(len(changes))))
-        drawn = [orders[order] for order in draws.integers(len(orders)).tolist()]
+        drawn = [orders[order] for order in draws.on_cpu.integers(len(orders)).tolist()]
         images = images.clone(memory_format=torch.contiguous_format)
         for place in range(len(changes)):
             choices = [order[place] for order in drawn]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import ClassVar, Literal
 
 import torch
@@ -10,6 +11,7 @@ from torch import Tensor
 
 from spdbuild.data.augment.augmentation import AUGMENTATIONS, to_float
 from spdbuild.data.draws import Draws
+from spdbuild.data.sending import sent
 from spdbuild.errors import ArgumentError
 from spdbuild.ranges import require_range
 
@@ -63,8 +65,15 @@ class Normalize:
                 raise ArgumentError(f"{name} must be at most 1, got {max(values):g}", argument=name, hint=hint)
 
     def __call__(self, images: Tensor, labels: Tensor, draws: Draws) -> tuple[Tensor, Tensor]:
-        mean, std = (self._constant(values, images.device) for values in self.constants())
+        if images.device not in self._held:
+            self._held[images.device] = [self._constant(values, images.device) for values in self.constants()]
+        mean, std = self._held[images.device]
         return (to_float(images) - mean).div_(std), labels
+
+    @cached_property
+    def _held(self) -> dict[torch.device, list[Tensor]]:
+        """Mean and deviation where they were wanted, so that they are not copied there for every batch."""
+        return {}
 
     def constants(self) -> tuple[Channels, Channels]:
         """Mean and standard deviation."""
@@ -76,7 +85,9 @@ class Normalize:
 
     @staticmethod
     def _constant(values: Channels, device: torch.device) -> Tensor:
-        return torch.tensor(values, dtype=torch.float32, device=device).view(1, 3, 1, 1)
+        # What inference mode makes could not be used in a later backward pass.
+        with torch.inference_mode(False):
+            return sent(torch.tensor(values, dtype=torch.float32).view(1, 3, 1, 1), device)
 
     @classmethod
     def example(cls) -> Normalize:

@@ -30,7 +30,7 @@ class TrivialAugment:
     def __call__(self, images: Tensor, labels: Tensor, draws: Draws) -> tuple[Tensor, Tensor]:
         require_uint8(images, "trivial_augment")
         images = images.clone(memory_format=torch.contiguous_format)
-        _change_by_one(images, wide_operations(), draws.integers(STRENGTHS).tolist(), draws)
+        _change_by_one(images, wide_operations(), draws.on_cpu.integers(STRENGTHS).tolist(), draws)
         return images, labels
 
     @classmethod
@@ -73,7 +73,7 @@ class RandAugment:
 
 def _change_by_one(images: Tensor, operations: Sequence[Operation], strengths: Sequence[int], draws: Draws) -> None:
     """Change each image in place by one of `operations`, all equally likely, with its strength and a random sign."""
-    choices, signs = draws.integers(len(operations)).tolist(), draws.integers(2).tolist()
+    choices, signs = draws.on_cpu.integers(len(operations)).tolist(), draws.on_cpu.integers(2).tolist()
     numbers = [
         operations[choice].numbers[sign][strength]
         for choice, sign, strength in zip(choices, signs, strengths, strict=True)

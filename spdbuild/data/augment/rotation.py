@@ -32,7 +32,7 @@ class Rotation:
 
     def __call__(self, images: Tensor, labels: Tensor, draws: Draws) -> tuple[Tensor, Tensor]:
         images = images.clone(memory_format=torch.contiguous_format)
-        degrees = draws.uniform(-self.degrees, self.degrees).tolist()
+        degrees = draws.on_cpu.uniform(-self.degrees, self.degrees).tolist()
         change_each(images, [rotate], [0] * len(images), degrees)
         return images, labels
 

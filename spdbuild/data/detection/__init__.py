@@ -1,10 +1,14 @@
 """Images with boxes: read from any format into one table, checked, converted, augmented, and given out in batches.
 
-table.py                        what every reader makes and everything else reads
+table, outlines, findings       what every reader makes and everything else reads; the polygons in it; what is wrong
+dataset                         what a registered data set is
 coco_json, yolo_txt, voc_xml    one format each, read and written
+coco_fields, ids                what the entries of a COCO file must hold, and ids for images that have none
 convert, check, statistics      what `spdbuild data` does with a table
+tiles                           large images as windows, which are a table again
 pixels, store                   one image at the training size, and memory or a file that keeps all of them
+labels, image_labels            the objects that an image shows, and those that training learns of each image
 options, geometry, scene,       augmentation: its options, boxes under a matrix, images on a canvas,
-colour, pasting, augment        hue, copied objects, and all of it in order
-loader, batch, gallery          batches for training and evaluation, and how they look
+pasting, augment, raster        copied objects, all of it in order, and the library that moves the pixels
+loader, fetch, batch, gallery   batches for training and evaluation, the work on one, and how they look
 """

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
+import hashlib
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 
+from spdbuild.data.decoding import file_length
 from spdbuild.data.detection.findings import GRAVE, Finding, Kind, count
 from spdbuild.data.detection.pixels import read_pixels
 from spdbuild.data.detection.table import DetectionSet
+from spdbuild.data.processors import processors
 
 #: A box may reach this many pixels beyond its image before it counts as outside: less is rounding.
 TOLERANCE = 0.5
@@ -58,6 +62,13 @@ def check(dataset: DetectionSet, *, decode: bool = True) -> CheckReport:
     return CheckReport(len(dataset), len(dataset.objects), findings)
 
 
+def check_splits(splits: Mapping[str, DetectionSet]) -> dict[str, CheckReport]:
+    """A check of each split, and whether it shares images with one before it: then an evaluation says too much."""
+    shared = _shared_images(splits)
+    reports = {split: check(dataset) for split, dataset in splits.items()}
+    return {split: replace(report, findings=(*report.findings, *shared[split])) for split, report in reports.items()}
+
+
 def without_bad_images(dataset: DetectionSet) -> DetectionSet:
     """The data set without the images that cannot be read; these become findings."""
     bad = _bad_images(dataset)
@@ -72,9 +83,42 @@ def _bad_images(dataset: DetectionSet) -> dict[int, Finding]:
         pixels = read_pixels(dataset, index)
         return pixels if isinstance(pixels, Finding) else None
 
-    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+    with ThreadPoolExecutor(processors()) as pool:
         faults = pool.map(fault, range(len(dataset)))
         return {index: finding for index, finding in enumerate(faults) if finding is not None}
+
+
+def _shared_images(splits: Mapping[str, DetectionSet]) -> defaultdict[str, list[Finding]]:
+    """For each split its images of which an earlier one has the same file, or an equal one of any name."""
+    files = [
+        (split, image.path, length)
+        for split, dataset in splits.items()
+        for image in dataset.images
+        if image.path is not None and (length := file_length(image.path))
+    ]
+    with_length: defaultdict[int, set[str]] = defaultdict(set)
+    for split, _, length in files:
+        with_length[length].add(split)
+    compared = [(split, path) for split, path, length in files if len(with_length[length]) > 1]
+    with ThreadPoolExecutor(processors()) as pool:
+        digests = list(pool.map(_digest, (path for _, path in compared)))
+    first: dict[bytes, tuple[str, Path]] = {}
+    shared: defaultdict[str, list[Finding]] = defaultdict(list)
+    for (split, path), digest in zip(compared, digests, strict=True):
+        before, known = first.setdefault(digest, (split, path)) if digest else (split, path)
+        if before != split:
+            detail = f"is the same image as {known} of '{before}'"
+            shared[split].append(Finding("image in two splits", str(path), detail))
+    return shared
+
+
+def _digest(path: Path) -> bytes | None:
+    """Equal for equal files; None of one that cannot be read, which is a finding of its own."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "blake2b").digest()
+    except OSError:
+        return None
 
 
 def _bad_boxes(dataset: DetectionSet) -> Iterator[Finding]:

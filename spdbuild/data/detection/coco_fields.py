@@ -27,11 +27,17 @@ def annotation_fault(entry: Any) -> str | None:
     box = entry.get("bbox") if isinstance(entry, dict) else None
     if not isinstance(box, list) or len(box) != 4 or not all(map(is_number, box)):
         return f"needs a 'bbox' of 4 numbers, got {_shown(entry)}"
-    if "area" in entry and not (is_number(entry["area"]) and entry["area"] >= 0):
-        return f"'area' must be a number of at least 0, got {_shown(entry['area'])}"
-    if entry.get("iscrowd", 0) not in (0, 1):
+    area = entry.get("area")
+    if area is not None and not (is_number(area) and area >= 0):
+        return f"'area' must be a number of at least 0, got {_shown(area)}"
+    if entry.get("iscrowd") not in (0, 1, None):
         return f"'iscrowd' must be 0 or 1, got {_shown(entry['iscrowd'])}"
-    return None
+    return _id_fault(entry, "image_id") or _id_fault(entry, "category_id")
+
+
+def _id_fault(entry: Mapping[str, Any], key: str) -> str | None:
+    value = entry.get(key)
+    return None if is_id(value) else f"ids must be whole numbers below 2**53, got '{key}': {_shown(value)}"
 
 
 def mask_fault(mask: Mapping[str, Any]) -> str | None:
@@ -51,7 +57,8 @@ def _is_whole(value: Any, *, least: int) -> bool:
 
 def read_outline(segmentation: Any) -> tuple[Polygon, ...] | str:
     """The polygons with an area, none of a mask of run lengths (a crowd region); a sentence if it is neither."""
-    if isinstance(segmentation, dict | None):
+    # Some tools write an empty text where there is no outline.
+    if isinstance(segmentation, dict | None) or segmentation == "":
         return ()
     rings = _rings(segmentation)
     if rings is None:
@@ -72,20 +79,27 @@ def _rings(segmentation: Any) -> list[NDArray[np.float64]] | None:
 
 def image_fault(entry: Any) -> str | None:
     """What is wrong with the form of an image, as a sentence; None if it can be read."""
-    fields: Mapping[str, Any] = entry if isinstance(entry, dict) else {}
-    numbers = [fields.get(key) for key in ("id", "width", "height")]
-    if not all(map(is_id, numbers)) or not isinstance(fields.get("file_name"), str):
-        return f"an image needs 'id', 'file_name', 'width' and 'height'; got {_shown(entry)}"
-    if min(fields["width"], fields["height"]) < 1:
-        return f"the image {fields['id']} has a size of {fields['width']}x{fields['height']} pixels"
-    return None
+    if not isinstance(entry, dict) or "id" not in entry or not isinstance(entry.get("file_name"), str):
+        return f"an image needs an 'id' and a 'file_name'; got {_shown(entry)}"
+    for side in ("width", "height"):
+        value = entry.get(side)
+        if value is not None and not _is_whole(value, least=1):
+            return f"'{side}' must be a whole number of at least 1, got {_shown(value)}"
+    return _id_fault(entry, "id")
+
+
+def written_size(entry: Mapping[str, Any]) -> tuple[int, int] | None:
+    """Height and width of an image that can be read; None where one of them is not written."""
+    height, width = entry.get("height"), entry.get("width")
+    return None if height is None or width is None else (int(height), int(width))
 
 
 def category_fault(entry: Any) -> str | None:
     """What is wrong with the form of a category, as a sentence; None if it can be read."""
-    if isinstance(entry, dict) and is_id(entry.get("id")) and isinstance(entry.get("name"), str):
-        return None
-    return f"a category needs an 'id' (a whole number) and a 'name'; got {_shown(entry)}"
+    if not isinstance(entry, dict) or "id" not in entry or not isinstance(entry.get("name"), str):
+        return f"a category needs an 'id' and a 'name'; got {_shown(entry)}"
+    fault = _id_fault(entry, "id")
+    return f"{fault} of the category '{entry['name']}'" if fault else None
 
 
 def _shown(value: Any) -> str:

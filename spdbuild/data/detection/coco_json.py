@@ -18,9 +18,12 @@ from spdbuild.data.detection.coco_fields import (
     is_id,
     mask_fault,
     read_outline,
+    written_size,
 )
 from spdbuild.data.detection.findings import Finding, Kind
+from spdbuild.data.detection.pixels import image_size
 from spdbuild.data.detection.table import NO_CLASS, DetectionSet, ImageRecord, Objects, Table
+from spdbuild.data.listing import with_slashes
 from spdbuild.errors import DataError, Location, nearest
 
 
@@ -39,13 +42,15 @@ def read_coco(annotations: Path, images: Path, *, ignore: Sequence[str] = ()) ->
     reader = _Rows(table, annotations, classes, positions, document["annotations"])
     for number, entry in enumerate(document["annotations"]):
         reader.add(number, entry)
-    return table.build()
+    return table.build(str(annotations))
 
 
-def to_coco(dataset: DetectionSet) -> dict[str, Any]:
+def to_coco(dataset: DetectionSet, *, outlines: bool = True) -> dict[str, Any]:
     """The data set as the document that `read_coco` reads; what is to be ignored is written as crowd.
 
     An object of no class is a crowd region of every class, so that it hides detections of all of them.
+
+    outlines: whether objects keep their polygons and masks, which take most of the memory.
     """
     annotations: list[dict[str, Any]] = []
     objects, owners = dataset.objects, dataset.image_index
@@ -56,7 +61,10 @@ def to_coco(dataset: DetectionSet) -> dict[str, Any]:
         for repetition, member in enumerate(range(len(dataset.names)) if class_ == NO_CLASS else [class_]):
             fresh += repetition > 0
             number = fresh if repetition else int(objects.ids[row])
-            annotations.append(_annotation(dataset, row, int(owners[row]), member, number))
+            annotation = _annotation(dataset, row, int(owners[row]), member, number)
+            if outlines:
+                annotation["segmentation"] = _segmentation(objects, row)
+            annotations.append(annotation)
     return {
         "images": [
             {"id": image.id, "file_name": image.name, "width": image.width, "height": image.height}
@@ -80,7 +88,6 @@ def _annotation(dataset: DetectionSet, row: int, image: int, class_: int, number
         "bbox": [left, top, round(right - left, 9), round(bottom - top, 9)],
         "area": float(objects.area[row]),
         "iscrowd": int(objects.crowd[row] or objects.ignored[row]),
-        "segmentation": _segmentation(objects, row),
     }
 
 
@@ -138,18 +145,30 @@ def _categories(
 def _add_images(table: Table, document: Mapping[str, Any], path: Path, folder: Path) -> dict[int, int]:
     """The position in the table of each image id."""
     positions: dict[int, int] = {}
-    for entry in document["images"]:
-        fault = image_fault(entry)
-        if fault is not None:
-            raise DataError(f"{path}: {fault}")
-        number, name = entry["id"], entry["file_name"]
-        if number in positions:
-            where = f"{path}: image {number}"
-            table.findings.append(Finding("duplicate image id", where, f"a second image, '{name}', has this id"))
-            continue
-        positions[number] = len(table.images)
-        table.images.append(ImageRecord(number, name, folder / name, entry["width"], entry["height"]))
+    for number, entry in enumerate(document["images"]):
+        image = _image(entry, folder, f"{path}: image at position {number}")
+        if isinstance(image, Finding):
+            table.findings.append(image)
+        elif image.id in positions:
+            detail = f"a second image, '{image.name}', has this id"
+            table.findings.append(Finding("duplicate image id", f"{path}: image {image.id}", detail))
+        else:
+            positions[image.id] = len(table.images)
+            table.images.append(image)
     return positions
+
+
+def _image(entry: Any, folder: Path, where: str) -> ImageRecord | Finding:
+    """An image with the size that is written, else with that of its file."""
+    fault = image_fault(entry)
+    if fault is not None:
+        return Finding("malformed image entry", where, fault)
+    name = with_slashes(folder, entry["file_name"])
+    size = written_size(entry) or image_size(folder / name)
+    if isinstance(size, Finding):
+        return size
+    height, width = size
+    return ImageRecord(entry["id"], name, folder / name, width, height)
 
 
 class _Rows:
@@ -175,12 +194,13 @@ class _Rows:
             self._table.findings.append(Finding("malformed row", where, outline))
             return
         left, top, width, height = map(float, entry["bbox"])
+        area = entry.get("area")
         self._table.add(
             self._positions[entry["image_id"]],
             (left, top, left + width, top + height),
             self._classes[entry["category_id"]],
-            area=float(entry.get("area", width * height)),
-            crowd=bool(entry.get("iscrowd", 0)),
+            area=None if area is None else float(area),
+            crowd=bool(entry.get("iscrowd")),
             ignored=self._classes[entry["category_id"]] == NO_CLASS,
             id=self._id(entry, where),
             outline=outline,
@@ -191,11 +211,10 @@ class _Rows:
         fault = annotation_fault(entry)
         if fault is not None:
             return "malformed row", fault
-        image, category = entry.get("image_id"), entry.get("category_id")
-        if not is_id(image) or image not in self._positions:
-            return "unknown image", f"there is no image {json.dumps(image)[:120]}"
-        if not is_id(category) or category not in self._classes:
-            return "unknown category", f"there is no category {json.dumps(category)[:120]}"
+        if entry["image_id"] not in self._positions:
+            return "unknown image", f"there is no image {entry['image_id']} that can be used"
+        if entry["category_id"] not in self._classes:
+            return "unknown category", f"there is no category {entry['category_id']}"
         return None
 
     def _mask(self, segmentation: Any, where: str) -> str | None:

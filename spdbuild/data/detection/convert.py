@@ -119,7 +119,7 @@ def _write_yolo(splits: Mapping[str, DetectionSet], folder: Path, outlines: bool
         _copy_images(dataset, names, folder / "images" / split)
         for index, name in enumerate(names):
             objects = dataset.of_image(index)
-            rows = np.flatnonzero((objects.classes != NO_CLASS) & ~objects.crowd & ~objects.ignored)
+            rows = np.flatnonzero(objects.counted)
             losses += _losses(objects, rows, outlines)
             size = (dataset.images[index].width, dataset.images[index].height)
             line = _yolo_outline if outlines else _yolo_line

@@ -47,7 +47,7 @@ def usable(dataset: DetectionSet, on_error: OnError) -> DetectionSet:
     if on_error == "skip":
         kept = without_bad_images(dataset)
         if not len(kept):
-            raise DataError(f"none of the {len(dataset)} images can be read; the first: {kept.findings[-1]}")
+            raise DataError(f"none of the {len(dataset)} images can be read; the last: {kept.findings[-1]}")
         return kept
     refuse_grave(dataset.findings)
     missing = [image.path for image in dataset.images if image.path is not None and not image.path.is_file()]

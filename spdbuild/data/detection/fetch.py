@@ -40,8 +40,8 @@ class Plan:
     options: DetectionAugmentation | None
 
 
-class UnreadableError(Exception):
-    """An image that cannot be read; only ever seen within this module."""
+class _UnreadableError(Exception):
+    """An image that cannot be read."""
 
     def __init__(self, finding: Finding) -> None:
         super().__init__(str(finding))
@@ -67,14 +67,14 @@ class Fetcher:
             # Partners from anywhere hardly come twice in a batch, and all of them together would fill the memory.
             read = cache(self.read) if plan.options.partners == "batch" else self.read
             return self._augmented(plan, plan.options, read)
-        except UnreadableError as error:
+        except _UnreadableError as error:
             return error.finding
 
     def read(self, index: int) -> tuple[Pixels, Labels]:
         """The image at a position at the training size, and the objects to be learned from it, cut at its border."""
         pixels = self._store[index]
         if isinstance(pixels, Finding):
-            raise UnreadableError(pixels)
+            raise _UnreadableError(pixels)
         return pixels, self._labels[index]
 
     def _augmented(
@@ -101,8 +101,7 @@ class Fetcher:
             record = self._dataset.images[index]
             box = Letterbox.fit((pixels.shape[0], pixels.shape[1]), plan.shape, upscale=False)
             image = box.apply(torch.from_numpy(pixels).permute(2, 0, 1)).permute(1, 2, 0).numpy()
-            x, y = box.resized[1] / pixels.shape[1], box.resized[0] / pixels.shape[0]
-            samples.append((image, labels.scaled(x, y).shifted(np.array((box.left, box.top)))))
+            samples.append((image, labels.scaled(*box.scale).shifted(np.array((box.left, box.top)))))
             gain = box.gain * self._size / max(record.height, record.width)
             letterboxes.append(
                 Letterbox((record.height, record.width), plan.shape, gain, box.resized, box.left, box.top)

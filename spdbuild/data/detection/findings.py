@@ -15,6 +15,9 @@ Kind = Literal[
     "label file without image",
     "corrupt image",
     "other image size",
+    "unreadable annotation file",
+    "malformed image entry",
+    "image in two splits",
     "duplicate image id",
     "duplicate annotation id",
     "duplicate category",
@@ -27,17 +30,24 @@ Kind = Literal[
     "zero area",
 ]
 
-#: Findings that hide objects or images from training and evaluation; the others have a rule that deals with them.
+#: Findings that hide objects or images from training and evaluation; the others hide nothing or have a rule for it.
 GRAVE: frozenset[Kind] = frozenset(
     (
         "missing image",
         "corrupt image",
         "other image size",
+        "unreadable annotation file",
+        "malformed image entry",
         "duplicate image id",
         "unknown image",
         "unknown category",
         "malformed row",
     )
+)
+
+#: Findings of which each stands for an image that a reader has left out.
+LOST_IMAGE: frozenset[Kind] = frozenset(
+    ("missing image", "corrupt image", "unreadable annotation file", "malformed image entry")
 )
 
 

@@ -57,8 +57,13 @@ class Outlines(Sequence[tuple[Polygon, ...]]):
         """Whether each of the given objects has a polygon."""
         return self._rows[rows + 1] > self._rows[rows]
 
-    def take(self, rows: Positions) -> Outlines:
-        """The outlines of the given rows, in that order."""
+    def take(self, rows: Positions | slice) -> Outlines:
+        """The outlines of the given rows, in that order; of a slice of neighbours nothing is copied."""
+        if isinstance(rows, slice):
+            start, stop, step = rows.indices(len(self))
+            if step == 1:
+                return Outlines(self._points, self._polygons, self._rows[start : max(start, stop) + 1])
+            rows = np.arange(start, stop, step)
         polygons = _members(self._rows, rows)
         points = _members(self._polygons, polygons)
         return Outlines(self._points[points], _starts(self._lengths(polygons)), _starts(np.diff(self._rows)[rows]))

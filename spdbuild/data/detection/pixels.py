@@ -4,20 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache, partial
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
+from PIL.Image import Image
 from torchvision.io import ImageReadMode
 
-from spdbuild.data.decoding import BadFile, decode, describe_fault
+from spdbuild.data.decoding import ORIENTATION, BadFile, decode, describe_fault, opened
 from spdbuild.data.detection.findings import Finding
 from spdbuild.data.detection.table import DetectionSet, ImageRecord, Pixels
 from spdbuild.errors import DataError
 
 _JPEG = b"\xff\xd8\xff"
-_ORIENTATION = 0x0112
+
+#: Bytes before the first chunk of a PNG; chunks of texts, and how one with EXIF in it begins.
+_PNG_HEAD, _PNG_TEXTS, _PNG_PROFILE = 8, (b"tEXt", b"zTXt", b"iTXt"), b"Raw profile type exif"
 
 #: Orientations of EXIF that turn an image by a quarter, so that height and width change places.
 _TURNED = frozenset((5, 6, 7, 8))
@@ -26,14 +29,30 @@ _TURNED = frozenset((5, 6, 7, 8))
 def image_size(path: Path) -> tuple[int, int] | Finding:
     """Height and width of the upright image, from the file's head alone."""
     try:
-        with Image.open(path) as image:
-            turned = image.getexif().get(_ORIENTATION, 1) in _TURNED
+        with opened(path) as image:
+            turned = _has_exif(image, path) and image.getexif().get(ORIENTATION, 1) in _TURNED
             return (image.width, image.height) if turned else (image.height, image.width)
     except FileNotFoundError:
         return Finding("missing image", str(path), "does not exist")
     # Pillow's readers raise what they like for damaged files.
     except Exception as error:
         return Finding("corrupt image", str(path), describe_fault(path, error))
+
+
+def _has_exif(image: Image, path: Path) -> bool:
+    """Whether it may have EXIF. A PNG may have it behind its pixels, and Pillow decodes them all to get there."""
+    if image.format != "PNG":
+        return True
+    with path.open("rb") as file:
+        file.seek(_PNG_HEAD)
+        while len(head := file.read(8)) == 8:
+            length, kind = int.from_bytes(head[:4]), head[4:]
+            text = file.read(min(length, len(_PNG_PROFILE))) if kind in _PNG_TEXTS else b""
+            if kind == b"eXIf" or text == _PNG_PROFILE:
+                return True
+            # A chunk ends with a checksum of four bytes.
+            file.seek(length - len(text) + 4, 1)
+    return False
 
 
 def read_pixels(dataset: DetectionSet, index: int) -> Pixels | Finding:
@@ -91,9 +110,16 @@ def read_file(path: Path) -> Pixels | Finding:
 
 
 def _decode_jpeg(data: bytes) -> Pixels | None:
-    """None if it is damaged, or where torchvision, which means to give up decoding, has done so."""
+    """None if it is damaged or too large, or where torchvision, which means to give up decoding, has done so."""
     operator = getattr(torch.ops.image, "decode_jpeg", None)
     if operator is None:
+        return None
+    try:
+        # The head alone, for its size: the operator takes the memory for any.
+        with opened(BytesIO(data)):
+            pass
+    # Pillow's readers raise what they like for damaged files.
+    except Exception:
         return None
     try:
         image = operator(torch.frombuffer(bytearray(data), dtype=torch.uint8), ImageReadMode.RGB.value, True)

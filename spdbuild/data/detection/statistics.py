@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from spdbuild.data.detection.table import NO_CLASS, DetectionSet
+from spdbuild.data.detection.table import DetectionSet
 from spdbuild.drawing import arrange, draw_bars
 from spdbuild.size_bins import COCO_SIZES, SizeBin
 
@@ -47,7 +47,7 @@ class DetectionStatistics:
 def statistics(dataset: DetectionSet, sizes: Sequence[SizeBin] = COCO_SIZES) -> DetectionStatistics:
     """Counts by class and by area; as in an evaluation, an object on the border of two sizes counts for both."""
     objects = dataset.objects
-    counted = (objects.classes != NO_CLASS) & ~objects.crowd & ~objects.ignored
+    counted = objects.counted
     classes, owners, areas = objects.classes[counted], dataset.image_index[counted], objects.area[counted]
     cells = {size.name: np.bincount(classes[size.holds(areas)], minlength=len(dataset.names)) for size in sizes}
     pairs = np.unique(np.stack((owners, classes)), axis=1)

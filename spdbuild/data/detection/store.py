@@ -22,6 +22,7 @@ from spdbuild.data.detection.findings import Finding
 from spdbuild.data.detection.pixels import load, size_at
 from spdbuild.data.detection.table import DetectionSet, Pixels
 from spdbuild.data.memory import free_shared_memory
+from spdbuild.data.processors import processors
 from spdbuild.errors import DataError
 from spdbuild.files import unwritten, write_whole
 
@@ -189,7 +190,7 @@ def _file_state(path: Path | None) -> tuple[str | int, ...]:
 def _fill(dataset: DetectionSet, size: int, pixels: Pixels) -> None:
     target = Packed(dataset, size, pixels)
     # Decoding gives up the interpreter's lock.
-    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+    with ThreadPoolExecutor(processors()) as pool:
         images = pool.map(lambda index: load(dataset, index, size), range(len(dataset)))
         for index, image in _in_step(images):
             target[index][:] = image

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from spdbuild.data.detection.findings import Finding
+from spdbuild.data.detection.findings import LOST_IMAGE, Finding, Kind
 from spdbuild.data.detection.outlines import Outlines, Polygon
 from spdbuild.errors import DataError
 
@@ -68,8 +68,8 @@ class Objects:
     def __len__(self) -> int:
         return len(self.classes)
 
-    def take(self, rows: NDArray[np.int64]) -> Objects:
-        """The given rows, in that order."""
+    def take(self, rows: NDArray[np.int64] | slice) -> Objects:
+        """The given rows, in that order; of a slice nothing is copied."""
         return Objects(
             self.boxes_xyxy[rows],
             self.classes[rows],
@@ -80,6 +80,11 @@ class Objects:
             self.outlines.take(rows),
             self.masks[rows],
         )
+
+    @cached_property
+    def counted(self) -> NDArray[np.bool_]:
+        """Which objects are to be found, bool [B]: those of a class that are no crowd and not ignored."""
+        return np.asarray((self.classes != NO_CLASS) & ~self.crowd & ~self.ignored)
 
     @property
     def width(self) -> NDArray[np.float64]:
@@ -114,7 +119,7 @@ class DetectionSet:
 
     def of_image(self, index: int) -> Objects:
         """Every object of the image at position `index`."""
-        return self.objects.take(np.arange(self.first[index], self.first[index + 1]))
+        return self.objects.take(slice(self.first[index], self.first[index + 1]))
 
     @cached_property
     def image_index(self) -> NDArray[np.int64]:
@@ -123,10 +128,11 @@ class DetectionSet:
 
     @cached_property
     def trainable(self) -> NDArray[np.bool_]:
-        """The objects that a network learns, bool [B]: of a class, no crowd, not ignored, some area, no repetition."""
+        """The objects that a network learns, bool [B]: counted, of some area, no repetition."""
         o = self.objects
-        sound = (o.classes != NO_CLASS) & ~o.crowd & ~o.ignored & (o.width > 0) & (o.height > 0)
-        keys = np.column_stack((self.image_index, o.classes, o.boxes_xyxy))
+        sound = o.counted & (o.width > 0) & (o.height > 0)
+        # A region to be ignored in front of an object is no object that was there before.
+        keys = np.column_stack((self.image_index, o.classes, sound, o.boxes_xyxy))
         once = np.zeros(len(o), bool)
         once[np.unique(keys, axis=0, return_index=True)[1]] = True
         return np.asarray(sound & once)
@@ -149,6 +155,8 @@ class Table:
         self._rows: list[tuple[int, tuple[float, ...], int, float, bool, bool, int]] = []
         self._outlines: list[tuple[Polygon, ...]] = []
         self._masks: list[str | None] = []
+        # Of the image added last: its number, and what is there already.
+        self._seen_of, self._seen = 0, set[tuple[int, bool, tuple[float, ...]]]()
 
     def add(
         self,
@@ -165,15 +173,52 @@ class Table:
     ) -> None:
         """A row for an object of the image at position `image` of `images`."""
         left, top, right, bottom = box_xyxy
-        size = (right - left) * (bottom - top) if area is None else area
+        size = max(right - left, 0) * max(bottom - top, 0) if area is None else area
         number = len(self._rows) + 1 if id is None else id
         self._rows.append((image, box_xyxy, class_, size, crowd, ignored, number))
         self._outlines.append(outline)
         self._masks.append(mask)
 
-    def build(self) -> DetectionSet:
-        """The table; DataError where two images share a name or an id, or there is no image at all."""
-        self._check_images()
+    def add_sound(
+        self,
+        box_xyxy: tuple[float, float, float, float],
+        class_: int,
+        where: str,
+        *,
+        ignored: bool,
+        outline: tuple[Polygon, ...] = (),
+    ) -> None:
+        """A row for an object of the image added last, or a finding in place of one that no detection could hit.
+
+        That is a box without area, or one that is there already: of two equal ones only one is ever found.
+        """
+        fault = self._fault(box_xyxy, class_, ignored)
+        if fault is None:
+            self.add(len(self.images) - 1, box_xyxy, class_, ignored=ignored, outline=outline)
+            return
+        kind, what = fault
+        name = self.names[class_] if class_ != NO_CLASS else "an ignored object"
+        box = ", ".join(f"{edge:g}" for edge in box_xyxy)
+        self.findings.append(Finding(kind, where, f"{name} at [{box}] {what}"))
+
+    def _fault(self, box_xyxy: tuple[float, ...], class_: int, ignored: bool) -> tuple[Kind, str] | None:
+        left, top, right, bottom = box_xyxy
+        if right <= left or bottom <= top:
+            return "zero area", "has no area"
+        if self._seen_of != len(self.images):
+            self._seen_of, self._seen = len(self.images), set()
+        key = (class_, ignored, box_xyxy)
+        if key in self._seen:
+            return "duplicate row", "is there already, with the same class and box"
+        self._seen.add(key)
+        return None
+
+    def build(self, source: str = "the data set") -> DetectionSet:
+        """The table; DataError where two images share a name or an id, or there is no image at all.
+
+        source: what images are read from, for the message.
+        """
+        self._check_images(source)
         order = sorted(range(len(self.images)), key=lambda i: self.images[i].name)
         place = np.empty(len(order), np.int64)
         place[order] = np.arange(len(order))
@@ -208,8 +253,11 @@ class Table:
             np.array(self._masks, np.object_),
         )
 
-    def _check_images(self) -> None:
+    def _check_images(self, source: str) -> None:
         if not self.images:
+            lost = [finding for finding in self.findings if finding.kind in LOST_IMAGE]
+            if lost:
+                raise DataError(f"none of the {len(lost)} images of {source} can be used; the first: {lost[0]}")
             raise DataError("the data set has no images")
         for what in ("name", "id"):
             value, count = Counter(getattr(image, what) for image in self.images).most_common(1)[0]

@@ -17,7 +17,7 @@ from spdbuild.data.detection.geometry import clip_polygon
 from spdbuild.data.detection.outlines import Outlines, Polygon
 from spdbuild.data.detection.table import DetectionSet, ImageRecord, Objects
 from spdbuild.ranges import require_range
-from spdbuild.tiling import Window, windows
+from spdbuild.tiling import Window, looked_at
 
 Positions = NDArray[np.int64]
 
@@ -32,6 +32,7 @@ class TileOptions:
     size: side of a window in pixels of the image as it is in its file; empty: images stay whole.
     overlap: share of a window that its neighbour sees too, at least; an object smaller than that is whole in one of
         them.
+    whole: whether an image that is cut is also looked at whole, for objects that are larger than the overlap.
     min_visible: least share of an object's box that a window must show for the object to be learned from it.
     background: windows without any object that training keeps, at most as many for each one with an object.
 
@@ -41,6 +42,7 @@ class TileOptions:
 
     size: int | None = None
     overlap: float = 0.2
+    whole: bool = False
     min_visible: float = 0.3
     background: float = 0.1
 
@@ -55,7 +57,8 @@ class TileOptions:
 class Tiles:
     """The windows of a data set's images, those of an image behind one another.
 
-    dataset: its images are the windows, named <image>_<left>_<top>.png; an image no larger than a window is as it was.
+    dataset: its images are the windows, named <image>_<left>_<top>.png; an image no larger than a window, or looked at
+        whole behind its windows, is as it was.
         Objects are cut at the border of their window; what it shows too little of is to be ignored.
     sources: int64 [M], for each window the position of its image.
     windows: where each lies there.
@@ -85,9 +88,9 @@ class Tiles:
         return self.dataset.subset(np.sort(np.concatenate((np.flatnonzero(useful), chosen))).tolist())
 
 
-def cut(dataset: DetectionSet, size: int, overlap: float, min_visible: float) -> Tiles:
+def cut(dataset: DetectionSet, size: int, overlap: float, min_visible: float, whole: bool = False) -> Tiles:
     """Every window of every image that is larger than `size`; see TileOptions for the numbers."""
-    seen = [_windows(image, size, overlap) for image in dataset.images]
+    seen = [looked_at(image.height, image.width, size, overlap, whole) for image in dataset.images]
     sources = np.repeat(np.arange(len(dataset)), [len(own) for own in seen])
     flat = tuple(window for own in seen for window in own)
     images = tuple(
@@ -103,12 +106,6 @@ def cut(dataset: DetectionSet, size: int, overlap: float, min_visible: float) ->
 
 #: Rows of the objects that a window shows, float64 [B, 4] their boxes there, float64 [B] which share of each that is.
 _Shown = tuple[Positions, NDArray[np.float64], NDArray[np.float64]]
-
-
-def _windows(image: ImageRecord, size: int, overlap: float) -> list[Window]:
-    if max(image.height, image.width) <= size:
-        return [Window(0, 0, image.width, image.height)]
-    return windows(image.height, image.width, size, overlap)
 
 
 def _record(image: ImageRecord, window: Window, number: int) -> ImageRecord:
@@ -138,7 +135,7 @@ def _shown(dataset: DetectionSet, index: int, seen: Sequence[Window]) -> list[_S
 
 
 def _areas(boxes_xyxy: NDArray[np.float64]) -> NDArray[np.float64]:
-    areas: NDArray[np.float64] = (boxes_xyxy[:, 2:] - boxes_xyxy[:, :2]).prod(axis=1)
+    areas: NDArray[np.float64] = np.maximum(boxes_xyxy[:, 2:] - boxes_xyxy[:, :2], 0).prod(axis=1)
     return areas
 
 

@@ -10,7 +10,7 @@ Source: Everingham et al. 2010, "The Pascal Visual Object Classes (VOC) Challeng
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from xml.etree import ElementTree
 from xml.parsers import expat
@@ -21,6 +21,9 @@ from spdbuild.data.detection.ids import image_ids
 from spdbuild.data.detection.pixels import image_size
 from spdbuild.data.detection.table import NO_CLASS, DetectionSet, ImageRecord, Table
 from spdbuild.errors import DataError, Location, MissingSplitError, UnsplitError, nearest
+
+#: What tools write into `difficult`, in any case; an object without it is not difficult.
+_YES, _NO = ("1", "true", "yes"), ("0", "false", "no", "")
 
 
 def read_voc(root: Path, split: str, *, names: Sequence[str] = (), ignore: Sequence[str] = ()) -> DetectionSet:
@@ -34,7 +37,7 @@ def read_voc(root: Path, split: str, *, names: Sequence[str] = (), ignore: Seque
     Objects marked difficult keep their class and are ignored in training and evaluation, as VOC does.
     """
     parsed = {stem: parse_annotation(root / "Annotations" / f"{stem}.xml") for stem in _stems(root, split)}
-    known = tuple(names) or _all_names(root)
+    known = tuple(names) or _all_names(root, parsed)
     for name in ignore:
         if name not in known:
             raise DataError(f"{root} has no class '{name}' to ignore", hint=nearest(name, known))
@@ -43,6 +46,9 @@ def read_voc(root: Path, split: str, *, names: Sequence[str] = (), ignore: Seque
     classes = {name: kept.index(name) if name in kept else NO_CLASS for name in known}
     files = _image_files(root / "JPEGImages")
     for id, (stem, annotation) in zip(image_ids(list(parsed)), parsed.items(), strict=True):
+        if isinstance(annotation, Finding):
+            table.findings.append(annotation)
+            continue
         path = files.get(stem, root / "JPEGImages" / f"{stem}.jpg")
         size = _size(annotation, path)
         if isinstance(size, Finding):
@@ -51,33 +57,43 @@ def read_voc(root: Path, split: str, *, names: Sequence[str] = (), ignore: Seque
         table.images.append(ImageRecord(id, path.name, path, size[1], size[0]))
         for number, element in enumerate(annotation.iter("object"), 1):
             _add_object(table, element, classes, f"{root / 'Annotations' / stem}.xml: object {number}")
-    return table.build()
+    return table.build(f"'{split}'")
 
 
-def parse_annotation(path: Path) -> ElementTree.Element:
-    """The root of an XML file; refused are texts that are no XML, and document types, whose entities may expand."""
+class _DoctypeError(Exception):
+    """A document type in annotations, whose entities may expand without end."""
+
+
+def parse_annotation(path: Path) -> ElementTree.Element | Finding:
+    """The root of an XML file; a finding if there is none, it is no XML, or it has a document type."""
     try:
         data = path.read_bytes()
     except FileNotFoundError:
-        raise DataError(f"{path} does not exist") from None
+        return _unreadable(str(path), "does not exist")
     except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror}") from None
+        return _unreadable(str(path), f"cannot be read: {error.strerror}")
     parser = expat.ParserCreate()
-    parser.StartDoctypeDeclHandler = lambda *_: _refuse_doctype(path, parser.CurrentLineNumber)
+    parser.StartDoctypeDeclHandler = _refuse_doctype
     try:
         parser.Parse(data, True)
+    except _DoctypeError:
+        detail = "a document type (<!DOCTYPE>) is not allowed in annotations; remove it"
+        return _unreadable(f"{path}:{parser.CurrentLineNumber}", detail)
     except expat.ExpatError as error:
         place = Location(str(path), error.lineno, error.offset + 1)
-        raise DataError(f"this is not XML: {expat.ErrorString(error.code)}", location=place) from None
+        return _unreadable(str(place), f"this is not XML: {expat.ErrorString(error.code)}")
+    # Encodings that Python does not know, and those of several bytes but UTF.
+    except (LookupError, ValueError) as error:
+        return _unreadable(str(path), f"cannot be read: {error}")
     return ElementTree.fromstring(data)
 
 
-def _refuse_doctype(path: Path, line: int) -> None:
-    raise DataError(
-        "a document type (<!DOCTYPE>) is not allowed in annotations",
-        location=Location(str(path), line, 1),
-        hint="remove the <!DOCTYPE ...> declaration",
-    )
+def _refuse_doctype(*_: object) -> None:
+    raise _DoctypeError
+
+
+def _unreadable(where: str, detail: str) -> Finding:
+    return Finding("unreadable annotation file", where, detail)
 
 
 def _stems(root: Path, split: str) -> list[str]:
@@ -124,10 +140,13 @@ def _image_files(folder: Path) -> dict[str, Path]:
     return {path.stem: path for path in sorted(images, key=lambda path: (path.suffix == ".jpg", path.name))}
 
 
-def _all_names(root: Path) -> tuple[str, ...]:
+def _all_names(root: Path, parsed: Mapping[str, ElementTree.Element | Finding]) -> tuple[str, ...]:
+    """The names in all the annotations that can be read, of which some are there already, by their stem."""
     found: set[str] = set()
     for path in _annotation_files(root):
-        found.update(element.findtext("name", "").strip() for element in parse_annotation(path).iter("object"))
+        annotation = parsed[path.stem] if path.stem in parsed else parse_annotation(path)
+        if not isinstance(annotation, Finding):
+            found.update(element.findtext("name", "").strip() for element in annotation.iter("object"))
     return tuple(sorted(found - {""}))
 
 
@@ -151,8 +170,12 @@ def _add_object(table: Table, element: ElementTree.Element, classes: dict[str, i
         hint = nearest(name, classes)
         table.findings.append(Finding("unknown category", where, f"there is no class '{name}'; {hint}"))
         return
-    ignored = classes[name] == NO_CLASS or element.findtext("difficult", "0").strip() == "1"
-    table.add(len(table.images) - 1, box, classes[name], ignored=ignored)
+    difficult = element.findtext("difficult", "").strip()
+    if difficult.lower() not in (*_YES, *_NO):
+        table.findings.append(Finding("malformed row", where, f"'difficult' must be 0 or 1, got '{difficult}'"))
+        return
+    ignored = classes[name] == NO_CLASS or difficult.lower() in _YES
+    table.add_sound(box, classes[name], where, ignored=ignored)
 
 
 def _box(element: ElementTree.Element) -> tuple[float, float, float, float] | None:

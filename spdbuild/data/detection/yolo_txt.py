@@ -6,19 +6,21 @@ class x1 y1 x2 y2 x3 y3 ...                   an outline of three points or more
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from spdbuild.data.decoding import is_image_name
 from spdbuild.data.detection.findings import Finding
 from spdbuild.data.detection.ids import image_ids
 from spdbuild.data.detection.pixels import image_size
 from spdbuild.data.detection.table import NO_CLASS, DetectionSet, ImageRecord, Table
-from spdbuild.data.listing import image_files
+from spdbuild.data.listing import image_files, with_slashes
 from spdbuild.errors import DataError, MissingSplitError, nearest
 from spdbuild.source import Value, parse_yaml, read_source
 
@@ -54,11 +56,11 @@ def read_yolo(yaml: Path, split: str, *, ignore: Sequence[str] = ()) -> Detectio
     COCO's 80 classes the id that COCO gives them.
     """
     description = read_dataset_yaml(yaml)
-    paths = description.paths(split)
+    paths = [_absolute(path) for path in description.paths(split)]
     for name in ignore:
         if name not in description.names:
             raise DataError(f"{yaml} has no class '{name}' to ignore", hint=nearest(name, description.names))
-    files = sorted({path for given in paths for path in _images_of(given, yaml)})
+    files = sorted({_absolute(path) for given in paths for path in _images_of(given, yaml)})
     if not files:
         raise DataError(f"the split '{split}' of {yaml} has no images")
     kept = [class_ for class_, name in enumerate(description.names) if name not in ignore]
@@ -67,7 +69,7 @@ def read_yolo(yaml: Path, split: str, *, ignore: Sequence[str] = ()) -> Detectio
     classes = {class_: kept.index(class_) if class_ in kept else NO_CLASS for class_ in range(len(description.names))}
     _fill(table, files, classes)
     table.findings += _without_image(paths, files)
-    return table.build()
+    return table.build(f"'{split}'")
 
 
 def read_dataset_yaml(path: Path) -> DatasetYaml:
@@ -136,7 +138,7 @@ def _base(yaml: Path, value: Value | None) -> Path:
     """The folder that the splits' paths start from; it is looked for in the YAML's own folder, then in this one."""
     if value is None or value.data is None:
         return yaml.parent
-    written = Path(str(value.data)).expanduser()
+    written = Path(with_slashes(yaml.parent, str(value.data))).expanduser()
     candidates = [written] if written.is_absolute() else [yaml.parent / written, written]
     for candidate in candidates:
         if candidate.is_dir():
@@ -151,9 +153,10 @@ def _base(yaml: Path, value: Value | None) -> Path:
 def _path(entry: Value, folder: Path) -> Path:
     if not isinstance(entry.data, str):
         raise DataError("a split is a folder, a text file of paths, or a list of them", location=entry.location)
-    path = folder / Path(entry.data).expanduser()
+    written = with_slashes(folder, entry.data)
+    path = folder / Path(written).expanduser()
     # Roboflow's exports say ../train/images and mean the folder beside the YAML.
-    candidates = [path, folder / entry.data.removeprefix("../")]
+    candidates = [path, folder / written.removeprefix("../")]
     found = next((candidate for candidate in candidates if candidate.exists()), None)
     if found is None:
         raise MissingSplitError(f"'{path}' does not exist", location=entry.location)
@@ -172,7 +175,18 @@ def _images_of(given: Path, yaml: Path) -> Iterator[Path]:
         lines = given.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{given} of {yaml} cannot be read: {error}") from None
-    yield from (given.parent / line.strip() for line in lines if line.strip())
+    names = (with_slashes(given.parent, line.strip()) for line in lines)
+    yield from (given.parent / name for name in names if name)
+
+
+def _absolute(path: Path) -> Path:
+    """The path from the root on, without `..`, so that the same file is found once."""
+    whole = path.absolute()
+    if ".." not in whole.parts:
+        return whole
+    # Behind a link to a folder `..` is not the folder that the path names before it.
+    plain = Path(os.path.normpath(whole))
+    return plain if plain.exists() and whole.exists() and plain.samefile(whole) else whole
 
 
 def _category_ids(names: tuple[str, ...]) -> tuple[int, ...]:
@@ -212,18 +226,9 @@ def _add_rows(table: Table, labels: Path, classes: dict[int, int]) -> None:
     except (OSError, UnicodeDecodeError) as error:
         table.findings.append(Finding("malformed row", str(labels), f"cannot be read: {error}"))
         return
-    seen: set[str] = set()
     for number, line in enumerate(lines, 1):
-        where = f"{labels}:{number}"
-        if not line.strip():
-            continue
-        if line in seen:
-            table.findings.append(Finding("duplicate row", where, f"'{line.strip()}' is there already"))
-            continue
-        seen.add(line)
-        finding = _add_row(table, line.split(), classes, where)
-        if finding is not None:
-            table.findings.append(finding)
+        if line.strip():
+            _add_row(table, line.split(), classes, f"{labels}:{number}")
 
 
 def _without_image(given: Sequence[Path], images: Sequence[Path]) -> Iterator[Finding]:
@@ -237,17 +242,12 @@ def _without_image(given: Sequence[Path], images: Sequence[Path]) -> Iterator[Fi
                 yield Finding("label file without image", str(file), "belongs to no image of the split")
 
 
-def _add_row(table: Table, words: list[str], classes: dict[int, int], where: str) -> Finding | None:
-    try:
-        values = np.array(words, np.float64)
-    except ValueError:
-        return Finding("malformed row", where, f"has words that are no numbers: {' '.join(words)[:80]}")
-    if not (len(values) == 5 or (len(values) >= 7 and len(values) % 2)) or not np.isfinite(values).all():
-        wanted = "a class and 4 numbers, or a class and the points of an outline"
-        return Finding("malformed row", where, f"needs {wanted}; got {len(words)} numbers")
-    class_ = int(values[0])
-    if class_ != values[0] or class_ not in classes:
-        return Finding("unknown category", where, f"there is no class {words[0]}; there are {len(classes)}")
+def _add_row(table: Table, words: list[str], classes: dict[int, int], where: str) -> None:
+    values = _values(words, classes, where)
+    if isinstance(values, Finding):
+        table.findings.append(values)
+        return
+    class_ = classes[int(values[0])]
     image = table.images[-1]
     points = values[1:].reshape(-1, 2) * (image.width, image.height)
     outline = () if len(values) == 5 else (points,)
@@ -256,6 +256,18 @@ def _add_row(table: Table, words: list[str], classes: dict[int, int], where: str
     else:
         low, high = points[0] - points[1] / 2, points[0] + points[1] / 2
     box = (float(low[0]), float(low[1]), float(high[0]), float(high[1]))
-    ignored = classes[class_] == NO_CLASS
-    table.add(len(table.images) - 1, box, classes[class_], ignored=ignored, outline=outline)
-    return None
+    table.add_sound(box, class_, where, ignored=class_ == NO_CLASS, outline=outline)
+
+
+def _values(words: list[str], classes: dict[int, int], where: str) -> NDArray[np.float64] | Finding:
+    """The numbers of a row: a class that is known, and a box or an outline."""
+    try:
+        values = np.array(words, np.float64)
+    except ValueError:
+        return Finding("malformed row", where, f"has words that are no numbers: {' '.join(words)[:80]}")
+    if not (len(values) == 5 or (len(values) >= 7 and len(values) % 2)) or not np.isfinite(values).all():
+        wanted = "a class and 4 numbers, or a class and the points of an outline"
+        return Finding("malformed row", where, f"needs {wanted}; got {len(words)} numbers")
+    if values[0] not in classes:
+        return Finding("unknown category", where, f"there is no class {words[0]}; there are {len(classes)}")
+    return values

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from spdbuild.data.augment.augmentation import to_float
 from spdbuild.data.detection.batch import DetectionBatch
 from spdbuild.data.detection.coco_json import to_coco
 from spdbuild.data.detection.loader import DetectionLoader
@@ -46,7 +47,7 @@ class DetectionImages:
         size, options = self.tiling.size, self.tiling
         if size is None or all(max(image.height, image.width) <= size for image in self.dataset.images):
             return None
-        return cut(self.dataset, size, options.overlap, options.min_visible)
+        return cut(self.dataset, size, options.overlap, options.min_visible, options.whole)
 
     @property
     def seen(self) -> DetectionSet:
@@ -59,8 +60,8 @@ class DetectionImages:
 
     @cached_property
     def ground_truth(self) -> dict[str, Any]:
-        """The objects as a document of COCO."""
-        return to_coco(self.dataset)
+        """The objects as a document of COCO, without their outlines, by which boxes are not judged."""
+        return to_coco(self.dataset, outlines=False)
 
 
 class DetectionBatches:
@@ -89,5 +90,4 @@ def to_network(
     images: Tensor, device: torch.device, memory_format: torch.memory_format = torch.contiguous_format
 ) -> Tensor:
     """Images uint8 [N, 3, H, W] as numbers from 0 to 1 on the device: all that the published networks ask for."""
-    moved = images.to(device, non_blocking=True).contiguous(memory_format=memory_format)
-    return moved.to(torch.float32) / 255
+    return to_float(images.to(device, non_blocking=True).contiguous(memory_format=memory_format))

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from spdbuild.data.detection.batch import DetectionBatch
-from spdbuild.data.detection.table import NO_CLASS
 from spdbuild.metrics.coco import detection_rows, predictions_json
 from spdbuild.metrics.confusion import DetectionConfusion, Outcome
 from spdbuild.metrics.detection import ClassMetrics, DetectionMetrics, evaluate_detections
@@ -38,6 +37,7 @@ class DetectionMeter:
         self._head, self._images, self._options = head, images, options
         self._rows: list[NDArray[np.float64]] = [np.zeros((0, 7))]
         self._hits: list[NDArray[np.bool_]] = [np.zeros((0, len(THRESHOLDS)), bool)]
+        self._category_ids = torch.tensor(images.dataset.category_ids, dtype=torch.float64)
         self._confusion = DetectionConfusion(len(images.classes))
         self._outcomes: dict[int, Outcome] = {}
 
@@ -60,8 +60,8 @@ class DetectionMeter:
         dataset = self._images.dataset
         objects = dataset.of_image(index)
         boxes, classes = torch.from_numpy(objects.boxes_xyxy), torch.from_numpy(objects.classes)
-        regions = torch.from_numpy(objects.crowd | objects.ignored | (objects.classes == NO_CLASS))
-        self._rows.append(detection_rows(dataset.images[index].id, found, dataset.category_ids))
+        regions = torch.from_numpy(~objects.counted)
+        self._rows.append(detection_rows(dataset.images[index].id, found, self._category_ids))
         self._hits.append(self._correct(found, boxes[~regions], classes[~regions]))
         self._outcomes[index] = self._confusion.update(found, boxes, classes, regions)
 
@@ -127,8 +127,7 @@ class DetectionMeter:
         numbers = {category: class_ for class_, category in enumerate(dataset.category_ids)}
         found = np.array([numbers[int(category)] for category in rows[:, 6]], np.float64)
         objects = dataset.objects
-        counted = ~objects.crowd & ~objects.ignored & (objects.classes != NO_CLASS)
-        labels = objects.classes[counted].astype(np.float64)
+        labels = objects.classes[objects.counted].astype(np.float64)
         if self._options.class_agnostic:
             found, labels = found * 0, labels * 0
         return average_precision(np.concatenate(self._hits), rows[:, 5], found, labels)

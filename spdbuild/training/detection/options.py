@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from spdbuild.errors import ArgumentError
 from spdbuild.metrics.detection import Backend, EvaluationOptions
-from spdbuild.metrics.nms import DISPLAY, NmsOptions
+from spdbuild.metrics.nms import DisplayNmsOptions, NmsOptions
 from spdbuild.ranges import require_range
 from spdbuild.size_bins import COCO_SIZES, SizeBin
 
@@ -81,11 +81,13 @@ class SeeingOptions:
     nms: which boxes are shown.
     tile: side in pixels of the windows in which larger pictures are looked at; empty: as task.tiles says.
     overlap: share of a window that its neighbour sees too; an object smaller than that is whole in one of them.
+    whole: whether a picture that is looked at in windows is also looked at whole, for larger objects.
     """
 
-    nms: NmsOptions = DISPLAY
+    nms: DisplayNmsOptions = field(default_factory=DisplayNmsOptions)
     tile: int | None = None
     overlap: float = 0.2
+    whole: bool = False
 
     def __post_init__(self) -> None:
         require_range(self, "tile", least=32)

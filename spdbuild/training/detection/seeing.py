@@ -4,24 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
 from spdbuild.data.detection.findings import Finding
+from spdbuild.data.detection.loader import MULTIPLE
 from spdbuild.data.detection.pixels import read_file, read_pixels
 from spdbuild.data.detection.table import DetectionSet
 from spdbuild.data.letterbox import Letterbox
 from spdbuild.errors import DataError
 from spdbuild.metrics.nms import NmsOptions, select_detections
-from spdbuild.tiling import Window, merge_detections, windows
+from spdbuild.tiling import Window, looked_at, merge_detections
 from spdbuild.training.detection.head import head_of, maps_of
 from spdbuild.training.detection.images import to_network
 from spdbuild.training.detection.options import SeeingOptions
-
-#: Height and width of a network's input are multiples of this many pixels.
-_MULTIPLE = 32
 
 
 @dataclass(frozen=True)
@@ -43,10 +42,12 @@ class Seer:
 
         Boxes are in its pixels; the best come first. A picture larger than `options.tile` is looked at in windows.
         """
-        parts = parts_of(picture, self.options.tile, self.options.overlap)
+        parts = parts_of(picture, self.options.tile, self.options.overlap, self.options.whole)
         found: list[Tensor] = []
-        for start in range(0, len(parts), self.batch):
-            found += self._look([part for part, _ in parts[start : start + self.batch]])
+        for _, alike in groupby((part for part, _ in parts), lambda part: part.shape):
+            same = list(alike)
+            for start in range(0, len(same), self.batch):
+                found += self._look(same[start : start + self.batch])
         if len(parts) == 1:
             return found[0]
         height, width = picture.shape[1:]
@@ -54,21 +55,21 @@ class Seer:
 
     def _look(self, pictures: Sequence[Tensor]) -> list[Tensor]:
         """The detections in pictures of one size."""
-        fitted = [letterboxed(picture, (self.long_side, self.long_side), _MULTIPLE) for picture in pictures]
+        fitted = [letterboxed(picture, (self.long_side, self.long_side), MULTIPLE) for picture in pictures]
         device = next(self.model.parameters()).device
         decoded = head_of(self.model).decode(
             maps_of(self.model(to_network(torch.stack([f for f, _ in fitted]), device)))
         )
-        found = select_detections(decoded.cpu(), self.options.nms)
+        # On the device, from which a few boxes then come and not all that the network gives.
+        found = [own.cpu() for own in select_detections(decoded, self.options.nms)]
         boxes = [place.to_source(own[:, :4]) for own, (_, place) in zip(found, fitted, strict=True)]
         return [torch.cat((box, own[:, 4:]), dim=1) for box, own in zip(boxes, found, strict=True)]
 
 
-def parts_of(picture: Tensor, tile: int | None, overlap: float) -> list[tuple[Tensor, Window]]:
-    """The windows of a picture [3, height, width], of one size, and where they lie; one with all of a small one."""
+def parts_of(picture: Tensor, tile: int | None, overlap: float, whole: bool) -> list[tuple[Tensor, Window]]:
+    """What is looked at of a picture [3, height, width], and where that lies; see `looked_at`."""
     height, width = picture.shape[1:]
-    seen = windows(height, width, tile or max(height, width), overlap)
-    return [(_cut(picture, window), window) for window in seen]
+    return [(_cut(picture, window), window) for window in looked_at(height, width, tile, overlap, whole)]
 
 
 def merged(found: Sequence[Tensor], seen: Sequence[Window], size: tuple[int, int], nms: NmsOptions) -> Tensor:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from spdbuild.data.detection.table import DetectionSet
 from spdbuild.metrics.nms import NmsOptions, select_detections
 from spdbuild.nn.detection import Detect
+from spdbuild.timing import wait_for
 from spdbuild.training.detection.head import head_of, maps_of
 from spdbuild.training.detection.images import DetectionImages, to_network
 from spdbuild.training.detection.seeing import letterboxed, parts_of, read_picture
@@ -59,8 +60,7 @@ class _Clock:
     def time(self, stage: str, call: Callable[[], T]) -> T:
         start = time.perf_counter()
         result = call()
-        if self._device.type == "cuda":
-            torch.cuda.synchronize(self._device)
+        wait_for(self._device)
         self.times.setdefault(stage, []).append(time.perf_counter() - start)
         return result
 
@@ -72,7 +72,7 @@ def _read(dataset: DetectionSet, indices: Sequence[int]) -> list[Tensor]:
 def _prepared(pixels: Sequence[Tensor], images: DetectionImages, batch: int, device: torch.device) -> list[Tensor]:
     """The images, or their windows, as batches of at most `batch`."""
     square, tiling = (images.long_side, images.long_side), images.tiling
-    parts = [part for image in pixels for part, _ in parts_of(image, tiling.size, tiling.overlap)]
+    parts = [part for image in pixels for part, _ in parts_of(image, tiling.size, tiling.overlap, tiling.whole)]
     fitted = [letterboxed(part, square)[0] for part in parts]
     return [to_network(torch.stack(fitted[start : start + batch]), device) for start in range(0, len(fitted), batch)]
 

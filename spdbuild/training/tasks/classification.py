@@ -179,14 +179,17 @@ class _Meter:
 
     def __init__(self, images: ImageSet, batch: int) -> None:
         self._images, self._batch = images, batch
-        self._judged, self._outputs = [torch.zeros(0, 3)], 0
+        self._judged: list[Tensor] = []
+        self._outputs = 0
 
     def update(self, logits: Tensor, labels: Tensor) -> None:
         self._judged.append(judge(logits, labels))
         self._outputs = logits.shape[1]
 
     def state(self) -> dict[str, Any]:
-        return {"judged": torch.cat([part.cpu() for part in self._judged]), "outputs": self._outputs}
+        # One copy from the device: each waits for it. A process may have had no image at all.
+        judged = torch.cat(self._judged).cpu() if self._judged else torch.zeros(0, 3)
+        return {"judged": judged, "outputs": self._outputs}
 
     def merge(self, states: Iterable[Mapping[str, Any]]) -> None:
         states = list(states)

@@ -156,7 +156,7 @@ class Detection(Task):
         """Pictures are looked at as the images of an evaluation are, unless `seeing` has windows of its own."""
         if self.seeing.tile is not None or self.tiles.size is None:
             return self.seeing
-        return replace(self.seeing, tile=self.tiles.size, overlap=self.tiles.overlap)
+        return replace(self.seeing, tile=self.tiles.size, overlap=self.tiles.overlap, whole=self.tiles.whole)
 
     def predict(
         self, recipe: Recipe, model: nn.Module, classes: tuple[str, ...], input: tuple[int, ...], files: list[Path]

@@ -64,6 +64,15 @@ def test_a_part_of_the_batch_gets_what_it_gets_in_the_whole(name: str, rows: lis
     assert torch.equal(changed, whole[part])
 
 
+@pytest.mark.parametrize("name", ["color_jitter", "rand_augment", "random_resized_crop", "rotation", "trivial_augment"])
+def test_numbers_for_python_do_not_leave_the_cpu(name: str) -> None:
+    """What has been on the device "meta" cannot come back."""
+    images, labels = batch()
+    elsewhere = Draws(generator(0), len(images), device="meta")
+    changed, _ = AUGMENTATIONS[name].example()(images, labels, elsewhere)
+    assert torch.equal(changed, run(AUGMENTATIONS[name].example(), images, labels)[0])
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_other_draws_give_another_batch_only_if_it_is_random(name: str) -> None:
     one, other = (run(AUGMENTATIONS[name].example(), *batch(), seed=seed) for seed in (5, 6))

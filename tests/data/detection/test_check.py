@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,10 +9,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from spdbuild.data.detection.check import check, without_bad_images
+from spdbuild.data.detection.check import check, check_splits, without_bad_images
 from spdbuild.data.detection.coco_json import read_coco
 from spdbuild.data.detection.dataset import usable
-from spdbuild.data.detection.table import DetectionSet
+from spdbuild.data.detection.findings import refuse_grave
+from spdbuild.data.detection.table import DetectionSet, ImageRecord, Table
 from spdbuild.data.tiny_objects import TinyObjects
 from spdbuild.errors import DataError
 
@@ -57,6 +59,32 @@ def test_every_kind_is_counted_and_named(broken: DetectionSet) -> None:
     assert "a.png: object 4 (person, [60, 40, 70, 45]) reaches out of the image of 64x48 pixels" in text
     assert "a.png: object 5 (person, [1, 1, 1, 6]) has no area" in text
     assert "b.png: object 6 (car, [1, 2, 11, 22]) is there already, with the same class and box" in text
+
+
+def test_images_of_two_splits_are_named(tmp_path: Path) -> None:
+    names = {"train": ("a.png", "b.png", "empty.png"), "val": ("link.png", "copy.png", "c.png", "nothing.png")}
+    (tmp_path / "images").mkdir()
+    for number, name in enumerate(("a.png", "b.png", "c.png")):
+        # Files of one length, of which only their contents tell.
+        Image.new("RGB", (8, 8), (number, 0, 0)).save(tmp_path / "images" / name, compress_level=0)
+    shutil.copyfile(tmp_path / "images" / "b.png", tmp_path / "images" / "copy.png")
+    (tmp_path / "images" / "link.png").symlink_to("a.png")
+    for name in ("empty.png", "nothing.png"):
+        (tmp_path / "images" / name).touch()
+    splits = {}
+    for split, own in names.items():
+        table = Table(["thing"], [1])
+        table.images += [ImageRecord(id, name, tmp_path / "images" / name, 8, 8) for id, name in enumerate(own)]
+        splits[split] = table.build()
+    reports = check_splits(splits)
+    shared = [finding for finding in reports["val"].findings if finding.kind == "image in two splits"]
+    images = tmp_path / "images"
+    assert [str(finding) for finding in shared] == [
+        f"{images / 'copy.png'}: is the same image as {images / 'b.png'} of 'train'",
+        f"{images / 'link.png'}: is the same image as {images / 'a.png'} of 'train'",
+    ]
+    assert set(reports["train"].counts) == {"corrupt image"}
+    refuse_grave(shared)
 
 
 def test_images_are_only_looked_at_when_asked(broken: DetectionSet) -> None:

@@ -13,6 +13,7 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from spdbuild.data.detection.coco_json import read_coco, to_coco
+from spdbuild.data.detection.dataset import usable
 from spdbuild.data.detection.findings import refuse_grave
 from spdbuild.errors import DataError
 
@@ -143,6 +144,15 @@ def test_it_is_written_as_it_was_read(document: Document, write_coco: WriteCoco)
     assert written["categories"] == [{"id": 3, "name": "person"}, {"id": 7, "name": "car"}]
 
 
+def test_outlines_and_masks_can_be_left_out(document: Document, write_coco: WriteCoco) -> None:
+    document["annotations"][0]["segmentation"] = MASKS["text"]
+    dataset = read_coco(*write_coco(document))
+    whole, bare = to_coco(dataset), to_coco(dataset, outlines=False)
+    for entry in whole["annotations"]:
+        del entry["segmentation"]
+    assert bare == whole
+
+
 def test_what_cannot_be_used_is_found_and_named(document: Document, write_coco: WriteCoco) -> None:
     document["images"].append({"id": 20, "file_name": "c.png", "width": 5, "height": 5})
     document["annotations"] += [
@@ -182,7 +192,11 @@ def test_what_cannot_be_used_is_found_and_named(document: Document, write_coco: 
         ('{"images": [], "annotations": [], "categories": [{"id": 1, "name": "a"}]}', "the data set has no images"),
         (
             '{"images": [{"id": 1}], "annotations": [], "categories": [{"id": 1, "name": "a"}]}',
-            "an image needs 'id', 'file_name', 'width' and 'height'; got",
+            r"none of the 1 images of .*a\.json can be used; the first: .*a\.json: image at position 0: an image needs",
+        ),
+        (
+            '{"images": [], "annotations": [], "categories": [{"id": "1", "name": "a"}]}',
+            "ids must be whole numbers below 2\\*\\*53, got 'id': \"1\" of the category 'a'",
         ),
     ],
 )
@@ -196,7 +210,6 @@ def test_files_that_are_no_annotations_are_refused(tmp_path: Path, text: str, me
 @pytest.mark.parametrize(
     ("field", "value", "message"),
     [
-        ("area", None, "'area' must be a number of at least 0, got null"),
         ("area", "big", "'area' must be a number of at least 0, got \"big\""),
         ("area", -1, "'area' must be a number of at least 0, got -1"),
         ("iscrowd", "0", "'iscrowd' must be 0 or 1, got \"0\""),
@@ -208,9 +221,11 @@ def test_files_that_are_no_annotations_are_refused(tmp_path: Path, text: str, me
         ("bbox", [0, 0, float("nan"), 1], "needs a 'bbox' of 4 numbers"),
         ("bbox", [0, 0, 10**400, 1], "needs a 'bbox' of 4 numbers"),
         ("bbox", [0, 0, True, 1], "needs a 'bbox' of 4 numbers"),
-        ("image_id", [1], "there is no image [1]"),
-        ("image_id", {}, "there is no image {}"),
-        ("category_id", "person", 'there is no category "person"'),
+        ("image_id", [1], "ids must be whole numbers below 2**53, got 'image_id': [1]"),
+        ("image_id", "10", "ids must be whole numbers below 2**53, got 'image_id': \"10\""),
+        ("image_id", None, "ids must be whole numbers below 2**53, got 'image_id': null"),
+        ("category_id", "person", "ids must be whole numbers below 2**53, got 'category_id': \"person\""),
+        ("image_id", 11, "there is no image 11 that can be used"),
     ],
 )
 def test_a_field_of_the_wrong_kind_is_found_and_named(
@@ -221,6 +236,31 @@ def test_a_field_of_the_wrong_kind_is_found_and_named(
     assert message in str(finding)
     with pytest.raises(DataError):
         refuse_grave([finding])
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("area", None), ("iscrowd", None), ("segmentation", None), ("segmentation", "")]
+)
+def test_an_empty_field_is_none(document: Document, write_coco: WriteCoco, field: str, value: Any) -> None:
+    document["annotations"][2][field] = value
+    dataset = read_coco(*write_coco(document))
+    assert not dataset.findings
+    objects = dataset.of_image(0)
+    assert (objects.area[1], bool(objects.crowd[1])) == (48 if field == "area" else 24, False)
+    assert len(objects.outlines[1]) == (field != "segmentation")
+
+
+def test_boxes_stay_as_they_are_written_and_an_inverted_one_has_no_area(
+    document: Document, write_coco: WriteCoco
+) -> None:
+    document["annotations"] = [
+        {"id": 1, "image_id": 10, "category_id": 3, "bbox": [10, 10, -9, -9]},
+        {"id": 2, "image_id": 10, "category_id": 3, "bbox": [10, 10, 9, 9]},
+        {"id": 3, "image_id": 10, "category_id": 3, "bbox": [10, 10, 9, 9]},
+    ]
+    objects = read_coco(*write_coco(document)).objects
+    assert objects.boxes_xyxy.tolist() == [[10, 10, 1, 1], [10, 10, 19, 19], [10, 10, 19, 19]]
+    assert objects.area.tolist() == [0, 81, 81]
 
 
 @pytest.mark.parametrize("number", [[3], "3", None, 10**400, True])
@@ -235,20 +275,62 @@ def test_an_annotation_without_a_number_of_its_own_gets_one(
 @pytest.mark.parametrize(
     ("field", "value", "message"),
     [
-        ("width", 0, "the image 10 has a size of 0x48 pixels"),
-        ("height", -3, "the image 10 has a size of 64x-3 pixels"),
-        ("width", True, "an image needs 'id'"),
-        ("id", 10**400, "an image needs 'id'"),
-        ("file_name", 3, "an image needs 'id'"),
+        ("width", 0, "'width' must be a whole number of at least 1, got 0"),
+        ("height", -3, "'height' must be a whole number of at least 1, got -3"),
+        ("width", True, "'width' must be a whole number of at least 1, got true"),
+        ("width", 64.5, "'width' must be a whole number of at least 1, got 64.5"),
+        ("height", "48", "'height' must be a whole number of at least 1, got \"48\""),
+        ("id", 10**400, f"ids must be whole numbers below 2**53, got 'id': 1{'0' * 119}"),
+        ("id", "10", "ids must be whole numbers below 2**53, got 'id': \"10\""),
+        ("file_name", 3, "an image needs an 'id' and a 'file_name'; got {\"id\": 10, \"file_name\": 3"),
     ],
 )
-def test_an_image_that_cannot_be_is_refused(
-    document: Document, tmp_path: Path, field: str, value: Any, message: str
+def test_an_image_that_cannot_be_costs_itself_and_its_objects_alone(
+    document: Document, write_coco: WriteCoco, field: str, value: Any, message: str
 ) -> None:
+    annotations, images = write_coco(document)
     document["images"][1][field] = value
-    (tmp_path / "a.json").write_text(json.dumps(document))
-    with pytest.raises(DataError, match=message):
-        read_coco(tmp_path / "a.json", tmp_path)
+    annotations.write_text(json.dumps(document))
+    dataset = read_coco(annotations, images)
+    assert [image.id for image in dataset.images] == [20]
+    assert [finding.kind for finding in dataset.findings] == ["malformed image entry", *["unknown image"] * 2]
+    assert f"{annotations}: image at position 1: {message}" in str(dataset.findings[0])
+    assert str(dataset.findings[1]) == f"{annotations}: annotation at position 1: there is no image 10 that can be used"
+    with pytest.raises(DataError, match="1 x malformed image entry"):
+        usable(dataset, "refuse")
+    assert len(usable(dataset, "skip")) == 1
+
+
+@pytest.mark.parametrize("size", [{"width": 64.0, "height": 48.0}, {"width": 64}, {"width": None, "height": None}, {}])
+def test_a_size_may_be_written_with_a_point_or_come_from_the_file(
+    document: Document, write_coco: WriteCoco, size: dict[str, Any]
+) -> None:
+    annotations, images = write_coco(document)
+    document["images"][1] = {"id": 10, "file_name": "a.png", **size}
+    annotations.write_text(json.dumps(document))
+    dataset = read_coco(annotations, images)
+    assert (dataset.images[0].width, dataset.images[0].height, dataset.findings) == (64, 48, ())
+    assert isinstance(dataset.images[0].width, int)
+
+
+def test_an_image_without_size_and_file_is_missing(document: Document, write_coco: WriteCoco) -> None:
+    annotations, images = write_coco(document)
+    del document["images"][1]["width"]
+    annotations.write_text(json.dumps(document))
+    (images / "a.png").unlink()
+    assert str(read_coco(annotations, images).findings[0]) == f"{images / 'a.png'}: does not exist"
+
+
+def test_windows_separators_in_a_file_name_are_understood(document: Document, write_coco: WriteCoco) -> None:
+    annotations, images = write_coco(document)
+    (images / "sub").mkdir()
+    (images / "a.png").rename(images / "sub" / "a.png")
+    (images / "b.png").rename(images / "sub\\b.png")
+    document["images"][0]["file_name"], document["images"][1]["file_name"] = "sub\\b.png", "sub\\a.png"
+    annotations.write_text(json.dumps(document))
+    dataset = usable(read_coco(annotations, images), "refuse")
+    # A name that is there as it is written stays.
+    assert [image.name for image in dataset.images] == ["sub/a.png", "sub\\b.png"]
 
 
 def test_a_byte_order_mark_is_no_part_of_the_document(document: Document, write_coco: WriteCoco) -> None:

@@ -42,6 +42,19 @@ def test_rows_are_taken_in_any_order(polygons: list[list[NDArray[np.float64]]], 
     assert_same(taken, [polygons[row] for row in rows])
 
 
+@pytest.mark.parametrize(
+    "rows", [slice(0, 2), slice(1, 3), slice(2, 2), slice(2, 1), slice(None), slice(None, None, 2)]
+)
+def test_a_slice_of_rows_is_like_the_rows_and_can_be_taken_from(
+    polygons: list[list[NDArray[np.float64]]], rows: slice
+) -> None:
+    taken = Outlines.pack(polygons).take(rows)
+    assert_same(taken, polygons[rows])
+    everything = np.arange(len(taken))
+    assert_same(taken.take(everything), polygons[rows])
+    assert taken.present(everything).tolist() == [bool(own) for own in polygons[rows]]
+
+
 def test_what_has_a_polygon_is_told_without_looking_at_one(polygons: list[list[NDArray[np.float64]]]) -> None:
     assert Outlines.pack(polygons).present(np.array((1, 2, 0, 1))).tolist() == [False, True, True, False]
 

@@ -86,6 +86,15 @@ def test_an_image_no_larger_than_a_window_is_as_it_was() -> None:
     assert not tiles.cut.any()
 
 
+def test_an_image_may_be_looked_at_whole_behind_its_windows() -> None:
+    dataset = strip((32, 10, 52, 30))
+    tiles = cut(dataset, 40, 0.25, 0.3, whole=True)
+    assert [image.name for image in tiles.dataset.images][3:] == ["films/a.jpg"]
+    assert tiles.cut.tolist() == [True, True, True, False]
+    assert boxes(tiles.dataset, 3) == boxes(dataset, 0)
+    assert np.array_equal(read_pixels(tiles.dataset, 3), read_pixels(dataset, 0))  # type: ignore[arg-type]
+
+
 def test_outlines_are_cut_with_their_objects() -> None:
     diamond = np.array(((30, 20), (40, 10), (50, 20), (40, 30)), np.float64)
     tiles = cut(strip((30, 10, 50, 30), outline=(diamond,)), 40, 0.25, 0.3)

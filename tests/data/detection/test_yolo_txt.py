@@ -176,6 +176,82 @@ def test_bad_rows_are_found_with_file_and_line(yolo: Path) -> None:
     assert str(findings[2]) == f"{rows}:4: there is no class 5; there are 2"
 
 
+def test_a_row_that_is_there_already_may_be_spelled_otherwise(yolo: Path) -> None:
+    rows = yolo.parent / "labels" / "train" / "b.txt"
+    rows.write_text("0 0.5 0.5 0.25 0.5\n0 0.50 .5 0.25 5e-1 \n0.0 0.5 0.5 0.25 0.5\n1 0.5 0.5 0.25 0.5\n")
+    dataset = read_yolo(yolo, "train")
+    assert dataset.objects.classes.tolist() == [0, 1]
+    assert [str(finding) for finding in dataset.findings if finding.kind == "duplicate row"] == [
+        f"{rows}:{line}: person at [37.5, 12.5, 62.5, 37.5] is there already, with the same class and box"
+        for line in (2, 3)
+    ]
+
+
+def test_boxes_without_area_are_findings_and_not_evaluated(yolo: Path) -> None:
+    rows = yolo.parent / "labels" / "train" / "b.txt"
+    rows.write_text("0 0.5 0.5 0.2 0.2\n0 0.5 0.5 0 0.2\n1 0.5 0.5 -0.2 -0.4\n1 0.1 0.1 0.1 0.2 0.1 0.3\n")
+    dataset = read_yolo(yolo, "train")
+    assert dataset.objects.counted.tolist() == [True]
+    findings = [finding for finding in dataset.findings if finding.kind == "zero area"]
+    assert [str(finding) for finding in findings] == [
+        f"{rows}:2: person at [50, 20, 50, 30] has no area",
+        f"{rows}:3: car at [60, 35, 40, 15] has no area",
+        f"{rows}:4: car at [10, 5, 10, 15] has no area",
+    ]
+    refuse_grave(findings)
+
+
+@pytest.mark.parametrize("from_list", [False, True], ids=["in the YAML", "in a list"])
+def test_an_image_given_relatively_and_absolutely_is_one(
+    yolo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, from_list: bool
+) -> None:
+    other = tmp_path / "other" / "images"
+    other.mkdir(parents=True)
+    (yolo.parent / "images" / "train" / "a.png").rename(other / "a.png")
+    monkeypatch.chdir(yolo.parent)
+    if from_list:
+        lines = ("images/train/b.png", "./images/../images/train/b.png", yolo.parent / "images/train/b.png")
+        Path("train.txt").write_text("".join(f"{line}\n" for line in (*lines, other / "a.png")))
+        Path("data.yaml").write_text("path: .\ntrain: train.txt\nnames: [person, car]\n")
+    else:
+        folders = f"[images/train, {yolo.parent / 'images'}, {other}, images/../images/train]"
+        Path("data.yaml").write_text(f"path: .\ntrain: {folders}\nnames: [person, car]\n")
+    names = [image.name for image in read_yolo(Path("data.yaml"), "train").images]
+    assert names == ["images/train/b.png", *([] if from_list else ["images/val/c.png"]), "other/images/a.png"]
+
+
+def test_a_folder_above_a_link_stays_where_it_is(yolo: Path, tmp_path: Path) -> None:
+    (tmp_path / "far" / "away").mkdir(parents=True)
+    (tmp_path / "images").rename(tmp_path / "far" / "images")
+    (tmp_path / "link").symlink_to(tmp_path / "far" / "away")
+    yolo.write_text("train: link/../images/train\nnames: [person, car]\n")
+    assert len(read_yolo(yolo, "train")) == 2
+
+
+def test_windows_separators_are_understood(yolo: Path) -> None:
+    (yolo.parent / "val.txt").write_text(".\\images\\val\\c.png\n")
+    yolo.write_text("path: .\\images\\..\ntrain: images\\train\nval: val.txt\nnames: [person, car]\n")
+    assert [image.name for image in read_yolo(yolo, "train").images] == ["a.png", "b.png"]
+    assert [image.name for image in read_yolo(yolo, "val").images] == ["c.png"]
+
+
+def test_a_backslash_in_a_name_stays(yolo: Path) -> None:
+    folder = yolo.parent / "images" / "train"
+    (folder / "b.png").rename(folder / "b\\c.png")
+    yolo.write_text("train: images/train/b\\c.png\nnames: [person, car]\n")
+    assert [image.name for image in read_yolo(yolo, "train").images] == ["b\\c.png"]
+
+
+def test_a_split_without_any_image_that_can_be_used_says_why(yolo: Path) -> None:
+    (yolo.parent / "val.txt").write_text("images/val/y.png\nimages/val/z.png\n")
+    yolo.write_text("val: val.txt\nnames: [person, car]\n")
+    missing = yolo.parent / "images" / "val" / "y.png"
+    with pytest.raises(SpdbuildError) as caught:
+        read_yolo(yolo, "val")
+    wanted = f"error: none of the 2 images of 'val' can be used; the first: {missing}: does not exist"
+    assert str(caught.value) == wanted
+
+
 def test_missing_and_corrupt_images_are_found(yolo: Path) -> None:
     (yolo.parent / "images" / "train" / "b.png").write_bytes(b"no picture")
     (yolo.parent / "train.txt").write_text("images/train/a.png\nimages/train/b.png\nimages/train/z.png\n")

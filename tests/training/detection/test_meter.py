@@ -200,9 +200,9 @@ def test_no_detections_score_0() -> None:
     assert evaluation.files["predictions.json"]() == "[]"
 
 
-def judged_in_windows(size: int, world: int = 1) -> Evaluation:
+def judged_in_windows(size: int, world: int = 1, whole: bool = False) -> Evaluation:
     """Of a network that sees every object, or what a window shows of it, where it is."""
-    images = DetectionImages(objects(), 96, TileOptions(size, overlap=0.7, min_visible=0.2))
+    images = DetectionImages(objects(), 96, TileOptions(size, overlap=0.7, whole=whole, min_visible=0.2))
     assert images.tiles is not None
     options = JudgingOptions()
     meters = [TiledMeter(DetectionMeter(head(), images, options), images.tiles, options.nms) for _ in range(world)]
@@ -220,6 +220,13 @@ def test_objects_that_are_whole_in_some_window_are_all_found_once() -> None:
     assert evaluation.scalars["AP"] == pytest.approx(1, abs=1e-6)
     assert evaluation.counts["images"] == 4
     assert evaluation.counts["objects"] == evaluation.counts["detections"] == 7
+
+
+def test_objects_larger_than_windows_are_found_in_the_whole_image() -> None:
+    parts, found = judged_in_windows(32), judged_in_windows(32, whole=True)
+    assert found.scalars["AP"] == pytest.approx(1, abs=1e-6)
+    assert found.counts["detections"] == 7
+    assert parts.scalars["AP"] < 0.8
 
 
 def test_several_processes_see_the_same_as_one() -> None:

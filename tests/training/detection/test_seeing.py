@@ -64,3 +64,9 @@ def test_a_picture_no_larger_than_a_window_is_seen_whole() -> None:
     finder = Finder()
     Seer(finder, SeeingOptions(NMS, tile=256), 256, 4).see(picture())
     assert len(finder.seen) == 1
+
+
+def test_a_picture_is_looked_at_whole_behind_its_windows() -> None:
+    finder = Finder()
+    Seer(finder, SeeingOptions(NMS, tile=128, overlap=0.25, whole=True), 256, 4).see(picture())
+    assert finder.seen == [(4, 3, 256, 256), (2, 3, 256, 256), (1, 3, 160, 256)]

@@ -39,7 +39,7 @@ def test_pictures_are_looked_at_as_the_images_were(
     Image.new("RGB", (64, 64)).save(tmp_path / "black.png")
     asked: list[tuple[int | None, float]] = []
     parts_of = seeing.parts_of
-    monkeypatch.setattr(seeing, "parts_of", lambda *args: asked.append(args[1:]) or parts_of(*args))
+    monkeypatch.setattr(seeing, "parts_of", lambda *args: asked.append(args[1:3]) or parts_of(*args))
     list(predict(run.folder, [tmp_path / "black.png"]))
     list(predict(run.folder, [tmp_path / "black.png"], ["task.seeing.tile=32"]))
     assert asked == [(48, 0.5), (32, 0.2)]
