@@ -166,6 +166,11 @@ class DiskFullError(RunError):
     """A file for which the disk has no room, whatever command wanted to write it."""
 
 
+def first_line(error: BaseException) -> str:
+    """The first line of what an error says; its type where it says nothing."""
+    return next(iter(str(error).splitlines()), "") or type(error).__name__
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """A hint that names the known name nearest to `name`, else all that is known; empty if nothing is."""
     names = sorted(set(known))

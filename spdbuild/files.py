@@ -9,15 +9,18 @@ import shutil
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
-from spdbuild.errors import DiskFullError, InputError, SpdbuildError
+from spdbuild.errors import DiskFullError, InputError, SpdbuildError, first_line
 
 #: What `write_whole` calls a file that it has not finished: the file's name, eight signs, and its suffix again.
 _UNFINISHED = re.compile(r"\.(?P<name>.+)\.[a-z0-9_]{8}(?P<suffix>(\.[^.]+)?)")
 
+T = TypeVar("T")
 
-def write_whole(path: Path, write: Callable[[Path], None], *, failure: type[SpdbuildError] = InputError) -> None:
-    """Let `write` fill a file beside `path`, and put it in its place once it is on the disk.
+
+def write_whole(path: Path, write: Callable[[Path], T], *, failure: type[SpdbuildError] = InputError) -> T:
+    """Let `write` fill a file beside `path`, put it in its place once it is on the disk, and return what `write` did.
 
     Whatever happens on the way, a kill included, `path` is what it was or what it should be. Raises DiskFullError on a
     full disk, and `failure` where the system refuses for another reason.
@@ -31,20 +34,21 @@ def write_whole(path: Path, write: Callable[[Path], None], *, failure: type[Spdb
         os.close(handle)
         beside = Path(name)
         try:
-            write(beside)
+            result = write(beside)
             _to_disk(beside)
             beside.chmod(path.stat().st_mode if path.exists() else 0o666 & ~_umask())
             beside.replace(path)
             _to_disk(path.parent)
+            return result
         finally:
             beside.unlink(missing_ok=True)
     except (OSError, RuntimeError) as error:
         raise unwritten(path, error, failure) from None
 
 
-def write_text(path: Path, text: str) -> None:
-    """A text file in UTF-8, whole or not at all. Raises InputError."""
-    write_whole(path, lambda beside: _fill(beside, text))
+def write_text(path: Path, text: str, *, failure: type[SpdbuildError] = InputError) -> None:
+    """A text file in UTF-8, whole or not at all, with the ends of its lines as they are. Raises as `write_whole`."""
+    write_whole(path, lambda beside: _fill(beside, text), failure=failure)
 
 
 def make_folder(path: Path, *, failure: type[SpdbuildError] = InputError) -> None:
@@ -88,7 +92,7 @@ def unwritten(path: Path, error: BaseException, failure: type[SpdbuildError] = I
     cause: BaseException | None = error
     while cause is not None and not isinstance(cause, OSError):
         cause = cause.__cause__ or cause.__context__
-    reason = getattr(cause, "strerror", None) or str(error).splitlines()[0]
+    reason = getattr(cause, "strerror", None) or first_line(error)
     if isinstance(cause, OSError) and cause.errno == errno.ENOSPC:
         room = f"it needs more than the {_free(path):,} bytes that are free"
         return DiskFullError(f"{path} cannot be written: {reason}; {room}", hint="make room, or write to another disk")

@@ -9,6 +9,7 @@ body{font:15px/1.45 system-ui,sans-serif;color:#222;max-width:84em;margin:2em au
 h1{margin-bottom:.2em}h2{margin:1.8em 0 .6em;border-bottom:1px solid #ddd;padding-bottom:.2em}
 table{border-collapse:collapse;font-variant-numeric:tabular-nums}
 th,td{padding:3px 12px;text-align:left;border-bottom:1px solid #eee}th{color:#555;font-weight:600}
+.number{text-align:right;white-space:nowrap}
 .grid{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(38em,100%),1fr));gap:1em}
 img{max-width:100%;height:auto;border:1px solid #eee;border-radius:4px}
 """

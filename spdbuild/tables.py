@@ -1,11 +1,13 @@
-"""Tables of text: aligned with spaces, as Markdown, as CSV."""
+"""Tables of text: aligned with spaces, as Markdown, HTML and CSV."""
 
 from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from html import escape
+from typing import Any
 
 
 @dataclass
@@ -16,23 +18,38 @@ class Table:
     numbers: Sequence[str] = ()
     rows: list[Sequence[str]] = field(default_factory=list)
 
+    @classmethod
+    def of(cls, records: Iterable[Mapping[str, Any]], columns: Iterable[str] = ()) -> Table:
+        """A row a record, with `columns` and then all that records have; empty where one has nothing, or None."""
+        records = list(records)
+        names = list(dict.fromkeys([*columns, *(name for record in records for name in record)]))
+        table = cls(names)
+        for record in records:
+            values = map(record.get, names)
+            table.add(*("" if value is None else str(value) for value in values))
+        return table
+
     def add(self, *cells: str) -> None:
         self.rows.append(cells)
 
     def plain(self) -> str:
         """Columns aligned with spaces."""
-        lines = [self.columns, *self.rows]
-        widths = [max(len(line[i]) for line in lines) for i in range(len(self.columns))]
-        return "".join(f"{'  '.join(self._aligned(line, widths)).rstrip()}\n" for line in lines)
+        return "".join(f"{'  '.join(line).rstrip()}\n" for line in self._aligned([self.columns, *self.rows]))
 
-    def _aligned(self, line: Sequence[str], widths: Sequence[int]) -> Iterator[str]:
-        for column, cell, width in zip(self.columns, line, widths, strict=True):
-            yield cell.rjust(width) if column in self.numbers else cell.ljust(width)
-
-    def markdown(self) -> str:
-        """A table of Markdown."""
+    def markdown(self, *, aligned: bool = False) -> str:
+        """A table of Markdown. aligned: with spaces, too, for those who read the text itself."""
+        head, *body = (list(map(_markdown_cell, line)) for line in [self.columns, *self.rows])
         rule = ["---:" if column in self.numbers else "---" for column in self.columns]
-        return "".join(map(_markdown_line, [self.columns, rule, *self.rows]))
+        if aligned:
+            head, rule, *body = self._aligned([head, rule, *body])
+            rule = [cell.replace(" ", "-") for cell in rule]
+        return "".join(f"| {' | '.join(line)} |\n" for line in [head, rule, *body])
+
+    def html(self) -> str:
+        """A table of HTML; cells at the right are of the class `number`, which `html_page` knows."""
+        kinds = [' class="number"' if column in self.numbers else "" for column in self.columns]
+        lines = [("th", self.columns), *(("td", row) for row in self.rows)]
+        return f"<table>{''.join(_html_line(tag, kinds, cells) for tag, cells in lines)}</table>\n"
 
     def csv(self) -> str:
         """Comma-separated values, with a header."""
@@ -40,7 +57,22 @@ class Table:
         csv.writer(text, lineterminator="\n").writerows([self.columns, *self.rows])
         return text.getvalue()
 
+    def _aligned(self, lines: Sequence[Sequence[str]]) -> Iterator[list[str]]:
+        """The lines with cells as wide as the widest of their column."""
+        widths = [max(map(len, cells)) for cells in zip(*lines, strict=True)]
+        right = [column in self.numbers for column in self.columns]
+        for line in lines:
+            yield [
+                cell.rjust(width) if at_right else cell.ljust(width)
+                for cell, width, at_right in zip(line, widths, right, strict=True)
+            ]
 
-def _markdown_line(cells: Sequence[str]) -> str:
-    escaped = [cell.strip().replace("|", "\\|") for cell in cells]
-    return f"| {' | '.join(escaped)} |\n"
+
+def _markdown_cell(text: str) -> str:
+    # A bar would begin another cell.
+    return text.strip().replace("|", "\\|")
+
+
+def _html_line(tag: str, kinds: Sequence[str], cells: Sequence[str]) -> str:
+    inside = (f"<{tag}{kind}>{escape(cell)}</{tag}>" for kind, cell in zip(kinds, cells, strict=True))
+    return f"<tr>{''.join(inside)}</tr>"

@@ -18,6 +18,10 @@ def test_a_text_is_written_as_it_is(tmp_path: Path):
     assert (tmp_path / "new.yaml").read_bytes() == "größe: 1\r\n".encode()
 
 
+def test_what_was_written_may_be_told(tmp_path: Path):
+    assert write_whole(tmp_path / "new.txt", lambda beside: beside.write_text("four")) == 4
+
+
 def test_what_goes_wrong_leaves_the_old_file_and_nothing_beside_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     path = tmp_path / "old.yaml"
     path.write_text("old")

@@ -8,9 +8,9 @@ import click
 
 from spdbuild.cli.json_output import print_json
 from spdbuild.cli.options import ARCHITECTURE, Choice, choice_options, json_option
-from spdbuild.cli.quantities import shapes_text
 from spdbuild.cli.tables import Table
 from spdbuild.errors import InputError
+from spdbuild.quantities import shapes_text
 from spdbuild.shape import Shape
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from spdbuild.cli.options import Function
-from spdbuild.cli.quantities import ratio
 from spdbuild.errors import InputError
+from spdbuild.quantities import ratio
 
 if TYPE_CHECKING:
     from spdbuild.conversion.budget import Spending
@@ -21,7 +21,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class BudgetOptions:
-    """limits: the budgets as text, none if the options stand as they are. may_keep, width: what may give way."""
+    """What a converted network may cost, and what may give way for it.
+
+    limits: the budgets as text, none if the options stand as they are. may_keep: layers may stay strided. width: the
+        var that may shrink.
+    """
 
     limits: tuple[str, ...]
     may_keep: bool

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,15 +14,15 @@ from spdbuild.arguments import arguments_of, call_text
 from spdbuild.cli.budget_options import BudgetOptions, budget_lines, budget_options
 from spdbuild.cli.fields import field_options, given
 from spdbuild.cli.json_output import print_json
-from spdbuild.cli.library_networks import Request, convert_library
+from spdbuild.cli.library_networks import convert_library
 from spdbuild.cli.options import ARCHITECTURE, Choice, choice_options, json_option, markdown_option, output_option
-from spdbuild.cli.quantities import change, ratio, scaled
 from spdbuild.cli.tables import Table
 from spdbuild.cli.weight_options import WeightsOptions, weight_options
 from spdbuild.errors import InputError
 from spdbuild.files import write_text
 from spdbuild.ops.spd import SpdConv2d, SpdPool
 from spdbuild.passes.strided_to_spd import PRESETS, StridedToSpd
+from spdbuild.quantities import change, ratio, scaled
 from spdbuild.shape import pair
 
 if TYPE_CHECKING:
@@ -42,6 +42,34 @@ Examples:
   spdbuild convert resnet50 --weights resnet50.safetensors -o new.yaml --weights-out new.safetensors
   spdbuild convert torchvision:resnet50 --weights resnet50.pth -o new.yaml --weights-out new.safetensors
 """
+
+
+@dataclass(frozen=True)
+class Request:
+    """What was asked for, beside the network.
+
+    preset, options: of the pass. output: file of the architecture. form: of the report, where it is not a table.
+    """
+
+    choice: Choice
+    preset: str | None
+    budget: BudgetOptions
+    output: Path | None
+    weights: WeightsOptions
+    form: str | None
+    as_json: bool
+    options: dict[str, Any]
+
+    @property
+    def for_architectures(self) -> list[str]:
+        """What of it means something only where the network is written in our language."""
+        asked = {
+            "-o": self.output,
+            "--preset": self.preset,
+            "--budget": self.budget.limits,
+            "--calibrate": self.weights.calibrate,
+        }
+        return [option for option, value in asked.items() if value]
 
 
 @click.command("convert", epilog=_EXAMPLES)
@@ -81,48 +109,35 @@ def command(
     """
     from spdbuild.importing.zoo import is_named
 
-    def run(document: Document, carried: WeightsOptions) -> None:
-        _convert(document, choice, preset, budget, output, carried, form, as_json, given(options))
-
+    request = Request(choice, preset, budget, output, weights, form, as_json, given(options))
     if is_named(architecture):
-        refused = (("--preset", preset), ("--budget", budget.limits), ("--calibrate", weights.calibrate))
-        named = tuple(option for option, value in refused if value)
-        convert_library(architecture, Request(choice, weights, output, as_json, given(options), named), run)
+        convert_library(architecture, request, _convert)
         return
     weights.check()
     if output is not None:
         _refuse_own_input(architecture, output)
-    run(choice.document(architecture), weights)
+    _convert(choice.document(architecture), request)
 
 
-def _convert(
-    document: Document,
-    choice: Choice,
-    preset: str | None,
-    budget: BudgetOptions,
-    output: Path | None,
-    weights: WeightsOptions,
-    form: str | None,
-    as_json: bool,
-    options: dict[str, Any],
-) -> None:
+def _convert(document: Document, request: Request) -> None:
     """Convert an architecture, write what is asked for, and show what was done."""
     from spdbuild.conversion.convert import convert
 
+    choice, output = request.choice, request.output
     if document.variants and choice.variant is None:
         choice = replace(choice, variant=next(iter(document.variants)))
         click.echo(f"the file keeps all variants; the numbers are those of variant {choice.variant}", err=True)
-    fit = budget.fit(choice.of(document), preset, options)
+    fit = request.budget.fit(choice.of(document), request.preset, request.options)
     converted, report = convert(fit.architecture, output=output, **arguments_of(fit.step))
-    tensors, report = weights.transferred(report)
-    weights.write(tensors, converted)
+    tensors, report = request.weights.transferred(report)
+    request.weights.write(tensors, converted)
     if output is not None:
         write_text(output, converted.text)
-    elif not as_json:
+    elif not request.as_json:
         click.echo(converted.text, nl=False)
-    if as_json:
+    if request.as_json:
         print_json(report.to_dict() | (fit.to_dict() if fit.spendings else {}))
-    elif form == "markdown":
+    elif request.form == "markdown":
         from spdbuild.conversion.report_markdown import markdown
 
         click.echo(markdown(report), nl=False, err=output is None)

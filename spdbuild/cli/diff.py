@@ -9,8 +9,8 @@ import click
 
 from spdbuild.cli.json_output import node_document, print_json
 from spdbuild.cli.options import ARCHITECTURE, Choice, choice_options, json_option, markdown_option
-from spdbuild.cli.quantities import change, ratio, scaled, shapes_text
 from spdbuild.cli.tables import Table
+from spdbuild.quantities import change, ratio, scaled, shapes_text
 
 if TYPE_CHECKING:
     from spdbuild.alignment import Pair

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import click
 
 from spdbuild.cli.json_output import print_json
-from spdbuild.cli.options import ARCHITECTURE, Choice, choice_options, json_option, output_option
-from spdbuild.cli.quantities import scaled
+from spdbuild.cli.options import ARCHITECTURE, PATH, Choice, choice_options, json_option, output_option
 from spdbuild.errors import InputError
+from spdbuild.quantities import scaled
 
 if TYPE_CHECKING:
     from spdbuild.exporting.export import Export
@@ -30,7 +30,7 @@ Examples:
 @choice_options
 @click.option(
     "--weights",
-    type=click.Path(path_type=Path),
+    type=PATH,
     metavar="FILE",
     help="Weights of an architecture, which needs them; a run has its own.",
 )

@@ -9,11 +9,11 @@ import click
 
 from spdbuild.cli.json_output import print_json
 from spdbuild.cli.networks import named_network
-from spdbuild.cli.options import ARCHITECTURE, Choice, choice_options, json_option, output_option
-from spdbuild.cli.quantities import ratio, scaled
+from spdbuild.cli.options import ARCHITECTURE, PATH, Choice, choice_options, json_option, output_option
 from spdbuild.cli.tables import Table
 from spdbuild.errors import InputError
 from spdbuild.files import write_text
+from spdbuild.quantities import ratio, scaled
 
 if TYPE_CHECKING:
     from spdbuild.conversion.folding import Folding
@@ -24,15 +24,14 @@ Examples:
   spdbuild fold resnet50_spd.yaml --weights w.safetensors -o folded.yaml --weights-out folded.safetensors
   spdbuild fold yolov5_spd --variant s -o folded.yaml
 """
-_PATH = click.Path(path_type=Path)
 
 
 @click.command("fold", epilog=_EXAMPLES)
 @click.argument("network", type=ARCHITECTURE)
 @choice_options
-@click.option("--weights", type=_PATH, metavar="FILE", help="Weights of the network; a run has its own.")
+@click.option("--weights", type=PATH, metavar="FILE", help="Weights of the network; a run has its own.")
 @output_option("the folded architecture")
-@click.option("--weights-out", type=_PATH, metavar="FILE", help="Write the folded network's weights to FILE.")
+@click.option("--weights-out", type=PATH, metavar="FILE", help="Write the folded network's weights to FILE.")
 @click.option("--keep-norms", is_flag=True, help="Do not multiply norms into convolutions.")
 @click.option(
     "--into-producers",

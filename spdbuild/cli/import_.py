@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from spdbuild.cli.options import output_option, parse_shape
+from spdbuild.cli.options import PATH, output_option, parse_shape
 from spdbuild.errors import InputError
 from spdbuild.files import write_text
 
@@ -21,14 +21,13 @@ Examples:
   spdbuild import torchvision:resnet50 --weights resnet50.pth -o mine.yaml --weights-out mine.safetensors
   spdbuild import yolov5n_spd.yaml -o mine.yaml
 """
-_PATH = click.Path(path_type=Path)
 
 
 @click.command("import", epilog=_EXAMPLES)
 @click.argument("network")
 @output_option("the architecture")
-@click.option("--weights", type=_PATH, metavar="FILE", help="The network's weights, under its own names.")
-@click.option("--weights-out", type=_PATH, metavar="FILE", help="Write the weights, under our names, to FILE.")
+@click.option("--weights", type=PATH, metavar="FILE", help="The network's weights, under its own names.")
+@click.option("--weights-out", type=PATH, metavar="FILE", help="Write the weights, under our names, to FILE.")
 @click.option("--input", "shape", metavar="C,H,W", help="Input shape; for a file of rows the square image's.")
 def command(
     network: str, output: Path | None, weights: Path | None, weights_out: Path | None, shape: str | None

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 import click
+
+from spdbuild.json_text import json_text
 
 if TYPE_CHECKING:
     from spdbuild.graph import Node
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 
 def print_json(document: Any) -> None:
     """Print `document` on stdout."""
-    click.echo(json.dumps(document, indent=2))
+    click.echo(json_text(document, indent=2))
 
 
 def node_document(node: Node) -> dict[str, Any]:

@@ -3,46 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from spdbuild.cli.json_output import print_json
-from spdbuild.cli.options import Choice
-from spdbuild.cli.quantities import change, scaled
 from spdbuild.cli.tables import Table
-from spdbuild.cli.weight_options import WeightsOptions
 from spdbuild.errors import InputError
+from spdbuild.quantities import change, scaled
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from spdbuild.architecture.document import Document
+    from spdbuild.cli.convert import Request
     from spdbuild.conversion.foreign.report import ModuleReport
 
 
-@dataclass(frozen=True)
-class Request:
-    """What was asked for, beside the network.
-
-    output: the file of the architecture. refused: options that mean something for an architecture alone.
-    """
-
-    choice: Choice
-    weights: WeightsOptions
-    output: Path | None
-    as_json: bool
-    options: dict[str, Any]
-    refused: tuple[str, ...]
-
-
-def convert_library(name: str, request: Request, convert: Callable[[Document, WeightsOptions], None]) -> None:
+def convert_library(name: str, request: Request, convert: Callable[[Document, Request], None]) -> None:
     """Convert a network of a library, with random weights or those of `--weights`.
 
-    convert: what is done with an architecture and the weights under its names.
+    convert: what is done with an architecture, and with the request for the weights under its names.
     Where our language has no op for something, the module itself is converted; then there is no YAML.
     """
     from spdbuild.importing.torch_module import import_module
@@ -65,7 +49,7 @@ def convert_library(name: str, request: Request, convert: Callable[[Document, We
             ours = Path(folder, f"{imported.architecture.name}.safetensors")
             save_weights(ours, imported.weights, {"source": name})
             weights = replace(weights, source=ours)
-        convert(imported.architecture.document, weights)
+        convert(imported.architecture.document, replace(request, weights=weights))
 
 
 def _convert_module(name: str, module: nn.Module, example: Tensor, request: Request, reason: InputError) -> None:
@@ -73,8 +57,8 @@ def _convert_module(name: str, module: nn.Module, example: Tensor, request: Requ
     from spdbuild.weights import save_weights
 
     why = reason.problems[0].message
-    if request.refused or request.output is not None:
-        option = "-o" if request.output is not None else request.refused[0]
+    if request.for_architectures:
+        option = request.for_architectures[0]
         hint = f"without {option} the module is converted as it is; --weights-out writes its weights"
         raise InputError(f"{name} cannot be written in our language: {why}", hint=hint)
     converted, report = convert_module(module, example, **request.options)

@@ -49,6 +49,7 @@ class PngFile(click.Path):
 
 
 ARCHITECTURE = BuiltinName("architectures")
+PATH = click.Path(path_type=Path)
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout.")
 markdown_option = click.option("--markdown", "form", flag_value="markdown", help="Print a Markdown table.")
@@ -59,8 +60,7 @@ imports_option = click.option(
 
 def output_option(what: str) -> Callable[[Function], Function]:
     """`-o FILE`."""
-    kind = click.Path(path_type=Path)
-    return click.option("-o", "--output", type=kind, metavar="FILE", help=f"Write {what} to FILE.")
+    return click.option("-o", "--output", type=PATH, metavar="FILE", help=f"Write {what} to FILE.")
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from spdbuild.cli.json_output import print_json
+from spdbuild.cli.options import PATH, json_option
 from spdbuild.errors import InputError, RunError
 
 if TYPE_CHECKING:
@@ -31,19 +33,19 @@ _FORMS = ("pictures", "crops", "txt", "json", "csv")
 
 @click.command("predict", epilog=_EXAMPLES)
 @click.argument("run")
-@click.argument("sources", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--weights", type=click.Path(path_type=Path), help="File of weights in place of the run's best.")
+@click.argument("sources", nargs=-1, required=True, type=PATH)
+@click.option("--weights", type=PATH, help="File of weights in place of the run's best.")
 @click.option(
     "-o",
     "--output",
-    type=click.Path(path_type=Path),
+    type=PATH,
     help="Folder for pictures with boxes, or for a table.",
 )
 @click.option("--save", "forms", multiple=True, type=click.Choice(_FORMS), help="What goes into the folder instead.")
 @click.option("--min-score", type=float, help="Least score of a box that a detector shows.")
 @click.option("--tile", type=int, help="Side in pixels of the windows in which a detector looks at larger pictures.")
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change a key of the recipe.")
-@click.option("--json", "as_json", is_flag=True, help="Print everything as JSON on stdout.")
+@json_option
 def command(
     run: str,
     sources: tuple[Path, ...],
@@ -77,9 +79,7 @@ def command(
                 problems.append(prediction.problem)
                 click.echo(f"error: {prediction.problem}", err=True)
     if as_json:
-        import json
-
-        click.echo(json.dumps(entries))
+        print_json(entries)
     if problems:
         raise RunError(f"{len(problems)} {'file' if len(problems) == 1 else 'files'} could not be read")
 

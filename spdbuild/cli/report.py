@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from spdbuild.cli.json_output import print_json
-from spdbuild.cli.options import json_option
+from spdbuild.cli.options import PATH, json_option
 from spdbuild.cli.tables import Table
 
 if TYPE_CHECKING:
@@ -24,12 +24,10 @@ Examples:
 
 
 @click.command("report", epilog=_EXAMPLES)
-@click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="RUN...")
+@click.argument("runs", nargs=-1, required=True, type=PATH, metavar="RUN...")
 @click.option("--metric", "metrics", multiple=True, metavar="NAME", help="Show this metric; may be repeated.")
 @click.option("--against", metavar="NAME", help="Compare all others with the runs of this name.")
-@click.option(
-    "-o", "--output", type=click.Path(path_type=Path), help="Folder for report.md, runs.csv and a page with curves."
-)
+@click.option("-o", "--output", type=PATH, help="Folder for report.md, runs.csv and a page with curves.")
 @click.option(
     "--resample",
     "resamples",

@@ -9,8 +9,8 @@ import click
 from spdbuild.cli.content import find, is_recipe
 from spdbuild.cli.json_output import node_document, print_json
 from spdbuild.cli.options import BuiltinName, Choice, choice_options, json_option
-from spdbuild.cli.quantities import shapes_text
 from spdbuild.cli.tables import Table
+from spdbuild.quantities import shapes_text
 from spdbuild.source import read_source
 
 if TYPE_CHECKING:

@@ -10,9 +10,9 @@ import click
 
 from spdbuild.cli.json_output import print_json
 from spdbuild.cli.options import ARCHITECTURE, Choice, choice_options, json_option, markdown_option
-from spdbuild.cli.quantities import memory, scaled, shapes_text, share
 from spdbuild.cli.tables import Table
 from spdbuild.graph.names import name_parts
+from spdbuild.quantities import memory, scaled, shapes_text, share
 
 if TYPE_CHECKING:
     from spdbuild.cost import LayerCost, Summary

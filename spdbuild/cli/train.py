@@ -6,6 +6,9 @@ from pathlib import Path
 
 import click
 
+from spdbuild.cli.json_output import print_json
+from spdbuild.cli.options import PATH, json_option
+
 #: The first character keeps click from joining the lines.
 _EXAMPLES = """\b
 Examples:
@@ -19,10 +22,10 @@ Examples:
 @click.command("train", epilog=_EXAMPLES)
 @click.argument("recipe", required=False)
 @click.argument("overrides", nargs=-1, metavar="[KEY.PATH=VALUE | ~KEY.PATH]...")
-@click.option("--resume", type=click.Path(path_type=Path), help="Folder of a run to go on with.")
-@click.option("--runs", type=click.Path(path_type=Path), default=Path("runs"), help="Folder for the folders of runs.")
+@click.option("--resume", type=PATH, help="Folder of a run to go on with.")
+@click.option("--runs", type=PATH, default=Path("runs"), help="Folder for the folders of runs.")
 @click.option("--quiet", is_flag=True, help="Say nothing; the log in the run's folder is written all the same.")
-@click.option("--json", "as_json", is_flag=True, help="Print the results as JSON on stdout.")
+@json_option
 def command(
     recipe: str | None, overrides: tuple[str, ...], resume: Path | None, runs: Path, quiet: bool, as_json: bool
 ) -> None:
@@ -40,6 +43,4 @@ def command(
     else:
         result = run.train(recipe, overrides, runs=runs, quiet=quiet)
     if as_json and is_first():
-        import json
-
-        click.echo(json.dumps(result.to_dict()))
+        print_json(result.to_dict())

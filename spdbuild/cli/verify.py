@@ -9,7 +9,7 @@ import click
 
 from spdbuild.cli.json_output import print_json
 from spdbuild.cli.networks import NamedNetwork, named_network
-from spdbuild.cli.options import ARCHITECTURE, Choice, choice_options, json_option
+from spdbuild.cli.options import ARCHITECTURE, PATH, Choice, choice_options, json_option
 from spdbuild.cli.tables import Table
 from spdbuild.errors import RunError
 
@@ -31,16 +31,15 @@ Examples:
   spdbuild verify resnet50 new.yaml --weights-a resnet50.safetensors --weights-b new.safetensors --images photos
   spdbuild verify runs/quickstart folded.yaml --weights-b folded.safetensors --layers
 """
-_PATH = click.Path(path_type=Path)
 
 
 @click.command("verify", epilog=_EXAMPLES)
 @click.argument("a", type=ARCHITECTURE)
 @click.argument("b", type=ARCHITECTURE)
 @choice_options
-@click.option("--weights-a", type=_PATH, metavar="FILE", help="Weights of A; random without.")
-@click.option("--weights-b", type=_PATH, metavar="FILE", help="Weights of B; those of A carried over without.")
-@click.option("--images", type=_PATH, metavar="FOLDER", help="Compare on the images in FOLDER, too.")
+@click.option("--weights-a", type=PATH, metavar="FILE", help="Weights of A; random without.")
+@click.option("--weights-b", type=PATH, metavar="FILE", help="Weights of B; those of A carried over without.")
+@click.option("--images", type=PATH, metavar="FOLDER", help="Compare on the images in FOLDER, too.")
 @click.option(
     "--tolerance",
     type=click.FloatRange(min=0),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from spdbuild.cli.options import Function
+from spdbuild.cli.options import PATH, Function
 from spdbuild.errors import InputError
 
 if TYPE_CHECKING:
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
 #: Images that a fit of max pools looks at: enough for the few unknowns of each channel.
 CALIBRATION_IMAGES = 64
-
-_PATH = click.Path(path_type=Path)
 
 
 @dataclass(frozen=True)
@@ -78,10 +76,10 @@ class WeightsOptions:
 def weight_options(function: Function) -> Function:
     """Options that carry weights over; the function gets them as `weights`."""
 
-    @click.option("--weights", "source", type=_PATH, metavar="FILE", help="Weights of the architecture, to carry over.")
-    @click.option("--weights-out", type=_PATH, metavar="FILE", help="Write the converted network's weights to FILE.")
+    @click.option("--weights", "source", type=PATH, metavar="FILE", help="Weights of the architecture, to carry over.")
+    @click.option("--weights-out", type=PATH, metavar="FILE", help="Write the converted network's weights to FILE.")
     @click.option("--lossy", is_flag=True, help="Drop taps for which a smaller kernel has no place.")
-    @click.option("--calibrate", type=_PATH, metavar="FOLDER", help="Fit replaced max pools on the images in FOLDER.")
+    @click.option("--calibrate", type=PATH, metavar="FOLDER", help="Fit replaced max pools on the images in FOLDER.")
     @functools.wraps(function)
     def wrapper(source: Path | None, weights_out: Path | None, lossy: bool, calibrate: Path | None, **rest: Any) -> Any:
         return function(weights=WeightsOptions(source, weights_out, lossy, calibrate), **rest)

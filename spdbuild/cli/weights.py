@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from spdbuild.cli.json_output import print_json
-from spdbuild.cli.options import ARCHITECTURE, Choice, choice_options, json_option
+from spdbuild.cli.options import ARCHITECTURE, PATH, Choice, choice_options, json_option
 from spdbuild.cli.tables import Table
 
 if TYPE_CHECKING:
@@ -29,12 +29,12 @@ def command() -> None:
 
 
 @command.command("import", epilog=_IMPORT_EXAMPLES)
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=PATH)
 @click.option("--arch", required=True, type=ARCHITECTURE, help="Architecture that gets the weights.")
 @choice_options
 @click.option("--table", help="Rename table of the architecture; without it the one that finds most.")
 @click.option("--partial", is_flag=True, help="Take what fits and leave out the rest.")
-@click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="safetensors file to write.")
+@click.option("-o", "--output", required=True, type=PATH, help="safetensors file to write.")
 @json_option
 def import_file(
     file: Path, arch: str, choice: Choice, table: str | None, partial: bool, output: Path, as_json: bool
@@ -60,7 +60,7 @@ def import_file(
 
 
 @command.command("show", epilog="Example: spdbuild weights show yolov5s.pt")
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=PATH)
 @json_option
 def show(file: Path, as_json: bool) -> None:
     """Names, shapes and types of the tensors in FILE; nothing in it is run, and no tensor is read."""

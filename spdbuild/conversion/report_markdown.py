@@ -10,7 +10,9 @@ from spdbuild.ops import Op
 from spdbuild.ops.op import pair
 from spdbuild.ops.spd import SpdConv2d, SpdPool
 from spdbuild.passes import Change
+from spdbuild.quantities import ratio
 from spdbuild.receptive import Fields
+from spdbuild.tables import Table
 
 _COLUMNS = ("layer", "op", "kernel", "taps", "exact", "parameters", "MACs", "receptive field", "stride")
 
@@ -49,14 +51,10 @@ def _exactness(report: ConversionReport, change: Change) -> str:
 def _totals(report: ConversionReport) -> str:
     before, after = report.before, report.after
     rows = [
-        ["parameters", f"{before.parameters:,}", f"{after.parameters:,}", _times(before.parameters, after.parameters)],
-        ["MACs", f"{before.macs:,}", f"{after.macs:,}", _times(before.macs, after.macs)],
+        ["parameters", f"{before.parameters:,}", f"{after.parameters:,}", ratio(before.parameters, after.parameters)],
+        ["MACs", f"{before.macs:,}", f"{after.macs:,}", ratio(before.macs, after.macs)],
     ]
     return _table(("total", "before", "after", "ratio"), rows)
-
-
-def _times(before: int, after: int) -> str:
-    return f"x{after / before:.2f}" if before else ""
 
 
 def _kernel(op: Op) -> str:
@@ -87,6 +85,5 @@ def _arrow(before: str, after: str) -> str:
 
 def _table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """A table, or nothing where there are no rows."""
-    lines = [f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |" for row in rows]
-    rule = f"|{'---|' * len(columns)}"
-    return "\n".join([f"| {' | '.join(columns)} |", rule, *lines, ""]) if lines else ""
+    table = Table(columns, rows=list(rows))
+    return table.markdown() if table.rows else ""

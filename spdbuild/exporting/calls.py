@@ -27,8 +27,9 @@ _LARGER = ((0, 0), (1, 2), (3, 0))
 
 @dataclass(frozen=True)
 class Calls:
-    """batch: images of a call; None: any number.
+    """How many images a call may give, and of which sizes.
 
+    batch: images of a call; None: any number.
     cell: height and width of which those of an image are multiples, CELLS of them or more; None: one size alone.
     """
 

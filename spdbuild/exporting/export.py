@@ -13,17 +13,16 @@ from torch.export import ExportedProgram
 
 from spdbuild.conversion.folding import Folding, fold
 from spdbuild.conversion.weights import weights_of
-from spdbuild.errors import RunError
+from spdbuild.errors import RunError, first_line
 from spdbuild.exporting.calls import Calls, calls_of
 from spdbuild.exporting.card import card_of
-from spdbuild.exporting.formats import Axes, Format, format_for
+from spdbuild.exporting.formats import Axes, Format, format_for, runner_of
 from spdbuild.exporting.network import (
     DETECTIONS,
     TrainedNetwork,
     decoded_head,
     module_of,
     output_names,
-    runner_of,
     trained_network,
 )
 from spdbuild.exporting.parity import Parity, compare
@@ -117,12 +116,11 @@ def export(
     trained = trained_network(network, None if weights is None else Path(weights), inputs)
     calls = calls_of(trained.graph, batch, any_size)
     job = _Job(path, kind, trained, calls, decoded_head(trained.graph, raw), keep, tolerance)
-    write_whole(path, job.fill)
-    return job.exported()
+    return write_whole(path, job.fill)
 
 
 class _Job:
-    """One export: the network as it was and as it is written, and what is found while its file is filled."""
+    """One export: the network as it was and as it is written."""
 
     def __init__(
         self,
@@ -146,20 +144,18 @@ class _Job:
         self.axes = Axes(tuple(node.name for node in self.graph.inputs), names, calls.axes)
         self.card = card_of(network, names, calls.cell)
 
-    def fill(self, beside: Path) -> None:
+    def fill(self, beside: Path) -> Export:
         """Fill the file and compare what it computes; RunError if that is not the same."""
         program = _traced(self.model, self.graph, self.calls)
-        self.opset = self.kind.write(program, beside, self.axes, self.card)
+        opset = self.kind.write(program, beside, self.axes, self.card)
         with torch.no_grad():
             samples = self.calls.samples(self.graph)
-            self.parity = compare(runner_of(self.reference), self.kind.load(beside), samples, self._parts)
-        if not self.parity.within(self.tolerance):
+            parity = compare(runner_of(self.reference), self.kind.load(beside), samples, self._parts)
+        if not parity.within(self.tolerance):
             raise RunError(
-                f"{self.path} was not written: it differs from the network by {self.parity.relative:.1e} "
-                f"(absolute {self.parity.absolute:.1e}), more than {self.tolerance:g}"
+                f"{self.path} was not written: it differs from the network by {parity.relative:.1e} "
+                f"(absolute {parity.absolute:.1e}), more than {self.tolerance:g}"
             )
-
-    def exported(self) -> Export:
         return Export(
             self.path,
             self.kind.name,
@@ -167,9 +163,9 @@ class _Job:
             self.folding,
             self.calls,
             self._output_shapes(),
-            self.opset,
+            opset,
             self.card,
-            self.parity,
+            parity,
             self.tolerance,
         )
 
@@ -204,7 +200,7 @@ def _traced(model: nn.Module, graph: Graph, calls: Calls) -> ExportedProgram:
         program = torch.export.export(model, example, dynamic_shapes=shapes)
     except RuntimeError as error:
         # An op of one's own may do what no program can say.
-        raise RunError(f"torch.export cannot follow {graph.name}: {str(error).splitlines()[0]}") from error
+        raise RunError(f"torch.export cannot follow {graph.name}: {first_line(error)}") from error
     # They would be the greatest part of the file of a small network.
     program.example_inputs = None
     for node in program.graph.nodes:

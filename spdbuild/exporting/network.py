@@ -9,7 +9,6 @@ from pathlib import Path
 from torch import Tensor, fx, nn
 
 from spdbuild.errors import ArgumentError, InputError, WeightsError
-from spdbuild.exporting.formats import Runner
 from spdbuild.graph import Graph, Output
 from spdbuild.loading import Architecture, load
 from spdbuild.modules import compile_graph
@@ -91,16 +90,6 @@ def module_of(graph: Graph, weights: Mapping[str, Tensor], head: str | None) -> 
         assert isinstance(model, fx.GraphModule)
         _decode(model, head)
     return model.eval().requires_grad_(False)
-
-
-def runner_of(model: nn.Module) -> Runner:
-    """The module as a loaded file is run."""
-
-    def run(inputs: Sequence[Tensor]) -> list[Tensor]:
-        outputs = model(*inputs)
-        return [outputs] if isinstance(outputs, Tensor) else list(outputs)
-
-    return run
 
 
 class _Decoded(nn.Module):

@@ -10,7 +10,7 @@ from spdbuild.reporting.run import Run
 
 #: Keys of a recipe that say who, where and how long to look, not what comes out. What `precision` was chosen by the
 #: device is compared, not what the recipe left open.
-_IGNORED = frozenset(
+IGNORED = frozenset(
     (
         "title",
         "seed",
@@ -37,7 +37,7 @@ Conditions = Mapping[str, Any]
 def conditions(run: Run) -> Conditions:
     """Values by key path: the resolved recipe without what does not change the result, and what it was made into.
 
-    A key that is empty is left out, as it is of the recipes of before there was such a key.
+    A key that is empty is left out, so that recipes older than a key compare equal to those that leave it empty.
     """
     chosen = {"architecture.yaml": run.network, "precision": run.summary.precision}
     return {**dict(_leaves(run.recipe)), **chosen}
@@ -74,7 +74,7 @@ def value_text(conditions: Conditions, path: str) -> str:
 def _leaves(values: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
     for key, value in values.items():
         path = f"{above}{key}"
-        if path in _IGNORED:
+        if path in IGNORED:
             continue
         if isinstance(value, dict) and value:
             yield from _leaves(value, f"{path}.")

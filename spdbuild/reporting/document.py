@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -11,7 +10,7 @@ from spdbuild.reporting.groups import Group, Section
 from spdbuild.reporting.run import Run
 
 #: Facts of a summary that are told as they are.
-_FACTS = ("metrics", "counts", "monitor", "best_epoch", "epochs", "planned_epochs", "steps", "seconds")
+_FACTS = ("metrics", "counts", "monitor", "best", "best_epoch", "epochs", "planned_epochs", "steps", "seconds")
 
 
 def section_document(section: Section, comparisons: Iterable[Comparison], notes: Sequence[str]) -> dict[str, Any]:
@@ -42,12 +41,10 @@ def _group(group: Group, metrics: Iterable[str]) -> dict[str, Any]:
 
 
 def _run(run: Run) -> dict[str, Any]:
-    best = run.summary.best
     return {
         "folder": str(run.folder),
         "seed": run.seed,
         **{name: getattr(run.summary, name) for name in (*_FACTS, "device", "precision")},
-        "best": best if math.isfinite(best) else None,
         "images_per_second": run.images_per_second,
         "command": run.command,
         "commit": run.commit,

@@ -13,7 +13,7 @@ from spdbuild.tables import Table
 from spdbuild.training.charts.chart import Chart
 
 _STYLE = """
-body{max-width:100em}table{margin:1em 0;display:block;overflow:auto}.number{text-align:right;white-space:nowrap}
+body{max-width:100em}table{margin:1em 0;display:block;overflow:auto}
 """
 
 
@@ -26,22 +26,9 @@ def _part(part: Part) -> str:
     sentences = "".join(f"<li>{escape(sentence)}</li>" for sentence in part.sentences)
     pictures = "".join(map(_picture, part.charts))
     return (
-        f"<h2>{escape(part.title)}</h2>\n{''.join(map(_table, part.tables))}"
+        f"<h2>{escape(part.title)}</h2>\n{''.join(map(Table.html, part.tables))}"
         + (f"<ul>{sentences}</ul>\n" if sentences else "")
         + (f'<div class="grid">{pictures}</div>\n' if pictures else "")
-    )
-
-
-def _table(table: Table) -> str:
-    kinds = [' class="number"' if column in table.numbers else "" for column in table.columns]
-    rows = [("th", table.columns), *(("td", row) for row in table.rows)]
-    return "<table>{}</table>\n".format(
-        "".join(
-            "<tr>"
-            + "".join(f"<{tag}{kind}>{escape(cell)}</{tag}>" for kind, cell in zip(kinds, row, strict=True))
-            + "</tr>"
-            for tag, row in rows
-        )
     )
 
 

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from types import UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
 from spdbuild.errors import InputError
+from spdbuild.json_text import finite
 from spdbuild.reporting.finding import is_run
 from spdbuild.source import parse_yaml, read_source
 from spdbuild.training.environment import typed_commands
@@ -83,7 +83,7 @@ def read_run(folder: Path) -> Run:
     assert summary is not None
     network = hashlib.sha256(_text(folder / "architecture.yaml").encode()).hexdigest()[:10]
     name = _name(recipe, folder)
-    return Run(folder, name, recipe, network, _finite(summary), _environment(folder), rows)
+    return Run(folder, name, recipe, network, summary, _environment(folder), rows)
 
 
 def _require_end(folder: Path, recipe: Mapping[str, Any], summary: Summary | None, rows: tuple[Any, ...]) -> None:
@@ -155,12 +155,12 @@ def _json(text: str, name: str) -> dict[str, Any]:
 
 def _row(line: str, number: int) -> Mapping[str, Any]:
     name = f"line {number} of metrics.jsonl"
-    row = _json(line, name)
+    row: dict[str, Any] = finite(_json(line, name))
     for key, value in row.items():
         if not _holds(value, float | None):
             raise InputError(f"{name} is damaged: '{key}' is no number")
     for key in ("epoch", "step", "images_per_second"):
-        if row.get(key) is None or not math.isfinite(row[key]):
+        if row.get(key) is None:
             raise InputError(f"{name} is damaged: it has no '{key}'")
     return row
 
@@ -171,13 +171,13 @@ def _summary(folder: Path) -> Summary | None:
     if not file.is_file():
         return None
     facts, name = _json(_text(file), "report/summary.json"), "report/summary.json"
-    kinds = get_type_hints(Summary)
+    known, kinds = finite(facts), get_type_hints(Summary)
     for key, kind in kinds.items():
         if key not in facts:
             raise InputError(f"{name} is damaged: it has no '{key}'")
-        if not _holds(facts[key], kind) or facts[key] == math.inf:
+        if not _holds(known[key], kind):
             raise InputError(f"{name} is damaged: '{key}' is {json.dumps(facts[key])[:40]}")
-    return Summary(**{key: facts[key] for key in kinds} | {"input": tuple(facts["input"])})
+    return Summary.of({key: known[key] for key in kinds})
 
 
 def _holds(value: Any, kind: Any) -> bool:
@@ -191,12 +191,6 @@ def _holds(value: Any, kind: Any) -> bool:
         return isinstance(value, dict) and all(_holds(entry, arguments[1]) for entry in value.values())
     numbers = (int, float) if kind is float else kind
     return isinstance(value, numbers) and not isinstance(value, bool)
-
-
-def _finite(summary: Summary) -> Summary:
-    """A metric that is no number has not been measured."""
-    kept = {name: value if value is None or math.isfinite(value) else None for name, value in summary.metrics.items()}
-    return replace(summary, metrics=kept)
 
 
 def _environment(folder: Path) -> Mapping[str, Any]:

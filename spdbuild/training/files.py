@@ -16,9 +16,6 @@ def write_whole(path: Path, write: Callable[[Path], None]) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """A text file, whole or not at all. Raises RunError."""
-    write_whole(path, lambda beside: _fill(beside, text))
-
-
-def _fill(path: Path, text: str) -> None:
-    path.write_text(text, encoding="utf-8")
+    """As `spdbuild.files.write_text`; the folder is made where there is none. Raises RunError."""
+    files.make_folder(path.parent, failure=RunError)
+    files.write_text(path, text, failure=RunError)

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 from typing import Any, Protocol
@@ -14,6 +11,8 @@ from PIL import Image
 from spdbuild.drawing import class_colour, draw_boxes
 from spdbuild.errors import InputError, nearest
 from spdbuild.files import refuse_file
+from spdbuild.json_text import json_text
+from spdbuild.tables import Table
 from spdbuild.training.files import write_text
 from spdbuild.training.report import write_picture
 from spdbuild.training.task import Prediction
@@ -143,7 +142,7 @@ class _Json:
         self._entries.append(prediction.to_dict())
 
     def close(self) -> None:
-        write_text(self._file, json.dumps(self._entries, indent=1) + "\n")
+        write_text(self._file, json_text(self._entries, indent=1) + "\n")
 
 
 class _Csv:
@@ -159,14 +158,7 @@ class _Csv:
             self._rows.append({**row, "score": round(thing["score"], 5), **{k: round(v, 3) for k, v in edges.items()}})
 
     def close(self) -> None:
-        text = io.StringIO()
-        names = dict.fromkeys(("file", "frame", "class", "score"))
-        table = csv.DictWriter(
-            text, list(names | dict.fromkeys(k for row in self._rows for k in row)), lineterminator="\n"
-        )
-        table.writeheader()
-        table.writerows(self._rows)
-        write_text(self._file, text.getvalue())
+        write_text(self._file, Table.of(self._rows, ("file", "frame", "class", "score")).csv())
 
 
 WRITERS: dict[str, Callable[[Path], Writer]] = {

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from html import escape
 from pathlib import Path
 
 from spdbuild.html_page import html_page
+from spdbuild.tables import Table
 from spdbuild.training.comparison import number_text
 from spdbuild.training.environment import typed_commands
 from spdbuild.training.run_charts import SECTIONS, Picture
@@ -19,7 +20,6 @@ from spdbuild.training.summary import Summary
 SAMPLES = "samples"
 
 _STYLE = """
-th,td{text-align:right}th:first-child,td:first-child,.facts td{text-align:left}
 .facts td:first-child{color:#666;white-space:nowrap}
 .scroll{max-height:32em;overflow:auto}pre{background:#f6f6f6;padding:1em;overflow:auto}
 """
@@ -67,7 +67,7 @@ def _facts(summary: Summary, folder: RunFolder) -> str:
         "epochs": f"{summary.epochs}{cut} ({summary.steps:,} steps)",
         "time": _duration(summary.seconds),
         "metrics are of": f"{summary.weights}: weights/last.safetensors",
-        "best": f"{summary.monitor} {summary.best:.4f} in epoch {summary.best_epoch}: weights/best.safetensors",
+        "best": _best(summary),
         "command": typed_commands(environment),
         "versions": ", ".join(f"{name} {version}" for name, version in environment["versions"].items()),
         "platform": environment["platform"],
@@ -76,18 +76,26 @@ def _facts(summary: Summary, folder: RunFolder) -> str:
     return f'<table class="facts">{rows}</table>'
 
 
+def _best(summary: Summary) -> str:
+    if summary.best is None:
+        return f"none, for {summary.monitor} never was a number"
+    return f"{summary.monitor} {summary.best:.4f} in epoch {summary.best_epoch}: weights/best.safetensors"
+
+
 def _results(runs: Mapping[str, Summary]) -> str:
     """Metrics and counts, a column a run, and what the runs cost where there are several."""
     metrics = dict.fromkeys(name for run in runs.values() for name in run.metrics)
     counts = dict.fromkeys(name for run in runs.values() for name in run.counts)
-    rows = [["metric", *runs]]
-    rows += [[name, *(number_text(run.metrics.get(name)) for run in runs.values())] for name in metrics]
-    rows += [[name, *(number_text(run.counts.get(name)) for run in runs.values())] for name in counts]
+    table = Table(("metric", *runs), tuple(runs))
+    for name in metrics:
+        table.add(name, *(number_text(run.metrics.get(name)) for run in runs.values()))
+    for name in counts:
+        table.add(name, *(number_text(run.counts.get(name)) for run in runs.values()))
     if len(runs) > 1:
-        rows.append(["parameters", *(number_text(run.parameters) for run in runs.values())])
-        rows.append(["MACs of one image", *(number_text(run.macs) for run in runs.values())])
-        rows.append(["time", *(_duration(run.seconds) for run in runs.values())])
-    return _table(rows)
+        table.add("parameters", *(number_text(run.parameters) for run in runs.values()))
+        table.add("MACs of one image", *(number_text(run.macs) for run in runs.values()))
+        table.add("time", *(_duration(run.seconds) for run in runs.values()))
+    return table.html()
 
 
 def _links(folder: RunFolder, twins: Mapping[str, RunFolder]) -> str:
@@ -112,18 +120,14 @@ def _classes(path: Path) -> str:
         return ""
     with path.open(encoding="utf-8", newline="") as file:
         head, *body = csv.reader(file)
-    rows = [[name, *(number_text(_number(text)) for text in row)] for name, *row in body]
-    return f'<div class="scroll">{_table([head, *rows])}</div>'
+    table = Table(head, head[1:])
+    for name, *row in body:
+        table.add(name, *(number_text(_number(text)) for text in row))
+    return f'<div class="scroll">{table.html()}</div>'
 
 
 def _number(text: str) -> float | None:
     return None if not text else int(text) if text.isdigit() else float(text)
-
-
-def _table(rows: Sequence[Sequence[str]]) -> str:
-    head = "".join(f"<th>{escape(text)}</th>" for text in rows[0])
-    body = "".join("<tr>" + "".join(f"<td>{escape(text)}</td>" for text in row) + "</tr>" for row in rows[1:])
-    return f"<table><tr>{head}</tr>{body}</table>"
 
 
 def _duration(seconds: float) -> str:

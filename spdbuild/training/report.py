@@ -49,10 +49,8 @@ def write_page(folder: RunFolder, twins: Mapping[str, RunFolder] | None = None) 
 def write_evaluation(folder: Path, evaluation: Evaluation) -> None:
     """Tables, pictures of confusion and curves, the task's own files, by_image.npz: what there is of them."""
     if evaluation.rows:
-        table = Table(("class", *evaluation.rows[0]))
-        for name, row in zip(evaluation.classes, evaluation.rows, strict=True):
-            table.add(name, *("" if value is None else str(value) for value in row.values()))
-        write_text(folder / "classes.csv", table.csv())
+        named = zip(evaluation.classes, evaluation.rows, strict=True)
+        write_text(folder / "classes.csv", Table.of({"class": name, **row} for name, row in named).csv())
     if evaluation.confusion is not None:
         table = Table(("true class", *_output_names(evaluation)))
         for name, counts in zip(_outcomes(evaluation), evaluation.confusion.tolist(), strict=True):

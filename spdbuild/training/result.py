@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import math
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from spdbuild.json_text import finite
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,19 @@ class Result:
 
     def to_dict(self) -> dict[str, Any]:
         """The document that `spdbuild train --json` prints."""
-        twins = [twin.to_dict() for twin in self.twins]
-        best = self.best if math.isfinite(self.best) else None
-        return {**asdict(self), "folder": str(self.folder), "best": best, "twins": twins}
+        document: dict[str, Any] = finite(
+            {
+                "title": self.title,
+                "folder": str(self.folder),
+                "metrics": self.metrics,
+                "best": self.best,
+                "best_epoch": self.best_epoch,
+                "params": self.parameters,
+                "macs": self.macs,
+                "images_per_second": self.images_per_second,
+                "seconds": self.seconds,
+                "reason": self.reason,
+                "twins": [twin.to_dict() for twin in self.twins],
+            }
+        )
+        return document

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from contextlib import suppress
 from pathlib import Path
@@ -11,6 +9,8 @@ from typing import Any
 
 from spdbuild.errors import RecipeError, nearest
 from spdbuild.files import unwritten
+from spdbuild.json_text import finite, json_text
+from spdbuild.tables import Table
 from spdbuild.training.environment import environment
 from spdbuild.training.files import write_text
 
@@ -71,13 +71,8 @@ class RunFolder:
 
     def write_metrics(self, rows: list[Row]) -> None:
         """All rows as metrics.jsonl and metrics.csv."""
-        write_text(self.path / "metrics.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
-        names = list(dict.fromkeys(name for row in rows for name in row))
-        text = io.StringIO()
-        table = csv.DictWriter(text, names, lineterminator="\n")
-        table.writeheader()
-        table.writerows(rows)
-        write_text(self.path / "metrics.csv", text.getvalue())
+        write_text(self.path / "metrics.jsonl", "".join(json_text(row) + "\n" for row in rows))
+        write_text(self.path / "metrics.csv", Table.of(finite(rows)).csv())
 
     def metrics(self) -> list[Row]:
         """The rows that `write_metrics` wrote; none if it has not."""
@@ -101,4 +96,4 @@ class RunFolder:
         self._write_environment({**before, "resumed": [*before.get("resumed", ()), new]})
 
     def _write_environment(self, facts: dict[str, Any]) -> None:
-        write_text(self.path / "environment.json", json.dumps(facts, indent=2) + "\n")
+        write_text(self.path / "environment.json", json_text(facts, indent=2) + "\n")

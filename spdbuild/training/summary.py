@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from spdbuild.json_text import finite, json_text
 from spdbuild.training.files import write_text
 
 if TYPE_CHECKING:
@@ -24,7 +26,8 @@ class Summary:
     epochs, planned_epochs: how many were trained, and how many the recipe wants; steps: of the optimizer; seconds: of
         training, with evaluations.
     weights: which ones `metrics` and `counts` are of.
-    monitor, best, best_epoch: the metric that says which weights are the best, its highest value, and when that was.
+    monitor, best, best_epoch: the metric that says which weights are the best, its highest value, and when that was;
+        None where it never was a number.
     """
 
     title: str
@@ -40,20 +43,24 @@ class Summary:
     seconds: float
     weights: str
     monitor: str
-    best: float
+    best: float | None
     best_epoch: int
     metrics: dict[str, float | None]
     counts: dict[str, int]
 
     def write(self, report: Path) -> None:
         """Into the folder of a report."""
-        write_text(report / _FILE, json.dumps(asdict(self), indent=2) + "\n")
+        write_text(report / _FILE, json_text(asdict(self), indent=2) + "\n")
 
     @classmethod
     def read(cls, report: Path) -> Summary:
         """From the folder of a report."""
-        facts: dict[str, Any] = json.loads((report / _FILE).read_text(encoding="utf-8"))
-        return cls(**{**facts, "input": tuple(facts["input"])})
+        return cls.of(json.loads((report / _FILE).read_text(encoding="utf-8")))
+
+    @classmethod
+    def of(cls, facts: Mapping[str, Any]) -> Summary:
+        """Of what is in the file; older ones have numbers that are not finite, which say that nothing was measured."""
+        return cls(**finite(facts) | {"input": tuple(facts["input"])})
 
 
 def summary_of(session: Session, evaluation: Evaluation) -> Summary:
@@ -81,7 +88,7 @@ def summary_of(session: Session, evaluation: Evaluation) -> Summary:
         seconds=position.seconds,
         weights=f"the last ones (step {position.step:,}){averaged}",
         monitor=session.task.monitor,
-        best=position.best,
+        best=finite(position.best),
         best_epoch=position.best_epoch,
         metrics=evaluation.metrics,
         counts=evaluation.counts,

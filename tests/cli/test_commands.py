@@ -30,9 +30,14 @@ def test_the_commands_of_the_graph_are_all_found():
 
 
 def test_a_command_may_be_called_otherwise_than_its_file():
-    assert "eval" in NAMES
-    assert "evaluate" not in NAMES
-    assert group.get_command(CONTEXT, "evaluate") is None
+    assert "import" in NAMES
+    assert "import_" not in NAMES
+    assert group.get_command(CONTEXT, "import_") is None
+
+
+def test_a_file_is_named_like_its_command_unless_python_keeps_the_name():
+    folder = Path(spdbuild.cli.__file__).parent
+    assert [name for name in NAMES if not (folder / f"{name}.py").is_file()] == ["import"]
 
 
 def test_a_file_without_a_command_is_none():
@@ -40,11 +45,12 @@ def test_a_file_without_a_command_is_none():
     assert group.get_command(CONTEXT, "options") is None
 
 
-def test_running_a_command_imports_no_other():
+@pytest.mark.parametrize("arguments", [["ops", "relu"], ["eval", "--help"]], ids=" ".join)
+def test_running_a_command_imports_no_other(arguments: list[str]):
     code = "import sys; from spdbuild.cli import main\ntry: main()\nexcept SystemExit: print(*sys.modules, sep='\\n')"
-    done = subprocess.run([sys.executable, "-c", code, "ops", "relu"], capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True)
     loaded = done.stdout.splitlines()
-    assert "spdbuild.cli.ops" in loaded
+    assert f"spdbuild.cli.{arguments[0]}" in loaded
     assert "spdbuild.cli.convert" not in loaded
 
 

@@ -18,6 +18,7 @@ from click.testing import Result
 import spdbuild
 from spdbuild.metrics import by_image
 from spdbuild.metrics.by_image.answers import Answers
+from spdbuild.reporting.conditions import IGNORED
 
 Run = Callable[..., Result]
 MakeRun = Callable[..., Path]
@@ -129,6 +130,22 @@ def test_json_has_every_metric_and_every_run(run: Run, runs: Path) -> None:
     assert pair["differing"] == {"passes": ["[]", "[strided_to_spd()]"]}
     assert pair["differences"]["top1"]["verdict"] == "no difference shown (3 seeds)"
     assert json.loads(result.stdout)["left_out"] == []
+
+
+def test_a_best_that_never_was_a_number_is_null(run: Run, make_run: MakeRun, folder: Path) -> None:
+    file = make_run(folder / "a", metrics={"top1": 0.5}) / "report/summary.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), "best": float("-inf"), "best_epoch": 0}))
+    printed = run("report", folder / "a", "--json", "-o", "report").stdout
+    assert json.loads(printed)["sections"][0]["groups"][0]["runs"][0]["best"] is None
+    (row,) = csv.DictReader(Path("report/runs.csv").read_text().splitlines())
+    assert (row["best"], row["best_epoch"]) == ("", "0")
+
+
+def test_the_help_names_every_key_that_does_not_change_the_result(run: Run) -> None:
+    told = " ".join(run("report", "--help").stdout.split())
+    (named,) = re.findall(r"keys that do not change the result: (.+?)\. Runs on other", told)
+    # Seeds are what a group is made of, and of the precision the one that was used is compared.
+    assert {*re.split(", | and ", named), "seed", "precision"} == IGNORED
 
 
 def test_images_are_resampled_when_that_is_wanted(run: Run, runs: Path) -> None:

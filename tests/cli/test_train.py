@@ -12,6 +12,8 @@ from click.testing import Result
 from PIL import Image
 
 from spdbuild.cli.predict import _changes, _line
+from spdbuild.cli.predict import command as predict
+from spdbuild.training.outputs import WRITERS
 from spdbuild.training.task import Prediction
 
 Run = Callable[..., Result]
@@ -43,7 +45,7 @@ def test_training_says_its_progress_on_stderr_and_its_results_on_stdout(run: Run
     document = json.loads(result.stdout)
     assert document["folder"] == str(folder / "runs" / "small")
     # A convolution without bias and a linear layer; 4x4 outputs with 27 taps each in 4 channels.
-    assert (document["parameters"], document["macs"]) == (3 * 4 * 9 + 50, 16 * 4 * 27 + 40)
+    assert (document["params"], document["macs"]) == (3 * 4 * 9 + 50, 16 * 4 * 27 + 40)
     assert result.stderr.startswith("small: 158 parameters, 1,768 MACs at 3x8x8, 10 classes, cpu ")
     assert "epoch 1/1  train/loss " in result.stderr
 
@@ -130,6 +132,11 @@ def test_the_options_of_a_detector_change_its_recipe() -> None:
     given = {"--min-score": 0.5, "--tile": 64}
     assert _changes("tiny_objects", (), given) == ["task.seeing.nms.min_score=0.5", "task.seeing.tile=64"]
     assert _changes("quickstart", (), {"--min-score": None, "--tile": None}) == []
+
+
+def test_every_form_of_predictions_can_be_saved() -> None:
+    (forms,) = (parameter.type for parameter in predict.params if parameter.name == "forms")
+    assert list(forms.choices) == list(WRITERS)
 
 
 def test_a_line_has_boxes_in_brackets_and_names_a_dozen_things() -> None:

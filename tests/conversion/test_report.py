@@ -68,12 +68,12 @@ MARKDOWN = """\
 # tiny: strided_to_spd()
 
 | layer | op | kernel | taps | exact | parameters | MACs | receptive field | stride |
-|---|---|---|---|---|---|---|---|---|
+| --- | --- | --- | --- | --- | --- | --- | --- | --- |
 | conv | conv2d → spd_conv2d | 3x3/2 → 2x2 of 2x2 pixels | 9/16 | yes | 216 → 384 | 13,824 → 24,576 | 3x3 → 4x4 | 2 |
 | pool | max_pool → spd_max_pool | 3x3/2 → 1x1 of 2x2 pixels | 4/4 | residual 1 | 0 → 256 | 0 → 4,096 | 7x7 → 6x6 | 4 |
 
 | total | before | after | ratio |
-|---|---|---|---|
+| --- | --- | --- | --- |
 | parameters | 360 | 784 | x2.18 |
 | MACs | 16,128 | 30,976 | x1.92 |
 """

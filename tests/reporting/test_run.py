@@ -74,6 +74,21 @@ def test_a_metric_that_is_no_number_was_not_measured(make_run: MakeRun, folder: 
     assert read_run(make_run("runs/b", metrics={"loss": float("nan")})).summary.metrics == {"loss": None}
 
 
+@pytest.mark.parametrize("best", ["-Infinity", "null"], ids=["before", "now"])
+def test_a_best_that_never_was_a_number(folder: Path, best: str) -> None:
+    file = folder / "report/summary.json"
+    file.write_text(file.read_text().replace('"best": 0.99', f'"best": {best}'))
+    assert read_run(folder).summary.best is None
+
+
+@pytest.mark.parametrize("loss", ["NaN", "null"], ids=["before", "now"])
+def test_a_loss_that_was_no_number(folder: Path, loss: str) -> None:
+    first, *others = (folder / "metrics.jsonl").read_text().splitlines()
+    row = json.dumps({**json.loads(first), "train/loss": 0.125}).replace("0.125", loss)
+    (folder / "metrics.jsonl").write_text("\n".join([row, *others]))
+    assert read_run(folder).rows[0]["train/loss"] is None
+
+
 @pytest.mark.parametrize(
     ("file", "text", "message"),
     [

@@ -74,7 +74,8 @@ def test_only_the_first_process_prints_results(
 ) -> None:
     printed = run_processes(2, PRINT.format(recipe=str(recipe), runs=str(tmp_path)))
     assert printed[1] == ""
-    trained, evaluated = map(json.loads, printed[0].splitlines())
+    trained, end = json.JSONDecoder().raw_decode(printed[0])
+    evaluated = json.loads(printed[0][end:])
     assert trained["folder"] == str(tmp_path / "small")
     assert evaluated["metrics"]["top1"] == pytest.approx(trained["metrics"]["top1"])
     assert evaluated["speed"]["images_per_second"] > 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -141,6 +142,20 @@ def test_twins_have_columns_and_links_and_lines(folder: RunFolder, recipe: Path)
     assert (folder.report / "loss.png").read_bytes() != alone
     assert "../twin/report/index.html" in page.links
     assert all((folder.report / link).is_file() for link in page.links)
+
+
+def test_a_run_without_a_best_epoch_says_so(folder: RunFolder) -> None:
+    replace(Summary.read(folder.report), best=None, best_epoch=0).write(folder.report)
+    write_page(folder)
+    assert ["best", "none, for top1 never was a number"] in read(folder).rows
+
+
+@pytest.mark.parametrize("best", ["-Infinity", "null"], ids=["before", "now"])
+def test_a_summary_without_a_best_is_read(folder: RunFolder, best: str) -> None:
+    file = folder.report / "summary.json"
+    summary = Summary.read(folder.report)
+    file.write_text(file.read_text().replace(f'"best": {summary.best}', f'"best": {best}'))
+    assert Summary.read(folder.report) == replace(summary, best=None)
 
 
 def test_a_summary_is_read_as_it_was_written(folder: RunFolder, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import subprocess
 from pathlib import Path
 
@@ -10,6 +11,15 @@ import pytest
 
 from spdbuild.training import environment
 from spdbuild.training.run_folder import RunFolder
+
+
+def test_a_metric_that_is_no_number_is_written_as_one_that_is_not_there(tmp_path: Path) -> None:
+    RunFolder(tmp_path).write_metrics([{"epoch": 1, "loss": math.nan}, {"epoch": 2, "loss": 0.5, "top1": -math.inf}])
+    assert (tmp_path / "metrics.jsonl").read_text() == (
+        '{"epoch": 1, "loss": null}\n{"epoch": 2, "loss": 0.5, "top1": null}\n'
+    )
+    assert (tmp_path / "metrics.csv").read_text() == "epoch,loss,top1\n1,,\n2,0.5,\n"
+    assert RunFolder(tmp_path).metrics()[0] == {"epoch": 1, "loss": None}
 
 
 def git(folder: Path, *arguments: str) -> str:

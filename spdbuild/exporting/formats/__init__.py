@@ -1,5 +1,5 @@
 """Kinds of files: one file, one format. `FORMATS` finds them by name."""
 
-from spdbuild.exporting.formats.format import FORMATS, Axes, Format, Runner, format_for
+from spdbuild.exporting.formats.format import FORMATS, Axes, Format, Runner, format_for, runner_of
 
-__all__ = ["FORMATS", "Axes", "Format", "Runner", "format_for"]
+__all__ = ["FORMATS", "Axes", "Format", "Runner", "format_for", "runner_of"]

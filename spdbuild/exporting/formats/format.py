@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, ClassVar
 
-from torch import Tensor
+from torch import Tensor, nn
 from torch.export import ExportedProgram
 
 from spdbuild.errors import ArgumentError, InputError
@@ -15,6 +15,16 @@ from spdbuild.registry import Registry
 
 #: A loaded file: the network's inputs -> its outputs, in order.
 Runner = Callable[[Sequence[Tensor]], list[Tensor]]
+
+
+def runner_of(model: nn.Module) -> Runner:
+    """The module as a loaded file is run."""
+
+    def run(inputs: Sequence[Tensor]) -> list[Tensor]:
+        outputs = model(*inputs)
+        return [outputs] if isinstance(outputs, Tensor) else list(outputs)
+
+    return run
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
@@ -16,8 +15,9 @@ from torch import Tensor
 from torch.export import ExportedProgram
 
 from spdbuild import __version__
-from spdbuild.errors import ArgumentError, InputError, RunError
+from spdbuild.errors import ArgumentError, InputError, RunError, first_line
 from spdbuild.exporting.formats.format import FORMATS, Axes, Format, Runner
+from spdbuild.json_text import json_text
 
 #: Versions of ONNX's ops between which torch and onnxscript translate; outside they only try.
 OPSETS = range(18, 26)
@@ -57,7 +57,7 @@ class Onnx(Format):
         model = self._translated(program, axes)
         _tidy(model, axes)
         for name, fact in card.items():
-            model.metadata_props.add(key=name, value=fact if isinstance(fact, str) else json.dumps(fact))
+            model.metadata_props.add(key=name, value=fact if isinstance(fact, str) else json_text(fact))
         self._save(model, path)
         return next(int(entry.version) for entry in model.opset_import if entry.domain == "")
 
@@ -78,7 +78,7 @@ class Onnx(Format):
                     verbose=False,
                 )
         except torch.onnx.errors.OnnxExporterError as error:
-            raise RunError(f"torch cannot write this network as ONNX: {str(error).splitlines()[0]}") from error
+            raise RunError(f"torch cannot write this network as ONNX: {first_line(error)}") from error
         assert translated is not None
         return translated.model_proto
 
@@ -89,7 +89,7 @@ class Onnx(Format):
         try:
             onnx.checker.check_model(path, full_check=True)
         except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
-            raise RunError(f"the ONNX file is not valid: {str(error).splitlines()[0]}") from error
+            raise RunError(f"the ONNX file is not valid: {first_line(error)}") from error
 
     def load(self, path: Path) -> Runner:
         """The file in ONNX Runtime on the CPU."""
@@ -117,7 +117,7 @@ def _failing(verb: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:  # its exceptions have no base of their own
-        raise RunError(f"ONNX Runtime does not {verb} the file: {str(error).splitlines()[0]}") from error
+        raise RunError(f"ONNX Runtime does not {verb} the file: {first_line(error)}") from error
 
 
 def _check_size(program: ExportedProgram) -> None:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
-from torch import Tensor
 from torch.export import ExportedProgram
 
-from spdbuild.exporting.formats.format import FORMATS, Axes, Format, Runner
+from spdbuild.exporting.formats.format import FORMATS, Axes, Format, Runner, runner_of
+from spdbuild.json_text import json_text
 
 #: Where in a file the card is, as JSON: `torch.export.load(file, extra_files=...)` reads it.
 CARD = "spdbuild.json"
@@ -29,14 +28,8 @@ class Pt2(Format):
     suffix: ClassVar[str] = ".pt2"
 
     def write(self, program: ExportedProgram, path: Path, axes: Axes, card: Mapping[str, Any]) -> int | None:
-        torch.export.save(program, path, extra_files={CARD: json.dumps(dict(card))})
+        torch.export.save(program, path, extra_files={CARD: json_text(card)})
         return None
 
     def load(self, path: Path) -> Runner:
-        model = torch.export.load(path).module()
-
-        def run(inputs: Sequence[Tensor]) -> list[Tensor]:
-            outputs = model(*inputs)
-            return [outputs] if isinstance(outputs, Tensor) else list(outputs)
-
-        return run
+        return runner_of(torch.export.load(path).module())

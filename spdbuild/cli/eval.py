@@ -7,6 +7,10 @@ from typing import TYPE_CHECKING
 
 import click
 
+from spdbuild.cli.json_output import print_json
+from spdbuild.cli.options import PATH, json_option
+from spdbuild.tables import Table
+
 if TYPE_CHECKING:
     from spdbuild.training.evaluate import Report
 
@@ -22,16 +26,16 @@ Examples:
 @click.command("eval", epilog=_EXAMPLES)
 @click.argument("run")
 @click.argument("overrides", nargs=-1, metavar="[KEY.PATH=VALUE | ~KEY.PATH]...")
-@click.option("--weights", type=click.Path(path_type=Path), help="File of weights in place of the run's best.")
+@click.option("--weights", type=PATH, help="File of weights in place of the run's best.")
 @click.option("--split", help="Which images: a split of the data; without it the one that training evaluates on.")
 @click.option("--no-speed", is_flag=True, help="Do not time the model.")
 @click.option(
     "-o",
     "--output",
-    type=click.Path(path_type=Path),
+    type=PATH,
     help="Folder for tables, what each image gave, the confusion matrix and samples; of a detector also curves.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print everything as JSON on stdout.")
+@json_option
 def command(
     run: str,
     overrides: tuple[str, ...],
@@ -49,15 +53,13 @@ def command(
     if not is_first():
         return
     if as_json:
-        import json
-
-        click.echo(json.dumps(report.to_dict()))
-        return
-    click.echo(_text(report))
+        print_json(report.to_dict())
+    else:
+        click.echo(_text(report))
 
 
 def _text(report: Report) -> str:
-    from spdbuild.training.comparison import number_text, text_table
+    from spdbuild.training.comparison import number_text
 
     stored, evaluation = report.stored, report.evaluation
     lines = [
@@ -77,9 +79,8 @@ def _text(report: Report) -> str:
         lines.append(f"  milliseconds an image in batches of {batch}: {times}")
     rows = report.evaluation.rows
     if rows:
-        body = [
-            [name, *(number_text(value) for value in row.values())]
-            for name, row in zip(report.evaluation.classes, rows, strict=True)
-        ]
-        lines += ["", text_table([["class", *rows[0]], *body])]
+        table = Table(("class", *rows[0]), tuple(rows[0]))
+        for name, row in zip(report.evaluation.classes, rows, strict=True):
+            table.add(name, *map(number_text, row.values()))
+        lines += ["", table.markdown(aligned=True).rstrip("\n")]
     return "\n".join(lines)
