@@ -5,8 +5,8 @@
     model = spdbuild.build(arch)                  # a torch.nn.Module
     spdbuild.summary(arch).macs
 
-Whatever the command line does is one call from here. Importing the package imports neither torch nor any part of the
-package: each name is imported when it is first used.
+What the commands do with networks and runs is one call each from here. Importing the package imports neither torch nor
+any part of the package: each name is imported when it is first used.
 """
 
 from __future__ import annotations
@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from spdbuild.importing.torch_module import import_module
     from spdbuild.loading import Architecture, load
     from spdbuild.reporting.report import report
+    from spdbuild.training.evaluate import evaluate
+    from spdbuild.training.predict import predict
+    from spdbuild.training.run import resume, train
 
 __version__ = "0.1.0"
 
@@ -39,14 +42,18 @@ _HOMES = {
     "convert": "spdbuild.conversion.convert",
     "convert_module": "spdbuild.conversion.foreign.convert",
     "diff": "spdbuild.api",
+    "evaluate": "spdbuild.training.evaluate",
     "export": "spdbuild.exporting.export",
     "fit_budget": "spdbuild.conversion.fitting",
     "fold": "spdbuild.conversion.folding",
     "import_module": "spdbuild.importing.torch_module",
     "import_rows": "spdbuild.importing.rows",
     "load": "spdbuild.loading",
+    "predict": "spdbuild.training.predict",
     "report": "spdbuild.reporting.report",
+    "resume": "spdbuild.training.run",
     "summary": "spdbuild.api",
+    "train": "spdbuild.training.run",
     "transfer": "spdbuild.conversion.weights",
     "verify": "spdbuild.conversion.verification",
 }
@@ -58,14 +65,18 @@ __all__ = [
     "convert",
     "convert_module",
     "diff",
+    "evaluate",
     "export",
     "fit_budget",
     "fold",
     "import_module",
     "import_rows",
     "load",
+    "predict",
     "report",
+    "resume",
     "summary",
+    "train",
     "transfer",
     "verify",
 ]

@@ -17,6 +17,13 @@ def test_every_listed_name_is_there_and_has_a_docstring():
         assert inspect.getdoc(getattr(spdbuild, name)), name
 
 
+def test_every_command_that_works_on_networks_and_runs_is_one_call():
+    # Python's own way for the others: `spdbuild ls` is builtin.listed, `schema` a document, `doctor` about the machine.
+    verbs = ["check", "convert", "diff", "evaluate", "export", "fold", "load", "predict", "report", "resume", "summary"]
+    verbs += ["train", "transfer", "verify"]
+    assert set(verbs) <= set(spdbuild.__all__)
+
+
 def test_dir_lists_what_is_public():
     assert set(spdbuild.__all__) <= set(dir(spdbuild))
 

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, distributed, nn
 
-from spdbuild.errors import RecipeError, RunError
+from spdbuild.errors import RecipeError, RunError, first_line
 from spdbuild.training.sync_norm import synchronized
 
 #: A process that waits longer than this for another takes the job down: the other has died or hangs.
@@ -89,13 +89,13 @@ class Processes:
         return bool(self.largest(torch.tensor(float(holds))))
 
     def sum(self, tensor: Tensor) -> Tensor:
-        """The sum of every process's tensor."""
+        """The sum of every process's tensor, which each of them becomes."""
         if self.several:
             distributed.all_reduce(tensor)
         return tensor
 
     def largest(self, tensor: Tensor) -> Tensor:
-        """The largest of every process's tensor, number by number."""
+        """The largest of every process's tensor, number by number, which each of them becomes."""
         if self.several:
             distributed.all_reduce(tensor, op=distributed.ReduceOp.MAX)
         return tensor
@@ -111,10 +111,12 @@ class Processes:
             for buffer in model.buffers():
                 distributed.broadcast(buffer, src=0)
 
-    def wrap(self, model: nn.Module, device: torch.device, sync_batch_norm: bool) -> nn.Module:
-        """The model as every process calls it in training: gradients are averaged over the processes."""
+    def wrap(
+        self, model: nn.Module, device: torch.device, sync_batch_norm: bool
+    ) -> nn.parallel.DistributedDataParallel | None:
+        """The model as several processes call it in training, which averages their gradients; None of a single one."""
         if not self.several:
-            return model
+            return None
         if sync_batch_norm:
             synchronized(model)
         devices = [device] if device.type == "cuda" else None
@@ -139,7 +141,7 @@ def joined(device: torch.device) -> Iterator[Processes]:
             _connect(_Part(f"attempt-{_restarts()}/{number}", store), rank, world, device)
         yield Processes(rank, world, _Part(f"run-{number}", store))
     except RuntimeError as error:
-        reason = str(error).splitlines()[0]
+        reason = first_line(error)
         if not any(word in reason for word in ("gloo", "NCCL", "Connection")):
             raise
         # Of what the library says: neither the place in its source nor its advice.

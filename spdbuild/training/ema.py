@@ -6,7 +6,7 @@ import copy
 import math
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 
 class Ema:
@@ -21,15 +21,31 @@ class Ema:
     def __init__(self, model: nn.Module, decay: float, ramp: float) -> None:
         self.model = copy.deepcopy(model).eval().requires_grad_(False)
         self.decay, self.ramp, self.updates = decay, ramp, 0
+        self._followed: nn.Module | None = None
+        self._tensors: tuple[list[Tensor], list[Tensor], list[Tensor], list[Tensor]] = [], [], [], []
 
     @torch.no_grad()
     def update(self, model: nn.Module) -> None:
         """Take in the weights after a step."""
         self.updates += 1
         decay = self.decay * (1 - math.exp(-self.updates / self.ramp)) if self.ramp else self.decay
-        average, new = list(self.model.state_dict().values()), list(model.state_dict().values())
-        floating = [i for i, tensor in enumerate(average) if tensor.is_floating_point()]
-        torch._foreach_lerp_([average[i] for i in floating], [new[i] for i in floating], 1 - decay)
-        for old, value in zip(average, new, strict=True):
-            if not old.is_floating_point():
-                old.copy_(value)
+        if model is not self._followed:
+            # Looking for the tensors takes three times as long as averaging them.
+            self._followed, self._tensors = model, _pairs(self.model, model)
+        average, new, counts, new_counts = self._tensors
+        torch._foreach_lerp_(average, new, 1 - decay)
+        if counts:
+            torch._foreach_copy_(counts, new_counts)
+
+
+def _pairs(average: nn.Module, model: nn.Module) -> tuple[list[Tensor], list[Tensor], list[Tensor], list[Tensor]]:
+    """Tensors of floating numbers, of the average and of the model, and those of whole numbers."""
+    pairs = list(zip(average.state_dict().values(), model.state_dict().values(), strict=True))
+    floating = [pair for pair in pairs if pair[0].is_floating_point()]
+    whole = [pair for pair in pairs if not pair[0].is_floating_point()]
+    return (
+        [old for old, _ in floating],
+        [new for _, new in floating],
+        [old for old, _ in whole],
+        [new for _, new in whole],
+    )

@@ -57,17 +57,20 @@ def evaluate(
     run_or_recipe: str | Path,
     overrides: Iterable[str] = (),
     *,
-    weights: Path | None = None,
+    weights: str | Path | None = None,
     split: str | None = None,
     speed: bool = True,
-    output: Path | None = None,
+    output: str | Path | None = None,
 ) -> Report:
     """Evaluate a run's folder, or a recipe with `weights`, on the images of its data set.
 
     split: of the data; the one that training evaluates on, unless it is given.
     speed: whether the model is timed as well, by the first process.
     output: folder for tables, pictures and the task's own files.
+
+    Raises RecipeError, DataError and WeightsError for what cannot be evaluated.
     """
+    output = None if output is None else Path(output)
     if output is not None:
         refuse_file(output)
     overrides = tuple(overrides)

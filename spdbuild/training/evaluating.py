@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import nn
 
+from spdbuild.errors import RunError
 from spdbuild.training.distributed import Processes
 from spdbuild.training.precision import autocast
 from spdbuild.training.task import Batches, Evaluation, Meter
@@ -20,6 +22,7 @@ def evaluate_model(
     """The metrics of the first process's `model`, in eval mode afterwards, over all batches of all processes.
 
     The first process judges; the others are told the result without its files and without what each image gave.
+    Raises RunError if a metric is not finite.
     """
     model.eval()
     processes.share_buffers(model)
@@ -29,11 +32,18 @@ def evaluate_model(
             meter.update(_forward(model, images, precision, device), targets)
     states = processes.to_first(meter.state())
     if not processes.first:
-        told: Evaluation = processes.from_first(None)
-        return told
+        return _finite(processes.from_first(None))
     meter.merge(states)
     evaluation = meter.evaluation()
     processes.from_first(replace(evaluation, files={}, by_image=None))
+    return _finite(evaluation)
+
+
+def _finite(evaluation: Evaluation) -> Evaluation:
+    for name, value in evaluation.scalars.items():
+        if not math.isfinite(value):
+            message = f"the {name} of the evaluation is not finite: the network gives some images no numbers"
+            raise RunError(message, hint="look at its weights, statistics of norms among them, and at precision")
     return evaluation
 
 

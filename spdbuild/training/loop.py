@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator
+from contextlib import nullcontext
 from itertools import islice
 from typing import Any
 
@@ -54,7 +55,10 @@ class Loop:
     def run(self) -> None:
         """Train, evaluate and save, epoch after epoch."""
         session = self.session
-        while session.position.epoch < session.recipe.epochs and not self._out_of_patience():
+        while session.position.epoch < session.recipe.epochs:
+            self.reason = self._out_of_patience()
+            if self.reason:
+                return
             self._epoch()
             if self.reason:
                 self._leave()
@@ -70,7 +74,7 @@ class Loop:
             return
         session, position = self.session, self.session.position
         begun = position.batch > 0 or not position.rows
-        row = self._cut_row() if begun else position.rows[-1]
+        row = self._row(position.epoch + (position.batch > 0)) if begun else position.rows[-1]
         if self.reason and session.processes.first:
             keep_best(session.folder)
         row = {**row, **self.evaluate()}
@@ -80,16 +84,6 @@ class Loop:
         if self.events and begun:
             self.events.add(row)
         session.console.line(describe_row(row, session.recipe.epochs, session.task.shown))
-
-    def _cut_row(self) -> Row:
-        """The row of an epoch that was cut off; if nothing was trained here, with the time that is stored."""
-        position = self.session.position
-        row = {**self._row(), "epoch": position.epoch + (position.batch > 0)}
-        if position.batch != self._first:
-            return row
-        place = row["epoch"], row["step"]
-        stored = [old for old in self.session.folder.metrics() if (old["epoch"], old["step"]) == place]
-        return {**row, **{name: old[name] for old in stored for name in ("seconds", "images_per_second")}}
 
     def _start_epoch(self) -> None:
         """Note when and where the training of an epoch begins here."""
@@ -142,7 +136,8 @@ class Loop:
             begin=session.first_batch + session.position.batch,
         )
         rates.apply(session.optimizer)
-        total = self._images(group)
+        # A sum over images needs no number of them, and so no word from the other processes.
+        total = 1.0 if session.task.summed else self._images(group)
         for index, (images, targets) in enumerate(group):
             self._accumulate(images, targets, total, last=index == len(group) - 1)
         self._clip()
@@ -166,11 +161,11 @@ class Loop:
             self.guard.note(norm)
 
     def _accumulate(self, images: Tensor, targets: Any, total: Tensor | float, last: bool) -> None:
-        """Add the gradient of one batch of a step of `total` images; it meets the other processes' at the last."""
+        """Add the gradient of one batch, its sum over images divided by `total`; the processes' meet at the last."""
         session = self.session
         # The processes' gradients are averaged, and what is wanted is their sum.
-        share = len(images) * session.processes.world / (1 if session.task.summed else total)
-        with _together(session.trained, last):
+        share = len(images) * session.processes.world / total
+        with nullcontext() if last or session.parallel is None else session.parallel.no_sync():
             losses = self._losses(images, targets)
             loss = losses["loss"] * share
             torch.autograd.backward(session.scaler.scale(loss))
@@ -246,10 +241,9 @@ class Loop:
 
     def _finish_epoch(self) -> None:
         session, position, recipe = self.session, self.session.position, self.session.recipe
-        row = self._row()
+        row = self._row(position.epoch + 1)
         position.epoch += 1
         position.batch, position.sums, position.images = 0, {}, 0
-        row["epoch"] = position.epoch
         due = position.epoch % recipe.evaluate_every == 0 or position.epoch == recipe.epochs
         if due:
             row |= self.evaluate()
@@ -262,14 +256,14 @@ class Loop:
         self._save_state()
         session.console.line(describe_row(row, recipe.epochs, session.task.shown))
 
-    def _out_of_patience(self) -> bool:
+    def _out_of_patience(self) -> str:
+        """Why the run should end between two epochs; empty if it should go on."""
         position, patience = self.session.position, self.session.recipe.patience
         waited = position.epoch - position.best_epoch
         evaluated = position.epoch % self.session.recipe.evaluate_every == 0
         if patience is None or not position.best_epoch or waited < patience or not evaluated:
-            return False
-        self.reason = f"no better {self.session.task.monitor} in {patience} epochs"
-        return True
+            return ""
+        return f"no better {self.session.task.monitor} in {patience} epochs"
 
     def _leave(self) -> None:
         """Save where the epoch is."""
@@ -293,20 +287,24 @@ class Loop:
                 save_best(session)
         return {f"test/{name}": value for name, value in self.evaluation.scalars.items()}
 
-    def _row(self) -> Row:
-        """What is known of the epoch up to here."""
+    def _row(self, epoch: int) -> Row:
+        """What is known of the epoch up to here, which is the given one; its time as stored if nothing was trained."""
         session, position = self.session, self.session.position
         seconds = time.monotonic() - self._started
         totals = torch.stack([torch.tensor(float(position.images), device=session.device), *position.sums.values()])
         images, *sums = session.processes.sum(totals).tolist()
-        return {
-            "epoch": position.epoch,
+        row = {
+            "epoch": epoch,
             "step": position.step,
             "lr": session.optimizer.param_groups[0]["lr"],
             **{f"train/{name}": total / images for name, total in zip(position.sums, sums, strict=True)},
             "seconds": round(seconds, 3),
             "images_per_second": round(self._done(images) / max(seconds, 1e-9), 1),
         }
+        if position.batch != self._first:
+            return row
+        stored = [old for old in session.folder.metrics() if (old["epoch"], old["step"]) == (epoch, position.step)]
+        return {**row, **{name: old[name] for old in stored for name in ("seconds", "images_per_second")}}
 
     def _done(self, images: float) -> float:
         """Images of all processes that were trained on here, of the `images` that the epoch has seen."""
@@ -337,11 +335,3 @@ class Loop:
         now = time.monotonic()
         self.session.position.seconds += now - self._clock
         self._clock = now
-
-
-def _together(model: nn.Module, last: bool) -> Any:
-    """The context in which gradients stay on this process until the last batch of a step."""
-    from contextlib import nullcontext
-
-    parallel = model if isinstance(model, nn.parallel.DistributedDataParallel) else None
-    return nullcontext() if last or parallel is None else parallel.no_sync()

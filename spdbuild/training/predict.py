@@ -15,16 +15,19 @@ from spdbuild.training.task import Prediction
 
 def predict(
     run_or_recipe: str | Path,
-    sources: Iterable[Path],
+    sources: Iterable[str | Path],
     overrides: Iterable[str] = (),
     *,
-    weights: Path | None = None,
+    weights: str | Path | None = None,
 ) -> Iterator[Prediction]:
     """What is seen in each file, in the order of `sources`.
 
     A folder stands for the images in it and below it, a pattern such as `photos/*.jpg` for the files that match it.
+
+    Raises with the first prediction RecipeError and WeightsError, and DataError for a source that is not there; a file
+    that cannot be read is told as the `problem` of its prediction.
     """
-    files = source_files(sources)
+    files = source_files(map(Path, sources))
     stored = load_model(run_or_recipe, weights, overrides)
     classes = stored.classes or _classes(stored)
     seen = iter(stored.recipe.task.predict(stored.recipe, stored.model, classes, stored.image, files))

@@ -45,9 +45,13 @@ def train(
     runs: str | Path = "runs",
     quiet: bool = False,
 ) -> Result:
-    """Run a recipe in a new folder below `runs`; raises RunError if the run fails or stays below `expect`.
+    """Run a recipe in a new folder below `runs`.
 
-    overrides: changes of a recipe that is a path, a name or a text; ArgumentError with one that is read already.
+    recipe: a path, the name of a built-in one, its text, or one that is read already.
+    overrides: changes of it, "key.path=value" or "~key"; ArgumentError with one that is read already.
+
+    Raises RecipeError for what cannot be run, DataError for the data, WeightsError for weights, and RunError if the run
+    fails, is stopped by a signal, or stays below `expect`.
     """
     overrides = tuple(overrides)
     if isinstance(recipe, Recipe) and overrides:
@@ -62,13 +66,14 @@ def train(
 
 
 def resume(folder: str | Path, overrides: Iterable[str] = (), *, quiet: bool = False) -> Result:
-    """Go on with the run in `folder` as if it had not stopped; only keys in CHANGEABLE may be given anew."""
+    """Go on with the run in `folder` as if it had not stopped; only keys in CHANGEABLE may be given anew.
+
+    Raises as `train` does, and where the data or the network are no longer what they were.
+    """
     stored = RunFolder.open(Path(folder))
     before, wanted = load_recipe(stored.recipe), load_recipe(stored.recipe, overrides)
     _check_changes(before, wanted)
     with joined(device_of(wanted)) as processes:
-        if processes.first:
-            write_text(stored.recipe, wanted.resolved())
         return _all_runs(wanted, stored, Console(quiet or not processes.first), processes)
 
 
@@ -131,6 +136,8 @@ def _begun(recipe: Recipe, folder: RunFolder, console: Console, processes: Proce
         session.restore(load_state(folder.state))
         if processes.first:
             restore_best(folder)
+            # Only now: a run that cannot go on keeps the recipe that it was stopped with.
+            write_text(folder.recipe, recipe.resolved())
             folder.add_resumption(**_circumstances(session))
         console.line(f"{recipe.title or 'run'}: {_where(session)}")
     return session
@@ -182,16 +189,16 @@ def _fit(session: Session) -> Result:
         write_report(session, loop.evaluation)
     speeds = [row["images_per_second"] for row in loop.rows]
     return Result(
-        session.recipe.title or "run",
-        session.folder.path,
-        loop.evaluation.scalars,
-        position.best,
-        position.best_epoch,
-        session.network.parameters,
-        session.network.macs,
-        median(speeds) if speeds else 0.0,
-        position.seconds,
-        loop.reason,
+        title=session.recipe.title or "run",
+        folder=session.folder.path,
+        metrics=loop.evaluation.scalars,
+        best=position.best,
+        best_epoch=position.best_epoch,
+        parameters=session.network.parameters,
+        macs=session.network.macs,
+        images_per_second=median(speeds) if speeds else 0.0,
+        seconds=position.seconds,
+        reason=loop.reason,
     )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from spdbuild.errors import DataError, RecipeError, WeightsError
+from spdbuild.errors import DataError, RecipeError, WeightsError, first_line
 from spdbuild.ops.normalization import BatchNorm
 from spdbuild.training.accumulation import Accumulation
 from spdbuild.training.checkpoint import Position, generator_states, restore_generators, seed_generators
@@ -33,6 +33,7 @@ class Session:
     """The parts of a run.
 
     model: holds the weights. trained: the same as the loop calls it: compiled, and averaging gradients over processes.
+    parallel: what averages them; None in a single process.
     """
 
     recipe: Recipe
@@ -48,6 +49,7 @@ class Session:
     network: BuiltNetwork
     model: nn.Module
     trained: nn.Module
+    parallel: nn.parallel.DistributedDataParallel | None
     teacher: nn.Module | None
     ema: Ema | None
     optimizer: torch.optim.Optimizer
@@ -117,7 +119,7 @@ class Session:
                 self.ema.model.load_state_dict(state["ema"]["model"])
                 self.ema.updates = state["ema"]["updates"]
         except (RuntimeError, ValueError, KeyError) as error:
-            reason = str(error).splitlines()[0]
+            reason = first_line(error)
             raise WeightsError(f"{self.folder.state}: the state is of another optimizer: {reason}") from None
         self.scaler.load_state_dict(state["scaler"])
         self.position = Position(**state["position"])
@@ -175,7 +177,8 @@ def make_session(
     with recipe.about("vars.classes", "architecture"):
         _check_outputs(task, model, network, classes, device)
     ema = Ema(model, recipe.ema.decay, recipe.ema.ramp) if recipe.ema else None
-    trained = processes.wrap(model, device, recipe.sync_batch_norm)
+    parallel = processes.wrap(model, device, recipe.sync_batch_norm)
+    trained = parallel or model
     optimizer = recipe.scaled_optimizer().make(model)
     seed_generators(recipe.seed, processes.rank)
     return Session(
@@ -191,7 +194,9 @@ def make_session(
         classes=classes,
         network=network,
         model=model,
-        trained=torch.compile(trained) if recipe.compile else trained,  # type: ignore[arg-type]
+        # Kernels for sizes as they come would depend on those that came before, and so on where a run was resumed.
+        trained=torch.compile(trained, dynamic=False) if recipe.compile else trained,  # type: ignore[arg-type]
+        parallel=parallel,
         teacher=_teacher(recipe, network, classes, size, device),
         ema=ema,
         optimizer=optimizer,
@@ -225,14 +230,14 @@ def _check_norms(recipe: Recipe, network: BuiltNetwork, images: int, world: int)
     last = recipe.batch if recipe.drop_last else images % recipe.batch or recipe.batch
     if (last if recipe.sync_batch_norm else last // world) > 1:
         return
+    given = "a batch of 1 image" if last == 1 else f"a batch of {last} images leaves one of {world} processes 1, and"
     for node in network.architecture.graph:
         if isinstance(node.op, BatchNorm) and node.shape.pixels == 1:
-            message = (
-                f"a batch of {last} image gives the norm '{node.name}' one number a channel, which has no variance"
-            )
+            message = f"{given} gives the norm '{node.name}' one number a channel, which has no variance"
             if last < recipe.batch:
                 message = f"the last of the batches of {recipe.batch} has {last} of {images} images, and {message}"
             hint = "set drop_last=true, or another batch" if last < recipe.batch else "set a larger batch"
+            hint += "" if recipe.sync_batch_norm or last == 1 else ", or sync_batch_norm=true"
             raise RecipeError(message, location=recipe.place("batch", "data"), hint=hint)
 
 

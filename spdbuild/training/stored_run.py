@@ -12,7 +12,7 @@ from torch import nn
 from spdbuild.errors import RecipeError, WeightsError
 from spdbuild.graph import Graph
 from spdbuild.loading import load
-from spdbuild.training.device import choose_device
+from spdbuild.training.device import device_of
 from spdbuild.training.first_weights import load_weights
 from spdbuild.training.network import build_network, resolve
 from spdbuild.training.precision import choose_precision
@@ -30,7 +30,7 @@ _TRAINED = {
 
 #: Keys that a trained model is evaluated and used by; the others are for training alone.
 _READ = frozenset(
-    ("input", "variant", "vars", "data", "task", "loss", "preprocess", "batch", "test_batch", "precision")
+    ("input", "variant", "vars", "data", "task", "preprocess", "batch", "test_batch", "precision")
     + ("channels_last", "workers", "device")
 )
 
@@ -60,7 +60,7 @@ class StoredModel:
 
 def load_model(
     run_or_recipe: str | Path,
-    weights: Path | None = None,
+    weights: str | Path | None = None,
     overrides: Iterable[str] = (),
     classes: tuple[str, ...] = (),
     size: tuple[int, int] | None = None,
@@ -70,7 +70,7 @@ def load_model(
     classes, size: of the data at hand, for a file of weights that does not say them; WeightsError if it says others.
     """
     recipe, folder = _recipe(run_or_recipe, overrides)
-    path = weights or _weights(recipe, folder)
+    path = Path(weights) if weights else _weights(recipe, folder)
     facts = Facts.of(path)
     known = facts.classes
     if known and classes:
@@ -82,7 +82,7 @@ def load_model(
     network = build_network(recipe, len(classes) or None, size)
     load_weights(network, path)
     image = (network.input[0], *(facts.size or network.input[1:]))
-    device = choose_device(recipe.device)
+    device = device_of(recipe)
     model = network.module.to(device).eval()
     if recipe.channels_last:
         model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -138,14 +138,19 @@ def recipe_of(run_or_recipe: str | Path, overrides: Iterable[str] = ()) -> Recip
 
 def _recipe(run_or_recipe: str | Path, overrides: Iterable[str]) -> tuple[Recipe, RunFolder | None]:
     path = Path(run_or_recipe)
-    meant = path.is_dir() or (path.parent.is_dir() and path.name != str(path) and not path.suffix)
-    if not meant or path.is_file():
+    if not _names_a_run(path):
         return load_recipe(run_or_recipe, overrides), None
     folder, overrides = RunFolder.open(path), tuple(overrides)
     recipe = load_recipe(folder.recipe, overrides)
     if overrides:
         _check_changes(load_recipe(folder.recipe), recipe)
     return stored_network(recipe, folder), folder
+
+
+def _names_a_run(path: Path) -> bool:
+    """Whether a folder of a run is meant, also one that is not there: a built-in recipe has a name without folders."""
+    beside = len(path.parts) > 1 and path.parent.is_dir() and not path.suffix
+    return path.is_dir() or (beside and not path.is_file())
 
 
 def _check_changes(trained: Recipe, wanted: Recipe) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import Any
 
 import torch
@@ -70,11 +71,13 @@ def synchronized(model: nn.Module) -> nn.Module:
 
 
 def _synchronized_norm(norm: nn.modules.batchnorm._BatchNorm) -> nn.Module:
-    if next(norm.buffers()).device.type == "cuda":
+    tensors = chain(norm.buffers(), norm.parameters())
+    device = next((tensor.device for tensor in tensors), torch.device("cpu"))
+    if device.type == "cuda":
         converted: nn.Module = nn.SyncBatchNorm.convert_sync_batchnorm(norm)  # type: ignore[no-untyped-call]
         return converted
     made = SyncBatchNorm(norm.num_features, norm.eps, norm.momentum, norm.affine, norm.track_running_stats)
-    made.to(next(norm.buffers()).device)
+    made.to(device)
     made.load_state_dict(norm.state_dict())
     made.train(norm.training)
     for name, parameter in norm.named_parameters():

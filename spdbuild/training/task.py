@@ -111,7 +111,7 @@ class Meter(Protocol):
     """Gathers what a model gives, batch by batch; a meter of each process, merged in the end."""
 
     def update(self, outputs: Any, targets: Any) -> None:
-        """Take in one batch, on whatever device it is, without waiting for the device."""
+        """Take in one batch, on whatever device it is."""
 
     def state(self) -> dict[str, Any]:
         """What `merge` of another process's meter needs; tensors on the CPU."""

@@ -34,6 +34,17 @@ def test_statistics_are_averaged_and_counters_are_copied() -> None:
     assert ema.model.num_batches_tracked.item() == 1
 
 
+def test_another_model_is_followed_when_it_is_given() -> None:
+    first, second = nn.Linear(1, 1), nn.Linear(1, 1)
+    ema = Ema(first, 0.5, 0)
+    ema.update(first)
+    with torch.no_grad():
+        second.weight.fill_(ema.model.weight.item() + 2)
+    expected = ema.model.weight.item() + 1
+    ema.update(second)
+    assert ema.model.weight.item() == pytest.approx(expected)
+
+
 def test_the_average_is_never_trained() -> None:
     ema = Ema(nn.BatchNorm2d(1), 0.5, 0)
     assert not ema.model.training

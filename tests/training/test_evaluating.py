@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+import pytest
 import torch
 from torch import nn
 
+from spdbuild.errors import RunError
+from spdbuild.metrics.by_image.answers import TOP
+from spdbuild.metrics.classification import judge
 from spdbuild.training.distributed import Processes
 from spdbuild.training.evaluating import evaluate_model
 from spdbuild.training.task import Evaluation
@@ -76,3 +81,20 @@ def test_the_first_process_judges_for_all_and_keeps_what_only_it_writes() -> Non
     second = Pair(1, told)
     assert evaluate_model(nn.Identity(), Batches(), Meter(judges=False), "fp32", CPU, second) == told
     assert second.said[0] == {"images": 1}
+
+
+def test_metrics_that_are_not_finite_are_refused_on_every_process() -> None:
+    class Lost(Meter):
+        def evaluation(self) -> Evaluation:
+            return Evaluation({"loss": math.nan})
+
+    first = Pair(0, {"images": 4})
+    with pytest.raises(RunError, match="the loss of the evaluation is not finite"):
+        evaluate_model(nn.Identity(), Batches(), Lost(judges=True), "fp32", CPU, first)
+    with pytest.raises(RunError, match="the loss of the evaluation is not finite"):
+        evaluate_model(nn.Identity(), Batches(), Meter(judges=False), "fp32", CPU, Pair(1, first.said[-1]))
+
+
+def test_logits_that_are_not_finite_are_no_answer() -> None:
+    logits = torch.tensor([[math.nan, 0.0, 1.0], [0.0, math.inf, 0.0], [0.0, 1.0, 2.0]])
+    assert judge(logits, torch.tensor([0, 1, 2]))[:, 1].tolist() == [TOP, TOP, 0]

@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import nn
 
+from spdbuild.errors import ArgumentError
 from spdbuild.training.optimizers import OPTIMIZERS, parameter_groups
 
 
@@ -56,6 +57,11 @@ def test_every_optimizer_takes_the_step_of_torch(name: str) -> None:
     pair = (ours, optimizer.make(ours)), (theirs, optimizer.implementation(theirs.parameters()))  # type: ignore[attr-defined]
     take_steps(pair)
     torch.testing.assert_close(ours.weight, theirs.weight)
+
+
+def test_a_weight_decay_that_would_do_nothing_is_refused() -> None:
+    with pytest.raises(ArgumentError, match=r"rprop has no weight decay, got 0\.1"):
+        OPTIMIZERS["rprop"](weight_decay=0.1)
 
 
 def test_the_rest_of_torch_optim_is_there() -> None:

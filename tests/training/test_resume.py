@@ -19,6 +19,7 @@ from safetensors.torch import load_file
 
 from spdbuild.errors import DataError, RecipeError, RunError, WeightsError
 from spdbuild.training.checkpoint import load_state
+from spdbuild.training.recipe import load_recipe
 from spdbuild.training.run import resume, train
 
 Rows = Callable[[Path], list[dict[str, Any]]]
@@ -77,6 +78,35 @@ def test_a_resumed_run_cannot_become_another(recipe: Path, tmp_path: Path) -> No
     location = caught.value.problems[0].location
     assert location is not None
     assert (location.file, location.text) == ("command line", "optimizer.lr=0.5")
+
+
+def test_a_twin_of_a_run_that_was_made_longer_goes_on_alone(recipe: Path, tmp_path: Path, rows: Rows) -> None:
+    options = ["epochs=1", "compare={other: {seed: 9}}"]
+    folder = train(recipe, options, quiet=True, runs=tmp_path).folder
+    resume(folder, ["epochs=3", "max_steps=20"], quiet=True)
+    assert load_recipe(folder / "other" / "recipe.yaml").epochs == 3
+    resume(folder / "other", ["max_steps=null"], quiet=True)
+    assert [row["epoch"] for row in rows(folder / "other")] == [1, 2, 3]
+
+
+def test_a_run_that_cannot_go_on_keeps_its_recipe(recipe: Path, tmp_path: Path) -> None:
+    folder = train(recipe, ["epochs=1"], quiet=True, runs=tmp_path).folder
+    before = (folder / "recipe.yaml").read_text()
+    (folder / "state" / "state.pt").write_bytes(b"")
+    with pytest.raises(WeightsError):
+        resume(folder, ["epochs=5"], quiet=True)
+    assert (folder / "recipe.yaml").read_text() == before
+
+
+def test_an_epoch_that_was_trained_before_keeps_its_speed(recipe: Path, tmp_path: Path) -> None:
+    part = train(recipe, ["epochs=1", "max_steps=12"], quiet=True, runs=tmp_path)
+    table = part.folder / "metrics.jsonl"
+    stopped = json.loads(table.read_text())
+    assert resume(part.folder, ["max_steps=null"], quiet=True).images_per_second == part.images_per_second > 0
+    ended = json.loads(table.read_text())
+    assert [ended[name] for name in ("seconds", "images_per_second")] == [
+        stopped[name] for name in ("seconds", "images_per_second")
+    ]
 
 
 def test_a_run_can_be_made_longer(recipe: Path, tmp_path: Path, rows: Rows) -> None:

@@ -10,6 +10,7 @@ from PIL import Image
 
 from spdbuild.errors import ArgumentError, DataError, RecipeError, WeightsError
 from spdbuild.training.evaluate import evaluate
+from spdbuild.training.predict import predict
 from spdbuild.training.recipe import load_recipe
 from spdbuild.training.run import train
 
@@ -78,7 +79,13 @@ def test_costs_are_those_of_the_images_that_are_evaluated(trained: Path) -> None
 
 
 @pytest.mark.parametrize(
-    ("change", "key"), [("optimizer.lr=0.5", "optimizer"), ("epochs=7", "epochs"), ("seed=1", "seed")]
+    ("change", "key"),
+    [
+        ("optimizer.lr=0.5", "optimizer"),
+        ("epochs=7", "epochs"),
+        ("seed=1", "seed"),
+        ("loss.label_smoothing=0.1", "loss"),
+    ],
 )
 def test_what_a_trained_model_does_not_read_is_refused(trained: Path, change: str, key: str) -> None:
     with pytest.raises(RecipeError, match=f"'{key}' is for training, and changes nothing behind it") as caught:
@@ -86,6 +93,20 @@ def test_what_a_trained_model_does_not_read_is_refused(trained: Path, change: st
     location = caught.value.problems[0].location
     assert location is not None
     assert location.text == change
+
+
+def test_a_device_that_is_none_has_its_place(trained: Path) -> None:
+    with pytest.raises(RecipeError, match="there is no device 'banana'") as caught:
+        evaluate(trained, ["device=banana"], speed=False)
+    assert str(caught.value.problems[0].location) == "command line:1:8"
+
+
+def test_paths_may_be_texts(trained: Path, tmp_path: Path) -> None:
+    weights = str(trained / "weights" / "last.safetensors")
+    evaluate(str(trained), weights=weights, output=str(tmp_path / "seen"), speed=False)
+    assert (tmp_path / "seen" / "images.csv").is_file()
+    (prediction,) = predict(str(trained), [str(tmp_path / "insects" / "test" / "bee" / "0.png")], weights=weights)
+    assert len(prediction.found) == 2
 
 
 @pytest.mark.parametrize(

@@ -37,6 +37,11 @@ def test_with_one_process_it_is_batch_norm(one_process: None, training: bool) ->
         torch.testing.assert_close(ours, theirs)
 
 
+def test_a_norm_without_any_tensor_is_synchronized_too() -> None:
+    model = synchronized(nn.Sequential(nn.BatchNorm2d(2, affine=False, track_running_stats=False)))
+    assert isinstance(model[0], SyncBatchNorm)
+
+
 def test_names_and_order_of_the_weights_stay() -> None:
     model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4))
     names = list(model.state_dict())

@@ -20,11 +20,16 @@ _OTHERS = {"Optimizer", "LBFGS", "SparseAdam", "Muon"}
 #: Arguments about how the update is computed, which spdbuild chooses, and not about what it is.
 _TECHNICAL = {"params", "foreach", "fused", "capturable", "differentiable", "maximize"}
 
+#: What sets one of them apart from what a recipe says of all.
+_NOTES = {"Rprop": ", which takes lr for its first step sizes alone: no schedule changes them, nor has it weight decay"}
+
 _NAMES = {"NAdam": "nadam", "RAdam": "radam", "AdamW": "adamw", "RMSprop": "rmsprop", "SGD": "sgd", "ASGD": "asgd"}
 
 
 def _check(self: Any) -> None:
     Optimizer.__post_init__(self)
+    if self.weight_decay and "weight_decay" not in inspect.signature(self.implementation).parameters:
+        raise ArgumentError(f"{self.name} has no weight decay, got {self.weight_decay}", argument="weight_decay")
     if hasattr(self, "momentum"):
         require_range(self, "momentum", least=0, below=1)
     self.make(nn.Linear(1, 1))  # torch checks its arguments when it makes the optimizer
@@ -100,7 +105,7 @@ def _section(cls: type[torch.optim.Optimizer]) -> type[Optimizer]:
         fields,
         bases=(Optimizer,),
         namespace={
-            "__doc__": f"torch.optim.{cls.__name__}.",
+            "__doc__": f"torch.optim.{cls.__name__}{_NOTES.get(cls.__name__, '')}.",
             "__module__": __name__,
             "name": name,
             "implementation": cls,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from spdbuild.errors import ArgumentError
+from spdbuild.ranges import require_range
 from spdbuild.training.recipe.places import Placed
 
 
@@ -55,10 +55,8 @@ class EmaOptions:
     ramp: float = 2000.0
 
     def __post_init__(self) -> None:
-        if not 0 <= self.decay < 1:
-            raise ArgumentError(f"decay must be at least 0 and less than 1, got {self.decay}", argument="decay")
-        if self.ramp < 0:
-            raise ArgumentError(f"ramp must be at least 0, got {self.ramp}", argument="ramp")
+        require_range(self, "decay", least=0, below=1)
+        require_range(self, "ramp", least=0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,7 +73,5 @@ class DistillOptions(Network):
     share: float = 0.5
 
     def __post_init__(self) -> None:
-        if self.temperature <= 0:
-            raise ArgumentError(f"temperature must be more than 0, got {self.temperature}", argument="temperature")
-        if not 0 <= self.share <= 1:
-            raise ArgumentError(f"share must be between 0 and 1, got {self.share}", argument="share")
+        require_range(self, "temperature", above=0)
+        require_range(self, "share", least=0, most=1)

@@ -69,7 +69,8 @@ def _with(root: Value, path: list[str], value: Value, text: str) -> Value:
     if rest:
         section = _with(inner, rest, value, text)
         return replace(root, data={**known, key: replace(section, key=inner.key or _place(text, 0))})
-    changed = merged(inner, value) if isinstance(value.data, dict) else value
+    # An empty mapping has nothing to lay over: it empties what is there.
+    changed = merged(inner, value) if isinstance(value.data, dict) and value.data else value
     return replace(root, data={**known, key: replace(changed, key=_place(text, 0))})
 
 

@@ -9,6 +9,7 @@ of the field of that name, which is put below its key before the section is read
 from __future__ import annotations
 
 import dataclasses
+import functools
 import types
 import typing
 from collections.abc import Callable, Mapping
@@ -175,6 +176,11 @@ def _placed(error: ArgumentError, value: Value) -> SpdbuildError:
 
 
 def _hints(cls: type[Any]) -> dict[str, Any]:
+    return _evaluated_hints(cls)  # type: ignore[arg-type]  # mypy takes no class for hashable
+
+
+@functools.cache
+def _evaluated_hints(cls: type[Any]) -> dict[str, Any]:
     return typing.get_type_hints(cls, include_extras=True)
 
 

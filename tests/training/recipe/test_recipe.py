@@ -198,6 +198,22 @@ def test_overrides_reach_into_lists_and_leave_entries_out() -> None:
     assert recipe.clip is None
 
 
+def test_an_empty_mapping_empties_what_is_there() -> None:
+    recipe = read(
+        "expect: {top1: 0.9}\ncompare: {other: {seed: 1}}\nvars: {width: 3}\n", "expect={}", "compare={}", "vars={}"
+    )
+    assert not recipe.expect
+    assert not recipe.compare
+    assert not recipe.vars
+
+
+def test_one_key_of_a_section_leaves_the_others_as_they_are() -> None:
+    base = "architecture: yolov5\nvariant: n\ndata: {name: tiny_objects}\n"
+    before = load_recipe(base).resolved()
+    assert load_recipe(base, ["task.seeing.nms.min_score=0.25"]).resolved() == before
+    assert load_recipe(base, ["task.evaluation.nms.min_score=0.001"]).resolved() == before
+
+
 def test_an_empty_override_is_nothing() -> None:
     assert read("clip: 1\n", "clip=").clip is None
 
