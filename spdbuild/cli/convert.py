@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,7 @@ import click
 from spdbuild import builtin
 from spdbuild.arguments import arguments_of, call_text
 from spdbuild.cli.budget_options import BudgetOptions, budget_lines, budget_options
+from spdbuild.cli.convert_request import Request
 from spdbuild.cli.fields import field_options, given
 from spdbuild.cli.json_output import print_json
 from spdbuild.cli.library_networks import convert_library
@@ -42,34 +43,6 @@ Examples:
   spdbuild convert resnet50 --weights resnet50.safetensors -o new.yaml --weights-out new.safetensors
   spdbuild convert torchvision:resnet50 --weights resnet50.pth -o new.yaml --weights-out new.safetensors
 """
-
-
-@dataclass(frozen=True)
-class Request:
-    """What was asked for, beside the network.
-
-    preset, options: of the pass. output: file of the architecture. form: of the report, where it is not a table.
-    """
-
-    choice: Choice
-    preset: str | None
-    budget: BudgetOptions
-    output: Path | None
-    weights: WeightsOptions
-    form: str | None
-    as_json: bool
-    options: dict[str, Any]
-
-    @property
-    def for_architectures(self) -> list[str]:
-        """What of it means something only where the network is written in our language."""
-        asked = {
-            "-o": self.output,
-            "--preset": self.preset,
-            "--budget": self.budget.limits,
-            "--calibrate": self.weights.calibrate,
-        }
-        return [option for option, value in asked.items() if value]
 
 
 @click.command("convert", epilog=_EXAMPLES)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from spdbuild.architecture.document import Document
-    from spdbuild.cli.convert import Request
+    from spdbuild.cli.convert_request import Request
     from spdbuild.conversion.foreign.report import ModuleReport
 
 

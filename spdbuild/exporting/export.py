@@ -177,7 +177,7 @@ class _Job:
 
     def _output_shapes(self) -> dict[str, tuple[int | None, ...]]:
         """Of each output; None for what is not the same for images of all sizes."""
-        found = [self._shapes_for(inputs) for inputs in self.calls.shapes(self.graph)]
+        found = [self._shapes_for(inputs) for inputs in dict.fromkeys(map(tuple, self.calls.shapes(self.graph)))]
         return {
             name: tuple(size if len({size, *others}) == 1 else None for size, *others in zip(*shapes, strict=True))
             for name, *shapes in zip(self.axes.outputs, *found, strict=True)

@@ -23,22 +23,22 @@ from spdbuild.cli.data_commands.target import data_set_of, with_boxes
     type=click.FloatRange(0, 1, max_open=True),
     default=0.2,
     show_default=True,
-    help="Share of a window that its neighbour has too, at least.",
+    help="With --tile: share of a window that its neighbour has too, at least.",
 )
-@click.option("--whole", is_flag=True, help="Write images that are cut as they are, too, for larger objects.")
+@click.option("--whole", is_flag=True, help="With --tile: write images that are cut as they are, too.")
 @click.option(
     "--min-visible",
     type=click.FloatRange(0, 1),
     default=0.3,
     show_default=True,
-    help="Least share of a box that a window must show, else the object is to be ignored there.",
+    help="With --tile: least share of a box that a window must show, else the object is to be ignored there.",
 )
 @click.option(
     "--background",
     type=click.FloatRange(0),
     default=0.1,
     show_default=True,
-    help="Training windows without an object, at most this many for each one with an object.",
+    help="With --tile: training windows without an object, at most this many for each one with an object.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print what was written as JSON on stdout.")
 def command(

@@ -58,8 +58,8 @@ class Tiles:
     """The windows of a data set's images, those of an image behind one another.
 
     dataset: its images are the windows, named <image>_<left>_<top>.png; an image no larger than a window, or looked at
-        whole behind its windows, is as it was.
-        Objects are cut at the border of their window; what it shows too little of is to be ignored.
+        whole behind its windows, is as it was. Objects are cut at the border of their window; what it shows too little
+        of is to be ignored.
     sources: int64 [M], for each window the position of its image.
     windows: where each lies there.
     """

@@ -79,7 +79,8 @@ class SeeingOptions:
     """What is shown to people of a picture.
 
     nms: which boxes are shown.
-    tile: side in pixels of the windows in which larger pictures are looked at; empty: as task.tiles says.
+    tile: side in pixels of the windows in which larger pictures are looked at; empty: as task.tiles says, which then
+        also says the next two.
     overlap: share of a window that its neighbour sees too; an object smaller than that is whole in one of them.
     whole: whether a picture that is looked at in windows is also looked at whole, for larger objects.
     """

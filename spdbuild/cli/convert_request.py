@@ -1,0 +1,39 @@
+"""What `spdbuild convert` was asked for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from spdbuild.cli.budget_options import BudgetOptions
+from spdbuild.cli.options import Choice
+from spdbuild.cli.weight_options import WeightsOptions
+
+
+@dataclass(frozen=True)
+class Request:
+    """What was asked for, beside the network.
+
+    preset, options: of the pass. output: file of the architecture. form: of the report, where it is not a table.
+    """
+
+    choice: Choice
+    preset: str | None
+    budget: BudgetOptions
+    output: Path | None
+    weights: WeightsOptions
+    form: str | None
+    as_json: bool
+    options: dict[str, Any]
+
+    @property
+    def for_architectures(self) -> list[str]:
+        """What of it means something only where the network is written in our language."""
+        asked = {
+            "-o": self.output,
+            "--preset": self.preset,
+            "--budget": self.budget.limits,
+            "--calibrate": self.weights.calibrate,
+        }
+        return [option for option, value in asked.items() if value]
