@@ -30,6 +30,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 import spdbuild
+from spdbuild.console import Console
 from spdbuild.data.detection.batch import DetectionBatch
 from spdbuild.data.detection.convert import convert
 from spdbuild.data.detection.loader import DetectionLoader
@@ -38,7 +39,6 @@ from spdbuild.data.detection.store import Cache
 from spdbuild.data.detection.table import DetectionSet
 from spdbuild.data.yolo import Yolo
 from spdbuild.losses.detection import DetectionLossOptions
-from spdbuild.training.console import Console
 from spdbuild.training.detection.criterion import DetectionCriterion
 from spdbuild.training.detection.head import head_of
 from spdbuild.training.detection.images import to_network

@@ -30,7 +30,7 @@ LAYERS = [
         "tables",
         "timing",
     },
-    {"schema", "expression", "phases", "anchors", "drawing", "tiling"},
+    {"schema", "expression", "phases", "anchors", "drawing", "tiling", "charts", "console"},
     {"arguments"},
     {"nn"},
     {"ops"},

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from spdbuild.charts.chart import Chart, Line
 from spdbuild.reporting.groups import Group, Section
-from spdbuild.training.charts.chart import Chart, Line
 from spdbuild.training.run_charts import run_charts
 
 

@@ -7,10 +7,10 @@ import io
 from collections.abc import Iterable
 from html import escape
 
+from spdbuild.charts.chart import Chart
 from spdbuild.html_page import html_page
 from spdbuild.reporting.parts import Part
 from spdbuild.tables import Table
-from spdbuild.training.charts.chart import Chart
 
 _STYLE = """
 body{max-width:100em}table{margin:1em 0;display:block;overflow:auto}
@@ -33,7 +33,7 @@ def _part(part: Part) -> str:
 
 
 def _picture(chart: Chart) -> str:
-    from spdbuild.training.charts.lines import draw_chart
+    from spdbuild.charts.lines import draw_chart
 
     drawn = io.BytesIO()
     draw_chart(chart).save(drawn, "PNG")

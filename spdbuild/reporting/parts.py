@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from spdbuild.charts.chart import Chart
 from spdbuild.reporting.comparisons import Comparison, Difference
 from spdbuild.reporting.groups import Group, Section, Spread
 from spdbuild.reporting.run import Run
 from spdbuild.tables import Table
-from spdbuild.training.charts.chart import Chart
 from spdbuild.training.comparison import number_text
 
 

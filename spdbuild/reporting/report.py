@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from spdbuild.console import Console
 from spdbuild.errors import ArgumentError, InputError, SpdbuildError, UnknownNameError, nearest
 from spdbuild.reporting import parts
 from spdbuild.reporting.comparisons import Comparison, check_reference, compare
@@ -22,7 +23,6 @@ from spdbuild.reporting.parts import Part
 from spdbuild.reporting.resampling import LEAST, Pair, read_pairs, resampled
 from spdbuild.reporting.run import Run, read_run
 from spdbuild.reporting.runs_csv import runs_csv
-from spdbuild.training.console import Console
 
 
 @dataclass(frozen=True)

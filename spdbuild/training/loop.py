@@ -12,9 +12,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from spdbuild.console import Bar
 from spdbuild.errors import RunError
 from spdbuild.training.checkpoint import save_state
-from spdbuild.training.console import Bar
 from spdbuild.training.evaluating import evaluate_model
 from spdbuild.training.events import Events
 from spdbuild.training.freezing import train_mode

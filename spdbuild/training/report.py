@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 from PIL import Image
 
+from spdbuild.charts.lines import draw_chart
+from spdbuild.charts.matrix import draw_matrix
 from spdbuild.metrics import by_image
 from spdbuild.tables import Table
-from spdbuild.training.charts.lines import draw_chart
-from spdbuild.training.charts.matrix import draw_matrix
 from spdbuild.training.files import write_text, write_whole
 from spdbuild.training.page import SAMPLES, page
 from spdbuild.training.run_charts import run_charts

@@ -8,12 +8,12 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from spdbuild.console import Console
 from spdbuild.errors import ArgumentError, DiskFullError, RecipeError, RunError, SpdbuildError
 from spdbuild.files import make_folder, remove_unfinished
 from spdbuild.training.checking import check_recipe
 from spdbuild.training.checkpoint import load_state
 from spdbuild.training.comparison import comparison_table
-from spdbuild.training.console import Console
 from spdbuild.training.device import determinism, device_of
 from spdbuild.training.distributed import Processes, joined
 from spdbuild.training.files import write_text

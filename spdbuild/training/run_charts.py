@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from spdbuild.training.charts.chart import Chart, Line, Scale
+from spdbuild.charts.chart import Chart, Line, Scale
 
 Rows = Sequence[Mapping[str, Any]]
 #: Columns of a row that are no measurement.

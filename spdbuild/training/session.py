@@ -9,11 +9,11 @@ from typing import Any
 import torch
 from torch import nn
 
+from spdbuild.console import Console
 from spdbuild.errors import DataError, RecipeError, WeightsError, first_line
 from spdbuild.ops.normalization import BatchNorm
 from spdbuild.training.accumulation import Accumulation
 from spdbuild.training.checkpoint import Position, generator_states, restore_generators, seed_generators
-from spdbuild.training.console import Console
 from spdbuild.training.distributed import Processes
 from spdbuild.training.ema import Ema
 from spdbuild.training.first_weights import load_weights, start

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
 
+from spdbuild.charts.chart import Chart
 from spdbuild.metrics.by_image import ByImage
 from spdbuild.registry import Registry
-from spdbuild.training.charts.chart import Chart
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn import functional
 
+from spdbuild.console import Console
 from spdbuild.training.accumulation import Accumulation
-from spdbuild.training.console import Console
 from spdbuild.training.distributed import Processes
 from spdbuild.training.loop import Loop
 from spdbuild.training.recipe import load_recipe

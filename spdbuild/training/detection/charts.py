@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from spdbuild.charts.chart import Chart, Line
 from spdbuild.metrics.curves import ScoreCurves
 from spdbuild.metrics.detection import DetectionMetrics
-from spdbuild.training.charts.chart import Chart, Line
 
 #: Of more classes the best and the worst are shown, half of it each.
 _MOST_CLASSES = 20

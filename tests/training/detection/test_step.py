@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from spdbuild.console import Console
 from spdbuild.losses.detection import DetectionLoss, DetectionLossOptions
-from spdbuild.training.console import Console
 from spdbuild.training.detection.head import head_of
 from spdbuild.training.distributed import Processes
 from spdbuild.training.loop import Loop

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from spdbuild.training.charts.chart import Scale
+from spdbuild.charts.chart import Scale
 
 #: Numbers below have too few digits to be divided further.
 _TINY = 1e-300

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from rich.console import Console as RichConsole
 
-from spdbuild.training import console
-from spdbuild.training.console import Console
+from spdbuild import console
+from spdbuild.console import Console
 
 
 def test_without_a_terminal_a_line_says_how_far_it_is(monkeypatch: pytest.MonkeyPatch) -> None:

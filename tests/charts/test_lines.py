@@ -9,8 +9,8 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from spdbuild.training.charts.chart import Chart, Line
-from spdbuild.training.charts.lines import draw_chart
+from spdbuild.charts.chart import Chart, Line
+from spdbuild.charts.lines import draw_chart
 
 BLUE, RED, BLACK = (0x1F, 0x77, 0xB4), (0xD6, 0x27, 0x28), (0x22, 0x22, 0x22)
 #: Rows below the legend, above the numbers of the x axis.

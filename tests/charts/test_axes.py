@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spdbuild.training.charts.axes import axis_for, ticks
+from spdbuild.charts.axes import axis_for, ticks
 
 NUMBERS = st.floats(-1e12, 1e12)
 

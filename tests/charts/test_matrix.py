@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from spdbuild.training.charts.canvas import text_width
-from spdbuild.training.charts.matrix import draw_matrix
+from spdbuild.charts.canvas import text_width
+from spdbuild.charts.matrix import draw_matrix
 
 #: Of few classes: sides of a cell and top of the first row, in pixels of the picture.
 CELL, TOP = 128, 124

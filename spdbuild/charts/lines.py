@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 from PIL import Image
 
-from spdbuild.training.charts.axes import Axis, axis_for
-from spdbuild.training.charts.canvas import GRID, INK, QUIET, Canvas, Dashes, Point, text_width
-from spdbuild.training.charts.chart import Chart, Line
+from spdbuild.charts.axes import Axis, axis_for
+from spdbuild.charts.canvas import GRID, INK, QUIET, Canvas, Dashes, Point, text_width
+from spdbuild.charts.chart import Chart, Line
 
 _STRONG = ("#1f77b4", "#d62728", "#2ca02c", "#ff7f0e", "#9467bd", "#8c564b", "#e377c2", "#7f7f7f", "#bcbd22", "#17becf")
 _LIGHT = ("#7fb2db", "#f08a8a", "#8fd08f", "#ffbf80", "#c5b0d5", "#c49c94", "#f7b6d2", "#b5b5b5", "#dbdb6d", "#8fdbe6")

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from PIL import Image
 
-from spdbuild.training.charts.canvas import GRID, INK, PAPER, QUIET, Canvas, text_width
+from spdbuild.charts.canvas import GRID, INK, PAPER, QUIET, Canvas, text_width
 
 #: The longest name, in units; what is longer is cut.
 _LONGEST = 150
