@@ -13,8 +13,10 @@ import subprocess
 import sys
 import time
 from importlib.util import find_spec
+from pathlib import Path
 
 ROUNDS = 5
+RECIPES = Path(__file__).parents[1] / "recipes"
 BASELINE = "import torch"
 MODEL = "import torch, torchvision; model = torchvision.models.resnet50(); x = torch.zeros(1, 3, 224, 224)\n"
 COMMANDS = {
@@ -23,6 +25,7 @@ COMMANDS = {
     "spdbuild summary resnet50": ["-m", "spdbuild", "summary", "resnet50"],
     "spdbuild summary yolov5 --variant l": ["-m", "spdbuild", "summary", "yolov5", "--variant", "l"],
     "spdbuild convert resnet50": ["-m", "spdbuild", "convert", "resnet50"],
+    "spdbuild check recipes/quickstart.yaml": ["-m", "spdbuild", "check", str(RECIPES / "quickstart.yaml")],
     "spdbuild diff resnet50 resnet18": ["-m", "spdbuild", "diff", "resnet50", "resnet18"],
 }
 #: Programs that print the multiply-accumulates of ResNet-50.

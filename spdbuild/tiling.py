@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torchvision.ops import batched_nms
 
 from spdbuild.boxes import area_xyxy, clip_xyxy, intersection_xyxy
 from spdbuild.errors import ArgumentError
@@ -109,5 +108,7 @@ def _covered(parts: Tensor, whole: Tensor, max_covered: float, class_agnostic: b
 
 
 def _suppressed(detections: Tensor, max_iou: float, class_agnostic: bool) -> Tensor:
+    from torchvision.ops import batched_nms
+
     classes = torch.zeros_like(detections[:, 5]) if class_agnostic else detections[:, 5]
     return detections[batched_nms(detections[:, :4], detections[:, 4], classes, max_iou)]

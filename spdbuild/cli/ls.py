@@ -44,8 +44,8 @@ def _architecture(path: Path) -> dict[str, Any]:
 
     graphs = check_architecture(read_source(path))
     inputs = [list(node.shape) for node in next(iter(graphs.values())).inputs]
-    parameters = {variant or "": graph.parameters for variant, graph in graphs.items()}
-    return {"name": path.stem, "file": str(path), "inputs": inputs, "parameters": parameters}
+    params = {variant or "": graph.parameters for variant, graph in graphs.items()}
+    return {"name": path.stem, "file": str(path), "inputs": inputs, "params": params}
 
 
 def _recipe(path: Path) -> dict[str, Any]:
@@ -66,7 +66,7 @@ def _network(path: Path) -> dict[str, Any]:
 def _architectures(entries: list[dict[str, Any]]) -> Table:
     table = Table(("architecture", "input", "parameters"))
     for entry in entries:
-        counts = [f"{variant} {count:,}".strip() for variant, count in entry["parameters"].items()]
+        counts = [f"{variant} {count:,}".strip() for variant, count in entry["params"].items()]
         sizes = ", ".join("x".join(map(str, shape)) for shape in entry["inputs"])
         table.add(entry["name"], sizes, ", ".join(counts))
     return table

@@ -48,6 +48,25 @@ class PngFile(click.Path):
         return super().convert(value, param, ctx)
 
 
+class DependentOption(click.Option):
+    """An option that means nothing without another one, and is refused without it.
+
+    needs: the other one, as it is typed. why: what for, behind its name in the message.
+    """
+
+    def __init__(self, *names: Any, needs: str, why: str = "", **options: Any) -> None:
+        super().__init__(*names, **options)
+        self.needs, self.why = needs, why
+
+    def handle_parse_result(
+        self, ctx: click.Context, opts: Mapping[str, Any], args: list[str]
+    ) -> tuple[Any, list[str]]:
+        needed = next(param for param in ctx.command.params if self.needs in param.opts)
+        if self.name in opts and needed.name not in opts:
+            raise click.UsageError(f"{self.opts[0]} needs {self.needs}{self.why}", ctx)
+        return super().handle_parse_result(ctx, opts, args)
+
+
 ARCHITECTURE = BuiltinName("architectures")
 PATH = click.Path(path_type=Path)
 

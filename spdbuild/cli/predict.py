@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from spdbuild.cli.json_output import print_json
-from spdbuild.cli.options import PATH, json_option
+from spdbuild.cli.options import PATH, DependentOption, json_option
 from spdbuild.errors import InputError, RunError
 
 if TYPE_CHECKING:
@@ -41,9 +41,22 @@ _FORMS = ("pictures", "crops", "txt", "json", "csv")
     type=PATH,
     help="Folder for pictures with boxes, or for a table.",
 )
-@click.option("--save", "forms", multiple=True, type=click.Choice(_FORMS), help="What goes into the folder instead.")
-@click.option("--min-score", type=float, help="Least score of a box that a detector shows.")
-@click.option("--tile", type=int, help="Side in pixels of the windows in which a detector looks at larger pictures.")
+@click.option(
+    "--save",
+    "forms",
+    cls=DependentOption,
+    needs="-o",
+    why=" FOLDER to write into",
+    multiple=True,
+    type=click.Choice(_FORMS),
+    help="What goes into the folder instead.",
+)
+@click.option("--min-score", type=click.FloatRange(0, 1), help="Least score of a box that a detector shows.")
+@click.option(
+    "--tile",
+    type=click.IntRange(32),
+    help="Side in pixels of the windows in which a detector looks at larger pictures.",
+)
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change a key of the recipe.")
 @json_option
 def command(
@@ -61,8 +74,6 @@ def command(
     from spdbuild.training.outputs import Outputs
     from spdbuild.training.predict import predict, source_roots
 
-    if forms and output is None:
-        raise click.UsageError("--save needs the folder to write into: -o FOLDER")
     changes = _changes(run, overrides, {"--min-score": min_score, "--tile": tile})
     written = Outputs(output, forms, source_roots(sources)) if output else None
     entries, problems = [], []

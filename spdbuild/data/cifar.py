@@ -11,7 +11,6 @@ from tempfile import TemporaryDirectory
 from typing import Any, ClassVar, Literal
 
 import torch
-from torchvision import datasets
 
 from spdbuild.data.dataset import DATASETS, Fields, Split
 from spdbuild.data.download import fetch
@@ -45,11 +44,15 @@ class Cifar10:
     download: bool = False
 
     def open(self, split: Split) -> ArrayImages:
-        return _read(datasets.CIFAR10, Path(self.root), split, self.download)
+        from torchvision.datasets import CIFAR10
+
+        return _read(CIFAR10, Path(self.root), split, self.download)
 
     @classmethod
     def fields_in(cls, root: Path) -> Fields | None:
-        return {"root": str(root)} if _is_there(datasets.CIFAR10, root) else None
+        from torchvision.datasets import CIFAR10
+
+        return {"root": str(root)} if _is_there(CIFAR10, root) else None
 
     @classmethod
     def sample(cls) -> ArrayImages:
@@ -80,11 +83,15 @@ class Cifar100:
     download: bool = False
 
     def open(self, split: Split) -> ArrayImages:
-        return _read(datasets.CIFAR100, Path(self.root), split, self.download)
+        from torchvision.datasets import CIFAR100
+
+        return _read(CIFAR100, Path(self.root), split, self.download)
 
     @classmethod
     def fields_in(cls, root: Path) -> Fields | None:
-        return {"root": str(root)} if _is_there(datasets.CIFAR100, root) else None
+        from torchvision.datasets import CIFAR100
+
+        return {"root": str(root)} if _is_there(CIFAR100, root) else None
 
     @classmethod
     def sample(cls) -> ArrayImages:
@@ -120,8 +127,10 @@ def _archive(reader: Any, root: Path) -> Path:
 
 def _provide(reader: Any, root: Path, download: bool) -> None:
     """Unpack the archive, which is fetched first if it may be and is not there; DataError if there is no sound one."""
+    from torchvision.datasets.utils import check_integrity
+
     archive = _archive(reader, root)
-    if not datasets.utils.check_integrity(str(archive), reader.tgz_md5):
+    if not check_integrity(str(archive), reader.tgz_md5):
         if not download:
             raise _missing(reader, root)
         fetch(reader.url, archive, reader.tgz_md5)

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torchvision.transforms.v2 import functional
 
 from spdbuild.boxes import clip_xyxy
 
@@ -54,7 +53,9 @@ class Letterbox:
     def apply(self, image: Tensor, fill: int = FILL) -> Tensor:
         """The image [C, height, width] in the target size; `fill` is the value of the padding."""
         if self.resized != self.source:
-            image = functional.resize(image, list(self.resized), antialias=True)
+            from torchvision.transforms.v2.functional import resize
+
+            image = resize(image, list(self.resized), antialias=True)
         right = self.target[1] - self.resized[1] - self.left
         bottom = self.target[0] - self.resized[0] - self.top
         return torch.nn.functional.pad(image, (self.left, right, self.top, bottom), value=fill)

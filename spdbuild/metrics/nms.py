@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torchvision.ops import nms
 
 from spdbuild.boxes import cxcywh_to_xyxy
 from spdbuild.ranges import require_range
@@ -92,6 +91,8 @@ def _kept(boxes_xyxy: Tensor, scores: Tensor, options: NmsOptions) -> Tensor:
 
     A box is suppressed by better ones alone, and the cost is quadratic: so a few of the best are tried before more.
     """
+    from torchvision.ops import nms
+
     count = 4 * options.max_detections
     while True:
         kept: Tensor = nms(boxes_xyxy[:count], scores[:count], options.max_iou)[: options.max_detections]

@@ -31,7 +31,7 @@ def _group(group: Group, metrics: Iterable[str]) -> dict[str, Any]:
     return {
         "name": group.name,
         "architecture": summary.architecture,
-        "parameters": group.parameters,
+        "params": group.parameters,
         "macs": group.macs,
         "seeds": list(group.seeds),
         "metrics": {name: spread and spread.to_dict() for name, spread in spreads.items()},

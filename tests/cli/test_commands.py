@@ -86,6 +86,18 @@ def test_the_graph_side_never_imports_torch(arguments: list[str]):
     assert done.stdout
 
 
+@pytest.mark.parametrize("command", ["check", "show"])
+def test_recipes_are_read_without_what_only_runs_need(command: str):
+    code = (
+        "import sys; sys.modules |= {'torch._dynamo': None, 'torchvision': None}; sys.argv[0] = 'spdbuild'; "
+        "from spdbuild.cli import main; main()"
+    )
+    recipe = str(ROOT / "recipes" / "quickstart.yaml")
+    done = subprocess.run([sys.executable, "-c", code, command, recipe], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "quickstart" in done.stdout
+
+
 def test_the_module_can_be_run():
     done = subprocess.run([sys.executable, "-m", "spdbuild", "--version"], capture_output=True, text=True, check=True)
     assert done.stdout == f"spdbuild {spdbuild.__version__}\n"

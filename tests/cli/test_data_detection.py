@@ -321,3 +321,13 @@ def test_a_recipe_that_cuts_images_shows_windows(tmp_path: Path) -> None:
     assert result.exit_code == 0, result.output
     # The one image to evaluate on is four windows.
     assert result.stdout == f"4 images in {tmp_path / 'a.png'}\n"
+
+
+@pytest.mark.parametrize(
+    "option", [["--overlap", "0.2"], ["--whole"], ["--min-visible", "0.5"], ["--background", "1"]], ids=lambda o: o[0]
+)
+def test_what_is_said_of_windows_needs_windows(tmp_path: Path, option: list[str]) -> None:
+    result = run("convert", "tiny_objects", "--to", "coco", "-o", tmp_path / "coco", *option)
+    assert result.exit_code == 2
+    assert f"Error: {option[0]} needs --tile\n" in result.output
+    assert not (tmp_path / "coco").exists()

@@ -21,7 +21,7 @@ def test_all_that_comes_with_the_package_is_listed(run):
 
 def test_a_pattern_picks_names(run):
     document = json.loads(run("ls", "resnet5?", "--json").stdout)
-    assert document["architectures"][0]["parameters"] == {"": 25_557_032}
+    assert document["architectures"][0]["params"] == {"": 25_557_032}
     assert [entry["name"] for entry in document["architectures"]] == ["resnet50"]
 
 

@@ -9,6 +9,7 @@ from typing import Literal
 import click
 
 from spdbuild.cli.data_commands.target import data_set_of, with_boxes
+from spdbuild.cli.options import DependentOption
 
 
 @click.command("convert")
@@ -20,14 +21,24 @@ from spdbuild.cli.data_commands.target import data_set_of, with_boxes
 @click.option("--tile", type=click.IntRange(32), help="Cut larger images into windows of this side in pixels.")
 @click.option(
     "--overlap",
+    cls=DependentOption,
+    needs="--tile",
     type=click.FloatRange(0, 1, max_open=True),
     default=0.2,
     show_default=True,
     help="With --tile: share of a window that its neighbour has too, at least.",
 )
-@click.option("--whole", is_flag=True, help="With --tile: write images that are cut as they are, too.")
+@click.option(
+    "--whole",
+    cls=DependentOption,
+    needs="--tile",
+    is_flag=True,
+    help="With --tile: write images that are cut as they are, too.",
+)
 @click.option(
     "--min-visible",
+    cls=DependentOption,
+    needs="--tile",
     type=click.FloatRange(0, 1),
     default=0.3,
     show_default=True,
@@ -35,6 +46,8 @@ from spdbuild.cli.data_commands.target import data_set_of, with_boxes
 )
 @click.option(
     "--background",
+    cls=DependentOption,
+    needs="--tile",
     type=click.FloatRange(0),
     default=0.1,
     show_default=True,

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torchvision.transforms.v2 import functional as vision
 
 from spdbuild.data.augment.augmentation import per_sample
 from spdbuild.data.sending import sent
@@ -77,7 +76,9 @@ def every_bit(chosen: Tensor) -> Tensor:
 
 def _grey(values: Tensor) -> Tensor:
     """Whole numbers from 0 to 255, float32 [N, 1, H, W]; values: float32 [N, C, H, W] on the same scale."""
-    grey: Tensor = vision.rgb_to_grayscale(values)
+    from torchvision.transforms.v2.functional import rgb_to_grayscale
+
+    grey: Tensor = rgb_to_grayscale(values)
     return grey.floor_()
 
 

@@ -9,8 +9,6 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
-from torchvision.transforms import v2
-from torchvision.transforms.v2 import functional as vision
 
 from spdbuild.data.augment.augmentation import AUGMENTATIONS
 from spdbuild.data.draws import Draws
@@ -106,7 +104,9 @@ class CenterCrop:
             raise ArgumentError(
                 f"center_crop cannot cut {self.size}x{self.size} from {width}x{height} pixels", argument="size"
             )
-        return vision.center_crop(images, [self.size, self.size]), labels
+        from torchvision.transforms.v2.functional import center_crop
+
+        return center_crop(images, [self.size, self.size]), labels
 
     @classmethod
     def example(cls) -> CenterCrop:
@@ -126,7 +126,9 @@ class Resize:
         require_range(self, "size", least=1)
 
     def __call__(self, images: Tensor, labels: Tensor, draws: Draws) -> tuple[Tensor, Tensor]:
-        return vision.resize(images, [self.size, self.size], antialias=True), labels
+        from torchvision.transforms.v2.functional import resize
+
+        return resize(images, [self.size, self.size], antialias=True), labels
 
     @classmethod
     def example(cls) -> Resize:
@@ -158,7 +160,9 @@ class RandomResizedCrop:
         require_growing(self, "area", "ratio")
 
     def __call__(self, images: Tensor, labels: Tensor, draws: Draws) -> tuple[Tensor, Tensor]:
-        return _each(images, v2.RandomResizedCrop(self.size, self.area, self.ratio), draws), labels
+        from torchvision.transforms.v2 import RandomResizedCrop as Crop
+
+        return _each(images, Crop(self.size, self.area, self.ratio), draws), labels
 
     @classmethod
     def example(cls) -> RandomResizedCrop:

@@ -8,7 +8,6 @@ from functools import lru_cache
 
 import torch
 from torch import Tensor
-from torchvision.transforms.v2 import functional as vision
 
 from spdbuild.data.augment import affine, colour
 from spdbuild.data.augment.choosing import Change
@@ -48,6 +47,8 @@ def _operations(
     factor: how far from 1.
     bits: how many of 8 are lost.
     """
+    from torchvision.transforms.v2.functional import autocontrast, equalize
+
     lost = (torch.arange(STRENGTHS) / ((STRENGTHS - 1) / bits)).round()
     return (
         _without_number(_same),
@@ -62,8 +63,8 @@ def _operations(
         _with_signs(colour.sharpness, _to(factor), middle=1.0),
         _without_sign(colour.posterize, (8 - lost).tolist()),
         _without_sign(colour.solarize, [255 * part for part in torch.linspace(1, 0, STRENGTHS).tolist()]),
-        _without_number(lambda images, _: vision.autocontrast(images)),
-        _without_number(lambda images, _: vision.equalize(images)),
+        _without_number(lambda images, _: autocontrast(images)),
+        _without_number(lambda images, _: equalize(images)),
     )
 
 

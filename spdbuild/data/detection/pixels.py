@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache, partial
+from functools import cache, lru_cache, partial
 from pathlib import Path
 
 import numpy as np
 import torch
 from PIL.Image import Image
-from torchvision.io import ImageReadMode
+from torch import Tensor
 
 from spdbuild.data.decoding import MAX_PIXELS, ORIENTATION, BadFile, decode, describe_fault, opened
 from spdbuild.data.detection.findings import Finding
@@ -112,8 +112,8 @@ def read_file(path: Path) -> Pixels | Finding:
 
 
 def _decode_jpeg(data: bytes) -> Pixels | None:
-    """None if it is damaged or too large, or where torchvision, which means to give up decoding, has done so."""
-    operator = getattr(torch.ops.image, "decode_jpeg", None)
+    """None if it is damaged or too large, or where there is no operator for it."""
+    operator = _jpeg_operator()
     if operator is None:
         return None
     # The operator takes the memory for an image of any size. Pillow would tell the size, too, in thirty times the time.
@@ -121,10 +121,19 @@ def _decode_jpeg(data: bytes) -> Pixels | None:
     if not 0 < height * width <= MAX_PIXELS:
         return None
     try:
-        image = operator(torch.frombuffer(bytearray(data), dtype=torch.uint8), ImageReadMode.RGB.value, True)
+        image = operator(torch.frombuffer(bytearray(data), dtype=torch.uint8))
     except RuntimeError:
         return None
     return np.asarray(image.permute(1, 2, 0).contiguous())
+
+
+@cache
+def _jpeg_operator() -> Callable[[Tensor], Tensor] | None:
+    """From the bytes of a JPEG to uint8 [3, height, width], upright; None where torchvision has given up decoding."""
+    from torchvision.io import ImageReadMode
+
+    operator = getattr(torch.ops.image, "decode_jpeg", None)
+    return operator and partial(operator, mode=ImageReadMode.RGB.value, apply_exif_orientation=True)
 
 
 def _jpeg_size(data: bytes) -> tuple[int, int]:

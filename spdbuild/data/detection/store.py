@@ -15,7 +15,6 @@ from typing import Literal, Protocol
 
 import numpy as np
 import torch
-import torchvision
 from torch import Tensor
 
 from spdbuild.data.detection.findings import Finding
@@ -169,6 +168,8 @@ def cache_key(dataset: DetectionSet, size: int) -> str:
 
     Boxes and class names are no part of it: they are read anew each time.
     """
+    import torchvision
+
     digest = hashlib.blake2b(digest_size=12)
     digest.update(repr((_VERSION, torchvision.__version__, size, dataset.draw)).encode())
     for image in dataset.images:

@@ -32,25 +32,41 @@ def _check(self: Any) -> None:
         raise ArgumentError(f"{self.name} has no weight decay, got {self.weight_decay}", argument="weight_decay")
     if hasattr(self, "momentum"):
         require_range(self, "momentum", least=0, below=1)
-    self.make(nn.Linear(1, 1))  # torch checks its arguments when it makes the optimizer
+    options = _options(self)
+    try:
+        _ask(self.implementation, {"lr": self.lr, **options})
+    except ValueError as error:
+        raise ArgumentError(f"{self.name}: {error}", argument=_refused(self.implementation, options)) from None
 
 
 def _make(self: Any, model: nn.Module) -> torch.optim.Optimizer:
     cls = self.implementation
     groups = self.groups(model)
-    options = {name: getattr(self, name) for name in _arguments(cls) if name not in ("lr", "weight_decay")}
+    options = _options(self)
     if "fused" in inspect.signature(cls).parameters:
         on_one_device = len({p.device.type for group in groups for p in group["params"]}) == 1
         fusible = on_one_device and groups[0]["params"][0].device.type in ("cpu", "cuda")
         # torch does not apply dampening to the first update, which `_begin_momentum` can only leave as it is without.
         options["fused"] = fusible and not options.get("dampening")
-    try:
-        optimizer = cls(groups, lr=self.lr, **options)
-    except ValueError as error:
-        raise ArgumentError(f"{self.name}: {error}", argument=_refused(cls, options)) from None
+    optimizer = cls(groups, lr=self.lr, **options)
     if isinstance(optimizer, torch.optim.SGD):
         _begin_momentum(optimizer)
     return optimizer  # type: ignore[no-any-return]
+
+
+def _options(self: Any) -> dict[str, Any]:
+    """What the constructor gets besides the learning rate; the decay is a matter of each group."""
+    return {name: getattr(self, name) for name in _arguments(self.implementation) if name not in ("lr", "weight_decay")}
+
+
+def _ask(cls: type[torch.optim.Optimizer], options: dict[str, Any]) -> None:
+    """Let torch check the arguments of an optimizer; raises ValueError.
+
+    Taking parameters is left out: for the first ones of a process torch imports its compiler, and a recipe is checked
+    in half the time without.
+    """
+    asked = type(cls.__name__, (cls,), {"add_param_group": lambda self, group: None})
+    asked([torch.zeros(1)], **options)
 
 
 def _refused(cls: type[torch.optim.Optimizer], options: dict[str, Any]) -> str:
@@ -58,7 +74,7 @@ def _refused(cls: type[torch.optim.Optimizer], options: dict[str, Any]) -> str:
     for name in options:
         others = {key: value for key, value in options.items() if key != name}
         try:
-            cls([torch.zeros(1)], **others)
+            _ask(cls, others)
         except ValueError:
             continue
         return name

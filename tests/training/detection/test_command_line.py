@@ -65,4 +65,4 @@ def test_a_score_nothing_reaches_finds_nothing(trained: Path, tmp_path: Path) ->
 def test_save_without_a_folder_is_a_usage_error(trained: Path, tmp_path: Path) -> None:
     result = run("predict", trained, tmp_path, "--save", "csv")
     assert result.exit_code == 2
-    assert "--save needs the folder to write into" in result.stderr
+    assert "--save needs -o FOLDER to write into" in result.stderr
