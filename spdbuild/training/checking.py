@@ -12,7 +12,7 @@ from spdbuild.training.recipe import Network, Recipe, load_recipe, twins
 
 
 def check_recipe(
-    recipe: str | Path, overrides: Iterable[str] = (), *, allow_imports: bool = True
+    recipe: str | Path, overrides: str | Iterable[str] = (), *, allow_imports: bool = True
 ) -> tuple[Recipe, dict[str, Graph]]:
     """The recipe, and the networks that it, its twins and their teachers name, behind their passes; by name.
 

@@ -12,6 +12,7 @@ from spdbuild.files import refuse_file
 from spdbuild.training.distributed import joined
 from spdbuild.training.evaluating import evaluate_model
 from spdbuild.training.image_size import check_input
+from spdbuild.training.recipe.overrides import listed
 from spdbuild.training.report import write_evaluation, write_samples
 from spdbuild.training.speed import Speed, measure_speed
 from spdbuild.training.stored_run import StoredModel, load_model, recipe_of
@@ -55,7 +56,7 @@ class Report:
 
 def evaluate(
     run_or_recipe: str | Path,
-    overrides: Iterable[str] = (),
+    overrides: str | Iterable[str] = (),
     *,
     weights: str | Path | None = None,
     split: str | None = None,
@@ -73,7 +74,7 @@ def evaluate(
     output = None if output is None else Path(output)
     if output is not None:
         refuse_file(output)
-    overrides = tuple(overrides)
+    overrides = listed(overrides)
     recipe = recipe_of(run_or_recipe, overrides)
     task = recipe.task
     split = split or task.splits[1]

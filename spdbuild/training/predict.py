@@ -15,8 +15,8 @@ from spdbuild.training.task import Prediction
 
 def predict(
     run_or_recipe: str | Path,
-    sources: Iterable[str | Path],
-    overrides: Iterable[str] = (),
+    sources: str | Path | Iterable[str | Path],
+    overrides: str | Iterable[str] = (),
     *,
     weights: str | Path | None = None,
 ) -> Iterator[Prediction]:
@@ -27,7 +27,8 @@ def predict(
     Raises with the first prediction RecipeError and WeightsError, and DataError for a source that is not there; a file
     that cannot be read is told as the `problem` of its prediction.
     """
-    files = source_files(map(Path, sources))
+    several = (sources,) if isinstance(sources, str | Path) else sources
+    files = source_files(map(Path, several))
     stored = load_model(run_or_recipe, weights, overrides)
     classes = stored.classes or _classes(stored)
     seen = iter(stored.recipe.task.predict(stored.recipe, stored.model, classes, stored.image, files))

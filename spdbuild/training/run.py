@@ -21,6 +21,7 @@ from spdbuild.training.loop import STOPPED, Loop
 from spdbuild.training.recipe import Recipe, load_recipe, twins
 from spdbuild.training.recipe.differences import differences
 from spdbuild.training.recipe.expected import check_metrics
+from spdbuild.training.recipe.overrides import listed
 from spdbuild.training.report import write_page, write_report
 from spdbuild.training.result import Result
 from spdbuild.training.run_folder import RunFolder
@@ -40,7 +41,7 @@ _TABLE = "Metrics of each run's last epoch; `spdbuild eval` takes the weights of
 
 def train(
     recipe: str | Path | Recipe,
-    overrides: Iterable[str] = (),
+    overrides: str | Iterable[str] = (),
     *,
     runs: str | Path = "runs",
     quiet: bool = False,
@@ -53,7 +54,7 @@ def train(
     Raises RecipeError for what cannot be run, DataError for the data, WeightsError for weights, and RunError if the run
     fails, is stopped by a signal, or stays below `expect`.
     """
-    overrides = tuple(overrides)
+    overrides = listed(overrides)
     if isinstance(recipe, Recipe) and overrides:
         raise ArgumentError(f"a recipe that is read already takes no overrides: {overrides[0]}", argument="overrides")
     wanted = recipe if isinstance(recipe, Recipe) else check_recipe(recipe, overrides)[0]
@@ -65,7 +66,7 @@ def train(
         return _all_runs(wanted, folder, Console(quiet or not processes.first), processes)
 
 
-def resume(folder: str | Path, overrides: Iterable[str] = (), *, quiet: bool = False) -> Result:
+def resume(folder: str | Path, overrides: str | Iterable[str] = (), *, quiet: bool = False) -> Result:
     """Go on with the run in `folder` as if it had not stopped; only keys in CHANGEABLE may be given anew.
 
     Raises as `train` does, and where the data or the network are no longer what they were.

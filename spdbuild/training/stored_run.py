@@ -18,6 +18,7 @@ from spdbuild.training.network import build_network, resolve
 from spdbuild.training.precision import choose_precision
 from spdbuild.training.recipe import Recipe, load_recipe
 from spdbuild.training.recipe.differences import differences
+from spdbuild.training.recipe.overrides import listed
 from spdbuild.training.run_folder import RunFolder
 from spdbuild.weights.facts import Facts
 
@@ -61,7 +62,7 @@ class StoredModel:
 def load_model(
     run_or_recipe: str | Path,
     weights: str | Path | None = None,
-    overrides: Iterable[str] = (),
+    overrides: str | Iterable[str] = (),
     classes: tuple[str, ...] = (),
     size: tuple[int, int] | None = None,
 ) -> StoredModel:
@@ -131,16 +132,16 @@ def stored_network(recipe: Recipe, folder: RunFolder) -> Recipe:
     return replace(recipe, architecture=str(folder.architecture), variant=variant, vars=kept, passes=(), weights=None)
 
 
-def recipe_of(run_or_recipe: str | Path, overrides: Iterable[str] = ()) -> Recipe:
+def recipe_of(run_or_recipe: str | Path, overrides: str | Iterable[str] = ()) -> Recipe:
     """The recipe of a run's folder, or the recipe itself."""
     return _recipe(run_or_recipe, overrides)[0]
 
 
-def _recipe(run_or_recipe: str | Path, overrides: Iterable[str]) -> tuple[Recipe, RunFolder | None]:
+def _recipe(run_or_recipe: str | Path, overrides: str | Iterable[str]) -> tuple[Recipe, RunFolder | None]:
     path = Path(run_or_recipe)
     if not _names_a_run(path):
         return load_recipe(run_or_recipe, overrides), None
-    folder, overrides = RunFolder.open(path), tuple(overrides)
+    folder, overrides = RunFolder.open(path), listed(overrides)
     recipe = load_recipe(folder.recipe, overrides)
     if overrides:
         _check_changes(load_recipe(folder.recipe), recipe)

@@ -205,7 +205,7 @@ def test_predictions_name_file_classes_and_scores(recipe: Path, tmp_path: Path) 
     folder.mkdir()
     for number in range(20):
         Image.fromarray(np.ascontiguousarray(images.images[number].permute(1, 2, 0))).save(folder / f"{number:02}.png")
-    found = list(predict(done.folder, [folder]))
+    found = list(predict(done.folder, folder))
     assert [entry.file.name for entry in found] == [f"{number:02}.png" for number in range(20)]
     labels = map(str, images.labels[:20].tolist())
     assert sum(entry.found[0]["class"] == label for entry, label in zip(found, labels, strict=True)) > 14

@@ -11,6 +11,11 @@ from spdbuild.source import Source, Value, parse_yaml
 _NAME = "command line"
 
 
+def listed(overrides: str | Iterable[str]) -> tuple[str, ...]:
+    """Overrides as a caller gives them: a text alone is one of them, and no row of letters."""
+    return (overrides,) if isinstance(overrides, str) else tuple(overrides)
+
+
 def apply_override(root: Value, text: str) -> Value:
     """`root` with one entry set or, with `~`, left out; split at the first '=', the value is YAML."""
     if text.startswith("~"):

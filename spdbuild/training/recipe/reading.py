@@ -12,19 +12,19 @@ from spdbuild.schema import check_schema
 from spdbuild.source import Source, Value, parse_yaml, read_source
 from spdbuild.training.recipe.completing import completed, spelled_out, titled
 from spdbuild.training.recipe.folder_names import TAKEN, folder_fault
-from spdbuild.training.recipe.overrides import apply_override, merged, with_renaming
+from spdbuild.training.recipe.overrides import apply_override, listed, merged, with_renaming
 from spdbuild.training.recipe.recipe import Recipe
 from spdbuild.training.recipe.schema import complete_schema
 from spdbuild.training.recipe.sections import read_section
 
 
-def load_recipe(recipe: str | Path, overrides: Iterable[str] = ()) -> Recipe:
+def load_recipe(recipe: str | Path, overrides: str | Iterable[str] = ()) -> Recipe:
     """The recipe of a path, a built-in name or YAML text, with `key.path=value` and `~key.path` applied in order.
 
     Raises SpdbuildError with the place of everything that is wrong.
     """
     value = _read(_source(recipe))
-    for text in overrides:
+    for text in listed(overrides):
         value = apply_override(spelled_out(value), text)
     _refuse_extends(value, "name that recipe in place of this one")
     value = completed(titled(value))

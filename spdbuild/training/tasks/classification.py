@@ -37,9 +37,9 @@ _SAMPLES, _SIDE = 32, 128
 class Classification(Task):
     """Tell what is in an image: outputs are logits [N, K], targets class numbers [N].
 
-    Its metrics are top1 and top5, the shares of the images whose class has the highest logit or one of the five highest;
-    mean_class_top1, the mean of the classes' own top1; and loss, the plain cross-entropy, whatever loss is minimised, so
-    that runs with other losses, smoothed or mixed labels can be compared.
+    Its metrics are top1 and top5, the shares of the images whose class has the highest logit or one of the five
+    highest; mean_class_top1, the mean of the classes' own top1; and loss, the plain cross-entropy, whatever loss is
+    minimised, so that runs with other losses, smoothed or mixed labels can be compared.
 
     monitor: the metric, higher is better, that says which epoch is the best.
     """

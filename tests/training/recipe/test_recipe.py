@@ -214,6 +214,10 @@ def test_one_key_of_a_section_leaves_the_others_as_they_are() -> None:
     assert load_recipe(base, ["task.evaluation.nms.min_score=0.001"]).resolved() == before
 
 
+def test_a_text_alone_is_one_override() -> None:
+    assert load_recipe(f"{BASE}epochs: 2", "epochs=3").epochs == 3
+
+
 def test_an_empty_override_is_nothing() -> None:
     assert read("clip: 1\n", "clip=").clip is None
 
