@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from spdbuild.cli.json_output import print_json
-from spdbuild.cli.options import PATH, json_option
+from spdbuild.cli.options import PATH, DependentOption, json_option
 from spdbuild.cli.tables import Table
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ Examples:
   spdbuild report runs/quickstart runs/quickstart-2 runs/quickstart-3 --metric top1
   spdbuild report runs --against quickstart/strided -o report
   spdbuild report runs/quickstart --resample 200
+  spdbuild report runs --resample 200 --together 'patient_[0-9]+'
 """
 
 
@@ -36,6 +37,14 @@ Examples:
     metavar="N",
     help="Draw the test images anew N times, and say how far each difference depends on them; 200 suffice.",
 )
+@click.option(
+    "--together",
+    cls=DependentOption,
+    needs="--resample",
+    metavar="PATTERN",
+    help="Draw images together in whose names this regular expression, or what is in its parentheses, matches the "
+    "same: frames of a film, images of a patient.",
+)
 @json_option
 def command(
     runs: tuple[Path, ...],
@@ -43,6 +52,7 @@ def command(
     against: str | None,
     output: Path | None,
     resamples: int,
+    together: str | None,
     as_json: bool,
 ) -> None:
     """Gather runs: what each recipe reached over its seeds, how far converted networks are apart, and what they cost.
@@ -54,12 +64,14 @@ def command(
 
     Each is compared with the nearest recipe before it that shares a seed: a converted network with itself unconverted.
     One seed gives no conclusion about other trainings; --resample then still tells whether the difference of these two
-    networks could be one of the test images that happened to be there.
+    networks could be one of the test images that happened to be there. Images that are alike, such as frames of a film,
+    tell less than their number: --together draws them as one.
+
     Runs that have not ended and damaged folders are told and left out. torch is not needed.
     """
     from spdbuild.reporting.report import report
 
-    found = report(*runs, metrics=metrics, against=against, output=output, resamples=resamples)
+    found = report(*runs, metrics=metrics, against=against, output=output, resamples=resamples, together=together)
     for entry in found.left_out:
         click.echo(str(entry), err=True)
     if output is not None:

@@ -63,7 +63,8 @@ class Comparison:
 
     differing: key paths in which their recipes differ. differences: of all metrics that both have, by their order.
     unresampled: why there are no intervals over images, a reason a run, if they were wanted.
-    carriers: for each metric with such an interval the images that it rests on.
+    carriers: for each metric with such an interval the images that it rests on, or their groups.
+    image_groups: how many groups of images were drawn, each as a whole; None if images were drawn one by one.
     """
 
     group: Group
@@ -72,6 +73,7 @@ class Comparison:
     differences: tuple[Difference, ...]
     unresampled: tuple[str, ...] = ()
     carriers: Mapping[str, int] = field(default_factory=dict)
+    image_groups: int | None = None
 
     @property
     def name(self) -> str:
@@ -101,6 +103,7 @@ class Comparison:
             "seeds": list(self.seeds),
             "differing": {path: [value_text(side, path) for side in known] for path in self.differing},
             "costs": self.costs,
+            "image_groups": self.image_groups,
             "differences": {entry.metric: entry.to_dict() for entry in self.differences},
         }
 

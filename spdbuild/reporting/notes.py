@@ -17,14 +17,26 @@ DIFFERENCES = (
     "Differences are taken seed by seed. The interval is Student's for their mean, with 95 % confidence; it takes them "
     "for draws from a normal distribution, which a few seeds cannot show. One seed gives no interval and no conclusion."
 )
-IMAGES = (
+_IMAGES = (
     "The interval over images says how far the mean difference of these very networks could be another with other test "
-    "images: 1.96 standard deviations over {resamples:,} resamples of the images, the same for all networks and seeds. "
-    "It holds with 95 % confidence for many images that were drawn one by one: frames of one film or images of one "
-    "writer are alike, and tell less than their number. It says nothing of other trainings."
+    "images: 1.96 standard deviations over {resamples:,} resamples of the {drawn}, the same for all networks and "
+    "seeds. It holds with 95 % confidence for many {drawn} that were drawn one by one. {alike} It says nothing of "
+    "other trainings."
 )
+_ALIKE = (
+    "Frames of one film or images of one writer are alike, and tell less than their number, unless --together draws "
+    "them as one."
+)
+_TOGETHER = "A group has the images in whose names '{together}' matches the same."
 #: Intervals over fewer images are too narrow: a deviation of few values is more often too small than too large.
 _MANY = 30
+
+
+def over_images(resamples: int, together: str | None) -> str:
+    """How to read intervals over images; together: the pattern of the names of those that were drawn as one."""
+    if together is None:
+        return _IMAGES.format(resamples=resamples, drawn="images", alike=_ALIKE)
+    return _IMAGES.format(resamples=resamples, drawn="groups of images", alike=_TOGETHER.format(together=together))
 
 
 def notes(
@@ -43,6 +55,7 @@ def notes(
         *_alone(section, comparisons, against),
         *_chance(comparisons, metrics),
         *_unresampled(comparisons, metrics),
+        *_groups(comparisons),
         *_few_images(comparisons, metrics),
         *_cut_off(section),
         *_provenance(section),
@@ -92,7 +105,14 @@ def _few_images(comparisons: Sequence[Comparison], metrics: Sequence[str]) -> It
     few = {name: count for one in comparisons for name, count in one.carriers.items() if count < _MANY}
     named = [f"{name} ({few[name]})" for name in metrics if name in few]
     if named:
-        yield f"Intervals over images are too narrow for what rests on few images of a class: {', '.join(named)}."
+        what = "groups of images" if any(one.image_groups for one in comparisons) else "images"
+        yield f"Intervals over images are too narrow for what rests on few {what} of a class: {', '.join(named)}."
+
+
+def _groups(comparisons: Sequence[Comparison]) -> Iterator[str]:
+    counts = {one.image_groups: None for one in comparisons if one.image_groups}
+    if counts:
+        yield f"For the intervals over images these were drawn in {' or '.join(map(str, counts))} groups."
 
 
 def _cut_off(section: Section) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,9 +19,9 @@ from spdbuild.reporting.folder import MARKDOWN, PAGE, TABLE, check_folder, write
 from spdbuild.reporting.groups import Section, make_sections
 from spdbuild.reporting.html import html
 from spdbuild.reporting.markdown import markdown
-from spdbuild.reporting.notes import DIFFERENCES, IMAGES, READING, notes
+from spdbuild.reporting.notes import DIFFERENCES, READING, notes, over_images
 from spdbuild.reporting.parts import Part
-from spdbuild.reporting.resampling import LEAST, Pair, read_pairs, resampled
+from spdbuild.reporting.resampling import LEAST, Drawn, pattern_of, read_drawn, resampled
 from spdbuild.reporting.run import Run, read_run
 from spdbuild.reporting.runs_csv import runs_csv
 
@@ -31,7 +32,8 @@ class Report:
 
     sections: runs that were measured alike. left_out: folders without a number here.
     comparisons: of the groups of each section. metrics: those that tables show; none: a choice.
-    against: the group that all others are compared with, if one is. resamples: of the images, for differences.
+    against: the group that all others are compared with, if one is. resamples: of the images, for differences;
+    together: pattern of the names of images that were drawn as one.
     """
 
     sections: tuple[Section, ...]
@@ -40,6 +42,7 @@ class Report:
     metrics: tuple[str, ...] = ()
     against: str | None = None
     resamples: int = 0
+    together: str | None = None
 
     @property
     def parts(self) -> list[Part]:
@@ -50,7 +53,7 @@ class Report:
         elif self.resamples:
             reading.append("Nothing is compared, so nothing is resampled.")
         if any(pair.carriers for pairs in self.comparisons for pair in pairs):
-            reading.append(IMAGES.format(resamples=self.resamples))
+            reading.append(over_images(self.resamples, self.together))
         return [*map(self._part, self.sections, self.comparisons), Part("How to read this", tuple(reading))]
 
     def to_dict(self) -> dict[str, Any]:
@@ -58,7 +61,8 @@ class Report:
         told = zip(self.sections, self.comparisons, strict=True)
         sections = [section_document(section, pairs, self._notes(section, pairs)) for section, pairs in told]
         left_out = [{"folder": str(entry.folder), "why": entry.why} for entry in self.left_out]
-        return {"sections": sections, "left_out": left_out, "resamples": self.resamples}
+        drawn = {"resamples": self.resamples, "together": self.together}
+        return {"sections": sections, "left_out": left_out, **drawn}
 
     def write(self, folder: Path) -> None:
         """report.md, runs.csv and index.html: all of them or none. Raises InputError and DiskFullError."""
@@ -94,18 +98,22 @@ def report(
     against: str | None = None,
     output: str | Path | None = None,
     resamples: int = 0,
+    together: str | None = None,
     quiet: bool = False,
 ) -> Report:
     """Gather the runs in or below folders: by recipe over their seeds, with paired differences and costs.
 
     runs: folders of runs, with those that they are compared with, or folders that hold runs. metrics: which the tables
     show. against: name of the group that all others are compared with. output: folder for report.md, runs.csv and
-    index.html. resamples: of the test images, for the intervals of differences over them; 0: none. quiet: no progress.
-    torch is not imported. Raises InputError if there is nothing to report, ArgumentError for too few resamples.
+    index.html. resamples: of the test images, for the intervals of differences over them; 0: none. together: a regular
+    expression; images in whose names it matches the same are drawn together. quiet: no progress.
+    torch is not imported. Raises InputError if there is nothing to report, ArgumentError for too few resamples and for
+    what is no regular expression.
     """
     if resamples and resamples < LEAST:
         message = f"{resamples} resamples tell too little"
         raise ArgumentError(message, argument="resamples", hint=f"at least {LEAST}; 200 suffice")
+    pattern = pattern_of(together)
     wanted = tuple(metrics)
     if output is not None:
         check_folder(Path(output))
@@ -119,23 +127,25 @@ def report(
     check_reference(sections, against)
     compared = [compare(section, against) for section in sections]
     if resamples:
-        compared = _resampled(compared, resamples, Console(quiet))
+        compared = _resampled(compared, resamples, pattern, Console(quiet))
     pairs = tuple(map(tuple, compared))
-    made = Report(tuple(sections), pairs, (*left_out, *repeated), wanted, against, resamples)
+    made = Report(tuple(sections), pairs, (*left_out, *repeated), wanted, against, resamples, together)
     if output is not None:
         made.write(Path(output))
     return made
 
 
-def _resampled(compared: list[list[Comparison]], resamples: int, console: Console) -> list[list[Comparison]]:
-    found = [[read_pairs(comparison) for comparison in of_section] for of_section in compared]
-    possible = sum(isinstance(pairs, list) for of_section in found for pairs in of_section)
+def _resampled(
+    compared: list[list[Comparison]], resamples: int, together: re.Pattern[str] | None, console: Console
+) -> list[list[Comparison]]:
+    found = [[read_drawn(comparison, together) for comparison in of_section] for of_section in compared]
+    possible = sum(isinstance(drawn, Drawn) for of_section in found for drawn in of_section)
     with console.bar("resamples of the images", resamples * possible, of="") as bar:
 
-        def made(comparison: Comparison, pairs: list[Pair] | tuple[str, ...]) -> Comparison:
-            if isinstance(pairs, tuple):
-                return replace(comparison, unresampled=pairs)
-            return resampled(comparison, pairs, resamples, lambda: bar.advance(1, "" if bar.due else None))
+        def made(comparison: Comparison, drawn: Drawn | tuple[str, ...]) -> Comparison:
+            if isinstance(drawn, tuple):
+                return replace(comparison, unresampled=drawn)
+            return resampled(comparison, drawn, resamples, lambda: bar.advance(1, "" if bar.due else None))
 
         return [list(map(made, *of_section)) for of_section in zip(compared, found, strict=True)]
 

@@ -6,16 +6,17 @@ Source: Efron and Tibshirani 1993, "An Introduction to the Bootstrap", chapters 
 from __future__ import annotations
 
 import math
+import re
 import shlex
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from statistics import NormalDist
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from spdbuild.errors import InputError
+from spdbuild.errors import ArgumentError, InputError
 from spdbuild.metrics.by_image import FILE, ByImage, load
 from spdbuild.reporting.comparisons import Comparison, Difference
 from spdbuild.reporting.intervals import CONFIDENCE
@@ -33,35 +34,86 @@ _ROUNDING = 1e-5
 Pair = tuple[ByImage, ByImage]
 
 
-def read_pairs(comparison: Comparison) -> list[Pair] | tuple[str, ...]:
-    """What both networks gave for each image, a pair a seed; or why that is not known, a reason a run."""
+@dataclass(frozen=True, eq=False)
+class Drawn:
+    """What is drawn anew.
+
+    pairs: what both networks gave for each image, a pair a seed.
+    groups: [N], the group of each image, counted from 0: a group is drawn as a whole. None: image by image.
+    """
+
+    pairs: Sequence[Pair]
+    groups: NDArray[np.int64] | None = None
+
+
+def pattern_of(together: str | None) -> re.Pattern[str] | None:
+    """A regular expression, if one is given; raises ArgumentError for what is none."""
+    try:
+        return None if together is None else re.compile(together)
+    except re.error as error:
+        message = f"'{together}' is no regular expression: {error}"
+        raise ArgumentError(message, argument="together", hint=r"for example '^(\d+)_', or 'patient\d+'") from None
+
+
+def read_drawn(comparison: Comparison, together: re.Pattern[str] | None = None) -> Drawn | tuple[str, ...]:
+    """What can be drawn anew for a comparison; or why that is not known, a reason a run.
+
+    together: pattern of what the names of the images of a group have in common.
+    """
     runs = [(comparison.group.of_seed(seed), comparison.reference.of_seed(seed)) for seed in comparison.seeds]
-    read, reasons = list[ByImage](), list[str]()
+    read, names, reasons = list[ByImage](), list[tuple[str, ...]](), list[str]()
     for run in (run for pair in runs for run in pair):
         try:
-            read.append(_read(run))
+            found, own = _read(run)
         except InputError as error:
             reasons.append(error.problems[0].message)
+        else:
+            read.append(found)
+            names.append(own)
     if reasons:
         return tuple(reasons)
     first = read[0]
     if not all(type(one) is type(first) and first.same_images(one) for one in read):
         return ("the runs were tested on different images",)
-    return list(zip(read[::2], read[1::2], strict=True))
+    pairs = list(zip(read[::2], read[1::2], strict=True))
+    if together is None:
+        return Drawn(pairs)
+    try:
+        return Drawn(pairs, _groups(together, next(filter(None, names), ()), runs[0][0]))
+    except InputError as error:
+        return (error.problems[0].message,)
 
 
-def resampled(comparison: Comparison, pairs: Sequence[Pair], resamples: int, advance: Callable[[], None]) -> Comparison:
+def _groups(together: re.Pattern[str], names: Sequence[str], run: Run) -> NDArray[np.int64]:
+    """[N], the group of each image by its name; raises InputError where names tell no groups."""
+    if not names:
+        raise InputError(f"{run.folder / 'report' / FILE} has no names of images; {_advice(run)}")
+    found = [together.search(name) for name in names]
+    if None in found:
+        raise InputError(
+            f"the pattern '{together.pattern}' matches nothing in the name of image '{names[found.index(None)]}'"
+        )
+    # The parentheses of a pattern, if it has any, hold what counts.
+    keys = [match.groups() or match.group() for match in found if match]
+    numbers = {key: number for number, key in enumerate(dict.fromkeys(keys))}
+    if len(numbers) == 1:
+        raise InputError(f"the pattern '{together.pattern}' puts all {len(names):,} images into one group")
+    return np.array([numbers[key] for key in keys])
+
+
+def resampled(comparison: Comparison, drawn: Drawn, resamples: int, advance: Callable[[], None]) -> Comparison:
     """The comparison with the intervals of its mean differences over images.
 
-    Every resample draws as many images as there are, with some of them several times, the same for both networks and
-    all seeds. advance: called behind each resample.
+    Every resample draws as many images, or groups, as there are, with some of them several times, the same for both
+    networks and all seeds. advance: called behind each resample.
     """
-    deviations = _deviations(pairs, resamples, advance)
-    carriers = pairs[0][0].carriers()
+    deviations = _deviations(drawn, resamples, advance)
+    carriers = drawn.pairs[0][0].carriers(drawn.groups)
     differences = tuple(_with_interval(entry, comparison.seeds, deviations) for entry in comparison.differences)
     measured = {entry.metric for entry in differences if entry.over_images}
     known = {name: count for name, count in carriers.items() if name in measured}
-    return replace(comparison, differences=differences, carriers=known)
+    count = None if drawn.groups is None else int(drawn.groups.max()) + 1
+    return replace(comparison, differences=differences, carriers=known, image_groups=count)
 
 
 def _with_interval(difference: Difference, seeds: Sequence[int], deviations: dict[str, float]) -> Difference:
@@ -73,12 +125,15 @@ def _with_interval(difference: Difference, seeds: Sequence[int], deviations: dic
     return replace(difference, over_images=(difference.mean - half, difference.mean + half))
 
 
-def _read(run: Run) -> ByImage:
-    """What the run gave for each image; InputError where that is not known, or is not of the run's metrics."""
+def _read(run: Run) -> tuple[ByImage, tuple[str, ...]]:
+    """What the run gave for each image, and the images' names.
+
+    Raises InputError where that is not known, or is not of the run's metrics.
+    """
     path = run.folder / "report" / FILE
     if not path.is_file():
         raise InputError(f"there is no {path}; {_advice(run)}")
-    found = load(path)
+    found, names = load(path)
     for name, value in found.metrics().items():
         known = run.summary.metrics.get(name)
         # What is no number is none in a summary, too.
@@ -89,7 +144,7 @@ def _read(run: Run) -> ByImage:
                 f"{path} gives {name} {value:.4f} and the run says {known:.4f}: it is of other weights, or was made on "
                 f"another device; {_advice(run)}"
             )
-    return found
+    return found, names
 
 
 def _advice(run: Run) -> str:
@@ -103,17 +158,18 @@ def _advice(run: Run) -> str:
     return f"`{shlex.join(words)}` writes it for classifiers and detectors"
 
 
-def _deviations(pairs: Sequence[Pair], resamples: int, advance: Callable[[], None]) -> dict[str, float]:
+def _deviations(drawn: Drawn, resamples: int, advance: Callable[[], None]) -> dict[str, float]:
     """By metric the standard deviation of the mean difference of the pairs over resampled images."""
-    images = len(pairs[0][0])
+    groups = np.arange(len(drawn.pairs[0][0])) if drawn.groups is None else drawn.groups
+    count = int(groups.max()) + 1
     generator = np.random.default_rng(0)
-    drawn = dict[str, list[float]]()
+    found = dict[str, list[float]]()
     for _ in range(resamples):
-        weights = generator.multinomial(images, np.full(images, 1 / images)).astype(np.float64)
-        for name, value in _mean_differences(pairs, weights):
-            drawn.setdefault(name, []).append(value)
+        weights = generator.multinomial(count, np.full(count, 1 / count)).astype(np.float64)
+        for name, value in _mean_differences(drawn.pairs, weights[groups]):
+            found.setdefault(name, []).append(value)
         advance()
-    enough = {name: values for name, values in drawn.items() if len(values) >= _DEFINED * resamples}
+    enough = {name: values for name, values in found.items() if len(values) >= _DEFINED * resamples}
     return {name: float(np.std(values, ddof=1)) for name, values in enough.items()}
 
 

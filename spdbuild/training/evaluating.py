@@ -35,7 +35,7 @@ def evaluate_model(
         return _finite(processes.from_first(None))
     meter.merge(states)
     evaluation = meter.evaluation()
-    processes.from_first(replace(evaluation, files={}, by_image=None))
+    processes.from_first(replace(evaluation, files={}, by_image=None, images=()))
     return _finite(evaluation)
 
 

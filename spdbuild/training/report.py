@@ -61,7 +61,7 @@ def write_evaluation(folder: Path, evaluation: Evaluation) -> None:
     for name, text in evaluation.files.items():
         write_text(folder / name, text())
     if evaluation.by_image is not None:
-        write_whole(folder / by_image.FILE, partial(by_image.save, found=evaluation.by_image))
+        write_whole(folder / by_image.FILE, partial(by_image.save, found=evaluation.by_image, names=evaluation.images))
 
 
 def write_samples(folder: Path, sheet: Image.Image | None) -> None:

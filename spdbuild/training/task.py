@@ -58,7 +58,7 @@ class Evaluation:
     files: further files of a report by name; a text is only made when it is written.
     order: names of all metrics as they are shown, if not the scalars before the undefined ones.
     protocol: how it was judged, in words.
-    by_image: what the metrics are made of, image by image, if the task tells.
+    by_image: what the metrics are made of, image by image, if the task tells. images: their names, in its order.
     """
 
     scalars: dict[str, float]
@@ -74,6 +74,7 @@ class Evaluation:
     order: tuple[str, ...] = ()
     protocol: str = ""
     by_image: ByImage | None = None
+    images: tuple[str, ...] = ()
 
     @property
     def metrics(self) -> dict[str, float | None]:

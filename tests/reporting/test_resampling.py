@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,6 +20,8 @@ from spdbuild.training.summary import Summary
 MakeRun = Callable[..., Path]
 Make = Callable[..., Path]
 IMAGES = 400
+#: Ten images of each of forty films.
+NAMES = [f"film_{number // 10}/{number}.png" for number in range(IMAGES)]
 
 
 def answers(right: np.ndarray, labels: np.ndarray | None = None) -> Answers:
@@ -38,13 +41,13 @@ def run(make_run: MakeRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> M
 
     def make(name: str, found: Answers, *overrides: str, macs: int = 2000) -> Path:
         folder = make_run(f"runs/{name}", f"title={name}", *overrides, metrics=found.metrics(), macs=macs)
-        save(folder / "report" / FILE, found)
+        save(folder / "report" / FILE, found, NAMES)
         return folder
 
     return make
 
 
-def differences(**options: int) -> dict[str, tuple[float, tuple[float, float] | None]]:
+def differences(**options: Any) -> dict[str, tuple[float, tuple[float, float] | None]]:
     (pairs,) = report("runs", quiet=True, **options).comparisons
     return {entry.metric: (entry.mean, entry.over_images) for entry in pairs[0].differences}
 
@@ -127,6 +130,62 @@ def test_it_is_the_same_each_time(run: Make) -> None:
     assert differences(resamples=60) == differences(resamples=60)
 
 
+def test_groups_are_drawn_as_a_whole(run: Make) -> None:
+    films = np.repeat([right(0.9, 1)[:40], right(0.7, 2)[:40]], 10, axis=1)
+    run("strided", answers(films[1]), "passes=[]")
+    run("spd", answers(films[0]), macs=3000)
+    values = (films[0].astype(float) - films[1])[::10]
+    half = 1.96 * values.std(ddof=1) / np.sqrt(40)
+    for pattern in ("film_[0-9]+", r"_(\d+)/", r"^film_(\d+)/\d+\.png$"):
+        mean, ends = differences(resamples=1000, together=pattern)["top1"]
+        assert ends == pytest.approx((mean - half, mean + half), abs=0.1 * half)
+    alone = differences(resamples=1000)["top1"][1]
+    assert alone is not None
+    assert alone[1] - alone[0] < half
+
+
+def test_groups_are_told(run: Make) -> None:
+    run("strided", answers(right(0.8, 1)), "passes=[]")
+    run("spd", answers(right(0.9, 2)), macs=3000)
+    made = report("runs", quiet=True, resamples=60, together="film_[0-9]")
+    assert "For the intervals over images these were drawn in 10 groups." in made.parts[0].sentences
+    (few,) = (sentence for sentence in made.parts[0].sentences if "too narrow" in sentence)
+    assert few.startswith(
+        "Intervals over images are too narrow for what rests on few groups of images of a class: top1 (10)"
+    )
+    assert "A group has the images in whose names 'film_[0-9]' matches the same." in made.parts[-1].sentences[-1]
+    document = made.to_dict()
+    assert document["together"] == "film_[0-9]"
+    assert document["sections"][0]["comparisons"][0]["image_groups"] == 10
+
+
+@pytest.mark.parametrize(
+    ("pattern", "reason"),
+    [
+        ("patient", "the pattern 'patient' matches nothing in the name of image 'film_0/0.png'."),
+        ("film_", "the pattern 'film_' puts all 400 images into one group."),
+    ],
+)
+def test_a_pattern_that_tells_no_groups_is_said(run: Make, pattern: str, reason: str) -> None:
+    run("strided", answers(right(0.8, 1)), "passes=[]")
+    run("spd", answers(right(0.9, 2)), macs=3000)
+    (note,) = notes(together=pattern)
+    assert note == f"spd - strided has no interval over images: {reason}"
+
+
+def test_groups_need_the_names_of_the_images(run: Make) -> None:
+    for name, seed, *changes in (("strided", 1, "passes=[]"), ("spd", 2)):
+        found = answers(right(0.8, seed))
+        save(run(name, found, *changes) / "report" / FILE, found)
+    (note,) = notes(together="film_[0-9]+")
+    assert f"report/{FILE} has no names of images; `spdbuild eval runs/" in note
+
+
+def test_what_is_no_pattern_is_refused(run: Make) -> None:
+    with pytest.raises(ArgumentError, match=r"'film_\(' is no regular expression: missing \), unterminated subpattern"):
+        report("runs", resamples=60, together="film_(")
+
+
 def test_nothing_is_resampled_unless_it_is_wanted(run: Make) -> None:
     run("strided", answers(right(0.8, 1)), "passes=[]")
     run("spd", answers(right(0.9, 2)), macs=3000)
@@ -134,8 +193,8 @@ def test_nothing_is_resampled_unless_it_is_wanted(run: Make) -> None:
     assert "over images" not in str(report("runs", quiet=True).parts)
 
 
-def notes(about: str = "interval over images:") -> list[str]:
-    part, *_ = report("runs", quiet=True, resamples=50).parts
+def notes(about: str = "interval over images:", together: str | None = None) -> list[str]:
+    part, *_ = report("runs", quiet=True, resamples=50, together=together).parts
     return [sentence for sentence in part.sentences if about in sentence]
 
 
@@ -186,7 +245,7 @@ def test_a_metric_that_few_resamples_can_tell_has_no_interval(
             seen = weights is None or weights[0] > 0
             return super().metrics(weights) | {"top5": 1.0 if seen else None}
 
-    monkeypatch.setattr("spdbuild.reporting.resampling.load", lambda path: _as(Rare, load_of(path)))
+    monkeypatch.setattr("spdbuild.reporting.resampling.load", lambda path: (_as(Rare, load_of(path)), ()))
     run("strided", answers(right(0.8, 1)), "passes=[]")
     run("spd", answers(right(0.9, 2)), macs=3000)
     found = differences(resamples=100)
@@ -195,7 +254,7 @@ def test_a_metric_that_few_resamples_can_tell_has_no_interval(
 
 
 def load_of(path: Path) -> Answers:
-    found = load(path)
+    found, _ = load(path)
     assert isinstance(found, Answers)
     return found
 

@@ -55,10 +55,12 @@ class Answers:
             "loss": float((counts * self.losses).sum() / total),
         }
 
-    def carriers(self) -> dict[str, int]:
-        images = self._by_class(np.ones(len(self)))
-        rarest = int(images[images > 0].min(initial=len(self)))
-        return {**dict.fromkeys(("top1", "top5", "loss"), len(self)), "mean_class_top1": rarest}
+    def carriers(self, groups: NDArray[np.int64] | None = None) -> dict[str, int]:
+        groups = np.arange(len(self)) if groups is None else groups
+        whole = len(np.unique(groups))
+        of_class = np.bincount(np.unique((self.labels, groups), axis=1)[0])
+        rarest = int(of_class[of_class > 0].min(initial=whole))
+        return {**dict.fromkeys(("top1", "top5", "loss"), whole), "mean_class_top1": rarest}
 
     def confusion(self) -> NDArray[np.int64]:
         """[classes, outputs], how often an image of a class was taken for what."""

@@ -74,11 +74,13 @@ class Matches:
         recalls = self._names(f"AR{self.limit}", "AR")
         return found | {name: mean(recall[:, size]) for size, name in zip(sizes, recalls, strict=True)}
 
-    def carriers(self) -> dict[str, int]:
-        """Of the images with objects of a size, those of the rarest category."""
-        images = np.zeros((self._categories, self.objects.shape[1]), np.int64)
-        np.add.at(images, self.object_category, self.objects > 0)
-        rarest = [int(of_size[of_size > 0].min(initial=self.images)) for of_size in images.T]
+    def carriers(self, groups: NDArray[np.int64] | None = None) -> dict[str, int]:
+        """Of the images with objects of a size, or their groups, those of the rarest category."""
+        groups = np.arange(self.images) if groups is None else groups
+        whole = len(np.unique(groups))
+        cells = np.stack((self.object_category, groups[self.object_image]))
+        of_size = [np.bincount(np.unique(cells[:, there], axis=1)[0]) for there in (self.objects > 0).T]
+        rarest = [int(counts[counts > 0].min(initial=whole)) for counts in of_size]
         found = dict(zip(self._names("AP", "AP"), rarest, strict=True)) | {"AP50": rarest[0], "AP75": rarest[0]}
         return found | dict(zip(self._names(f"AR{self.limit}", "AR"), rarest, strict=True))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
@@ -16,6 +16,9 @@ from spdbuild.registry import Registry
 
 #: The file of a report that holds them.
 FILE = "by_image.npz"
+
+#: The array of the images' names.
+_NAMES = "names"
 
 #: What numpy and the kinds say of files that are damaged.
 _DAMAGE = (OSError, ValueError, LookupError, TypeError, EOFError, NotImplementedError, zipfile.BadZipFile, zlib.error)
@@ -32,8 +35,11 @@ class ByImage(Protocol):
     def metrics(self, weights: NDArray[np.float64] | None = None) -> dict[str, float | None]:
         """Metrics by name, with image i counted weights[i] times; once, unless weights [N] are given."""
 
-    def carriers(self) -> dict[str, int]:
-        """For each metric the images that it rests on; where it is a mean over classes, those of the rarest one."""
+    def carriers(self, groups: NDArray[np.int64] | None = None) -> dict[str, int]:
+        """For each metric the images that it rests on; where it is a mean over classes, those of the rarest one.
+
+        groups: [N], to which group each image belongs, counted from 0: then how many groups.
+        """
 
     def same_images(self, other: Any) -> bool:
         """Whether another of its kind is about the same images in the same order, as far as can be seen."""
@@ -49,19 +55,24 @@ class ByImage(Protocol):
 KINDS: Registry[ByImage] = Registry("kind of results", "spdbuild.metrics.by_image", "spdbuild.by_image")
 
 
-def save(path: Path, found: ByImage) -> None:
-    """Fill a file, which ends in .npz, with arrays of numpy; none of them is pickled."""
+def save(path: Path, found: ByImage, names: Sequence[str] = ()) -> None:
+    """Fill a file, which ends in .npz, with arrays of numpy; none of them is pickled.
+
+    names: of the images in their order, if they have any.
+    """
     arrays: dict[str, Any] = {"kind": np.array(found.name), **found.to_arrays()}
+    if names:
+        arrays[_NAMES] = np.array(names, np.str_)
     np.savez_compressed(path, **arrays)
 
 
-def load(path: Path) -> ByImage:
-    """What `save` wrote; raises InputError for a file that is damaged or something else."""
+def load(path: Path) -> tuple[ByImage, tuple[str, ...]]:
+    """What `save` wrote, and the names; raises InputError for a file that is damaged or something else."""
     try:
         # Opened here, because numpy leaves a file open that it cannot read.
         with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             arrays = dict(file)
-        kind = str(arrays.pop("kind"))
+        kind, names = str(arrays.pop("kind")), tuple(arrays.pop(_NAMES, np.array((), np.str_)).tolist())
     except _DAMAGE as error:
         raise _damaged(path, error) from None
     if kind not in KINDS:
@@ -69,9 +80,11 @@ def load(path: Path) -> ByImage:
     try:
         found: ByImage = KINDS[kind].from_arrays(arrays)
         found.metrics()
+        if names and len(names) != len(found):
+            raise ValueError("there is not one name for each image")
     except _DAMAGE as error:
         raise _damaged(path, error) from None
-    return found
+    return found, names
 
 
 def _damaged(path: Path, error: BaseException) -> InputError:

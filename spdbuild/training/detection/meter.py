@@ -113,6 +113,8 @@ class DetectionMeter:
             order=tuple(values),
             protocol=_protocol(self._options, self._images),
             by_image=metrics.matches,
+            # As the evaluation has them: by their ids.
+            images=tuple(image.name for image in sorted(self._images.dataset.images, key=lambda image: image.id)),
         )
 
     def _outcomes_csv(self) -> str:

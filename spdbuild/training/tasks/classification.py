@@ -218,6 +218,7 @@ class _Meter:
             counts={"skipped": len(images.skipped)} if images.skipped else {},
             protocol="".join(left_out(images.skipped, len(images), "to evaluate on")),
             by_image=answers,
+            images=tuple(map(images.name, range(len(images)))),
             files={"images.csv": lambda: _answers_csv(answers, images)},
         )
 

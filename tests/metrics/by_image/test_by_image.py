@@ -121,14 +121,24 @@ def found(request: pytest.FixtureRequest, scene: tuple[dict[str, Any], np.ndarra
 
 
 def test_a_file_gives_the_same_again(found: ByImage, tmp_path: Path) -> None:
-    save(tmp_path / "found.npz", found)
-    again = load(tmp_path / "found.npz")
+    names = tuple(f"film_{number // 2}/ä{number}.png" for number in range(len(found)))
+    save(tmp_path / "found.npz", found, names)
+    again, read = load(tmp_path / "found.npz")
+    assert read == names
     weights = np.arange(len(found)) % 3.0
     assert type(again) is type(found)
     assert len(again) == len(found)
     assert again.metrics() == found.metrics()
     assert again.metrics(weights) == found.metrics(weights)
     assert found.same_images(again)
+
+
+def test_names_may_be_unknown_and_else_there_is_one_for_each_image(found: ByImage, tmp_path: Path) -> None:
+    save(tmp_path / "found.npz", found)
+    assert load(tmp_path / "found.npz")[1] == ()
+    save(tmp_path / "found.npz", found, ["one", "two"])
+    with pytest.raises(InputError, match="there is not one name for each image"):
+        load(tmp_path / "found.npz")
 
 
 def test_the_same_gives_the_same_file(found: ByImage, tmp_path: Path) -> None:
@@ -153,7 +163,7 @@ def test_a_file_with_a_wrong_byte_is_refused_or_harmless(found: ByImage, tmp_pat
     for place in range(0, len(whole), 3):
         path.write_bytes(whole[:place] + bytes([whole[place] ^ 0x55]) + whole[place + 1 :])
         try:
-            load(path).metrics()
+            load(path)[0].metrics()
         except InputError:
             refused += 1
     assert refused > len(whole) / 10
@@ -202,6 +212,19 @@ def test_carriers_are_the_images_of_the_rarest_class(scene: tuple[dict[str, Any]
     assert carriers["AP"] == carriers["AP50"] == carriers["AR100"] == min(by_class)
     small = [a for a in counted if a["bbox"][2] * a["bbox"][3] <= 1024]
     assert carriers["AP_S"] == min(len({a["image_id"] for a in small if a["category_id"] == n}) for n in (1, 2))
+
+
+def test_of_groups_those_with_the_rarest_class_carry(scene: tuple[dict[str, Any], np.ndarray]) -> None:
+    groups = np.array([0, 0, 1, 1])
+    assert answers([0, 2, 2, 2]).carriers(groups) == {"top1": 2, "top5": 2, "loss": 2, "mean_class_top1": 1}
+    truth, rows = scene
+    films = np.arange(IMAGES) % 5
+    counted = [a for a in truth["annotations"] if not a["iscrowd"]]
+    large = [a for a in counted if a["bbox"][2] * a["bbox"][3] >= 9216]
+    by_class = [len({films[a["image_id"]] for a in large if a["category_id"] == number}) for number in (1, 2)]
+    carriers = matches(truth, rows).carriers(films)
+    assert carriers["AP_L"] == min(by_class)
+    assert carriers["AP"] <= 5
 
 
 def test_a_data_set_without_images_gives_nothing() -> None:

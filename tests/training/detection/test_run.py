@@ -44,7 +44,9 @@ def test_a_run_leaves_metrics_curves_and_predictions(recipe: Path, tmp_path: Pat
     assert sum(int(row["objects"]) for row in images) == sum(counts.values())
     errors = [sum(int(row[name]) for name in ("confused", "missed", "background")) for row in images]
     assert errors == sorted(errors, reverse=True)
-    assert by_image.load(report / by_image.FILE).metrics()["AP"] == pytest.approx(last["test/AP"])
+    matches, names = by_image.load(report / by_image.FILE)
+    assert matches.metrics()["AP"] == pytest.approx(last["test/AP"])
+    assert len(names) == len(matches)
     labels = TinyObjects(images=24, size=64).open("val").objects.classes
     assert list(counts.values()) == [int((labels == class_).sum()) for class_ in range(6)]
 
@@ -109,7 +111,7 @@ def test_two_processes_evaluate_as_one_with_the_same_weights(
     for name in ("confusion.csv", "images.csv"):
         tables = [(folder / name).read_text() for folder in (double / "report", single)]
         assert tables[0] == tables[1]
-    matches = [by_image.load(folder / by_image.FILE) for folder in (double / "report", single)]
+    matches = [by_image.load(folder / by_image.FILE)[0] for folder in (double / "report", single)]
     assert matches[0].metrics() == pytest.approx(matches[1].metrics(), abs=1e-9)
 
 
