@@ -35,7 +35,7 @@ LAYERS = [
     {"nn"},
     {"ops"},
     {"graph"},
-    {"transfer"},
+    {"weight_transfer"},
     {"architecture", "passes", "modules", "weights", "cost", "receptive"},
     {"alignment", "diagram"},
     {"data", "losses", "metrics"},
@@ -61,7 +61,7 @@ GRAPHS = {
     "weights",
     "cost",
     "receptive",
-    "transfer",
+    "weight_transfer",
 }
 #: Who may import torch outside of functions; a test of the command line holds what of them it may import.
 WITH_TORCH = {
@@ -76,7 +76,7 @@ WITH_TORCH = {
     "nn",
     "tiling",
     "training",
-    "transfer",
+    "weight_transfer",
     "weights",
 }
 FILES = sorted((ROOT / "spdbuild").rglob("*.py"))

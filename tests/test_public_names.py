@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -37,3 +38,9 @@ def test_importing_the_package_imports_nothing_else_of_it():
     code = "import sys, spdbuild; print([name for name in sys.modules if name.startswith(('spdbuild.', 'torch'))])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
+
+
+def test_no_public_name_is_that_of_a_module():
+    # Importing such a module would put it in the place of what is public.
+    modules = {path.stem for path in Path(spdbuild.__file__).parent.iterdir()}
+    assert not modules & set(spdbuild.__all__)

@@ -18,8 +18,8 @@ from spdbuild.ops.spd import SpdAvgPool, SpdConv2d
 from spdbuild.passes import Change, GraphPass, run_passes
 from spdbuild.passes.fold_spd import FoldSpd
 from spdbuild.passes.fuse_conv_norm import FuseConvNorm
-from spdbuild.transfer import PixelKernel, smallest_window
-from spdbuild.transfer.folding import conv2d_of
+from spdbuild.weight_transfer import PixelKernel, smallest_window
+from spdbuild.weight_transfer.folding import conv2d_of
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -14,7 +14,7 @@ from torch.nn.modules.batchnorm import _NormBase
 from spdbuild.errors import InputError, PassError
 from spdbuild.graph import Graph
 from spdbuild.modules import compile_graph
-from spdbuild.transfer import carry_over
+from spdbuild.weight_transfer import carry_over
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from spdbuild.conversion.report import ConversionReport
 from spdbuild.graph import Graph
 from spdbuild.modules import compile_graph
-from spdbuild.transfer import carry_over
-from spdbuild.transfer.carry_over import by_layer
+from spdbuild.weight_transfer import carry_over
+from spdbuild.weight_transfer.carry_over import by_layer
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -15,7 +15,7 @@ from spdbuild.ops.op import pair
 from spdbuild.ops.resampling import SpaceToDepth
 from spdbuild.ops.spd import SpdConv2d, SpdPool
 from spdbuild.passes.graph_pass import PASSES, Change, GraphPass
-from spdbuild.transfer.folding import (
+from spdbuild.weight_transfer.folding import (
     fold_blocks,
     fold_producer,
     fold_reader,

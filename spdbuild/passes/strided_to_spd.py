@@ -18,7 +18,7 @@ from spdbuild.ops.resampling import SpaceToDepth
 from spdbuild.ops.spd import SpdAvgPool, SpdConv2d, SpdMaxPool
 from spdbuild.passes.graph_pass import PASSES, Change, GraphPass
 from spdbuild.phases import SpdKernel
-from spdbuild.transfer import carry_over
+from spdbuild.weight_transfer import carry_over
 
 if TYPE_CHECKING:
     from torch import Tensor

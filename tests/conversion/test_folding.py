@@ -17,7 +17,7 @@ from spdbuild.ops.convolution import Conv2d
 from spdbuild.passes import run_passes
 from spdbuild.passes.strided_to_spd import StridedToSpd
 from spdbuild.shape import Shape
-from spdbuild.transfer import carry_over
+from spdbuild.weight_transfer import carry_over
 
 
 def randomized(graph: Graph) -> nn.Module:

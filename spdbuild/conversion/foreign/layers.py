@@ -8,7 +8,7 @@ from torch import nn
 from spdbuild.nn import PaddedConv2d, SpdAvgPool2d, SpdConv2d, SpdMaxPool2d
 from spdbuild.phases import SpdKernel
 from spdbuild.shape import Sides, Size, pair
-from spdbuild.transfer import PixelKernel
+from spdbuild.weight_transfer import PixelKernel
 
 #: Strided layers that can be seen from outside, and how a report calls what they compute.
 KINDS: dict[type[nn.Module], str] = {nn.Conv2d: "conv2d", nn.MaxPool2d: "max_pool2d", nn.AvgPool2d: "avg_pool2d"}

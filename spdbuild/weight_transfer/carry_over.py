@@ -14,9 +14,9 @@ from spdbuild.errors import PassError
 from spdbuild.graph import Graph, Input, Node, Output
 from spdbuild.ops.op import pair
 from spdbuild.ops.resampling import SpaceToDepth
-from spdbuild.transfer.embedding import Embedding
-from spdbuild.transfer.layer import Carried, Layer
-from spdbuild.transfer.rules import rule
+from spdbuild.weight_transfer.embedding import Embedding
+from spdbuild.weight_transfer.layer import Carried, Layer
+from spdbuild.weight_transfer.rules import rule
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -15,7 +15,7 @@ from spdbuild.graph import Graph
 from spdbuild.passes import run_passes
 from spdbuild.passes.strided_to_spd import StridedToSpd, is_strided
 from spdbuild.shape import Shape
-from spdbuild.transfer import carry_over
+from spdbuild.weight_transfer import carry_over
 
 
 def randomized(graph: Graph) -> nn.Module:

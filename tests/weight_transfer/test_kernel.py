@@ -15,7 +15,7 @@ from spdbuild.nn.convolution import PaddedConv2d
 from spdbuild.nn.spd import SpdConv2d
 from spdbuild.phases import Blocks, Order, Window
 from spdbuild.phases import windows as windows_of
-from spdbuild.transfer.kernel import PixelKernel, pixels_read, smallest_window
+from spdbuild.weight_transfer.kernel import PixelKernel, pixels_read, smallest_window
 
 ORDERS = st.sampled_from(["column_row_channel", "row_column_channel", "channel_row_column"])
 

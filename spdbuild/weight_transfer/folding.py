@@ -15,7 +15,7 @@ from spdbuild.ops.resampling import SpaceToDepth
 from spdbuild.ops.spd import SpdConv2d, SpdPool
 from spdbuild.phases import Blocks, Window, phase_order
 from spdbuild.shape import Shape, Size
-from spdbuild.transfer.kernel import PixelKernel, smallest_window
+from spdbuild.weight_transfer.kernel import PixelKernel, smallest_window
 
 if TYPE_CHECKING:
     from torch import Tensor

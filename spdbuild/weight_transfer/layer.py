@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from spdbuild.errors import PassError, SpdbuildError, WeightsError
 from spdbuild.graph import Node, Output
-from spdbuild.transfer.embedding import Embedding
+from spdbuild.weight_transfer.embedding import Embedding
 
 if TYPE_CHECKING:
     from torch import Tensor

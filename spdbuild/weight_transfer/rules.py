@@ -24,9 +24,9 @@ from spdbuild.ops.regularization import Regularization
 from spdbuild.ops.resampling import Upsample
 from spdbuild.ops.spd import SpdConv2d, SpdPool
 from spdbuild.phases import phase_order
-from spdbuild.transfer.embedding import Embedding
-from spdbuild.transfer.kernel import PixelKernel
-from spdbuild.transfer.layer import Carried, Layer
+from spdbuild.weight_transfer.embedding import Embedding
+from spdbuild.weight_transfer.kernel import PixelKernel
+from spdbuild.weight_transfer.layer import Carried, Layer
 
 if TYPE_CHECKING:
     from torch import Tensor
