@@ -31,7 +31,7 @@ class Registry(Generic[T]):
         """Class decorator; the name is `cls.name` where the class has one, else the class name in snake case."""
         name = vars(cls).get("name") or snake_case(cls.__name__)
         known = self._classes.get(name)
-        if known is not None and (known.__module__, known.__qualname__) != (cls.__module__, cls.__qualname__):
+        if known is not None and _home(known) != _home(cls):
             raise InputError(f"two {self.kind}s are called '{name}': {known.__module__} and {cls.__module__}")
         cls.name = name  # type: ignore[attr-defined]
         self._classes[name] = cls
@@ -79,6 +79,11 @@ class Registry(Generic[T]):
     def __repr__(self) -> str:
         members: Any = ", ".join(sorted(self._classes))
         return f"Registry({self.kind}: {members})"
+
+
+def _home(cls: type[Any]) -> tuple[str, str]:
+    """Where a class is written, whichever text its file has now."""
+    return cls.__module__.partition("@")[0], cls.__qualname__
 
 
 def snake_case(name: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import importlib.util
 import sys
@@ -15,13 +16,13 @@ from spdbuild.source import Value
 def import_files(document: Document, allowed: bool) -> None:
     """Import what `imports:` lists: a path ending in .py, beside the file that names it, or the name of a module.
 
-    Importing runs code, so the person who runs spdbuild has to allow it; SourceError says how.
+    Importing runs code, so the person who runs spdbuild has to allow it; SourceError says how. Code that has run in
+    this process does not run again, and needs no second word.
     """
     if document.base:
         import_files(document.base, allowed)
-    listed = document.root.get("imports")
-    for value in listed or ():
-        if not isinstance(value.data, str):
+    for value in document.root.get("imports") or ():
+        if not isinstance(value.data, str) or _module_name(value) in sys.modules:
             continue
         if not allowed:
             raise SourceError(
@@ -29,29 +30,43 @@ def import_files(document: Document, allowed: bool) -> None:
                 location=value.location,
                 hint="if you trust it, say --allow-imports (from Python: allow_imports=True)",
             )
-        _import(value)
+        try:
+            _import(value)
+        except Exception as error:
+            raise SourceError(
+                f"'{value.data}' cannot be imported: {type(error).__name__}: {error}", location=value.location
+            ) from error
+
+
+def imported_file(value: Value) -> Path | None:
+    """The file that an entry of `imports:` names, whether it is there or not; None if that names a module."""
+    return (Path(value.source.name).parent / value.data).resolve() if value.data.endswith(".py") else None
+
+
+def _module_name(value: Value) -> str:
+    """What Python knows the code of an entry by: a file by its text, wherever a copy of it lies."""
+    path = imported_file(value)
+    if path is None:
+        return str(value.data)
+    if not path.is_file():
+        return ""
+    # What stands before the @ is the same when a file was edited: its classes then take the place of the old ones.
+    return f"spdbuild_imported_{path.stem}@{hashlib.sha256(path.read_bytes()).hexdigest()[:16]}"
 
 
 def _import(value: Value) -> None:
-    try:
-        if value.data.endswith(".py"):
-            _import_file((Path(value.source.name).parent / value.data).resolve())
-        else:
-            importlib.import_module(value.data)
-    except Exception as error:
-        raise SourceError(
-            f"'{value.data}' cannot be imported: {type(error).__name__}: {error}", location=value.location
-        ) from error
-
-
-def _import_file(path: Path) -> None:
-    name = f"spdbuild_imported_{path.stem}"
-    known = sys.modules.get(name)
-    if known is not None and known.__file__ == str(path):
+    path, name = imported_file(value), _module_name(value)
+    if path is None:
+        importlib.import_module(name)
         return
-    spec = importlib.util.spec_from_file_location(name, path)
-    if spec is None or spec.loader is None or not path.is_file():
+    spec = importlib.util.spec_from_file_location(name, path) if name else None
+    if spec is None or spec.loader is None:
         raise FileNotFoundError(f"there is no file {path.name}")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
-    spec.loader.exec_module(module)
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        # What has failed half-way is tried again the next time.
+        del sys.modules[name]
+        raise

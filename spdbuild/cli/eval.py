@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from spdbuild.cli.json_output import print_json
-from spdbuild.cli.options import PATH, json_option
+from spdbuild.cli.options import PATH, imports_option, json_option
 from spdbuild.tables import Table
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ Examples:
     type=PATH,
     help="Folder for tables, what each image gave, the confusion matrix and samples; of a detector also curves.",
 )
+@imports_option
 @json_option
 def command(
     run: str,
@@ -43,13 +44,22 @@ def command(
     split: str | None,
     no_speed: bool,
     output: Path | None,
+    allow_imports: bool,
     as_json: bool,
 ) -> None:
     """Evaluate RUN: the folder of a run, or a recipe with --weights."""
     from spdbuild.training.distributed import is_first
     from spdbuild.training.evaluate import evaluate
 
-    report = evaluate(run, overrides, weights=weights, split=split, speed=not no_speed, output=output)
+    report = evaluate(
+        run,
+        overrides,
+        weights=weights,
+        split=split,
+        speed=not no_speed,
+        output=output,
+        allow_imports=allow_imports,
+    )
     if not is_first():
         return
     if as_json:

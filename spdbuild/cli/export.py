@@ -99,6 +99,7 @@ def command(
         keep=keep,
         raw=raw,
         tolerance=tolerance,
+        allow_imports=choice.allow_imports,
     )
     if as_json:
         print_json(exported.to_dict())

@@ -36,5 +36,5 @@ def named_network(name: str, choice: Choice, weights: Path | None) -> NamedNetwo
         return NamedNetwork(choice.load(name).graph, weights)
     from spdbuild.training.stored_run import stored_graph
 
-    stored = stored_graph(name, weights)
+    stored = stored_graph(name, weights, allow_imports=choice.allow_imports)
     return NamedNetwork(stored.graph, stored.weights)

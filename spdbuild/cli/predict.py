@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from spdbuild.cli.json_output import print_json
-from spdbuild.cli.options import PATH, DependentOption, json_option
+from spdbuild.cli.options import PATH, DependentOption, imports_option, json_option
 from spdbuild.errors import InputError, RunError
 
 if TYPE_CHECKING:
@@ -58,6 +58,7 @@ _FORMS = ("pictures", "crops", "txt", "json", "csv")
     help="Side in pixels of the windows in which a detector looks at larger pictures.",
 )
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change a key of the recipe.")
+@imports_option
 @json_option
 def command(
     run: str,
@@ -68,16 +69,17 @@ def command(
     min_score: float | None,
     tile: int | None,
     overrides: tuple[str, ...],
+    allow_imports: bool,
     as_json: bool,
 ) -> None:
     """Show SOURCES to the model of RUN: image files, folders of them, patterns, and films for a detector."""
     from spdbuild.training.outputs import Outputs
     from spdbuild.training.predict import predict, source_roots
 
-    changes = _changes(run, overrides, {"--min-score": min_score, "--tile": tile})
+    changes = _changes(run, overrides, {"--min-score": min_score, "--tile": tile}, allow_imports)
     written = Outputs(output, forms, source_roots(sources)) if output else None
     entries, problems = [], []
-    seen = predict(run, sources, (*overrides, *changes), weights=weights)
+    seen = predict(run, sources, (*overrides, *changes), weights=weights, allow_imports=allow_imports)
     with written or nullcontext():
         for prediction in seen:
             if written:
@@ -99,13 +101,15 @@ def command(
 _KEYS = {"--min-score": "task.seeing.nms.min_score", "--tile": "task.seeing.tile"}
 
 
-def _changes(run: str, overrides: tuple[str, ...], given: Mapping[str, float | None]) -> list[str]:
+def _changes(
+    run: str, overrides: tuple[str, ...], given: Mapping[str, float | None], allow_imports: bool = False
+) -> list[str]:
     """The options that are given, as changes of the recipe; InputError if the run is not a detector's."""
     from spdbuild.training.stored_run import recipe_of
 
     options = {option: value for option, value in given.items() if value is not None}
     # Asked before the recipe is changed: its error would quote a line that nobody has typed.
-    if options and (task := recipe_of(run, overrides).task.name) != "detection":
+    if options and (task := recipe_of(run, overrides, allow_imports=allow_imports).task.name) != "detection":
         named = " and ".join(options)
         message = f"{named} {'is' if len(options) == 1 else 'are'} for detectors, and the task of {run} is {task}"
         raise InputError(message, hint=f"leave out {named}")

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from spdbuild.cli.json_output import print_json
-from spdbuild.cli.options import PATH, json_option
+from spdbuild.cli.options import PATH, imports_option, json_option
 
 #: The first character keeps click from joining the lines.
 _EXAMPLES = """\b
@@ -25,9 +25,16 @@ Examples:
 @click.option("--resume", type=PATH, help="Folder of a run to go on with.")
 @click.option("--runs", type=PATH, default=Path("runs"), help="Folder for the folders of runs.")
 @click.option("--quiet", is_flag=True, help="Say nothing; the log in the run's folder is written all the same.")
+@imports_option
 @json_option
 def command(
-    recipe: str | None, overrides: tuple[str, ...], resume: Path | None, runs: Path, quiet: bool, as_json: bool
+    recipe: str | None,
+    overrides: tuple[str, ...],
+    resume: Path | None,
+    runs: Path,
+    quiet: bool,
+    allow_imports: bool,
+    as_json: bool,
 ) -> None:
     """Train a network by a RECIPE, a path or a built-in name, in a new folder below runs/."""
     from spdbuild.training import run
@@ -37,10 +44,10 @@ def command(
         changes = overrides if recipe is None else (recipe, *overrides)
         if recipe is not None and not recipe.startswith("~") and "=" not in recipe:
             raise click.UsageError(f"with --resume no recipe is named: {resume} has its own; leave out '{recipe}'")
-        result = run.resume(resume, changes, quiet=quiet)
+        result = run.resume(resume, changes, quiet=quiet, allow_imports=allow_imports)
     elif recipe is None:
         raise click.UsageError("name a recipe, or a run's folder with --resume")
     else:
-        result = run.train(recipe, overrides, runs=runs, quiet=quiet)
+        result = run.train(recipe, overrides, runs=runs, quiet=quiet, allow_imports=allow_imports)
     if as_json and is_first():
         print_json(result.to_dict())

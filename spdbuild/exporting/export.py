@@ -94,6 +94,7 @@ def export(
     keep: bool = False,
     raw: bool = False,
     tolerance: float = TOLERANCE,
+    allow_imports: bool = False,
 ) -> Export:
     """Write a trained network as a file that runs without spdbuild, once it is found to compute the same.
 
@@ -108,12 +109,14 @@ def export(
     opset: version of ONNX's ops. keep: leave space-to-depth and norms as they are, in place of folding them.
     raw: let a detector give a map for each level, as in training.
     tolerance: greatest relative difference (see `Parity`) from the network before folding.
+    allow_imports: whether Python files that the architecture names under `imports:` may run.
     Raises RunError, and leaves `output` as it was, if they differ by more; InputError for what cannot be asked.
     """
     path = Path(output)
     kind = format_for(path, to, opset)
     kind.require()
-    trained = trained_network(network, None if weights is None else Path(weights), inputs)
+    own_weights = None if weights is None else Path(weights)
+    trained = trained_network(network, own_weights, inputs, allow_imports=allow_imports)
     calls = calls_of(trained.graph, batch, any_size)
     job = _Job(path, kind, trained, calls, decoded_head(trained.graph, raw), keep, tolerance)
     return write_whole(path, job.fill)

@@ -35,15 +35,18 @@ def trained_network(
     network: Architecture | Graph | str | Path,
     weights: Path | None,
     inputs: Sequence[Sequence[int]] | None = None,
+    *,
+    allow_imports: bool = False,
 ) -> TrainedNetwork:
     """The network of a run's folder, or of an architecture with its weights; `weights` win over the run's.
 
-    inputs: shapes (C, H, W) in place of its own. Raises WeightsError where there are no weights.
+    inputs: shapes (C, H, W) in place of its own. allow_imports: whether Python files that it names may run.
+    Raises WeightsError where there are no weights.
     """
     if isinstance(network, str | Path) and Path(network).is_dir():
-        stored = stored_graph(network, weights)
+        stored = stored_graph(network, weights, allow_imports=allow_imports)
         return TrainedNetwork(_resized(stored.graph, inputs), stored.weights, stored.recipe)
-    architecture = load(network) if isinstance(network, str | Path) else network
+    architecture = load(network, allow_imports=allow_imports) if isinstance(network, str | Path) else network
     graph = architecture if isinstance(architecture, Graph) else architecture.graph
     if weights is None:
         hint = "give them with --weights, or name the folder of a run"

@@ -9,11 +9,10 @@ from pathlib import Path
 
 from spdbuild.errors import InputError, nearest
 from spdbuild.reporting.folder import is_report
+from spdbuild.training.run_folder import TAKEN, RunFolder
 
 #: Folders below the one that was named in which runs are looked for.
 _DEPTH = 3
-#: What a run's own folder holds besides the runs that it is compared with.
-_OWN = frozenset(("report", "state", "weights"))
 
 
 @dataclass(frozen=True)
@@ -29,7 +28,7 @@ class LeftOut:
 
 def is_run(folder: Path) -> bool:
     """Whether a folder is that of a run, however far that came."""
-    return (folder / "recipe.yaml").is_file()
+    return RunFolder(folder).recipe.is_file()
 
 
 def find_runs(paths: Iterable[Path]) -> tuple[list[Path], list[LeftOut]]:
@@ -59,7 +58,7 @@ def _require_folder(path: Path) -> None:
 
 def _look(folder: Path, depth: int) -> tuple[list[Path], list[LeftOut]]:
     if is_run(folder):
-        inner = [twin for twin in _folders(folder) if twin.name not in _OWN and is_run(twin)]
+        inner = [twin for twin in _folders(folder) if twin.name not in TAKEN and is_run(twin)]
         return [folder, *inner], []
     if is_report(folder):
         return [], []

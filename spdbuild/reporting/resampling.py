@@ -21,6 +21,7 @@ from spdbuild.metrics.by_image import FILE, ByImage, load
 from spdbuild.reporting.comparisons import Comparison, Difference
 from spdbuild.reporting.intervals import CONFIDENCE
 from spdbuild.reporting.run import Run
+from spdbuild.training.run_folder import RunFolder
 
 #: Fewer give a deviation that is far off by chance.
 LEAST = 50
@@ -87,7 +88,7 @@ def read_drawn(comparison: Comparison, together: re.Pattern[str] | None = None) 
 def _groups(together: re.Pattern[str], names: Sequence[str], run: Run) -> NDArray[np.int64]:
     """[N], the group of each image by its name; raises InputError where names tell no groups."""
     if not names:
-        raise InputError(f"{run.folder / 'report' / FILE} has no names of images; {_advice(run)}")
+        raise InputError(f"{RunFolder(run.folder).report / FILE} has no names of images; {_advice(run)}")
     found = [together.search(name) for name in names]
     if None in found:
         raise InputError(
@@ -130,7 +131,7 @@ def _read(run: Run) -> tuple[ByImage, tuple[str, ...]]:
 
     Raises InputError where that is not known, or is not of the run's metrics.
     """
-    path = run.folder / "report" / FILE
+    path = RunFolder(run.folder).report / FILE
     if not path.is_file():
         raise InputError(f"there is no {path}; {_advice(run)}")
     found, names = load(path)
@@ -153,8 +154,8 @@ def _advice(run: Run) -> str:
     backend = evaluation.get("backend", "pycocotools") if isinstance(evaluation, dict) else "pycocotools"
     overrides = [f"precision={run.summary.precision}"]
     overrides += [] if backend == "pycocotools" else ["task.evaluation.backend=pycocotools"]
-    weights, report = run.folder / "weights" / "last.safetensors", run.folder / "report"
-    words = ["spdbuild", "eval", str(run.folder), *overrides, "--weights", str(weights), "-o", str(report)]
+    files = RunFolder(run.folder)
+    words = ["spdbuild", "eval", str(run.folder), *overrides, "--weights", str(files.last), "-o", str(files.report)]
     return f"`{shlex.join(words)}` writes it for classifiers and detectors"
 
 

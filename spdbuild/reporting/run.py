@@ -17,7 +17,8 @@ from spdbuild.json_text import finite
 from spdbuild.reporting.finding import is_run
 from spdbuild.source import parse_yaml, read_source
 from spdbuild.training.environment import typed_commands
-from spdbuild.training.summary import Summary
+from spdbuild.training.run_folder import RunFolder
+from spdbuild.training.summary import FILE, Summary
 
 _RUNNING = "go on with `spdbuild train --resume {}`"
 
@@ -74,16 +75,16 @@ class Run:
 
 def read_run(folder: Path) -> Run:
     """The run in a folder; raises InputError or SourceError that says what keeps it from being reported."""
-    recipe = _recipe(folder / "recipe.yaml")
-    file = folder / "metrics.jsonl"
-    lines = _text(file).splitlines() if file.is_file() else []
+    files = RunFolder(folder)
+    recipe = _recipe(files.recipe)
+    lines = _text(files.rows).splitlines() if files.rows.is_file() else []
     rows = tuple(_row(line, number) for number, line in enumerate(lines, start=1))
-    summary = _summary(folder)
+    summary = _summary(files)
     _require_end(folder, recipe, summary, rows)
     assert summary is not None
-    network = hashlib.sha256(_text(folder / "architecture.yaml").encode()).hexdigest()[:10]
+    network = hashlib.sha256(_text(files.architecture).encode()).hexdigest()[:10]
     name = _name(recipe, folder)
-    return Run(folder, name, recipe, network, summary, _environment(folder), rows)
+    return Run(folder, name, recipe, network, summary, _environment(files), rows)
 
 
 def _require_end(folder: Path, recipe: Mapping[str, Any], summary: Summary | None, rows: tuple[Any, ...]) -> None:
@@ -114,7 +115,7 @@ def _name(recipe: Mapping[str, Any], folder: Path) -> str:
     title, around = str(recipe.get("title") or "run"), _around(folder)
     if around is None:
         return _seedless(title, recipe["seed"])
-    theirs = str(_recipe(around / "recipe.yaml").get("title") or "run")
+    theirs = str(_recipe(RunFolder(around).recipe).get("title") or "run")
     return f"{_seedless(theirs, recipe['seed'])}/{title}"
 
 
@@ -165,12 +166,13 @@ def _row(line: str, number: int) -> Mapping[str, Any]:
     return row
 
 
-def _summary(folder: Path) -> Summary | None:
+def _summary(files: RunFolder) -> Summary | None:
     """What summary.json says; None if the run has not written it."""
-    file = folder / "report" / "summary.json"
+    file = files.report / FILE
     if not file.is_file():
         return None
-    facts, name = _json(_text(file), "report/summary.json"), "report/summary.json"
+    name = file.relative_to(files.path).as_posix()
+    facts = _json(_text(file), name)
     known, kinds = finite(facts), get_type_hints(Summary)
     for key, kind in kinds.items():
         if key not in facts:
@@ -193,9 +195,9 @@ def _holds(value: Any, kind: Any) -> bool:
     return isinstance(value, numbers) and not isinstance(value, bool)
 
 
-def _environment(folder: Path) -> Mapping[str, Any]:
-    name = "environment.json"
-    facts = _json(_text(folder / name), name)
+def _environment(files: RunFolder) -> Mapping[str, Any]:
+    name = files.environment.name
+    facts = _json(_text(files.environment), name)
     for key, kind in {"versions": dict, "command": list}.items():
         if not isinstance(facts.get(key), kind) or not facts[key]:
             raise InputError(f"{name} is damaged: it has no '{key}'")

@@ -12,13 +12,16 @@ from spdbuild.training.recipe import Network, Recipe, load_recipe, twins
 
 
 def check_recipe(
-    recipe: str | Path, overrides: str | Iterable[str] = (), *, allow_imports: bool = True
+    recipe: str | Path | Recipe, overrides: str | Iterable[str] = (), *, allow_imports: bool = False
 ) -> tuple[Recipe, dict[str, Graph]]:
     """The recipe, and the networks that it, its twins and their teachers name, behind their passes; by name.
 
     The shapes are those that the architectures declare. All problems are raised together, with their places.
+
+    recipe: a path, the name of a built-in one, its text, or one that is read already, which `overrides` do not change.
+    allow_imports: whether Python files that the architectures name under `imports:` may run.
     """
-    wanted = load_recipe(recipe, overrides)
+    wanted = recipe if isinstance(recipe, Recipe) else load_recipe(recipe, overrides)
     graphs: dict[str, Graph] = {}
     problems: list[Problem] = []
     for name, network in _networks(wanted).items():

@@ -62,12 +62,14 @@ def evaluate(
     split: str | None = None,
     speed: bool = True,
     output: str | Path | None = None,
+    allow_imports: bool = False,
 ) -> Report:
     """Evaluate a run's folder, or a recipe with `weights`, on the images of its data set.
 
     split: of the data; the one that training evaluates on, unless it is given.
     speed: whether the model is timed as well, by the first process.
     output: folder for tables, pictures and the task's own files.
+    allow_imports: whether Python files that its architecture names under `imports:` may run.
 
     Raises RecipeError, DataError and WeightsError for what cannot be evaluated.
     """
@@ -75,7 +77,7 @@ def evaluate(
     if output is not None:
         refuse_file(output)
     overrides = listed(overrides)
-    recipe = recipe_of(run_or_recipe, overrides)
+    recipe = recipe_of(run_or_recipe, overrides, allow_imports=allow_imports)
     task = recipe.task
     split = split or task.splits[1]
     if split not in task.splits:

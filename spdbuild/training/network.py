@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import json
-import re
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 from torch import nn
 
-from spdbuild import builtin
 from spdbuild.api import build, summary
 from spdbuild.architecture.document import Document
 from spdbuild.architecture.line import parse_call
@@ -23,11 +20,10 @@ from spdbuild.training.recipe import Network
 
 @dataclass(frozen=True)
 class BuiltNetwork:
-    """A module and what is known of it: what it was made from, as YAML text too, and its costs for one image."""
+    """A module and what is known of it: what it was made from, and its costs for one image."""
 
     module: nn.Module
     architecture: Architecture
-    text: str
     parameters: int
     macs: int
     input: tuple[int, ...]
@@ -40,8 +36,7 @@ def build_network(network: Network, classes: int | None = None, size: tuple[int,
     """
     architecture = resolve(network, classes, size)
     costs = summary(architecture)
-    text = standalone_text(architecture)
-    return BuiltNetwork(build(architecture), architecture, text, costs.params, costs.macs, costs.inputs[0])
+    return BuiltNetwork(build(architecture), architecture, costs.params, costs.macs, costs.inputs[0])
 
 
 def resolve(
@@ -49,9 +44,12 @@ def resolve(
     classes: int | None = None,
     size: tuple[int, int] | None = None,
     *,
-    allow_imports: bool = True,
+    allow_imports: bool = False,
 ) -> Architecture:
-    """The architecture of a recipe's network, behind its passes; what is wrong with it gets its place in the recipe."""
+    """The architecture of a recipe's network, behind its passes; what is wrong with it gets its place in the recipe.
+
+    allow_imports: whether Python files that it names may run, if they have not run yet.
+    """
     document = _document(network, allow_imports)
     values = dict(network.vars)
     if classes is not None and "classes" in document.vars:
@@ -72,23 +70,18 @@ def resolve(
     return architecture
 
 
+def allow(network: Network, imports: bool) -> None:
+    """Import the Python files that a network names, if they may run; SourceError if they may not and have not yet."""
+    _document(network, imports)
+
+
 def declared_input(network: Network) -> tuple[int, ...]:
     """The shape [C, H, W] of the image that the architecture itself says it takes; RecipeError if that is not one."""
-    shapes = list(_document(network, allow_imports=True).inputs.values())
+    shapes = list(_document(network, allow_imports=False).inputs.values())
     if len(shapes) != 1 or len(shapes[0]) != 3:
         message = f"'{network.architecture}' does not take one image"
         raise RecipeError(message, location=network.place("architecture"), hint="inputs: {image: [3, 640, 640]}")
     return tuple(shapes[0])
-
-
-def standalone_text(architecture: Architecture) -> str:
-    """The text of an architecture, which still finds what it extends when it lies in another folder."""
-    text = architecture.text
-    extended = re.search(r"^extends:\s*(\S+)\s*$", text, re.MULTILINE)
-    if extended is None or extended[1] in builtin.listed("architectures"):
-        return text
-    path = (Path(architecture.document.source.name).parent / extended[1].strip("\"'")).resolve()
-    return text.replace(extended[0], f"extends: {json.dumps(str(path))}\n")
 
 
 def _document(network: Network, allow_imports: bool) -> Document:

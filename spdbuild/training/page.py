@@ -55,7 +55,7 @@ def page(
 
 def _facts(summary: Summary, folder: RunFolder) -> str:
     """What the run was made of, a row each."""
-    environment = json.loads((folder.path / "environment.json").read_text(encoding="utf-8"))
+    environment = json.loads(folder.environment.read_text(encoding="utf-8"))
     cut = f" of {summary.planned_epochs}" if summary.epochs < summary.planned_epochs else ""
     facts = {
         "network": summary.architecture,

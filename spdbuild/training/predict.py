@@ -19,17 +19,19 @@ def predict(
     overrides: str | Iterable[str] = (),
     *,
     weights: str | Path | None = None,
+    allow_imports: bool = False,
 ) -> Iterator[Prediction]:
     """What is seen in each file, in the order of `sources`.
 
     A folder stands for the images in it and below it, a pattern such as `photos/*.jpg` for the files that match it.
+    allow_imports: whether Python files that its architecture names under `imports:` may run.
 
     Raises with the first prediction RecipeError and WeightsError, and DataError for a source that is not there; a file
     that cannot be read is told as the `problem` of its prediction.
     """
     several = (sources,) if isinstance(sources, str | Path) else sources
     files = source_files(map(Path, several))
-    stored = load_model(run_or_recipe, weights, overrides)
+    stored = load_model(run_or_recipe, weights, overrides, allow_imports=allow_imports)
     classes = stored.classes or _classes(stored)
     seen = iter(stored.recipe.task.predict(stored.recipe, stored.model, classes, stored.image, files))
     while True:

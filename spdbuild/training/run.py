@@ -17,7 +17,9 @@ from spdbuild.training.comparison import comparison_table
 from spdbuild.training.device import determinism, device_of
 from spdbuild.training.distributed import Processes, joined
 from spdbuild.training.files import write_text
+from spdbuild.training.kept_files import kept_files
 from spdbuild.training.loop import STOPPED, Loop
+from spdbuild.training.network import allow
 from spdbuild.training.recipe import Recipe, load_recipe, twins
 from spdbuild.training.recipe.differences import differences
 from spdbuild.training.recipe.expected import check_metrics
@@ -45,11 +47,13 @@ def train(
     *,
     runs: str | Path = "runs",
     quiet: bool = False,
+    allow_imports: bool = False,
 ) -> Result:
     """Run a recipe in a new folder below `runs`.
 
     recipe: a path, the name of a built-in one, its text, or one that is read already.
     overrides: changes of it, "key.path=value" or "~key"; ArgumentError with one that is read already.
+    allow_imports: whether Python files that its architecture names under `imports:` may run.
 
     Raises RecipeError for what cannot be run, DataError for the data, WeightsError for weights, and RunError if the run
     fails, is stopped by a signal, or stays below `expect`.
@@ -57,7 +61,7 @@ def train(
     overrides = listed(overrides)
     if isinstance(recipe, Recipe) and overrides:
         raise ArgumentError(f"a recipe that is read already takes no overrides: {overrides[0]}", argument="overrides")
-    wanted = recipe if isinstance(recipe, Recipe) else check_recipe(recipe, overrides)[0]
+    wanted, _ = check_recipe(recipe, overrides, allow_imports=allow_imports)
     runs, title = Path(runs), wanted.title or "run"
     with joined(device_of(wanted)) as processes:
         folder = RunFolder(Path(processes.once(lambda: str(RunFolder.create(runs, title).path))))
@@ -66,16 +70,33 @@ def train(
         return _all_runs(wanted, folder, Console(quiet or not processes.first), processes)
 
 
-def resume(folder: str | Path, overrides: str | Iterable[str] = (), *, quiet: bool = False) -> Result:
+def resume(
+    folder: str | Path, overrides: str | Iterable[str] = (), *, quiet: bool = False, allow_imports: bool = False
+) -> Result:
     """Go on with the run in `folder` as if it had not stopped; only keys in CHANGEABLE may be given anew.
+
+    allow_imports: whether Python files that came with its architecture may run.
 
     Raises as `train` does, and where the data or the network are no longer what they were.
     """
     stored = RunFolder.open(Path(folder))
     before, wanted = load_recipe(stored.recipe), load_recipe(stored.recipe, overrides)
     _check_changes(before, wanted)
+    _allow(wanted, stored, allow_imports)
+    for name, twin in twins(wanted).items():
+        _allow(twin, RunFolder(stored.path / name), allow_imports)
     with joined(device_of(wanted)) as processes:
         return _all_runs(wanted, stored, Console(quiet or not processes.first), processes)
+
+
+def _allow(recipe: Recipe, folder: RunFolder, imports: bool) -> None:
+    """Import the Python files of a run, from where it will take its networks; SourceError if they may not run."""
+    if folder.architecture.is_file():
+        stored_network(recipe, folder, allow_imports=imports)
+    else:
+        allow(recipe, imports)
+    if recipe.distill is not None:
+        allow(recipe.distill, imports)
 
 
 def _all_runs(recipe: Recipe, folder: RunFolder, console: Console, processes: Processes) -> Result:
@@ -99,7 +120,7 @@ def _compared_runs(recipe: Recipe, folder: RunFolder, console: Console, processe
         table = f"{_TABLE}\n\n{comparison_table([result, *others], recipe.task.shown)}"
         if processes.first:
             console.log = folder.log
-            write_text(folder.path / "comparison.md", table + "\n")
+            write_text(folder.comparison, table + "\n")
             write_page(folder, {name: RunFolder(folder.path / name) for name in twins(recipe)})
         console.line("\n" + table)
     check_metrics(recipe.expect, recipe.task.metrics(), result.metrics)
@@ -157,7 +178,8 @@ def _describe(session: Session) -> None:
     recipe, network, folder = session.recipe, session.network, session.folder
     if session.processes.first:
         write_text(folder.recipe, recipe.resolved())
-        write_text(folder.architecture, network.text)
+        for name, text in kept_files(network.architecture.document).items():
+            write_text(folder.path / name, text)
         folder.write_environment(**_circumstances(session))
     size = "x".join(map(str, network.input))
     session.console.line(

@@ -20,15 +20,22 @@ Row = dict[str, Any]
 class RunFolder:
     """Paths of a run's files, and writing them whole or not at all.
 
-    recipe.yaml architecture.yaml environment.json log.txt metrics.jsonl metrics.csv
+    recipe.yaml architecture.yaml sources/ environment.json log.txt metrics.jsonl metrics.csv comparison.md
     weights/last.safetensors weights/best.safetensors state/state.pt state/best.safetensors report/
+
+    sources: files that the architecture extends or imports.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.recipe = path / "recipe.yaml"
         self.architecture = path / "architecture.yaml"
+        self.sources = path / "sources"
+        self.environment = path / "environment.json"
         self.log = path / "log.txt"
+        self.rows = path / "metrics.jsonl"
+        self.table = path / "metrics.csv"
+        self.comparison = path / "comparison.md"
         self.last = path / "weights" / "last.safetensors"
         self.best = path / "weights" / "best.safetensors"
         self.state = path / "state" / "state.pt"
@@ -71,13 +78,14 @@ class RunFolder:
 
     def write_metrics(self, rows: list[Row]) -> None:
         """All rows as metrics.jsonl and metrics.csv."""
-        write_text(self.path / "metrics.jsonl", "".join(json_text(row) + "\n" for row in rows))
-        write_text(self.path / "metrics.csv", Table.of(finite(rows)).csv())
+        write_text(self.rows, "".join(json_text(row) + "\n" for row in rows))
+        write_text(self.table, Table.of(finite(rows)).csv())
 
     def metrics(self) -> list[Row]:
         """The rows that `write_metrics` wrote; none if it has not."""
-        file = self.path / "metrics.jsonl"
-        return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()] if file.is_file() else []
+        if not self.rows.is_file():
+            return []
+        return [json.loads(line) for line in self.rows.read_text(encoding="utf-8").splitlines()]
 
     def write_environment(self, **facts: Any) -> None:
         """What the run was made with: versions, machine, command, and `facts`."""
@@ -87,7 +95,7 @@ class RunFolder:
         """The same of a process that goes on with the run, behind what was there: its command, and what is new."""
         now = {**environment(), **facts}
         try:
-            before = json.loads((self.path / "environment.json").read_text(encoding="utf-8"))
+            before = json.loads(self.environment.read_text(encoding="utf-8"))
         except (OSError, ValueError):
             # What began the run is not known any more.
             self._write_environment(now)
@@ -96,4 +104,8 @@ class RunFolder:
         self._write_environment({**before, "resumed": [*before.get("resumed", ()), new]})
 
     def _write_environment(self, facts: dict[str, Any]) -> None:
-        write_text(self.path / "environment.json", json_text(facts, indent=2) + "\n")
+        write_text(self.environment, json_text(facts, indent=2) + "\n")
+
+
+#: Names of what lies in the folder of a run, which the folder of no twin can have.
+TAKEN = tuple(dict.fromkeys(path.parts[0] for path in vars(RunFolder(Path())).values() if path.parts))

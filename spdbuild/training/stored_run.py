@@ -14,7 +14,7 @@ from spdbuild.graph import Graph
 from spdbuild.loading import load
 from spdbuild.training.device import device_of
 from spdbuild.training.first_weights import load_weights
-from spdbuild.training.network import build_network, resolve
+from spdbuild.training.network import allow, build_network, resolve
 from spdbuild.training.precision import choose_precision
 from spdbuild.training.recipe import Recipe, load_recipe
 from spdbuild.training.recipe.differences import differences
@@ -65,12 +65,15 @@ def load_model(
     overrides: str | Iterable[str] = (),
     classes: tuple[str, ...] = (),
     size: tuple[int, int] | None = None,
+    *,
+    allow_imports: bool = False,
 ) -> StoredModel:
     """The model of a run's folder (its best weights unless others are given), or of a recipe with `weights`.
 
     classes, size: of the data at hand, for a file of weights that does not say them; WeightsError if it says others.
+    allow_imports: whether Python files that its architecture names may run.
     """
-    recipe, folder = _recipe(run_or_recipe, overrides)
+    recipe, folder = _recipe(run_or_recipe, overrides, allow_imports)
     path = Path(weights) if weights else _weights(recipe, folder)
     facts = Facts.of(path)
     known = facts.classes
@@ -102,9 +105,9 @@ class StoredGraph:
     recipe: Recipe
 
 
-def stored_graph(run: str | Path, weights: Path | None = None) -> StoredGraph:
+def stored_graph(run: str | Path, weights: Path | None = None, *, allow_imports: bool = False) -> StoredGraph:
     """The network of a run's folder without making a module of it; `weights` win over the run's best."""
-    recipe, folder = _recipe(run, ())
+    recipe, folder = _recipe(run, (), allow_imports)
     path = weights or _weights(recipe, folder)
     facts = Facts.of(path)
     if len(facts.input) == 3 and recipe.input is None:
@@ -121,31 +124,36 @@ def _check_classes(path: Path, known: tuple[str, ...], classes: tuple[str, ...])
             raise WeightsError(message, hint="evaluate on data with the classes of the training, in their order")
 
 
-def stored_network(recipe: Recipe, folder: RunFolder) -> Recipe:
+def stored_network(recipe: Recipe, folder: RunFolder, *, allow_imports: bool = False) -> Recipe:
     """The recipe with the network that the folder holds, which has its passes behind it."""
     if not folder.architecture.is_file():
         hint = f"start a new run with its recipe: spdbuild train {folder.recipe}"
         raise RecipeError(f"{folder.path} has no architecture.yaml", hint=hint)
-    document = load(folder.architecture, recipe.variant, allow_imports=True).document
+    document = load(folder.architecture, recipe.variant, allow_imports=allow_imports).document
     variant = recipe.variant if document.variants else None
-    kept = {name: value for name, value in recipe.vars.items() if name in document.vars}
+    known = {*document.vars, *document.variants.get(variant or "", {})}
+    kept = {name: value for name, value in recipe.vars.items() if name in known}
     return replace(recipe, architecture=str(folder.architecture), variant=variant, vars=kept, passes=(), weights=None)
 
 
-def recipe_of(run_or_recipe: str | Path, overrides: str | Iterable[str] = ()) -> Recipe:
+def recipe_of(run_or_recipe: str | Path, overrides: str | Iterable[str] = (), *, allow_imports: bool = False) -> Recipe:
     """The recipe of a run's folder, or the recipe itself."""
-    return _recipe(run_or_recipe, overrides)[0]
+    return _recipe(run_or_recipe, overrides, allow_imports)[0]
 
 
-def _recipe(run_or_recipe: str | Path, overrides: str | Iterable[str]) -> tuple[Recipe, RunFolder | None]:
+def _recipe(
+    run_or_recipe: str | Path, overrides: str | Iterable[str], allow_imports: bool
+) -> tuple[Recipe, RunFolder | None]:
     path = Path(run_or_recipe)
     if not _names_a_run(path):
-        return load_recipe(run_or_recipe, overrides), None
+        recipe = load_recipe(run_or_recipe, overrides)
+        allow(recipe, allow_imports)
+        return recipe, None
     folder, overrides = RunFolder.open(path), listed(overrides)
     recipe = load_recipe(folder.recipe, overrides)
     if overrides:
         _check_changes(load_recipe(folder.recipe), recipe)
-    return stored_network(recipe, folder), folder
+    return stored_network(recipe, folder, allow_imports=allow_imports), folder
 
 
 def _names_a_run(path: Path) -> bool:

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from spdbuild.training.session import Session
     from spdbuild.training.task import Evaluation
 
-_FILE = "summary.json"
+#: The file of a report that holds it.
+FILE = "summary.json"
 
 
 @dataclass(frozen=True)
@@ -50,12 +51,12 @@ class Summary:
 
     def write(self, report: Path) -> None:
         """Into the folder of a report."""
-        write_text(report / _FILE, json_text(asdict(self), indent=2) + "\n")
+        write_text(report / FILE, json_text(asdict(self), indent=2) + "\n")
 
     @classmethod
     def read(cls, report: Path) -> Summary:
         """From the folder of a report."""
-        return cls.of(json.loads((report / _FILE).read_text(encoding="utf-8")))
+        return cls.of(json.loads((report / FILE).read_text(encoding="utf-8")))
 
     @classmethod
     def of(cls, facts: Mapping[str, Any]) -> Summary:

@@ -13,6 +13,7 @@ from spdbuild.training.evaluate import evaluate
 from spdbuild.training.predict import predict
 from spdbuild.training.recipe import load_recipe
 from spdbuild.training.run import train
+from spdbuild.training.stored_run import load_model
 
 
 @pytest.fixture
@@ -127,3 +128,16 @@ def test_a_recipe_that_is_read_already_takes_no_overrides(recipe: Path, tmp_path
     with pytest.raises(ArgumentError, match="takes no overrides: epochs=1"):
         train(load_recipe(recipe), ["epochs=1"], runs=tmp_path / "runs", quiet=True)
     assert not (tmp_path / "runs").exists()
+
+
+def test_a_var_that_a_variant_sets_stays_what_the_recipe_made_it(tmp_path: Path) -> None:
+    architecture = tmp_path / "net.yaml"
+    architecture.write_text(
+        "model: net\ninputs: {image: [3, 8, 8]}\nvars: {classes: 10}\nvariants: {n: {width: 4}}\nlayers:\n"
+        "  - stem: conv2d(width, 3)\n  - global_avg_pool()\n  - head: linear(classes)\n"
+    )
+    text = (
+        f"architecture: {architecture}\nvariant: n\nvars: {{width: 6}}\ndata: {{name: digits}}\nepochs: 1\nmax_steps: 1"
+    )
+    folder = train(f"{text}\nworkers: 0\n", runs=tmp_path, quiet=True).folder
+    assert load_model(folder).model.get_parameter("stem.weight").shape[0] == 6

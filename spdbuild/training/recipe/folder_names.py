@@ -1,13 +1,6 @@
-"""Names that the folder of a run or of a twin can have."""
+"""Names that the folder of a run can have."""
 
 from __future__ import annotations
-
-#: What the folder of a run has in it besides twins.
-TAKEN = (
-    *("weights", "state", "report"),
-    *("recipe.yaml", "architecture.yaml", "environment.json", "log.txt"),
-    *("metrics.jsonl", "metrics.csv", "comparison.md"),
-)
 
 
 def folder_fault(name: str) -> str:

@@ -1,0 +1,52 @@
+"""The files of an architecture as a run keeps them: they need no other file, and no later one changes them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from spdbuild.architecture.document import Document
+from spdbuild.architecture.imports import imported_file
+from spdbuild.source import Value
+from spdbuild.training.run_folder import RunFolder
+
+_IN_RUN = RunFolder(Path())
+
+
+def kept_files(document: Document) -> dict[str, str]:
+    """Texts by their path below the folder of a run: the architecture, what it extends, and Python files of both."""
+    kept = _Kept()
+    text = kept.text_of(document, below=_IN_RUN.sources.name)
+    return {_IN_RUN.architecture.name: text, **{f"{_IN_RUN.sources}/{name}": one for name, one in kept.files.items()}}
+
+
+class _Kept:
+    """files: texts by name in the folder of sources."""
+
+    def __init__(self) -> None:
+        self.files: dict[str, str] = {}
+
+    def text_of(self, document: Document, below: str = "") -> str:
+        """The text of a document that names kept files instead of its own. below: where they lie, as seen from it."""
+        names: list[tuple[Value, str]] = []
+        extended = document.root.get("extends")
+        if document.base is not None and extended is not None:
+            names.append((extended, self._keep(Path(document.base.source.name).name, self.text_of(document.base))))
+        for value in document.root.get("imports") or ():
+            path = imported_file(value)
+            if path is not None:
+                names.append((value, self._keep(path.name, path.read_text(encoding="utf-8"))))
+        text = document.source.text
+        # From the end, so that what comes before stays where it is.
+        for value, name in sorted(names, key=lambda entry: -entry[0].start):
+            text = text[: value.start] + json.dumps(f"{below}/{name}" if below else name) + text[value.end :]
+        return text
+
+    def _keep(self, name: str, text: str) -> str:
+        """Under this name or one beside it: a file of another folder may be called the same."""
+        path, number = Path(name), 1
+        while self.files.get(name, text) != text:
+            number += 1
+            name = f"{path.stem}-{number}{path.suffix}"
+        self.files[name] = text
+        return name
