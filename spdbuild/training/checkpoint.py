@@ -29,7 +29,7 @@ class Position:
     epoch: epochs that are complete. batch: batches done of the next one. step: optimizer updates in all.
     sums: loss parts, each summed over the images of the epoch that this process has seen so far. images: how many
     those are.
-    best: highest value of the task's metric so far. best_epoch: when it was reached, counted from 1; 0: not yet.
+    best: best value of the task's metric so far. best_epoch: when it was reached, counted from 1; 0: not yet.
     seconds: training time so far. rows: the metrics of every epoch.
     """
 

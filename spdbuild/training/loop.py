@@ -280,8 +280,12 @@ class Loop:
         self.evaluation = evaluate_model(
             session.evaluated, session.test_batches, meter, session.precision, session.device, session.processes
         )
-        score = self.evaluation.scalars[session.task.monitor]
-        if score > position.best:
+        monitor = session.task.monitor
+        score = self.evaluation.scalars.get(monitor)
+        if score is None:
+            hint = "name another metric with task.monitor=, and start anew"
+            raise RunError(f"the data has nothing to measure {monitor} with, which says the best epoch", hint=hint)
+        if session.task.metrics()[monitor].beats(score, position.best if position.best_epoch else None):
             position.best, position.best_epoch = score, position.epoch + (position.batch > 0)
             if session.processes.first:
                 save_best(session)

@@ -27,7 +27,7 @@ class Summary:
     epochs, planned_epochs: how many were trained, and how many the recipe wants; steps: of the optimizer; seconds: of
         training, with evaluations.
     weights: which ones `metrics` and `counts` are of.
-    monitor, best, best_epoch: the metric that says which weights are the best, its highest value, and when that was;
+    monitor, best, best_epoch: the metric that says which weights are the best, its best value, and when that was;
         None where it never was a number.
     """
 

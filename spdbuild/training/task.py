@@ -29,6 +29,12 @@ class Metric:
     better: Literal["higher", "lower"]
     share: bool
 
+    def beats(self, value: float, best: float | None) -> bool:
+        """Whether a value is better than the best one so far, None: there was none; what is no number never is."""
+        if best is None:
+            return value == value  # noqa: PLR0124  # Not so of what is no number.
+        return value > best if self.better == "higher" else value < best
+
 
 class Batches(Protocol):
     """What a data set gives the loop: batches of (images, targets) in an order that (seed, epoch) determine."""
@@ -140,15 +146,18 @@ class Task:
     default_loss: ClassVar[str]
     #: Names of the data's splits: the one to train on, the one to evaluate on, others.
     splits: ClassVar[tuple[str, ...]]
-    #: Metrics that are said after each epoch besides `monitor`; all, if it names none.
-    headline: ClassVar[tuple[str, ...]] = ()
     #: Whether a step follows the sum of its images' losses, as some published learning rates are meant, not their mean.
     summed: ClassVar[bool] = False
     #: Keys of a recipe that mean nothing here, each with what to do instead.
     unused: ClassVar[dict[str, str]] = {}
 
-    #: The metric, higher is better, that says which epoch is the best.
+    #: The metric, one of `metrics`, that says which epoch is the best.
     monitor: str
+
+    @property
+    def headline(self) -> tuple[str, ...]:
+        """Metrics that are said after each epoch besides `monitor`; all, if it names none."""
+        return ()
 
     @property
     def shown(self) -> tuple[str, ...]:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, Literal
 
+import pytest
 import torch
 from torch import nn
 
 from spdbuild.data import ArrayImages
 from spdbuild.data.digits import Digits
 from spdbuild.training.recipe import load_recipe
-from spdbuild.training.task import TASKS
+from spdbuild.training.task import TASKS, Metric
 
 
 def test_the_metric_that_says_the_best_epoch_is_among_those_that_are_shown() -> None:
@@ -19,6 +21,27 @@ def test_the_metric_that_says_the_best_epoch_is_among_those_that_are_shown() -> 
     assert detection().shown == ("AP", "AP50", "AP_S", "AP_M", "AP_L", "fitness")
     assert detection(monitor="AP").shown == ("AP", "AP50", "AP_S", "AP_M", "AP_L")
     assert TASKS["classification"]().shown == ()
+
+
+def test_sizes_stand_beside_those_of_coco_unless_they_are_removed() -> None:
+    text = "architecture: yolov5\nvariant: n\ndata: {name: tiny_objects}\n"
+    recipe = load_recipe(
+        text, ["task.evaluation.sizes.tiny=[0, 16]", "task.evaluation.sizes.M=null", "task.monitor=AP_tiny"]
+    )
+    assert recipe.task.shown == ("AP", "AP50", "AP_tiny", "AP_S", "AP_L")
+    again = load_recipe(recipe.resolved())
+    assert again.task == recipe.task
+    assert load_recipe(recipe.resolved(), "task.evaluation.sizes.L=[96, 200]").task.evaluation.bins[-1].high == 200
+
+
+@pytest.mark.parametrize(("better", "values", "best"), [("higher", [1, 3, 2], 3), ("lower", [3, 1, 2], 1)])
+def test_the_best_value_is_the_highest_or_the_lowest(
+    better: Literal["higher", "lower"], values: list[float], best: float
+) -> None:
+    metric, found = Metric(better, share=False), None
+    for value in [math.nan, *values, math.nan]:
+        found = value if metric.beats(value, found) else found
+    assert found == best
 
 
 def test_what_several_processes_saw_is_put_together_in_the_order_of_the_images() -> None:

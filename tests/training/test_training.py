@@ -22,6 +22,7 @@ from spdbuild.training.evaluate import evaluate
 from spdbuild.training.predict import predict
 from spdbuild.training.recipe import load_recipe
 from spdbuild.training.run import train
+from spdbuild.training.run_folder import RunFolder
 from spdbuild.training.stored_run import load_model
 
 
@@ -272,3 +273,11 @@ def test_weights_say_what_they_are_for(recipe: Path, tmp_path: Path) -> None:
 def test_the_recipe_of_a_run_is_resolved_with_its_overrides(recipe: Path, tmp_path: Path) -> None:
     done = train(recipe, ["max_steps=1", "seed=3"], runs=tmp_path, quiet=True)
     assert load_recipe(done.folder / "recipe.yaml") == load_recipe(recipe, ["max_steps=1", "seed=3"])
+
+
+def test_the_best_epoch_by_a_loss_is_that_of_the_lowest(tmp_path: Path) -> None:
+    text = "architecture: cifar_resnet20\ndata: {name: digits}\nepochs: 3\nworkers: 0\ntask: {monitor: loss}\n"
+    done = train(text, ["batch=256"], runs=tmp_path, quiet=True)
+    losses = [row["test/loss"] for row in RunFolder(done.folder).metrics()]
+    assert done.best == min(losses)
+    assert losses[done.best_epoch - 1] == min(losses)

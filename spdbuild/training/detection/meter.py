@@ -145,7 +145,7 @@ def _row(found: ClassMetrics) -> dict[str, float | None]:
 
 def _protocol(options: JudgingOptions, images: DetectionImages) -> str:
     shape = "rectangular batches" if options.rectangular else "squares"
-    sizes = ", ".join(f"{name} {low:g} to {high:g}" for name, (low, high) in options.sizes.items())
+    sizes = ", ".join(f"{size.name} {size.low:g} to {size.high:g}" for size in options.bins)
     cut = f" of windows of {images.tiling.size}" if images.tiles else ""
     judged = " of all classes as one" if options.class_agnostic else ""
     return (

@@ -18,9 +18,10 @@ class JudgingOptions:
     rectangular: whether batches have images of like aspect and the smallest size that holds them.
     pad: what is added to each side of a rectangular batch before it is rounded up, in multiples of 32 pixels.
     nms: which boxes count as detections.
-    sizes: bins of objects by the root of their area, in pixels of the image as it is in its file: {S: [0, 32]}. Both
-        limits belong to a bin, as in COCO's evaluation: an object on the border of two bins counts in both. Bins that
-        are set over others stand beside them; {S: [0, 10]} changes one, and ~task.evaluation.sizes.L removes one.
+    sizes: bins of objects by the root of their area, in pixels of the image as it is in its file, beside COCO's, which
+        are {S: [0, 32], M: [32, 96], L: [96, 100000]}: {tiny: [0, 16]} adds one, {S: [0, 10]} changes one, and
+        {L: null} removes one. Both limits belong to a bin, as in COCO's evaluation: an object on the border of two bins
+        counts in both.
     max_detections: detections of an image that count for precision, the best first.
     class_agnostic: whether a detection may have any class, as if there were one alone.
     backend: the library that matches; faster-coco-eval gives the same numbers sooner and is an extra, but not what
@@ -30,9 +31,7 @@ class JudgingOptions:
     rectangular: bool = True
     pad: float = 0.5
     nms: NmsOptions = field(default_factory=NmsOptions)
-    sizes: dict[str, tuple[float, float]] = field(
-        default_factory=lambda: {size.name: (size.low, size.high) for size in COCO_SIZES}
-    )
+    sizes: dict[str, tuple[float, float] | None] = field(default_factory=dict)
     max_detections: int = 100
     class_agnostic: bool = False
     backend: Backend = "pycocotools"
@@ -46,17 +45,24 @@ class JudgingOptions:
                 argument="max_detections",
                 hint="lower max_detections, or raise nms.max_detections",
             )
-        for name, (low, high) in self.sizes.items():
-            if not 0 <= low < high:
+        for size in self.bins:
+            if not 0 <= size.low < size.high:
                 raise ArgumentError(
-                    f"the size {name} must grow from at least 0, got {low:g} to {high:g}", argument=f"sizes.{name}"
+                    f"the size {size.name} must grow from at least 0, got {size.low:g} to {size.high:g}",
+                    argument=f"sizes.{size.name}",
                 )
+
+    @property
+    def bins(self) -> tuple[SizeBin, ...]:
+        """COCO's sizes and those that are set, the smallest first."""
+        limits = {size.name: (size.low, size.high) for size in COCO_SIZES} | self.sizes
+        bins = (SizeBin(name, *given) for name, given in limits.items() if given is not None)
+        return tuple(sorted(bins, key=lambda size: (size.low, size.high)))
 
     def evaluation(self) -> EvaluationOptions:
         """The same as the evaluator takes it."""
         limits = sorted(limit for limit in {1, 10, self.max_detections} if limit <= self.max_detections)
-        bins = tuple(SizeBin(name, low, high) for name, (low, high) in self.sizes.items())
-        return EvaluationOptions(bins, tuple(limits), self.class_agnostic, self.backend)
+        return EvaluationOptions(self.bins, tuple(limits), self.class_agnostic, self.backend)
 
 
 @dataclass(frozen=True)

@@ -41,13 +41,13 @@ class Classification(Task):
     highest; mean_class_top1, the mean of the classes' own top1; and loss, the plain cross-entropy, whatever loss is
     minimised, so that runs with other losses, smoothed or mixed labels can be compared.
 
-    monitor: the metric, higher is better, that says which epoch is the best.
+    monitor: the metric that says which epoch is the best.
     """
 
     default_loss: ClassVar[str] = "cross_entropy"
     splits: ClassVar[tuple[str, ...]] = ("train", "test")
 
-    monitor: Literal["top1", "top5", "mean_class_top1"] = "top1"
+    monitor: Literal["top1", "top5", "mean_class_top1", "loss"] = "top1"
 
     def open(self, recipe: Recipe, split: str) -> ImageSet:
         images: ImageSet = recipe.data.open(split)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from PIL import Image
@@ -17,7 +17,7 @@ from spdbuild.data.detection.loader import MULTIPLE, DetectionLoader
 from spdbuild.data.detection.options import DetectionAugmentation
 from spdbuild.data.detection.store import Cache
 from spdbuild.data.detection.tiles import TileOptions
-from spdbuild.errors import DataError, RecipeError
+from spdbuild.errors import ArgumentError, DataError, RecipeError, nearest
 from spdbuild.losses.detection import DetectionLossOptions
 from spdbuild.training.detection import video
 from spdbuild.training.detection.criterion import DetectionCriterion
@@ -33,6 +33,7 @@ from spdbuild.training.network import declared_input
 from spdbuild.training.task import TASKS, Meter, Metric, Prediction, Task
 
 if TYPE_CHECKING:
+    from spdbuild.data.detection.table import DetectionSet
     from spdbuild.training.recipe import Recipe
 
 
@@ -41,8 +42,8 @@ if TYPE_CHECKING:
 class Detection(Task):
     """Find objects: outputs are the maps of a detection head, targets boxes [B, 6].
 
-    monitor: the metric, higher is better, that says which epoch is the best; fitness is the
-        published training's own, 0.1 AP50 + 0.9 AP of an average precision that differs a little from COCO's.
+    monitor: the metric that says which epoch is the best, such as AP_S; fitness is the published training's own,
+        0.1 AP50 + 0.9 AP of an average precision that differs a little from COCO's.
     augment: what training images are put through.
     anchors: whether the head's anchors are fitted to the training data.
     evaluation: how detections are judged.
@@ -54,7 +55,6 @@ class Detection(Task):
 
     default_loss: ClassVar[str] = "detection"
     splits: ClassVar[tuple[str, ...]] = ("train", "val", "test")
-    headline: ClassVar[tuple[str, ...]] = ("AP", "AP50", "AP_S", "AP_M", "AP_L")
     summed: ClassVar[bool] = True
     unused: ClassVar[dict[str, str]] = {
         "augment": "a detector's augmentation is the mapping task.augment",
@@ -62,7 +62,7 @@ class Detection(Task):
         "distill": "leave it out: a teacher is followed by its class scores, and a detector's maps hold more",
     }
 
-    monitor: Literal["fitness", "AP", "AP50", "AP75"] = "fitness"
+    monitor: str = "fitness"
     augment: DetectionAugmentation = field(default_factory=DetectionAugmentation)
     anchors: FittingOptions = field(default_factory=FittingOptions)
     evaluation: JudgingOptions = field(default_factory=JudgingOptions)
@@ -70,11 +70,31 @@ class Detection(Task):
     seeing: SeeingOptions = field(default_factory=SeeingOptions)
     cache: Cache = "auto"
 
+    def __post_init__(self) -> None:
+        if self.monitor not in self.metrics():
+            raise ArgumentError(
+                f"there is no metric '{self.monitor}'", argument="monitor", hint=nearest(self.monitor, self.metrics())
+            )
+
+    @property
+    def headline(self) -> tuple[str, ...]:
+        return ("AP", "AP50", *(f"AP_{size.name}" for size in self.evaluation.bins))
+
     def open(self, recipe: Recipe, split: str) -> DetectionImages:
         dataset = recipe.data.open(split)
         if not dataset.trainable.any():
             raise DataError(f"the split '{split}' has no object of any class in {len(dataset):,} images")
+        if split == self.splits[1]:
+            self._require_monitored(dataset)
         return DetectionImages(dataset, long_side(recipe), self.tiles)
+
+    def _require_monitored(self, dataset: DetectionSet) -> None:
+        """Refuse images to evaluate on without an object of the size that says which epoch is the best."""
+        sizes = {size.name: size for size in self.evaluation.bins}
+        size = sizes.get(self.monitor.partition("_")[2])
+        if size is not None and not size.holds(dataset.objects.area[dataset.objects.counted]).any():
+            message = f"no object to evaluate on is of the size {size.name}, and {self.monitor} says the best epoch"
+            raise DataError(message, hint="task.monitor=AP, or sizes that objects have")
 
     def to_learn(self, images: DetectionImages) -> DetectionImages:
         return images.to_learn()

@@ -52,7 +52,12 @@ REFUSALS = {
     "an option of another task": (["task.top5=1"], "'task' has no key 'top5'", ""),
     "a share above 1": (["task.augment.mosaic=2"], "mosaic must be between 0 and 1, got 2", ""),
     "sizes that shrink": (["task.evaluation.sizes={S: [32, 0]}"], "the size S must grow from at least 0, got 32", ""),
-    "a metric that is none": (["task.monitor=mAP"], "'task.monitor' cannot be 'mAP'", "did you mean 'AP'?"),
+    "a metric that is none": (["task.monitor=mAP"], "there is no metric 'mAP'", "did you mean 'AP'?"),
+    "a size that no object has": (
+        ["task.monitor=AP_huge", "task.evaluation.sizes.huge=[5000, 9000]"],
+        "no object to evaluate on is of the size huge, and AP_huge says the best epoch",
+        "task.monitor=AP, or sizes that objects have",
+    ),
     "windows of nothing": (["task.seeing.tile=0"], "tile must be at least 32, got 0", ""),
     "no detections": (["task.evaluation.max_detections=0"], "max_detections must be at least 1, got 0", ""),
     "boxes without end": (["task.evaluation.nms.max_detections=-1"], "max_detections must be at least 1, got -1", ""),

@@ -96,8 +96,9 @@ def test_a_loss_of_more_than_1_can_be_expected() -> None:
 
 
 def test_sizes_that_a_recipe_makes_are_metrics() -> None:
-    sizes = "task: {evaluation: {sizes: {tiny: [0, 16]}, max_detections: 50}}\n"
+    sizes = "task: {evaluation: {sizes: {tiny: [0, 16], L: null}, max_detections: 50}}\n"
     names = load_recipe(DETECTOR + sizes + "expect: {AP_tiny: 0.1, AR50: 0.1}\n").task.metrics()
+    assert {"AP_S", "AP_M"} < set(names)
     assert "AP_L" not in names
 
 
