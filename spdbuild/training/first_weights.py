@@ -30,8 +30,11 @@ def load_weights(network: BuiltNetwork, file: str | Path) -> None:
     network.module.load_state_dict(state)
 
 
-def start(network: BuiltNetwork, weights: FirstWeights) -> str:
-    """Give a network its first weights; what is from the file and what is not, as a line of the log."""
+def start(network: BuiltNetwork, weights: FirstWeights, settled: Collection[str] = ()) -> str:
+    """Give a network its first weights; what is from the file and what is not, as a line of the log.
+
+    settled: names of tensors that keep their values, whatever the file has.
+    """
     target = describe_module(network.module)
     with weights.about("fresh"):
         fresh = pick(target, weights.fresh, "weights.fresh", "weight")
@@ -41,8 +44,12 @@ def start(network: BuiltNetwork, weights: FirstWeights) -> str:
         wanted = {name: info for name, info in target.items() if name not in set(fresh)}
         state, report = _matched(network, weights.file, wanted)
         _refuse(weights.file, _unfitting(report, weights, target))
-    network.module.load_state_dict(state, strict=False)
-    return _described(report, weights, cover(fresh, target))
+    own = {name: tensor for name, tensor in state.items() if name not in settled}
+    network.module.load_state_dict(own, strict=False)
+    kept = sorted(state.keys() - own.keys())
+    return _described(report, weights, cover(fresh, target)) + (
+        f"; as the recipe says: {', '.join(kept)}" if kept else ""
+    )
 
 
 def _matched(

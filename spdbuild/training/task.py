@@ -183,6 +183,10 @@ class Task:
         """What must be said of the data before they are used, as lines. purpose: "to train on" or "to evaluate on"."""
         return []
 
+    def settled(self, recipe: Any, model: nn.Module) -> tuple[str, ...]:
+        """Names of tensors of a fresh model whose values the recipe gives, so that no file of weights changes them."""
+        return ()
+
     def prepare(self, recipe: Any, model: nn.Module, images: Any) -> list[str]:
         """Fit a fresh model to the training images before anything is made of it; what was done, as lines."""
         return []

@@ -103,6 +103,13 @@ class Detection(Task):
         findings = ", ".join(f"{number:,} x {kind}" for kind, number in count(images.dataset.findings).items())
         return [f"of the data {purpose}: {findings}; `spdbuild data check` names them"] if findings else []
 
+    def settled(self, recipe: Recipe, model: nn.Module) -> tuple[str, ...]:
+        """The anchors, where the recipe has its own: those of a file are for the boxes of other data."""
+        if "anchors" not in recipe.vars:
+            return ()
+        head = head_of(model)
+        return tuple(f"{name}.anchors" for name, module in model.named_modules() if module is head)
+
     def prepare(self, recipe: Recipe, model: nn.Module, images: DetectionImages) -> list[str]:
         if not self.anchors.check:
             return []
