@@ -46,10 +46,8 @@ def start(network: BuiltNetwork, weights: FirstWeights, settled: Collection[str]
         _refuse(weights.file, _unfitting(report, weights, target))
     own = {name: tensor for name, tensor in state.items() if name not in settled}
     network.module.load_state_dict(own, strict=False)
-    kept = sorted(state.keys() - own.keys())
-    return _described(report, weights, cover(fresh, target)) + (
-        f"; as the recipe says: {', '.join(kept)}" if kept else ""
-    )
+    said, kept = _described(report, weights, cover(fresh, target)), sorted(state.keys() - own.keys())
+    return f"{said}; as the recipe says: {', '.join(kept)}" if kept else said
 
 
 def _matched(

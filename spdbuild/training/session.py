@@ -162,7 +162,7 @@ def make_session(
     check_input(recipe, network.input, size)
     _check_norms(recipe, network, len(train_images), processes.world)
     if recipe.weights is not None:
-        console.line(start(network, recipe.weights))
+        console.line(start(network, recipe.weights, task.settled(recipe, network.module)))
     model = _placed(network.module, recipe, device)
     if fresh:
         remarks = task.remarks(train_images, "to train on") + task.remarks(test_images, "to evaluate on")

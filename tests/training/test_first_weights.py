@@ -140,14 +140,12 @@ def test_what_is_refused_leaves_the_network_as_it_was(recipe: Path, tmp_path: Pa
 
 
 def test_anchors_of_a_recipe_win_over_those_of_the_file(tmp_path: Path) -> None:
-    trained = spdbuild.build(spdbuild.load("yolov5", variant="n", vars={"classes": 1}))
+    trained = spdbuild.build(spdbuild.load("yolov5", variant="n", vars={"classes": 6}))
     save_file(trained.state_dict(), tmp_path / "coco.safetensors")
     text = "architecture: yolov5\nvariant: n\ndata: {name: tiny_objects, images: 8, size: 64}\nbatch: 4\nepochs: 1\n"
     text += f"max_steps: 1\nworkers: 0\ntask: {{anchors: {{check: false}}}}\nweights: {tmp_path}/coco.safetensors\n"
-    anchors = (
-        "vars.anchors=[[[4, 5], [8, 9], [12, 16]], [[20, 20], [30, 20], [20, 30]], [[40, 40], [50, 40], [40, 50]]]"
-    )
-    for overrides, first in (([], [10.0, 13.0]), ([anchors], [4.0, 5.0])):
+    levels = [[[4, 5], [8, 9], [12, 16]], [[20, 20], [30, 20], [20, 30]], [[40, 40], [50, 40], [40, 50]]]
+    for overrides, first in (([], [10.0, 13.0]), ([f"vars.anchors={levels}"], [4.0, 5.0])):
         folder = train(text, overrides, runs=tmp_path, quiet=True).folder
         saved = load_file(folder / "weights" / "last.safetensors")["head.detect.anchors"]
         assert (saved[0, 0] * 8).tolist() == first
