@@ -8,16 +8,14 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
-from spdbuild.data.dataset import Split
+from spdbuild.data.dataset import Split, splits_of
 from spdbuild.data.decoding import describe_fault, first_few, opened, to_rgb
 from spdbuild.data.images import ArrayImages, FileImages
 from spdbuild.data.listing import Listing
 from spdbuild.data.reading import Reading
 from spdbuild.errors import InputError
-
-SPLITS: tuple[Split, ...] = get_args(Split)
 
 
 @dataclass(frozen=True)
@@ -58,7 +56,7 @@ class SplitCheck:
 class Check:
     """All splits.
 
-    leaks: groups of equal files of which some are trained on and others tested.
+    leaks: groups of equal files in more than one split.
     odd_sizes: why images that can be read cannot be trained on together. advice: what to do about that, if so.
     """
 
@@ -93,11 +91,12 @@ class _Inspected:
 
 def check(data_set: Any) -> Check:
     """Look at every image of every split; DataError where the layout itself is wrong."""
-    inspected = {split: _inspect_split(data_set, split) for split in SPLITS}
+    inspected = {split: _inspect_split(data_set, split) for split in splits_of(data_set)}
     splits = {split: _summary(found.classes, found.images) for split, found in inspected.items()}
     good = {split: found.good for split, found in inspected.items()}
-    shared = {image.digest for image in good["train"]} & {image.digest for image in good["test"]}
-    named = [(f"{split}/{image.name}", image.digest) for split in SPLITS for image in good[split]]
+    held = Counter(digest for images in good.values() for digest in {image.digest for image in images})
+    shared = {digest for digest, splits_with in held.items() if splits_with > 1}
+    named = [(f"{split}/{image.name}", image.digest) for split, images in good.items() for image in images]
     leaks = _groups((name, digest) for name, digest in named if digest in shared)
     odd = tuple(_odd_sizes(inspected))
     return Check(splits, leaks, odd, inspected["train"].odd_advice if odd else "")

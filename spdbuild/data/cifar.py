@@ -31,7 +31,7 @@ class Cifar10:
 
     Every file is compared with its published MD5. The same images as PNG files in class folders are read by `folder`.
 
-    root: the folder with the archive.
+    root: the folder with the archive, as seen from the current folder.
     download: fetch the archive (163 MiB) if it is not there.
 
     Source: Krizhevsky 2009, "Learning Multiple Layers of Features from Tiny Images",
@@ -70,7 +70,7 @@ class Cifar100:
 
     Every file is compared with its published MD5.
 
-    root: the folder with the archive.
+    root: the folder with the archive, as seen from the current folder.
     download: fetch the archive (161 MiB) if it is not there.
 
     Source: Krizhevsky 2009, "Learning Multiple Layers of Features from Tiny Images",

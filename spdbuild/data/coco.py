@@ -33,7 +33,11 @@ _SPLITS = {"train": ("train",), "val": ("val", "valid", "validation"), "test": (
 class Coco:
     """Images and one annotation file for each split; without other paths, COCO 2017 as it is published.
 
-    root: the folder that the other paths start from.
+        root/
+          images/train/*.jpg           train_images: images/train
+          annotations/train.json       train_annotations: annotations/train.json; and so for val
+
+    root: the folder that the other paths start from, as seen from the current folder.
     train_images, val_images, test_images: folders of images.
     train_annotations, val_annotations, test_annotations: JSON files.
     ignore: names of categories that are no classes; detections in their regions do not count.

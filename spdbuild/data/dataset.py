@@ -9,7 +9,7 @@ from spdbuild.data.listing import Listing
 from spdbuild.data.reading import Reading
 from spdbuild.registry import Registry
 
-Split = Literal["train", "test"]
+Split = Literal["train", "val", "test"]
 
 #: Keys below `data:` of a recipe.
 Fields = dict[str, str]
@@ -20,6 +20,8 @@ class DataSet(Protocol):
 
     name: ClassVar[str]
     task: ClassVar[Literal["classification"]]
+
+    # One that has other splits than `train` and `test` says so: a property `splits`, see `splits_of`.
 
     def open(self, split: Split) -> ImageSet:
         """The images of one split; DataError where the files are not what they should be."""
@@ -45,6 +47,12 @@ class FileDataSet(DataSet, Protocol):
     def reading(self) -> Reading:
         """How `open` makes images of them, whatever their sizes or only of one size."""
         ...
+
+
+def splits_of(data_set: Any) -> tuple[Split, ...]:
+    """The splits of a data set for classification: to train on, to evaluate on meanwhile, to keep for the end."""
+    splits: tuple[Split, ...] = getattr(data_set, "splits", ("train", "test"))
+    return splits
 
 
 DATASETS: Registry[Any] = Registry("data set", "spdbuild.data", "spdbuild.datasets")

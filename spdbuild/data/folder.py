@@ -16,8 +16,9 @@ from spdbuild.data.reading import OnError, Reading, open_listing
 from spdbuild.errors import DataError, nearest
 from spdbuild.ranges import require_range
 
-#: What people call the folder of images that are not trained on, in the order in which it is looked for.
-_TEST_FOLDERS = ("test", "val", "valid", "validation")
+#: What people call the folders of images that are not trained on, in the order in which they are looked for.
+_VAL_FOLDERS = ("val", "valid", "validation")
+_TEST_FOLDERS = ("test", *_VAL_FOLDERS)
 
 
 @DATASETS.register
@@ -27,13 +28,19 @@ class Folder:
 
         root/
           train/<class>/*.png     any image format, also in folders below
-          test/<class>/*.png      or val/, valid/, validation/
+          val/<class>/*.png       or valid/, validation/
+          test/<class>/*.png
 
-    The classes are those of the training folder, in the order of their names.
+    One of val/ and test/ is enough: it is evaluated on while training. Where both are there that is val/, by which the
+    best epoch is chosen, and test/ is kept for `spdbuild eval RUN --split test`.
 
-    root: the folder that holds both splits.
+    The classes are those of the training folder, in the order of their names. Every image has three channels: those of
+    a grey one are equal. No data set gives images of one channel.
+
+    root: the folder that holds the splits, as seen from the current folder.
     train: name of the training folder below it.
-    test: name of the test folder below it; if empty, the first that exists of test, val, valid, validation.
+    val: name of the validation folder below it; if empty, the first that exists of val, valid, validation.
+    test: name of the test folder below it; if empty, test.
     size: side in pixels to which images are resized; not needed where all have one size.
     resize: squash changes proportions, crop cuts off what is too long, pad fills up with black.
     on_error: refuse files that cannot be read, or skip and count them.
@@ -44,6 +51,7 @@ class Folder:
 
     root: str
     train: str = "train"
+    val: str = ""
     test: str = ""
     size: int | None = None
     resize: Resize = "squash"
@@ -58,6 +66,17 @@ class Folder:
     def reading(self) -> Reading:
         return Reading(self.size, self.resize, self.on_error, self.memory_gib)
 
+    @property
+    def splits(self) -> tuple[Split, ...]:
+        """With a validation split where there is a test folder beside it."""
+        return ("train", "val", "test") if self._val_name() else ("train", "test")
+
+    def _val_name(self) -> str | None:
+        """The validation folder, where another one is for the test."""
+        if self.val or not (self.test or (Path(self.root) / "test").is_dir()):
+            return self.val or None
+        return next((name for name in _VAL_FOLDERS if name != self.test and (Path(self.root) / name).is_dir()), None)
+
     def open(self, split: Split) -> ImageSet:
         return open_listing(self.listing(split), self.reading)
 
@@ -66,10 +85,17 @@ class Folder:
         classes = _class_names(_split_folder(root, (self.train,), "training"))
         if split == "train":
             return _list(root / self.train, classes)
-        tests = (self.test,) if self.test else _TEST_FOLDERS
-        folder = _split_folder(root, tests, "test")
+        folder = _split_folder(root, *self._held_out(split))
         _check_test_classes(folder, classes)
         return _list(folder, classes)
+
+    def _held_out(self, split: Split) -> tuple[Sequence[str], str]:
+        """Names that the folder of a split that is not trained on may have, and what it is called in messages."""
+        val = self._val_name()
+        if split == "val" and val is not None:
+            return (val,), "validation"
+        names = (self.test,) if self.test else _TEST_FOLDERS
+        return [name for name in names if name != val], "test"
 
     @classmethod
     def sample(cls) -> ArrayImages:

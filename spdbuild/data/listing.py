@@ -49,7 +49,12 @@ def _where_else(path: Path) -> str:
     # The folders of a whole file system are no help.
     if parent != path.absolute().parent or parent == parent.parent:
         return f"the last folder on the way that exists is {parent}"
-    return nearest(path.name, (folder.name for folder in subfolders(parent))) or f"{parent} is empty"
+    return nearest(path.name, (folder.name for folder in subfolders(parent))) or _without_folders(parent)
+
+
+def _without_folders(folder: Path) -> str:
+    file = min((entry.name for entry in folder.iterdir() if not entry.name.startswith(".")), default="")
+    return f"{folder} holds no folder, but files such as {file}" if file else f"{folder} is empty"
 
 
 def subfolders(folder: Path) -> list[Path]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from spdbuild.data.checking import SPLITS
+from spdbuild.data.dataset import splits_of
 from spdbuild.data.images import ImageSet
 from spdbuild.data.loading import Loader
 
@@ -33,7 +33,7 @@ class SplitStatistics:
 
 def statistics(data_set: Any) -> dict[str, SplitStatistics]:
     """The numbers of each split; DataError where files cannot be used and `on_error` does not skip them."""
-    return {split: _split_statistics(data_set.open(split)) for split in SPLITS}
+    return {split: _split_statistics(data_set.open(split)) for split in splits_of(data_set)}
 
 
 def _split_statistics(images: ImageSet) -> SplitStatistics:

@@ -32,7 +32,7 @@ class TinyImagenet:
 
     Grey images become RGB; the files with boxes are not used. The published test split has no labels.
 
-    root: the folder with wnids.txt.
+    root: the folder with wnids.txt, as seen from the current folder.
     on_error: refuse files that cannot be read, or skip and count them.
     memory_gib: up to this many GiB of pixels are decoded once and kept in memory.
 

@@ -19,7 +19,7 @@ from spdbuild.data.tiny_objects import TinyObjects
 class Voc:
     """An XML file for each image, and lists of the images of each split; without any list all images are to train on.
 
-    root: the folder with Annotations, JPEGImages and ImageSets.
+    root: the folder with Annotations, JPEGImages and ImageSets, as seen from the current folder.
     train, val, test: names of the splits' lists in ImageSets/Main.
     names: of the classes in their order; if empty, all that the annotations name, in alphabetical order.
     ignore: names of classes that are none; detections in their regions do not count.

@@ -79,10 +79,11 @@ def evaluate(
     overrides = listed(overrides)
     recipe = recipe_of(run_or_recipe, overrides, allow_imports=allow_imports)
     task = recipe.task
-    split = split or task.splits[1]
-    if split not in task.splits:
+    splits = task.splits(recipe)
+    split = split or splits[1]
+    if split not in splits:
         message = f"the data set '{recipe.data.name}' has no split '{split}'"
-        raise RecipeError(message, hint=f"known: {', '.join(task.splits)}")
+        raise RecipeError(message, hint=f"known: {', '.join(splits)}")
     with recipe.about("data.root", "data"):
         images = task.open(recipe, split)
     classes, size = tuple(images.classes), task.size(recipe, images)

@@ -48,7 +48,7 @@ def _classes(stored: StoredModel) -> tuple[str, ...]:
     task = stored.recipe.task
     count = task.outputs(stored.model)
     try:
-        names = tuple(task.open(stored.recipe, task.splits[1]).classes)
+        names = tuple(task.open(stored.recipe, task.splits(stored.recipe)[1]).classes)
     except DataError:
         names = ()
     if count is not None and len(names) != count:

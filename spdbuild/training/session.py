@@ -147,7 +147,7 @@ def make_session(
     seed_generators(recipe.seed, rank=0)
     task = recipe.task
     with recipe.about("data.root", "data"):
-        train_images, test_images = (task.open(recipe, split) for split in task.splits[:2])
+        train_images, test_images = (task.open(recipe, split) for split in task.splits(recipe)[:2])
         train_images = task.to_learn(train_images)
         _check_alike(recipe, train_images, test_images)
     classes = tuple(train_images.classes)

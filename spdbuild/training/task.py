@@ -144,8 +144,6 @@ class Task:
     name: ClassVar[str] = ""
     #: Name of the loss of a recipe that gives none.
     default_loss: ClassVar[str]
-    #: Names of the data's splits: the one to train on, the one to evaluate on, others.
-    splits: ClassVar[tuple[str, ...]]
     #: Whether a step follows the sum of its images' losses, as some published learning rates are meant, not their mean.
     summed: ClassVar[bool] = False
     #: Keys of a recipe that mean nothing here, each with what to do instead.
@@ -163,6 +161,10 @@ class Task:
     def shown(self) -> tuple[str, ...]:
         """The metrics that are said after each epoch, that which says the best among them; all, if it names none."""
         return tuple(dict.fromkeys((*self.headline, self.monitor))) if self.headline else ()
+
+    def splits(self, recipe: Any) -> tuple[str, ...]:
+        """Names of the data's splits: the one to train on, the one to evaluate on, others."""
+        raise NotImplementedError
 
     def open(self, recipe: Any, split: str) -> Any:
         """The images of one of `splits`; raises DataError.

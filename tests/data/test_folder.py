@@ -36,6 +36,28 @@ def test_another_test_folder_can_be_named(class_folders: Path) -> None:
     assert len(Folder(str(class_folders), test="winter").open("test")) == 4
 
 
+@pytest.mark.parametrize("name", ["val", "valid", "validation"])
+def test_a_validation_folder_beside_the_test_folder_is_a_split(class_folders: Path, name: str) -> None:
+    shutil.copytree(class_folders / "test", class_folders / name)
+    (class_folders / name / "cat" / "test-cat-0.png").unlink()
+    data = Folder(str(class_folders))
+    assert data.splits == ("train", "val", "test")
+    assert (len(data.open("val")), len(data.open("test"))) == (3, 4)
+    assert data.open("val").classes == data.open("test").classes
+
+
+def test_one_folder_beside_that_to_train_on_is_no_third_split(class_folders: Path) -> None:
+    assert Folder(str(class_folders)).splits == ("train", "test")
+    rename(class_folders / "test", "val")
+    assert Folder(str(class_folders)).splits == ("train", "test")
+    assert Folder(str(class_folders), test="val").splits == ("train", "test")
+    rename(class_folders / "val", "winter")
+    assert Folder(str(class_folders), val="winter").splits == ("train", "val", "test")
+    assert len(Folder(str(class_folders), val="winter").open("val")) == 4
+    with pytest.raises(DataError, match="has no test folder test/ or val/ or valid/ or validation/"):
+        Folder(str(class_folders), val="winter").open("test")
+
+
 def test_a_class_that_is_not_tested_keeps_the_numbers_of_the_others(class_folders: Path) -> None:
     shutil.rmtree(class_folders / "test" / "cat")
     shutil.copytree(class_folders / "train" / "cat", class_folders / "train" / "fox")
@@ -47,6 +69,15 @@ def test_a_class_that_is_not_tested_keeps_the_numbers_of_the_others(class_folder
 
 def test_a_folder_that_does_not_exist(class_folders: Path, tmp_path: Path) -> None:
     assert error_of(tmp_path / "pet", tmp_path) == ("error: there is no folder pet\n      = hint: did you mean 'pets'?")
+
+
+def test_files_beside_a_folder_that_does_not_exist(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    assert error_of(tmp_path / "data" / "pets", tmp_path).endswith("hint: data is empty")
+    for name in (".hidden", "pets.zip", "readme.txt"):
+        (tmp_path / "data" / name).touch()
+    found = error_of(tmp_path / "data" / "pets", tmp_path)
+    assert found.endswith("hint: data holds no folder, but files such as pets.zip")
 
 
 def test_a_folder_on_a_way_that_does_not_exist(class_folders: Path, tmp_path: Path) -> None:

@@ -281,3 +281,19 @@ def test_the_best_epoch_by_a_loss_is_that_of_the_lowest(tmp_path: Path) -> None:
     losses = [row["test/loss"] for row in RunFolder(done.folder).metrics()]
     assert done.best == min(losses)
     assert losses[done.best_epoch - 1] == min(losses)
+
+
+def test_with_a_validation_folder_the_test_images_are_kept_for_the_end(tmp_path: Path) -> None:
+    for split, count in (("train", 6), ("val", 2), ("test", 3)):
+        for name in ("dark", "light"):
+            folder = tmp_path / "data" / split / name
+            folder.mkdir(parents=True)
+            for number in range(count):
+                Image.new("RGB", (8, 8), (number, 99, 200 * (name == "light"))).save(folder / f"{number}.png")
+    data = f"{{name: folder, root: {tmp_path}/data}}"
+    text = f"architecture: cifar_resnet20\ndata: {data}\nbatch: 4\nepochs: 1\nworkers: 0\n"
+    run = train(text, runs=tmp_path / "runs", quiet=True).folder
+    found = [evaluate(run, speed=False, split=split) for split in (None, "test")]
+    assert [(report.split, report.images) for report in found] == [("val", 4), ("test", 6)]
+    with pytest.raises(RecipeError, match="the data set 'digits' has no split 'val'"):
+        evaluate(run, "data={name: digits}", speed=False, split="val")

@@ -43,7 +43,15 @@ class _Wanted:
 @click.command("show", epilog=_EXAMPLES)
 @click.argument("target")
 @click.argument("overrides", nargs=-1, metavar="[FIELD=VALUE]...")
-@click.option("-o", "--output", type=PngFile(), default=Path("gallery.png"), show_default=True)
+@click.option(
+    "-o",
+    "--output",
+    type=PngFile(),
+    metavar="FILE",
+    default=Path("gallery.png"),
+    show_default=True,
+    help="Draw the picture into FILE, a PNG.",
+)
 @click.option("--split", default="train", show_default=True, help="train, val or test.")
 @click.option("--plain", is_flag=True, help="Without augmentation.")
 @click.option(
@@ -116,13 +124,14 @@ def _cut(dataset: DetectionSet, recipe: Recipe, wanted: _Wanted) -> DetectionSet
 
 def _with_classes(data_set: Any, recipe: Recipe | None, wanted: _Wanted) -> tuple[Image, int]:
     """The same of images to classify, whose augmentation only a recipe knows; they are shown before `normalize`."""
-    from spdbuild.data import Loader, Split
+    from spdbuild.data import Loader
     from spdbuild.data.augment.normalize import Normalize
+    from spdbuild.data.dataset import splits_of
     from spdbuild.data.gallery import gallery
 
     if wanted.size is not None:
         raise InputError("--size is of a detector's images", hint="the size of images to classify is a field: size=64")
-    _check_split(wanted.split, get_args(Split))
+    _check_split(wanted.split, splits_of(data_set))
     image_set = data_set.open(wanted.split)
     training = recipe is not None and wanted.split == "train" and not wanted.plain
     steps = (*(recipe.augment if recipe and training else ()), *(recipe.preprocess if recipe else ()))

@@ -17,7 +17,7 @@ def check(data_set: Any) -> View:
     report = checking.check(data_set)
     lines = [line for name, split in report.splits.items() for line in _split_lines(name, split)]
     if report.leaks:
-        lines += [f"{number(len(report.leaks), 'image')} both in train and test:"]
+        lines += [f"{number(len(report.leaks), 'image')} in more than one split:"]
         lines += listed(map(" = ".join, report.leaks))
     bad = sum(len(split.bad) for split in report.splits.values())
     if report.odd_sizes:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from spdbuild.data import ArrayImages, ImageSet, Loader
 from spdbuild.data.batching import share_of
+from spdbuild.data.dataset import splits_of
 from spdbuild.data.decoding import BadFile, Resize
 from spdbuild.data.images import left_out
 from spdbuild.data.reading import decode_all
@@ -45,9 +46,11 @@ class Classification(Task):
     """
 
     default_loss: ClassVar[str] = "cross_entropy"
-    splits: ClassVar[tuple[str, ...]] = ("train", "test")
 
     monitor: Literal["top1", "top5", "mean_class_top1", "loss"] = "top1"
+
+    def splits(self, recipe: Recipe) -> tuple[str, ...]:
+        return splits_of(recipe.data)
 
     def open(self, recipe: Recipe, split: str) -> ImageSet:
         images: ImageSet = recipe.data.open(split)

@@ -54,7 +54,6 @@ class Detection(Task):
     """
 
     default_loss: ClassVar[str] = "detection"
-    splits: ClassVar[tuple[str, ...]] = ("train", "val", "test")
     summed: ClassVar[bool] = True
     unused: ClassVar[dict[str, str]] = {
         "augment": "a detector's augmentation is the mapping task.augment",
@@ -80,11 +79,14 @@ class Detection(Task):
     def headline(self) -> tuple[str, ...]:
         return ("AP", "AP50", *(f"AP_{size.name}" for size in self.evaluation.bins))
 
+    def splits(self, recipe: Recipe) -> tuple[str, ...]:
+        return "train", "val", "test"
+
     def open(self, recipe: Recipe, split: str) -> DetectionImages:
         dataset = recipe.data.open(split)
         if not dataset.trainable.any():
             raise DataError(f"the split '{split}' has no object of any class in {len(dataset):,} images")
-        if split == self.splits[1]:
+        if split == self.splits(recipe)[1]:
             self._require_monitored(dataset)
         return DetectionImages(dataset, long_side(recipe), self.tiles)
 
