@@ -167,7 +167,9 @@ class DiskFullError(RunError):
 
 
 def first_line(error: BaseException) -> str:
-    """The first line of what an error says; its type where it says nothing."""
+    """The first line of what an error says, of one of ours its message; its type where it says nothing."""
+    if isinstance(error, SpdbuildError):
+        return error.problems[0].message
     return next(iter(str(error).splitlines()), "") or type(error).__name__
 
 

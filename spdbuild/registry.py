@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import pkgutil
 import re
 from collections.abc import Iterator
 from typing import Any, Generic, TypeVar
 
-from spdbuild.errors import InputError, UnknownNameError, nearest
+from spdbuild.errors import InputError, UnknownNameError, first_line, nearest
 
 T = TypeVar("T")
 
@@ -29,7 +30,13 @@ class Registry(Generic[T]):
 
     def register(self, cls: type[T]) -> type[T]:
         """Class decorator; the name is `cls.name` where the class has one, else the class name in snake case."""
+        if not cls.__module__.startswith(f"{self.package}."):
+            # A name that is taken must be refused here, and not where the built-in class of this name comes later.
+            self._discover()
         name = vars(cls).get("name") or snake_case(cls.__name__)
+        if not dataclasses.is_dataclass(cls):
+            hint = "put @dataclass(frozen=True) between the registering and the class"
+            raise InputError(f"the {self.kind} '{name}' of {cls.__module__} is no dataclass", hint=hint)
         known = self._classes.get(name)
         if known is not None and _home(known) != _home(cls):
             raise InputError(f"two {self.kind}s are called '{name}': {known.__module__} and {cls.__module__}")
@@ -59,10 +66,15 @@ class Registry(Generic[T]):
     def _discover(self) -> None:
         if self._discovered:
             return
+        # Before the modules, which may look each other's members up.
         self._discovered = True
-        package = importlib.import_module(self.package)
-        for module in pkgutil.iter_modules(package.__path__):
-            importlib.import_module(f"{self.package}.{module.name}")
+        try:
+            package = importlib.import_module(self.package)
+            for module in pkgutil.iter_modules(package.__path__):
+                importlib.import_module(f"{self.package}.{module.name}")
+        except BaseException:
+            self._discovered = False
+            raise
 
     def _plug_in(self) -> None:
         if self._plugged:
@@ -74,7 +86,8 @@ class Registry(Generic[T]):
             try:
                 point.load()
             except Exception as error:
-                raise InputError(f"the entry point '{point.name}' of {self.group} does not load: {error}") from error
+                reason = first_line(error)
+                raise InputError(f"the entry point '{point.name}' of {self.group} does not load: {reason}") from error
 
     def __repr__(self) -> str:
         members: Any = ", ".join(sorted(self._classes))

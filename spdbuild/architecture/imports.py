@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from spdbuild.architecture.document import Document
-from spdbuild.errors import SourceError
+from spdbuild.errors import SourceError, first_line
 from spdbuild.source import Value
 
 
@@ -34,7 +34,7 @@ def import_files(document: Document, allowed: bool) -> None:
             _import(value)
         except Exception as error:
             raise SourceError(
-                f"'{value.data}' cannot be imported: {type(error).__name__}: {error}", location=value.location
+                f"'{value.data}' cannot be imported: {type(error).__name__}: {first_line(error)}", location=value.location
             ) from error
 
 

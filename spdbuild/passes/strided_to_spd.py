@@ -85,8 +85,8 @@ class StridedToSpd(GraphPass):
         for option in ("keep", "only", "before"):
             _check_patterns(option, getattr(self, option), graph)
         _check_patterns("kernels", tuple(pattern for pattern, _ in map(parse_kernel, self.kernels)), graph)
-        strided = [node for node in graph if is_strided(node.op)]
-        changes = [self._change(graph, graph[node.name]) for node in strided]
+        nodes = list(graph)
+        changes = [self._change(graph, graph[node.name]) for node in nodes if is_strided(node.op) or _is_unknown(node)]
         if self.strict:
             _refuse_left([change for change in changes if change.left])
         return changes
@@ -98,6 +98,8 @@ class StridedToSpd(GraphPass):
         return carry_over(before, after, weights)
 
     def _change(self, graph: Graph, node: Node) -> Change:
+        if _is_unknown(node):
+            return Change.kept(node, f"it halves images, and nothing more is known of {node.op.name}")
         if matches(node.name, self.keep):
             return Change.kept(node, "named in keep")
         if self.only and not matches(node.name, self.only):
@@ -148,6 +150,16 @@ class StridedToSpd(GraphPass):
 def is_strided(op: Op) -> bool:
     """Whether the op skips pixels: a convolution or a pool with a stride."""
     return isinstance(op, Conv2d | MaxPool | AvgPool) and max(pair(op.stride)) > 1
+
+
+def _is_unknown(node: Node) -> bool:
+    """Whether an op of somebody else halves images, or more, and does not only move pixels into channels."""
+    if type(node.op).__module__.startswith("spdbuild.") or not node.input_shapes:
+        return False
+    given, now = node.input_shapes[0], node.shape
+    if len(given) != 3 or len(now) != 3 or now.pixels == 1 or now.elements == given.elements:
+        return False
+    return 2 * now.height <= given.height + 1 or 2 * now.width <= given.width + 1
 
 
 def matches(name: str, patterns: tuple[str, ...]) -> bool:

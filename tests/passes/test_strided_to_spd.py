@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import pytest
 
 import spdbuild
 from spdbuild.errors import ArgumentError, PassError
 from spdbuild.graph import Graph
+from spdbuild.ops.op import OPS, Op
 from spdbuild.passes import Change, run_passes
 from spdbuild.passes.strided_to_spd import StridedToSpd
+from spdbuild.shape import Shape
 
 
 def converted(lines: str, **options: Any) -> tuple[Graph, list[Change]]:
@@ -145,6 +148,26 @@ def test_a_kernel_of_one_is_reported_as_not_exact() -> None:
 def test_strict_lists_what_is_left() -> None:
     with pytest.raises(PassError, match=r"strict: 1 strided layers are left: conv \(named in keep\)"):
         converted(CONV, keep=("conv",), strict=True)
+
+
+def test_strict_lists_ops_of_others_that_halve_images(monkeypatch: pytest.MonkeyPatch) -> None:
+    @dataclass(frozen=True)
+    class Blur(Op):
+        name: ClassVar[str] = "blur"
+        step: int = 2
+
+        def shape(self, x: Shape) -> Shape:
+            return Shape(x.channels, -(-x.height // self.step), -(-x.width // self.step))
+
+    monkeypatch.setattr(OPS, "_classes", {**dict(OPS.items()), "blur": Blur})
+    graph, changes = converted(f"{CONV}  - blur()\n")
+    assert [change.name for change in changes] == ["conv", "blur"]
+    assert "blur blur()" in ops(graph)
+    with pytest.raises(
+        PassError, match=r"strict: 1 strided layers are left: blur \(it halves images, and nothing more"
+    ):
+        converted(f"{CONV}  - blur()\n", strict=True)
+    converted(f"{CONV}  - blur(1)\n  - blur(16)\n", strict=True)
 
 
 def test_a_pattern_without_a_match_suggests_the_nearest_layer() -> None:
