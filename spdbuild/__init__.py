@@ -4,6 +4,7 @@
     arch, report = spdbuild.convert(arch, placement="after", after="act")
     model = spdbuild.build(arch)                  # a torch.nn.Module
     spdbuild.summary(arch).macs
+    spdbuild.load_model("runs/quickstart").model  # what a run has trained, ready for images
 
 What the commands do with networks and runs is one call each from here. Importing the package imports neither torch nor
 any part of the package: each name is imported when it is first used.
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from spdbuild.training.evaluate import evaluate
     from spdbuild.training.predict import predict
     from spdbuild.training.run import resume, train
+    from spdbuild.training.stored_run import load_model
 
 __version__ = "0.1.0"
 
@@ -49,6 +51,7 @@ _HOMES = {
     "import_module": "spdbuild.importing.torch_module",
     "import_rows": "spdbuild.importing.rows",
     "load": "spdbuild.loading",
+    "load_model": "spdbuild.training.stored_run",
     "predict": "spdbuild.training.predict",
     "report": "spdbuild.reporting.report",
     "resume": "spdbuild.training.run",
@@ -72,6 +75,7 @@ __all__ = [
     "import_module",
     "import_rows",
     "load",
+    "load_model",
     "predict",
     "report",
     "resume",

@@ -111,9 +111,7 @@ def _source(network: str, choice: Choice) -> str | Architecture:
     """The folder of a run as it is, or the architecture that the options choose."""
     if not Path(network).is_dir():
         return choice.load(network)
-    if choice.variant or choice.vars:
-        hint = "leave --variant and --var out"
-        raise InputError(f"{network} is a run, and has the network that it trained", hint=hint)
+    choice.require_none(network)
     return network
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -99,8 +99,20 @@ class Choice:
         return read_document(read_source(builtin.find(name, "architectures")), allow_imports=self.allow_imports)
 
     def load(self, name: str) -> Architecture:
-        """The architecture of a path or built-in name."""
-        return self.of(self.document(name))
+        """The architecture of a path or built-in name, or that which a run has trained, by the run's folder."""
+        if not Path(name).is_dir():
+            return self.of(self.document(name))
+        self.require_none(name)
+        from spdbuild.training.stored_run import stored_graph
+
+        trained = stored_graph(name, allow_imports=self.allow_imports).architecture
+        return trained if self.inputs is None else replace(trained, inputs=self.inputs)
+
+    def require_none(self, run: str) -> None:
+        """Refuse options that would make another network of the one in a run's folder; raises InputError."""
+        if self.variant or self.vars:
+            hint = "leave --variant and --var out"
+            raise InputError(f"{run} is a run, and has the network that it trained", hint=hint)
 
     def of(self, document: Document) -> Architecture:
         """The architecture of a checked file."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -35,8 +36,8 @@ def command(name: str, overrides: tuple[str, ...], choice: Choice, text: bool, a
 
     KEY.PATH=VALUE and ~KEY.PATH change a recipe as they do in `spdbuild train`.
     """
-    path = find(name)
-    if is_recipe(read_source(path)):
+    path = Path(name) if Path(name).is_dir() else find(name)
+    if path.is_file() and is_recipe(read_source(path)):
         _show_recipe(str(path), overrides, as_json)
         return
     if overrides:

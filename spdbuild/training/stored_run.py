@@ -11,7 +11,7 @@ from torch import nn
 
 from spdbuild.errors import RecipeError, WeightsError
 from spdbuild.graph import Graph
-from spdbuild.loading import load
+from spdbuild.loading import Architecture, load
 from spdbuild.training.device import device_of
 from spdbuild.training.first_weights import load_weights
 from spdbuild.training.network import allow, build_network, resolve
@@ -98,11 +98,15 @@ def load_model(
 
 @dataclass(frozen=True)
 class StoredGraph:
-    """The network of a run as a graph, the file of its weights, and the recipe that made them."""
+    """The network of a run without a module, the file of its weights, and the recipe that made them."""
 
-    graph: Graph
+    architecture: Architecture
     weights: Path
     recipe: Recipe
+
+    @property
+    def graph(self) -> Graph:
+        return self.architecture.graph
 
 
 def stored_graph(run: str | Path, weights: Path | None = None, *, allow_imports: bool = False) -> StoredGraph:
@@ -112,7 +116,7 @@ def stored_graph(run: str | Path, weights: Path | None = None, *, allow_imports:
     facts = Facts.of(path)
     if len(facts.input) == 3 and recipe.input is None:
         recipe = replace(recipe, input=facts.input)
-    return StoredGraph(resolve(recipe, len(facts.classes) or None).graph, path, recipe)
+    return StoredGraph(resolve(recipe, len(facts.classes) or None), path, recipe)
 
 
 def _check_classes(path: Path, known: tuple[str, ...], classes: tuple[str, ...]) -> None:

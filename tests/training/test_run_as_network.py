@@ -1,0 +1,59 @@
+"""The folder of a run in place of an architecture: commands and calls about networks take what it has trained."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from click.testing import CliRunner, Result
+
+import spdbuild
+from spdbuild.cli import spdbuild as group
+from spdbuild.training.run import train
+
+TEXT = """architecture: cifar_resnet20
+data: {name: digits}
+passes: [strided_to_spd()]
+epochs: 1
+max_steps: 1
+workers: 0
+"""
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return train(TEXT, runs=tmp_path_factory.mktemp("runs"), quiet=True).folder
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(group, [str(argument) for argument in arguments])
+
+
+def test_summary_and_show_tell_of_the_network_with_its_classes_and_its_input(trained: Path) -> None:
+    costs = json.loads(run("summary", trained, "--json").stdout)
+    summary = json.loads((trained / "report" / "summary.json").read_text())
+    assert (costs["params"], costs["macs"], costs["input"]) == (summary["parameters"], summary["macs"], [3, 8, 8])
+    assert "spd_conv2d" in run("show", trained).stdout
+    assert json.loads(run("summary", trained, "--input", "3,16,16", "--json").stdout)["input"] == [3, 16, 16]
+
+
+def test_a_run_is_compared_and_drawn(trained: Path, tmp_path: Path) -> None:
+    before = json.loads(run("diff", trained, trained, "--json").stdout)
+    assert before["before"] == before["after"]
+    assert run("draw", trained, "-o", tmp_path / "net.svg").exit_code == 0
+
+
+def test_a_run_has_the_network_that_it_trained(trained: Path) -> None:
+    result = run("summary", trained, "--var", "classes=3")
+    assert result.exit_code == 2
+    assert "is a run, and has the network that it trained" in result.stderr
+
+
+def test_a_trained_model_is_one_call(trained: Path) -> None:
+    loaded = spdbuild.load_model(trained)
+    assert loaded.classes == tuple("0123456789")
+    assert not loaded.model.training
+    with torch.inference_mode():
+        assert loaded.model(torch.zeros(2, *loaded.input)).shape == (2, 10)
