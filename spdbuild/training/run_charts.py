@@ -41,6 +41,7 @@ _KINDS = (
     _Kind(r"top1", "top1", "Top-1 accuracy", "share of the images"),
     _Kind(r"top5", "top5", "Top-5 accuracy", "share of the images"),
     _Kind(r"mean_class_top1", "mean_class_top1", "Top-1 accuracy, mean of the classes", "share of the images"),
+    _Kind(r"mean_class_f1", "mean_class_f1", "F1, mean of the classes", "F1"),
     _Kind(r"AP|AP50|AP75", "AP", "Average precision", "average precision"),
     _Kind(r"AP_.+", "AP_by_size", "Average precision by size of the objects", "average precision"),
     _Kind(r"AR\d+", "AR", "Average recall by detections per image", "average recall"),

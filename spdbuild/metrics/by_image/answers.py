@@ -40,18 +40,22 @@ class Answers:
         return len(self.labels)
 
     def metrics(self, weights: NDArray[np.float64] | None = None) -> dict[str, float | None]:
-        """top1, top5, the mean of the classes' top1, and the mean cross-entropy; all 0 without images.
+        """top1, top5, the means of the classes' top1 and F1, and the mean cross-entropy; all 0 without images.
+
+        The mean F1 is over the classes that some image has or is taken for.
 
         weights: [N], how often each image counts; once, unless they are given.
         """
         counts = np.ones(len(self)) if weights is None else weights
         total = counts.sum() or 1.0
         images, right = self._by_class(counts), self._by_class(counts * (self.places == 0))
-        seen = images > 0
+        taken = np.bincount(self.predicted, weights=counts, minlength=self.classes)[: self.classes]
+        seen, known = images > 0, images + taken > 0
         return {
             "top1": float(right.sum() / total),
             "top5": float((counts * (self.places < TOP)).sum() / total),
             "mean_class_top1": float((right[seen] / images[seen]).mean()) if seen.any() else 0.0,
+            "mean_class_f1": float((2 * right[known] / (images + taken)[known]).mean()) if known.any() else 0.0,
             "loss": float((counts * self.losses).sum() / total),
         }
 
@@ -60,7 +64,8 @@ class Answers:
         whole = len(np.unique(groups))
         of_class = np.bincount(np.unique((self.labels, groups), axis=1)[0])
         rarest = int(of_class[of_class > 0].min(initial=whole))
-        return {**dict.fromkeys(("top1", "top5", "loss"), whole), "mean_class_top1": rarest}
+        means = dict.fromkeys(("mean_class_top1", "mean_class_f1"), rarest)
+        return {**dict.fromkeys(("top1", "top5", "loss"), whole), **means}
 
     def confusion(self) -> NDArray[np.int64]:
         """[classes, outputs], how often an image of a class was taken for what."""

@@ -39,15 +39,15 @@ class Classification(Task):
     """Tell what is in an image: outputs are logits [N, K], targets class numbers [N].
 
     Its metrics are top1 and top5, the shares of the images whose class has the highest logit or one of the five
-    highest; mean_class_top1, the mean of the classes' own top1; and loss, the plain cross-entropy, whatever loss is
-    minimised, so that runs with other losses, smoothed or mixed labels can be compared.
+    highest; mean_class_top1 and mean_class_f1, the means of the classes' own top1 and F1; and loss, the plain
+    cross-entropy, whatever loss is minimised, so that runs with other losses, smoothed or mixed labels can be compared.
 
     monitor: the metric that says which epoch is the best.
     """
 
     default_loss: ClassVar[str] = "cross_entropy"
 
-    monitor: Literal["top1", "top5", "mean_class_top1", "loss"] = "top1"
+    monitor: Literal["top1", "top5", "mean_class_top1", "mean_class_f1", "loss"] = "top1"
 
     def splits(self, recipe: Recipe) -> tuple[str, ...]:
         return splits_of(recipe.data)
@@ -101,7 +101,7 @@ class Classification(Task):
         return _Meter(images, recipe.test_batch or recipe.batch)
 
     def metrics(self) -> dict[str, Metric]:
-        shares = dict.fromkeys(("top1", "top5", "mean_class_top1"), Metric("higher", share=True))
+        shares = dict.fromkeys(("top1", "top5", "mean_class_top1", "mean_class_f1"), Metric("higher", share=True))
         return {**shares, "loss": Metric("lower", share=False)}
 
     def check(self, outputs: Any, classes: tuple[str, ...]) -> None:

@@ -53,6 +53,14 @@ def test_the_rows_are_those_of_scikit_learn(outputs: tuple[torch.Tensor, torch.T
         assert (rows[i]["f1"], rows[i]["images"]) == (pytest.approx(f1), images)
 
 
+def test_the_mean_f1_is_that_of_scikit_learn(outputs: tuple[torch.Tensor, torch.Tensor]) -> None:
+    metrics = pytest.importorskip("sklearn.metrics", reason="scikit-learn is not installed")
+    logits, labels = outputs[0][:, :6], outputs[1] % 4
+    weights = np.random.default_rng(1).integers(1, 4, 100).astype(float)
+    expected = metrics.f1_score(labels, logits.argmax(dim=1), average="macro", sample_weight=weights)
+    assert answered(logits, labels, classes=6).metrics(weights)["mean_class_f1"] == pytest.approx(expected)
+
+
 def test_outputs_beyond_the_classes_are_wrong_answers() -> None:
     answers = answered(torch.tensor([[0.0, 1.0, 5.0]]), torch.tensor([1]), classes=2)
     assert answers.confusion().tolist() == [[0, 0, 0], [0, 0, 1]]
