@@ -81,6 +81,12 @@ def _recipes() -> Iterator[str]:
         "`spdbuild show RECIPE` prints a recipe with all its defaults. A section with a `name` is written "
         "`{name: random_crop, padding: 4}`. A key without a default here must be given; `empty` is `null`."
     )
+    yield (
+        "Paths of data, weights and architectures (`data.root`, `data.file`, `weights.file`, `architecture: my.yaml`) "
+        "start from the folder in which the command is given. `extends`, and `imports` of an architecture, start from "
+        "the file that says them. A run keeps the paths as they were written: to use it from another folder, "
+        "say where the data are: `spdbuild eval RUN data.root=...`."
+    )
     yield "## Keys"
     yield _keys(Recipe)
     for key, cls in (("ema", EmaOptions), ("distill", DistillOptions), ("weights", FirstWeights)):
@@ -133,15 +139,22 @@ def _described(cls: type[Any]) -> Mapping[str, Any]:
 
 
 def _keys(cls: type[Any], chosen: Collection[str] | None = None) -> str:
-    """A line for each key, or for those chosen: its default and what it means."""
+    """A line for each key, or for those chosen: its default, its values where they are few, and what it means."""
     described = _described(cls)
     lines = []
     for name in described if chosen is None else (name for name in described if name in chosen):
         default = described[name].get("default", dataclasses.MISSING)
         written = "" if default is dataclasses.MISSING or _is_section(default) else f" = {_written(default)}"
+        values = [f"`{json.dumps(value)}`" for value in _values(described[name])]
+        allowed = f", one of {', '.join(values)}" if len(values) > 1 else ""
         text = described[name].get("description", "")
-        lines.append(f"- `{name}`{written}" + (f": {_escaped(text)}" if text else ""))
+        lines.append(f"- `{name}`{written}{allowed}" + (f": {_escaped(text)}" if text else ""))
     return "\n".join(lines)
+
+
+def _values(schema: Mapping[str, Any]) -> list[Any]:
+    """The values that a key can have besides `null`, if it has only some."""
+    return [value for part in schema.get("anyOf", [schema]) for value in part.get("enum", ())]
 
 
 def _is_section(default: Any) -> bool:
@@ -170,7 +183,7 @@ def _commands(command: click.Command, path: tuple[str, ...]) -> Iterator[str]:
         yield f"{'#' * len(path)} {' '.join(path)}"
         yield f"`{' '.join([*path, *command.collect_usage_pieces(context)])}`"
         yield _reflowed(command.help or "")
-        options = "\n".join(_options(command))
+        options = "\n".join(_options(command, context))
         yield from [options] if options else []
         yield from _verbatim(command.epilog or "")
     if isinstance(command, click.Group):
@@ -180,10 +193,13 @@ def _commands(command: click.Command, path: tuple[str, ...]) -> Iterator[str]:
             yield from _commands(inner, (*path, name))
 
 
-def _options(command: click.Command) -> Iterator[str]:
+def _options(command: click.Command, context: click.Context) -> Iterator[str]:
+    """A line for each option as --help has it, with its values, its default and its range."""
     for parameter in command.params:
-        if isinstance(parameter, click.Option):
-            yield f"- `{', '.join([*parameter.opts, *parameter.secondary_opts])}`: {_escaped(parameter.help or '')}"
+        record = parameter.get_help_record(context) if isinstance(parameter, click.Option) else None
+        if record:
+            call, text = (" ".join(part.replace(" RANGE", "").split()) for part in record)
+            yield f"- `{call}`: {_escaped(text)}"
 
 
 def _reflowed(text: str) -> str:

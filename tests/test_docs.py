@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import json
 import re
 import runpy
 import shlex
+import sys
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from PIL import Image
 
 from spdbuild.cli import spdbuild
 from spdbuild.loading import load
 from spdbuild.ops import OPS
+from spdbuild.training.task import TASKS
 from spdbuild.weights.rename import compile_rules, rename
 
 DOCS = Path(__file__).parents[1] / "docs"
+README = (DOCS.parent / "README.md").read_text()
+OUTPUTS = (DOCS / "outputs.md").read_text()
 GENERATED = runpy.run_path(str(DOCS / "generate.py"))["pages"]()
 LANGUAGE = (DOCS / "language.md").read_text()
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```", LANGUAGE, re.MULTILINE | re.DOTALL)
@@ -36,6 +42,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     # An op of the guide would be among those that the messages of other tests list.
     monkeypatch.setattr(OPS, "_classes", dict(OPS.items()))
+    # Nor does code run again that has run in this process.
+    for name in [name for name in sys.modules if name.startswith("spdbuild_imported_")]:
+        monkeypatch.delitem(sys.modules, name)
     return tmp_path
 
 
@@ -65,7 +74,63 @@ def test_the_rename_table_of_the_guide_does_what_the_guide_says(folder: Path):
     assert rename(ours, rules) == theirs
 
 
-@pytest.mark.parametrize("page", sorted(DOCS.glob("*.md")), ids=lambda page: page.name)
+@pytest.fixture
+def own_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The recipes of the README, and data in the folders that it shows."""
+    for text in re.findall(r"^```yaml\n(# \w+\.yaml\n.*?)^```", README, re.MULTILINE | re.DOTALL):
+        (tmp_path / text.split("\n")[0].removeprefix("# ")).write_text(text)
+    for number, name in enumerate(("train/cat/a", "train/dog/a", "test/cat/a", "test/dog/a")):
+        file = tmp_path / "pets" / f"{name}.jpg"
+        file.parent.mkdir(parents=True)
+        Image.new("RGB", (40, 30), (40 * number, 90, 200)).save(file)
+    monkeypatch.chdir(tmp_path)
+    command = "data convert tiny_objects images=8 size=64 objects=4 smallest=8 --to yolo -o drone"
+    assert CliRunner().invoke(spdbuild, command.split()).exit_code == 0
+    return tmp_path
+
+
+@pytest.mark.parametrize("recipe", ["pets.yaml", "drone.yaml"])
+def test_a_recipe_of_the_readme_fits_the_data_that_the_readme_shows(own_data: Path, recipe: str):
+    for command in (["check", recipe], ["data", "check", recipe]):
+        result = CliRunner().invoke(spdbuild, command)
+        assert (result.exit_code, result.stderr) == (0, ""), command
+
+
+def test_the_readme_names_all_entry_points():
+    groups = re.findall(r'Registry\("[^"]*", "[^"]*", "([^"]*)"\)', _sources())
+    assert "spdbuild.ops" in groups
+    assert [group for group in groups if f"`{group}`" not in README] == []
+
+
+def _sources() -> str:
+    return "\n".join(path.read_text() for path in (DOCS.parent / "spdbuild").rglob("*.py"))
+
+
+def test_the_example_in_python_runs_and_its_files_and_columns_are_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.chdir(tmp_path)
+    (example,) = re.findall(r"^```python\n(.*?)^```", OUTPUTS, re.MULTILINE | re.DOTALL)
+    exec(example, {})
+    assert "runs/quickstart" in capsys.readouterr().out
+    run = tmp_path / "runs" / "quickstart"
+    rows = (run / "metrics.jsonl").read_text().splitlines()
+    names = {name.removeprefix("test/") for name in json.loads(rows[0])}
+    for file in run.glob("report/*.csv"):
+        names |= set(file.read_text().splitlines()[0].split(",")) if file.stem != "confusion" else set()
+    over_epochs = {"top1.png", "top5.png", "mean_class_top1.png", "mean_class_f1.png", "loss.png"}
+    over_epochs |= {"learning_rate.png", "speed.png"}
+    files = {path.name for path in run.rglob("*") if path.is_file() and not path.name.startswith("events")}
+    names |= files - over_epochs - {"state.pt"}
+    assert [name for name in sorted(names) if f"`{name}`" not in OUTPUTS and f"/{name}`" not in OUTPUTS] == []
+
+
+def test_all_metrics_of_both_tasks_are_told():
+    metrics = {name for _, task in TASKS.items() for name in task().metrics()}
+    assert [name for name in sorted(metrics) if f"`{name}`" not in OUTPUTS] == []
+
+
+@pytest.mark.parametrize("page", [*sorted(DOCS.glob("*.md")), DOCS.parent / "README.md"], ids=lambda page: page.name)
 def test_links_lead_somewhere(page: Path):
     for target in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text()):
         assert (page.parent / target).exists(), target

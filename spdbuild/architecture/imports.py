@@ -33,9 +33,8 @@ def import_files(document: Document, allowed: bool) -> None:
         try:
             _import(value)
         except Exception as error:
-            raise SourceError(
-                f"'{value.data}' cannot be imported: {type(error).__name__}: {first_line(error)}", location=value.location
-            ) from error
+            reason = f"{type(error).__name__}: {first_line(error)}"
+            raise SourceError(f"'{value.data}' cannot be imported: {reason}", location=value.location) from error
 
 
 def imported_file(value: Value) -> Path | None:

@@ -142,7 +142,7 @@ def _read(run: Run) -> tuple[ByImage, tuple[str, ...]]:
             continue
         if abs(value - known) > _ROUNDING * max(1, abs(known)):
             raise InputError(
-                f"{path} gives {name} {value:.4f} and the run says {known:.4f}: it is of other weights, or was made on "
+                f"{path} gives {name} {value:.6f} and the run says {known:.6f}: it is of other weights, or was made on "
                 f"another device; {_advice(run)}"
             )
     return found, names

@@ -70,7 +70,7 @@ def test_check_names_bad_and_equal_files_and_ends_with_1(pets: Path) -> None:
         "test: 2 images in 2 classes, 1 a class\n"
         "  sizes: 6x4 (2)\n"
         "  modes: RGB (2)\n"
-        "1 image both in train and test:\n"
+        "1 image in more than one split:\n"
         "    train/dog/0.png = train/dog/1.png = test/dog/0.png\n"
         "1 file cannot be used\n"
     )
@@ -124,6 +124,10 @@ def test_stats_as_json_with_another_size(pets: Path) -> None:
     assert document["train"]["size"] == [5, 5]
 
 
+def test_a_field_may_be_empty(pets: Path) -> None:
+    assert json.loads(run("stats", pets, "size=", "--json").stdout)["train"]["size"] == [4, 6]
+
+
 def test_stats_of_a_set_without_files() -> None:
     document = json.loads(run("stats", "generated", "classes=3", "train=6", "test=3", "--json").stdout)
     assert document["train"]["classes"] == {"columns columns": 2, "columns rows": 2, "columns checks": 2}
@@ -150,6 +154,13 @@ def test_wrong_arguments_are_explained(arguments: list[str], text: str) -> None:
     assert result.exit_code == 2
     assert result.stderr == f"error: {text}\n"
     assert result.stdout == ""
+
+
+def test_a_value_that_is_not_yaml_is_shown() -> None:
+    result = run("check", "digits", "size=[3")
+    assert result.exit_code == 2
+    assert result.stderr.startswith("command line:1:6: error: this is not YAML")
+    assert "1 | size=[3\n" in result.stderr
 
 
 def test_what_does_not_fit_into_memory_is_explained(pets: Path) -> None:

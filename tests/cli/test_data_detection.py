@@ -39,6 +39,14 @@ def test_a_dataset_yaml_is_checked(yolo: Path) -> None:
     assert "train: nothing is wrong" in result.output
 
 
+def test_a_field_may_be_a_list(yolo: Path) -> None:
+    assert {"disc", "ring"} < set(json.loads(run("stats", yolo, "--json").stdout)["train"]["by_class"])
+    for target in (yolo, yolo.parent):
+        found = json.loads(run("stats", target, "ignore=[disc, ring]", "--json").stdout)["train"]
+        assert set(found["by_class"]) == {"square", "frame", "cross", "stripes"}
+    assert run("convert", yolo, "ignore=[disc]", "--to", "coco", "-o", yolo.parent / "coco").exit_code == 0
+
+
 def test_images_of_two_splits_are_told(yolo: Path) -> None:
     shutil.copyfile(*(yolo.parent / "images" / name for name in ("train/train-000002.png", "val/copy.png")))
     result = run("check", yolo)

@@ -16,6 +16,8 @@ def command(ctx: click.Context, target: str, overrides: tuple[str, ...], as_json
     """Look at every image of TARGET: a folder, a dataset YAML, a recipe, or the name of a data set.
 
     Counts what is there and names the files that cannot be used, with the reason. Ends with 1 if there are any.
+
+    FIELD=VALUE sets a field of the data set, or KEY.PATH=VALUE a key of the recipe, in YAML: 'ignore=[person]'.
     """
     from spdbuild.cli.data_views.view import view_of
     from spdbuild.cli.json_output import print_json

@@ -73,6 +73,8 @@ def command(
     With `on_error=skip` images and annotations that cannot be used are left out. Outlines and masks of run lengths stay
     in COCO's files; what another format has no place for is counted. With --tile, windows are written in place of
     larger images: all of them, but of those to train on only what there is to learn from.
+
+    FIELD=VALUE sets a field of the data set, or KEY.PATH=VALUE a key of the recipe, in YAML: 'ignore=[person]'.
     """
     from spdbuild.data.detection.convert import convert
     from spdbuild.data.detection.dataset import splits_of, usable

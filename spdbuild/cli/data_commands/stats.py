@@ -19,6 +19,8 @@ def command(target: str, overrides: tuple[str, ...], as_json: bool, plot: Path |
     """Count what TARGET holds: a folder, a dataset YAML, a recipe, or the name of a data set.
 
     Of images to classify it gives the mean and deviation that `normalize` needs, of objects to detect their sizes.
+
+    FIELD=VALUE sets a field of the data set, or KEY.PATH=VALUE a key of the recipe, in YAML: 'ignore=[person]'.
     """
     from spdbuild.cli.data_views.view import plot_of, view_of
     from spdbuild.cli.json_output import print_json

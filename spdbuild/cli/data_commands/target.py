@@ -71,12 +71,14 @@ def _construct(cls: type[Any], fields: dict[str, Any]) -> Any:
 
 
 def _fields(overrides: tuple[str, ...]) -> dict[str, Any]:
-    from spdbuild.source import parse_scalar
+    """What `field=value` says; a value is YAML, as it is behind a key of a recipe."""
+    from spdbuild.source import Source, parse_yaml
+    from spdbuild.training.recipe.overrides import apply_override
 
-    fields = {}
+    fields = parse_yaml(Source("data set", "{}"))
     for text in overrides:
-        name, equals, value = text.partition("=")
-        if not equals:
+        if "=" not in text:
             raise InputError(f"'{text}' is not of the form field=value", hint="such as size=64 or on_error=skip")
-        fields[name] = parse_scalar(value)
-    return fields
+        fields = apply_override(fields, text)
+    found: dict[str, Any] = fields.plain()
+    return found
