@@ -10,7 +10,7 @@ from spdbuild.alignment import Pair, align
 from spdbuild.checking import check_architecture
 from spdbuild.cost import Summary, summarize
 from spdbuild.graph import Graph
-from spdbuild.loading import Architecture, load
+from spdbuild.loading import Architecture, graph_of
 from spdbuild.modules import compile_graph
 from spdbuild.source import read_source
 
@@ -26,7 +26,7 @@ def build(
     weights: a file written by spdbuild (`weights import` makes one from other people's files).
     device: where the weights are made; "meta" takes no memory.
     """
-    model = compile_graph(_graph(architecture), device)
+    model = compile_graph(graph_of(architecture), device)
     if weights is not None:
         from spdbuild.weights import load_into
 
@@ -36,7 +36,7 @@ def build(
 
 def summary(architecture: Architecture | Graph | str | Path) -> Summary:
     """Shapes, parameters and MACs of every layer; no tensor is made and torch is not imported."""
-    return summarize(_graph(architecture))
+    return summarize(graph_of(architecture))
 
 
 def check(architecture: str | Path, *, allow_imports: bool = False) -> dict[str | None, Graph]:
@@ -50,10 +50,4 @@ def check(architecture: str | Path, *, allow_imports: bool = False) -> dict[str 
 
 def diff(before: Architecture | Graph | str | Path, after: Architecture | Graph | str | Path) -> list[Pair]:
     """The layers of two networks side by side; `pair.equal` says which are the same."""
-    return align(_graph(before), _graph(after))
-
-
-def _graph(architecture: Architecture | Graph | str | Path) -> Graph:
-    if isinstance(architecture, str | Path):
-        architecture = load(architecture)
-    return architecture if isinstance(architecture, Graph) else architecture.graph
+    return align(graph_of(before), graph_of(after))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -20,7 +20,6 @@ from spdbuild.errors import ArgumentError, InputError, Problem, SourceError, Spd
 from spdbuild.expression import ExpressionError, evaluate
 from spdbuild.graph import Graph
 from spdbuild.passes import PASSES, GraphPass, run_passes
-from spdbuild.shape import Shape
 from spdbuild.source import Source, Value, read_source
 
 if TYPE_CHECKING:
@@ -57,7 +56,7 @@ class Architecture:
     @cached_property
     def expansion(self) -> Expansion:
         """The graph as written, before the file's own passes."""
-        return expand(self.document, self.variant, self.vars)
+        return expand(self.document, self.variant, self.vars, self.inputs)
 
     @cached_property
     def passes(self) -> tuple[GraphPass, ...]:
@@ -68,8 +67,6 @@ class Architecture:
     def graph(self) -> Graph:
         """The network: expanded, and behind the file's passes."""
         graph = self.expansion.graph
-        if self.inputs is not None:
-            graph = graph.with_inputs(Shape(*sizes) for sizes in self.inputs)
         for call, step in zip(self.document.passes, self.passes, strict=True):
             try:
                 graph, _ = run_passes(graph, [step])
@@ -103,12 +100,29 @@ def choose(
     inputs: Sequence[Sequence[int]] | None = None,
 ) -> Architecture:
     """The architecture of a checked document, expanded; the arguments are those of `load`."""
-    shapes = None if inputs is None else tuple(tuple(shape) for shape in inputs)
-    if shapes is not None and len(shapes) != len(document.inputs):
-        raise InputError(f"{document.model} has {len(document.inputs)} inputs, got {len(shapes)} shapes")
+    shapes = None if inputs is None else _shapes(document, inputs)
     chosen = Architecture(document, variant, dict(vars or {}), shapes)
     chosen.graph  # noqa: B018  # Expanding finds the mistakes that no reading of the file can.
     return chosen
+
+
+def _shapes(document: Document, inputs: Sequence[Sequence[int]]) -> tuple[tuple[int, ...], ...]:
+    """The shapes that replace the declared ones; InputError if they are not one for each."""
+    if not all(isinstance(sizes, Iterable) for sizes in inputs):
+        raise InputError(f"inputs must be a list of shapes, got {inputs}", hint="for example inputs=[(3, 64, 64)]")
+    if len(inputs) != len(document.inputs):
+        raise InputError(f"{document.model} has {len(document.inputs)} inputs, got {len(inputs)} shapes")
+    return tuple(tuple(sizes) for sizes in inputs)
+
+
+def loaded(architecture: Architecture | str | Path) -> Architecture:
+    """The architecture itself, or the one that a built-in name, a path, or YAML text means."""
+    return architecture if isinstance(architecture, Architecture) else load(architecture)
+
+
+def graph_of(network: Architecture | Graph | str | Path) -> Graph:
+    """The graph itself, or that of an architecture, which a name, a path, or YAML text may mean."""
+    return network if isinstance(network, Graph) else loaded(network).graph
 
 
 def read_document(source: Source, *, allow_imports: bool = False) -> Document:

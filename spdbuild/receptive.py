@@ -58,7 +58,7 @@ def receptive_fields(graph: Graph) -> dict[str, Fields]:
     """What each layer sees of the first input, in its pixels: the first output of a layer, by name.
 
     Layers that see the input through several paths see the pixels from the first to the last of any path. What sees
-    the whole image has its size, and the stride 0. Gates from pooled vectors (`mul`) are not counted.
+    the whole image has its size, and the stride 0. Gates of one pixel (`mul`) are not counted.
     """
     fields: dict[Output, Fields] = {}
     found: dict[str, Fields] = {}
@@ -77,13 +77,20 @@ def _field(graph: Graph, node: Node, fields: Mapping[Output, Fields]) -> Fields:
     read = [fields[output] for output in node.inputs]
     whole = _whole(graph)
     if isinstance(node.op, Mul):
-        image = max(range(len(read)), key=lambda i: len(node.input_shapes[i]) * node.input_shapes[i].pixels)
-        read = [read[image]]
+        read = _without_gates(node, read)
     reaches = reach(node.op, node.input_shapes[0])
     if reaches is None or len(node.input_shapes[0]) < 3:
         return whole
     rows, columns = (_joined([field[axis].behind(reaches[axis]) for field in read], whole[axis]) for axis in (0, 1))
     return rows, columns
+
+
+def _without_gates(node: Node, read: list[Fields]) -> list[Fields]:
+    """The fields of a product's inputs, but for those of one pixel, which weigh whole channels."""
+    if node.shape.pixels > 1:
+        return [fields for fields, shape in zip(read, node.input_shapes, strict=True) if shape.pixels > 1]
+    # Where the image is one pixel as well, the gate is known by seeing all of the input.
+    return [fields for fields in read if any(axis.stride for axis in fields)] or read
 
 
 def _joined(paths: Sequence[Field], whole: Field) -> Field:

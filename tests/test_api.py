@@ -56,6 +56,13 @@ def test_diff_pairs_the_layers() -> None:
     assert changed[:2] == ["stem.conv", "pool"]
 
 
+def test_convert_fold_and_fit_budget_take_names_as_the_others_do() -> None:
+    converted, report = spdbuild.convert("cifar_resnet20")
+    assert report.before == spdbuild.load("cifar_resnet20").graph
+    assert spdbuild.fold(converted.text).graph == spdbuild.fold(converted).graph
+    assert spdbuild.fit_budget("cifar_resnet20", ["macs=1.5x"]).architecture.name == "cifar_resnet20"
+
+
 @pytest.mark.parametrize("code", ["import spdbuild", "import spdbuild; spdbuild.convert(spdbuild.load('resnet50'))"])
 def test_torch_is_not_imported(code: str) -> None:
     script = f"{code}; import sys; raise SystemExit('torch' in sys.modules)"

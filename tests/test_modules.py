@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 import spdbuild
+from spdbuild.architecture.reserved import why_no_layer
 from spdbuild.errors import InputError
 from spdbuild.weights import save_weights
 
@@ -63,6 +64,20 @@ def test_module_paths_are_the_names_of_the_file() -> None:
     graph = spdbuild.load("resnet50").graph
     assert {node.name for node in graph.layers} <= dict(model.named_modules()).keys()
     assert type(model.get_submodule("stage2.first.spatial.conv")) is nn.Conv2d
+
+
+def test_no_layer_can_be_called_like_an_attribute_of_its_module() -> None:
+    model = spdbuild.build("model: m\ninputs: {image: [3, 4, 4]}\nlayers:\n  - only: conv2d(4)\n")
+    assert {name for name in dir(model) if not why_no_layer(name, nested=False)} == {"only"}
+    assert not [name for name in dir(nn.Module()) if not why_no_layer(name, nested=True)]
+
+
+@pytest.mark.parametrize("name", ["code", "graph", "meta", "self"])
+def test_inside_a_block_the_names_of_the_network_are_free(name: str) -> None:
+    text = f"model: m\ninputs: {{image: [3, 4, 4]}}\nneck:\n  - {name}: conv2d(4)\n  - head: conv2d(2)\n"
+    model = spdbuild.build(text)
+    assert model(torch.zeros(1, 3, 4, 4)).shape == (1, 2, 4, 4)
+    assert f"neck.{name}.weight" in model.state_dict()
 
 
 def test_several_inputs_and_outputs() -> None:

@@ -40,6 +40,7 @@ NETWORKS = {
     "spd_avg_pool": "  - a: conv2d(3, 3)\n  - pool: spd_avg_pool(4, stride=2)\n",
     "space_to_depth": "  - a: conv2d(3, 3)\n  - space_to_depth()\n  - b: conv2d(4, 3)\n",
     "two paths": "  - a: conv2d(3, 5)\n  - b: conv2d(3, 3) <- image\n  - c: add() <- a, b\n",
+    "spatial gate": "  - a: conv2d(2, 3)\n  - s: conv2d(2, 7)\n  - g: sigmoid()\n  - mul() <- a, g\n",
     "concat": "  - a: conv2d(3, 5, stride=2)\n  - b: conv2d(3, 1, stride=2) <- image\n  - concat() <- a, b\n",
 }
 
@@ -79,6 +80,13 @@ def test_a_global_pool_sees_the_whole_image() -> None:
 def test_a_gate_from_a_pooled_vector_is_not_counted() -> None:
     lines = "  - a: conv2d(4, 3)\n  - global_avg_pool(keep_size=true)\n  - gate: conv2d(4)\n  - g: mul() <- a, gate\n"
     assert receptive_fields(graph_of(lines))["g"][0] == Field(Fraction(-1), Fraction(3), Fraction(1))
+
+
+@pytest.mark.parametrize("inputs", ["a, gate", "gate, a"])
+def test_a_gate_is_not_counted_where_the_image_has_one_pixel_too(inputs: str) -> None:
+    lines = "  - a: conv2d(4, 3, stride=4)\n  - global_avg_pool(keep_size=true)\n  - gate: conv2d(4)\n"
+    fields = receptive_fields(graph_of(f"{lines}  - g: mul() <- {inputs}\n", size="2, 4, 4"))
+    assert fields["g"][0] == Field(Fraction(-1), Fraction(3), Fraction(4))
 
 
 def test_resnet18_sees_what_one_adds_up_by_hand() -> None:

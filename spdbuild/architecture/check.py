@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from spdbuild.architecture.document import Block, Document
 from spdbuild.architecture.line import Argument, Call, Line, Reference
+from spdbuild.architecture.reserved import why_no_input, why_no_layer
 from spdbuild.arguments import Signature, fit, signature, type_hints
 from spdbuild.errors import ArgumentError, Location, Problem, SpdbuildError, nearest
 from spdbuild.expression import ExpressionError, check_expression, evaluate, names
@@ -34,6 +35,7 @@ class _Checker:
 
     def problems(self) -> Iterator[Problem]:
         yield from self._circles()
+        yield from self._names()
         for block in self.document.blocks.values():
             known = self.numbers | set(block.signature.arguments) | BLOCK_NUMBERS
             for tree in block.defaults.values():
@@ -66,6 +68,20 @@ class _Checker:
                 yield from tensors.check(reference, line, later)
             if line.name:
                 tensors.lines.add(line.name)
+            else:
+                tensors.unnamed[line.label] = line.call.function
+
+    def _names(self) -> Iterator[Problem]:
+        """Names that inputs, sections and lines cannot have."""
+        for name in self.document.inputs:
+            yield from _refused("an input", name, why_no_input(name), self.document.values["inputs"].data[name].key)
+        for block in self.document.blocks.values():
+            yield from _refused_lines(block.lines, nested=True)
+        for section, lines in self.document.sections.items():
+            if section != "layers":
+                why = why_no_layer(section, nested=False)
+                yield from _refused("a section", section, why, self.document.section_key(section))
+            yield from _refused_lines(lines, nested=section != "layers")
 
     def _call(self, call: Call, known: set[str]) -> Iterator[Problem]:
         taken = self._signature(call.function)
@@ -144,6 +160,18 @@ class _Checker:
                 yield from error.problems
 
 
+def _refused_lines(lines: list[Line], *, nested: bool) -> Iterator[Problem]:
+    for line in lines:
+        place = line.value.key if line.name else line.call.location
+        yield from _refused("a layer", line.label, why_no_layer(line.label, nested=nested), place)
+
+
+def _refused(what: str, name: str, why: str, place: Location | None) -> Iterator[Problem]:
+    if why:
+        hint = f"choose another name, such as {name.strip('_')}_1"
+        yield Problem(f"'{name}' cannot be the name of {what}: {why}", place, hint)
+
+
 @dataclass
 class _Names:
     """The tensors that a line may name.
@@ -156,6 +184,8 @@ class _Names:
 
     def __post_init__(self) -> None:
         self.lines: set[str] = set()
+        #: Lines that have no name and so cannot be read, by what they are called: their ops or blocks.
+        self.unnamed: dict[str, str] = {}
 
     @classmethod
     def of_block(cls) -> _Names:
@@ -172,4 +202,6 @@ class _Names:
             return
         known = self.lines | self.around | self.elsewhere
         hint = nearest(reference.text, {name for name in known if name not in _FURTHER_INPUTS})
+        if first in self.unnamed:
+            hint = f"give the line a name of its own: '- some_name: {self.unnamed[first]}(...)'"
         yield Problem(f"there is no layer '{reference.text}' above this line", place, hint)

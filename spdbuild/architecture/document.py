@@ -162,6 +162,13 @@ class Document:
     def inputs(self) -> dict[str, list[int]]:
         return dict(self.plain("inputs") or {})
 
+    def section_key(self, section: str) -> Location | None:
+        """Where the name of a section stands, in this file or the one that it is from."""
+        own = self.root.get(section)
+        if own is None and self.base is not None:
+            return self.base.section_key(section)
+        return own.key if own is not None else None
+
 
 #: Finds the source that `extends:` names: (name, file of the extending document) -> Source.
 Finder = Callable[[str, Source], Source]

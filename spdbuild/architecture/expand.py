@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -48,10 +48,19 @@ class Expansion:
     uses: Mapping[str, Use]
 
 
-def expand(document: Document, variant: str | None = None, numbers: Mapping[str, Any] | None = None) -> Expansion:
-    """The graph of a document for one variant, with some vars at other values."""
+def expand(
+    document: Document,
+    variant: str | None = None,
+    numbers: Mapping[str, Any] | None = None,
+    inputs: Sequence[Sequence[int]] | None = None,
+) -> Expansion:
+    """The graph of a document for one variant, with some vars at other values.
+
+    inputs: one shape an input, in place of the declared ones.
+    """
     scope = _scope(document, variant, numbers or {})
-    return _Expander(document, scope).run()
+    shapes = list(document.inputs.values()) if inputs is None else inputs
+    return _Expander(document, scope, shapes).run()
 
 
 def _scope(document: Document, variant: str | None, numbers: Mapping[str, Any]) -> dict[str, Any]:
@@ -95,8 +104,8 @@ class _List:
 
 
 class _Expander:
-    def __init__(self, document: Document, scope: Mapping[str, Any]) -> None:
-        self.document, self.scope = document, scope
+    def __init__(self, document: Document, scope: Mapping[str, Any], shapes: Sequence[Sequence[int]]) -> None:
+        self.document, self.scope, self.shapes = document, scope, shapes
         self.graph = Graph(document.model)
         self.uses: dict[str, Use] = {}
         #: Outputs by the full name of each named line, for references from other sections and into blocks.
@@ -104,7 +113,7 @@ class _Expander:
         self.lines = 0
 
     def run(self) -> Expansion:
-        for name, sizes in self.document.inputs.items():
+        for name, sizes in zip(self.document.inputs, self.shapes, strict=True):
             value = self.document.values["inputs"].data[name]
             self.graph.add(name, Input(tuple(sizes)), origin=Origin(value.key))
         inputs = {name: Output(name) for name in self.document.inputs}
@@ -130,8 +139,8 @@ class _Expander:
             whole = Output(self.results[name].node, int(number))
             if whole.index < len(self.graph[whole.node].shapes):
                 return whole
-        hint = nearest(value.data, self.results)
-        raise UnknownNameError(f"there is no layer '{value.data}'", hint=hint).at(value.location)
+        error = UnknownNameError(f"there is no layer '{value.data}'", hint=self._known(value.data, self.results))
+        raise error.at(value.location)
 
     def _lines(self, lines: list[Line], state: _List) -> Output:
         for line in lines:
@@ -173,9 +182,8 @@ class _Expander:
         if plain is None:
             return inputs[0]
         self.graph.add(name, plain, inputs, Origin(line.value.at(line.call.start), state.trail))
-        images = list(self.document.inputs.values())
-        if len(images) == 1:
-            plain.check_image(Shape(*images[0]), *shapes)
+        if len(self.shapes) == 1:
+            plain.check_image(Shape(*self.shapes[0]), *shapes)
         self.uses[name] = Use(line, name, state.name, arguments, state.use)
         return Output(name)
 
@@ -252,9 +260,15 @@ class _Expander:
                 return Output(whole.node, int(last))
             hint = f"'{parent}' has {len(shapes)} outputs" if len(shapes) > 1 else f"'{parent}' has one output"
             raise UnknownNameError(f"there is no output '{name}'", hint=hint).at(line.value.at(reference.column))
-        hint = nearest(name, {*state.tensors, *self.results})
+        hint = self._known(name, {*state.tensors, *self.results})
         error = UnknownNameError(f"there is no layer '{name}' above this line", hint=hint)
         raise error.at(line.value.at(reference.column))
+
+    def _known(self, name: str, known: Iterable[str]) -> str:
+        """What to do about a name that cannot be read."""
+        if name in self.uses and not self.uses[name].line.name:
+            return "give the line a name of its own, which can be read"
+        return nearest(name, known)
 
 
 def _place_of(argument: str, call: Call, parameters: tuple[str, ...]) -> Any:

@@ -134,11 +134,13 @@ def _parse_text(name: str, value: Value) -> Line:
         case ast.BinOp(left=ast.Call() as counted, op=ast.Mult(), right=count):
             tree, repeat = counted, count
     call = _call(tree, text, value)
-    whens = [argument.tree for argument in call.arguments if argument.name == "when"]
+    whens = [argument for argument in call.arguments if argument.name == "when"]
+    if len(whens) > 1:
+        raise ExpressionError(f"{call.function}() gets the argument 'when' twice", offset=whens[1].start)
     kept = tuple(argument for argument in call.arguments if argument.name != "when")
     call = Call(text, value, call.function, kept, call.start, call.end)
     reads = None if arrow is None else tuple(_references(text, arrow + 2))
-    return Line(name, name, call, whens[0] if whens else None, repeat, reads, value)
+    return Line(name, name, call, whens[0].tree if whens else None, repeat, reads, value)
 
 
 def _call(tree: ast.expr, text: str, value: Value) -> Call:

@@ -134,7 +134,13 @@ def _show(report: ConversionReport, output: Path | None, budget: Iterable[str]) 
         _kept(report).show(err=err)
     for layer, residual in report.residuals.items():
         click.echo(f"{layer} is fitted: {residual:.3g} of the variance of what it puts out is left", err=err)
-    if report.overlay:
+    if report.flat:
+        click.echo(
+            f"\nthe file has one line a layer, under flat names, because the old lines could not be rewritten: "
+            f"{report.overlay}; nor does it extend the old file: {report.flat}",
+            err=err,
+        )
+    elif report.overlay:
         click.echo(
             f"\nthe file extends the old one, because its lines could not be rewritten: {report.overlay}", err=err
         )

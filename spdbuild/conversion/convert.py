@@ -17,28 +17,38 @@ from spdbuild.conversion.rewriting import flow, rewrite
 from spdbuild.errors import ArgumentError, InputError, SpdbuildError, nearest
 from spdbuild.graph import Graph
 from spdbuild.graph.text import graph_text
-from spdbuild.loading import Architecture, read_document
+from spdbuild.loading import Architecture, loaded, read_document
 from spdbuild.passes import Change, run_passes
 from spdbuild.passes.strided_to_spd import PRESETS, StridedToSpd
 from spdbuild.source import Source
 
 
 def convert(
-    architecture: Architecture, preset: str | None = None, *, output: Path | None = None, **options: Any
+    architecture: Architecture | str | Path, preset: str | None = None, *, output: Path | None = None, **options: Any
 ) -> tuple[Architecture, ConversionReport]:
     """The architecture with every strided layer rewritten, and what was done.
 
+    architecture: or its built-in name, a path, or YAML text.
     preset: "paper", "released-yolov5" or "released-resnet"; options given as well win over the preset's.
     options: the fields of `StridedToSpd`.
     output: where the text will be written, if it will; a file that extends the old one refers to it from there.
     """
+    architecture = loaded(architecture)
     step = spd_pass(preset, options)
     graph, changes = run_passes(architecture.graph, [step])
     report = ConversionReport(architecture.graph, graph, tuple(changes), call_text(step))
     if not report.replaced:
         return architecture, report
-    converted, reason = _written(architecture, step, graph, output)
-    return converted, dataclasses.replace(report, overlay=reason)
+    file = output or Path(architecture.document.source.name).with_name(f"{_new_name(architecture.name)}.yaml")
+    try:
+        return _rewritten(architecture, step, graph, file), report
+    except (CannotRewrite, SpdbuildError) as error:
+        report = dataclasses.replace(report, overlay=_reason(error))
+    try:
+        return _extending(architecture, step, graph, file), report
+    except (CannotRewrite, SpdbuildError) as error:
+        report = dataclasses.replace(report, flat=_reason(error))
+    return _flat(architecture, step, graph, file), report
 
 
 def spd_pass(preset: str | None, options: dict[str, Any]) -> StridedToSpd:
@@ -52,32 +62,39 @@ def spd_pass(preset: str | None, options: dict[str, Any]) -> StridedToSpd:
     return construct(StridedToSpd, {**PRESETS.get(preset or "", {}), **options})
 
 
-def _written(
-    architecture: Architecture, step: StridedToSpd, graph: Graph, output: Path | None
-) -> tuple[Architecture, str]:
-    """The converted architecture as text, and why its lines could not be rewritten, if they could not.
+def _reason(error: CannotRewrite | SpdbuildError) -> str:
+    return error.problems[0].message if isinstance(error, SpdbuildError) else str(error)
 
-    The text is read again and must give the very graph that the pass gave.
-    """
-    name = str(output or Path(architecture.document.source.name).with_name(f"{_new_name(architecture.name)}.yaml"))
-    try:
-        converted = _read(_rewritten(architecture, step), name, architecture)
-        differing = _first_difference(converted.graph, graph)
-        if differing:
-            raise CannotRewrite(f"rewritten lines would change '{differing}' too, whose line depends on channels")
-        return converted, ""
-    except (CannotRewrite, SpdbuildError) as error:
-        reason = str(error)
-    try:
-        converted = _read(_overlay(architecture, step, Path(name)), name, architecture)
-        if not _first_difference(converted.graph, graph):
-            return converted, reason
-    except SpdbuildError:
-        pass
-    try:
-        return _read(graph_text(graph), name, architecture), reason
-    except SpdbuildError:
-        raise InputError(f"{architecture.name} cannot be written as a file: {reason}") from None
+
+def _rewritten(architecture: Architecture, step: StridedToSpd, graph: Graph, file: Path) -> Architecture:
+    """The author's lines with what changed; CannotRewrite, or the error of reading them, where that is not `graph`."""
+    converted = _read(_rewritten_text(architecture, step), file, architecture)
+    differing = _first_difference(converted.graph, graph)
+    if differing:
+        raise CannotRewrite(f"rewritten lines would change '{differing}' too, whose line depends on channels")
+    return converted
+
+
+def _extending(architecture: Architecture, step: StridedToSpd, graph: Graph, file: Path) -> Architecture:
+    """A file that extends the old one; CannotRewrite, or the error of reading it, where that is not `graph`."""
+    if not Path(architecture.document.source.name).is_file():
+        raise CannotRewrite("there is no file to extend")
+    converted = _read(_extending_text(architecture, step, file), file, architecture)
+    differing = _first_difference(converted.graph, graph)
+    if differing:
+        raise CannotRewrite(f"'{differing}' would differ")
+    return converted
+
+
+def _flat(architecture: Architecture, step: StridedToSpd, graph: Graph, file: Path) -> Architecture:
+    """One line a layer, under flat names; InputError if not even these lines give `graph`."""
+    named = graph.copy()
+    named.name = _new_name(architecture.name)
+    text = graph_text(named)
+    converted = _read(f"# {_note(architecture, step)}\n{text}", file, architecture)
+    if graph_text(converted.graph) != text:
+        raise InputError(f"{architecture.name} cannot be written as a file: its lines would give another network")
+    return converted
 
 
 def _first_difference(one: Graph, other: Graph) -> str:
@@ -86,13 +103,13 @@ def _first_difference(one: Graph, other: Graph) -> str:
     return next(names, "") or ("" if one == other else "the output")
 
 
-def _read(text: str, name: str, original: Architecture) -> Architecture:
-    document = read_document(Source(name, text), allow_imports=True)
+def _read(text: str, file: Path, original: Architecture) -> Architecture:
+    document = read_document(Source(str(file), text), allow_imports=True)
     variant = original.variant if document.variants else None
     return Architecture(document, variant, {}, None)
 
 
-def _rewritten(architecture: Architecture, step: StridedToSpd) -> str:
+def _rewritten_text(architecture: Architecture, step: StridedToSpd) -> str:
     document = architecture.document
     if document.base or document.passes:
         raise CannotRewrite("the file extends another one or runs passes itself")
@@ -105,7 +122,7 @@ def _rewritten(architecture: Architecture, step: StridedToSpd) -> str:
     if architecture.inputs is not None:
         names = document.inputs
         settings |= {f"inputs.{name}": sizes for name, sizes in zip(names, architecture.inputs, strict=True)}
-    note = f"Converted from {document.model} by {call_text(step)}"
+    note = _note(architecture, step)
     text = rewrite(document, plan, settings, note)
     expected = {f"expect.{what}": counts for what, counts in _expected(text, architecture).items()}
     return rewrite(document, plan, settings | expected, note) if expected else text
@@ -118,7 +135,7 @@ def _home(architecture: Architecture, var: str) -> str:
 
 
 def _converted(architecture: Architecture, variant: str | None, step: StridedToSpd) -> tuple[Expansion, list[Change]]:
-    expansion = expand(architecture.document, variant, architecture.vars)
+    expansion = expand(architecture.document, variant, architecture.vars, architecture.inputs)
     _, changes = run_passes(expansion.graph, [step])
     return expansion, changes
 
@@ -137,11 +154,11 @@ def _expected(text: str, architecture: Architecture) -> dict[str, Any]:
     return {what: count(what, old) for what, old in wanted.items()}
 
 
-def _overlay(architecture: Architecture, step: StridedToSpd, output: Path) -> str:
+def _extending_text(architecture: Architecture, step: StridedToSpd, file: Path) -> str:
     """Four lines that extend the file and run the pass."""
     path = Path(architecture.document.source.name)
     known = builtin.listed("architectures")
-    base = path.stem if known.get(path.stem) == path else os.path.relpath(path, output.parent)
+    base = path.stem if known.get(path.stem) == path else os.path.relpath(path, file.parent)
     lines = [f"model: {_new_name(architecture.name)}", f"extends: {flow(base)}"]
     own = architecture.document.variants.get(architecture.variant or "", {})
     if architecture.vars.keys() - own.keys():
@@ -153,6 +170,11 @@ def _overlay(architecture: Architecture, step: StridedToSpd, output: Path) -> st
         names = architecture.document.inputs
         lines.append(f"inputs: {flow(dict(zip(names, architecture.inputs, strict=True)))}")
     return "\n".join([*lines, "passes:", f"  - {call_text(step)}", ""])
+
+
+def _note(architecture: Architecture, step: StridedToSpd) -> str:
+    """The first comment of a file that does not extend the one that it was made from."""
+    return f"Converted from {architecture.name} by {call_text(step)}"
 
 
 def _new_name(name: str) -> str:

@@ -13,6 +13,7 @@ import dataclasses
 import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from spdbuild.conversion.budget import Budget, Spending, costs, impossible, meter_of, parse_budget, spend
@@ -22,7 +23,7 @@ from spdbuild.conversion.narrowing import narrowed
 from spdbuild.conversion.selection import least_costs, select
 from spdbuild.errors import InputError
 from spdbuild.graph import Graph
-from spdbuild.loading import Architecture
+from spdbuild.loading import Architecture, loaded
 from spdbuild.passes import run_passes
 from spdbuild.passes.strided_to_spd import StridedToSpd
 
@@ -60,7 +61,7 @@ class Fit:
 
 
 def fit_budget(
-    architecture: Architecture,
+    architecture: Architecture | str | Path,
     budgets: Sequence[str],
     preset: str | None = None,
     *,
@@ -70,6 +71,7 @@ def fit_budget(
 ) -> Fit:
     """What `convert` must be called with so that the converted network stays within all of the budgets.
 
+    architecture: or its built-in name, a path, or YAML text.
     budgets: as `parse_budget` reads them; "x" is times the network before it is converted. Seconds are those of this
         machine, for one sample on the CPU: while choosing, of each layer alone; in the result, of the networks.
     options: the fields of `StridedToSpd`, and a preset of them; `kernel` and `kernels` are the greatest to choose.
@@ -81,6 +83,7 @@ def fit_budget(
     if not budgets:
         raise InputError("there is no budget to stay within", hint="for example macs=1.0x")
     step, parsed = spd_pass(preset, options), list(map(parse_budget, budgets))
+    architecture = loaded(architecture)
     original = architecture.graph
     if width:
         architecture = narrowed(architecture, step, width, parsed)

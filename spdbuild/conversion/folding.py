@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from spdbuild.conversion.weights import renamed
-from spdbuild.graph import Graph
+from spdbuild.graph import Graph, Node
 from spdbuild.graph.text import flat_names, graph_text
-from spdbuild.loading import Architecture
+from spdbuild.loading import Architecture, graph_of
 from spdbuild.ops.convolution import Conv2d
 from spdbuild.ops.normalization import BatchNorm
-from spdbuild.ops.op import pair
+from spdbuild.ops.op import Op, pair
 from spdbuild.ops.spd import SpdAvgPool, SpdConv2d
 from spdbuild.passes import Change, GraphPass, run_passes
 from spdbuild.passes.fold_spd import FoldSpd
@@ -83,7 +84,7 @@ class Folding:
 
 
 def fold(
-    network: Architecture | Graph,
+    network: Architecture | Graph | str | Path,
     weights: Mapping[str, Tensor] | None = None,
     *,
     fuse: bool = True,
@@ -91,19 +92,21 @@ def fold(
 ) -> Folding:
     """The network with space-to-depth in its convolutions, and without norms behind them.
 
+    network: or its built-in name, a path, or YAML text.
     weights: those of `network`. With them each kernel is the smallest that holds the taps that are not zero, so an
         exact conversion that was not trained becomes the network that it was made of, the same ops with the same bits.
         Without them every tap of the blocks counts.
     fuse: whether norms are multiplied into the convolutions in front of them, for evaluation alone.
     into_producers: of `FoldSpd`.
     """
-    graph = network if isinstance(network, Graph) else network.graph
+    graph = graph_of(network)
     folder = _Folder(graph, weights)
     if fuse:
         folder.run(FuseConvNorm())
     folder.restore_pools()
-    folded = folder.run(FoldSpd(into_producers=into_producers))
-    folder.trim(folded)
+    unfolded = folder.graph
+    folder.run(FoldSpd(into_producers=into_producers))
+    folder.trim(unfolded)
     if fuse:
         # Where space_to_depth stood between a convolution and its norm, they are neighbours only now.
         folder.run(FuseConvNorm())
@@ -118,13 +121,12 @@ class _Folder:
         self.weights = None if weights is None else dict(weights)
         self.changes: list[Change] = []
 
-    def run(self, step: GraphPass) -> list[Change]:
+    def run(self, step: GraphPass) -> None:
         after, changes = run_passes(self.graph, [step])
         if self.weights is not None:
             self.weights = step.transfer(self.graph, after, changes, self.weights)
         self.graph = after
         self.changes += changes
-        return changes
 
     def restore_pools(self) -> None:
         """Make an average pool again of a replacement that still is exactly that."""
@@ -138,26 +140,32 @@ class _Folder:
                     self.graph.replace_op(node.name, node.op.strided())
                     del self.weights[name]
 
-    def trim(self, folded: list[Change]) -> None:
-        """Make the kernel of every folded convolution as small as its weights allow."""
+    def trim(self, unfolded: Graph) -> None:
+        """Make the kernels of the convolutions that folding made of `unfolded` as small as their weights allow."""
         if self.weights is None:
             return
-        for change in folded:
-            if isinstance(change.after, Conv2d):
-                strided = change.before.strided() if isinstance(change.before, SpdConv2d) else None
-                self._trim(change.inserted[0] if change.inserted else change.name, strided)
+        for node in self.graph.layers:
+            former = unfolded[node.name].op if node.name in unfolded else None
+            if isinstance(node.op, Conv2d) and node.op != former:
+                self._trim(node, node.op, _strided(former, node.op))
 
-    def _trim(self, layer: str, strided: Conv2d | None) -> None:
+    def _trim(self, node: Node, op: Conv2d, strided: Conv2d | None) -> None:
         """strided: the convolution in whose place an SPD-Conv stood, which is preferred where it will do."""
         assert self.weights is not None
-        op, x, name = self.graph[layer].op, self.graph[layer].input_shapes[0], f"{layer}.weight"
-        assert isinstance(op, Conv2d)
+        x, name = node.input_shapes[0], f"{node.name}.weight"
         kernel = PixelKernel.of_window(self.weights[name], op.windows())
         smallest = conv2d_of(map(smallest_window, kernel.offsets(), op.windows()), x, op.out, op.groups, op.bias)
         if strided is not None and kernel.fits(strided.windows()) and _taps(strided) <= _taps(smallest):
             smallest = strided
-        self.graph.replace_op(layer, smallest)
+        self.graph.replace_op(node.name, smallest)
         self.weights[name] = kernel.in_window(smallest.windows())
+
+
+def _strided(former: Op | None, folded: Conv2d) -> Conv2d | None:
+    """The convolution in whose place an SPD-Conv stood; none if a space_to_depth in front is in `folded` as well."""
+    if not isinstance(former, SpdConv2d) or pair(former.stride) != pair(folded.stride):
+        return None
+    return former.strided()
 
 
 def _is_norm(change: Change) -> bool:

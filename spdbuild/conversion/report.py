@@ -10,6 +10,7 @@ from typing import Any
 
 from spdbuild.conversion.taps import Taps, taps_of
 from spdbuild.graph import Graph, Node
+from spdbuild.graph.text import flat_names
 from spdbuild.passes import Change
 from spdbuild.receptive import Fields, receptive_fields
 
@@ -18,7 +19,8 @@ from spdbuild.receptive import Fields, receptive_fields
 class ConversionReport:
     """The graphs before and after, the changes in the order of the network, and the pass as a call.
 
-    overlay: why the written file extends the old one instead of rewriting its lines; empty if it does not.
+    overlay: why the lines of the old file could not be rewritten; empty if they were. The written file extends it then.
+    flat: why the written file has one line a layer, and does not even extend the old one; empty if it does.
     residuals: of the layers that were fitted on images, as `fit_pools` measures them.
     """
 
@@ -27,6 +29,7 @@ class ConversionReport:
     changes: tuple[Change, ...]
     options: str
     overlay: str = ""
+    flat: str = ""
     residuals: Mapping[str, float] = field(default_factory=dict)
 
     @property
@@ -36,6 +39,11 @@ class ConversionReport:
     @property
     def kept(self) -> list[Change]:
         return [change for change in self.changes if change.left]
+
+    @property
+    def names(self) -> dict[str, str]:
+        """What the written file calls the layers of `after`."""
+        return flat_names(self.after) if self.flat else {name: name for name in self.after.names}
 
     @cached_property
     def fields_before(self) -> dict[str, Fields]:

@@ -20,10 +20,12 @@ def transfer(report: ConversionReport, state_dict: Mapping[str, Tensor], *, loss
     """The weights with which the converted network computes what the old one does with `state_dict`.
 
     All is exact but what replaces max pools, which begins as a mean; `fit_pools` does better.
+    Its names are those of the written file.
+
     lossy: with a kernel too small for the strided one's taps, drop those that have no place.
     Raises PassError, naming the layer, where the function cannot be kept.
     """
-    return carry_over(report.before, report.after, state_dict, lossy=lossy)
+    return renamed(report.after, report.names, carry_over(report.before, report.after, state_dict, lossy=lossy))
 
 
 def fit_converted_pools(
@@ -34,15 +36,18 @@ def fit_converted_pools(
 ) -> tuple[dict[str, Tensor], dict[str, float]]:
     """`after` with what replaces max pools fitted on images, and the residual of each layer (see `fit_pools`).
 
-    before, after: weights of the two networks. images: batches of what the old network reads.
+    before, after: weights of the two networks, `after` as `transfer` gives it.
+    images: batches of what the old network reads.
     """
     from spdbuild.conversion.pool_fitting import fit_pools
 
     old, new = compile_graph(report.before), compile_graph(report.after)
     old.load_state_dict(before)
-    new.load_state_dict(after)
+    names, owned = report.names, by_layer(report.after, new.state_dict())
+    keys = ((layer, name) for layer, tensors in owned.items() for name in tensors)
+    new.load_state_dict({f"{layer}.{name}": after[f"{names[layer]}.{name}"] for layer, name in keys})
     residuals = fit_pools(old, new, images)
-    return new.state_dict(), residuals
+    return renamed(report.after, names, new.state_dict()), residuals
 
 
 def weights_of(graph: Graph, path: Path) -> dict[str, Tensor]:

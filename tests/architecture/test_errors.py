@@ -89,8 +89,9 @@ def test_a_missing_file_suggests_a_built_in_name() -> None:
         ({"variant": "n", "vars": {"clases": 3}}, "yolov5 has no var 'clases'"),
         ({"variant": "n", "vars": {"classes": "many"}}, "the var classes is a number, got the text 'many'"),
         ({"variant": "n", "inputs": [[3, 64, 64], [3, 64, 64]]}, "yolov5 has 1 inputs, got 2 shapes"),
+        ({"variant": "n", "inputs": (3, 64, 64)}, "inputs must be a list of shapes, got (3, 64, 64)"),
     ],
-    ids=["variant", "var", "type of a var", "inputs"],
+    ids=["variant", "var", "type of a var", "inputs", "one shape"],
 )
 def test_what_a_person_chooses_is_checked(call: dict[str, object], expected: str) -> None:
     with pytest.raises(InputError) as caught:

@@ -161,6 +161,21 @@ def test_the_declared_input_shape_can_be_replaced() -> None:
     assert graph["stem"].shape == (8, 33, 17)
 
 
+def test_blocks_see_the_channels_of_a_replaced_input_shape() -> None:
+    text = """model: m
+inputs: {{image: [{channels}, 16, 16]}}
+blocks:
+  depthwise(stride):
+    - conv: conv2d(in_channels, 3, stride, groups=in_channels)
+layers:
+  - first: depthwise(2)
+  - head: conv2d(4)
+"""
+    replaced = spdbuild.load(text.format(channels=3), inputs=[[6, 16, 16]]).graph
+    assert replaced == spdbuild.load(text.format(channels=6)).graph
+    assert replaced["first.conv"].shape == (6, 8, 8)
+
+
 def test_extends_inherits_and_overrides(tmp_path: Path) -> None:
     base = "vars: {width: 8, classes: 10}\nlayers:\n  - stem: conv2d(width, 3, stride=2)\n  - head: conv2d(classes)\n"
     (tmp_path / "base.yaml").write_text(HEAD + base)

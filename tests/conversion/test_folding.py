@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 import torch
@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 import spdbuild
 from spdbuild.conversion.folding import Folding, fold
+from spdbuild.errors import ShapeError
 from spdbuild.graph import Graph
 from spdbuild.ops.convolution import Conv2d
 from spdbuild.passes import run_passes
@@ -60,6 +61,15 @@ def assert_fold_undoes(graph: Graph, **options: Any) -> None:
     assert folding.weights is not None
     assert list(folding.weights) == list(weights)
     assert all(torch.equal(folding.weights[name], tensor) for name, tensor in weights.items())
+
+
+def assert_same_function(graph: Graph, converted: Graph, **options: Any) -> Folding:
+    """The converted network folded with the weights carried over, which computes what the first one does."""
+    weights = randomized(graph).state_dict()
+    folding = fold(converted, carry_over(graph, converted, weights), **options)
+    for ours, theirs in zip(outputs(folding.graph, folding.weights), outputs(graph, weights), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-10, atol=1e-10)
+    return folding
 
 
 @settings(deadline=None, max_examples=100)
@@ -139,6 +149,71 @@ def test_zeros_in_the_other_phases_fold_to_the_kernel_that_skips_them() -> None:
     converted, _ = run_passes(graph, [StridedToSpd(placement="after")])
     folding = fold(converted, carry_over(graph, converted, randomized(graph).state_dict()))
     assert str(folding.graph["next"].op) == "conv2d(5, kernel=3, stride=2, dilation=2)"
+
+
+def test_a_space_to_depth_in_front_of_an_spd_conv_goes_into_its_stride() -> None:
+    text = "model: m\ninputs: {image: [3, 32, 32]}\nlayers:\n  - a: conv2d(8, 3, stride=2)\n  - c: conv2d(4, stride=2)"
+    graph = spdbuild.load(text).graph
+    converted, _ = run_passes(graph, [StridedToSpd(placement="after", before=("c",))])
+    assert [str(node.op) for node in converted.layers][1:] == ["space_to_depth()", "spd_conv2d(4, stride=2)"]
+    c = assert_same_function(graph, converted).graph["c"].op
+    assert isinstance(c, Conv2d)
+    assert c.stride == 4
+
+
+def test_a_projection_placed_before_behind_a_stem_placed_after_folds() -> None:
+    text = """model: m
+inputs: {image: [3, 32, 32]}
+layers:
+  - stem: conv2d(8, 3, stride=2)
+  - start: relu()
+  - first: conv2d(8, 3, stride=2)
+  - skip: conv2d(8, stride=2) <- start
+  - add() <- first, skip
+"""
+    graph = spdbuild.load(text).graph
+    converted, _ = run_passes(graph, [StridedToSpd(placement="after")])
+    assert converted["skip"].op.name == "spd_conv2d"
+    assert_same_function(graph, converted)
+
+
+CONVOLUTIONS = st.builds(
+    Conv2d,
+    out=st.sampled_from([4, 8]),
+    kernel=st.integers(1, 4),
+    stride=st.sampled_from([1, 2, 2, 3, (1, 2)]),
+    bias=st.booleans(),
+)
+
+
+@settings(deadline=None, max_examples=150)
+@given(
+    convolutions=st.lists(CONVOLUTIONS, min_size=2, max_size=4),
+    behind=st.lists(st.sampled_from(["", "relu()", "batch_norm()"]), min_size=4, max_size=4),
+    before=st.sets(st.integers(0, 3)),
+    after=st.sampled_from(["conv", "act"]),
+    size=st.tuples(st.integers(16, 48), st.integers(16, 48)),
+    into_producers=st.booleans(),
+)
+def test_chains_of_both_placements_fold_to_the_function_they_began_with(
+    convolutions: list[Conv2d],
+    behind: list[str],
+    before: set[int],
+    after: Literal["conv", "act"],
+    size: tuple[int, int],
+    into_producers: bool,
+) -> None:
+    lines = []
+    for number, (convolution, line) in enumerate(zip(convolutions, behind, strict=False)):
+        lines += [f"  - conv{number}: {convolution}\n", f"  - behind{number}: {line}\n" if line else ""]
+    text = f"model: m\ninputs: {{image: [4, {size[0]}, {size[1]}]}}\nlayers:\n{''.join(lines)}"
+    try:
+        graph = spdbuild.load(text).graph
+    except ShapeError:
+        assume(False)
+    named = tuple(f"conv{number}" for number in before if number < len(convolutions))
+    converted, _ = run_passes(graph, [StridedToSpd(placement="after", after=after, before=named)])
+    assert_same_function(graph, converted, into_producers=into_producers)
 
 
 def test_without_weights_every_tap_counts() -> None:

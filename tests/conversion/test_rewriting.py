@@ -11,6 +11,7 @@ from spdbuild import builtin
 from spdbuild.architecture.line import parse_call
 from spdbuild.arguments import arguments_of
 from spdbuild.conversion.convert import convert
+from spdbuild.conversion.verification import random_weights
 from spdbuild.loading import Architecture, pass_of, read_document
 from spdbuild.source import Source, parse_yaml, read_source
 
@@ -65,6 +66,60 @@ def test_chosen_vars_and_input_are_written_into_the_file() -> None:
     assert "vars: {classes: 10," in converted.text
     assert "inputs: {image: [3, 64, 64]}" in converted.text
     assert spdbuild.load(converted.text).graph == report.after
+
+
+def test_lines_that_depend_on_the_channels_of_a_chosen_input_are_rewritten(tmp_path: Path) -> None:
+    file = tmp_path / "dw.yaml"
+    file.write_text("""model: dw
+inputs: {image: [3, 16, 16]}
+blocks:
+  dw(stride=1):
+    - conv: conv2d(in_channels, 3, stride, groups=in_channels)
+layers:
+  - first: dw(2)
+  - head: conv2d(4)
+""")
+    converted, report = spdbuild.convert(spdbuild.load(file, inputs=[[6, 16, 16]]))
+    assert not report.overlay
+    assert "inputs: {image: [6, 16, 16]}" in converted.text
+    assert converted.graph == report.after
+    assert converted.graph["first.conv"].shape == (6, 8, 8)
+
+
+CHANNELS_FROM_ABOVE = """model: t
+inputs: {image: [3, 16, 16]}
+blocks:
+  same():
+    - conv: conv2d(in_channels)
+layers:
+  - first: conv2d(8, 3, stride=2)
+  - second: same()
+"""
+
+
+def test_a_text_that_cannot_be_rewritten_has_no_file_to_extend_and_becomes_flat() -> None:
+    converted, report = spdbuild.convert(CHANNELS_FROM_ABOVE, placement="after")
+    assert report.overlay == "rewritten lines would change 'second.conv' too, whose line depends on channels"
+    assert report.flat == "there is no file to extend"
+    assert (
+        converted.text
+        == """\
+# Converted from t by strided_to_spd(placement="after")
+model: t_spd
+inputs: {image: [3, 16, 16]}
+layers:
+  - first: conv2d(8, kernel=3)
+  - first_to_depth: space_to_depth()
+  - second_conv: conv2d(8)
+"""
+    )
+
+
+def test_weights_of_a_flat_file_have_its_names() -> None:
+    architecture = spdbuild.load(CHANNELS_FROM_ABOVE)
+    converted, report = spdbuild.convert(architecture, placement="after")
+    weights = spdbuild.transfer(report, random_weights(architecture.graph))
+    spdbuild.build(converted).load_state_dict(weights)
 
 
 def test_a_chosen_value_of_a_variants_var_is_written_into_the_variant() -> None:
