@@ -27,23 +27,24 @@ def _mapping(data: Mapping[str, Any], indent: int) -> list[str]:
         elif isinstance(value, list) and any(isinstance(item, Mapping) and item for item in value):
             lines += [head, *(line for item in value for line in _item(item, indent + 2))]
         else:
-            lines.append(f"{head} {_inline(value)}")
+            lines.append(f"{head} {inline(value)}")
     return lines
 
 
 def _item(value: Any, indent: int) -> list[str]:
     dash = " " * indent + "- "
     if not isinstance(value, Mapping) or not value:
-        return [dash + _inline(value)]
+        return [dash + inline(value)]
     first, *rest = _mapping(value, indent + 2)
     return [dash + first.lstrip(), *rest]
 
 
-def _inline(value: Any) -> str:
+def inline(value: Any) -> str:
+    """A value in flow style, on one line."""
     if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{_text(key)}: {_inline(item)}" for key, item in value.items()) + "}"
+        return "{" + ", ".join(f"{_text(key)}: {inline(item)}" for key, item in value.items()) + "}"
     if isinstance(value, list | tuple):
-        return "[" + ", ".join(map(_inline, value)) + "]"
+        return "[" + ", ".join(map(inline, value)) + "]"
     if isinstance(value, str):
         return _text(value)
     if isinstance(value, float) and not math.isfinite(value):

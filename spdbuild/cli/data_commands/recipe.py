@@ -1,0 +1,36 @@
+"""`spdbuild data recipe`: a recipe to begin with."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from spdbuild.cli.data_commands.target import data_set_of
+from spdbuild.cli.options import output_option
+from spdbuild.errors import InputError
+
+
+@click.command("recipe")
+@click.argument("target")
+@click.argument("overrides", nargs=-1, metavar="[FIELD=VALUE]...")
+@output_option("the recipe")
+def command(target: str, overrides: tuple[str, ...], output: Path | None) -> None:
+    """Write a recipe to begin with for TARGET: a folder, a dataset YAML, or the name of a data set.
+
+    It trains SPD-Conv and the same network with its strides on these data: sizes, statistics and weights of classes are
+    counted from the training images, the rest is what is usual. It goes to FILE, which must not exist, or to stdout.
+
+    FIELD=VALUE sets a field of the data set, in YAML: 'ignore=[person]'.
+    """
+    from spdbuild.files import write_text
+    from spdbuild.training.recipe.beginning import beginning
+
+    if output is not None and output.exists():
+        raise InputError(f"{output} exists", hint="give another file; this command replaces none")
+    text = beginning(data_set_of(target, overrides), str(output or "FILE"))
+    if output is None:
+        click.echo(text, nl=False)
+    else:
+        write_text(output, text)
+        click.echo(f"wrote {output}", err=True)

@@ -1,0 +1,149 @@
+"""A recipe to begin with, fitted to a data set: its network, its sizes, its statistics, and why."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable
+from itertools import islice
+from statistics import median
+from typing import Any
+
+import numpy as np
+
+from spdbuild.data.dataset import splits_of
+from spdbuild.data.detection.pixels import image_size
+from spdbuild.data.detection.table import DetectionSet
+from spdbuild.data.statistics import channel_statistics
+from spdbuild.errors import DataError
+from spdbuild.training.recipe.sections import plain
+from spdbuild.training.recipe.yaml_text import inline
+
+#: Images whose heads are read to choose a size for all.
+_LOOKED_AT = 500
+#: Sides in pixels: up to the first the network for small images is taken, and no classifier gets more than the second.
+_SMALL, _LARGE = 64, 224
+#: Channels of one value would have no deviation to divide by.
+_LEAST = 1e-4
+#: The largest class may have so many times the images of the smallest before classes are weighted.
+_UNEVEN = 5
+#: A detector's input in pixels, a multiple of _CELL; objects whose median is smaller than _TINY there ask for windows.
+_INPUT, _CELL, _TINY = 640, 32, 12
+
+_CLASSIFIER = """\
+# {command}
+# {facts}
+architecture: {architecture}
+passes: ["strided_to_spd()"]    # every stride becomes SPD-Conv
+data: {data}
+augment:
+  - {{name: random_crop, padding: {padding}}}
+  - {{name: horizontal_flip}}     # leave it out where left and right differ, as they do in digits
+preprocess:
+  - {{name: normalize, mean: {mean}, std: {std}}}    # of the training images
+{uneven}batch: 64
+epochs: 60
+optimizer: {{name: sgd, lr: 0.05, momentum: 0.9, nesterov: true, weight_decay: 0.0005}}
+schedule: {{name: cosine, warmup_epochs: 3}}
+compare:
+  strided: {{passes: []}}         # the same network with its strides, trained beside it
+"""
+
+_WEIGHTED = """\
+# The largest class has {ratio:.0f} times the images of the smallest.
+loss: {{name: cross_entropy, class_weights: balanced}}
+task: {{monitor: mean_class_top1}}
+"""
+
+_DETECTOR = """\
+# {command}
+# {facts}
+architecture: yolov5
+variant: n                      # n, s, m, l or x: small to large
+passes: ["strided_to_spd()"]    # every stride becomes SPD-Conv
+input: [3, {side}, {side}]
+data: {data}
+{task}batch: 16
+epochs: 100
+optimizer: {{name: sgd, lr: 0.01, momentum: 0.937, nesterov: true, weight_decay: 0.0005}}
+schedule: {{name: cosine, final: 0.01, warmup_epochs: 3, warmup_start: 0, warmup_bias_lr: 0.1, warmup_momentum: 0.8}}
+ema: {{decay: 0.9999, ramp: 2000}}
+compare:
+  strided: {{passes: []}}         # the same network with its strides, trained beside it
+"""
+
+_WINDOWS = """\
+# In whole images of this side half of the objects would have less than {tiny} pixels: it looks through windows.
+task:
+  tiles: {{size: {side}}}
+"""
+
+
+def beginning(data_set: Any, file: str) -> str:
+    """The text of a recipe for a data set, which will be in `file`.
+
+    Its numbers are those that are usual for such data, and what was counted; they are where to begin, not the best.
+    Raises DataError where the data are not what they should be.
+    """
+    command = f"spdbuild train {file}"
+    return (_detector if data_set.task == "detection" else _classifier)(data_set, command)
+
+
+def _classifier(data_set: Any, command: str) -> str:
+    data_set = _sized(data_set)
+    images = data_set.open("train")
+    counts = images.labels.bincount(minlength=len(images.classes)).tolist()
+    mean, std = (", ".join(f"{max(value, _LEAST):.4f}" for value in values) for values in channel_statistics(images))
+    height, width = images.size
+    ratio = max(counts) / max(min(counts), 1)
+    each = f"{min(counts):,} to {max(counts):,}" if ratio > 1 else f"{counts[0]:,}"
+    facts = f"{len(images):,} training images of {width}x{height} pixels in {len(counts)} classes, {each} a class; "
+    return _CLASSIFIER.format(
+        command=command,
+        facts=f"{facts}evaluated on {splits_of(data_set)[1]}.",
+        architecture="cifar_resnet18" if max(height, width) <= _SMALL else "resnet18",
+        data=_data(data_set),
+        padding=max(min(height, width) // 8, 1),
+        mean=f"[{mean}]",
+        std=f"[{std}]",
+        uneven=_WEIGHTED.format(ratio=ratio) if ratio >= _UNEVEN else "",
+    )
+
+
+def _sized(data_set: Any) -> Any:
+    """The data set with one size for all images where they have several: near the median of their shorter sides."""
+    if getattr(data_set, "size", 0) is not None or not hasattr(data_set, "listing"):
+        return data_set
+    sizes = _sizes(data_set.listing("train").paths)
+    if len(set(sizes)) <= 1:
+        return data_set
+    side = min(max(round(median(map(min, sizes)) / _CELL), 1) * _CELL, _LARGE)
+    return dataclasses.replace(data_set, size=side, resize="crop")
+
+
+def _sizes(paths: Iterable[Any]) -> list[tuple[int, int]]:
+    """Height and width of the first images that can be read."""
+    return [size for path in islice(paths, _LOOKED_AT) if isinstance(size := image_size(path), tuple)]
+
+
+def _detector(data_set: Any, command: str) -> str:
+    dataset: DetectionSet = data_set.open("train")
+    objects = dataset.objects
+    if not objects.counted.any():
+        raise DataError(f"the training images have no object to learn: {len(dataset):,} images")
+    longest = median(max(image.height, image.width) for image in dataset.images)
+    side = min(max(round(longest / _CELL), 1) * _CELL, _INPUT)
+    sides = np.maximum(objects.width, objects.height)[objects.counted]
+    seen = float(np.median(sides)) * side / longest
+    facts = (
+        f"{len(dataset):,} training images, {len(sides):,} objects of {len(dataset.names)} classes; "
+        f"half of them below {np.median(sides):.0f} pixels, in images of {longest:.0f}."
+    )
+    tiled = seen < _TINY and longest > side
+    task = _WINDOWS.format(side=side, tiny=_TINY) if tiled else ""
+    return _DETECTOR.format(command=command, facts=facts, side=side, data=_data(data_set), task=task)
+
+
+def _data(data_set: Any) -> str:
+    """The fields of a data set that differ from their defaults, on one line."""
+    defaults = {field.name: field.default for field in dataclasses.fields(data_set)}
+    return inline({name: value for name, value in plain(data_set).items() if value != defaults.get(name)})

@@ -1,0 +1,79 @@
+"""Recipes that are written for a data set: what they say of it, and that they train."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+
+from spdbuild.cli.data import command
+from spdbuild.data.digits import Digits
+from spdbuild.data.folder import Folder
+from spdbuild.data.tiny_objects import TinyObjects
+from spdbuild.training.recipe import Recipe, load_recipe, twins
+from spdbuild.training.recipe.beginning import beginning
+from spdbuild.training.run import train
+
+
+@pytest.fixture
+def folders(tmp_path: Path) -> Path:
+    """Twelve wide images of one class and two of another, in two sizes, with a validation and a test folder."""
+    random = np.random.default_rng(0)
+    for split in ("train", "val", "test"):
+        for name, count in (("common", 12), ("rare", 2)):
+            folder = tmp_path / "own data" / split / name
+            folder.mkdir(parents=True)
+            for number in range(count):
+                pixels = random.integers(0, 256, (70, 90 + number % 2, 3), dtype=np.uint8)
+                Image.fromarray(pixels).save(folder / f"{number}.png")
+    return tmp_path / "own data"
+
+
+def one_step(text: str, folder: Path, batch: int = 4) -> Recipe:
+    """The recipe, of which one step was trained."""
+    train(text, ["max_steps=1", f"batch={batch}", "workers=0", "~compare"], runs=folder, quiet=True)
+    return load_recipe(text)
+
+
+def test_images_of_several_sizes_get_one_and_rare_classes_count_more(folders: Path, tmp_path: Path) -> None:
+    text = beginning(Folder(str(folders)), "own.yaml")
+    recipe = one_step(text, tmp_path)
+    assert recipe.data == Folder(str(folders), size=64, resize="crop")
+    assert (recipe.architecture, recipe.task.monitor) == ("cifar_resnet18", "mean_class_top1")
+    assert "# spdbuild train own.yaml\n# 14 training images of 64x64 pixels in 2 classes, 2 to 12 a class; " in text
+    assert "evaluated on val.\n" in text
+    assert "# The largest class has 6 times the images of the smallest.\n" in text
+    assert list(twins(recipe)) == ["strided"]
+
+
+def test_even_classes_of_one_size_are_left_as_they_are(tmp_path: Path) -> None:
+    text = beginning(Digits(), "digits.yaml")
+    recipe = one_step(text, tmp_path, batch=256)
+    assert recipe.data == Digits()
+    assert "class_weights" not in text
+    assert "mean: [0.3054, 0.3054, 0.3054], std: [0.3753, 0.3753, 0.3753]" in text
+
+
+def test_a_detector_gets_the_size_of_its_images(tmp_path: Path) -> None:
+    text = beginning(TinyObjects(images=8, size=64, largest=12), "tiny.yaml")
+    recipe = one_step(text, tmp_path)
+    assert (recipe.input, recipe.data) == ((3, 64, 64), TinyObjects(images=8, size=64, largest=12))
+    assert recipe.task.tiles.size is None
+
+
+def test_small_objects_in_large_images_are_learnt_from_windows() -> None:
+    recipe = load_recipe(beginning(TinyObjects(images=4, size=1280, largest=14), "tiny.yaml"))
+    assert (recipe.input, recipe.task.tiles.size) == ((3, 640, 640), 640)
+
+
+def test_the_command_writes_a_file_and_replaces_none(folders: Path, tmp_path: Path) -> None:
+    file = tmp_path / "own.yaml"
+    result = CliRunner().invoke(command, ["recipe", str(folders), "on_error=skip", "-o", str(file)])
+    assert (result.exit_code, result.stderr) == (0, f"wrote {file}\n")
+    assert load_recipe(file).data.on_error == "skip"
+    again = CliRunner().invoke(command, ["recipe", str(folders), "-o", str(file)])
+    assert "exists" in str(again.exception)
+    assert load_recipe(file).data.on_error == "skip"
