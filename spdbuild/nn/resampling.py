@@ -70,6 +70,8 @@ class DepthToSpace(nn.Module):
 def space_to_depth(x: Tensor, block: tuple[int, int], order: Order) -> Tensor:
     """(N, C, i*h, j*w) -> (N, C*h*w, i, j); a channels_last tensor stays one."""
     (batch, channels, height, width), (h, w) = x.shape, block
+    if isinstance(height, torch.SymInt) or isinstance(width, torch.SymInt):
+        return _unfolded(x, block, order)
     i, j, depth = height // h, width // w, channels * h * w
     if _is_channels_last(x):
         patches = x.permute(0, 2, 3, 1).reshape(batch, i, h, j, w, channels)
@@ -94,6 +96,21 @@ def depth_to_space(x: Tensor, block: tuple[int, int], order: Order) -> Tensor:
     channel, row, column = (1 + names.index(name) for name in sizes)
     patches = x.reshape(batch, *[sizes[name] for name in names], i, j)
     return patches.permute(0, channel, 4, row, 5, column).reshape(batch, channels, i * h, j * w)
+
+
+def _unfolded(x: Tensor, block: tuple[int, int], order: Order) -> Tensor:
+    """space_to_depth for sizes that torch.export leaves open.
+
+    A reshape to i and j would assert that they divide the sizes, which is more than torch can prove of a padded image.
+    Unfolding asserts nothing, but its gradient is slow.
+    """
+    (batch, channels), (h, w) = x.shape[:2], block
+    patches = x.unfold(2, h, h).unfold(3, w, w)  # [N, C, i, j, h, w]
+    i, j, depth = patches.shape[2], patches.shape[3], channels * h * w
+    inner = phase_axes(order, channel=1, row=4, column=5)
+    if _is_channels_last(x):
+        return patches.permute(0, 2, 3, *inner).reshape(batch, i, j, depth).permute(0, 3, 1, 2)
+    return patches.permute(0, *inner, 2, 3).reshape(batch, depth, i, j)
 
 
 def phase_axes(order: Order, *, channel: int, row: int, column: int) -> tuple[int, int, int]:

@@ -11,6 +11,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from spdbuild.errors import ShapeError
 from spdbuild.nn import DepthToSpace, SpaceToDepth
+from spdbuild.nn.resampling import space_to_depth
 from spdbuild.phases import Order
 
 ORDERS: tuple[Order, ...] = ("column_row_channel", "row_column_channel", "channel_row_column")
@@ -112,3 +113,23 @@ def test_memory_is_written_once(order: Order, memory_format: torch.memory_format
     with Copies() as copies:
         SpaceToDepth(2, order)(x)
     assert copies.names == ["aten::clone"]
+
+
+@pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last], ids=str)
+@pytest.mark.parametrize("order", ORDERS)
+def test_sizes_with_names_are_left_open_in_an_export(order: Order, memory_format: torch.memory_format) -> None:
+    class Padded(nn.Module):
+        """As SPD-Conv pads: to a number of blocks that follows from the output of the strided convolution."""
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            height, width = ((size - 1) // 2 + 2 for size in x.shape[2:])
+            padded = F.pad(x, (2, 2 * width - x.shape[3] - 2, 2, 2 * height - x.shape[2] - 2))
+            return space_to_depth(padded, (2, 2), order)
+
+    x = torch.randn(1, 3, 12, 10).to(memory_format=memory_format)
+    sizes = {2: torch.export.Dim("height", min=8, max=64), 3: torch.export.Dim("width", min=8, max=64)}
+    exported = torch.export.export(Padded(), (x,), dynamic_shapes=(sizes,)).module()
+    for height, width in ((12, 10), (9, 8), (15, 21)):
+        x = torch.randn(1, 3, height, width).to(memory_format=memory_format)
+        assert torch.equal(exported(x), Padded()(x))
+        assert exported(x).is_contiguous(memory_format=memory_format)

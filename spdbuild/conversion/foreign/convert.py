@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any, TypeVar, cast
 
-import torch
 from torch import Tensor, nn
 
 from spdbuild.arguments import construct, signature
+from spdbuild.conversion.foreign.checking import check_outputs, observe_again, output_error
 from spdbuild.conversion.foreign.layers import Left, is_exact, spd_convolution, spd_pool
 from spdbuild.conversion.foreign.observing import Observation, observe
 from spdbuild.conversion.foreign.report import Cost, Kept, ModuleReport, Replaced
@@ -41,7 +42,8 @@ def convert_module(
     calibrate: batches of images on which what replaces max pools is fitted to them.
     options: placement (only "before"), kernel, pool, keep, only and strict of the pass strided_to_spd; the patterns of
         keep and only match names of modules.
-    Raises InputError for an example that the module does not take, and PassError as the pass does.
+    Raises InputError for an example that the module does not take. Raises PassError as the pass does, and where the
+    module's own code stands in the way: it holds a layer in a plain list, or reads the numbers of one.
     """
     step = _step(options)
     arguments = (example,) if isinstance(example, Tensor) else tuple(example)
@@ -49,17 +51,24 @@ def convert_module(
     before, cost = observe(whole.content, arguments), _parameters(whole)
     sites = find_sites(whole, before, split_pools=step.pool == "conv")
     _check_patterns(step, whole, sites)
-    replaced = {site.name: _replacement(site, step) for site in sites}
-    residuals = {} if calibrate is None else fit_pools(_with_layers(module, arguments), whole.content, calibrate)
-    after = observe(whole.content, arguments)
-    entries = [_entry(site, replaced[site.name], before, after) for site in sites]
+    results = [_replacement(site, step) for site in sites]
+    exact = [(site, new) for site, new in zip(sites, results, strict=True) if isinstance(new, _New) and new.exact]
+    other = [(site, new) for site, new in zip(sites, results, strict=True) if isinstance(new, _New) and not new.exact]
+    after = _put(exact, whole, arguments, before)
+    check_outputs(module, whole.content, arguments, before, after, [site for site, _ in exact])
+    after = _put(other, whole, arguments, after)
+    residuals = {}
+    if calibrate is not None:
+        residuals = fit_pools(_with_layers(module, arguments), whole.content, calibrate)
+        after = observe(whole.content, arguments)
+    entries = [_entry(site, new, before, after) for site, new in zip(sites, results, strict=True)]
     report = ModuleReport(
         tuple(entry for entry in entries if isinstance(entry, Replaced)),
         tuple(entry for entry, site in zip(entries, sites, strict=True) if isinstance(entry, Kept) and site.layer),
         tuple(entry for entry, site in zip(entries, sites, strict=True) if isinstance(entry, Kept) and not site.layer),
         Cost(cost, before.macs),
         Cost(_parameters(whole), after.macs),
-        _error(before.outputs, after.outputs),
+        output_error(before.outputs, after.outputs),
         residuals,
     )
     if step.strict:
@@ -121,18 +130,35 @@ def _check_patterns(step: StridedToSpd, root: nn.Module, sites: list[Site]) -> N
                 raise PassError(f"{option}: no part of the module is called '{pattern}'", hint=nearest(pattern, names))
 
 
-def _replacement(site: Site, step: StridedToSpd) -> tuple[nn.Module, bool] | str:
-    """The new layer, in its place, and whether it is exact; or the reason why the old one stays."""
+@dataclass(frozen=True)
+class _New:
+    """A new layer for a strided place, and whether it computes the very same function."""
+
+    layer: nn.Module
+    exact: bool
+
+
+def _replacement(site: Site, step: StridedToSpd) -> _New | str:
+    """The new layer, not yet in its place; or the reason why the old one stays."""
     why = _why_left(site, step)
-    if why or site.put is None or site.layer is None:
+    if why or site.layer is None:
         return why
     try:
-        new, exact = _new_layer(site, site.layer, step.kernel)
+        new = _new_layer(site, site.layer, step.kernel)
     except Left as reason:
         return str(reason)
-    _carry_over(site.layer, new)
-    site.put(new)
-    return new, exact
+    _carry_over(site.layer, new.layer)
+    return new
+
+
+def _put(new: list[tuple[Site, _New]], whole: _Whole, arguments: tuple[Any, ...], before: Observation) -> Observation:
+    """Put new layers in their places; what the module computes with them."""
+    if not new:
+        return before
+    for site, made in new:
+        assert site.put is not None
+        site.put(made.layer)
+    return observe_again(whole.content, arguments, [(site, made.layer) for site, made in new])
 
 
 def _why_left(site: Site, step: StridedToSpd) -> str:
@@ -147,13 +173,13 @@ def _why_left(site: Site, step: StridedToSpd) -> str:
     return site.left
 
 
-def _new_layer(site: Site, layer: nn.Module, kernel: SpdKernel) -> tuple[nn.Module, bool]:
+def _new_layer(site: Site, layer: nn.Module, kernel: SpdKernel) -> _New:
     if isinstance(layer, nn.Conv2d):
         new = spd_convolution(layer, kernel)
-        return new, is_exact(new)
+        return _New(new, is_exact(new))
     assert isinstance(layer, nn.MaxPool2d | nn.AvgPool2d)
     call = site.calls[0]
-    return spd_pool(layer, call.channels, call.dtype, call.device)
+    return _New(*spd_pool(layer, call.channels, call.dtype, call.device))
 
 
 def _carry_over(old: nn.Module, new: nn.Module) -> None:
@@ -164,15 +190,12 @@ def _carry_over(old: nn.Module, new: nn.Module) -> None:
             vars(new)[name] = value
 
 
-def _entry(
-    site: Site, result: tuple[nn.Module, bool] | str, before: Observation, after: Observation
-) -> Replaced | Kept:
-    if isinstance(result, str):
-        return Kept(site.name, site.kind, site.at, result)
-    new, exact = result
+def _entry(site: Site, new: _New | str, before: Observation, after: Observation) -> Replaced | Kept:
+    if isinstance(new, str):
+        return Kept(site.name, site.kind, site.at, new)
     assert site.layer is not None
-    numbers = _numbers(site.layer, before), _numbers(new, after)
-    return Replaced(site.name, site.kind, site.at, *numbers, exact)
+    numbers = _numbers(site.layer, before), _numbers(new.layer, after)
+    return Replaced(site.name, site.kind, site.at, *numbers, new.exact)
 
 
 def _numbers(layer: nn.Module, observed: Observation) -> dict[str, Any]:
@@ -192,18 +215,6 @@ def _numbers(layer: nn.Module, observed: Observation) -> dict[str, Any]:
 
 def _parameters(module: nn.Module) -> int:
     return sum(parameter.numel() for parameter in module.parameters())
-
-
-def _error(before: list[Tensor], after: list[Tensor]) -> float | None:
-    """Greatest difference of any output relative to the greatest number of that output."""
-    if not before or before[0].is_meta:
-        return None
-    if [x.shape for x in before] != [x.shape for x in after]:
-        return float("inf")
-    pairs = [(old.double(), new.double()) for old, new in zip(before, after, strict=True) if old.numel()]
-    # The tiny number lets an output of zeros equal itself.
-    errors = [(old - new).abs().max() / old.abs().max().clamp(min=1e-300) for old, new in pairs]
-    return float(torch.stack(errors).max()) if errors else 0.0
 
 
 def _refuse_left(report: ModuleReport) -> None:

@@ -7,8 +7,7 @@ keeps its attributes, and its class becomes a subclass of what it was, with the 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Collection
 from typing import Any
 
 import torch
@@ -16,6 +15,8 @@ from torch import fx, nn
 from torch.nn import functional as F
 
 from spdbuild.conversion.foreign.layers import KINDS, Left
+from spdbuild.conversion.foreign.state import kept
+from spdbuild.errors import first_line
 
 _MAX_POOL = ("input", "kernel_size", "stride", "padding", "dilation", "ceil_mode", "return_indices")
 _AVG_POOL = ("input", "kernel_size", "stride", "padding", "ceil_mode", "count_include_pad", "divisor_override")
@@ -90,9 +91,12 @@ class Forward:
         return any(not isinstance(number, int) or number > 1 for number in numbers)
 
     def _convolution(self, given: dict[str, Any]) -> nn.Conv2d:
-        weight, bias = self._parameter(given.pop("weight")), self._parameter(given.pop("bias", None))
+        read = given.pop("weight")
+        weight, bias = self._parameter(read), self._parameter(given.pop("bias", None))
         _check_numbers(given)
         assert weight is not None
+        if self._readers(read.target) > 1:
+            raise Left("its weight is read in more than one place of its forward")
         channels = weight.shape[1] * given.get("groups", 1)
         size = (weight.shape[2], weight.shape[3])
         layer = nn.Conv2d(channels, len(weight), size, bias=bias is not None, device="meta", **given)
@@ -103,6 +107,11 @@ class Forward:
         if node is not None and (node.op != "get_attr" or str(node.target) not in self.module._parameters):
             raise Left("its weight is computed while it runs")
         return None if node is None else self.module.get_parameter(str(node.target))
+
+    def _readers(self, target: fx.node.Target) -> int:
+        """How many operations read an attribute."""
+        reads = (node for node in self.graph.nodes if node.op == "get_attr" and node.target == target)
+        return sum(len(node.users) for node in reads)
 
     def _drop_unread_parameters(self) -> None:
         """Take away the parameters that only a replaced function read: its layer has them now."""
@@ -125,8 +134,25 @@ def _check_numbers(given: dict[str, Any]) -> None:
 
 
 class _OneForward(fx.Tracer):
+    # What is done to a buffer is then part of the graph.
+    proxy_buffer_attributes = True
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.modes = _modes()
+
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
         return True
+
+    def create_node(self, *args: Any, **kwargs: Any) -> fx.Node:
+        if _modes() != self.modes:
+            raise Left("torch.fx would lose that its forward switches gradients or autocast")
+        return super().create_node(*args, **kwargs)
+
+
+def _modes() -> tuple[bool, ...]:
+    autocast = (torch.is_autocast_enabled(device) for device in ("cpu", "cuda"))
+    return torch.is_grad_enabled(), torch.is_inference_mode_enabled(), *autocast
 
 
 def _trace(module: nn.Module) -> fx.Graph:
@@ -148,28 +174,19 @@ def _trace(module: nn.Module) -> fx.Graph:
 
 def _traced(module: nn.Module, training: bool) -> fx.Graph:
     module.training = training
-    with _attributes_kept(module):
+    with kept(module) as state:
         try:
-            return _OneForward().trace(module)
+            graph = _OneForward().trace(module)
+        except Left:
+            raise
         except Exception as error:  # whatever the code of others raises when it meets a tensor without numbers
-            first = (str(error).strip().splitlines() or [type(error).__name__])[0]
-            raise Left(f"torch.fx cannot follow its forward: {first}") from None
-
-
-@contextmanager
-def _attributes_kept(module: nn.Module) -> Iterator[None]:
-    before = dict(vars(module))
-    try:
-        yield
-    finally:
-        after = dict(vars(module))
-        vars(module).clear()
-        vars(module).update(before)
-    changed = [name for name, value in after.items() if name not in before or before[name] is not value]
-    if changed and changed[0].startswith("_tensor_constant"):
+            raise Left(f"torch.fx cannot follow its forward: {first_line(error)}") from None
+        changed = state.changed()
+    if changed.startswith("_tensor_constant"):
         raise Left("torch.fx would fix a tensor that its forward makes")
     if changed:
-        raise Left(f"its forward sets the attribute '{changed[0]}'")
+        raise Left(f"its forward changes the attribute '{changed}'")
+    return graph
 
 
 def _subclass(kind: type[nn.Module], graph: fx.Graph) -> type[nn.Module]:

@@ -21,10 +21,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
+from torch.utils._pytree import tree_leaves, tree_map_only
 from torch.utils.flop_counter import FlopCounterMode
 
-from spdbuild.errors import InputError
+from spdbuild.conversion.foreign.state import kept
+from spdbuild.errors import InputError, first_line
 
 _TORCH = str(Path(torch.__file__).parent) + os.sep
 _aten = torch.ops.aten
@@ -70,7 +71,8 @@ class Observation:
 
     calls: its strided convolutions and pools, in order.
     macs: multiply-accumulates of the whole run; `macs_of` those of the convolutions of single modules.
-    ran: the modules whose `forward` was run.
+    ran: the modules whose `forward` was run; `unbatched` those of them that were given an image (C, H, W).
+    readers: address of a parameter -> the modules whose `forward` computed with it.
     """
 
     outputs: list[Tensor] = field(default_factory=list)
@@ -78,42 +80,57 @@ class Observation:
     macs: int = 0
     macs_of: Counter[nn.Module] = field(default_factory=Counter)
     ran: set[nn.Module] = field(default_factory=set)
+    unbatched: set[nn.Module] = field(default_factory=set)
+    readers: dict[int, set[nn.Module]] = field(default_factory=dict)
 
 
 def observe(module: nn.Module, arguments: tuple[Any, ...]) -> Observation:
-    """What `module` computes of these arguments in evaluation, without gradients; its modes are afterwards as before.
+    """What `module` computes of these arguments in evaluation, without gradients.
 
+    Its modes, buffers and attributes, the arguments, and torch's random numbers are afterwards as before.
     Raises InputError if the module cannot take the arguments.
     """
     observation = Observation()
     stack: list[Run] = []
-    flops = FlopCounterMode(display=False)
+    flops, watch = FlopCounterMode(display=False), _Watch(stack, observation, module)
     try:
-        with _evaluation(module), _stacked(stack, observation.ran), torch.no_grad(), flops, _Watch(stack, observation):
-            result = module(*arguments)
+        with _evaluation(module), kept(module, arguments), _stacked(stack, observation), torch.no_grad():
+            with flops, watch:
+                result = module(*tree_map_only(Tensor, torch.clone, arguments))
+            # An output may be a buffer, which is about to be put back.
+            observation.outputs = [x.clone() for x in tree_leaves(result) if _is_floating(x)]
     except Exception as error:
         shapes = ", ".join(str(tuple(x.shape)) for x in tree_leaves(arguments) if isinstance(x, Tensor))
-        first = str(error).strip().splitlines()[:1]
         raise InputError(
-            f"{type(module).__name__} cannot be run on the example {shapes}: {first[0] if first else type(error)}",
+            f"{type(module).__name__} cannot be run on the example {shapes}: {first_line(error)}",
             hint="give an example that module(example) takes, of the module's dtype and on its device",
         ) from error
     observation.macs = flops.get_total_flops() // 2
-    observation.outputs = [x for x in tree_leaves(result) if isinstance(x, Tensor) and x.is_floating_point()]
     return observation
 
 
-class _Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Notes every strided operator."""
+def address(tensor: Tensor) -> int:
+    """Where the numbers of a tensor begin; 0 where there are none, as on the meta device."""
+    return tensor.data_ptr() if tensor.layout is torch.strided else 0
 
-    def __init__(self, stack: list[Run], observation: Observation) -> None:
+
+def _is_floating(x: Any) -> bool:
+    return isinstance(x, Tensor) and x.is_floating_point()
+
+
+class _Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Notes every strided operator, and who reads the parameters of `module`."""
+
+    def __init__(self, stack: list[Run], observation: Observation, module: nn.Module) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.stack, self.observation = stack, observation
+        self.parameters = set(map(address, module.parameters())) - {0}
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         result = func(*args, **(kwargs or {}))
+        self._note_readers(args, kwargs)
         packet = func.overloadpacket
         if packet is _aten.convolution and not args[6]:
             if self.stack:
@@ -126,6 +143,11 @@ class _Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
             if max(stride) > 1 and (args[0].shape[-2], args[1][0]) != (1, 1):
                 self._note(_POOLS[packet], args[0], 0)
         return result
+
+    def _note_readers(self, *read: Any) -> None:
+        addresses = {address(x) for x in tree_leaves(read) if isinstance(x, Tensor)}
+        for parameter in addresses & self.parameters if self.stack else ():
+            self.observation.readers.setdefault(parameter, set()).add(self.stack[-1].module)
 
     def _note(self, kind: str, x: Tensor, weight: int) -> None:
         calls, runs, at = self.observation.calls, tuple(self.stack), _place(sys._getframe())
@@ -143,13 +165,15 @@ def _place(frame: FrameType | None) -> str:
 
 
 @contextmanager
-def _stacked(stack: list[Run], ran: set[nn.Module]) -> Iterator[None]:
-    """Keep `stack` at the modules whose `forward` is running."""
+def _stacked(stack: list[Run], observation: Observation) -> Iterator[None]:
+    """Keep `stack` at the modules whose `forward` is running, and note what ran."""
     numbers = count()
 
-    def enter(module: nn.Module, _: Any) -> None:
+    def enter(module: nn.Module, arguments: Any) -> None:
         stack.append(Run(module, next(numbers)))
-        ran.add(module)
+        observation.ran.add(module)
+        if arguments and isinstance(arguments[0], Tensor) and arguments[0].dim() == 3:
+            observation.unbatched.add(module)
 
     def leave(module: nn.Module, _: Any, __: Any) -> None:
         while stack and stack.pop().module is not module:

@@ -10,7 +10,7 @@ from torch import fx, nn
 
 from spdbuild.conversion.foreign.forwards import Forward
 from spdbuild.conversion.foreign.layers import Left, kind_of
-from spdbuild.conversion.foreign.observing import Call, Observation
+from spdbuild.conversion.foreign.observing import Call, Observation, address
 
 
 @dataclass
@@ -19,6 +19,7 @@ class Site:
 
     name: of the layer, or of the function within a module: `Mixed_6a.max_pool2d`.
     kind: "conv2d", "max_pool2d" or "avg_pool2d".
+    module: the layer itself, or the module whose forward calls the function.
     layer: what computes it, as a layer; None where only that it is computed is known.
     put: puts another layer in its place.
     calls: what the example computed here.
@@ -27,6 +28,7 @@ class Site:
 
     name: str
     kind: str
+    module: nn.Module
     layer: nn.Module | None = None
     put: Callable[[nn.Module], None] | None = None
     calls: list[Call] = field(default_factory=list)
@@ -59,6 +61,11 @@ def find_sites(root: nn.Module, observed: Observation, split_pools: bool = True)
     sites = list(layers.values())
     for module, calls in strangers.items():
         sites = list(_with_functions(sites, names.get(module, ""), module, calls))
+    owners = _owners(root)
+    for site in sites:
+        site.left = site.left or _why_tied(site, owners, observed)
+        if site.module in observed.unbatched and site.module is site.layer:
+            site.left = site.left or "the example gives it no batch axis, and SPD-Conv needs (N, C, H, W)"
     return sorted(sites, key=lambda site: min((call.number for call in site.calls), default=len(observed.calls)))
 
 
@@ -70,18 +77,36 @@ def _layer_sites(root: nn.Module) -> dict[nn.Module, Site]:
         for name, child in parent._modules.items():
             if child is not None:
                 holders.setdefault(child, []).append((parent, name))
-    owners: dict[int, str] = {}
     for name, layer in root.named_modules():
         kind = kind_of(layer)
-        if kind is None:
-            continue
-        found[layer] = site = Site(name, kind, layer, partial(_put_layer, holders.get(layer, [])))
-        weight = layer._parameters.get("weight")
-        if weight is not None:
-            first = owners.setdefault(id(weight), name)
-            if first != name:
-                site.left = f"it shares its weight with {first}"
+        if kind is not None:
+            found[layer] = Site(name, kind, layer, layer, partial(_put_layer, holders.get(layer, [])))
     return found
+
+
+def _owners(root: nn.Module) -> dict[int, list[tuple[nn.Module, str]]]:
+    """For each parameter, by its address or else its identity, the modules that hold it, and its names."""
+    owners: dict[int, list[tuple[nn.Module, str]]] = {}
+    for path, module in root.named_modules():
+        for name, parameter in module._parameters.items():
+            if parameter is not None:
+                full = f"{path}.{name}".lstrip(".").removesuffix(".weight")
+                owners.setdefault(address(parameter) or id(parameter), []).append((module, full))
+    return owners
+
+
+def _why_tied(site: Site, owners: dict[int, list[tuple[nn.Module, str]]], observed: Observation) -> str:
+    """Who else has the weight of a convolution, or computes with it; empty if nobody does."""
+    weight = site.layer._parameters.get("weight") if isinstance(site.layer, nn.Conv2d) else None
+    if weight is None:
+        return ""
+    holders = owners.get(address(weight) or id(weight), [])
+    if len(holders) > 1:
+        others = [name for module, name in holders if module is not site.module] or [name for _, name in holders]
+        return f"it shares its weight with {' and '.join(others)}"
+    readers = observed.readers.get(address(weight), set()) - {site.module}
+    names = " and ".join(sorted(type(reader).__qualname__ for reader in readers))
+    return f"its weight is read by the forward of another module, {names}" if names else ""
 
 
 def _put_layer(holders: list[tuple[nn.Module, str]], new: nn.Module) -> None:
@@ -91,14 +116,13 @@ def _put_layer(holders: list[tuple[nn.Module, str]], new: nn.Module) -> None:
 
 def _attribute(layers: dict[nn.Module, Site], calls: list[Call]) -> dict[nn.Module, list[Call]]:
     """Give each call to the layer that made it; those that no layer made, by the module that did."""
-    weights = {layer.weight.data_ptr(): site for layer, site in layers.items() if isinstance(layer, nn.Conv2d)}
+    weights = {address(layer.weight): site for layer, site in layers.items() if isinstance(layer, nn.Conv2d)}
     strangers: dict[nn.Module, list[Call]] = {}
     for call in calls:
         innermost = call.runs[-1].module
         site = layers.get(innermost)
         if site is None and call.weight and call.weight in weights:
             site = weights[call.weight]
-            site.left = f"its weight is read by the forward of another module, {type(innermost).__qualname__}"
         if site is None:
             strangers.setdefault(innermost, []).append(call)
         else:
@@ -128,7 +152,7 @@ def _with_functions(sites: list[Site], name: str, module: nn.Module, calls: list
         yield from sites
         for call in first:
             if call.runs[-1].module is module:
-                yield Site(f"{name}.{call.kind}".lstrip("."), call.kind, calls=[call], left=str(reason))
+                yield Site(f"{name}.{call.kind}".lstrip("."), call.kind, module, calls=[call], left=str(reason))
         return
     yield from (site for site in sites if site.layer not in shared)
     for number, node in enumerate(forward.sites):
@@ -137,7 +161,7 @@ def _with_functions(sites: list[Site], name: str, module: nn.Module, calls: list
 
 def _function_site(forward: Forward, node: fx.Node, module: str, calls: list[Call]) -> Site:
     name = forward.name(node)
-    site = Site(f"{module}.{name}".lstrip("."), forward.computes(node), calls=calls)
+    site = Site(f"{module}.{name}".lstrip("."), forward.computes(node), forward.module, calls=calls)
     try:
         site.layer, site.put = forward.layer(node), partial(forward.replace, node, name)
     except Left as reason:

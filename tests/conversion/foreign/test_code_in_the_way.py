@@ -1,0 +1,120 @@
+"""Networks whose own code holds or reads a layer in a way that its replacement would not bear: refused, not broken."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+import spdbuild
+from spdbuild.errors import PassError
+
+
+@pytest.fixture(autouse=True)
+def seed() -> None:
+    torch.manual_seed(0)
+
+
+class Listing(nn.Module):
+    """Runs its layer from a plain list; from its attribute too, if `twice`."""
+
+    def __init__(self, layer: nn.Module, twice: bool) -> None:
+        super().__init__()
+        self.layer, self.twice = layer, twice
+        self.stages = [layer]
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.twice:
+            x = self.layer(x)
+        for stage in self.stages:
+            x = stage(x)
+        return x
+
+
+@pytest.mark.parametrize(("twice", "what"), [(False, "the new layer does not run"), (True, "the old layer still runs")])
+@pytest.mark.parametrize("layer", [nn.Conv2d(3, 3, 3, 2, 1), nn.MaxPool2d(2)], ids=["convolution", "pool"])
+def test_a_layer_that_is_run_from_a_plain_list_is_refused(layer: nn.Module, twice: bool, what: str) -> None:
+    model, x = Listing(layer, twice), torch.randn(1, 3, 16, 16)
+    with pytest.raises(PassError, match=rf"'layer' was replaced, but {what}: .*such as a list") as caught:
+        spdbuild.convert_module(model, x)
+    assert "keep=['layer']" in str(caught.value)
+    _, report = spdbuild.convert_module(model, x, keep=["layer"])
+    assert report.error == 0
+
+
+class SamePadding(nn.Module):
+    """Pads as TensorFlow does, by the numbers of its layer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(4, 8, 3, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        stride, kernel = self.conv.stride[0], self.conv.kernel_size[0]
+        missing = max((-(-x.shape[-1] // stride) - 1) * stride + kernel - x.shape[-1], 0)
+        return self.conv(F.pad(x, [0, missing, 0, missing]))
+
+
+class Dividing(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(4, 8, 3, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.conv(x) / self.conv.stride[0]
+
+
+@pytest.mark.parametrize(
+    "tail", [nn.AdaptiveAvgPool2d(1), nn.MaxPool2d(2), nn.Identity()], ids=["same shape", "max pool", "other shape"]
+)
+@pytest.mark.parametrize("head", [SamePadding, Dividing])
+def test_a_forward_that_reads_the_numbers_of_its_layer_is_refused(head: type[nn.Module], tail: nn.Module) -> None:
+    model, x = nn.Sequential(head(), tail), torch.randn(1, 4, 19, 19)
+    with pytest.raises(
+        PassError, match=r"computes something else .*reads the numbers or the weight of 0\.conv"
+    ) as caught:
+        spdbuild.convert_module(model, x)
+    assert "keep=['0.conv']" in str(caught.value)
+    _, report = spdbuild.convert_module(model, x, keep=["0.conv"], pool="keep")
+    assert report.error == 0
+
+
+class Checking(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(4, 8, 3, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.shape[1] != self.conv.weight.shape[1]:
+            raise ValueError("wrong channels")
+        return self.conv(x)
+
+
+def test_a_network_that_does_not_run_any_more_is_not_the_fault_of_the_example() -> None:
+    with pytest.raises(
+        PassError, match=r"Checking does not run any more .*wrong channels.*reads the numbers or the weight"
+    ):
+        spdbuild.convert_module(Checking(), torch.randn(1, 4, 17, 17))
+
+
+def test_a_layer_that_reads_one_image_without_a_batch_stays() -> None:
+    model, x = nn.Sequential(nn.Conv2d(3, 4, 3, 2), nn.MaxPool2d(2)), torch.randn(3, 17, 17)
+    converted, report = spdbuild.convert_module(model, x)
+    why = "the example gives it no batch axis, and SPD-Conv needs (N, C, H, W)"
+    assert [entry.why for entry in report.kept] == [why, why]
+    torch.testing.assert_close(converted(x), model(x))
+
+
+class Sorting(nn.Module):
+    """Gives the order of many numbers, as a detector does with its boxes: rounding alone exchanges neighbours."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.flatten().argsort().to(x.dtype)
+
+
+def test_an_order_that_rounding_changes_is_no_mistake() -> None:
+    model = nn.Sequential(nn.Conv2d(3, 16, 5, 2, 2), Sorting())
+    _, report = spdbuild.convert_module(model, torch.randn(1, 3, 128, 128), strict=True)
+    assert report.error is not None
+    assert report.error > 0.1
