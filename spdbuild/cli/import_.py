@@ -59,7 +59,7 @@ def command(
 def _from_library(
     network: str, size: tuple[int, ...] | None, weights: Path | None, weights_out: Path | None
 ) -> Architecture:
-    from spdbuild.importing.torch_module import check_import, import_module
+    from spdbuild.importing.torch_module import import_module
     from spdbuild.importing.zoo import network as build
 
     module, example = build(network, size)
@@ -68,14 +68,15 @@ def _from_library(
 
         load_into(module, weights)
     imported = import_module(module, example, network, network)
-    error = check_import(imported, module, example)
     if weights_out is not None:
         from spdbuild.weights import save_weights
 
         save_weights(weights_out, imported.weights, {"architecture": imported.architecture.name, "source": network})
         click.echo(f"wrote {weights_out}", err=True)
     graph = imported.architecture.graph
-    click.echo(f"{len(graph.layers)} layers, {graph.parameters:,} parameters, relative error {error:.1e}", err=True)
+    click.echo(
+        f"{len(graph.layers)} layers, {graph.parameters:,} parameters, relative error {imported.error:.1e}", err=True
+    )
     if imported.unused:
         click.echo(f"not used in evaluation: {', '.join(imported.unused)}", err=True)
     return imported.architecture

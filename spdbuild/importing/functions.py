@@ -117,6 +117,8 @@ def _merged(place: Place, op: Op, what: str, x: Any, y: Any, options: dict[str, 
             raise Unknown(f"{what} of a tensor and {kind}")
     if options:
         raise Unknown(f"{what} with {', '.join(options)}")
+    if len(place.shape(x)) != len(place.shape(y)):
+        raise Unknown(f"{what} of {place.shape(x)} and {place.shape(y)}, which torch lays along the width")
     _check_layouts(x, y)
     return place.emit(op, x, y)
 

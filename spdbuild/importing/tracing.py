@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor, fx, nn
+from torch.nn.utils.parametrize import is_parametrized
 from torch.utils._pytree import tree_map_only
 
 from spdbuild.errors import InputError
@@ -41,24 +43,48 @@ class Traced:
 
 
 def trace(module: nn.Module, example: Tensor) -> Traced:
-    """The operations of `module` in evaluation; InputError if torch.fx cannot follow it, or it cannot run."""
-    modes = {part: part.training for part in module.modules()}
-    module.eval()
-    name = type(module).__name__
+    """The operations of a copy of `module` in evaluation: its own code may write into what it is run on.
+
+    Raises InputError if the module cannot be copied or run, or torch.fx cannot follow it.
+    """
+    _check_visible(module)
+    name, copied = type(module).__name__, evaluated_copy(module)
     try:
-        graph = _Tracer().trace(module)
+        graph = _Tracer().trace(copied)
     except Exception as error:  # whatever the code of others raises when it meets a tensor without numbers
         raise InputError(f"torch.fx cannot follow {name}: {_first_line(error)}") from error
-    recorder = _Recorder(module, graph)
+    recorder = _Recorder(copied, graph)
     try:
         with torch.no_grad():
-            recorder.run(example)
+            recorder.run(example.clone())
     except Exception as error:
         raise InputError(f"{name} cannot be run on {tuple(example.shape)}: {_first_line(error)}") from error
-    finally:
-        for part, training in modes.items():
-            part.training = training
-    return Traced(module, graph, recorder.results)
+    return Traced(copied, graph, recorder.results)
+
+
+def evaluated_copy(module: nn.Module) -> nn.Module:
+    """A copy of a module, in evaluation; InputError if it cannot be copied."""
+    try:
+        return copy.deepcopy(module).eval()
+    except Exception as error:  # whatever the attributes of others raise when they are copied
+        raise InputError(f"{type(module).__name__} cannot be copied: {_first_line(error)}") from error
+
+
+def _check_visible(module: nn.Module) -> None:
+    """InputError for what a module does outside of its forward, where torch.fx sees nothing of it."""
+    for name, part in module.named_modules():
+        where = name or "the module itself"
+        if is_parametrized(part):
+            weight = next(iter(cast(nn.ModuleDict, part.parametrizations)))
+            raise InputError(
+                f"{where} cannot be imported: its {weight} is computed by torch.nn.utils.parametrize",
+                hint=f"remove_parametrizations(layer, '{weight}') keeps what it is now",
+            )
+        for hook in [*part._forward_pre_hooks.values(), *part._forward_hooks.values()]:
+            raise InputError(
+                f"{where} cannot be imported: it has the hook {getattr(hook, '__qualname__', type(hook).__name__)}",
+                hint="remove it; that of weight_norm by remove_weight_norm(), that of pruning by prune.remove()",
+            )
 
 
 class _Tracer(fx.Tracer):

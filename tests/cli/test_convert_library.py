@@ -43,6 +43,17 @@ def test_random_weights_are_said_to_be_so(run):
     )
 
 
+def test_a_flat_file_is_said_to_be_one_and_its_weights_fit(run):
+    arguments = ("--input", "3,64,64", "--placement", "after", "--pool", "keep", "-o", "new.yaml")
+    result = run("convert", "torchvision:regnet_y_400mf", *arguments, "--weights-out", "new.safetensors")
+    assert result.exit_code == 0, result.output
+    assert (
+        "the file has one line a layer, under flat names, because the old lines could not be rewritten" in result.stdout
+    )
+    assert "nor does it extend the old file: there is no file to extend" in result.stdout
+    spdbuild.build("new.yaml", "new.safetensors")
+
+
 def test_a_network_that_cannot_be_written_is_converted_as_a_module(run):
     module = shufflenet_v2_x0_5().eval()
     save_weights("theirs.safetensors", module.state_dict())

@@ -1,0 +1,138 @@
+"""Whether an imported network computes what the module does: both run, with the same random numbers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _NormBase
+from torch.utils._pytree import tree_leaves
+
+from spdbuild.errors import InputError
+from spdbuild.graph import Graph
+from spdbuild.importing.steps import Steps
+from spdbuild.importing.tracing import Traced, evaluated_copy
+from spdbuild.importing.translate import translate
+from spdbuild.modules import compile_graph
+
+#: Relative error that an import may have: the same operations in the same order differ in nothing but rounding.
+_TOLERANCES = {torch.float64: 1e-9, torch.float32: 1e-4, torch.float16: 1e-2, torch.bfloat16: 5e-2}
+
+
+def weights_of(graph: Graph, steps: Steps) -> dict[str, Tensor]:
+    """The state_dict of the module of a graph that has these steps."""
+    return {
+        f"{node.name}.{key}": tensor
+        for node, step in zip(graph.layers, steps.steps, strict=True)
+        for key, tensor in step.weights.items()
+    }
+
+
+def check_import(graph: Graph, traced: Traced, module: nn.Module, example: Tensor) -> float:
+    """How far the outputs of a graph are from those of the module that was traced, relative to the greatest output.
+
+    Both get the same random weights, so that no weight of zero hides a mistake, and a random input of the example's
+    shape; in float64, or in the example's own dtype where the module does not run in float64.
+    Raises InputError where they are not the same, and says where they part.
+    """
+    random = torch.Generator().manual_seed(0)
+    x = torch.randn(example.shape, generator=random, dtype=torch.float64).to(example.device)
+    theirs = _randomized(module, random)
+    try:
+        old = _run(theirs.double(), x)
+    except Exception:  # whatever the code of others raises that makes tensors of a fixed dtype
+        x = x.to(example.dtype)
+        old = _run(theirs.to(example.dtype), x)
+    for name in _constants(traced):
+        setattr(theirs, name, getattr(traced.module, name))
+    steps = translate(replace(traced, module=theirs))
+    ours = compile_graph(graph, "meta").eval()
+    ours.load_state_dict(weights_of(graph, steps), assign=True)
+    new = _run(ours, x)
+    if len(old) != len(new):
+        raise InputError(f"{type(module).__name__} returns tensors that it does not compute of the image")
+    errors = [_error(*pair) for pair in zip(old, new, strict=True)]
+    wrong = [number for number, error in enumerate(errors) if not error <= _TOLERANCES[x.dtype]]
+    if wrong:
+        pairs = zip(graph.layers, steps.steps, strict=True)
+        names = {".".join((*step.path, step.label)): node.name for node, step in pairs if step.label}
+        which = f"output {wrong[0]} of" if len(errors) > 1 else "the output of"
+        raise InputError(
+            f"{type(module).__name__} cannot be imported: with the same random weights {which} the imported "
+            f"network has a relative error of {errors[wrong[0]]:.1e}; {_parting(theirs, ours, names, x)}",
+            hint="in-place operations on a tensor that is read again, and shapes that torch broadcasts, have no op",
+        )
+    return max(errors)
+
+
+def _randomized(module: nn.Module, random: torch.Generator) -> nn.Module:
+    """A copy in evaluation, with other weights and running statistics."""
+    copied = evaluated_copy(module)
+    norms = [part for part in copied.modules() if isinstance(part, _NormBase)]
+    for tensor in [*copied.parameters(), *(buffer for norm in norms for buffer in norm.buffers())]:
+        if tensor.is_floating_point():
+            numbers = torch.rand(tensor.shape, generator=random, dtype=torch.float64)
+            # Kernels that keep the variance of what they read; scales, biases and variances around one.
+            bound = math.sqrt(6 / max(1, tensor[0].numel())) if tensor.dim() > 1 else 0.0
+            tensor.data.copy_((2 * numbers - 1) * bound if bound else numbers + 0.5)
+    return copied
+
+
+def _constants(traced: Traced) -> list[str]:
+    """Names under which torch.fx keeps tensors that the module makes while it runs."""
+    return [name for name in vars(traced.module) if name.startswith("_tensor_constant")]
+
+
+def _run(model: nn.Module, x: Tensor) -> list[Tensor]:
+    with torch.no_grad():
+        return [leaf for leaf in tree_leaves(model(x.clone())) if isinstance(leaf, Tensor)]
+
+
+def _error(old: Tensor, new: Tensor) -> float:
+    if old.shape != new.shape:
+        return math.inf
+    # The tiny number lets an output of zeros equal itself.
+    return float((old - new).abs().max() / old.abs().max().clamp(min=1e-30)) if old.numel() else 0.0
+
+
+def _parting(theirs: nn.Module, ours: nn.Module, names: dict[str, str], x: Tensor) -> str:
+    """Where the outputs of layers begin to differ.
+
+    names: of layers of `theirs` -> of ours.
+    """
+    outputs: list[dict[str, Tensor]] = []
+    for model, layers in ((theirs, names.keys()), (ours, names.values())):
+        with _noted(model, layers) as noted:
+            _run(model, x)
+        outputs.append(noted)
+    old, new = outputs
+    for name, output in old.items():
+        other = new.get(names[name])
+        # A layer of others may have its channels on another axis than ours.
+        if other is not None and other.shape == output.shape and not _error(output, other) <= _TOLERANCES[x.dtype]:
+            return f"the first layer that differs is '{name}'"
+    return "all layers agree, and what its own code does between them or behind them differs"
+
+
+@contextmanager
+def _noted(model: nn.Module, layers: Collection[str]) -> Iterator[dict[str, Tensor]]:
+    """What layers put out when they run, by name, in the order in which they do."""
+    noted: dict[str, Tensor] = {}
+
+    def note(name: str, module: nn.Module, inputs: Any, output: Any) -> None:
+        if isinstance(output, Tensor):
+            noted[name] = output.clone()
+
+    known = dict(model.named_modules())
+    handles = [known[name].register_forward_hook(partial(note, name)) for name in layers if name in known]
+    try:
+        yield noted
+    finally:
+        for handle in handles:
+            handle.remove()
