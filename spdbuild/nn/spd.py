@@ -50,7 +50,9 @@ class BlockConv2d(nn.Conv2d):
         vertical = self.windows[0].pixel_padding(x.shape[2], self.blocks[0])
         horizontal = self.windows[1].pixel_padding(x.shape[3], self.blocks[1])
         padding = (*horizontal, *vertical)
-        return F.pad(x, padding) if any(padding) else x
+        # Whether a symbolic number is zero must not be asked: the answer would hold for some sizes alone.
+        needed = any(not isinstance(side, int) or side for side in padding)
+        return F.pad(x, padding) if needed else x
 
     def extra_repr(self) -> str:
         before = tuple(blocks.before for blocks in self.blocks)
