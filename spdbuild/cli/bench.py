@@ -57,8 +57,8 @@ def command(
 ) -> None:
     """Time forward passes of an architecture with random weights, behind a warm-up.
 
-    The options that pick a network hold for both architectures. Where the memory does not hold the batch, half of it is
-    tried.
+    ARCHITECTURE is a path, a built-in name, or the folder of a run. The options that pick a network hold for both
+    architectures. Where the memory does not hold the batch, half of it is tried.
     """
     graphs = [_sized(choice.load(name).graph, size) for name in (architecture, against) if name]
     from spdbuild.benchmark import Conditions, benchmark

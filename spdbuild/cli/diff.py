@@ -33,7 +33,8 @@ Examples:
 def command(before: str, after: str, choice: Choice, everything: bool, form: str | None, as_json: bool) -> None:
     """Compare two architectures layer by layer: what was changed, added (+) and removed (-), and what it costs.
 
-    Layers belong together by their names, and where these differ, by the order of their ops. The options hold for both.
+    BEFORE and AFTER are paths, built-in names, or folders of runs. Layers belong together by their names, and where
+    these differ, by the order of their ops. The options hold for both.
     """
     from spdbuild.alignment import align
 

@@ -32,6 +32,8 @@ Examples:
 def command(architecture: str, choice: Choice, depth: int, against: str | None, output: Path | None) -> None:
     """Draw the blocks of an architecture, from top to bottom, as an SVG: in FILE, or on stdout.
 
+    ARCHITECTURE is a path, a built-in name, or the folder of a run.
+
     Boxes with layers that skip pixels are red, those with space-to-depth green. With --against the boxes with changed
     layers have an orange frame, those with new layers alone a blue one; the options that pick a network hold for both.
     """

@@ -37,8 +37,8 @@ Examples:
 def command(architecture: str, choice: Choice, depth: int, form: str | None, as_json: bool) -> None:
     """Shapes, parameters, MACs and FLOPs of an architecture, layer by layer.
 
-    The last line has the totals; activations are the outputs of all layers, peak is the most of them alive at once in
-    inference. No tensor is made.
+    ARCHITECTURE is a path, a built-in name, or the folder of a run. The last line has the totals; activations are the
+    outputs of all layers, peak is the most of them alive at once in inference. No tensor is made.
     """
     from spdbuild.api import summary
 
