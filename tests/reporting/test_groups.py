@@ -13,7 +13,6 @@ from spdbuild.reporting.conditions import differing
 from spdbuild.reporting.finding import LeftOut
 from spdbuild.reporting.groups import Section, make_sections
 from spdbuild.reporting.run import read_run
-from spdbuild.training.recipe import load_recipe
 
 MakeRun = Callable[..., Path]
 
@@ -32,13 +31,13 @@ def names(*folders: Path) -> list[str]:
 
 
 def test_a_detector_and_its_twin_are_measured_alike(make_run: MakeRun) -> None:
-    detector = ("architecture=yolov5", "variant=n", "data={name: tiny_objects}")
+    detector = ("architecture=yolov5", "variant=n", "data={name: tiny_objects}", "task.evaluation.sizes.tiny=[0, 16]")
     own = make_run("runs/spd", *detector, metrics={"AP": 0.3})
     twin = make_run("runs/spd/strided", *detector, "passes=[]", metrics={"AP": 0.2})
-    # A twin's recipe is read from the resolved one of the run around it.
-    written = load_recipe(twin / "recipe.yaml").resolved()
-    assert written != (twin / "recipe.yaml").read_text()
-    (twin / "recipe.yaml").write_text(written)
+    # A number is the same number as a whole one.
+    text = (twin / "recipe.yaml").read_text()
+    assert "[0.0, 16.0]" in text
+    (twin / "recipe.yaml").write_text(text.replace("[0.0, 16.0]", "[0, 16]"))
     (section,) = sections(own, twin)
     assert [group.name for group in section.groups] == ["spd/strided", "spd"]
 
