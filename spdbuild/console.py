@@ -73,15 +73,16 @@ class _Lines(Bar):
 class Console:
     """Speaks on stderr, unless quiet, and into a log file.
 
-    quiet: say nothing; the log is written all the same.
+    quiet: say nothing, as where stderr is closed; the log is written all the same.
     log: the file, from when it is known.
     """
 
     def __init__(self, quiet: bool = False, stream: TextIO | None = None) -> None:
-        self.quiet = quiet
+        stream = stream or sys.stderr
+        self.quiet = quiet or stream is None
         self.log: Path | None = None
         self._unwritten = ""
-        self._rich = RichConsole(file=stream or sys.stderr, highlight=False, soft_wrap=True)
+        self._rich = RichConsole(file=stream, highlight=False, soft_wrap=True)
 
     def line(self, text: str = "") -> None:
         """Say one line. Nothing of a run fails because its words cannot be written."""
@@ -99,7 +100,7 @@ class Console:
         """Into the log, with the lines for which the disk had no room."""
         self._unwritten += line
         with suppress(OSError):
-            append(log, self._unwritten.encode())
+            append(log, self._unwritten.encode(errors="backslashreplace"))
             self._unwritten = ""
 
     @contextmanager

@@ -47,7 +47,10 @@ def write_whole(path: Path, write: Callable[[Path], T], *, failure: type[Spdbuil
 
 
 def write_text(path: Path, text: str, *, failure: type[SpdbuildError] = InputError) -> None:
-    """A text file in UTF-8, whole or not at all, with the ends of its lines as they are. Raises as `write_whole`."""
+    """A text file in UTF-8, whole or not at all, with the ends of its lines as they are. Raises as `write_whole`.
+
+    Of a file's name, what is no text, and so not for UTF-8, is written as Python shows it.
+    """
     write_whole(path, lambda beside: _fill(beside, text), failure=failure)
 
 
@@ -105,7 +108,7 @@ def _free(path: Path) -> int:
 
 
 def _fill(path: Path, text: str) -> None:
-    path.write_text(text, encoding="utf-8", newline="")
+    path.write_text(text, encoding="utf-8", errors="backslashreplace", newline="")
 
 
 def _to_disk(path: Path) -> None:

@@ -20,6 +20,7 @@ from spdbuild.errors import ArgumentError, InputError, Problem, SourceError, Spd
 from spdbuild.expression import ExpressionError, evaluate
 from spdbuild.graph import Graph
 from spdbuild.passes import PASSES, GraphPass, run_passes
+from spdbuild.shape import Shape
 from spdbuild.source import Source, Value, read_source
 
 if TYPE_CHECKING:
@@ -107,12 +108,12 @@ def choose(
 
 
 def _shapes(document: Document, inputs: Sequence[Sequence[int]]) -> tuple[tuple[int, ...], ...]:
-    """The shapes that replace the declared ones; InputError if they are not one for each."""
+    """The shapes that replace the declared ones; InputError if they are not one for each, or none at all."""
     if not all(isinstance(sizes, Iterable) for sizes in inputs):
         raise InputError(f"inputs must be a list of shapes, got {inputs}", hint="for example inputs=[(3, 64, 64)]")
     if len(inputs) != len(document.inputs):
         raise InputError(f"{document.model} has {len(document.inputs)} inputs, got {len(inputs)} shapes")
-    return tuple(tuple(sizes) for sizes in inputs)
+    return tuple(Shape(*sizes) for sizes in inputs)
 
 
 def loaded(architecture: Architecture | str | Path) -> Architecture:

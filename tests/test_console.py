@@ -48,3 +48,19 @@ def test_in_a_terminal_a_bar_says_how_far_it_is(monkeypatch: pytest.MonkeyPatch)
     drawn = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", stream.getvalue())
     (last,) = re.findall(r"epoch 1/3 \S+ +6/10 .*", drawn)
     assert last.rstrip().endswith("left of the epoch  loss 0.5000  top1 0.7500  70 images/s  run: 0:01:00 left")
+
+
+def test_the_log_takes_names_that_are_no_text(tmp_path: Path) -> None:
+    quiet = Console(quiet=True)
+    quiet.log = tmp_path / "log.txt"
+    quiet.line("-> runs/b\udcff")
+    quiet.line("bär")
+    assert quiet.log.read_text(encoding="utf-8") == "-> runs/b\\udcff\nbär\n"
+
+
+def test_where_stderr_is_closed_nothing_is_said_elsewhere(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(console.sys, "stderr", None)
+    Console().line("begun")
+    assert capsys.readouterr().out == ""

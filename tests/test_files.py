@@ -96,3 +96,8 @@ def test_a_file_where_a_folder_is_wanted_is_refused(tmp_path: Path) -> None:
     refuse_file(tmp_path / "new")
     with pytest.raises(InputError, match="file is a file"):
         refuse_file(tmp_path / "file")
+
+
+def test_what_is_no_text_in_a_name_is_written_as_python_shows_it(tmp_path: Path) -> None:
+    write_text(tmp_path / "names.txt", os.fsdecode(b"wa\xffsp, b\xc3\xa4r"))
+    assert (tmp_path / "names.txt").read_text(encoding="utf-8") == "wa\\udcffsp, bär"

@@ -9,22 +9,27 @@ from __future__ import annotations
 
 import errno
 import importlib
+import io
 import os
 import pkgutil
+import signal
+import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any, NoReturn
 
 import click
 
 from spdbuild import __version__
 from spdbuild.errors import DiskFullError, SpdbuildError, UnknownNameError, nearest
+from spdbuild.training.signals import EndedBySignal, interrupt_on_signals
 
 #: How often a thread of torch looks whether the others are done before it gives its processor to another program. With
 #: OpenMP's own number a run beside a busy program is a hundred times slower than alone; with less this one is, alone.
 SPINS = "10000"
 
-#: What a shell reports of a program that Ctrl-C ended.
-INTERRUPTED = 130
+#: What a shell adds to the number of the signal that ended a program.
+SIGNALLED = 128
 
 
 class Commands(click.Group):
@@ -48,17 +53,20 @@ class Commands(click.Group):
         try:
             return super().invoke(ctx)
         except SpdbuildError as error:
-            click.echo(str(error), err=True)
+            _say(str(error))
             ctx.exit(error.exit_code)
         except OSError as error:
             # Files raise their own errors; this is what the command prints, on its way into a file.
             if error.errno != errno.ENOSPC:
                 raise
-            click.echo(f"error: the output cannot be written: {error.strerror}", err=True)
+            _say(f"error: the output cannot be written: {error.strerror}")
             ctx.exit(DiskFullError.exit_code)
+        except EndedBySignal as error:
+            _say(f"ended by {error}")
+            ctx.exit(SIGNALLED + error.number)
         except KeyboardInterrupt:
-            click.echo("interrupted", err=True)
-            ctx.exit(INTERRUPTED)
+            _say("interrupted")
+            ctx.exit(SIGNALLED + signal.SIGINT)
 
     def _found(self, only: str = "") -> Iterator[tuple[str, click.Command]]:
         """Commands by name; with `only` that of this file alone."""
@@ -67,6 +75,12 @@ class Commands(click.Group):
                 loaded = importlib.import_module(f"{__name__}.{module.name}")
                 if hasattr(loaded, "command"):
                     yield loaded.command.name, loaded.command
+
+
+def _say(text: str) -> None:
+    # The terminal may be what has ended the program.
+    with suppress(OSError):
+        click.echo(text, err=True)
 
 
 _COMPLETION = """\b
@@ -88,5 +102,9 @@ def main() -> NoReturn:
     """What the command `spdbuild` runs."""
     if not {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT"} & os.environ.keys():
         os.environ["GOMP_SPINCOUNT"] = SPINS
-    spdbuild(prog_name="spdbuild")
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+        # Names of files are not always text, and what is said of them is no reason to fail.
+        sys.stdout.reconfigure(errors="backslashreplace")
+    with interrupt_on_signals():
+        spdbuild(prog_name="spdbuild")
     raise AssertionError("click ends the process")

@@ -16,7 +16,8 @@ class Table(tables.Table):
     def show(self, *, err: bool = False) -> None:
         """Print on stdout or stderr: in a terminal with colour and folded to its width, else as wide as it is."""
         stream = sys.stderr if err else sys.stdout
-        if stream.isatty():
+        # Python has no stream where the shell has closed it, and then click says nothing.
+        if stream is not None and stream.isatty():
             self._show_in_terminal(stream)
         else:
             click.echo(self.plain(), file=stream, nl=False)

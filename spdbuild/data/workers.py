@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import atexit
+import os
 import signal
 import sys
-import weakref
+import threading
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
-from functools import partial
+from contextlib import contextmanager
 from typing import Any, Generic, TypeVar
 
 import torch
@@ -19,8 +18,11 @@ from spdbuild.data.processors import processors
 Plan = TypeVar("Plan")
 Batch = TypeVar("Batch")
 
+#: Whether a program can see who sends a signal.
+_SEES_SENDERS = hasattr(signal, "sigwaitinfo")
+
 #: What terminals and batch systems send to all processes of a group. The main one answers, for its workers too.
-_GROUP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_GROUP_SIGNALS = (signal.SIGINT, signal.SIGHUP, *((signal.SIGTERM,) if _SEES_SENDERS else ()))
 
 
 class Workers(Generic[Plan, Batch]):
@@ -35,7 +37,6 @@ class Workers(Generic[Plan, Batch]):
     def __init__(self, make: Callable[[Plan], Batch], workers: int, *, pin_memory: bool) -> None:
         workers = min(workers, processors())
         self._planned: _Planned[Plan] = _Planned()
-        self._at_exit = partial(_close, weakref.ref(self))
         plans: Any = self._planned
         self._loader: DataLoader[Any] = DataLoader(
             _Made(make),
@@ -44,7 +45,7 @@ class Workers(Generic[Plan, Batch]):
             collate_fn=_same,
             num_workers=workers,
             persistent_workers=workers > 0,
-            worker_init_fn=_ignore_group_signals,
+            worker_init_fn=_ignore_group,
             # Forked processes share the data set; to others it would be sent, which is the default of Python 3.14.
             multiprocessing_context="fork" if workers and sys.platform == "linux" else None,
             pin_memory=pin_memory,
@@ -53,50 +54,17 @@ class Workers(Generic[Plan, Batch]):
         )
 
     def batches(self, plans: Iterable[Plan]) -> Iterator[Batch]:
-        """The batches of `plans`, in their order. Who leaves before the last one, or in an error, ends the processes."""
+        """The batches of `plans`, in their order."""
         self._planned.plans = plans
-        try:
-            yield from self._started()
-        except BaseException:
-            self.close()
-            raise
-
-    def close(self) -> None:
-        """End the processes; the next batches start others."""
-        atexit.unregister(self._at_exit)
-        batches: Any = self._loader._iterator
-        if batches is None:
-            return
-        self._loader._iterator = None
-        # torch raises here, too, when it learns that one of them was killed.
-        with suppress(RuntimeError):
-            batches._shutdown_workers()
-        for process in batches._workers:
-            # torch tried with a signal that they ignore.
-            if process.is_alive():
-                process.kill()
-
-    def _started(self) -> Iterator[Batch]:
-        """An epoch of torch's loader, whose first one starts the processes."""
-        if self._loader.num_workers == 0:
-            return iter(self._loader)
+        # The first time processes are started here.
         with _held_back(_GROUP_SIGNALS):
             batches = iter(self._loader)
-        # Python's own way to end them at exit would wait for ever. What is registered later is called earlier.
-        atexit.unregister(self._at_exit)
-        atexit.register(self._at_exit)
-        return batches
-
-
-def _close(workers: weakref.ref[Workers[Any, Any]]) -> None:
-    alive = workers()
-    if alive is not None:
-        alive.close()
+        yield from batches
 
 
 @contextmanager
 def _held_back(signals: Iterable[signal.Signals]) -> Iterator[None]:
-    """Processes that are started within the context are not reached by the signals, until they choose to be."""
+    """The context in which signals wait; processes that are started there are never reached by them."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, signals)
     try:
         yield
@@ -104,10 +72,19 @@ def _held_back(signals: Iterable[signal.Signals]) -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _ignore_group_signals(worker: int) -> None:
-    # Where processes are not forked, Python may have let the signals through again.
-    for number in _GROUP_SIGNALS:
+def _ignore_group(worker: int) -> None:
+    # Where processes are not forked, Python may have let these through again.
+    for number in (signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
+    if _SEES_SENDERS:
+        threading.Thread(target=_heed_parent, daemon=True).start()
+
+
+def _heed_parent() -> None:
+    """End this process when its parent says so, as Python does when it exits, to wait for it then."""
+    while signal.sigwaitinfo([signal.SIGTERM]).si_pid != os.getppid():
+        pass
+    os._exit(0)
 
 
 class _Planned(Generic[Plan]):

@@ -6,6 +6,7 @@ import random
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from pickle import UnpicklingError
+from types import NoneType
 from typing import Any
 from zipfile import BadZipFile
 
@@ -18,6 +19,18 @@ from spdbuild.training.files import write_whole
 
 #: Changes when an older file can no longer be read.
 VERSION = 3
+
+#: The parts of a state.
+_PARTS: dict[str, type | tuple[type, ...]] = {
+    "position": dict,
+    "data": dict,
+    "model": dict,
+    "ema": (dict, NoneType),
+    "optimizer": dict,
+    "scaler": dict,
+    "counts": list,
+    "generators": list,
+}
 
 _NEW_RUN = "start a new run from the weights of this one: weights=<run>/weights/last.safetensors"
 
@@ -51,10 +64,23 @@ class Position:
         """What each process has for itself."""
         return {"sums": {name: value.cpu() for name, value in self.sums.items()}, "images": self.images}
 
+    @classmethod
+    def of(cls, plain: dict[str, Any]) -> Position:
+        """The position that `plain` was taken of; ValueError if it is of none."""
+        known = cls().plain()
+        if plain.keys() != known.keys() or not all(_like(value, known[name]) for name, value in plain.items()):
+            raise ValueError("this is no position in a run")
+        return cls(**plain)
+
     def take(self, counts: dict[str, Any], device: torch.device) -> None:
         """Go on from `counts`."""
         self.sums = {name: value.to(device) for name, value in counts["sums"].items()}
-        self.images = counts["images"]
+        self.images = int(counts["images"])
+
+
+def _like(value: Any, example: Any) -> bool:
+    """Whether a value is of the kind of an example; a whole number may stand for any."""
+    return type(value) is type(example) or (type(value) is int and isinstance(example, float))
 
 
 def save_state(path: Path, state: dict[str, Any]) -> None:
@@ -83,7 +109,15 @@ def load_state(path: Path) -> dict[str, Any]:
     if state.get("version") != VERSION:
         message = f"{path}: the state has version {state.get('version')}, and this spdbuild reads {VERSION}"
         raise WeightsError(message, hint=_NEW_RUN)
+    for name, kind in _PARTS.items():
+        if not isinstance(state.get(name), kind):
+            raise damaged(path, f"'{name}'")
     return state
+
+
+def damaged(path: Path, part: str) -> WeightsError:
+    """What to raise if a part of a state, which was read as a whole, is not what `save_state` has written."""
+    return WeightsError(f"{path}: this is no state of a run: {part} is missing or damaged", hint=_NEW_RUN)
 
 
 def generator_states(device: torch.device) -> dict[str, Any]:

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, distributed, nn
 
 from spdbuild.errors import RecipeError, RunError, first_line
+from spdbuild.training.job import current_job, require_meeting_place
 from spdbuild.training.sync_norm import synchronized
 
 #: A process that waits longer than this for another takes the job down: the other has died or hangs.
@@ -125,13 +126,16 @@ class Processes:
 
 def is_first() -> bool:
     """Whether this is the first process of its job, before or behind the time in which they are joined."""
-    return int(os.environ.get("RANK", "0")) == 0
+    return current_job().rank == 0
 
 
 @contextmanager
 def joined(device: torch.device) -> Iterator[Processes]:
-    """The processes of this run, connected while the context lasts. device: where this one computes."""
-    world, number = int(os.environ.get("WORLD_SIZE", "1")), next(_RUNS)
+    """The processes of this run, connected while the context lasts. device: where this one computes.
+
+    Raises RecipeError if the environment does not say clearly which processes those are.
+    """
+    world, number = current_job().world, next(_RUNS)
     if world == 1 and not distributed.is_torchelastic_launched():
         yield Processes()
         return
@@ -159,6 +163,7 @@ def _meet() -> tuple[int, Any]:
 
     They meet once: a process that came to its next run early would find the store of the one before, as it closes.
     """
+    require_meeting_place()
     store, rank, _ = next(distributed.rendezvous("env://", timeout=TIMEOUT))  # type: ignore[attr-defined]
     # torch may have put the attempt before every key, and what is in the store is for all attempts.
     while isinstance(store, _Part):

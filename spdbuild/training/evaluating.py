@@ -11,6 +11,7 @@ from torch import nn
 
 from spdbuild.errors import RunError
 from spdbuild.training.distributed import Processes
+from spdbuild.training.lost_workers import lost_workers_told
 from spdbuild.training.precision import autocast
 from spdbuild.training.task import Batches, Evaluation, Meter
 
@@ -22,14 +23,15 @@ def evaluate_model(
     """The metrics of the first process's `model`, in eval mode afterwards, over all batches of all processes.
 
     The first process judges; the others are told the result without its files and without what each image gave.
-    Raises RunError if a metric is not finite.
+    Raises RunError if a metric is not finite, or if a process that reads images is killed.
     """
     model.eval()
     processes.share_buffers(model)
     batches.set_epoch(0)
-    for images, targets in batches:
-        if len(images):
-            meter.update(_forward(model, images, precision, device), targets)
+    with lost_workers_told():
+        for images, targets in batches:
+            if len(images):
+                meter.update(_forward(model, images, precision, device), targets)
     states = processes.to_first(meter.state())
     if not processes.first:
         return _finite(processes.from_first(None))

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from spdbuild.console import Bar
 from spdbuild.errors import RunError
 from spdbuild.training.checkpoint import save_state
+from spdbuild.training.description import describe_again
 from spdbuild.training.evaluating import evaluate_model
 from spdbuild.training.events import Events
 from spdbuild.training.freezing import train_mode
@@ -307,8 +308,9 @@ class Loop:
         }
         if position.batch != self._first:
             return row
-        stored = [old for old in session.folder.metrics() if (old["epoch"], old["step"]) == (epoch, position.step)]
-        return {**row, **{name: old[name] for old in stored for name in ("seconds", "images_per_second")}}
+        stored = [old for old in session.folder.metrics() if (old["epoch"], old.get("step")) == (epoch, position.step)]
+        timing = ("seconds", "images_per_second")
+        return {**row, **{name: old[name] for old in stored for name in timing if name in old}}
 
     def _done(self, images: float) -> float:
         """Images of all processes that were trained on here, of the `images` that the epoch has seen."""
@@ -328,6 +330,7 @@ class Loop:
         self._tick()
         state = self.session.state()
         if self.session.processes.first:
+            describe_again(self.session)
             save_state(self.session.folder.state, state)
 
     def _seconds(self) -> float:

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 from spdbuild.console import Console
-from spdbuild.errors import ArgumentError, DiskFullError, RecipeError, RunError, SpdbuildError
+from spdbuild.errors import ArgumentError, DiskFullError, RecipeError, RunError
 from spdbuild.files import make_folder, remove_unfinished
 from spdbuild.training.checking import check_recipe
 from spdbuild.training.checkpoint import load_state
 from spdbuild.training.comparison import comparison_table
+from spdbuild.training.description import describe, describe_again
 from spdbuild.training.device import determinism, device_of
 from spdbuild.training.distributed import Processes, joined
 from spdbuild.training.files import write_text
+from spdbuild.training.folder_lock import alone_in
+from spdbuild.training.job import current_job
 from spdbuild.training.kept_files import kept_files
 from spdbuild.training.loop import STOPPED, Loop
+from spdbuild.training.lost_workers import lost_workers_told
 from spdbuild.training.network import allow
 from spdbuild.training.recipe import Recipe, load_recipe, twins
 from spdbuild.training.recipe.differences import differences
@@ -29,7 +34,7 @@ from spdbuild.training.result import Result
 from spdbuild.training.run_folder import RunFolder
 from spdbuild.training.saving import restore_best
 from spdbuild.training.session import Session, make_session
-from spdbuild.training.signals import interrupt_on_sigterm, stop_on_signals
+from spdbuild.training.signals import interrupt_on_signals, stop_on_signals
 from spdbuild.training.stored_run import stored_network
 
 #: Keys that a resumed run may be given anew: how long and where it goes on, not what it is.
@@ -63,11 +68,25 @@ def train(
         raise ArgumentError(f"a recipe that is read already takes no overrides: {overrides[0]}", argument="overrides")
     wanted, _ = check_recipe(recipe, overrides, allow_imports=allow_imports)
     runs, title = Path(runs), wanted.title or "run"
-    with joined(device_of(wanted)) as processes:
+    # Before the device, which is chosen by the number of this process.
+    current_job()
+    with joined(device_of(wanted)) as processes, _no_empty_folders(runs, processes):
         folder = RunFolder(Path(processes.once(lambda: str(RunFolder.create(runs, title).path))))
         if processes.first and folder.recipe.is_file():
             _check_changes(load_recipe(folder.recipe), wanted)
         return _all_runs(wanted, folder, Console(quiet or not processes.first), processes)
+
+
+@contextmanager
+def _no_empty_folders(runs: Path, processes: Processes) -> Iterator[None]:
+    """The context behind which `runs`, and those above it, are there if they were before or have something in them."""
+    made = [path for path in (runs, *runs.parents) if processes.first and not path.exists()]
+    try:
+        yield
+    finally:
+        for path in made:
+            with suppress(OSError):
+                path.rmdir()
 
 
 def resume(
@@ -77,7 +96,8 @@ def resume(
 
     allow_imports: whether Python files that came with its architecture may run.
 
-    Raises as `train` does, and where the data or the network are no longer what they were.
+    Raises as `train` does, and where the data or the network are no longer what they were, or another process trains in
+    the folder.
     """
     stored = RunFolder.open(Path(folder))
     before, wanted = load_recipe(stored.recipe), load_recipe(stored.recipe, overrides)
@@ -85,6 +105,7 @@ def resume(
     _allow(wanted, stored, allow_imports)
     for name, twin in twins(wanted).items():
         _allow(twin, RunFolder(stored.path / name), allow_imports)
+    current_job()
     with joined(device_of(wanted)) as processes:
         return _all_runs(wanted, stored, Console(quiet or not processes.first), processes)
 
@@ -101,13 +122,18 @@ def _allow(recipe: Recipe, folder: RunFolder, imports: bool) -> None:
 
 def _all_runs(recipe: Recipe, folder: RunFolder, console: Console, processes: Processes) -> Result:
     """The run and those it is compared with; each starts, goes on, or is only evaluated if it is complete."""
-    try:
-        return _compared_runs(recipe, folder, console, processes)
-    except DiskFullError as error:
-        if not folder.recipe.is_file():
-            raise
-        hint = f"make room and go on with `spdbuild train --resume {folder.path}`; what was saved before is unharmed"
-        raise DiskFullError(error.problems[0].message, hint=hint) from None
+    with alone_in(folder, processes):
+        try:
+            return _compared_runs(recipe, folder, console, processes)
+        except DiskFullError as error:
+            if not folder.recipe.is_file():
+                raise
+            go_on = f"make room and {_go_on(folder)}; what was saved before is unharmed"
+            raise DiskFullError(error.problems[0].message, hint=go_on) from None
+
+
+def _go_on(folder: RunFolder) -> str:
+    return f"go on with `spdbuild train --resume {folder.path}`"
 
 
 def _compared_runs(recipe: Recipe, folder: RunFolder, console: Console, processes: Processes) -> Result:
@@ -119,6 +145,8 @@ def _compared_runs(recipe: Recipe, folder: RunFolder, console: Console, processe
     if others:
         table = f"{_TABLE}\n\n{comparison_table([result, *others], recipe.task.shown)}"
         if processes.first:
+            if not folder.recipe.is_file():
+                raise RunError(f"{folder.path} was removed while its twins were trained")
             console.log = folder.log
             write_text(folder.comparison, table + "\n")
             write_page(folder, {name: RunFolder(folder.path / name) for name in twins(recipe)})
@@ -144,13 +172,13 @@ def _begun(recipe: Recipe, folder: RunFolder, console: Console, processes: Proce
         remove_unfinished(folder.path)
         console.log = folder.log
     try:
-        with interrupt_on_sigterm():
+        with interrupt_on_signals():
             network = stored_network(recipe, folder) if stored else recipe
             session = make_session(network, folder, console, processes, device_of(recipe), fresh=not stored)
             if not stored:
                 _describe(session)
     # Also where somebody ends it while data and network are being opened.
-    except (SpdbuildError, KeyboardInterrupt):
+    except BaseException:
         if processes.first:
             folder.remove_if_not_begun()
         raise
@@ -161,6 +189,7 @@ def _begun(recipe: Recipe, folder: RunFolder, console: Console, processes: Proce
             # Only now: a run that cannot go on keeps the recipe that it was stopped with.
             write_text(folder.recipe, recipe.resolved())
             folder.add_resumption(**_circumstances(session))
+            describe(session, recipe)
         console.line(f"{recipe.title or 'run'}: {_where(session)}")
     return session
 
@@ -181,6 +210,7 @@ def _describe(session: Session) -> None:
         for name, text in kept_files(network.architecture.document).items():
             write_text(folder.path / name, text)
         folder.write_environment(**_circumstances(session))
+        describe(session, recipe)
     size = "x".join(map(str, network.input))
     session.console.line(
         f"{recipe.title or 'run'}: {network.parameters:,} parameters, {network.macs:,} MACs at {size}, "
@@ -195,6 +225,11 @@ def _circumstances(session: Session) -> dict[str, Any]:
 
 
 def _fit(session: Session) -> Result:
+    with lost_workers_told(lambda: _go_on(session.folder) if session.folder.state.is_file() else ""):
+        return _result(session)
+
+
+def _result(session: Session) -> Result:
     with stop_on_signals() as request:
         loop = Loop(session, request)
         loop.run()
@@ -202,13 +237,14 @@ def _fit(session: Session) -> Result:
     if session.processes.any(bool(request)):
         reason = f"{STOPPED} after step {session.position.step}; the state is saved"
         session.console.note(reason)
-        raise RunError(reason, hint=f"go on with `spdbuild train --resume {session.folder.path}`")
+        raise RunError(reason, hint=_go_on(session.folder))
     if loop.reason:
         session.console.line(f"{loop.reason}; the run ends at step {session.position.step}")
     loop.conclude()
     assert loop.evaluation is not None
     position = session.position
     if session.processes.first:
+        describe_again(session)
         write_report(session, loop.evaluation)
     speeds = [row["images_per_second"] for row in loop.rows]
     return Result(

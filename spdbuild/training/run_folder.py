@@ -45,6 +45,11 @@ class RunFolder:
     @classmethod
     def create(cls, runs: Path, title: str) -> RunFolder:
         """A new folder `title`, `title-2`, `title-3`, ... below `runs`."""
+        try:
+            str(runs).encode()
+        except UnicodeEncodeError:
+            message = f"the name of the folder {runs} is no text in UTF-8, and weights cannot be read from there"
+            raise RecipeError(message, hint="give another folder for runs") from None
         number = 1
         while True:
             path = runs / (title if number == 1 else f"{title}-{number}")
@@ -85,7 +90,14 @@ class RunFolder:
         """The rows that `write_metrics` wrote; none if it has not."""
         if not self.rows.is_file():
             return []
-        return [json.loads(line) for line in self.rows.read_text(encoding="utf-8").splitlines()]
+        try:
+            rows = [json.loads(line) for line in self.rows.read_text(encoding="utf-8").splitlines()]
+        except ValueError:
+            rows = [None]
+        if not all(isinstance(row, dict) and "epoch" in row for row in rows):
+            hint = "remove it: the run writes it anew when it goes on"
+            raise RecipeError(f"{self.rows} does not have the metrics of a run", hint=hint)
+        return rows
 
     def write_environment(self, **facts: Any) -> None:
         """What the run was made with: versions, machine, command, and `facts`."""
@@ -94,17 +106,32 @@ class RunFolder:
     def add_resumption(self, **facts: Any) -> None:
         """The same of a process that goes on with the run, behind what was there: its command, and what is new."""
         now = {**environment(), **facts}
-        try:
-            before = json.loads(self.environment.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+        before = self._environment()
+        if not before:
             # What began the run is not known any more.
             self._write_environment(now)
             return
         new = {name: fact for name, fact in now.items() if name == "command" or fact != before.get(name)}
         self._write_environment({**before, "resumed": [*before.get("resumed", ()), new]})
 
+    def _environment(self) -> dict[str, Any]:
+        """What was written of the processes that the run has had; empty if that cannot be read."""
+        try:
+            facts = json.loads(self.environment.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return {}
+        if not isinstance(facts, dict) or not isinstance(facts.get("resumed", []), list):
+            return {}
+        told = {"versions", "gpus", "platform"} <= facts.keys()
+        return facts if told and all(map(_has_a_command, (facts, *facts.get("resumed", ())))) else {}
+
     def _write_environment(self, facts: dict[str, Any]) -> None:
         write_text(self.environment, json_text(facts, indent=2) + "\n")
+
+
+def _has_a_command(facts: Any) -> bool:
+    command = facts.get("command") if isinstance(facts, dict) else None
+    return isinstance(command, list) and bool(command) and all(isinstance(word, str) for word in command)
 
 
 #: Names of what lies in the folder of a run, which the folder of no twin can have.

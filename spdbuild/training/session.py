@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from itertools import zip_longest
 from typing import Any
 
@@ -13,7 +15,13 @@ from spdbuild.console import Console
 from spdbuild.errors import DataError, RecipeError, WeightsError, first_line
 from spdbuild.ops.normalization import BatchNorm
 from spdbuild.training.accumulation import Accumulation
-from spdbuild.training.checkpoint import Position, generator_states, restore_generators, seed_generators
+from spdbuild.training.checkpoint import (
+    Position,
+    damaged,
+    generator_states,
+    restore_generators,
+    seed_generators,
+)
 from spdbuild.training.distributed import Processes
 from spdbuild.training.ema import Ema
 from spdbuild.training.first_weights import load_weights, start
@@ -34,6 +42,7 @@ class Session:
 
     model: holds the weights. trained: the same as the loop calls it: compiled, and averaging gradients over processes.
     parallel: what averages them; None in a single process.
+    description: texts of the files that say what the run is made of, by their path below its folder.
     """
 
     recipe: Recipe
@@ -60,6 +69,7 @@ class Session:
     position: Position
     momentum: float
     accumulation: Accumulation
+    description: dict[str, str] = field(default_factory=dict)
 
     @property
     def evaluated(self) -> nn.Module:
@@ -106,28 +116,52 @@ class Session:
 
         Raises WeightsError if that was another network or optimizer, DataError if it was other data.
         """
-        self._check_data(state["data"])
-        try:
-            match(describe_module(self.model), state["model"])
-        except WeightsError as error:
-            reason = error.problems[0].message
-            raise WeightsError(f"{self.folder.state}: the state is of another network: {reason}") from None
-        try:
+        with self._sound("'data'"):
+            self._check_data(state["data"])
+        with self._sound("'model'"):
+            self._check_network(state["model"])
             self.model.load_state_dict(state["model"])
-            self.optimizer.load_state_dict(state["optimizer"])
-            if self.ema and state["ema"]:
+        with self._sound("'optimizer'"):
+            self._take_optimizer(state["optimizer"])
+        with self._sound("'ema'"):
+            if self.ema and state["ema"] is not None:
                 self.ema.model.load_state_dict(state["ema"]["model"])
-                self.ema.updates = state["ema"]["updates"]
+                self.ema.updates = int(state["ema"]["updates"])
+        with self._sound("'scaler'"):
+            # That of another precision is empty, which another device can bring along.
+            if state["scaler"]:
+                self.scaler.load_state_dict(state["scaler"])
+        with self._sound("'position'"):
+            self.position = Position.of(state["position"])
+        # With another number of processes than before, the sums of the epoch so far are those of the first ones.
+        counts, generators, rank = state["counts"], state["generators"], self.processes.rank
+        with self._sound("'counts'"):
+            self.position.take(counts[min(rank, len(counts) - 1)], self.device)
+        if len(generators) == self.processes.world:
+            with self._sound("'generators'"):
+                restore_generators(generators[rank], self.device)
+
+    @contextmanager
+    def _sound(self, part: str) -> Iterator[None]:
+        """The context in which a part of the state is taken, which may be anything: its file can have been damaged."""
+        try:
+            yield
+        except (RuntimeError, ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError):
+            raise damaged(self.folder.state, part) from None
+
+    def _take_optimizer(self, state: dict[str, Any]) -> None:
+        try:
+            self.optimizer.load_state_dict(state)
         except (RuntimeError, ValueError, KeyError) as error:
             reason = first_line(error)
             raise WeightsError(f"{self.folder.state}: the state is of another optimizer: {reason}") from None
-        self.scaler.load_state_dict(state["scaler"])
-        self.position = Position(**state["position"])
-        # With another number of processes than before, the sums of the epoch so far are those of the first ones.
-        counts, generators, rank = state["counts"], state["generators"], self.processes.rank
-        self.position.take(counts[min(rank, len(counts) - 1)], self.device)
-        if len(generators) == self.processes.world:
-            restore_generators(generators[rank], self.device)
+
+    def _check_network(self, weights: dict[str, Any]) -> None:
+        try:
+            match(describe_module(self.model), weights)
+        except WeightsError as error:
+            reason = error.problems[0].message
+            raise WeightsError(f"{self.folder.state}: the state is of another network: {reason}") from None
 
 
 def make_session(

@@ -208,3 +208,61 @@ def test_threads_wait_as_the_person_says_or_briefly(
     with pytest.raises(AssertionError):
         spdbuild.cli.main()
     assert seen == [spins]
+
+
+#: Writes a file, and gets a signal when that is done but not in its place.
+SIGNALLED = """
+import os, signal, sys
+from pathlib import Path
+
+replace, number = Path.replace, getattr(signal, sys.argv.pop())
+
+def signalled(path, target):
+    os.kill(os.getpid(), number)
+    return replace(path, target)
+
+Path.replace = signalled
+from spdbuild.cli import main
+main()
+"""
+
+
+def _signalled(folder: Path, name: str, shell: str = "") -> tuple[int, str, list[str]]:
+    """Exit code and words of a command that was sent a signal, and the names of what it left."""
+    command = [sys.executable, "-c", SIGNALLED, "convert", "cifar_resnet20", "-o", str(folder / "new.yaml"), name]
+    done = subprocess.run(["sh", "-c", f'{shell} exec "$@"', "sh", *command], capture_output=True, text=True)
+    return done.returncode, done.stderr, [path.name for path in folder.iterdir()]
+
+
+@pytest.mark.parametrize(
+    ("name", "code", "said"),
+    [
+        ("SIGINT", 130, "interrupted\n"),
+        ("SIGTERM", 143, "ended by SIGTERM\n"),
+        ("SIGHUP", 129, "ended by SIGHUP\n"),
+    ],
+)
+def test_a_signal_ends_a_command_and_leaves_nothing_half_written(tmp_path: Path, name: str, code: int, said: str):
+    assert _signalled(tmp_path, name) == (code, said, [])
+
+
+def test_a_command_that_ignores_the_end_of_its_terminal_goes_on(tmp_path: Path):
+    code, _, left = _signalled(tmp_path, "SIGHUP", shell="trap '' HUP;")
+    assert (code, left) == (0, ["new.yaml"])
+
+
+@pytest.mark.parametrize("stream", ["1", "2"], ids=["stdout", "stderr"])
+def test_a_stream_that_is_closed_is_no_error(stream: str):
+    command = [sys.executable, "-m", "spdbuild", "summary", "cifar_resnet20"]
+    done = subprocess.run(["sh", "-c", f'exec "$@" {stream}>&-', "sh", *command], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_names_that_are_no_text_are_printed(tmp_path: Path):
+    name = os.fsdecode(b"b\xff.yaml")
+    command = [sys.executable, "-m", "spdbuild", "check", str(tmp_path / name)]
+    (tmp_path / name).write_text((ROOT / "architectures" / "cifar_resnet20.yaml").read_text())
+    environment = {**os.environ, "LC_ALL": "C.UTF-8", "PYTHONUTF8": "0"}
+    done = subprocess.run(command, capture_output=True, env=environment)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert b"b\\udcff.yaml" in done.stdout or b"b\xff.yaml" in done.stdout

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from spdbuild.errors import RecipeError
 from spdbuild.training import environment
 from spdbuild.training.run_folder import RunFolder
 
@@ -52,3 +53,10 @@ def test_the_environment_names_the_machine_and_the_commits(tmp_path: Path, monke
     monkeypatch.setattr(environment, "__file__", str(package / "installed.py"))
     RunFolder(tmp_path).write_environment()
     assert json.loads((tmp_path / "environment.json").read_text())["spdbuild_commit"] is None
+
+
+def test_a_folder_from_which_weights_cannot_be_read_is_refused(tmp_path: Path) -> None:
+    runs = tmp_path / "b\udcff"
+    with pytest.raises(RecipeError, match="is no text in UTF-8, and weights cannot be read from there"):
+        RunFolder.create(runs, "small")
+    assert not runs.exists()

@@ -79,6 +79,8 @@ def convert(splits: Mapping[str, DetectionSet], format: Format, folder: Path, *,
     names = {dataset.names for dataset in splits.values()}
     if len(names) != 1:
         raise DataError("the splits of a data set must have the same classes", hint=f"classes: {sorted(names)}")
+    for name in next(iter(names)):
+        _require_text("class", name)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise DataError(f"{folder} is there already", hint="give a new folder, or remove it first")
     write = _write_yolo_outlines if outlines else _WRITERS[format]
@@ -223,11 +225,20 @@ def _file_names(dataset: DetectionSet) -> list[str]:
     """Where each image goes below the new folder of images."""
     names = []
     for image in dataset.images:
+        _require_text("image", image.name)
         name = PurePosixPath(image.name)
         if name.is_absolute() or ".." in name.parts:
             raise DataError(f"the image name '{image.name}' leads out of the folder of images")
         names.append(str(name if image.path is not None else name.with_suffix(".png")))
     return names
+
+
+def _require_text(what: str, name: str) -> None:
+    """Refuse a name with bytes that are no UTF-8: the files of all formats are text."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        raise DataError(f"the name of the {what} '{name}' is no text in UTF-8", hint="rename it") from None
 
 
 def _require_own_stems(names: list[str]) -> None:

@@ -32,7 +32,11 @@ def load_recipe(recipe: str | Path, overrides: str | Iterable[str] = ()) -> Reci
     problems = check_schema(value, complete_schema())
     if problems:
         raise RecipeError.gather(with_renaming(problems, value))
-    read: Recipe = read_section(Recipe, value)
+    try:
+        read: Recipe = read_section(Recipe, value)
+    except SpdbuildError as error:
+        error.problems = tuple(with_renaming(error.problems, value))
+        raise
     twins(read, value)
     return read
 

@@ -72,7 +72,7 @@ class Detection(Task):
     def __post_init__(self) -> None:
         if self.monitor not in self.metrics():
             raise ArgumentError(
-                f"there is no metric '{self.monitor}'", argument="monitor", hint=nearest(self.monitor, self.metrics())
+                f"monitor: there is no metric '{self.monitor}'", argument="monitor", hint=nearest(self.monitor, self.metrics())
             )
 
     @property

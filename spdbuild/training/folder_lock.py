@@ -1,0 +1,69 @@
+"""A run's folder belongs to one process at a time; no other trains in it meanwhile."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+
+from spdbuild.errors import RecipeError
+from spdbuild.training.distributed import Processes
+from spdbuild.training.run_folder import RunFolder
+
+
+@contextmanager
+def alone_in(folder: RunFolder, processes: Processes) -> Iterator[None]:
+    """The context in which no other process trains in `folder`; RecipeError on every process if one does already.
+
+    A twin is trained beside other twins, but not beside the run that it belongs to, which may be about to train it.
+    The system ends the lock with the process, however that ends.
+    """
+    around = RunFolder(folder.path.resolve().parent)
+    with ExitStack() as held:
+        taken = None
+        if processes.first:
+            wanted = [(around.path, fcntl.LOCK_SH)] if around.recipe.is_file() else []
+            for path, kind in (*wanted, (folder.path, fcntl.LOCK_EX)):
+                lock = held.enter_context(_Lock(path))
+                if taken is None and not lock.get(kind):
+                    taken = str(path)
+        taken = processes.from_first(taken)
+        if taken is not None:
+            raise RecipeError(f"{taken} is being trained by another process", hint="wait for it or stop it")
+        yield
+
+
+class _Lock:
+    """The lock of a folder in the hand of this process alone."""
+
+    def __init__(self, folder: Path) -> None:
+        self._descriptor: int | None = None
+        # A folder that cannot be opened is told of where it is written to.
+        with suppress(OSError):
+            self._descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        # A lock lasts until every copy of its descriptor is closed, and workers can outlive a process that is killed.
+        os.register_at_fork(after_in_child=self._close)
+
+    def get(self, kind: int) -> bool:
+        """Whether nobody else has it; where folders cannot be locked, as on some network drives, nobody has."""
+        if self._descriptor is not None:
+            try:
+                fcntl.flock(self._descriptor, kind | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return False
+            except OSError:
+                pass
+        return True
+
+    def __enter__(self) -> _Lock:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._close()
+
+    def _close(self) -> None:
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None

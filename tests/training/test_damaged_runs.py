@@ -1,0 +1,122 @@
+"""Files in a run's folder that are not what the run has written."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from spdbuild.errors import RecipeError, WeightsError
+from spdbuild.training.run import resume, train
+from spdbuild.training.run_folder import RunFolder
+
+HINT = "start a new run from the weights of this one: weights=<run>/weights/last.safetensors"
+
+
+@pytest.fixture
+def begun(recipe: Path, tmp_path: Path) -> Path:
+    """The folder of a run that has not come to its end."""
+    return train(recipe, ["max_steps=1"], runs=tmp_path, quiet=True).folder
+
+
+def without(part: str) -> Callable[[dict[str, Any]], None]:
+    return lambda state: state.pop(part)
+
+
+def put(value: Any, *keys: Any) -> Callable[[dict[str, Any]], None]:
+    def change(state: dict[str, Any]) -> None:
+        *path, last = keys
+        for key in path:
+            state = state[key]
+        state[last] = value
+
+    return change
+
+
+DAMAGES = {
+    "no data": without("data"),
+    "no scaler": without("scaler"),
+    "no model": without("model"),
+    "a number as position": put(5, "position"),
+    "no epoch": lambda state: state["position"].pop("epoch"),
+    "a text as epoch": put("3", "position", "epoch"),
+    "further words in the position": put(1, "position", "further"),
+    "no splits": put({}, "data"),
+    "no counts": put([], "counts"),
+    "a number as counts": put([5], "counts"),
+    "no generators": put([{}], "generators"),
+    "a short generator": put([3, [1], None], "generators", 0, "python"),
+    "a generator of floats": put(torch.zeros(3), "generators", 0, "torch"),
+    "no tensors": put({"stem.weight": 5}, "model"),
+    "a list as ema": put([], "ema"),
+    "no model of the ema": put({}, "ema"),
+    "no groups": put({"state": {}, "param_groups": 5}, "optimizer"),
+}
+
+
+def test_a_damaged_state_is_told_and_nothing_is_changed(begun: Path) -> None:
+    path = begun / "state" / "state.pt"
+    whole, recipe = path.read_bytes(), (begun / "recipe.yaml").read_text()
+    for name, damage in DAMAGES.items():
+        path.write_bytes(whole)
+        state = torch.load(path, weights_only=True)
+        damage(state)
+        torch.save(state, path)
+        with pytest.raises(WeightsError) as caught:
+            resume(begun, ["max_steps=2"], quiet=True)
+        assert caught.value.problems[0].message.startswith(f"{path}: "), name
+        assert caught.value.problems[0].hint == HINT, name
+    assert (begun / "recipe.yaml").read_text() == recipe
+    path.write_bytes(whole)
+    resume(begun, ["max_steps=2"], quiet=True)
+
+
+def test_a_state_without_factors_of_a_scaler_leaves_those_of_a_new_one(
+    begun: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As when a run that was begun on a CPU goes on on a GPU.
+    monkeypatch.setattr(
+        "spdbuild.training.session.make_scaler", lambda *_: torch.amp.GradScaler("cpu", enabled=True, init_scale=8.0)
+    )
+    resume(begun, ["max_steps=2"], quiet=True)
+    assert torch.load(begun / "state" / "state.pt", weights_only=True)["scaler"]["scale"] == 8.0
+
+
+COMMAND = {"command": ["spdbuild"]}
+TOLD = {**COMMAND, "versions": {}, "gpus": [], "platform": "Linux"}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [[1], COMMAND, {**TOLD, "resumed": None}, {**TOLD, "resumed": [1]}, {**TOLD, "command": 5}],
+    ids=["a list", "too little", "no list", "no commands", "no command"],
+)
+def test_what_began_a_run_may_be_unreadable(begun: Path, monkeypatch: pytest.MonkeyPatch, content: object) -> None:
+    monkeypatch.setattr(sys, "argv", ["/bin/spdbuild", "train", "--resume", "runs/small"])
+    (begun / "environment.json").write_text(json.dumps(content))
+    RunFolder(begun).add_resumption(seed=1)
+    facts = json.loads((begun / "environment.json").read_text())
+    assert facts["command"] == sys.argv
+    assert "resumed" not in facts
+
+
+@pytest.mark.parametrize("text", ["{", "[1]\n", "{}\n"], ids=["no JSON", "no mapping", "no epoch"])
+def test_damaged_metrics_are_told_and_written_anew_without_them(begun: Path, text: str) -> None:
+    rows = begun / "metrics.jsonl"
+    rows.write_text(text)
+    with pytest.raises(RecipeError, match="does not have the metrics of a run") as caught:
+        RunFolder(begun).metrics()
+    assert caught.value.problems[0].hint == "remove it: the run writes it anew when it goes on"
+
+
+def test_a_run_without_metrics_writes_them_anew(begun: Path) -> None:
+    (begun / "metrics.jsonl").unlink()
+    shutil.rmtree(begun / "report")
+    resume(begun, ["max_steps=12"], quiet=True)
+    assert [row["epoch"] for row in RunFolder(begun).metrics()] == [1]

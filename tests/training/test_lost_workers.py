@@ -1,0 +1,81 @@
+"""Processes that read images and are killed, as the system does when memory is short."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from spdbuild.errors import RunError
+from spdbuild.training import loop
+from spdbuild.training.lost_workers import lost_workers_told
+from spdbuild.training.run import resume, train
+
+KILLED = "DataLoader worker (pid 7) is killed by signal: Killed. "
+
+
+def test_what_torch_says_of_a_lost_worker_is_told_with_a_hint() -> None:
+    with pytest.raises(RunError) as caught, lost_workers_told():
+        raise RuntimeError(KILLED)
+    assert str(caught.value) == (
+        "error: a process that reads images was killed: out of memory?\n      = hint: fewer workers or a smaller batch"
+    )
+
+
+def test_a_consequence_of_a_lost_worker_is_told_as_its_cause() -> None:
+    with (
+        pytest.raises(RunError, match="a process that reads images was killed") as caught,
+        lost_workers_told(lambda: "go on"),
+        lost_workers_told(),
+    ):
+        _write_in_vain()
+    assert caught.value.problems[0].hint == "fewer workers or a smaller batch; go on"
+
+
+def _write_in_vain() -> None:
+    try:
+        raise RuntimeError(KILLED)
+    except RuntimeError:
+        raise RunError("state.pt cannot be written") from None
+
+
+@pytest.mark.parametrize("error", [RuntimeError("a bug"), RunError("it diverged")])
+def test_other_errors_stay_what_they_are(error: Exception) -> None:
+    with pytest.raises(type(error)) as caught, lost_workers_told():
+        raise error
+    assert caught.value is error
+
+
+def test_a_run_that_loses_a_worker_says_how_it_goes_on(
+    small_detector: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    step = loop.Loop.step
+
+    def killing(self: loop.Loop, group: Any) -> None:
+        if self.session.position.step == 1:
+            # The images to evaluate on have none yet.
+            (child,) = multiprocessing.active_children()
+            os.kill(child.pid or 0, signal.SIGKILL)
+            # torch raises as soon as the system tells of it.
+            time.sleep(60)
+        step(self, group)
+
+    monkeypatch.setattr(loop.Loop, "step", killing)
+    data = "{name: tiny_objects, images: 8, size: 64}"
+    recipe = (
+        f"title: small\narchitecture: {small_detector}\ndata: {data}\nbatch: 4\nepochs: 20\nsave_every: 1\nworkers: 1\n"
+    )
+    with pytest.raises(RunError) as caught:
+        train(recipe, ["save_every=1", "workers=1"], runs=tmp_path, quiet=True)
+    folder = tmp_path / "small"
+    assert str(caught.value) == (
+        "error: a process that reads images was killed: out of memory?\n"
+        f"      = hint: fewer workers or a smaller batch; go on with `spdbuild train --resume {folder}`"
+    )
+    monkeypatch.setattr(loop.Loop, "step", step)
+    resume(folder, ["max_steps=4"], quiet=True)

@@ -1,0 +1,53 @@
+"""What signals do while a run trains, and before."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+
+import pytest
+
+from spdbuild.training.signals import EndedBySignal, interrupt_on_signals, stop_on_signals
+
+STOPPING = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
+
+
+@pytest.fixture(autouse=True)
+def as_before() -> Iterator[None]:
+    handlers = {number: signal.getsignal(number) for number in STOPPING}
+    yield
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.parametrize("number", STOPPING, ids=lambda number: number.name)
+def test_a_signal_is_noted_and_the_second_does_what_it_did_before(number: signal.Signals) -> None:
+    heard = []
+    signal.signal(number, lambda *_: heard.append(number))
+    with stop_on_signals() as request:
+        assert not request
+        os.kill(os.getpid(), number)
+        assert request.name == number.name
+        assert not heard
+        os.kill(os.getpid(), number)
+        assert heard == [number]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP], ids=lambda number: number.name)
+def test_what_ends_a_program_is_raised_where_there_is_nothing_to_save(number: signal.Signals) -> None:
+    before = signal.getsignal(number)
+    with pytest.raises(EndedBySignal, match=number.name) as caught, interrupt_on_signals():
+        os.kill(os.getpid(), number)
+    assert caught.value.number == number
+    assert signal.getsignal(number) == before
+
+
+def test_a_program_that_is_to_outlive_its_terminal_does() -> None:
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    with stop_on_signals() as request:
+        os.kill(os.getpid(), signal.SIGHUP)
+    assert not request
+    with interrupt_on_signals():
+        os.kill(os.getpid(), signal.SIGHUP)
+    assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
