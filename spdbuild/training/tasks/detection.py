@@ -71,9 +71,8 @@ class Detection(Task):
 
     def __post_init__(self) -> None:
         if self.monitor not in self.metrics():
-            raise ArgumentError(
-                f"monitor: there is no metric '{self.monitor}'", argument="monitor", hint=nearest(self.monitor, self.metrics())
-            )
+            message, hint = f"monitor: there is no metric '{self.monitor}'", nearest(self.monitor, self.metrics())
+            raise ArgumentError(message, argument="monitor", hint=hint)
 
     @property
     def headline(self) -> tuple[str, ...]:
