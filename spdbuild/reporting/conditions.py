@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from spdbuild.reporting.run import Run
+from spdbuild.size_bins import COCO_SIZES
 
 #: Keys of a recipe that say who, where and how long to look, not what comes out. What `precision` was chosen by the
 #: device is compared, not what the recipe left open.
@@ -31,16 +32,21 @@ _MEASURED = ("data", "task.name", "task.evaluation")
 #: Keys that `architecture.yaml` follows from.
 _NETWORK = frozenset(("architecture", "variant", "vars", "passes", "input", "data"))
 
+#: What everything is measured by that does not say otherwise.
+_SIZES = {f"task.evaluation.sizes.{size.name}": [size.low, size.high] for size in COCO_SIZES}
+
 Conditions = Mapping[str, Any]
 
 
 def conditions(run: Run) -> Conditions:
     """Values by key path: the resolved recipe without what does not change the result, and what it was made into.
 
-    A key that is empty is left out, so that recipes older than a key compare equal to those that leave it empty.
+    A key that is empty is left out, so that recipes older than a key compare equal to those that leave it empty; and so
+    are COCO's sizes of objects, which older runs wrote out.
     """
     chosen = {"architecture.yaml": run.network, "precision": run.summary.precision}
-    return {**dict(_leaves(run.recipe)), **chosen}
+    leaves = {path: value for path, value in _leaves(run.recipe) if value != _SIZES.get(path)}
+    return {**leaves, **chosen}
 
 
 def measured(conditions: Conditions) -> Conditions:
@@ -78,7 +84,7 @@ def _leaves(values: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, A
             continue
         if isinstance(value, dict) and value:
             yield from _leaves(value, f"{path}.")
-        elif value is not None:
+        elif value is not None and value != {}:
             yield path, _plain(value)
 
 

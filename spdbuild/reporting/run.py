@@ -28,7 +28,7 @@ class Run:
     """A run that has ended.
 
     name: its title without the seed, behind that of the run that it is a twin of: quickstart/strided.
-    recipe: resolved, as plain data. network: digest of architecture.yaml.
+    recipe: resolved, as plain data. network: digest of architecture.yaml and of what it extends and imports.
     environment: what it was made with. rows: its metrics, an epoch each.
     """
 
@@ -82,9 +82,16 @@ def read_run(folder: Path) -> Run:
     summary = _summary(files)
     _require_end(folder, recipe, summary, rows)
     assert summary is not None
-    network = hashlib.sha256(_text(files.architecture).encode()).hexdigest()[:10]
     name = _name(recipe, folder)
-    return Run(folder, name, recipe, network, summary, _environment(files), rows)
+    return Run(folder, name, recipe, _network(files), summary, _environment(files), rows)
+
+
+def _network(files: RunFolder) -> str:
+    """A digest of the architecture, and of the files that it extends and imports."""
+    digest = hashlib.sha256(_text(files.architecture).encode())
+    for path in sorted(files.sources.glob("*")):
+        digest.update(f"{path.name}\n{_text(path)}".encode())
+    return digest.hexdigest()[:10]
 
 
 def _require_end(folder: Path, recipe: Mapping[str, Any], summary: Summary | None, rows: tuple[Any, ...]) -> None:

@@ -42,6 +42,25 @@ def test_a_detector_and_its_twin_are_measured_alike(make_run: MakeRun) -> None:
     assert [group.name for group in section.groups] == ["spd/strided", "spd"]
 
 
+def test_sizes_that_older_runs_wrote_out_are_those_that_are_not_said(make_run: MakeRun) -> None:
+    detector = ("architecture=yolov5", "variant=n", "data={name: tiny_objects}")
+    old, new = (make_run(f"runs/a_seed{seed}", *detector, f"seed={seed}", metrics={"AP": 0.5}) for seed in (0, 1))
+    text, sizes = (old / "recipe.yaml").read_text(), "sizes: {S: [0.0, 32.0], M: [32.0, 96.0], L: [96.0, 100000.0]}"
+    assert "sizes: {}" in text
+    (old / "recipe.yaml").write_text(text.replace("sizes: {}", sizes))
+    (section,) = sections(old, new)
+    assert [group.seeds for group in section.groups] == [(0, 1)]
+
+
+def test_runs_whose_networks_extend_other_files_are_others(make_run: MakeRun) -> None:
+    folders = [make_run(f"runs/a_seed{seed}", f"seed={seed}", metrics={"top1": 0.5}) for seed in (0, 1, 2)]
+    for folder, width in zip(folders, (4, 4, 8), strict=True):
+        (folder / "sources").mkdir()
+        (folder / "sources" / "base.yaml").write_text(f"vars: {{width: {width}}}\n")
+    (section,) = sections(*folders)
+    assert sorted(group.seeds for group in section.groups) == [(0, 1), (2,)]
+
+
 def test_runs_of_before_there_was_a_key_are_of_the_same_group(make_run: MakeRun) -> None:
     old, new = (make_run(f"runs/a_seed{seed}", f"seed={seed}", metrics={"top1": 0.5}) for seed in (0, 1))
     text = (old / "recipe.yaml").read_text()
