@@ -49,6 +49,7 @@ def why_no_input(name: str) -> str:
 
 
 def _why_no_attribute(name: str) -> str:
-    if keyword.iskeyword(name) or (name.startswith("__") and name.endswith("__")):
+    # Python's own, and those that torch.compile gives to modules while it runs.
+    if keyword.iskeyword(name) or name.startswith("__"):
         return "Python keeps it for itself"
     return ""
