@@ -8,10 +8,11 @@ import pytest
 import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from torch import Tensor, nn
+from torch import Tensor
 
 import spdbuild
 from spdbuild.conversion.folding import Folding, fold
+from spdbuild.conversion.verification import random_weights
 from spdbuild.errors import ShapeError
 from spdbuild.graph import Graph
 from spdbuild.ops.convolution import Conv2d
@@ -19,18 +20,6 @@ from spdbuild.passes import run_passes
 from spdbuild.passes.strided_to_spd import StridedToSpd
 from spdbuild.shape import Shape
 from spdbuild.weight_transfer import carry_over
-
-
-def randomized(graph: Graph) -> nn.Module:
-    """The network in float64 and evaluation; norms with statistics of their own."""
-    torch.manual_seed(0)
-    model = spdbuild.build(graph).double().eval()
-    for name, tensor in model.state_dict().items():
-        if name.endswith(("running_var", "norm.weight")):
-            tensor.uniform_(0.5, 1.5)
-        elif name.endswith(("running_mean", "bias")):
-            tensor.normal_(0, 0.5)
-    return model
 
 
 def outputs(graph: Graph, weights: Any) -> list[Tensor]:
@@ -44,7 +33,7 @@ def outputs(graph: Graph, weights: Any) -> list[Tensor]:
 
 def folded(graph: Graph, **options: Any) -> Folding:
     """The network folded with random weights; its function is compared."""
-    weights = randomized(graph).state_dict()
+    weights = random_weights(graph)
     folding = fold(graph, weights, **options)
     for ours, theirs in zip(outputs(folding.graph, folding.weights), outputs(graph, weights), strict=True):
         torch.testing.assert_close(ours, theirs, rtol=1e-9, atol=1e-9)
@@ -53,7 +42,7 @@ def folded(graph: Graph, **options: Any) -> Folding:
 
 def assert_fold_undoes(graph: Graph, **options: Any) -> None:
     """Converted, carried over and folded, it is the same network with the same bits."""
-    weights = randomized(graph).state_dict()
+    weights = random_weights(graph)
     converted, _ = run_passes(graph, [StridedToSpd(**options)])
     assert converted != graph
     folding = fold(converted, carry_over(graph, converted, weights), fuse=False)
@@ -65,7 +54,7 @@ def assert_fold_undoes(graph: Graph, **options: Any) -> None:
 
 def assert_same_function(graph: Graph, converted: Graph, **options: Any) -> Folding:
     """The converted network folded with the weights carried over, which computes what the first one does."""
-    weights = randomized(graph).state_dict()
+    weights = random_weights(graph)
     folding = fold(converted, carry_over(graph, converted, weights), **options)
     for ours, theirs in zip(outputs(folding.graph, folding.weights), outputs(graph, weights), strict=True):
         torch.testing.assert_close(ours, theirs, rtol=1e-10, atol=1e-10)
@@ -147,7 +136,7 @@ def test_zeros_in_the_other_phases_fold_to_the_kernel_that_skips_them() -> None:
     text = "model: m\ninputs: {image: [3, 16, 16]}\nlayers:\n  - conv: conv2d(4, 3, stride=2)\n  - next: conv2d(5, 3)\n"
     graph = spdbuild.load(text).graph
     converted, _ = run_passes(graph, [StridedToSpd(placement="after")])
-    folding = fold(converted, carry_over(graph, converted, randomized(graph).state_dict()))
+    folding = fold(converted, carry_over(graph, converted, random_weights(graph)))
     assert str(folding.graph["next"].op) == "conv2d(5, kernel=3, stride=2, dilation=2)"
 
 
