@@ -13,6 +13,7 @@ from spdbuild.data.detection.batch import DetectionBatch
 from spdbuild.data.detection.loader import DetectionLoader
 from spdbuild.data.detection.table import NO_CLASS, DetectionSet, ImageRecord, Pixels, Table
 from spdbuild.data.detection.tiles import TileOptions
+from spdbuild.metrics.by_image.matches import Matches
 from spdbuild.metrics.nms import NmsOptions
 from spdbuild.metrics.reference_ap import average_precision
 from spdbuild.nn.detection import Detect
@@ -111,6 +112,21 @@ def test_classes_come_in_the_order_of_the_data_and_not_of_their_ids() -> None:
     assert evaluation.confusion is not None
     assert evaluation.confusion.tolist() == [[2, 0, 0, 0], [0, 2, 0, 0], [0, 0, 3, 0], [0, 0, 0, 0]]
     assert evaluation.outcomes == ("a", "b", "c", "background")
+
+
+def test_each_image_has_its_own_name_whatever_the_order_of_the_ids() -> None:
+    dataset = objects()
+    ids = np.random.default_rng(0).permutation(len(dataset)) + 10
+    images = tuple(replace(image, id=int(number)) for image, number in zip(dataset.images, ids, strict=True))
+    evaluation = judged(replace(dataset, images=images))
+    matches = evaluation.by_image
+    assert isinstance(matches, Matches)
+    found = dict.fromkeys(evaluation.images, 0)
+    for image, count in zip(matches.object_image, matches.objects[:, 0], strict=True):
+        found[evaluation.images[image]] += int(count)
+    expected = {image.name: len(dataset.of_image(index)) for index, image in enumerate(dataset.images)}
+    assert found == expected
+    assert len(set(expected.values())) > 1
 
 
 def test_meters_of_two_processes_make_that_of_one() -> None:
