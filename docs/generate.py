@@ -30,6 +30,7 @@ from spdbuild.losses.loss import LOSSES
 from spdbuild.ops import OPS
 from spdbuild.passes import PASSES
 from spdbuild.registry import Registry
+from spdbuild.roles import Role, role_of
 from spdbuild.training.optimizers.optimizer import OPTIMIZERS
 from spdbuild.training.recipe import DistillOptions, EmaOptions, FirstWeights, Recipe
 from spdbuild.training.recipe.sections import section_schema
@@ -85,7 +86,12 @@ def _recipes() -> Iterator[str]:
         "Paths of data, weights and architectures (`data.root`, `data.file`, `weights.file`, `architecture: my.yaml`) "
         "start from the folder in which the command is given. `extends`, and `imports` of an architecture, start from "
         "the file that says them. A run keeps the paths as they were written: to use it from another folder, "
-        "say where the data are: `spdbuild eval RUN data.root=...`."
+        "say where the data are: `spdbuild eval RUN data.root=...`, `spdbuild train --resume RUN data.root=...`."
+    )
+    yield (
+        "A run that is resumed stays what it was, but for the keys with a \N{CLOCKWISE OPEN CIRCLE ARROW}, which "
+        "`spdbuild train --resume RUN key.path=value` may give anew. Its images must still have their names, labels "
+        "and boxes, wherever they lie."
     )
     yield "## Keys"
     yield _keys(Recipe)
@@ -140,7 +146,7 @@ def _described(cls: type[Any]) -> Mapping[str, Any]:
 
 def _keys(cls: type[Any], chosen: Collection[str] | None = None) -> str:
     """A line for each key, or for those chosen: its default, its values where they are few, and what it means."""
-    described = _described(cls)
+    described, roles = _described(cls), {field.name: role_of(field) for field in dataclasses.fields(cls)}
     lines = []
     for name in described if chosen is None else (name for name in described if name in chosen):
         default = described[name].get("default", dataclasses.MISSING)
@@ -148,7 +154,8 @@ def _keys(cls: type[Any], chosen: Collection[str] | None = None) -> str:
         values = [f"`{json.dumps(value)}`" for value in _values(described[name])]
         allowed = f", one of {', '.join(values)}" if len(values) > 1 else ""
         text = described[name].get("description", "")
-        lines.append(f"- `{name}`{written}{allowed}" + (f": {_escaped(text)}" if text else ""))
+        resumed = " \N{CLOCKWISE OPEN CIRCLE ARROW}" if Role.RESUMED in roles[name] else ""
+        lines.append(f"- `{name}`{resumed}{written}{allowed}" + (f": {_escaped(text)}" if text else ""))
     return "\n".join(lines)
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from spdbuild.errors import InputError, RunError
 from spdbuild.graph import Graph
 from spdbuild.modules import compile_graph
+from spdbuild.out_of_memory import is_out_of_memory
 from spdbuild.timing import Times, take_turns, wait_for
 
 if TYPE_CHECKING:
@@ -92,7 +93,7 @@ def benchmark(graphs: Sequence[Graph], conditions: Conditions | None = None) -> 
                 times = take_turns([_call(graph, conditions) for graph in graphs], seconds=conditions.seconds)
                 return Benchmark(conditions, tuple(graphs), tuple(times))
             except (MemoryError, RuntimeError) as error:
-                if not _is_out_of_memory(error):
+                if not is_out_of_memory(error):
                     raise
                 if conditions.batch == 1:
                     raise RunError("the memory does not hold one image", hint="try --size or another device") from None
@@ -133,14 +134,6 @@ def _threads(wanted: int | None) -> Iterator[int]:
         yield wanted or before
     finally:
         torch.set_num_threads(before)
-
-
-def _is_out_of_memory(error: BaseException) -> bool:
-    """Whether torch ran out of memory: of a GPU it has a class for that, of the CPU a sentence."""
-    import torch
-
-    sentences = ("can't allocate memory", "not enough memory")
-    return isinstance(error, torch.OutOfMemoryError | MemoryError) or any(text in str(error) for text in sentences)
 
 
 def _free_memory(device: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import tarfile
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, ClassVar, Literal
@@ -19,6 +19,7 @@ from spdbuild.data.listing import existing_folder
 from spdbuild.data.noise import noise_images
 from spdbuild.errors import DataError
 from spdbuild.files import unwritten
+from spdbuild.roles import Role, role
 
 
 @DATASETS.register
@@ -40,8 +41,8 @@ class Cifar10:
 
     task: ClassVar[Literal["classification"]] = "classification"
 
-    root: str
-    download: bool = False
+    root: str = field(metadata=role(Role.RESUMED))
+    download: bool = field(default=False, metadata=role(Role.RESUMED))
 
     def open(self, split: Split) -> ArrayImages:
         from torchvision.datasets import CIFAR10
@@ -79,8 +80,8 @@ class Cifar100:
 
     task: ClassVar[Literal["classification"]] = "classification"
 
-    root: str
-    download: bool = False
+    root: str = field(metadata=role(Role.RESUMED))
+    download: bool = field(default=False, metadata=role(Role.RESUMED))
 
     def open(self, split: Split) -> ArrayImages:
         from torchvision.datasets import CIFAR100

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -14,6 +14,7 @@ from spdbuild.data.detection.table import DetectionSet
 from spdbuild.data.reading import OnError
 from spdbuild.data.tiny_objects import TinyObjects
 from spdbuild.errors import MissingSplitError
+from spdbuild.roles import Role, role
 
 #: Where the annotations of a split are in the usual layouts, and its images, which have the first of these places.
 _LAYOUTS = {
@@ -48,7 +49,7 @@ class Coco:
 
     task: ClassVar[Literal["detection"]] = "detection"
 
-    root: str
+    root: str = field(metadata=role(Role.RESUMED))
     train_images: str = "train2017"
     train_annotations: str = "annotations/instances_train2017.json"
     val_images: str = "val2017"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, Literal, NoReturn
 
@@ -15,6 +15,7 @@ from spdbuild.data.noise import noise_images
 from spdbuild.data.reading import OnError, Reading, open_listing
 from spdbuild.errors import DataError, nearest
 from spdbuild.ranges import require_range
+from spdbuild.roles import Role, role
 
 #: What people call the folders of images that are not trained on, in the order in which they are looked for.
 _VAL_FOLDERS = ("val", "valid", "validation")
@@ -49,14 +50,14 @@ class Folder:
 
     task: ClassVar[Literal["classification"]] = "classification"
 
-    root: str
+    root: str = field(metadata=role(Role.RESUMED))
     train: str = "train"
     val: str = ""
     test: str = ""
     size: int | None = None
     resize: Resize = "squash"
     on_error: OnError = "refuse"
-    memory_gib: float = 2.0
+    memory_gib: float = field(default=2.0, metadata=role(Role.RESUMED))
 
     def __post_init__(self) -> None:
         require_range(self, "size", least=1)

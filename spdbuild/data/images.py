@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from spdbuild.data.decoding import BadFile, OddSize, Resize, decode, first_few
@@ -35,6 +40,13 @@ class ArrayImages:
     def name(self, index: int) -> str:
         """The file of an image, or its number."""
         return str(self.paths[index]) if self.paths else str(index)
+
+    @cached_property
+    def digest(self) -> str:
+        """The same for the same files below one folder, or the same pixels, with the same labels in the same order."""
+        if self.paths:
+            return _files_digest(self.paths, self.labels)
+        return _digest(f"{tuple(self.images.shape)}".encode(), self.images.numpy(), self.labels.numpy())
 
     @property
     def size(self) -> tuple[int, int]:
@@ -71,6 +83,11 @@ class FileImages:
         """The file of an image."""
         return str(self.paths[index])
 
+    @cached_property
+    def digest(self) -> str:
+        """The same for the same files below one folder, with the same labels in the same order."""
+        return _files_digest(self.paths, self.labels)
+
     def advice_on(self, file: BadFile) -> str:
         """What to do about a file that `read` returned."""
         return self.odd_advice if isinstance(file, OddSize) else self.advice
@@ -90,6 +107,20 @@ class FileImages:
 
 
 ImageSet = ArrayImages | FileImages
+
+
+def _files_digest(paths: Sequence[Path], labels: Tensor) -> str:
+    texts = [str(path) for path in paths]
+    # What the first and the last in the order of the alphabet share, all share.
+    root = os.path.commonpath((min(texts), max(texts)))
+    return _digest("\0".join(text.removeprefix(root) for text in texts).encode(), labels.numpy())
+
+
+def _digest(*parts: bytes | NDArray[Any]) -> str:
+    digest = hashlib.blake2b(digest_size=12)
+    for part in parts:
+        digest.update(part if isinstance(part, bytes) else np.ascontiguousarray(part).data)
+    return digest.hexdigest()
 
 
 def left_out(skipped: Sequence[BadFile], kept: int, purpose: str) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -14,6 +14,7 @@ from spdbuild.data.noise import noise_images
 from spdbuild.data.reading import OnError, Reading, open_listing
 from spdbuild.errors import DataError, nearest
 from spdbuild.ranges import require_range
+from spdbuild.roles import Role, role
 
 _AGAIN = "unpack the archive of Tiny ImageNet again"
 
@@ -41,9 +42,9 @@ class TinyImagenet:
 
     task: ClassVar[Literal["classification"]] = "classification"
 
-    root: str
+    root: str = field(metadata=role(Role.RESUMED))
     on_error: OnError = "refuse"
-    memory_gib: float = 2.0
+    memory_gib: float = field(default=2.0, metadata=role(Role.RESUMED))
 
     def __post_init__(self) -> None:
         require_range(self, "memory_gib", least=0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -12,6 +12,7 @@ from spdbuild.data.detection.table import DetectionSet
 from spdbuild.data.detection.voc_xml import read_voc
 from spdbuild.data.reading import OnError
 from spdbuild.data.tiny_objects import TinyObjects
+from spdbuild.roles import Role, role
 
 
 @DATASETS.register
@@ -30,7 +31,7 @@ class Voc:
 
     task: ClassVar[Literal["detection"]] = "detection"
 
-    root: str
+    root: str = field(metadata=role(Role.RESUMED))
     train: str = "train"
     val: str = "val"
     test: str = "test"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -12,6 +12,7 @@ from spdbuild.data.detection.table import DetectionSet
 from spdbuild.data.detection.yolo_txt import is_dataset_yaml, read_yolo
 from spdbuild.data.reading import OnError
 from spdbuild.data.tiny_objects import TinyObjects
+from spdbuild.roles import Role, role
 
 
 @DATASETS.register
@@ -37,7 +38,7 @@ class Yolo:
 
     task: ClassVar[Literal["detection"]] = "detection"
 
-    file: str
+    file: str = field(metadata=role(Role.RESUMED))
     ignore: tuple[str, ...] = ()
     on_error: OnError = "refuse"
 

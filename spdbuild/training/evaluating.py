@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from spdbuild.errors import RunError
+from spdbuild.out_of_memory import full_memory_told
 from spdbuild.training.distributed import Processes
 from spdbuild.training.lost_workers import lost_workers_told
 from spdbuild.training.precision import autocast
@@ -23,12 +24,12 @@ def evaluate_model(
     """The metrics of the first process's `model`, in eval mode afterwards, over all batches of all processes.
 
     The first process judges; the others are told the result without its files and without what each image gave.
-    Raises RunError if a metric is not finite, or if a process that reads images is killed.
+    Raises RunError if a metric is not finite, if a process that reads images is killed, or if the memory is full.
     """
     model.eval()
     processes.share_buffers(model)
     batches.set_epoch(0)
-    with lost_workers_told():
+    with lost_workers_told(), full_memory_told("the evaluation of a batch", lambda: "a smaller test_batch"):
         for images, targets in batches:
             if len(images):
                 meter.update(_forward(model, images, precision, device), targets)

@@ -12,6 +12,8 @@ from typing import Any
 from spdbuild.console import Console
 from spdbuild.errors import ArgumentError, DiskFullError, RecipeError, RunError
 from spdbuild.files import make_folder, remove_unfinished
+from spdbuild.out_of_memory import full_memory_told
+from spdbuild.roles import Role
 from spdbuild.training.checking import check_recipe
 from spdbuild.training.checkpoint import load_state
 from spdbuild.training.comparison import comparison_table
@@ -26,7 +28,7 @@ from spdbuild.training.loop import STOPPED, Loop
 from spdbuild.training.lost_workers import lost_workers_told
 from spdbuild.training.network import allow
 from spdbuild.training.recipe import Recipe, load_recipe, twins
-from spdbuild.training.recipe.differences import differences
+from spdbuild.training.recipe.differences import differences, keys_with
 from spdbuild.training.recipe.expected import check_metrics
 from spdbuild.training.recipe.overrides import listed
 from spdbuild.training.report import write_page, write_report
@@ -36,11 +38,6 @@ from spdbuild.training.saving import restore_best
 from spdbuild.training.session import Session, make_session
 from spdbuild.training.signals import interrupt_on_signals, stop_on_signals
 from spdbuild.training.stored_run import stored_network
-
-#: Keys that a resumed run may be given anew: how long and where it goes on, not what it is.
-CHANGEABLE = frozenset(
-    ("epochs", "max_minutes", "max_steps", "patience", "save_every", "evaluate_every", "workers", "device", "expect")
-)
 
 #: What stands above the table of a run and its twins.
 _TABLE = "Metrics of each run's last epoch; `spdbuild eval` takes the weights of the best one."
@@ -92,7 +89,7 @@ def _no_empty_folders(runs: Path, processes: Processes) -> Iterator[None]:
 def resume(
     folder: str | Path, overrides: str | Iterable[str] = (), *, quiet: bool = False, allow_imports: bool = False
 ) -> Result:
-    """Go on with the run in `folder` as if it had not stopped; only keys in CHANGEABLE may be given anew.
+    """Go on with the run in `folder` as if it had not stopped; only keys of the role RESUMED may be given anew.
 
     allow_imports: whether Python files that came with its architecture may run.
 
@@ -225,7 +222,18 @@ def _circumstances(session: Session) -> dict[str, Any]:
 
 
 def _fit(session: Session) -> Result:
-    with lost_workers_told(lambda: _go_on(session.folder) if session.folder.state.is_file() else ""):
+    recipe, folder = session.recipe, session.folder
+
+    def go_on() -> str:
+        return _go_on(folder) if folder.state.is_file() else ""
+
+    def smaller() -> str:
+        """Half the batch with as many images a step; a run that has saved a state could go on, if there is room."""
+        anew = f"start anew with a smaller batch, such as batch={recipe.batch // 2} accumulate={2 * recipe.accumulate}"
+        anew = anew if recipe.batch > 1 and recipe.nominal_batch is None else "start anew with a smaller batch"
+        return "; or ".join(filter(None, (f"{anew}, or smaller images", go_on())))
+
+    with lost_workers_told(go_on), full_memory_told(f"the training on a batch of {recipe.batch} images", smaller):
         return _result(session)
 
 
@@ -262,8 +270,8 @@ def _result(session: Session) -> Result:
 
 
 def _check_changes(stored: Recipe, wanted: Recipe) -> None:
-    for key, place in differences(stored, wanted).items():
-        if key not in CHANGEABLE:
-            hint = f"a resumed run takes {', '.join(sorted(CHANGEABLE))}; else start a new run"
-            message = f"a resumed run stays what it was, so '{key}' cannot change"
-            raise RecipeError(message, location=place, hint=hint)
+    for found in differences(stored, wanted):
+        if Role.RESUMED not in found.role:
+            message = f"a resumed run stays what it was, so '{found.key}' cannot change"
+            hint = f"a resumed run takes {', '.join(keys_with(Role.RESUMED, stored))}; else start a new run"
+            raise RecipeError(message, location=found.place, hint=hint)

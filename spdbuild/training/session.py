@@ -14,6 +14,7 @@ from torch import nn
 from spdbuild.console import Console
 from spdbuild.errors import DataError, RecipeError, WeightsError, first_line
 from spdbuild.ops.normalization import BatchNorm
+from spdbuild.out_of_memory import full_memory_told, is_out_of_memory
 from spdbuild.training.accumulation import Accumulation
 from spdbuild.training.checkpoint import (
     Position,
@@ -97,7 +98,10 @@ class Session:
     def _data(self) -> dict[str, Any]:
         """What must not change between the parts of a run, by split."""
         splits = {"train on": self.train_images, "evaluate on": self.test_images}
-        return {name: {"images": len(images), "classes": list(images.classes)} for name, images in splits.items()}
+        return {
+            name: {"images": len(images), "classes": list(images.classes), "digest": getattr(images, "digest", "")}
+            for name, images in splits.items()
+        }
 
     def _check_data(self, before: dict[str, Any]) -> None:
         """Refuse other data than that which the run began with."""
@@ -109,6 +113,10 @@ class Session:
                 message = (
                     f"there are {now['images']:,} images to {name}, and {before[name]['images']:,} when the run began"
                 )
+                raise DataError(message, hint=hint)
+            # States of older versions, and images of others' tasks, have none.
+            if now["digest"] != before[name].get("digest", now["digest"]):
+                message = f"the images to {name} have other names, labels or pixels than when the run began"
                 raise DataError(message, hint=hint)
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -144,15 +152,20 @@ class Session:
     @contextmanager
     def _sound(self, part: str) -> Iterator[None]:
         """The context in which a part of the state is taken, which may be anything: its file can have been damaged."""
-        try:
-            yield
-        except (RuntimeError, ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError):
-            raise damaged(self.folder.state, part) from None
+        with full_memory_told("the state of the run", lambda: "free memory of the device, and go on"):
+            try:
+                yield
+            except (RuntimeError, ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError) as error:
+                if is_out_of_memory(error):
+                    raise
+                raise damaged(self.folder.state, part) from None
 
     def _take_optimizer(self, state: dict[str, Any]) -> None:
         try:
             self.optimizer.load_state_dict(state)
         except (RuntimeError, ValueError, KeyError) as error:
+            if is_out_of_memory(error):
+                raise
             reason = first_line(error)
             raise WeightsError(f"{self.folder.state}: the state is of another optimizer: {reason}") from None
 

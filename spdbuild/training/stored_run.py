@@ -12,28 +12,16 @@ from torch import nn
 from spdbuild.errors import RecipeError, WeightsError
 from spdbuild.graph import Graph
 from spdbuild.loading import Architecture, load
+from spdbuild.roles import Role
 from spdbuild.training.device import device_of
 from spdbuild.training.first_weights import load_weights
 from spdbuild.training.network import allow, build_network, resolve
 from spdbuild.training.precision import choose_precision
 from spdbuild.training.recipe import Recipe, load_recipe
-from spdbuild.training.recipe.differences import differences
+from spdbuild.training.recipe.differences import differences, keys_with
 from spdbuild.training.recipe.overrides import listed
 from spdbuild.training.run_folder import RunFolder
 from spdbuild.weights.facts import Facts
-
-#: Keys of a recipe that say which network a run has trained, and what to do instead of changing them behind it.
-_TRAINED = {
-    "architecture": "name a recipe, and its weights with --weights",
-    "passes": "name a recipe, and its weights with --weights",
-    "weights": "give other weights with --weights",
-}
-
-#: Keys that a trained model is evaluated and used by; the others are for training alone.
-_READ = frozenset(
-    ("input", "variant", "vars", "data", "task", "preprocess", "batch", "test_batch", "precision")
-    + ("channels_last", "workers", "device")
-)
 
 
 @dataclass(frozen=True)
@@ -168,13 +156,12 @@ def _names_a_run(path: Path) -> bool:
 
 def _check_changes(trained: Recipe, wanted: Recipe) -> None:
     """Refuse overrides that ask for another network, or that change nothing."""
-    for key, place in differences(trained, wanted).items():
-        if key in _TRAINED:
-            message = f"a run has the network that it trained, so '{key}' cannot change"
-            raise RecipeError(message, location=place, hint=_TRAINED[key])
-        if key not in _READ:
-            message = f"'{key}' is for training, and changes nothing behind it"
-            raise RecipeError(message, location=place, hint=f"a trained model takes {', '.join(sorted(_READ))}")
+    for found in differences(trained, wanted):
+        if Role.USED not in found.role:
+            message = f"'{found.key}' cannot change once a model is trained"
+            other = "for other weights give --weights, for another network name a recipe, too"
+            hint = f"a trained model takes {', '.join(keys_with(Role.USED, trained))}; {other}"
+            raise RecipeError(message, location=found.place, hint=hint)
 
 
 def _weights(recipe: Recipe, folder: RunFolder | None) -> Path:

@@ -169,7 +169,8 @@ class Task:
     def open(self, recipe: Any, split: str) -> Any:
         """The images of one of `splits`; raises DataError.
 
-        What it returns has `classes`, a length, and `size` (height, width) if that is the same for all images.
+        What it returns has `classes`, a length, and `size` (height, width) if that is the same for all images; and a
+        text `digest` if a resumed run shall refuse images that have another one.
         """
         raise NotImplementedError
 

@@ -73,7 +73,7 @@ def test_a_complete_run_is_only_evaluated_when_it_is_resumed(recipe: Path, tmp_p
 
 def test_a_resumed_run_cannot_become_another(recipe: Path, tmp_path: Path) -> None:
     done = train(recipe, ["epochs=1"], quiet=True, runs=tmp_path)
-    with pytest.raises(RecipeError, match="a resumed run stays what it was, so 'optimizer' cannot change") as caught:
+    with pytest.raises(RecipeError, match="a resumed run stays what it was, so 'optimizer.lr' cannot change") as caught:
         resume(done.folder, ["epochs=2", "optimizer.lr=0.5"], quiet=True)
     location = caught.value.problems[0].location
     assert location is not None
@@ -203,6 +203,23 @@ def test_a_run_does_not_go_on_with_other_data(begun: Path, tmp_path: Path) -> No
     for split in ("train", "test"):
         (insects / split / "hornet").rename(insects / split / "wasp")
     resume(begun, ["max_steps=8"], quiet=True)
+
+
+def test_a_run_does_not_go_on_with_other_files_of_the_same_number(begun: Path, tmp_path: Path) -> None:
+    image = tmp_path / "insects" / "train" / "bee" / "0.png"
+    image.rename(image.with_name("other.png"))
+    with pytest.raises(DataError, match="the images to train on have other names, labels or pixels than when"):
+        resume(begun, ["max_steps=8"], quiet=True)
+
+
+def test_a_run_goes_on_with_its_data_in_another_place(begun: Path, tmp_path: Path, assert_same_run: Same) -> None:
+    whole = train(begun / "recipe.yaml", ["max_steps=8"], runs=tmp_path / "whole", quiet=True)
+    (tmp_path / "insects").rename(tmp_path / "moved")
+    with pytest.raises(DataError):
+        resume(begun, ["max_steps=8"], quiet=True)
+    resume(begun, ["max_steps=8", f"data.root={tmp_path / 'moved'}", "data.memory_gib=0"], quiet=True)
+    assert_same_run(begun, whole.folder)
+    assert load_recipe(begun / "recipe.yaml").data.root == str(tmp_path / "moved")
 
 
 def test_a_run_whose_state_is_gone_does_not_begin_anew(begun: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -120,6 +121,16 @@ class DetectionSet:
     def of_image(self, index: int) -> Objects:
         """Every object of the image at position `index`."""
         return self.objects.take(slice(self.first[index], self.first[index + 1]))
+
+    @cached_property
+    def digest(self) -> str:
+        """The same for the same images by name and size with the same objects, in the same order."""
+        places = [(image.name, image.width, image.height, image.left, image.top) for image in self.images]
+        o = self.objects
+        digest = hashlib.blake2b(repr((places, self.names)).encode(), digest_size=12)
+        for column in (self.first, o.boxes_xyxy, o.classes, o.crowd, o.ignored):
+            digest.update(np.ascontiguousarray(column).data)
+        return digest.hexdigest()
 
     @cached_property
     def image_index(self) -> NDArray[np.int64]:

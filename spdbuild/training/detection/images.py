@@ -34,6 +34,10 @@ class DetectionImages:
         return self.dataset.names
 
     @property
+    def digest(self) -> str:
+        return self.dataset.digest
+
+    @property
     def size(self) -> tuple[int, int]:
         """Height and width of the image that costs are given for."""
         return self.long_side, self.long_side

@@ -8,6 +8,7 @@ from spdbuild.errors import ArgumentError
 from spdbuild.metrics.detection import Backend, EvaluationOptions
 from spdbuild.metrics.nms import DisplayNmsOptions, NmsOptions
 from spdbuild.ranges import require_range
+from spdbuild.roles import Role, role
 from spdbuild.size_bins import COCO_SIZES, SizeBin
 
 
@@ -34,7 +35,7 @@ class JudgingOptions:
     sizes: dict[str, tuple[float, float] | None] = field(default_factory=dict)
     max_detections: int = 100
     class_agnostic: bool = False
-    backend: Backend = "pycocotools"
+    backend: Backend = field(default="pycocotools", metadata=role(Role.RESUMED))
 
     def __post_init__(self) -> None:
         require_range(self, "pad", least=0)

@@ -1,25 +1,67 @@
-"""What one recipe has other than another one."""
+"""What one recipe has other than another one, and which keys may differ."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from spdbuild.errors import Location
+from spdbuild.roles import Role, role_of
 from spdbuild.training.recipe.recipe import Recipe
-from spdbuild.training.recipe.sections import plain
+from spdbuild.training.recipe.sections import fields_of, plain, section_below
 
 
-def differences(before: Recipe, after: Recipe) -> dict[str, Location | None]:
-    """The keys that have other values in `after`, each with the place in `after` of what differs."""
-    old, new = plain(before), plain(after)
-    return {key: after.place(*reversed(_way(key, old[key], new[key]))) for key in new if old[key] != new[key]}
+@dataclass(frozen=True)
+class Difference:
+    """A key with another value: its path, such as optimizer.lr; what it may do; and where its new value stands."""
+
+    key: str
+    role: Role
+    place: Location | None
 
 
-def _way(key: str, old: Any, new: Any) -> list[str]:
-    """`key` and the keys below it that lead to the first value that differs, such as optimizer and optimizer.lr."""
-    if isinstance(old, Mapping) and isinstance(new, Mapping):
-        for name in new:
-            if name not in old or old[name] != new[name]:
-                return [key, *_way(f"{key}.{name}", old.get(name), new[name])]
-    return [key]
+def differences(before: Recipe, after: Recipe) -> list[Difference]:
+    """The innermost keys that have other values in `after`, in the order of its keys."""
+    return [
+        Difference(path, role, after.place(*_around(path)))
+        for path, role in _differing(Recipe, plain(before), plain(after), "", Role(0))
+    ]
+
+
+def keys_with(role: Role, recipe: Recipe) -> list[str]:
+    """The outermost keys that have a role, by name, among those that the sections of `recipe` have."""
+    return sorted(_having(role, Recipe, plain(recipe), ""))
+
+
+def _differing(
+    section: type[Any] | None, old: Mapping[str, Any], new: Mapping[str, Any], above: str, inherited: Role
+) -> Iterator[tuple[str, Role]]:
+    """Paths and roles; `section` is the dataclass whose fields the keys are, None where they are anybody's."""
+    fields = {field.name: field for field in fields_of(section)} if section else {}
+    missing = object()
+    for key in {**new, **old}:
+        was, is_now = old.get(key, missing), new.get(key, missing)
+        if was == is_now:
+            continue
+        role = inherited | (role_of(fields[key]) if key in fields else Role(0))
+        if isinstance(was, Mapping) and isinstance(is_now, Mapping):
+            below = section_below(section, key, is_now) if section and key in fields else None
+            yield from _differing(below, was, is_now, f"{above}{key}.", role)
+        else:
+            yield f"{above}{key}", role
+
+
+def _having(role: Role, section: type[Any], values: Mapping[str, Any], above: str) -> Iterator[str]:
+    for field in fields_of(section):
+        value, path = values.get(field.name), f"{above}{field.name}"
+        if role in role_of(field):
+            yield path
+        elif isinstance(value, Mapping) and (below := section_below(section, field.name, value)):
+            yield from _having(role, below, value, f"{path}.")
+
+
+def _around(path: str) -> list[str]:
+    """A path and those of the sections around it, from the innermost to the outermost: a.b.c, a.b, a."""
+    steps = path.split(".")
+    return [".".join(steps[:end]) for end in range(len(steps), 0, -1)]

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from spdbuild.ranges import require_range
+from spdbuild.roles import Role, role
 from spdbuild.training.recipe.places import Placed
 
 
@@ -21,10 +22,10 @@ class Network(Placed):
     """
 
     architecture: str
-    variant: str | None = None
-    vars: dict[str, Any] = field(default_factory=dict)
+    variant: str | None = field(default=None, metadata=role(Role.USED))
+    vars: dict[str, Any] = field(default_factory=dict, metadata=role(Role.USED))
     passes: tuple[str, ...] = ()
-    input: tuple[int, int, int] | None = None
+    input: tuple[int, int, int] | None = field(default=None, metadata=role(Role.USED))
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from spdbuild.data import DATASETS
 from spdbuild.data.augment import AUGMENTATIONS
 from spdbuild.errors import ArgumentError
 from spdbuild.losses.loss import LOSSES, Loss
+from spdbuild.roles import Role, role
 from spdbuild.training.accumulation import Accumulation
 from spdbuild.training.optimizers import OPTIMIZERS, Optimizer
 from spdbuild.training.recipe.expected import check_expected
@@ -67,16 +68,16 @@ class Recipe(Network):
     compare: more runs with some keys changed, such as {strided: {passes: []}}; a table of all follows at the end.
     """
 
-    data: Annotated[Any, DATASETS]
+    data: Annotated[Any, DATASETS] = field(metadata=role(Role.USED))
     title: str | None = None
     weights: FirstWeights | None = None
-    task: Annotated[Task, TASKS] = field(default_factory=lambda: TASKS["classification"]())
+    task: Annotated[Task, TASKS] = field(default_factory=lambda: TASKS["classification"](), metadata=role(Role.USED))
     augment: tuple[Annotated[Any, AUGMENTATIONS], ...] = ()
-    preprocess: tuple[Annotated[Any, AUGMENTATIONS], ...] = ()
-    batch: int = 128
-    test_batch: int | None = None
+    preprocess: tuple[Annotated[Any, AUGMENTATIONS], ...] = field(default=(), metadata=role(Role.USED))
+    batch: int = field(default=128, metadata=role(Role.USED))
+    test_batch: int | None = field(default=None, metadata=role(Role.RESUMED | Role.USED))
     drop_last: bool = False
-    epochs: int = 100
+    epochs: int = field(default=100, metadata=role(Role.RESUMED))
     optimizer: Annotated[Optimizer, OPTIMIZERS] = field(default_factory=lambda: default_optimizer())
     schedule: Annotated[Schedule, SCHEDULES] = field(default_factory=Cosine)
     loss: Annotated[Loss, LOSSES] | None = None
@@ -86,20 +87,20 @@ class Recipe(Network):
     ema: EmaOptions | None = None
     distill: DistillOptions | None = None
     freeze: tuple[str, ...] = ()
-    precision: Precision = "auto"
-    channels_last: bool = True
+    precision: Precision = field(default="auto", metadata=role(Role.USED))
+    channels_last: bool = field(default=True, metadata=role(Role.USED))
     compile: bool = False
     sync_batch_norm: bool = True
     deterministic: bool = False
-    patience: int | None = None
-    max_minutes: float | None = None
-    max_steps: int | None = None
-    save_every: int = 0
-    evaluate_every: int = 1
+    patience: int | None = field(default=None, metadata=role(Role.RESUMED))
+    max_minutes: float | None = field(default=None, metadata=role(Role.RESUMED))
+    max_steps: int | None = field(default=None, metadata=role(Role.RESUMED))
+    save_every: int = field(default=0, metadata=role(Role.RESUMED))
+    evaluate_every: int = field(default=1, metadata=role(Role.RESUMED))
     seed: int = 0
-    workers: int = 2
-    device: str = "auto"
-    expect: dict[str, float] = field(default_factory=dict)
+    workers: int = field(default=2, metadata=role(Role.RESUMED | Role.USED))
+    device: str = field(default="auto", metadata=role(Role.RESUMED | Role.USED))
+    expect: dict[str, float] = field(default_factory=dict, metadata=role(Role.RESUMED))
     compare: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

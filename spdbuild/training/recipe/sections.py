@@ -31,7 +31,7 @@ def section_schema(cls: type[Any]) -> Schema:
     """The JSON Schema of a mapping that gives the fields of the dataclass `cls`."""
     told = documentation(cls)
     properties = {}
-    for field in _fields(cls):
+    for field in fields_of(cls):
         schema = _type_schema(_hints(cls)[field.name])
         if field.name in told.arguments:
             schema = {"description": told.arguments[field.name], **schema}
@@ -39,7 +39,7 @@ def section_schema(cls: type[Any]) -> Schema:
         if default is not dataclasses.MISSING:
             schema = {**schema, "default": plain(default)}
         properties[field.name] = schema
-    required = [f.name for f in _fields(cls) if _default(f) is dataclasses.MISSING]
+    required = [f.name for f in fields_of(cls) if _default(f) is dataclasses.MISSING]
     return {
         "type": ["object", "string"] if hasattr(cls, "short") else "object",
         "description": told.summary,
@@ -67,12 +67,33 @@ def plain(value: Any) -> Any:
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         name = getattr(type(value), "name", "")
         named = {"name": name} if name else {}
-        return named | {field.name: plain(getattr(value, field.name)) for field in _fields(type(value))}
+        return named | {field.name: plain(getattr(value, field.name)) for field in fields_of(type(value))}
     if isinstance(value, Mapping):
         return {key: plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [plain(item) for item in value]
     return value
+
+
+def fields_of(cls: type[Any]) -> list[dataclasses.Field[Any]]:
+    """The fields of a section that are keys of the file."""
+    placed = {field.name for field in dataclasses.fields(Placed)}
+    return [field for field in dataclasses.fields(cls) if field.init and field.name not in placed]
+
+
+def section_below(cls: type[Any], key: str, values: Mapping[str, Any]) -> type[Any] | None:
+    """The dataclass whose fields the keys below `key` of `cls` are; None where they are anybody's.
+
+    values: what stands below the key, as `plain` gives it.
+    """
+    hint = _hints(cls)[key]
+    kinds = typing.get_args(hint) if typing.get_origin(hint) in (Union, types.UnionType) else (hint,)
+    section = next(filter(_is_section, kinds), None)
+    if typing.get_origin(section) is Annotated:
+        registry = typing.get_args(section)[1]
+        chosen: type[Any] = registry[values["name"]]
+        return chosen
+    return section
 
 
 def _type_schema(hint: Any) -> Schema:
@@ -182,11 +203,6 @@ def _hints(cls: type[Any]) -> dict[str, Any]:
 @functools.cache
 def _evaluated_hints(cls: type[Any]) -> dict[str, Any]:
     return typing.get_type_hints(cls, include_extras=True)
-
-
-def _fields(cls: type[Any]) -> list[dataclasses.Field[Any]]:
-    placed = {field.name for field in dataclasses.fields(Placed)}
-    return [field for field in dataclasses.fields(cls) if field.init and field.name not in placed]
 
 
 def _default(field: dataclasses.Field[Any]) -> Any:

@@ -19,6 +19,7 @@ from spdbuild.data.detection.store import Cache
 from spdbuild.data.detection.tiles import TileOptions
 from spdbuild.errors import ArgumentError, DataError, RecipeError, nearest
 from spdbuild.losses.detection import DetectionLossOptions
+from spdbuild.roles import Role, role
 from spdbuild.training.detection import video
 from spdbuild.training.detection.criterion import DetectionCriterion
 from spdbuild.training.detection.head import check_maps, describe_fit, fit_anchors, head_of
@@ -66,8 +67,8 @@ class Detection(Task):
     anchors: FittingOptions = field(default_factory=FittingOptions)
     evaluation: JudgingOptions = field(default_factory=JudgingOptions)
     tiles: TileOptions = field(default_factory=TileOptions)
-    seeing: SeeingOptions = field(default_factory=SeeingOptions)
-    cache: Cache = "auto"
+    seeing: SeeingOptions = field(default_factory=SeeingOptions, metadata=role(Role.RESUMED))
+    cache: Cache = field(default="auto", metadata=role(Role.RESUMED))
 
     def __post_init__(self) -> None:
         if self.monitor not in self.metrics():
