@@ -43,11 +43,10 @@ from spdbuild.training.detection.criterion import DetectionCriterion
 from spdbuild.training.detection.head import head_of
 from spdbuild.training.detection.images import to_network
 from spdbuild.training.distributed import Processes
-from spdbuild.training.loop import Loop
 from spdbuild.training.recipe import load_recipe
 from spdbuild.training.run_folder import RunFolder
 from spdbuild.training.session import make_session
-from spdbuild.training.signals import StopRequest
+from spdbuild.training.updates import Updates
 
 Step = Callable[[DetectionBatch], None]
 
@@ -175,13 +174,13 @@ def engine_step(text: str, overrides: list[str], folder: Path) -> tuple[nn.Modul
     session = make_session(
         load_recipe(text, overrides), RunFolder(folder), Console(quiet=True), Processes(), torch.device("cpu")
     )
-    loop = Loop(session, StopRequest())
-    session.model.train()
+    updates = Updates(session)
+    session.learner.model.train()
 
     def step(batch: DetectionBatch) -> None:
-        loop.step([(to_network(batch.images, session.device, torch.channels_last), batch.targets)])
+        updates.step([(to_network(batch.images, session.device, torch.channels_last), batch.targets)])
 
-    return session.model, step
+    return session.learner.model, step
 
 
 def plain_step(architecture: str, classes: int, options: argparse.Namespace) -> tuple[nn.Module, Step]:

@@ -51,7 +51,7 @@ class Signature:
 def signature(cls: type[Any]) -> Signature:
     """The signature of a registered dataclass."""
     fields = [f for f in dataclasses.fields(cls) if f.init]
-    required = frozenset(f.name for f in fields if _default(f) is dataclasses.MISSING)
+    required = frozenset(f.name for f in fields if default_of(f) is dataclasses.MISSING)
     return Signature(getattr(cls, "name", cls.__name__), tuple(f.name for f in fields), required)
 
 
@@ -61,14 +61,14 @@ def construct(cls: type[T], values: Mapping[str, Any]) -> T:
     return cls(**{name: fit(value, hints[name], name) for name, value in values.items()})
 
 
-def type_hints(cls: Any) -> dict[str, Any]:
-    """The resolved types of a dataclass's fields."""
-    return _type_hints(cls)
+def type_hints(cls: Any, *, annotated: bool = False) -> dict[str, Any]:
+    """The resolved types of a dataclass's fields; annotated: with what stands beside a type in `Annotated`."""
+    return _type_hints(cls, annotated)
 
 
 @cache
-def _type_hints(cls: Any) -> dict[str, Any]:
-    return typing.get_type_hints(cls)
+def _type_hints(cls: Any, annotated: bool) -> dict[str, Any]:
+    return typing.get_type_hints(cls, include_extras=annotated)
 
 
 def fit(value: Any, hint: Any, name: str) -> Any:
@@ -99,7 +99,7 @@ def _fit(value: Any, hint: Any) -> Any:
     if origin is tuple:
         return _fit_tuple(value, inner)
     if origin in (dict, Mapping):
-        return value if isinstance(value, Mapping) else _NO
+        return _fit_mapping(value, inner[1])
     if hint is type(None):
         return None if value is None else _NO
     if hint is float:
@@ -109,6 +109,13 @@ def _fit(value: Any, hint: Any) -> Any:
             return int(value)
         return value if isinstance(value, int) and not isinstance(value, bool) else _NO
     return value if isinstance(value, hint) else _NO
+
+
+def _fit_mapping(value: Any, kind: Any) -> Any:
+    if not isinstance(value, Mapping):
+        return _NO
+    fitted = {key: _fit(item, kind) for key, item in value.items()}
+    return _NO if any(item is _NO for item in fitted.values()) else fitted
 
 
 def _fit_tuple(value: Any, inner: tuple[Any, ...]) -> Any:
@@ -159,7 +166,7 @@ def call_text(instance: Any) -> str:
         if not field.init:
             continue
         value = getattr(instance, field.name)
-        default = _default(field)
+        default = default_of(field)
         if default is not dataclasses.MISSING and value == default and type(value) is type(default):
             positional = False
             continue
@@ -179,7 +186,8 @@ def literal(value: Any) -> str:
     return repr(value)
 
 
-def _default(field: dataclasses.Field[Any]) -> Any:
+def default_of(field: dataclasses.Field[Any]) -> Any:
+    """The value of a field that is not given; dataclasses.MISSING if it must be."""
     if field.default is not dataclasses.MISSING:
         return field.default
     factory: Callable[[], Any] | Any = field.default_factory

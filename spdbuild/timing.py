@@ -32,8 +32,11 @@ class Times:
 
     @property
     def p90(self) -> float:
-        """The least time within which nine of ten calls ended."""
-        return sorted(self.seconds)[ceil(0.9 * len(self.seconds)) - 1]
+        return self.percentile(90)
+
+    def percentile(self, share: int) -> float:
+        """The least time within which `share` percent of the calls ended."""
+        return sorted(self.seconds)[ceil(share * len(self.seconds) / 100) - 1]
 
 
 def wait_for(device: torch.device) -> None:

@@ -28,3 +28,4 @@ def test_medians_and_quantiles() -> None:
     times = Times((3.0, 1.0, 2.0, 10.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0))
     assert (times.least, times.median, times.p90) == (1.0, 5.5, 9.0)
     assert Times((2.0,)).p90 == 2.0
+    assert [Times(tuple(range(1, 11))).percentile(share) for share in (50, 90, 91, 99)] == [5, 9, 10, 10]

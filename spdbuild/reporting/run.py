@@ -9,10 +9,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
-from types import UnionType
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Any
 
-from spdbuild.errors import InputError
+from spdbuild.arguments import fit, type_hints
+from spdbuild.errors import ArgumentError, InputError
 from spdbuild.json_text import finite
 from spdbuild.reporting.finding import is_run
 from spdbuild.source import parse_yaml, read_source
@@ -180,7 +180,7 @@ def _summary(files: RunFolder) -> Summary | None:
         return None
     name = file.relative_to(files.path).as_posix()
     facts = _json(_text(file), name)
-    known, kinds = finite(facts), get_type_hints(Summary)
+    known, kinds = finite(facts), type_hints(Summary)
     for key, kind in kinds.items():
         if key not in facts:
             raise InputError(f"{name} is damaged: it has no '{key}'")
@@ -191,15 +191,11 @@ def _summary(files: RunFolder) -> Summary | None:
 
 def _holds(value: Any, kind: Any) -> bool:
     """Whether a value of JSON is what a field of a summary is annotated with."""
-    arguments = get_args(kind)
-    if isinstance(kind, UnionType):
-        return any(_holds(value, one) for one in arguments)
-    if get_origin(kind) is tuple:
-        return isinstance(value, list) and all(_holds(entry, arguments[0]) for entry in value)
-    if get_origin(kind) is dict:
-        return isinstance(value, dict) and all(_holds(entry, arguments[1]) for entry in value.values())
-    numbers = (int, float) if kind is float else kind
-    return isinstance(value, numbers) and not isinstance(value, bool)
+    try:
+        fit(value, kind, "")
+    except ArgumentError:
+        return False
+    return True
 
 
 def _environment(files: RunFolder) -> Mapping[str, Any]:

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from spdbuild.errors import Problem, RecipeError, SpdbuildError
 from spdbuild.graph import Graph
 from spdbuild.training.network import resolve
 from spdbuild.training.recipe import Network, Recipe, load_recipe, twins
+from spdbuild.training.recipe.overrides import Overrides
 
 
 def check_recipe(
-    recipe: str | Path | Recipe, overrides: str | Iterable[str] = (), *, allow_imports: bool = False
+    recipe: str | Path | Mapping[str, Any] | Recipe, overrides: Overrides = (), *, allow_imports: bool = False
 ) -> tuple[Recipe, dict[str, Graph]]:
     """The recipe, and the networks that it, its twins and their teachers name, behind their passes; by name.
 
     The shapes are those that the architectures declare. All problems are raised together, with their places.
 
-    recipe: a path, the name of a built-in one, its text, or one that is read already, which `overrides` do not change.
+    recipe: a path, the name of a built-in one, its text, a mapping of its keys, or one that is read already, which
+        `overrides` do not change.
     allow_imports: whether Python files that the architectures name under `imports:` may run.
     """
     wanted = recipe if isinstance(recipe, Recipe) else load_recipe(recipe, overrides)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from pickle import UnpicklingError
-from types import NoneType
 from typing import Any
 from zipfile import BadZipFile
 
@@ -14,25 +15,34 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from spdbuild.errors import WeightsError
+from spdbuild.arguments import construct, type_hints
+from spdbuild.errors import ArgumentError, WeightsError
+from spdbuild.files import unwrapped_os_error
 from spdbuild.training.files import write_whole
 
 #: Changes when an older file can no longer be read.
 VERSION = 3
 
-#: The parts of a state.
-_PARTS: dict[str, type | tuple[type, ...]] = {
-    "position": dict,
-    "data": dict,
-    "model": dict,
-    "ema": (dict, NoneType),
-    "optimizer": dict,
-    "scaler": dict,
-    "counts": list,
-    "generators": list,
-}
-
 _NEW_RUN = "start a new run from the weights of this one: weights=<run>/weights/last.safetensors"
+
+
+@dataclass(frozen=True)
+class State:
+    """The parts of a state; tensors, numbers, texts, lists and mappings.
+
+    position: where the run is. data: what it is trained and evaluated on.
+    ema: the average's weights and the number of its updates; None without one.
+    counts, generators: an entry for each process.
+    """
+
+    position: dict[str, Any]
+    data: dict[str, Any]
+    model: dict[str, Any]
+    ema: dict[str, Any] | None
+    optimizer: dict[str, Any]
+    scaler: dict[str, Any]
+    counts: tuple[dict[str, Any], ...]
+    generators: tuple[dict[str, Any], ...]
 
 
 @dataclass
@@ -83,18 +93,18 @@ def _like(value: Any, example: Any) -> bool:
     return type(value) is type(example) or (type(value) is int and isinstance(example, float))
 
 
-def save_state(path: Path, state: dict[str, Any]) -> None:
-    """Write a state of tensors, numbers, texts, lists and mappings; the old file stays until the new one is whole."""
-    write_whole(path, lambda beside: _fill(beside, {"version": VERSION, **state}))
+def save_state(path: Path, state: State) -> None:
+    """Write a state; the old file stays until the new one is whole."""
+    write_whole(path, lambda beside: _fill(beside, {"version": VERSION, **vars(state)}))
 
 
 def _fill(path: Path, state: dict[str, Any]) -> None:
     # Through a file of its own torch does not tell why it could not write.
-    with path.open("wb") as file:
+    with path.open("wb") as file, unwrapped_os_error():
         torch.save(state, file)
 
 
-def load_state(path: Path) -> dict[str, Any]:
+def load_state(path: Path) -> State:
     """Read a state on the CPU; nothing in the file is executed. Raises WeightsError."""
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
@@ -109,10 +119,10 @@ def load_state(path: Path) -> dict[str, Any]:
     if state.get("version") != VERSION:
         message = f"{path}: the state has version {state.get('version')}, and this spdbuild reads {VERSION}"
         raise WeightsError(message, hint=_NEW_RUN)
-    for name, kind in _PARTS.items():
-        if not isinstance(state.get(name), kind):
-            raise damaged(path, f"'{name}'")
-    return state
+    try:
+        return construct(State, {name: state.get(name) for name in type_hints(State)})
+    except ArgumentError as error:
+        raise damaged(path, f"'{error.argument}'") from None
 
 
 def damaged(path: Path, part: str) -> WeightsError:
@@ -143,6 +153,16 @@ def restore_generators(states: dict[str, Any], device: torch.device) -> None:
     torch.set_rng_state(states["torch"])
     if device.type == "cuda" and "cuda" in states:
         torch.cuda.set_rng_state(states["cuda"], device)
+
+
+@contextmanager
+def generators_kept(device: torch.device) -> Iterator[None]:
+    """The context behind which the global generators of this process are what they were."""
+    before = generator_states(device)
+    try:
+        yield
+    finally:
+        restore_generators(before, device)
 
 
 def seed_generators(seed: int, rank: int) -> None:

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from spdbuild.errors import RecipeError
 from spdbuild.files import refuse_file
-from spdbuild.training.distributed import joined
+from spdbuild.training.distributed import Processes, joined
 from spdbuild.training.evaluating import evaluate_model
 from spdbuild.training.image_size import check_input
-from spdbuild.training.recipe.overrides import listed
+from spdbuild.training.recipe import Recipe
+from spdbuild.training.recipe.overrides import Overrides
 from spdbuild.training.report import write_evaluation, write_samples
 from spdbuild.training.speed import Speed, measure_speed
-from spdbuild.training.stored_run import StoredModel, load_model, recipe_of
+from spdbuild.training.stored_run import StoredModel, check_classes, load_model, recipe_of, require_unchanged
 from spdbuild.training.task import Evaluation
 
 
@@ -55,8 +55,8 @@ class Report:
 
 
 def evaluate(
-    run_or_recipe: str | Path,
-    overrides: str | Iterable[str] = (),
+    model: str | Path | StoredModel,
+    overrides: Overrides = (),
     *,
     weights: str | Path | None = None,
     split: str | None = None,
@@ -64,8 +64,9 @@ def evaluate(
     output: str | Path | None = None,
     allow_imports: bool = False,
 ) -> Report:
-    """Evaluate a run's folder, or a recipe with `weights`, on the images of its data set.
+    """Evaluate a trained model on the images of its data set.
 
+    model: the folder of a run, a recipe (with `weights`), or what `load_model` gave, which need not be loaded again.
     split: of the data; the one that training evaluates on, unless it is given.
     speed: whether the model is timed as well, by the first process.
     output: folder for tables, pictures and the task's own files.
@@ -76,8 +77,34 @@ def evaluate(
     output = None if output is None else Path(output)
     if output is not None:
         refuse_file(output)
-    overrides = listed(overrides)
-    recipe = recipe_of(run_or_recipe, overrides, allow_imports=allow_imports)
+    recipe = _recipe(model, weights, overrides, allow_imports)
+    split, images = _images(recipe, split)
+    classes, size = tuple(images.classes), recipe.task.size(recipe, images)
+    if isinstance(model, StoredModel):
+        stored = model
+        if stored.classes:
+            check_classes(stored.weights, stored.classes, classes)
+    else:
+        stored = load_model(model, weights, overrides, classes, size)
+    check_input(stored.recipe, stored.input, size)
+    with joined(stored.device) as processes:
+        evaluation = _evaluation(stored, images, processes, output)
+    if not (speed and processes.first):
+        return Report(stored, split, len(images), evaluation, None, {})
+    return Report(stored, split, len(images), evaluation, *_speeds(stored, images))
+
+
+def _recipe(
+    model: str | Path | StoredModel, weights: str | Path | None, overrides: Overrides, allow_imports: bool
+) -> Recipe:
+    if isinstance(model, StoredModel):
+        require_unchanged(weights, overrides)
+        return model.recipe
+    return recipe_of(model, overrides, allow_imports=allow_imports)
+
+
+def _images(recipe: Recipe, split: str | None) -> tuple[str, Any]:
+    """The split that is evaluated, and its images."""
     task = recipe.task
     splits = task.splits(recipe)
     split = split or splits[1]
@@ -85,26 +112,25 @@ def evaluate(
         message = f"the data set '{recipe.data.name}' has no split '{split}'"
         raise RecipeError(message, hint=f"known: {', '.join(splits)}")
     with recipe.about("data.root", "data"):
-        images = task.open(recipe, split)
-    classes, size = tuple(images.classes), task.size(recipe, images)
-    stored = load_model(run_or_recipe, weights, overrides, classes, size)
-    recipe, device = stored.recipe, stored.device
-    check_input(recipe, stored.input, size)
-    with joined(device) as processes:
-        batches = task.batches(
-            recipe, images, training=False, rank=processes.rank, world=processes.world, device=device
-        )
-        meter = task.meter(recipe, stored.model, images, device)
-        evaluation = evaluate_model(stored.model, batches, meter, stored.precision, device, processes)
-        if output is not None and processes.first:
-            write_evaluation(output, evaluation)
-            write_samples(output, task.samples(recipe, stored.model, images))
+        return split, task.open(recipe, split)
+
+
+def _evaluation(stored: StoredModel, images: Any, processes: Processes, output: Path | None) -> Evaluation:
+    recipe, task, device = stored.recipe, stored.recipe.task, stored.device
+    batches = task.batches(recipe, images, training=False, rank=processes.rank, world=processes.world, device=device)
+    meter = task.meter(recipe, stored.model, images, device)
+    evaluation = evaluate_model(stored.model, batches, meter, stored.precision, device, processes)
+    if output is not None and processes.first:
+        write_evaluation(output, evaluation)
+        write_samples(output, task.samples(recipe, stored.model, images))
+    return evaluation
+
+
+def _speeds(stored: StoredModel, images: Any) -> tuple[Speed, dict[int, dict[str, float]]]:
+    """Of the network alone, and of the stages from file to result by size of the batch."""
+    recipe, device, precision = stored.recipe, stored.device, stored.precision
     batch = recipe.test_batch or recipe.batch
-    if not (speed and processes.first):
-        return Report(stored, split, len(images), evaluation, None, {})
-    timed = measure_speed(
-        stored.model, stored.input, batch, stored.precision, device, channels_last=recipe.channels_last
-    )
+    timed = measure_speed(stored.model, stored.input, batch, precision, device, channels_last=recipe.channels_last)
     sizes = dict.fromkeys((1, batch))
-    stages = {n: task.stages(recipe, stored.model, images, n, stored.precision, device) for n in sizes}
-    return Report(stored, split, len(images), evaluation, timed, {n: found for n, found in stages.items() if found})
+    stages = {n: recipe.task.stages(recipe, stored.model, images, n, precision, device) for n in sizes}
+    return timed, {n: found for n, found in stages.items() if found}

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
-from contextlib import nullcontext
-from itertools import islice
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from spdbuild.console import Bar
 from spdbuild.errors import RunError
@@ -19,14 +16,15 @@ from spdbuild.training.description import describe_again
 from spdbuild.training.evaluating import evaluate_model
 from spdbuild.training.events import Events
 from spdbuild.training.freezing import train_mode
-from spdbuild.training.nan_guard import NanGuard, can_skip, first_bad_layer
-from spdbuild.training.precision import autocast, check_scale
+from spdbuild.training.precision import check_scale
 from spdbuild.training.progress import describe_position, describe_row
 from spdbuild.training.run_folder import Row
 from spdbuild.training.saving import keep_best, save_best, save_last
 from spdbuild.training.session import Session
 from spdbuild.training.signals import StopRequest
+from spdbuild.training.state import state_of
 from spdbuild.training.task import Evaluation
+from spdbuild.training.updates import Updates
 
 Batch = tuple[Tensor, Any]
 
@@ -46,8 +44,7 @@ class Loop:
         self.session, self.request = session, request
         self.reason = ""
         self.evaluation: Evaluation | None = None
-        skips = can_skip(session.optimizer, session.device, session.scaler)
-        self.guard = NanGuard(session.optimizer, session.device, interval=20 if skips else 1)
+        self.updates = Updates(session)
         self.events = Events(session.folder.path, session.position.epoch) if session.processes.first else None
         self._clock = time.monotonic()
         self.rows = session.position.rows
@@ -98,13 +95,13 @@ class Loop:
             return
         self._start_epoch()
         self.evaluation = None
-        train_mode(session.model)
-        session.train_batches.set_epoch(position.epoch, position.batch)
+        train_mode(session.learner.model)
+        session.data.train_batches.set_epoch(position.epoch, position.batch)
         title = f"epoch {position.epoch + 1}/{session.recipe.epochs}"
-        starts = self._starts()
+        starts = self.updates.starts()
         with session.console.bar(title, len(starts) - 1, starts.index(position.batch)) as bar:
-            for group in self._groups():
-                self.step(group)
+            for group in self.updates.groups():
+                self.updates.step(group)
                 position.batch += len(group)
                 position.step += 1
                 self._show(bar)
@@ -113,119 +110,8 @@ class Loop:
                     return
                 if session.recipe.save_every and position.step % session.recipe.save_every == 0:
                     self._save_state()
-        self._raise_if_bad(position.step, always=True)
-        check_scale(session.scaler)
-
-    def _groups(self) -> Iterator[list[Batch]]:
-        """The batches of each step that is left of the epoch."""
-        session = self.session
-        yield from session.accumulation.steps(session.train_batches, session.first_batch + session.position.batch)
-
-    def _starts(self) -> list[int]:
-        """Where the steps of the epoch begin, and its end, in batches."""
-        return self.session.accumulation.starts(len(self.session.train_batches), self.session.first_batch)
-
-    def step(self, group: list[Batch]) -> None:
-        """One update of the weights from a few batches."""
-        session = self.session
-        rates = session.recipe.schedule.rates(
-            session.first_batch + session.position.batch + len(group) - 1,
-            len(session.train_batches),
-            session.recipe.epochs,
-            session.recipe.optimizer.lr,
-            session.momentum,
-            begin=session.first_batch + session.position.batch,
-        )
-        rates.apply(session.optimizer)
-        # A sum over images needs no number of them, and so no word from the other processes.
-        total = 1.0 if session.task.summed else self._images(group)
-        for index, (images, targets) in enumerate(group):
-            self._accumulate(images, targets, total, last=index == len(group) - 1)
-        self._clip()
-        self._raise_if_bad(session.position.step + 1, group)
-        session.scaler.step(session.optimizer)
-        session.scaler.update()
-        session.optimizer.zero_grad(set_to_none=True)
-        if session.ema:
-            session.ema.update(session.model)
-
-    def _clip(self) -> None:
-        """Shorten the gradient as the recipe says, and see whether it is finite."""
-        clip, model, scaler = self.session.recipe.clip, self.session.model, self.session.scaler
-        if clip is not None:
-            scaler.unscale_(self.session.optimizer)
-            norm = nn.utils.clip_grad_norm_(model.parameters(), clip)
-        elif not scaler.is_enabled():
-            norm = nn.utils.get_total_norm([p.grad for p in model.parameters() if p.grad is not None])
-        # A scaler itself skips updates that are not finite, and looks for a factor that makes them finite.
-        if not scaler.is_enabled():
-            self.guard.note(norm)
-
-    def _accumulate(self, images: Tensor, targets: Any, total: Tensor | float, last: bool) -> None:
-        """Add the gradient of one batch, its sum over images divided by `total`; the processes' meet at the last."""
-        session = self.session
-        # The processes' gradients are averaged, and what is wanted is their sum.
-        share = len(images) * session.processes.world / total
-        with nullcontext() if last or session.parallel is None else session.parallel.no_sync():
-            losses = self._losses(images, targets)
-            loss = losses["loss"] * share
-            torch.autograd.backward(session.scaler.scale(loss))
-        self.guard.note(loss)
-        self._count(losses, len(images))
-
-    def _losses(self, images: Tensor, targets: Any) -> dict[str, Tensor]:
-        session = self.session
-        with autocast(session.precision, session.device):
-            outputs = session.trained(images)
-            losses: dict[str, Tensor] = session.criterion(outputs, targets)
-            if session.teacher is not None and session.recipe.distill is not None:
-                with torch.no_grad():
-                    taught = session.teacher(images)
-                options = session.recipe.distill
-                distance = session.task.distance(outputs, taught, options.temperature)
-                mixed = torch.lerp(losses["loss"].float(), distance.float(), options.share)
-                losses = {**losses, "loss": mixed, "distance": distance}
-        return losses
-
-    def _images(self, group: list[Batch]) -> Tensor | float:
-        """How many images a step has over all processes."""
-        own, processes = sum(len(images) for images, _ in group), self.session.processes
-        return processes.sum(torch.tensor(float(own), device=self.session.device)) if processes.several else own
-
-    def _count(self, losses: dict[str, Tensor], images: int) -> None:
-        """Add up what the epoch's row will show, without waiting for the device."""
-        position = self.session.position
-        wide = torch.float32 if self.session.device.type == "mps" else torch.float64
-        for name, value in losses.items():
-            term = value.detach().to(wide) * images
-            position.sums[name] = position.sums[name] + term if name in position.sums else term
-        position.images += images
-
-    def _raise_if_bad(self, step: int, group: list[Batch] | None = None, *, always: bool = False) -> None:
-        """Stop with step and layer if a loss was not finite; `always` also asks a device that is not waited for."""
-        session = self.session
-        found = self.guard.found(step, session.processes.largest)
-        if not found and not (always and self.guard.first_step >= 0):
-            return
-        first = self.guard.first_step
-        batches = group if group and first == step else self._again(first)
-        train_mode(session.model)
-        with autocast(session.precision, session.device):
-            layer = first_bad_layer(session.model, lambda: [session.model(images) for images, _ in batches])
-        what = f"the loss of step {first} is not finite: the first layer with a result that is not finite is '{layer}'"
-        if not layer:
-            what = f"the loss of step {first} or its gradient is not finite, though what every layer gives is"
-        saved = session.folder.state.is_file()
-        kept = f"; the state of the last good checkpoint is in {session.folder.state}" if saved else ""
-        further = "or set clip" if session.precision == "fp32" else "set clip, or set precision=fp32"
-        raise RunError(what + kept, hint=f"lower optimizer.lr, {further}")
-
-    def _again(self, step: int) -> list[Batch]:
-        """The batches of an earlier step of this epoch, counted from 1 in the run."""
-        session, position, starts = self.session, self.session.position, self._starts()
-        index = starts.index(position.batch) - (position.step - (step - 1))
-        session.train_batches.set_epoch(position.epoch, starts[index])
-        return list(islice(session.train_batches, starts[index + 1] - starts[index]))
+        self.updates.raise_if_bad(position.step, always=True)
+        check_scale(session.learner.scaler)
 
     def _stopped(self) -> str:
         """Why the run should end now, the same on every process; empty if it should go on."""
@@ -277,10 +163,9 @@ class Loop:
     def evaluate(self) -> dict[str, float]:
         """Metrics of the model as it is, under the names of the row; the best one's weights are saved."""
         session, position = self.session, self.session.position
-        meter = session.task.meter(session.recipe, session.evaluated, session.test_images, session.device)
-        self.evaluation = evaluate_model(
-            session.evaluated, session.test_batches, meter, session.precision, session.device, session.processes
-        )
+        model, data, device = session.learner.evaluated, session.data, session.device
+        meter = session.task.meter(session.recipe, model, data.test_images, device)
+        self.evaluation = evaluate_model(model, data.test_batches, meter, session.precision, device, session.processes)
         monitor = session.task.monitor
         score = self.evaluation.scalars.get(monitor)
         if score is None:
@@ -301,7 +186,7 @@ class Loop:
         row = {
             "epoch": epoch,
             "step": position.step,
-            "lr": session.optimizer.param_groups[0]["lr"],
+            "lr": session.learner.optimizer.param_groups[0]["lr"],
             **{f"train/{name}": total / images for name, total in zip(position.sums, sums, strict=True)},
             "seconds": round(seconds, 3),
             "images_per_second": round(self._done(images) / max(seconds, 1e-9), 1),
@@ -326,9 +211,9 @@ class Loop:
 
     def _save_state(self) -> None:
         """Keep all that a resume needs, unless a loss that nobody looked at yet was not finite."""
-        self._raise_if_bad(self.session.position.step, always=True)
+        self.updates.raise_if_bad(self.session.position.step, always=True)
         self._tick()
-        state = self.session.state()
+        state = state_of(self.session)
         if self.session.processes.first:
             describe_again(self.session)
             save_state(self.session.folder.state, state)

@@ -9,20 +9,22 @@ from spdbuild.data.decoding import SUFFIXES
 from spdbuild.data.listing import image_files
 from spdbuild.errors import DataError, WeightsError
 from spdbuild.training.precision import autocast
-from spdbuild.training.stored_run import StoredModel, load_model
+from spdbuild.training.recipe.overrides import Overrides
+from spdbuild.training.stored_run import StoredModel, as_model
 from spdbuild.training.task import Prediction
 
 
 def predict(
-    run_or_recipe: str | Path,
+    model: str | Path | StoredModel,
     sources: str | Path | Iterable[str | Path],
-    overrides: str | Iterable[str] = (),
+    overrides: Overrides = (),
     *,
     weights: str | Path | None = None,
     allow_imports: bool = False,
 ) -> Iterator[Prediction]:
     """What is seen in each file, in the order of `sources`.
 
+    model: the folder of a run, a recipe (with `weights`), or what `load_model` gave, which need not be loaded again.
     A folder stands for the images in it and below it, a pattern such as `photos/*.jpg` for the files that match it.
     allow_imports: whether Python files that its architecture names under `imports:` may run.
 
@@ -31,7 +33,7 @@ def predict(
     """
     several = (sources,) if isinstance(sources, str | Path) else sources
     files = source_files(map(Path, several))
-    stored = load_model(run_or_recipe, weights, overrides, allow_imports=allow_imports)
+    stored = as_model(model, weights, overrides, allow_imports=allow_imports)
     classes = stored.classes or _classes(stored)
     seen = iter(stored.recipe.task.predict(stored.recipe, stored.model, classes, stored.image, files))
     while True:

@@ -42,7 +42,7 @@ def time_left(session: Session, seconds: float) -> timedelta:
     recipe, position = session.recipe, session.position
     batches = session.first_batch + position.batch
     done = [
-        batches / (recipe.epochs * len(session.train_batches)),
+        batches / (recipe.epochs * len(session.data.train_batches)),
         position.step / (recipe.max_steps or math.inf),
         seconds / 60 / (recipe.max_minutes or math.inf),
     ]

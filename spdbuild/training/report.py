@@ -28,7 +28,8 @@ def write_report(session: Session, evaluation: Evaluation) -> None:
     """Everything below report/ of a run that has ended: PNGs, CSVs, summary.json and index.html, which shows them."""
     folder = session.folder
     write_evaluation(folder.report, evaluation)
-    write_samples(folder.report, session.task.samples(session.recipe, session.evaluated, session.test_images))
+    model, images = session.learner.evaluated, session.data.test_images
+    write_samples(folder.report, session.task.samples(session.recipe, model, images))
     summary_of(session, evaluation).write(folder.report)
     write_page(folder)
 

@@ -14,7 +14,7 @@ class Result:
     """What a run ended with.
 
     metrics: of the model as the run left it.
-    best, best_epoch: highest value of the task's metric, and when it was reached.
+    best, best_epoch: the best value of the metric that the task monitors, and the epoch in which it was reached.
     parameters, macs: costs of the network for one image.
     images_per_second: median over the epochs, in training.
     seconds: training time, evaluation and saving included.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +15,7 @@ from spdbuild.files import make_folder, remove_unfinished
 from spdbuild.out_of_memory import full_memory_told
 from spdbuild.roles import Role
 from spdbuild.training.checking import check_recipe
-from spdbuild.training.checkpoint import load_state
+from spdbuild.training.checkpoint import generators_kept, load_state
 from spdbuild.training.comparison import comparison_table
 from spdbuild.training.description import describe, describe_again
 from spdbuild.training.device import determinism, device_of
@@ -30,13 +30,14 @@ from spdbuild.training.network import allow
 from spdbuild.training.recipe import Recipe, load_recipe, twins
 from spdbuild.training.recipe.differences import differences, keys_with
 from spdbuild.training.recipe.expected import check_metrics
-from spdbuild.training.recipe.overrides import listed
+from spdbuild.training.recipe.overrides import Overrides, listed
 from spdbuild.training.report import write_page, write_report
 from spdbuild.training.result import Result
 from spdbuild.training.run_folder import RunFolder
 from spdbuild.training.saving import restore_best
 from spdbuild.training.session import Session, make_session
 from spdbuild.training.signals import interrupt_on_signals, stop_on_signals
+from spdbuild.training.state import restore
 from spdbuild.training.stored_run import stored_network
 
 #: What stands above the table of a run and its twins.
@@ -44,8 +45,8 @@ _TABLE = "Metrics of each run's last epoch; `spdbuild eval` takes the weights of
 
 
 def train(
-    recipe: str | Path | Recipe,
-    overrides: str | Iterable[str] = (),
+    recipe: str | Path | Mapping[str, Any] | Recipe,
+    overrides: Overrides = (),
     *,
     runs: str | Path = "runs",
     quiet: bool = False,
@@ -53,8 +54,9 @@ def train(
 ) -> Result:
     """Run a recipe in a new folder below `runs`.
 
-    recipe: a path, the name of a built-in one, its text, or one that is read already.
-    overrides: changes of it, "key.path=value" or "~key"; ArgumentError with one that is read already.
+    recipe: a path, the name of a built-in one, its text, a mapping of its keys, or one that is read already.
+    overrides: changes of it, "key.path=value" or "~key", or a mapping of key paths to values; ArgumentError with a
+        recipe that is read already.
     allow_imports: whether Python files that its architecture names under `imports:` may run.
 
     Raises RecipeError for what cannot be run, DataError for the data, WeightsError for weights, and RunError if the run
@@ -87,7 +89,7 @@ def _no_empty_folders(runs: Path, processes: Processes) -> Iterator[None]:
 
 
 def resume(
-    folder: str | Path, overrides: str | Iterable[str] = (), *, quiet: bool = False, allow_imports: bool = False
+    folder: str | Path, overrides: Overrides = (), *, quiet: bool = False, allow_imports: bool = False
 ) -> Result:
     """Go on with the run in `folder` as if it had not stopped; only keys of the role RESUMED may be given anew.
 
@@ -119,7 +121,7 @@ def _allow(recipe: Recipe, folder: RunFolder, imports: bool) -> None:
 
 def _all_runs(recipe: Recipe, folder: RunFolder, console: Console, processes: Processes) -> Result:
     """The run and those it is compared with; each starts, goes on, or is only evaluated if it is complete."""
-    with alone_in(folder, processes):
+    with alone_in(folder, processes), generators_kept(device_of(recipe)):
         try:
             return _compared_runs(recipe, folder, console, processes)
         except DiskFullError as error:
@@ -180,7 +182,7 @@ def _begun(recipe: Recipe, folder: RunFolder, console: Console, processes: Proce
             folder.remove_if_not_begun()
         raise
     if stored:
-        session.restore(load_state(folder.state))
+        restore(session, load_state(folder.state))
         if processes.first:
             restore_best(folder)
             # Only now: a run that cannot go on keeps the recipe that it was stopped with.
@@ -211,7 +213,7 @@ def _describe(session: Session) -> None:
     size = "x".join(map(str, network.input))
     session.console.line(
         f"{recipe.title or 'run'}: {network.parameters:,} parameters, {network.macs:,} MACs at {size}, "
-        f"{len(session.classes)} classes, {session.device} {session.precision} -> {folder.path}"
+        f"{len(session.data.classes)} classes, {session.device} {session.precision} -> {folder.path}"
     )
 
 

@@ -46,9 +46,9 @@ def _copy(path: Path, to: Path) -> None:
 def _save(session: Session, path: Path) -> None:
     make_folder(path.parent, failure=RunError)
     reached = {"epoch": str(session.position.epoch), "step": str(session.position.step)}
-    size = getattr(session.train_images, "size", None)
-    facts = {**Facts(session.classes, session.network.input, size or ()).texts(), **reached}
+    size = getattr(session.data.train_images, "size", None)
+    facts = {**Facts(session.data.classes, session.network.input, size or ()).texts(), **reached}
     try:
-        save_weights(path, session.evaluated.state_dict(), facts)
+        save_weights(path, session.learner.evaluated.state_dict(), facts)
     except WeightsError as error:
         raise RunError(error.problems[0].message) from None

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import nn
 
-from spdbuild.timing import wait_for
+from spdbuild.timing import Times, take_turns, wait_for
 from spdbuild.training.precision import autocast
 
 
@@ -46,27 +44,16 @@ def measure_speed(
     model.eval()
     layout = torch.channels_last if channels_last else torch.contiguous_format
 
-    def timed(count: int) -> list[float]:
+    def timed(count: int) -> Times:
         images = torch.rand(count, *input, device=device).to(memory_format=layout)
+
+        def call() -> None:
+            model(images)
+            wait_for(device)
+
         with autocast(precision, device):
-            return _times(lambda: model(images), device, calls)
+            return take_turns([call], rounds=calls)[0]
 
     single, whole = timed(1), timed(batch)
-    latency = {f"p{share}": 1000 * _percentile(single, share) for share in (50, 90, 99)}
-    return Speed(batch, batch / _percentile(whole, 50), latency, calls)
-
-
-def _times(call: Callable[[], object], device: torch.device, calls: int, warm_up: int = 5) -> list[float]:
-    """Seconds of each call, the device's work included."""
-    times = []
-    for _ in range(warm_up + calls):
-        start = time.perf_counter()
-        call()
-        wait_for(device)
-        times.append(time.perf_counter() - start)
-    return times[warm_up:]
-
-
-def _percentile(times: list[float], share: int) -> float:
-    ordered = sorted(times)
-    return ordered[min(len(ordered) - 1, round(share / 100 * (len(ordered) - 1)))]
+    latency = {f"p{share}": 1000 * single.percentile(share) for share in (50, 90, 99)}
+    return Speed(batch, batch / whole.median, latency, calls)

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 from torch import nn
 
-from spdbuild.errors import RecipeError, WeightsError
+from spdbuild.errors import ArgumentError, RecipeError, WeightsError
 from spdbuild.graph import Graph
-from spdbuild.loading import Architecture, load
+from spdbuild.loading import Architecture, load, with_inputs
 from spdbuild.roles import Role
 from spdbuild.training.device import device_of
 from spdbuild.training.first_weights import load_weights
@@ -19,7 +19,7 @@ from spdbuild.training.network import allow, build_network, resolve
 from spdbuild.training.precision import choose_precision
 from spdbuild.training.recipe import Recipe, load_recipe
 from spdbuild.training.recipe.differences import differences, keys_with
-from spdbuild.training.recipe.overrides import listed
+from spdbuild.training.recipe.overrides import Overrides, listed
 from spdbuild.training.run_folder import RunFolder
 from spdbuild.weights.facts import Facts
 
@@ -50,7 +50,7 @@ class StoredModel:
 def load_model(
     run_or_recipe: str | Path,
     weights: str | Path | None = None,
-    overrides: str | Iterable[str] = (),
+    overrides: Overrides = (),
     classes: tuple[str, ...] = (),
     size: tuple[int, int] | None = None,
     *,
@@ -66,7 +66,7 @@ def load_model(
     facts = Facts.of(path)
     known = facts.classes
     if known and classes:
-        _check_classes(path, known, classes)
+        check_classes(path, known, classes)
     # What other people's files call their classes says little: it is taken where nothing else is known.
     classes = classes or known or facts.names
     if len(facts.input) == 3 and recipe.input is None and size is None:
@@ -84,6 +84,27 @@ def load_model(
     )
 
 
+def as_model(
+    model: StoredModel | str | Path, weights: str | Path | None, overrides: Overrides, *, allow_imports: bool
+) -> StoredModel:
+    """A model that is loaded already, as it is, or else that of a run or recipe.
+
+    Raises ArgumentError for weights or overrides of one that is loaded already.
+    """
+    if not isinstance(model, StoredModel):
+        return load_model(model, weights, overrides, allow_imports=allow_imports)
+    require_unchanged(weights, overrides)
+    return model
+
+
+def require_unchanged(weights: str | Path | None, overrides: Overrides) -> None:
+    """Refuse what a model that is loaded already does not take; raises ArgumentError."""
+    for argument, given in {"weights": weights, "overrides": listed(overrides)}.items():
+        if given:
+            message = f"a model that is loaded already takes no {argument}"
+            raise ArgumentError(message, argument=argument, hint="give them to load_model")
+
+
 @dataclass(frozen=True)
 class StoredGraph:
     """The network of a run without a module, the file of its weights, and the recipe that made them."""
@@ -97,17 +118,27 @@ class StoredGraph:
         return self.architecture.graph
 
 
-def stored_graph(run: str | Path, weights: Path | None = None, *, allow_imports: bool = False) -> StoredGraph:
-    """The network of a run's folder without making a module of it; `weights` win over the run's best."""
+def stored_graph(
+    run: str | Path,
+    weights: Path | None = None,
+    inputs: Sequence[Sequence[int]] | None = None,
+    *,
+    allow_imports: bool = False,
+) -> StoredGraph:
+    """The network of a run's folder without making a module of it; `weights` win over the run's best.
+
+    inputs: shapes (C, H, W) in place of its own.
+    """
     recipe, folder = _recipe(run, (), allow_imports)
     path = weights or _weights(recipe, folder)
     facts = Facts.of(path)
     if len(facts.input) == 3 and recipe.input is None:
         recipe = replace(recipe, input=facts.input)
-    return StoredGraph(resolve(recipe, len(facts.classes) or None), path, recipe)
+    return StoredGraph(with_inputs(resolve(recipe, len(facts.classes) or None), inputs), path, recipe)
 
 
-def _check_classes(path: Path, known: tuple[str, ...], classes: tuple[str, ...]) -> None:
+def check_classes(path: Path, known: tuple[str, ...], classes: tuple[str, ...]) -> None:
+    """Refuse data whose `classes` are not those that the weights of a file are for; raises WeightsError."""
     if len(known) != len(classes):
         raise WeightsError(f"{path}: the weights are for {len(known)} classes and the data has {len(classes)}")
     for number, (ours, theirs) in enumerate(zip(known, classes, strict=True)):
@@ -128,14 +159,12 @@ def stored_network(recipe: Recipe, folder: RunFolder, *, allow_imports: bool = F
     return replace(recipe, architecture=str(folder.architecture), variant=variant, vars=kept, passes=(), weights=None)
 
 
-def recipe_of(run_or_recipe: str | Path, overrides: str | Iterable[str] = (), *, allow_imports: bool = False) -> Recipe:
+def recipe_of(run_or_recipe: str | Path, overrides: Overrides = (), *, allow_imports: bool = False) -> Recipe:
     """The recipe of a run's folder, or the recipe itself."""
     return _recipe(run_or_recipe, overrides, allow_imports)[0]
 
 
-def _recipe(
-    run_or_recipe: str | Path, overrides: str | Iterable[str], allow_imports: bool
-) -> tuple[Recipe, RunFolder | None]:
+def _recipe(run_or_recipe: str | Path, overrides: Overrides, allow_imports: bool) -> tuple[Recipe, RunFolder | None]:
     path = Path(run_or_recipe)
     if not _names_a_run(path):
         recipe = load_recipe(run_or_recipe, overrides)

@@ -72,7 +72,7 @@ def summary_of(session: Session, evaluation: Evaluation) -> Summary:
     network, position = session.network, session.position
     # As it was given; a session that was resumed has the network that its folder holds.
     recipe = load_recipe(session.folder.recipe)
-    averaged = ", averaged over the steps" if session.ema else ""
+    averaged = ", averaged over the steps" if session.learner.ema else ""
     variant = f" {recipe.variant}" if recipe.variant else ""
     passes = f" after {', '.join(map(str, recipe.passes))}" if recipe.passes else ""
     return Summary(

@@ -70,7 +70,7 @@ TRAIN = "from spdbuild.training.run import train; train({recipe!r}, {options!r},
 KILL = """
 import os, signal
 from pathlib import Path
-from spdbuild.training import loop, run
+from spdbuild.training import run, updates
 
 # What a run imports on its way is imported once, not in each fork.
 run.train({recipe!r}, {options!r}, runs={runs!r}, quiet=True)
@@ -85,7 +85,7 @@ def counted(function, moment, count=[0]):
 
 for moment in {moments!r}:
     if os.fork() == 0:
-        loop.Loop.step = counted(loop.Loop.step, moment)
+        updates.Updates.step = counted(updates.Updates.step, moment)
         os.fsync = counted(os.fsync, moment)
         Path.replace = counted(Path.replace, moment)
         run.train({recipe!r}, {options!r}, runs=Path({runs!r}) / str(moment), quiet=True)
@@ -136,8 +136,8 @@ def assert_same_run(rows: Callable[[Path], Rows]) -> Callable[[Path, Path], None
                 assert torch.equal(tensor, expected[key]), key
         assert rows(folder) == rows(other)
         states = [load_state(f / "state" / "state.pt") for f in (folder, other)]
-        for key, tensor in states[0]["model"].items():
-            assert torch.equal(tensor, states[1]["model"][key]), key
+        for key, tensor in states[0].model.items():
+            assert torch.equal(tensor, states[1].model[key]), key
 
     return check
 

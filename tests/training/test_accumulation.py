@@ -67,13 +67,13 @@ def trained(recipe: Path, folder: Path, *options: str) -> dict[str, Tensor]:
     common = [f"architecture={recipe.parent / 'plain.yaml'}", "epochs=2", "~augment", "~ema"]
     wanted = load_recipe(recipe, [*common, *options])
     session = make_session(wanted, RunFolder(folder), Console(True), Processes(), torch.device("cpu"))
-    session.model.double().register_forward_pre_hook(lambda model, inputs: (inputs[0].double(),))
-    for state in session.optimizer.state.values():
+    session.learner.model.double().register_forward_pre_hook(lambda model, inputs: (inputs[0].double(),))
+    for state in session.learner.optimizer.state.values():
         state["momentum_buffer"] = state["momentum_buffer"].double()
     # The recipes' own losses compute in float32.
-    session.criterion = lambda logits, labels: {"loss": functional.cross_entropy(logits, labels)}
+    session.learner.criterion = lambda logits, labels: {"loss": functional.cross_entropy(logits, labels)}
     Loop(session, StopRequest()).run()
-    return dict(session.model.state_dict())
+    return dict(session.learner.model.state_dict())
 
 
 @pytest.mark.parametrize("option", ["accumulate=2", "nominal_batch=800"])

@@ -82,7 +82,7 @@ def test_a_state_without_factors_of_a_scaler_leaves_those_of_a_new_one(
 ) -> None:
     # As when a run that was begun on a CPU goes on on a GPU.
     monkeypatch.setattr(
-        "spdbuild.training.session.make_scaler", lambda *_: torch.amp.GradScaler("cpu", enabled=True, init_scale=8.0)
+        "spdbuild.training.learner.make_scaler", lambda *_: torch.amp.GradScaler("cpu", enabled=True, init_scale=8.0)
     )
     resume(begun, ["max_steps=2"], quiet=True)
     assert torch.load(begun / "state" / "state.pt", weights_only=True)["scaler"]["scale"] == 8.0

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from spdbuild.training import loop, run
+from spdbuild.training import run, updates
 from spdbuild.training.evaluate import evaluate
 from spdbuild.training.run import resume, train
 
@@ -27,15 +27,15 @@ def extending(recipe: Path, tmp_path: Path) -> Path:
 
 def remove_in_epoch(monkeypatch: pytest.MonkeyPatch, folder: Path, epoch: int) -> dict[str, str]:
     """Remove a folder once, in the first step of an epoch; gives what described the run before, when it is there."""
-    step, before = loop.Loop.step, {}
+    step, before = updates.Updates.step, {}
 
-    def removing(self: loop.Loop, group: Any) -> None:
+    def removing(self: updates.Updates, group: Any) -> None:
         if self.session.position.epoch == epoch and not before:
             before.update({name: (folder / name).read_text() for name in FILES})
             shutil.rmtree(folder)
         step(self, group)
 
-    monkeypatch.setattr(loop.Loop, "step", removing)
+    monkeypatch.setattr(updates.Updates, "step", removing)
     return before
 
 

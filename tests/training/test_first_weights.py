@@ -98,7 +98,7 @@ def test_a_run_that_started_so_is_resumed_without_the_file(recipe: Path, tmp_pat
         got, expected = (load_file(folder / "weights" / f"{name}.safetensors") for folder in (part, whole))
         assert all(torch.equal(tensor, got[key]) for key, tensor in expected.items())
     first, second = (load_state(folder / "state" / "state.pt") for folder in (part, whole))
-    assert first["position"]["step"] == second["position"]["step"]
+    assert first.position["step"] == second.position["step"]
 
 
 MESSAGES = {

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from spdbuild.errors import RecipeError
-from spdbuild.training import loop
+from spdbuild.training import updates
 from spdbuild.training.distributed import Processes
 from spdbuild.training.folder_lock import alone_in
 from spdbuild.training.run import resume, train
@@ -78,13 +78,13 @@ def test_a_run_that_is_trained_is_not_resumed(recipe: Path, tmp_path: Path) -> N
 
 
 def test_a_run_holds_its_folder_while_it_trains(recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    step, seen = loop.Loop.step, []
+    step, seen = updates.Updates.step, []
 
-    def looked(self: loop.Loop, group: object) -> None:
+    def looked(self: updates.Updates, group: object) -> None:
         seen.append(refused(tmp_path / "small"))
         step(self, group)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(loop.Loop, "step", looked)
+    monkeypatch.setattr(updates.Updates, "step", looked)
     train(recipe, ["max_steps=1"], runs=tmp_path, quiet=True)
     assert len(seen) == 1
     free(tmp_path / "small")

@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from spdbuild.errors import RunError
-from spdbuild.training import loop, session
+from spdbuild.training import learner, updates
 from spdbuild.training.checkpoint import load_state
 from spdbuild.training.evaluate import evaluate
 from spdbuild.training.run import resume, train
@@ -34,13 +34,13 @@ def scale(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
         def make(precision: str, device: torch.device) -> torch.amp.GradScaler:
             return torch.amp.GradScaler(device.type, enabled=precision == "fp16", **options)
 
-        monkeypatch.setattr(session, "make_scaler", make)
+        monkeypatch.setattr(learner, "make_scaler", make)
 
     return begin
 
 
 def scaler_of(folder: Path) -> dict[str, Any]:
-    state = load_state(folder / "state" / "state.pt")["scaler"]
+    state = load_state(folder / "state" / "state.pt").scaler
     assert isinstance(state, dict)
     return state
 
@@ -110,13 +110,13 @@ def test_a_gradient_that_overflows_skips_the_step_and_halves_the_scale(
 ) -> None:
     scale(init_scale=2.0**40)
     seen: list[dict[str, torch.Tensor]] = []
-    step = loop.Loop.step
+    step = updates.Updates.step
 
-    def watched(self: loop.Loop, *arguments: Any) -> None:
-        seen.append({name: p.detach().clone() for name, p in self.session.model.named_parameters()})
+    def watched(self: updates.Updates, *arguments: Any) -> None:
+        seen.append({name: p.detach().clone() for name, p in self.session.learner.model.named_parameters()})
         step(self, *arguments)
 
-    monkeypatch.setattr(loop.Loop, "step", watched)
+    monkeypatch.setattr(updates.Updates, "step", watched)
     options = ["precision=fp16", f"device={device}", "epochs=3", "~ema"]
     done = train(recipe, options, runs=tmp_path, quiet=True).folder
     halved = [2.0**power for power in range(40)]
@@ -139,15 +139,15 @@ def test_clipping_does_not_hide_a_gradient_that_overflows(
 def test_a_layer_whose_numbers_are_too_large_for_fp16_is_named(
     recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, device: str
 ) -> None:
-    step = loop.Loop.step
+    step = updates.Updates.step
 
-    def poisoned(self: loop.Loop, *arguments: Any) -> None:
+    def poisoned(self: updates.Updates, *arguments: Any) -> None:
         if self.session.position.step == 2:
             # Finite in fp32, and beyond the 65504 of fp16.
-            nn.init.constant_(self.session.model.get_parameter("down.weight"), 1e6)
+            nn.init.constant_(self.session.learner.model.get_parameter("down.weight"), 1e6)
         step(self, *arguments)
 
-    monkeypatch.setattr(loop.Loop, "step", poisoned)
+    monkeypatch.setattr(updates.Updates, "step", poisoned)
     with pytest.raises(RunError, match="the loss of step 3 is not finite: .* is 'down'"):
         train(recipe, ["precision=fp16", f"device={device}"], runs=tmp_path, quiet=True)
 
@@ -155,14 +155,14 @@ def test_a_layer_whose_numbers_are_too_large_for_fp16_is_named(
 def test_a_gradient_that_stays_infinite_ends_the_run(
     recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, device: str
 ) -> None:
-    accumulate = loop.Loop._accumulate
+    accumulate = updates.Updates._accumulate
 
-    def poisoned(self: loop.Loop, *arguments: Any, **options: Any) -> None:
+    def poisoned(self: updates.Updates, *arguments: Any, **options: Any) -> None:
         accumulate(self, *arguments, **options)
-        gradient = self.session.model.get_parameter("down.weight").grad
+        gradient = self.session.learner.model.get_parameter("down.weight").grad
         assert gradient is not None
         gradient.fill_(float("inf"))
 
-    monkeypatch.setattr(loop.Loop, "_accumulate", poisoned)
+    monkeypatch.setattr(updates.Updates, "_accumulate", poisoned)
     with pytest.raises(RunError, match="the gradients are not finite, however small the loss is made; its scale is "):
         train(recipe, ["precision=fp16", f"device={device}", "epochs=5"], runs=tmp_path, quiet=True)

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from spdbuild.errors import RunError
-from spdbuild.training import loop
+from spdbuild.training import updates
 from spdbuild.training.lost_workers import lost_workers_told
 from spdbuild.training.run import resume, train
 
@@ -54,9 +54,9 @@ def test_other_errors_stay_what_they_are(error: Exception) -> None:
 def test_a_run_that_loses_a_worker_says_how_it_goes_on(
     small_detector: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    step = loop.Loop.step
+    step = updates.Updates.step
 
-    def killing(self: loop.Loop, group: Any) -> None:
+    def killing(self: updates.Updates, group: Any) -> None:
         if self.session.position.step == 1:
             # The images to evaluate on have none yet.
             (child,) = multiprocessing.active_children()
@@ -65,7 +65,7 @@ def test_a_run_that_loses_a_worker_says_how_it_goes_on(
             time.sleep(60)
         step(self, group)
 
-    monkeypatch.setattr(loop.Loop, "step", killing)
+    monkeypatch.setattr(updates.Updates, "step", killing)
     data = "{name: tiny_objects, images: 8, size: 64}"
     recipe = (
         f"title: small\narchitecture: {small_detector}\ndata: {data}\nbatch: 4\nepochs: 20\nsave_every: 1\nworkers: 1\n"
@@ -77,5 +77,5 @@ def test_a_run_that_loses_a_worker_says_how_it_goes_on(
         "error: a process that reads images was killed: out of memory?\n"
         f"      = hint: fewer workers or a smaller batch; go on with `spdbuild train --resume {folder}`"
     )
-    monkeypatch.setattr(loop.Loop, "step", step)
+    monkeypatch.setattr(updates.Updates, "step", step)
     resume(folder, ["max_steps=4"], quiet=True)

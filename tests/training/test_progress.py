@@ -28,7 +28,7 @@ def session(position: Position, **limits: Any) -> Any:
     return SimpleNamespace(
         position=position,
         first_batch=10 * position.epoch,
-        train_batches=range(10),
+        data=SimpleNamespace(train_batches=range(10)),
         recipe=SimpleNamespace(**{"epochs": 4, "max_steps": None, "max_minutes": None, **limits}),
         task=SimpleNamespace(monitor="top1"),
     )

@@ -134,9 +134,9 @@ def read(name: str, option: str, value: object) -> Schedule | ArgumentError:
         return error
 
 
-@pytest.mark.parametrize("value", [-5.0, math.nan])
-def test_a_last_factor_below_zero_is_refused(value: float) -> None:
-    with pytest.raises(ArgumentError, match="final must be at least 0"):
+@pytest.mark.parametrize(("value", "rule"), [(-5.0, "at least 0"), (math.nan, "a finite number")])
+def test_a_last_factor_below_zero_is_refused(value: float, rule: str) -> None:
+    with pytest.raises(ArgumentError, match=f"final must be {rule}, got {value}"):
         Cosine(final=value)
 
 

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from spdbuild.timing import WARM_UP
 from spdbuild.training.speed import measure_speed
 
 CPU = torch.device("cpu")
@@ -24,8 +25,8 @@ def test_speed_times_both_kinds_of_call() -> None:
             return self.conv(images)
 
     speed = measure_speed(Counted(), (3, 4, 4), 8, "fp32", CPU, channels_last=True, calls=3)
-    # Five calls of warm-up before each kind.
-    assert seen == [1] * 8 + [8] * 8
+    # The calls of the warm-up before each kind.
+    assert seen == [1] * (3 + WARM_UP) + [8] * (3 + WARM_UP)
     assert speed.images_per_second > 0
     assert list(speed.latency_ms) == ["p50", "p90", "p99"]
 

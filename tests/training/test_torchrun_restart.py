@@ -108,4 +108,4 @@ def test_a_job_that_may_not_start_anew_ends_and_names_the_worker(
     assert line.startswith("error: another process of the run has ended: ")
     assert "Connection" in line
     assert "third_party" not in line
-    assert load_state(folder / "state" / "state.pt")["position"]["step"] >= 5
+    assert load_state(folder / "state" / "state.pt").position["step"] >= 5

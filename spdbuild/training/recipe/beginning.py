@@ -16,7 +16,7 @@ from spdbuild.data.detection.table import DetectionSet
 from spdbuild.data.statistics import channel_statistics
 from spdbuild.errors import DataError
 from spdbuild.training.recipe.sections import plain
-from spdbuild.training.recipe.yaml_text import inline
+from spdbuild.yaml_text import inline
 
 #: Images whose heads are read to choose a size for all.
 _LOOKED_AT = 500

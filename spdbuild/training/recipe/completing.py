@@ -13,9 +13,9 @@ from spdbuild.training.recipe.options import FirstWeights
 from spdbuild.training.recipe.overrides import merged
 from spdbuild.training.recipe.recipe import default_optimizer
 from spdbuild.training.recipe.sections import plain
-from spdbuild.training.recipe.yaml_text import yaml_text
 from spdbuild.training.schedules.cosine import Cosine
 from spdbuild.training.task import TASKS
+from spdbuild.yaml_text import yaml_text
 
 #: Keys of a recipe whose section can be a text: the key that this text has in the section.
 _SHORT = {"task": "name", "weights": FirstWeights.short}

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from typing import Any
 
 from spdbuild.errors import Location, Problem, RecipeError, SourceError, nearest
 from spdbuild.source import Source, Value, parse_yaml
+from spdbuild.yaml_text import inline
 
 _NAME = "command line"
 
 
-def listed(overrides: str | Iterable[str]) -> tuple[str, ...]:
-    """Overrides as a caller gives them: a text alone is one of them, and no row of letters."""
+#: As a caller gives them: `"epochs=1"`, several of these, or {"epochs": 1, "optimizer.lr": 0.1}.
+Overrides = str | Iterable[str] | Mapping[str, Any]
+
+
+def listed(overrides: Overrides) -> tuple[str, ...]:
+    """Overrides as the command line has them; a text alone is one of them, and no row of letters."""
+    if isinstance(overrides, Mapping):
+        return tuple(f"{key}={inline(value)}" for key, value in overrides.items())
     return (overrides,) if isinstance(overrides, str) else tuple(overrides)
 
 

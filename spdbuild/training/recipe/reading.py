@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from spdbuild import builtin
-from spdbuild.errors import RecipeError, SourceError, SpdbuildError
+from spdbuild.errors import ArgumentError, RecipeError, SourceError, SpdbuildError
+from spdbuild.loading import source_of
 from spdbuild.schema import check_schema
 from spdbuild.source import Source, Value, parse_yaml, read_source
 from spdbuild.training.recipe.completing import completed, spelled_out, titled
 from spdbuild.training.recipe.folder_names import folder_fault
-from spdbuild.training.recipe.overrides import apply_override, listed, merged, with_renaming
+from spdbuild.training.recipe.overrides import Overrides, apply_override, listed, merged, with_renaming
 from spdbuild.training.recipe.recipe import Recipe
 from spdbuild.training.recipe.schema import complete_schema
 from spdbuild.training.recipe.sections import read_section
 from spdbuild.training.run_folder import TAKEN
+from spdbuild.yaml_text import yaml_text
 
 
-def load_recipe(recipe: str | Path, overrides: str | Iterable[str] = ()) -> Recipe:
-    """The recipe of a path, a built-in name or YAML text, with `key.path=value` and `~key.path` applied in order.
+def load_recipe(recipe: str | Path | Mapping[str, Any], overrides: Overrides = ()) -> Recipe:
+    """The recipe of a path, a built-in name, YAML text or a mapping of keys.
+
+    overrides: `key.path=value` and `~key.path`, applied in order; or a mapping of key paths to values.
 
     Raises SpdbuildError with the place of everything that is wrong.
     """
@@ -39,6 +44,15 @@ def load_recipe(recipe: str | Path, overrides: str | Iterable[str] = ()) -> Reci
         raise
     twins(read, value)
     return read
+
+
+def _source(recipe: str | Path | Mapping[str, Any]) -> Source:
+    if isinstance(recipe, Mapping):
+        return Source("recipe", yaml_text(recipe))
+    if isinstance(recipe, str | Path):
+        return source_of(recipe, "recipes")
+    wanted = "a path, a built-in name, YAML text or a mapping of keys"
+    raise ArgumentError(f"a recipe is {wanted}, got an object of {type(recipe).__name__}", argument="recipe")
 
 
 def twins(recipe: Recipe, value: Value | None = None) -> dict[str, Recipe]:
@@ -70,12 +84,6 @@ def _twin(root: Value, name: str, changes: Value, taken: Collection[str | None])
     return replace(read, title=name)
 
 
-def _source(recipe: str | Path) -> Source:
-    if isinstance(recipe, str) and "\n" in recipe:
-        return Source("<text>", recipe)
-    return read_source(builtin.find(str(recipe), "recipes"))
-
-
 def _read(source: Source, below: tuple[str, ...] = ()) -> Value:
     """The mapping of a source over that of the recipe it extends."""
     value = parse_yaml(source)
@@ -87,7 +95,8 @@ def _read(source: Source, below: tuple[str, ...] = ()) -> Value:
     if source.name in below:
         raise RecipeError(f"'{source.name}' extends itself", location=base.location)
     try:
-        parent = _read(_source(_beside(source, base.data)), (*below, source.name))
+        extended = builtin.find_extended(base.data, source.name, "recipes")
+        parent = _read(read_source(extended), (*below, source.name))
     except SpdbuildError as error:
         raise error.at(base.location) from None
     own = replace(value, data={key: entry for key, entry in value.data.items() if key != "extends"})
@@ -99,9 +108,3 @@ def _refuse_extends(value: Value, hint: str) -> None:
     given = value.get("extends")
     if given is not None and isinstance(given.data, str):
         raise RecipeError("'extends' is for the file of a recipe", location=given.key, hint=hint)
-
-
-def _beside(source: Source, name: str) -> str:
-    """A path is meant from the recipe that names it; anything else is a built-in name."""
-    path = Path(source.name).parent / name
-    return str(path) if path.is_file() else name

@@ -9,6 +9,7 @@ from spdbuild.data import DATASETS
 from spdbuild.data.augment import AUGMENTATIONS
 from spdbuild.errors import ArgumentError
 from spdbuild.losses.loss import LOSSES, Loss
+from spdbuild.ranges import require_range
 from spdbuild.roles import Role, role
 from spdbuild.training.accumulation import Accumulation
 from spdbuild.training.optimizers import OPTIMIZERS, Optimizer
@@ -17,10 +18,10 @@ from spdbuild.training.recipe.folder_names import folder_fault
 from spdbuild.training.recipe.image_steps import Steps, check_kinds, check_steps
 from spdbuild.training.recipe.options import DistillOptions, EmaOptions, FirstWeights, Network
 from spdbuild.training.recipe.sections import plain
-from spdbuild.training.recipe.yaml_text import yaml_text
 from spdbuild.training.schedules import SCHEDULES, Schedule
 from spdbuild.training.schedules.cosine import Cosine
 from spdbuild.training.task import TASKS, Task
+from spdbuild.yaml_text import yaml_text
 
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 
@@ -104,16 +105,11 @@ class Recipe(Network):
     compare: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for name, least in _LEAST.items():
-            value = getattr(self, name)
-            if value is not None and value < least:
-                raise ArgumentError(f"{name} must be at least {least}, got {value}", argument=name)
-            if value is not None and value >= 2**63:
-                raise ArgumentError(f"{name} must be less than 2**63, got {value}", argument=name)
-        for name in ("clip", "max_minutes"):
-            value = getattr(self, name)
-            if value is not None and not value > 0:
-                raise ArgumentError(f"{name} must be more than 0, got {value}", argument=name)
+        require_range(self, *_FROM_ONE, least=1)
+        require_range(self, *_FROM_ZERO, least=0)
+        # torch's integers have 64 bits.
+        require_range(self, *_FROM_ONE, *_FROM_ZERO, below=2**63)
+        require_range(self, "clip", "max_minutes", above=0)
         fault = "" if self.title is None else folder_fault(self.title)
         if fault:
             hint = "a run's folder has this name below --runs"
@@ -174,19 +170,18 @@ class Recipe(Network):
         return replace(self.optimizer, weight_decay=self.optimizer.weight_decay * share)
 
 
-_LEAST = {
-    "batch": 1,
-    "test_batch": 1,
-    "epochs": 1,
-    "accumulate": 1,
-    "nominal_batch": 1,
-    "patience": 1,
-    "max_steps": 1,
-    "save_every": 0,
-    "evaluate_every": 1,
-    "seed": 0,
-    "workers": 0,
-}
+#: Keys that take whole numbers.
+_FROM_ONE = (
+    "batch",
+    "test_batch",
+    "epochs",
+    "accumulate",
+    "nominal_batch",
+    "patience",
+    "max_steps",
+    "evaluate_every",
+)
+_FROM_ZERO = ("save_every", "seed", "workers")
 
 
 def default_optimizer() -> Optimizer:

@@ -9,13 +9,12 @@ of the field of that name, which is put below its key before the section is read
 from __future__ import annotations
 
 import dataclasses
-import functools
 import types
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Union
 
-from spdbuild.arguments import fit
+from spdbuild.arguments import default_of, fit, type_hints
 from spdbuild.docstrings import documentation
 from spdbuild.errors import ArgumentError, SpdbuildError
 from spdbuild.registry import Registry
@@ -32,14 +31,14 @@ def section_schema(cls: type[Any]) -> Schema:
     told = documentation(cls)
     properties = {}
     for field in fields_of(cls):
-        schema = _type_schema(_hints(cls)[field.name])
+        schema = _type_schema(type_hints(cls, annotated=True)[field.name])
         if field.name in told.arguments:
             schema = {"description": told.arguments[field.name], **schema}
-        default = _default(field)
+        default = default_of(field)
         if default is not dataclasses.MISSING:
             schema = {**schema, "default": plain(default)}
         properties[field.name] = schema
-    required = [f.name for f in fields_of(cls) if _default(f) is dataclasses.MISSING]
+    required = [f.name for f in fields_of(cls) if default_of(f) is dataclasses.MISSING]
     return {
         "type": ["object", "string"] if hasattr(cls, "short") else "object",
         "description": told.summary,
@@ -53,7 +52,7 @@ def read_section(cls: type[Any], value: Value) -> Any:
     """An instance of `cls` from a mapping that its schema allows; what `cls` itself refuses gets its place."""
     read: dict[str, Any] = {}
     for key, entry in value.items():
-        read[key] = _read(_hints(cls)[key], entry, key)
+        read[key] = _read(type_hints(cls, annotated=True)[key], entry, key)
     if issubclass(cls, Placed):
         read["places"] = value
     try:
@@ -86,7 +85,7 @@ def section_below(cls: type[Any], key: str, values: Mapping[str, Any]) -> type[A
 
     values: what stands below the key, as `plain` gives it.
     """
-    hint = _hints(cls)[key]
+    hint = type_hints(cls, annotated=True)[key]
     kinds = typing.get_args(hint) if typing.get_origin(hint) in (Union, types.UnionType) else (hint,)
     section = next(filter(_is_section, kinds), None)
     if typing.get_origin(section) is Annotated:
@@ -194,19 +193,3 @@ def _is_section(hint: Any) -> bool:
 
 def _placed(error: ArgumentError, value: Value) -> SpdbuildError:
     return error.at(value.find([*error.argument.split(".")]).location)
-
-
-def _hints(cls: type[Any]) -> dict[str, Any]:
-    return _evaluated_hints(cls)  # type: ignore[arg-type]  # mypy takes no class for hashable
-
-
-@functools.cache
-def _evaluated_hints(cls: type[Any]) -> dict[str, Any]:
-    return typing.get_type_hints(cls, include_extras=True)
-
-
-def _default(field: dataclasses.Field[Any]) -> Any:
-    if field.default is not dataclasses.MISSING:
-        return field.default
-    factory: Callable[[], Any] | Any = field.default_factory
-    return factory() if factory is not dataclasses.MISSING else dataclasses.MISSING

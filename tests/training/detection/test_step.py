@@ -30,17 +30,20 @@ def test_a_step_follows_the_sum_of_the_losses_of_its_images(
 ) -> None:
     """Also where the last batch, here of 6 images, is not full: each batch's published loss, added up."""
     session = session_of(recipe, tmp_path / "run", f"batch={batch}", f"accumulate={accumulate}")
-    before = {name: parameter.detach().clone() for name, parameter in session.model.named_parameters()}
-    options = DetectionLossOptions(objectness_gain=100).scaled(2, session.task.outputs(session.model) or 0, 64)
-    loss = DetectionLoss(head_of(session.model).anchors, session.task.outputs(session.model) or 0, options)
-    session.model.train()
-    session.train_batches.set_epoch(0)
-    for images, targets in list(session.train_batches)[:accumulate]:
-        torch.autograd.backward(loss(session.model(images), targets).total)
-    gradients = {name: parameter.grad for name, parameter in session.model.named_parameters()}
+    model, batches = session.learner.model, session.data.train_batches
+    before = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
+    classes = session.task.outputs(model) or 0
+    loss = DetectionLoss(
+        head_of(model).anchors, classes, DetectionLossOptions(objectness_gain=100).scaled(2, classes, 64)
+    )
+    model.train()
+    batches.set_epoch(0)
+    for images, targets in list(batches)[:accumulate]:
+        torch.autograd.backward(loss(model(images), targets).total)
+    gradients = {name: parameter.grad for name, parameter in model.named_parameters()}
 
     again = session_of(recipe, tmp_path / "again", f"batch={batch}", f"accumulate={accumulate}")
     Loop(again, StopRequest()).run()
-    for name, parameter in again.model.named_parameters():
+    for name, parameter in again.learner.model.named_parameters():
         expected = before[name] - 0.001 * gradients[name]
         torch.testing.assert_close(parameter.detach(), expected, rtol=1e-4, atol=1e-6, msg=name)

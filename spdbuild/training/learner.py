@@ -1,0 +1,102 @@
+"""A network that is trained, with what trains it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from spdbuild.errors import RecipeError
+from spdbuild.training.distributed import Processes
+from spdbuild.training.ema import Ema
+from spdbuild.training.first_weights import load_weights
+from spdbuild.training.image_size import check_input
+from spdbuild.training.network import BuiltNetwork, build_network
+from spdbuild.training.precision import make_scaler
+from spdbuild.training.recipe import Recipe
+from spdbuild.training.run_data import RunData
+from spdbuild.training.schedules.schedule import momentum_of
+
+
+@dataclass
+class Learner:
+    """A model and what changes its weights.
+
+    model: holds the weights. trained: the same as it is called in training: compiled, and averaging gradients over
+        processes. parallel: what averages them; None in a single process.
+    teacher: a network whose outputs are a second target, if there is one.
+    ema: the moving average of the model, if there is one.
+    criterion: the losses of outputs and targets, by name, as the task makes them.
+    momentum: that with which the optimizer began.
+    """
+
+    model: nn.Module
+    trained: nn.Module
+    parallel: nn.parallel.DistributedDataParallel | None
+    teacher: nn.Module | None
+    ema: Ema | None
+    optimizer: torch.optim.Optimizer
+    scaler: torch.amp.GradScaler
+    criterion: Any
+    momentum: float
+
+    @property
+    def evaluated(self) -> nn.Module:
+        """The model whose metrics count and whose weights are saved."""
+        return self.ema.model if self.ema else self.model
+
+
+def make_learner(
+    recipe: Recipe,
+    network: BuiltNetwork,
+    data: RunData,
+    precision: str,
+    processes: Processes,
+    device: torch.device,
+) -> Learner:
+    """What trains the module of `network`, which is on its device and frozen as the recipe says."""
+    model = network.module
+    ema = Ema(model, recipe.ema.decay, recipe.ema.ramp) if recipe.ema else None
+    parallel = processes.wrap(model, device, recipe.sync_batch_norm)
+    trained = parallel or model
+    optimizer = recipe.scaled_optimizer().make(model)
+    return Learner(
+        model=model,
+        # Kernels for sizes as they come would depend on those that came before, and so on where a run was resumed.
+        trained=torch.compile(trained, dynamic=False) if recipe.compile else trained,  # type: ignore[arg-type]
+        parallel=parallel,
+        teacher=_teacher(recipe, network, data, device),
+        ema=ema,
+        optimizer=optimizer,
+        scaler=make_scaler(precision, device),
+        criterion=recipe.task.criterion(recipe, model, data.train_images),
+        momentum=momentum_of(optimizer),
+    )
+
+
+def placed(model: nn.Module, recipe: Recipe, device: torch.device) -> nn.Module:
+    """The model on a device, in the memory format that the recipe wants."""
+    model = model.to(device)
+    return model.to(memory_format=torch.channels_last) if recipe.channels_last else model  # type: ignore[call-overload,no-any-return]
+
+
+def _teacher(recipe: Recipe, student: BuiltNetwork, data: RunData, device: torch.device) -> nn.Module | None:
+    if recipe.distill is None:
+        return None
+    teacher = build_network(recipe.distill, len(data.classes), data.size)
+    check_input(recipe.distill, teacher.input, data.size)
+    with recipe.distill.about("weights"):
+        load_weights(teacher, recipe.distill.weights)
+    given, wanted = (_outputs(network) for network in (teacher, student))
+    if given != wanted:
+        message = f"the teacher gives {given} and the network {wanted}"
+        place = recipe.distill.place("vars.classes", "architecture")
+        raise RecipeError(message, location=place, hint="both need the same outputs, as many classes too")
+    return placed(teacher.module, recipe, device).eval().requires_grad_(False)
+
+
+def _outputs(network: BuiltNetwork) -> str:
+    graph = network.architecture.graph
+    return ", ".join(str(graph.shape_of(output)) for output in graph.outputs)

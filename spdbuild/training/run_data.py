@@ -1,0 +1,90 @@
+"""The images of a run, and the batches that they come in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import zip_longest
+from typing import Any
+
+import torch
+
+from spdbuild.errors import DataError
+from spdbuild.training.distributed import Processes
+from spdbuild.training.recipe import Recipe
+from spdbuild.training.task import Batches
+
+
+@dataclass(frozen=True)
+class RunData:
+    """What a run is trained and evaluated on.
+
+    train_images, test_images: as the task opens them; test_images are those that are evaluated after an epoch.
+    train_batches, test_batches: the share of this process in their batches.
+    size: height and width of what the network gets of each image; None where the recipe alone says it.
+    """
+
+    train_images: Any
+    test_images: Any
+    train_batches: Batches
+    test_batches: Batches
+    size: tuple[int, int] | None
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        return tuple(self.train_images.classes)
+
+    def facts(self) -> dict[str, dict[str, Any]]:
+        """What must not change between the parts of a run, by split."""
+        splits = {"train on": self.train_images, "evaluate on": self.test_images}
+        return {
+            name: {"images": len(images), "classes": list(images.classes), "digest": getattr(images, "digest", "")}
+            for name, images in splits.items()
+        }
+
+    def require(self, before: dict[str, Any], hint: str) -> None:
+        """Refuse data that `before`, the facts with which a run began, were not taken of; raises DataError.
+
+        hint: what to do instead.
+        """
+        for name, now in self.facts().items():
+            then = before[name]
+            if now["classes"] != then["classes"]:
+                raise DataError(f"the images to {name} have other classes than when the run began", hint=hint)
+            if now["images"] != then["images"]:
+                message = f"there are {now['images']:,} images to {name}, and {then['images']:,} when the run began"
+                raise DataError(message, hint=hint)
+            # States of older versions, and images of others' tasks, have none.
+            if now["digest"] != then.get("digest", now["digest"]):
+                message = f"the images to {name} have other names, labels or pixels than when the run began"
+                raise DataError(message, hint=hint)
+
+
+def open_data(recipe: Recipe, processes: Processes, device: torch.device) -> RunData:
+    """Open the data of a recipe; raises DataError, and RecipeError for batches that the processes cannot share."""
+    task = recipe.task
+    with recipe.about("data.root", "data"):
+        train_images, test_images = (task.open(recipe, split) for split in task.splits(recipe)[:2])
+        train_images = task.to_learn(train_images)
+        _require_alike(recipe, train_images, test_images)
+    with recipe.about("batch"):
+        processes.share(recipe.batch)
+        train_batches, test_batches = (
+            task.batches(recipe, images, training=training, rank=processes.rank, world=processes.world, device=device)
+            for images, training in ((train_images, True), (test_images, False))
+        )
+    return RunData(train_images, test_images, train_batches, test_batches, task.size(recipe, test_images))
+
+
+def _require_alike(recipe: Recipe, train_images: Any, test_images: Any) -> None:
+    """Refuse images to evaluate on that have other classes or another size than those to train on."""
+    for number, (ours, theirs) in enumerate(zip_longest(train_images.classes, test_images.classes)):
+        if ours != theirs:
+            trained, tested = ("missing" if name is None else f"'{name}'" for name in (ours, theirs))
+            message = f"class {number} is {trained} in the images to train on and {tested} in those to evaluate on"
+            raise DataError(message, hint="both need the same classes in the same order, also those without an image")
+    sizes = [getattr(images, "size", None) for images in (train_images, test_images)]
+    if sizes[0] != sizes[1]:
+        trained, tested = ("x".join(map(str, size[::-1])) if size else "any" for size in sizes)
+        message = f"the images to train on have {trained} pixels, and those to evaluate on {tested}"
+        scaled = "give the side in pixels that all shall have, such as data.size: 64"
+        raise DataError(message, hint=scaled if hasattr(recipe.data, "size") else "give all images one size")

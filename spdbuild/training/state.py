@@ -1,0 +1,91 @@
+"""The state of a session as one mapping, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from spdbuild.errors import WeightsError, first_line
+from spdbuild.out_of_memory import full_memory_told, is_out_of_memory
+from spdbuild.training.checkpoint import Position, State, damaged, generator_states, restore_generators
+from spdbuild.training.session import Session
+from spdbuild.weights import describe_module, match
+
+
+def state_of(session: Session) -> State:
+    """All that an exact resume needs. Every process takes part."""
+    learner, gather = session.learner, session.processes.gather
+    ema = {"updates": learner.ema.updates, "model": learner.ema.model.state_dict()} if learner.ema else None
+    return State(
+        position=session.position.plain(),
+        data=session.data.facts(),
+        model=learner.model.state_dict(),
+        ema=ema,
+        optimizer=learner.optimizer.state_dict(),
+        scaler=learner.scaler.state_dict(),
+        counts=tuple(gather(session.position.counts())),
+        generators=tuple(gather(generator_states(session.device))),
+    )
+
+
+def restore(session: Session, state: State) -> None:
+    """Let the session become what `state` was taken of.
+
+    Raises WeightsError if that was another network or optimizer, DataError if it was other data.
+    """
+    learner, file = session.learner, session.folder.state
+    with _sound(file, "'data'"):
+        session.data.require(state.data, f"bring back the data, or start a new run from weights={session.folder.last}")
+    with _sound(file, "'model'"):
+        _check_network(session, state)
+        learner.model.load_state_dict(state.model)
+    with _sound(file, "'optimizer'"):
+        _take_optimizer(session, state)
+    with _sound(file, "'ema'"):
+        if learner.ema and state.ema is not None:
+            learner.ema.model.load_state_dict(state.ema["model"])
+            learner.ema.updates = int(state.ema["updates"])
+    with _sound(file, "'scaler'"):
+        # That of another precision is empty, which another device can bring along.
+        if state.scaler:
+            learner.scaler.load_state_dict(state.scaler)
+    with _sound(file, "'position'"):
+        session.position = Position.of(state.position)
+    # With another number of processes than before, the sums of the epoch so far are those of the first ones.
+    rank = session.processes.rank
+    with _sound(file, "'counts'"):
+        session.position.take(state.counts[min(rank, len(state.counts) - 1)], session.device)
+    if len(state.generators) == session.processes.world:
+        with _sound(file, "'generators'"):
+            restore_generators(state.generators[rank], session.device)
+
+
+@contextmanager
+def _sound(file: Path, part: str) -> Iterator[None]:
+    """The context in which a part of the state is taken, which may be anything: its file can have been damaged."""
+    with full_memory_told("the state of the run", lambda: "free memory of the device, and go on"):
+        try:
+            yield
+        except (RuntimeError, ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError) as error:
+            if is_out_of_memory(error):
+                raise
+            raise damaged(file, part) from None
+
+
+def _take_optimizer(session: Session, state: State) -> None:
+    try:
+        session.learner.optimizer.load_state_dict(state.optimizer)
+    except (RuntimeError, ValueError, KeyError) as error:
+        if is_out_of_memory(error):
+            raise
+        reason = first_line(error)
+        raise WeightsError(f"{session.folder.state}: the state is of another optimizer: {reason}") from None
+
+
+def _check_network(session: Session, state: State) -> None:
+    try:
+        match(describe_module(session.learner.model), state.model)
+    except WeightsError as error:
+        reason = error.problems[0].message
+        raise WeightsError(f"{session.folder.state}: the state is of another network: {reason}") from None
