@@ -73,9 +73,9 @@ def check_anchors(sizes: Array, anchors: Array, options: AnchorOptions | None = 
     before = best_possible_recall(seen, anchors, options.anchor_ratio)
     usable = sizes[(sizes >= options.min_side).any(axis=1)]
     count = anchors.size // 2
+    usable = random.permutation(usable)[: options.boxes]
     if before >= options.min_recall or len(np.unique(usable, axis=0)) < count:
         return AnchorCheck(anchors, before, before)
-    usable = random.permutation(usable)[: options.boxes]
     found = evolve(cluster(usable, count, random, options.iterations), usable, random, options)
     recall = best_possible_recall(seen, found, options.anchor_ratio)
     if recall <= before:

@@ -25,7 +25,11 @@ def require_range(
     for name in names:
         value = getattr(owner, name)
         for number in value if isinstance(value, tuple) else (value,):
-            if number is not None and not _holds(number, least, above, most, below):
+            if number is None:
+                continue
+            if not (isinstance(number, int) or math.isfinite(number)):
+                raise ArgumentError(f"{name} must be a finite number, got {number}", argument=name)
+            if not _holds(number, least, above, most, below):
                 raise ArgumentError(f"{name} must be {wanted}, got {number}", argument=name)
 
 
@@ -39,8 +43,7 @@ def require_growing(owner: object, *names: str) -> None:
 
 def _holds(number: float, least: float | None, above: float | None, most: float | None, below: float | None) -> bool:
     return (
-        math.isfinite(number)
-        and (least is None or number >= least)
+        (least is None or number >= least)
         and (above is None or number > above)
         and (most is None or number <= most)
         and (below is None or number < below)
@@ -49,7 +52,13 @@ def _holds(number: float, least: float | None, above: float | None, most: float 
 
 def _described(least: float | None, above: float | None, most: float | None, below: float | None) -> str:
     if least is not None and most is not None:
-        return f"between {least:g} and {most:g}"
+        return f"between {_told(least)} and {_told(most)}"
     bounds = {"at least": least, "more than": above, "at most": most, "less than": below}
-    told = [f"{words} {bound:g}" for words, bound in bounds.items() if bound is not None]
-    return " and ".join(told) or "finite"
+    return " and ".join(f"{words} {_told(bound)}" for words, bound in bounds.items() if bound is not None)
+
+
+def _told(bound: float) -> str:
+    if bound == 2**63:
+        # As one knows it.
+        return "2**63"
+    return str(bound) if isinstance(bound, int) else f"{bound:g}"

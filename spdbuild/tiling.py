@@ -1,4 +1,4 @@
-"""A large image as overlapping windows, and the detections of the windows as those of the image."""
+"""A large image as overlapping tiles, and the detections of the tiles as those of the image."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _MARGIN = 2.0
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
+class Tile:
     """A part of an image, in its pixels."""
 
     left: int
@@ -26,28 +26,28 @@ class Window:
     height: int
 
 
-def windows(height: int, width: int, size: int, overlap: float = 0.2) -> list[Window]:
-    """Windows of `size` x `size` pixels that cover an image, row by row and evenly spaced.
+def tiles(height: int, width: int, size: int, overlap: float = 0.2) -> list[Tile]:
+    """Tiles of `size` x `size` pixels that cover an image, row by row and evenly spaced.
 
-    overlap: share of a window that its neighbour sees too, at least; an object smaller than that is whole in one of
-        them. A side of the image that is shorter than `size` gives windows of that side.
+    overlap: share of a tile that its neighbour sees too, at least; an object smaller than that is whole in one of
+        them. A side of the image that is shorter than `size` gives tiles of that side.
     """
     if not 0 <= overlap < 1:
         raise ArgumentError(f"overlap must be at least 0 and less than 1, got {overlap}", argument="overlap")
     tall, wide = min(size, height), min(size, width)
     step = max(1, math.floor(size * (1 - overlap)))
-    return [Window(left, top, wide, tall) for top in _starts(height, tall, step) for left in _starts(width, wide, step)]
+    return [Tile(left, top, wide, tall) for top in _starts(height, tall, step) for left in _starts(width, wide, step)]
 
 
-def looked_at(height: int, width: int, size: int | None, overlap: float, whole: bool) -> list[Window]:
-    """The windows of an image in turn, and behind them, if it is larger than one, the `whole` of it.
+def looked_at(height: int, width: int, size: int | None, overlap: float, whole: bool) -> list[Tile]:
+    """The tiles of an image in turn, and behind them, if it is larger than one, the `whole` of it.
 
     size: None for images that are looked at whole alone.
     """
-    everything = Window(0, 0, width, height)
+    everything = Tile(0, 0, width, height)
     if size is None or max(height, width) <= size:
         return [everything]
-    return windows(height, width, size, overlap) + [everything] * whole
+    return tiles(height, width, size, overlap) + [everything] * whole
 
 
 def _starts(length: int, size: int, step: int) -> list[int]:
@@ -57,22 +57,22 @@ def _starts(length: int, size: int, step: int) -> list[int]:
 
 def merge_detections(
     found: Sequence[Tensor],
-    seen: Sequence[Window],
+    seen: Sequence[Tile],
     height: int,
     width: int,
     max_iou: float = 0.5,
     max_covered: float = 0.5,
     class_agnostic: bool = False,
 ) -> Tensor:
-    """The detections of the whole image [D, 6], best score first, from those of its windows.
+    """The detections of the whole image [D, 6], best score first, from those of its tiles.
 
-    found: per window [D, 6], rows (left, top, right, bottom, score, class) in pixels of the window.
+    found: per tile [D, 6], rows (left, top, right, bottom, score, class) in pixels of the tile.
     max_iou: of two boxes that overlap more, the one with the lower score goes.
-    max_covered: a box that ends at the cut of its window is taken for a part of an object; it goes if a box that ends
+    max_covered: a box that ends at the cut of its tile is taken for a part of an object; it goes if a box that ends
         at no cut covers more than this share of it, whatever the scores.
     """
-    parts = torch.cat([_at_a_cut(boxes, window, height, width) for boxes, window in zip(found, seen, strict=True)])
-    moved = torch.cat([_moved(boxes, window) for boxes, window in zip(found, seen, strict=True)])
+    parts = torch.cat([_at_a_cut(boxes, tile, height, width) for boxes, tile in zip(found, seen, strict=True)])
+    moved = torch.cat([_moved(boxes, tile) for boxes, tile in zip(found, seen, strict=True)])
     moved = torch.cat((clip_xyxy(moved[:, :4], height, width), moved[:, 4:]), dim=1)
     whole = _suppressed(moved[~parts], max_iou, class_agnostic)
     loose = moved[parts]
@@ -80,22 +80,22 @@ def merge_detections(
     return _suppressed(torch.cat((whole, loose)), max_iou, class_agnostic)
 
 
-def _moved(detections: Tensor, window: Window) -> Tensor:
-    return detections + detections.new_tensor((window.left, window.top, window.left, window.top, 0, 0))
+def _moved(detections: Tensor, tile: Tile) -> Tensor:
+    return detections + detections.new_tensor((tile.left, tile.top, tile.left, tile.top, 0, 0))
 
 
-def _at_a_cut(detections: Tensor, window: Window, height: int, width: int) -> Tensor:
-    """Which boxes of a window end where it was cut out of the image: bool [D]."""
+def _at_a_cut(detections: Tensor, tile: Tile, height: int, width: int) -> Tensor:
+    """Which boxes of a tile end where it was cut out of the image: bool [D]."""
     left, top, right, bottom = detections[:, :4].unbind(dim=1)
     cut = torch.zeros_like(left, dtype=torch.bool)
-    if window.left > 0:
+    if tile.left > 0:
         cut |= left <= _MARGIN
-    if window.top > 0:
+    if tile.top > 0:
         cut |= top <= _MARGIN
-    if window.left + window.width < width:
-        cut |= right >= window.width - _MARGIN
-    if window.top + window.height < height:
-        cut |= bottom >= window.height - _MARGIN
+    if tile.left + tile.width < width:
+        cut |= right >= tile.width - _MARGIN
+    if tile.top + tile.height < height:
+        cut |= bottom >= tile.height - _MARGIN
     return cut
 
 

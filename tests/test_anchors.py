@@ -64,6 +64,12 @@ def test_too_few_different_boxes_leave_the_anchors(sizes: Array) -> None:
     assert check_anchors(sizes, ANCHORS).anchors is ANCHORS
 
 
+def test_too_few_different_boxes_among_those_drawn_leave_the_anchors() -> None:
+    # Nine sizes in all, and fewer among the 20,000 that are drawn.
+    sizes = np.concatenate((np.full((60_000, 2), 5000.0), np.arange(1000, 1016, dtype=np.float64).reshape(8, 2)))
+    assert check_anchors(sizes, ANCHORS).anchors is ANCHORS
+
+
 def test_any_number_of_levels_gets_anchors() -> None:
     given = np.full((2, 1, 2), 300.0)
     check = check_anchors(tiny_boxes(), given, QUICK)

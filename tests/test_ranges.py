@@ -25,8 +25,14 @@ class Owner:
         (0, {"above": 0}, "share must be more than 0, got 0"),
         (2, {"least": 0, "most": 1}, "share must be between 0 and 1, got 2"),
         (1.0, {"least": 0, "below": 1}, "share must be at least 0 and less than 1, got 1.0"),
-        (math.nan, {}, "share must be finite, got nan"),
-        (math.inf, {"least": 0}, "share must be at least 0, got inf"),
+        (5, {"least": 1, "most": 4}, "share must be between 1 and 4, got 5"),
+        (0, {"least": 1, "most": 10**6}, "share must be between 1 and 1000000, got 0"),
+        (2, {"most": 0.5}, "share must be at most 0.5, got 2"),
+        (2**63, {"below": 2**63}, f"share must be less than 2**63, got {2**63}"),
+        # A float cannot hold it.
+        (10**400, {"below": 1}, f"share must be less than 1, got {10**400}"),
+        (math.nan, {}, "share must be a finite number, got nan"),
+        (math.inf, {"least": 0}, "share must be a finite number, got inf"),
     ],
 )
 def test_a_number_out_of_range_is_refused(value: float, bounds: dict[str, Any], message: str) -> None:

@@ -1,4 +1,4 @@
-"""Windows over an image, and what is found in them put together."""
+"""Tiles over an image, and what is found in them put together."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from spdbuild.errors import ArgumentError
-from spdbuild.tiling import Window, merge_detections, windows
+from spdbuild.tiling import Tile, merge_detections, tiles
 
 SIDE = st.integers(1, 300)
 
@@ -18,30 +18,30 @@ SIDE = st.integers(1, 300)
 @given(height=SIDE, width=SIDE, size=st.integers(10, 350), overlap=st.floats(0, 0.8))
 def test_windows_lie_in_the_image_cover_it_and_overlap(height: int, width: int, size: int, overlap: float) -> None:
     covered = torch.zeros(height, width, dtype=torch.bool)
-    found = windows(height, width, size, overlap)
-    for window in found:
-        assert window.left + window.width <= width
-        assert window.top + window.height <= height
-        assert (window.width, window.height) == (min(size, width), min(size, height))
-        covered[window.top : window.top + window.height, window.left : window.left + window.width] = True
+    found = tiles(height, width, size, overlap)
+    for tile in found:
+        assert tile.left + tile.width <= width
+        assert tile.top + tile.height <= height
+        assert (tile.width, tile.height) == (min(size, width), min(size, height))
+        covered[tile.top : tile.top + tile.height, tile.left : tile.left + tile.width] = True
     assert covered.all()
-    lefts = sorted({window.left for window in found})
+    lefts = sorted({tile.left for tile in found})
     assert all(left + size - following >= overlap * size - 1 for left, following in zip(lefts, lefts[1:], strict=False))
 
 
 def test_an_image_smaller_than_the_window_is_one_window() -> None:
-    assert windows(50, 80, size=100) == [Window(0, 0, 80, 50)]
+    assert tiles(50, 80, size=100) == [Tile(0, 0, 80, 50)]
 
 
 def test_an_overlap_of_the_whole_window_is_refused() -> None:
     with pytest.raises(ArgumentError, match=r"overlap must be at least 0 and less than 1, got 1\.0"):
-        windows(50, 80, size=100, overlap=1.0)
+        tiles(50, 80, size=100, overlap=1.0)
 
 
-def seen_in(window: Window, objects: Tensor, random: torch.Generator) -> Tensor:
-    """What a perfect detector sees of the objects [B, 6] in a window: all parts larger than a fifth, in any scores."""
-    low = torch.tensor([window.left, window.top], dtype=torch.float64)
-    limit = torch.tensor([window.width, window.height], dtype=torch.float64)
+def seen_in(tile: Tile, objects: Tensor, random: torch.Generator) -> Tensor:
+    """What a perfect detector sees of the objects [B, 6] in a tile: all parts larger than a fifth, in any scores."""
+    low = torch.tensor([tile.left, tile.top], dtype=torch.float64)
+    limit = torch.tensor([tile.width, tile.height], dtype=torch.float64)
     corners = objects[:, :4].view(-1, 2, 2)
     clipped = torch.minimum((corners - low).clamp(min=0), limit)
     visible = (clipped[:, 1] - clipped[:, 0]).prod(1) / (corners[:, 1] - corners[:, 0]).prod(1) > 0.2
@@ -61,27 +61,27 @@ def test_every_object_is_found_once_and_whole(seed: int, agnostic: bool) -> None
     labels = torch.randint(3, (30, 1), generator=random)
     scores = torch.rand(30, 1, generator=random) * 0.5 + 0.4
     objects = torch.cat((low, low + size, scores, labels), dim=1).double()
-    parts = windows(500, 600, size=160, overlap=0.25)
-    found = [seen_in(window, objects, random) for window in parts]
+    parts = tiles(500, 600, size=160, overlap=0.25)
+    found = [seen_in(tile, objects, random) for tile in parts]
     assert sum(map(len, found)) > len(objects)
     merged = merge_detections(found, parts, 500, 600, class_agnostic=agnostic)
     torch.testing.assert_close(merged, objects[objects[:, 4].argsort(descending=True)])
 
 
 def test_parts_of_an_object_that_no_window_sees_whole_stay() -> None:
-    parts = [Window(0, 0, 100, 100), Window(80, 0, 100, 100)]
+    parts = [Tile(0, 0, 100, 100), Tile(80, 0, 100, 100)]
     found = [torch.tensor([[10.0, 20, 100, 60, 0.9, 0]]), torch.tensor([[0.0, 20, 70, 60, 0.8, 0]])]
     merged = merge_detections(found, parts, height=100, width=180)
     assert merged[:, :4].tolist() == [[10, 20, 100, 60], [80, 20, 150, 60]]
 
 
 def test_a_part_of_another_class_stays_unless_classes_do_not_matter() -> None:
-    parts = [Window(0, 0, 100, 100), Window(60, 0, 100, 100)]
+    parts = [Tile(0, 0, 100, 100), Tile(60, 0, 100, 100)]
     found = [torch.tensor([[80.0, 20, 100, 60, 0.9, 0]]), torch.tensor([[20.0, 20, 60, 60, 0.8, 1]])]
     assert len(merge_detections(found, parts, height=100, width=160)) == 2
     assert merge_detections(found, parts, height=100, width=160, class_agnostic=True)[:, 5].tolist() == [1]
 
 
 def test_nothing_found_gives_no_detections() -> None:
-    merged = merge_detections([torch.zeros(0, 6)] * 2, [Window(0, 0, 9, 9), Window(5, 0, 9, 9)], 9, 14)
+    merged = merge_detections([torch.zeros(0, 6)] * 2, [Tile(0, 0, 9, 9), Tile(5, 0, 9, 9)], 9, 14)
     assert merged.shape == (0, 6)

@@ -1,4 +1,9 @@
-"""What was decoded once: images as one array, in a folder whose name stands for all that they depend on."""
+"""What was decoded once: images as one array, in a folder whose name stands for all that they depend on.
+
+The cache of detection (spdbuild.data.detection.store) shares the folder with it and nothing else. There an entry is one
+file that images of many sizes are decoded into, behind one another, because they need not fit into memory together;
+here it is an array that was made in memory, and what is known of bad files.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +12,6 @@ import json
 import logging
 import os
 import shutil
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +22,8 @@ from numpy.typing import NDArray
 
 from spdbuild.data.decoding import BadFile, Resize
 from spdbuild.data.listing import Listing
+from spdbuild.errors import SpdbuildError
+from spdbuild.files import write_folder
 
 #: Raised with every change of what decoding gives, so that arrays of older versions are not used.
 _FORMAT = 1
@@ -74,23 +80,14 @@ def load(key: str, paths: Sequence[Path]) -> Decoded | None:
 
 
 def save(key: str, paths: Sequence[Path], decoded: Decoded) -> None:
-    """Write beside, then rename: an entry is there whole or not at all. No room for it is not an error."""
+    """An entry is there whole or not at all. No room for it is not an error."""
     target = cache_folder() / key
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        beside = Path(tempfile.mkdtemp(prefix=".writing-", dir=target.parent))
-    except OSError as error:
-        _LOG.warning("decoded images are not kept: %s", error)
-        return
-    try:
-        _write(beside, paths, decoded)
-        beside.rename(target)
-    except OSError as error:
+        write_folder(target, lambda folder: _write(folder, paths, decoded))
+    except SpdbuildError as error:
         # Another process may have been first; its entry is as good.
         if not target.is_dir():
             _LOG.warning("decoded images are not kept: %s", error)
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
 
 
 def _write(folder: Path, paths: Sequence[Path], decoded: Decoded) -> None:

@@ -10,12 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from spdbuild.data.dataset import Split, splits_of
-from spdbuild.data.decoding import describe_fault, first_few, opened, to_rgb
+from spdbuild.data.dataset import FileDataSet, Split, splits_of
+from spdbuild.data.decoding import describe_fault, opened, to_rgb
 from spdbuild.data.images import ArrayImages, FileImages
 from spdbuild.data.listing import Listing
 from spdbuild.data.reading import Reading
 from spdbuild.errors import InputError
+from spdbuild.phrases import some
 
 
 @dataclass(frozen=True)
@@ -113,15 +114,21 @@ def _odd_sizes(inspected: dict[Split, _Inspected]) -> Iterator[str]:
         common.append(size)
         odd = [image for image in good if image.size != size and not found.resized]
         if odd:
-            named = first_few([f"{image.name} is {image.size} pixels, not {size}" for image in odd])
+            named = some([f"{image.name} is {image.size} pixels, not {size}" for image in odd], 5, "; ")
             yield f"the images in {split} have different sizes: {named}"
     if len(set(common)) > 1:
         yield f"the images to train on have {common[0]} pixels, and those to evaluate on {common[1]}"
 
 
 def _inspect_split(data_set: Any, split: Split) -> _Inspected:
+    if isinstance(data_set, FileDataSet):
+        return _inspect_listing(data_set.listing(split), data_set.reading)
     if hasattr(data_set, "listing"):
-        return _inspect_listing(data_set.listing(split), _reading(data_set))
+        # Nobody knows which sizes would be wrong.
+        raise InputError(
+            f"the data set '{data_set.name}' has `listing` and lacks `reading`, which says what sizes images may have",
+            hint="give it a property `reading`, a spdbuild.data.reading.Reading, which its `open` uses, too",
+        )
     images = data_set.open(split)
     if isinstance(images, FileImages):
         files = zip(images.paths, images.labels.tolist(), strict=True)
@@ -129,17 +136,6 @@ def _inspect_split(data_set: Any, split: Split) -> _Inspected:
         resized = f"{images.size[1]}x{images.size[0]}" if images.resize else ""
         return _Inspected(images.classes, found, resized, images.odd_advice)
     return _Inspected(images.classes, list(_inspect_array(images)), "", Reading().odd_advice)
-
-
-def _reading(data_set: Any) -> Reading:
-    """How a data set with a listing reads its files: without it, nobody knows which sizes would be wrong."""
-    if not hasattr(data_set, "reading"):
-        raise InputError(
-            f"the data set '{data_set.name}' has `listing` and lacks `reading`, which says what sizes images may have",
-            hint="give it a property `reading`, a spdbuild.data.reading.Reading, which its `open` uses, too",
-        )
-    reading: Reading = data_set.reading
-    return reading
 
 
 def _inspect_listing(listing: Listing, reading: Reading) -> _Inspected:

@@ -22,9 +22,34 @@ from spdbuild.files import unwritten
 from spdbuild.roles import Role, role
 
 
+@dataclass(frozen=True)
+class _Cifar:
+    """Base: one of the two archives, as torchvision reads it."""
+
+    task: ClassVar[Literal["classification"]] = "classification"
+    #: Name of the class of torchvision.datasets.
+    reader: ClassVar[str]
+
+    root: str = field(metadata=role(Role.RESUMED))
+    download: bool = field(default=False, metadata=role(Role.RESUMED))
+
+    def open(self, split: Split) -> ArrayImages:
+        return _read(self._reader(), Path(self.root), split, self.download)
+
+    @classmethod
+    def fields_in(cls, root: Path) -> Fields | None:
+        return {"root": str(root)} if _is_there(cls._reader(), root) else None
+
+    @classmethod
+    def _reader(cls) -> Any:
+        from torchvision import datasets
+
+        return getattr(datasets, cls.reader)
+
+
 @DATASETS.register
 @dataclass(frozen=True)
-class Cifar10:
+class Cifar10(_Cifar):
     """60,000 photographs of 32x32 pixels in 10 classes: 50,000 to train on, 10,000 to test.
 
         root/
@@ -39,21 +64,7 @@ class Cifar10:
     www.cs.toronto.edu/~kriz/cifar.html.
     """
 
-    task: ClassVar[Literal["classification"]] = "classification"
-
-    root: str = field(metadata=role(Role.RESUMED))
-    download: bool = field(default=False, metadata=role(Role.RESUMED))
-
-    def open(self, split: Split) -> ArrayImages:
-        from torchvision.datasets import CIFAR10
-
-        return _read(CIFAR10, Path(self.root), split, self.download)
-
-    @classmethod
-    def fields_in(cls, root: Path) -> Fields | None:
-        from torchvision.datasets import CIFAR10
-
-        return {"root": str(root)} if _is_there(CIFAR10, root) else None
+    reader: ClassVar[str] = "CIFAR10"
 
     @classmethod
     def sample(cls) -> ArrayImages:
@@ -63,7 +74,7 @@ class Cifar10:
 
 @DATASETS.register
 @dataclass(frozen=True)
-class Cifar100:
+class Cifar100(_Cifar):
     """60,000 photographs of 32x32 pixels in 100 classes: 50,000 to train on, 10,000 to test.
 
         root/
@@ -78,21 +89,7 @@ class Cifar100:
     www.cs.toronto.edu/~kriz/cifar.html.
     """
 
-    task: ClassVar[Literal["classification"]] = "classification"
-
-    root: str = field(metadata=role(Role.RESUMED))
-    download: bool = field(default=False, metadata=role(Role.RESUMED))
-
-    def open(self, split: Split) -> ArrayImages:
-        from torchvision.datasets import CIFAR100
-
-        return _read(CIFAR100, Path(self.root), split, self.download)
-
-    @classmethod
-    def fields_in(cls, root: Path) -> Fields | None:
-        from torchvision.datasets import CIFAR100
-
-        return {"root": str(root)} if _is_there(CIFAR100, root) else None
+    reader: ClassVar[str] = "CIFAR100"
 
     @classmethod
     def sample(cls) -> ArrayImages:

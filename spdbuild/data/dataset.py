@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal, Protocol
+from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 
 from spdbuild.data.images import ArrayImages, ImageSet
 from spdbuild.data.listing import Listing
@@ -33,7 +33,8 @@ class DataSet(Protocol):
         ...
 
 
-class FileDataSet(DataSet, Protocol):
+@runtime_checkable
+class FileDataSet(Protocol):
     """One that says which files it reads and how: `spdbuild data check` then looks at those, too, that `open` refuses.
 
     A data set has both members or neither.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
@@ -199,8 +199,3 @@ def file_length(path: Path) -> int | None:
         return path.stat().st_size
     except OSError:
         return None
-
-
-def first_few(faults: Sequence[str]) -> str:
-    """Faults of files for one line: five of them, and how many more there are."""
-    return "; ".join(faults[:5]) + (f"; and {len(faults) - 5:,} more" if len(faults) > 5 else "")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, Literal, NoReturn
@@ -14,6 +14,7 @@ from spdbuild.data.listing import Listing, existing_folder, image_files, subfold
 from spdbuild.data.noise import noise_images
 from spdbuild.data.reading import OnError, Reading, open_listing
 from spdbuild.errors import DataError, nearest
+from spdbuild.phrases import some
 from spdbuild.ranges import require_range
 from spdbuild.roles import Role, role
 
@@ -129,9 +130,8 @@ def _layout_hint(root: Path, names: Sequence[str]) -> str:
     near = nearest(names[0], (folder.name for folder in folders))
     if near.startswith("did you mean"):
         return near
-    return (
-        f"it holds {_some(folder.name + '/' for folder in folders)}; move a part of each class to {names[0]}/<class>/"
-    )
+    found = some((f"{folder.name}/" for folder in folders), 3)
+    return f"it holds {found}; move a part of each class to {names[0]}/<class>/"
 
 
 def _class_names(folder: Path) -> tuple[str, ...]:
@@ -187,8 +187,3 @@ def _list(folder: Path, classes: tuple[str, ...]) -> Listing:
         paths += files
         labels += [label] * len(files)
     return Listing(folder, tuple(paths), tuple(labels), classes)
-
-
-def _some(names: Iterable[str]) -> str:
-    listed = list(names)
-    return ", ".join(listed[:3]) + (f" and {len(listed) - 3} more" if len(listed) > 3 else "")

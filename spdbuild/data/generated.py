@@ -14,6 +14,7 @@ from spdbuild.data.draws import generator
 from spdbuild.data.images import ArrayImages
 from spdbuild.data.memory import require_memory
 from spdbuild.errors import ArgumentError
+from spdbuild.ranges import require_range
 
 #: Textures of period 2. Of every other pixel in every other row all three leave the same: one value everywhere.
 _TEXTURES = {
@@ -56,13 +57,13 @@ class Generated:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if not 2 <= self.classes <= len(_PAIRS):
-            raise ArgumentError(f"classes must be 2 to {len(_PAIRS)}, got {self.classes}", argument="classes")
-        if self.size < 16:
-            raise ArgumentError(f"size must be at least 16, got {self.size}", argument="size")
+        require_range(self, "classes", least=2, most=len(_PAIRS))
+        require_range(self, "size", least=16)
         for name, count in (("train", self.train), ("test", self.test)):
             if count < self.classes:
-                raise ArgumentError(f"{name} must be at least {self.classes}, one image a class", argument=name)
+                raise ArgumentError(
+                    f"{name} must be at least {self.classes}, one image a class, got {count}", argument=name
+                )
 
     def open(self, split: Split) -> ArrayImages:
         count = self.train if split == "train" else self.test

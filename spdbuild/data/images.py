@@ -15,7 +15,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from spdbuild.data.decoding import BadFile, OddSize, Resize, decode, first_few
+from spdbuild.data.decoding import BadFile, OddSize, Resize, decode
+from spdbuild.phrases import some
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,5 +131,5 @@ def left_out(skipped: Sequence[BadFile], kept: int, purpose: str) -> list[str]:
     """
     if not skipped:
         return []
-    faults = first_few([f"{file.path} {file.reason}" for file in skipped])
+    faults = some([f"{file.path} {file.reason}" for file in skipped], 5, "; ")
     return [f"left out of the files {purpose}, {len(skipped):,} of {len(skipped) + kept:,}: {faults}"]

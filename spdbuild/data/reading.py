@@ -15,12 +15,13 @@ from numpy.typing import NDArray
 
 from spdbuild.data import cache
 from spdbuild.data.cache import Decoded
-from spdbuild.data.decoding import BadFile, OddSize, Resize, decode, file_length, first_few
+from spdbuild.data.decoding import BadFile, OddSize, Resize, decode, file_length
 from spdbuild.data.images import ArrayImages, FileImages, ImageSet
 from spdbuild.data.listing import Listing
 from spdbuild.data.memory import require_memory
 from spdbuild.data.processors import processors
 from spdbuild.errors import DataError
+from spdbuild.phrases import some
 
 OnError = Literal["refuse", "skip"]
 
@@ -127,7 +128,7 @@ def _refuse_lost_classes(listing: Listing, bad: Sequence[BadFile]) -> None:
 
 
 def _name(listing: Listing, bad: Sequence[BadFile]) -> str:
-    return first_few([f"{listing.name(file.path)} {file.reason}" for file in bad])
+    return some([f"{listing.name(file.path)} {file.reason}" for file in bad], 5, "; ")
 
 
 def _decode_listing(listing: Listing, size: tuple[int, int], resize: Resize | None, keep: bool) -> Decoded:

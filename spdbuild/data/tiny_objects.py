@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from spdbuild.data.dataset import DATASETS
 from spdbuild.data.detection.dataset import DetectionSplit
 from spdbuild.data.detection.table import DetectionSet, ImageRecord, Pixels, Table
-from spdbuild.errors import ArgumentError
+from spdbuild.ranges import require_range
 
 #: Each class is a pattern that only its fine detail tells from the others.
 NAMES = ("disc", "ring", "square", "frame", "cross", "stripes")
@@ -57,17 +57,12 @@ class TinyObjects:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name, least, most in (
-            ("images", 1, 10**6),
-            ("size", 32, 4096),
-            ("smallest", 5, self.largest),
-            ("largest", 5, self.size // 2),
-            ("objects", 1, 1000),
-            ("classes", 1, len(NAMES)),
-        ):
-            value = getattr(self, name)
-            if not least <= value <= most:
-                raise ArgumentError(f"{name} must be between {least} and {most}, got {value}", argument=name)
+        require_range(self, "images", least=1, most=10**6)
+        require_range(self, "size", least=32, most=4096)
+        require_range(self, "smallest", least=5, most=self.largest)
+        require_range(self, "largest", least=5, most=self.size // 2)
+        require_range(self, "objects", least=1, most=1000)
+        require_range(self, "classes", least=1, most=len(NAMES))
 
     def open(self, split: DetectionSplit) -> DetectionSet:
         return self.read(split)

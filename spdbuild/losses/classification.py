@@ -13,6 +13,7 @@ from torch.nn import functional
 
 from spdbuild.errors import ArgumentError, nearest
 from spdbuild.losses.loss import LOSSES, Loss
+from spdbuild.ranges import require_range
 
 
 @dataclass(frozen=True)
@@ -27,11 +28,7 @@ class ClassificationLoss(Loss):
     label_smoothing: float = 0.0
 
     def __post_init__(self) -> None:
-        if not 0 <= self.label_smoothing < 1:
-            raise ArgumentError(
-                f"label_smoothing must be at least 0 and less than 1, got {self.label_smoothing}",
-                argument="label_smoothing",
-            )
+        require_range(self, "label_smoothing", least=0, below=1)
 
     def weights(self, labels: Tensor, classes: Sequence[str]) -> Tensor | None:
         """float32 [K'], a factor for each class, given the classes [N] of all training images; None: all count alike.

@@ -14,6 +14,8 @@ from spdbuild.boxes import paired_ciou_cxcywh
 from spdbuild.errors import ArgumentError
 from spdbuild.losses.assignment import Assignment, assign
 from spdbuild.losses.loss import LOSSES, Loss
+from spdbuild.nn.detection import BOX_AND_OBJECT
+from spdbuild.ranges import require_range
 
 
 @LOSSES.register
@@ -45,14 +47,11 @@ class DetectionLossOptions(Loss):
     balance: tuple[float, ...] | None = None
 
     def __post_init__(self) -> None:
-        self._require("label_smoothing", "at least 0 and less than 1", 0 <= self.label_smoothing < 1)
-        self._require("focal_gamma", "at least 0", self.focal_gamma >= 0)
-        self._require("anchor_ratio", "more than 1", self.anchor_ratio > 1)
-        self._require("iou_share", "from 0 to 1", 0 <= self.iou_share <= 1)
-
-    def _require(self, argument: str, rule: str, holds: bool) -> None:
-        if not holds:
-            raise ArgumentError(f"{argument} must be {rule}, got {getattr(self, argument)}", argument=argument)
+        require_range(self, "box_gain", "objectness_gain", "class_gain", "focal_gamma", "balance", least=0)
+        require_range(self, "class_positive_weight", "objectness_positive_weight", least=0)
+        require_range(self, "label_smoothing", least=0, below=1)
+        require_range(self, "anchor_ratio", above=1)
+        require_range(self, "iou_share", least=0, most=1)
 
     def scaled(self, levels: int, classes: int, image_size: int) -> DetectionLossOptions:
         """The gains that mean the same for another number of levels or classes or image size (pixels)."""
@@ -132,9 +131,9 @@ class DetectionLoss:
             box = (1 - ciou).mean()
             _write_objectness(wanted, matches, self._objectness_target(ciou.detach()))
             if self.classes > 1:
-                classification = self._class_loss(predicted[:, 5:], matches.label)
-        weight = self.options.objectness_positive_weight
-        return box, balance * self._cross_entropy(level[..., 4].to(dtype), wanted, weight), classification
+                classification = self._class_loss(predicted[:, BOX_AND_OBJECT:], matches.label)
+        logits, weight = level[..., BOX_AND_OBJECT - 1].to(dtype), self.options.objectness_positive_weight
+        return box, balance * self._cross_entropy(logits, wanted, weight), classification
 
     def _objectness_target(self, ciou: Tensor) -> Tensor:
         return (1 - self.options.iou_share) + self.options.iou_share * ciou.clamp(min=0)

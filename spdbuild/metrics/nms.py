@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from spdbuild.boxes import cxcywh_to_xyxy
+from spdbuild.nn.detection import BOX_AND_OBJECT
 from spdbuild.ranges import require_range
 
 # Pixels by which the boxes of one class are moved away from those of the one before it, unless boxes lie further apart.
@@ -61,9 +62,9 @@ def select_detections(decoded: Tensor, options: NmsOptions | None = None) -> lis
 
 
 def _select(rows: Tensor, options: NmsOptions) -> Tensor:
-    rows = rows[rows[:, 4] > options.min_score]
+    rows = rows[rows[:, BOX_AND_OBJECT - 1] > options.min_score]
     rows = rows.to(torch.promote_types(rows.dtype, torch.float32))
-    scores = rows[:, 5:] * rows[:, 4:5]  # [R, K]
+    scores = rows[:, BOX_AND_OBJECT:] * rows[:, BOX_AND_OBJECT - 1, None]  # [R, K]
     if options.multi_label:
         row, label = (scores > options.min_score).nonzero(as_tuple=True)
         score = scores[row, label]

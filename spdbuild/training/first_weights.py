@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from spdbuild.errors import Problem, RecipeError, WeightsError
+from spdbuild.patterns import cover, pick
+from spdbuild.phrases import some
 from spdbuild.training.network import BuiltNetwork
-from spdbuild.training.patterns import cover, pick
 from spdbuild.training.recipe import FirstWeights
-from spdbuild.weights import compile_rules, describe_module, find_reorderings, import_weights, misfits
+from spdbuild.weights import describe_module, match_file, misfits
 from spdbuild.weights.contents import TensorInfo
 from spdbuild.weights.report import Report
 
@@ -55,13 +56,7 @@ def _matched(
 ) -> tuple[dict[str, Tensor], Report]:
     """What of the file fits, by our names or those of a rename table; and what became of each tensor."""
     architecture = network.architecture
-    tables = {name: compile_rules(rules) for name, rules in architecture.renames.items()}
-    state, report = import_weights(file, wanted, tables, partial=True)
-    # A file under our own names has the channels in our order already.
-    orders = find_reorderings(architecture.graph) if report.table else {}
-    if orders:
-        return import_weights(file, wanted, tables, table=report.table, reorderings=orders, partial=True)
-    return state, report
+    return match_file(file, wanted, architecture.renames, graph=architecture.graph, partial=True)
 
 
 def _refuse(file: str | Path, problems: Iterable[Problem]) -> None:
@@ -98,6 +93,5 @@ def _described(report: Report, weights: FirstWeights, fresh: list[str]) -> str:
     taken = sum(report.counts[status] for status in ("loaded", "cast", "permuted", "initial"))
     unused = [entry.theirs or "" for entry in report.having("unused")]
     left = f"; fresh: {', '.join(fresh)}" if fresh else ""
-    more = f" and {len(unused) - _SHOWN} more" if len(unused) > _SHOWN else ""
-    beyond = f"; not used: {', '.join(unused[:_SHOWN])}{more}" if unused else ""
+    beyond = f"; not used: {some(unused, _SHOWN)}" if unused else ""
     return f"{taken} weights from {weights.file}{names}{left}{beyond}"

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection
 
 from torch import nn
 
 from spdbuild.errors import RecipeError
-from spdbuild.training.patterns import pick
+from spdbuild.patterns import pick
 
 
-def freeze(model: nn.Module, patterns: Iterable[str]) -> list[str]:
+def freeze(model: nn.Module, patterns: Collection[str]) -> list[str]:
     """Stop the training of parameters whose names match; the names. A pattern that matches nothing is an error."""
     names = dict(model.named_parameters())
     frozen = pick(names, patterns, "freeze", "parameter")

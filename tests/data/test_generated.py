@@ -63,9 +63,9 @@ def test_every_other_pixel_does_not() -> None:
 @pytest.mark.parametrize(
     ("fields", "text"),
     [
-        ({"classes": 10}, "classes must be 2 to 9, got 10"),
+        ({"classes": 10}, "classes must be between 2 and 9, got 10"),
         ({"size": 8}, "size must be at least 16, got 8"),
-        ({"test": 3}, "test must be at least 9, one image a class"),
+        ({"test": 3}, "test must be at least 9, one image a class, got 3"),
     ],
     ids=["classes", "size", "test"],
 )

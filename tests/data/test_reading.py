@@ -158,7 +158,7 @@ def test_files_met_while_training_get_their_own_advice(class_folders: Path, writ
         ({"size": 0}, "size must be at least 1, got 0"),
         ({"size": -3}, "size must be at least 1, got -3"),
         ({"memory_gib": -1.0}, "memory_gib must be at least 0, got -1.0"),
-        ({"memory_gib": float("nan")}, "memory_gib must be at least 0, got nan"),
+        ({"memory_gib": float("nan")}, "memory_gib must be a finite number, got nan"),
     ],
 )
 @pytest.mark.parametrize("data_set", [Folder, TinyImagenet])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -146,12 +147,24 @@ def test_too_few_balance_factors_are_refused() -> None:
         ("label_smoothing", 1.0, "at least 0 and less than 1"),
         ("focal_gamma", -0.5, "at least 0"),
         ("anchor_ratio", 1.0, "more than 1"),
-        ("iou_share", 1.5, "from 0 to 1"),
+        ("iou_share", 1.5, "between 0 and 1"),
+        ("box_gain", -0.1, "at least 0"),
+        ("objectness_gain", math.inf, "a finite number"),
+        ("class_gain", -1.0, "at least 0"),
+        ("class_positive_weight", -1.0, "at least 0"),
+        ("objectness_positive_weight", math.nan, "a finite number"),
+        ("focal_gamma", math.inf, "a finite number"),
+        ("anchor_ratio", math.inf, "a finite number"),
     ],
 )
 def test_an_option_out_of_range_is_refused(argument: str, value: float, rule: str) -> None:
     with pytest.raises(ArgumentError, match=f"{argument} must be {rule}, got {value}"):
         DetectionLossOptions(**{argument: value})
+
+
+def test_a_balance_factor_below_zero_is_refused() -> None:
+    with pytest.raises(ArgumentError, match=r"balance must be at least 0, got -1\.0"):
+        DetectionLossOptions(balance=(4.0, -1.0, 0.4))
 
 
 def test_a_recipe_finds_the_loss_by_its_name() -> None:

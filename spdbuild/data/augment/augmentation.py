@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Protocol
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor
@@ -12,25 +13,26 @@ from spdbuild.errors import ArgumentError
 from spdbuild.registry import Registry
 
 
-class Augmentation(Protocol):
-    """A frozen dataclass that maps a batch to a batch; every sample has its own draws.
+@dataclass(frozen=True)
+class Augmentation:
+    """Base of all augmentations: frozen dataclasses that map a batch to a batch; every sample has its own draws.
 
     mixes: whether a sample takes something from the sample before it in the batch. Its labels are then float32 [N, K].
     random: whether what it does depends on the draws; only one for which it does not is for `preprocess`.
     """
 
-    name: ClassVar[str]
-    mixes: ClassVar[bool]
-    random: ClassVar[bool]
+    name: ClassVar[str] = ""
+    mixes: ClassVar[bool] = False
+    random: ClassVar[bool] = True
 
     def __call__(self, images: Tensor, labels: Tensor, draws: Draws) -> tuple[Tensor, Tensor]:
         """Images uint8 (0..255) or float32 [N, 3, H, W] and labels [N] or [N, K] -> the same, changed."""
-        ...
+        raise NotImplementedError
 
     @classmethod
-    def example(cls) -> Augmentation:
+    def example(cls) -> Self:
         """One that changes images of 8x8 pixels and more."""
-        ...
+        return cls()
 
 
 AUGMENTATIONS: Registry[Any] = Registry("augmentation", "spdbuild.data.augment", "spdbuild.augmentations")

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
-from spdbuild.data.augment.augmentation import AUGMENTATIONS
+from spdbuild.data.augment.augmentation import AUGMENTATIONS, Augmentation
 from spdbuild.data.draws import Draws
 from spdbuild.data.sending import sent
 from spdbuild.errors import ArgumentError
@@ -19,7 +19,7 @@ from spdbuild.ranges import require_growing, require_range
 
 @AUGMENTATIONS.register
 @dataclass(frozen=True)
-class RandomCrop:
+class RandomCrop(Augmentation):
     """A window at a random place of the padded image.
 
     padding: pixels added at every side, fewer than the side of the window: otherwise some would show no image.
@@ -30,8 +30,6 @@ class RandomCrop:
     padding: int = 4
     size: int | None = None
     mode: Literal["zero", "reflect"] = "zero"
-    mixes: ClassVar[bool] = False
-    random: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         require_range(self, "padding", least=0)
@@ -88,11 +86,10 @@ def reflected(side: int, padding: int) -> Tensor:
 
 @AUGMENTATIONS.register
 @dataclass(frozen=True)
-class CenterCrop:
+class CenterCrop(Augmentation):
     """The middle of the image; size: side in pixels."""
 
     size: int
-    mixes: ClassVar[bool] = False
     random: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
@@ -115,11 +112,10 @@ class CenterCrop:
 
 @AUGMENTATIONS.register
 @dataclass(frozen=True)
-class Resize:
+class Resize(Augmentation):
     """The whole image at another size, bilinear with antialiasing; size: side in pixels."""
 
     size: int
-    mixes: ClassVar[bool] = False
     random: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
@@ -137,7 +133,7 @@ class Resize:
 
 @AUGMENTATIONS.register
 @dataclass(frozen=True)
-class RandomResizedCrop:
+class RandomResizedCrop(Augmentation):
     """A random part of the image at a fixed size, by torchvision's RandomResizedCrop, bilinear with antialiasing.
 
     size: side of the result in pixels.
@@ -150,8 +146,6 @@ class RandomResizedCrop:
     size: int
     area: tuple[float, float] = (0.08, 1.0)
     ratio: tuple[float, float] = (3 / 4, 4 / 3)
-    mixes: ClassVar[bool] = False
-    random: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         require_range(self, "size", least=1)

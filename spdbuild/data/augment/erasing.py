@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from spdbuild.data.augment.augmentation import AUGMENTATIONS, per_sample
+from spdbuild.data.augment.augmentation import AUGMENTATIONS, Augmentation, per_sample
 from spdbuild.data.augment.rectangles import inside
 from spdbuild.data.draws import Draws
 from spdbuild.errors import ArgumentError
@@ -18,7 +17,7 @@ from spdbuild.ranges import require_growing, require_range
 
 @AUGMENTATIONS.register
 @dataclass(frozen=True)
-class RandomErasing:
+class RandomErasing(Augmentation):
     """A random rectangle gets one value in all channels.
 
     probability: how often.
@@ -34,8 +33,6 @@ class RandomErasing:
     area: tuple[float, float] = (0.02, 0.33)
     ratio: tuple[float, float] = (0.3, 3.3)
     value: float = 0.0
-    mixes: ClassVar[bool] = False
-    random: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         require_range(self, "probability", "area", least=0, most=1)

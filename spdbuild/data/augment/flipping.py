@@ -8,46 +8,37 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from spdbuild.data.augment.augmentation import AUGMENTATIONS, per_sample
+from spdbuild.data.augment.augmentation import AUGMENTATIONS, Augmentation, per_sample
 from spdbuild.data.draws import Draws
 from spdbuild.ranges import require_range
 
 
+@dataclass(frozen=True)
+class _Flip(Augmentation):
+    """Base: the pixels along one axis of [N, C, H, W] in reverse with `probability`."""
+
+    axis: ClassVar[int]
+
+    probability: float = 0.5
+
+    def __post_init__(self) -> None:
+        require_range(self, "probability", least=0, most=1)
+
+    def __call__(self, images: Tensor, labels: Tensor, draws: Draws) -> tuple[Tensor, Tensor]:
+        return torch.where(per_sample(draws.chance(self.probability)), images.flip(self.axis), images), labels
+
+
 @AUGMENTATIONS.register
 @dataclass(frozen=True)
-class HorizontalFlip:
+class HorizontalFlip(_Flip):
     """Left and right change places with `probability`."""
 
-    probability: float = 0.5
-    mixes: ClassVar[bool] = False
-    random: ClassVar[bool] = True
-
-    def __post_init__(self) -> None:
-        require_range(self, "probability", least=0, most=1)
-
-    def __call__(self, images: Tensor, labels: Tensor, draws: Draws) -> tuple[Tensor, Tensor]:
-        return torch.where(per_sample(draws.chance(self.probability)), images.flip(3), images), labels
-
-    @classmethod
-    def example(cls) -> HorizontalFlip:
-        return cls()
+    axis: ClassVar[int] = 3
 
 
 @AUGMENTATIONS.register
 @dataclass(frozen=True)
-class VerticalFlip:
+class VerticalFlip(_Flip):
     """Top and bottom change places with `probability`."""
 
-    probability: float = 0.5
-    mixes: ClassVar[bool] = False
-    random: ClassVar[bool] = True
-
-    def __post_init__(self) -> None:
-        require_range(self, "probability", least=0, most=1)
-
-    def __call__(self, images: Tensor, labels: Tensor, draws: Draws) -> tuple[Tensor, Tensor]:
-        return torch.where(per_sample(draws.chance(self.probability)), images.flip(2), images), labels
-
-    @classmethod
-    def example(cls) -> VerticalFlip:
-        return cls()
+    axis: ClassVar[int] = 2

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import permutations
-from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from spdbuild.data.augment.augmentation import AUGMENTATIONS, require_uint8
+from spdbuild.data.augment.augmentation import AUGMENTATIONS, Augmentation, require_uint8
 from spdbuild.data.augment.choosing import Change, change_each
 from spdbuild.data.augment.colour import brightness, contrast, saturation
 from spdbuild.data.augment.hue import hue
@@ -19,7 +18,7 @@ from spdbuild.ranges import require_range
 
 @AUGMENTATIONS.register
 @dataclass(frozen=True)
-class ColorJitter:
+class ColorJitter(Augmentation):
     """Random brightness, contrast, saturation and hue for each image, by torchvision's ColorJitter.
 
     brightness, contrast, saturation: factors are between 1 - x and 1 + x.
@@ -30,8 +29,6 @@ class ColorJitter:
     contrast: float = 0.0
     saturation: float = 0.0
     hue: float = 0.0
-    mixes: ClassVar[bool] = False
-    random: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         require_range(self, "brightness", "contrast", "saturation", least=0)

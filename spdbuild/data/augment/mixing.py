@@ -8,7 +8,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from spdbuild.data.augment.augmentation import AUGMENTATIONS, per_sample, to_float
+from spdbuild.data.augment.augmentation import AUGMENTATIONS, Augmentation, per_sample, to_float
 from spdbuild.data.augment.rectangles import inside
 from spdbuild.data.draws import Draws
 from spdbuild.ranges import require_range
@@ -16,7 +16,7 @@ from spdbuild.ranges import require_range
 
 @AUGMENTATIONS.register
 @dataclass(frozen=True)
-class Mixup:
+class Mixup(Augmentation):
     """A weighted mean of each image with the one before it in the batch, and of their labels.
 
     alpha: weights are drawn from Beta(alpha, alpha), for each sample; the larger, the more equal.
@@ -28,7 +28,6 @@ class Mixup:
     alpha: float = 0.2
     probability: float = 1.0
     mixes: ClassVar[bool] = True
-    random: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         require_range(self, "alpha", above=0)
@@ -48,7 +47,7 @@ class Mixup:
 
 @AUGMENTATIONS.register
 @dataclass(frozen=True)
-class Cutmix:
+class Cutmix(Augmentation):
     """A rectangle of each image is replaced by that of the one before it in the batch; labels mix by area.
 
     alpha: the part that stays is drawn from Beta(alpha, alpha), for each sample.
@@ -60,7 +59,6 @@ class Cutmix:
     alpha: float = 1.0
     probability: float = 1.0
     mixes: ClassVar[bool] = True
-    random: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         require_range(self, "alpha", above=0)
@@ -78,20 +76,15 @@ class Cutmix:
         stays = 1 - cut.flatten(1).to(torch.float32).mean(1)
         return torch.where(cut, images[partners], images), torch.lerp(labels[partners], labels, stays[:, None])
 
-    @classmethod
-    def example(cls) -> Cutmix:
-        return cls()
-
 
 @AUGMENTATIONS.register
 @dataclass(frozen=True)
-class MixupOrCutmix:
+class MixupOrCutmix(Augmentation):
     """For each sample one of mixup and cutmix, each with probability 1/2; both alphas as there."""
 
     mixup_alpha: float = 0.2
     cutmix_alpha: float = 1.0
     mixes: ClassVar[bool] = True
-    random: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         require_range(self, "mixup_alpha", "cutmix_alpha", above=0)
@@ -104,10 +97,6 @@ class MixupOrCutmix:
         return torch.where(per_sample(cut), cut_images, mixed_images), torch.where(
             cut[:, None], cut_labels, mixed_labels
         )
-
-    @classmethod
-    def example(cls) -> MixupOrCutmix:
-        return cls()
 
 
 def _weight(alpha: float, probability: float, draws: Draws) -> Tensor:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import torch
 from torch import Tensor
 
-from spdbuild.data.augment.augmentation import AUGMENTATIONS, to_float
+from spdbuild.data.augment.augmentation import AUGMENTATIONS, Augmentation, to_float
 from spdbuild.data.draws import Draws
 from spdbuild.data.sending import sent
 from spdbuild.errors import ArgumentError
@@ -17,7 +17,8 @@ from spdbuild.ranges import require_range
 
 Channels = tuple[float, float, float]
 
-#: Mean and standard deviation of the training images' channels, on the scale 0..1.
+#: Mean and standard deviation of the training images' channels, on the scale 0..1. They are not a matter of the data
+#: sets: networks are trained with those of other images, such as ImageNet's.
 STATISTICS: dict[str, tuple[Channels, Channels]] = {
     "cifar10": ((0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)),
     # Eight digits, as in the released ResNet-SPD for CIFAR-10, which uses these.
@@ -35,20 +36,24 @@ STATISTICS: dict[str, tuple[Channels, Channels]] = {
     "half": ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
 }
 
+if TYPE_CHECKING:
+    Known = str
+else:
+    Known = Literal[tuple(sorted(STATISTICS))]
+
 
 @AUGMENTATIONS.register
 @dataclass(frozen=True)
-class Normalize:
+class Normalize(Augmentation):
     """Subtract the mean of each channel and divide by its deviation.
 
     statistics: the numbers of a known data set; instead of mean and std.
     mean, std: numbers on the scale 0..1, one for each of red, green and blue.
     """
 
-    statistics: Literal["cifar10", "cifar100", "digits", "half", "imagenet", "tiny_imagenet"] | None = None
+    statistics: Known | None = None
     mean: Channels | None = None
     std: Channels | None = None
-    mixes: ClassVar[bool] = False
     random: ClassVar[bool] = False
 
     def __post_init__(self) -> None:

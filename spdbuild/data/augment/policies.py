@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from spdbuild.data.augment.augmentation import AUGMENTATIONS, require_uint8
+from spdbuild.data.augment.augmentation import AUGMENTATIONS, Augmentation, require_uint8
 from spdbuild.data.augment.choosing import change_each
 from spdbuild.data.augment.operations import STRENGTHS, Operation, operations_for, wide_operations
 from spdbuild.data.draws import Draws
@@ -18,14 +17,11 @@ from spdbuild.ranges import require_range
 
 @AUGMENTATIONS.register
 @dataclass(frozen=True)
-class TrivialAugment:
+class TrivialAugment(Augmentation):
     """One operation of random strength for each image, by torchvision's TrivialAugmentWide.
 
     Source: Mueller and Hutter 2021, "TrivialAugment", arXiv:2103.10158.
     """
-
-    mixes: ClassVar[bool] = False
-    random: ClassVar[bool] = True
 
     def __call__(self, images: Tensor, labels: Tensor, draws: Draws) -> tuple[Tensor, Tensor]:
         require_uint8(images, "trivial_augment")
@@ -33,14 +29,10 @@ class TrivialAugment:
         _change_by_one(images, wide_operations(), draws.on_cpu.integers(STRENGTHS).tolist(), draws)
         return images, labels
 
-    @classmethod
-    def example(cls) -> TrivialAugment:
-        return cls()
-
 
 @AUGMENTATIONS.register
 @dataclass(frozen=True)
-class RandAugment:
+class RandAugment(Augmentation):
     """Some operations of equal strength for each image, by torchvision's RandAugment.
 
     operations: how many after one another.
@@ -51,8 +43,6 @@ class RandAugment:
 
     operations: int = 2
     magnitude: int = 9
-    mixes: ClassVar[bool] = False
-    random: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         require_range(self, "operations", least=0)
@@ -65,10 +55,6 @@ class RandAugment:
         for _ in range(self.operations):
             _change_by_one(images, operations, [self.magnitude] * len(images), draws)
         return images, labels
-
-    @classmethod
-    def example(cls) -> RandAugment:
-        return cls()
 
 
 def _change_by_one(images: Tensor, operations: Sequence[Operation], strengths: Sequence[int], draws: Draws) -> None:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 from spdbuild.data.augment.affine import rotate
-from spdbuild.data.augment.augmentation import AUGMENTATIONS
+from spdbuild.data.augment.augmentation import AUGMENTATIONS, Augmentation
 from spdbuild.data.augment.choosing import change_each
 from spdbuild.data.draws import Draws
 from spdbuild.ranges import require_range
@@ -17,15 +16,13 @@ from spdbuild.ranges import require_range
 
 @AUGMENTATIONS.register
 @dataclass(frozen=True)
-class Rotation:
+class Rotation(Augmentation):
     """Turn each image about its centre by a random angle; every pixel takes the nearest one, or black from outside.
 
     degrees: the angle is between -degrees and degrees.
     """
 
     degrees: float = 15.0
-    mixes: ClassVar[bool] = False
-    random: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         require_range(self, "degrees", least=0, most=180)

@@ -5,6 +5,7 @@ dataset                         what a registered data set is
 coco_json, yolo_txt, voc_xml    one format each, read and written
 coco_fields, ids                what the entries of a COCO file must hold, and ids for images that have none
 convert, check, statistics      what `spdbuild data` does with a table
+convert_data_set                what it does with all tables of a data set
 tiles                           large images as windows, which are a table again
 pixels, store                   one image at the training size, and memory or a file that keeps all of them
 labels, image_labels            the objects that an image shows, and those that training learns of each image

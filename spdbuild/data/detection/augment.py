@@ -6,8 +6,9 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from spdbuild.data.detection.boxes import clipped
 from spdbuild.data.detection.geometry import map_labels, random_matrix
-from spdbuild.data.detection.labels import Labels, clipped
+from spdbuild.data.detection.labels import Labels
 from spdbuild.data.detection.options import DetectionAugmentation
 from spdbuild.data.detection.pasting import paste_mirrored
 from spdbuild.data.detection.raster import Raster

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import shutil
-import tempfile
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Literal
 from xml.etree import ElementTree
@@ -22,7 +22,7 @@ from spdbuild.data.detection.outlines import joined
 from spdbuild.data.detection.pixels import reader
 from spdbuild.data.detection.table import NO_CLASS, DetectionSet, Objects
 from spdbuild.errors import ArgumentError, DataError
-from spdbuild.files import unwritten
+from spdbuild.files import write_folder
 
 Format = Literal["coco", "yolo", "voc"]
 
@@ -84,17 +84,7 @@ def convert(splits: Mapping[str, DetectionSet], format: Format, folder: Path, *,
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise DataError(f"{folder} is there already", hint="give a new folder, or remove it first")
     write = _write_yolo_outlines if outlines else _WRITERS[format]
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-        try:
-            losses = write(splits, partial)
-            partial.chmod(0o755)
-            partial.replace(folder)
-        finally:
-            shutil.rmtree(partial, ignore_errors=True)
-    except OSError as error:
-        raise unwritten(folder, error, DataError) from None
+    losses = write_folder(folder, partial(write, splits), failure=DataError)
     images, objects = (sum(map(len, parts)) for parts in (splits.values(), [d.objects for d in splits.values()]))
     return Conversion(folder, images, objects - losses.left_out, **asdict(losses))
 

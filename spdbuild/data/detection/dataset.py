@@ -11,6 +11,7 @@ from spdbuild.data.detection.findings import refuse_grave
 from spdbuild.data.detection.table import DetectionSet
 from spdbuild.data.reading import OnError
 from spdbuild.errors import DataError, MissingSplitError
+from spdbuild.phrases import some
 
 DetectionSplit = Literal["train", "val", "test"]
 
@@ -79,5 +80,4 @@ def existing(root: Path, name: str, failure: type[DataError] = DataError) -> Pat
 def _listing(folder: Path) -> str:
     if not folder.is_dir():
         return f"no folder {folder}"
-    names = sorted(path.name for path in folder.iterdir())
-    return ", ".join(names[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "")
+    return some(sorted(path.name for path in folder.iterdir()), 10)

@@ -10,7 +10,8 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from spdbuild.data.detection.labels import Boxes, Labels, clipped
+from spdbuild.data.detection.boxes import Boxes, areas, clipped
+from spdbuild.data.detection.labels import Labels
 from spdbuild.data.detection.options import DetectionAugmentation
 from spdbuild.data.detection.outlines import Polygon
 
@@ -94,9 +95,8 @@ def _mapped(matrix: Matrix, boxes: Boxes) -> Boxes:
 
 def _is_visible(before: Boxes, after: Boxes, scale: float, outlined: NDArray[np.bool_]) -> NDArray[np.bool_]:
     width, height = after[:, 2] - after[:, 0], after[:, 3] - after[:, 1]
-    area = (before[:, 2] - before[:, 0]) * (before[:, 3] - before[:, 1]) * scale**2
     aspect = np.maximum(width, height) / np.maximum(np.minimum(width, height), 1e-16)
-    share = width * height / np.maximum(area, 1e-16)
+    share = areas(after) / np.maximum(areas(before) * scale**2, 1e-16)
     wanted = np.where(outlined, SMALLEST_OUTLINED_SHARE, SMALLEST_SHARE)
     visible: NDArray[np.bool_] = (
         (width > SMALLEST_SIDE) & (height > SMALLEST_SIDE) & (aspect < LARGEST_ASPECT) & (share > wanted)

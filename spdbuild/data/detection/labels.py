@@ -8,9 +8,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from spdbuild.data.detection.boxes import Boxes
 from spdbuild.data.detection.outlines import Outlines, Polygon
-
-Boxes = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,9 +81,3 @@ class Labels:
             parts[0].outlines,
             np.concatenate([part.sources for part in parts]),
         )
-
-
-def clipped(boxes_xyxy: Boxes, width: float, height: float) -> Boxes:
-    """The part of each box within an image of that size."""
-    # np.clip itself costs more than the few numbers of an image.
-    return np.minimum(np.maximum(boxes_xyxy, 0), (width, height, width, height))

@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from spdbuild.data.detection.labels import Boxes, Labels
+from spdbuild.data.detection.boxes import Boxes, areas, shared_with
+from spdbuild.data.detection.labels import Labels
 from spdbuild.data.detection.outlines import Polygon
-from spdbuild.data.detection.scene import Scene, Tile
+from spdbuild.data.detection.scene import PlacedImage, Scene
 from spdbuild.data.detection.table import Pixels
 
 #: A pasted object may hide less than this share of any other's box.
@@ -32,14 +33,11 @@ def paste_mirrored(scene: Scene, share: float, rng: np.random.Generator) -> Scen
         if (_share_hidden(one.boxes_xyxy[0], labels.boxes_xyxy) < MOST_HIDDEN).all():
             _paste(before[:, ::-1], after, one.outline(0))
             labels = Labels.join((labels, one))
-    return Scene(scene.height, scene.width, (Tile(after, 0, 0),), labels)
+    return Scene(scene.height, scene.width, (PlacedImage(after, 0, 0),), labels)
 
 
 def _share_hidden(box: NDArray[np.float64], others: Boxes) -> NDArray[np.float64]:
-    low, high = np.maximum(box[:2], others[:, :2]), np.minimum(box[2:], others[:, 2:])
-    shared = np.clip(high - low, 0, None).prod(axis=1)
-    area = (others[:, 2:] - others[:, :2]).prod(axis=1)
-    return np.asarray(shared / np.maximum(area, 1e-16))
+    return areas(shared_with(box, others)) / np.maximum(areas(others), 1e-16)
 
 
 def _paste(source: Pixels, target: Pixels, polygons: tuple[Polygon, ...]) -> None:

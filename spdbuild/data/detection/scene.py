@@ -1,7 +1,7 @@
 """Images laid out on a canvas, and the part of it that an image shows: only what is shown is put together.
 
-A canvas is four times as large as the image that a mosaic becomes. It is never filled: its tiles are cut to the window
-that the map shows, and the window is scaled in one go.
+A canvas is four times as large as the image that a mosaic becomes. It is never filled: its images are cut to the part
+that the map shows, and that part is scaled in one go.
 """
 
 from __future__ import annotations
@@ -11,15 +11,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from spdbuild.data.detection.boxes import clipped
 from spdbuild.data.detection.geometry import Matrix, apply, is_aligned
-from spdbuild.data.detection.labels import Labels, clipped
+from spdbuild.data.detection.labels import Labels
 from spdbuild.data.detection.raster import Raster
 from spdbuild.data.detection.table import Pixels
 from spdbuild.data.letterbox import FILL, Letterbox
 
 
 @dataclass(frozen=True, eq=False)
-class Tile:
+class PlacedImage:
     """An image on a canvas: pixels [height, width, 3], and where its first pixel lies, also outside the canvas."""
 
     pixels: Pixels
@@ -29,11 +30,11 @@ class Tile:
 
 @dataclass(frozen=True, eq=False)
 class Scene:
-    """A canvas with tiles that do not overlap, and the objects on it."""
+    """A canvas with images that do not overlap, and the objects on it."""
 
     height: int
     width: int
-    tiles: tuple[Tile, ...]
+    images: tuple[PlacedImage, ...]
     labels: Labels
 
     @property
@@ -41,14 +42,14 @@ class Scene:
         return self.height, self.width
 
     def window(self, left: int, top: int, right: int, bottom: int) -> Pixels:
-        """The pixels of a part of the canvas, [bottom - top, right - left, 3]; grey where no tile is."""
+        """The pixels of a part of the canvas, [bottom - top, right - left, 3]; grey where no image is."""
         pixels = np.full((bottom - top, right - left, 3), FILL, np.uint8)
-        for tile in self.tiles:
-            height, width = tile.pixels.shape[:2]
-            x0, x1 = max(left, tile.left), min(right, tile.left + width)
-            y0, y1 = max(top, tile.top), min(bottom, tile.top + height)
+        for placed in self.images:
+            height, width = placed.pixels.shape[:2]
+            x0, x1 = max(left, placed.left), min(right, placed.left + width)
+            y0, y1 = max(top, placed.top), min(bottom, placed.top + height)
             if x0 < x1 and y0 < y1:
-                part = tile.pixels[y0 - tile.top : y1 - tile.top, x0 - tile.left : x1 - tile.left]
+                part = placed.pixels[y0 - placed.top : y1 - placed.top, x0 - placed.left : x1 - placed.left]
                 pixels[y0 - top : y1 - top, x0 - left : x1 - left] = part
         return pixels
 
@@ -59,23 +60,23 @@ def mosaic(images: Sequence[tuple[Pixels, Labels]], size: int, centre: tuple[int
     What lies outside the canvas is lost; boxes end at its border.
     """
     x, y = centre
-    tiles = []
+    placed = []
     for position, (pixels, _) in enumerate(images):
         height, width = pixels.shape[:2]
         left = x - width if position % 2 == 0 else x
         top = y - height if position < 2 else y
-        tiles.append(Tile(pixels, left, top))
-    shifts = np.array([(tile.left, tile.top) for tile in tiles], np.float64)
+        placed.append(PlacedImage(pixels, left, top))
+    shifts = np.array([(image.left, image.top) for image in placed], np.float64)
     joined = Labels.join([labels for _, labels in images])
     moved = joined.shifted(shifts.repeat([len(labels) for _, labels in images], axis=0))
     within = clipped(moved.boxes_xyxy, 2 * size, 2 * size)
-    return Scene(2 * size, 2 * size, tuple(tiles), moved.with_boxes(within))
+    return Scene(2 * size, 2 * size, tuple(placed), moved.with_boxes(within))
 
 
 def letterboxed(pixels: Pixels, labels: Labels, size: int) -> Scene:
     """One image in the middle of a canvas of size x size; its longer side is `size` already."""
     box = Letterbox.fit((pixels.shape[0], pixels.shape[1]), (size, size))
-    return Scene(size, size, (Tile(pixels, box.left, box.top),), labels.shifted(np.array((box.left, box.top))))
+    return Scene(size, size, (PlacedImage(pixels, box.left, box.top),), labels.shifted(np.array((box.left, box.top))))
 
 
 def render(scene: Scene, matrix: Matrix, size: int, raster: Raster) -> tuple[Pixels, Matrix]:

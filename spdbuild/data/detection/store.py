@@ -191,17 +191,15 @@ def _file_state(path: Path | None) -> tuple[str | int, ...]:
 def _fill(dataset: DetectionSet, size: int, pixels: Pixels) -> None:
     target = Packed(dataset, size, pixels)
     # Decoding gives up the interpreter's lock.
-    with ThreadPoolExecutor(processors()) as pool:
-        images = pool.map(lambda index: load(dataset, index, size), range(len(dataset)))
-        for index, image in _in_step(images):
+    pool = ThreadPoolExecutor(processors())
+    try:
+        for index, image in enumerate(pool.map(lambda index: load(dataset, index, size), range(len(dataset)))):
+            if isinstance(image, Finding):
+                raise DataError(str(image), hint="mend or remove it, or skip such images with on_error: skip")
             target[index][:] = image
-
-
-def _in_step(images: Iterator[Pixels | Finding]) -> Iterator[tuple[int, Pixels]]:
-    for index, image in enumerate(images):
-        if isinstance(image, Finding):
-            raise DataError(str(image), hint="mend or remove it, or skip such images with on_error: skip")
-        yield index, image
+    finally:
+        # After an error the images that are left would be decoded for nothing.
+        pool.shutdown(cancel_futures=True)
 
 
 @contextmanager

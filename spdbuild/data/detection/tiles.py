@@ -1,4 +1,4 @@
-"""Large images as overlapping windows: a data set whose images are the windows of another one's."""
+"""Large images as overlapping tiles: a data set whose images are the tiles of another one's."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from spdbuild.data.detection.boxes import areas, clipped
 from spdbuild.data.detection.geometry import clip_polygon
 from spdbuild.data.detection.outlines import Outlines, Polygon
 from spdbuild.data.detection.table import DetectionSet, ImageRecord, Objects
 from spdbuild.ranges import require_range
-from spdbuild.tiling import Window, looked_at
+from spdbuild.tiling import Tile, looked_at
 
 Positions = NDArray[np.int64]
 
@@ -55,18 +56,18 @@ class TileOptions:
 
 @dataclass(frozen=True, eq=False)
 class Tiles:
-    """The windows of a data set's images, those of an image behind one another.
+    """The tiles of a data set's images, those of an image behind one another.
 
-    dataset: its images are the windows, named <image>_<left>_<top>.png; an image no larger than a window, or looked at
-        whole behind its windows, is as it was. Objects are cut at the border of their window; what it shows too little
+    dataset: its images are the tiles, named <image>_<left>_<top>.png; an image no larger than a tile, or looked at
+        whole behind its tiles, is as it was. Objects are cut at the border of their tile; what it shows too little
         of is to be ignored.
-    sources: int64 [M], for each window the position of its image.
-    windows: where each lies there.
+    sources: int64 [M], for each tile the position of its image.
+    places: where each lies there.
     """
 
     dataset: DetectionSet
     sources: Positions
-    windows: tuple[Window, ...]
+    places: tuple[Tile, ...]
 
     @cached_property
     def cut(self) -> NDArray[np.bool_]:
@@ -74,9 +75,9 @@ class Tiles:
         return np.array([image.whole is not None for image in self.dataset.images])
 
     def to_learn(self, background: float) -> DetectionSet:
-        """The windows with an object to be learned, and at most `background` times as many, evenly, with nothing.
+        """The tiles with an object to be learned, and at most `background` times as many, evenly, with nothing.
 
-        Windows in which there are only parts of objects would teach that parts are background, so they are left out.
+        Tiles in which there are only parts of objects would teach that parts are background, so they are left out.
         Images that were not cut stay.
         """
         shown = np.diff(self.dataset.first)
@@ -89,13 +90,13 @@ class Tiles:
 
 
 def cut(dataset: DetectionSet, size: int, overlap: float, min_visible: float, whole: bool = False) -> Tiles:
-    """Every window of every image that is larger than `size`; see TileOptions for the numbers."""
+    """Every tile of every image that is larger than `size`; see TileOptions for the numbers."""
     seen = [looked_at(image.height, image.width, size, overlap, whole) for image in dataset.images]
     sources = np.repeat(np.arange(len(dataset)), [len(own) for own in seen])
-    flat = tuple(window for own in seen for window in own)
+    flat = tuple(tile for own in seen for tile in own)
     images = tuple(
-        _record(dataset.images[source], window, number)
-        for number, (source, window) in enumerate(zip(sources.tolist(), flat, strict=True), 1)
+        _record(dataset.images[source], tile, number)
+        for number, (source, tile) in enumerate(zip(sources.tolist(), flat, strict=True), 1)
     )
     shown = [_shown(dataset, index, own) for index, own in enumerate(seen)]
     first = np.concatenate(([0], np.cumsum([len(rows) for of_image in shown for rows, *_ in of_image])))
@@ -104,45 +105,40 @@ def cut(dataset: DetectionSet, size: int, overlap: float, min_visible: float, wh
     return Tiles(tiled, sources.astype(np.int64), flat)
 
 
-#: Rows of the objects that a window shows, float64 [B, 4] their boxes there, float64 [B] which share of each that is.
+#: Rows of the objects that a tile shows, float64 [B, 4] their boxes there, float64 [B] which share of each that is.
 _Shown = tuple[Positions, NDArray[np.float64], NDArray[np.float64]]
 
 
-def _record(image: ImageRecord, window: Window, number: int) -> ImageRecord:
-    if (window.width, window.height) == (image.width, image.height):
+def _record(image: ImageRecord, tile: Tile, number: int) -> ImageRecord:
+    if (tile.width, tile.height) == (image.width, image.height):
         return replace(image, id=number)
-    name = f"{PurePosixPath(image.name).with_suffix('')}_{window.left}_{window.top}.png"
-    corner = {"left": window.left, "top": window.top}
-    return ImageRecord(number, name, image.path, window.width, window.height, whole=image, **corner)
+    name = f"{PurePosixPath(image.name).with_suffix('')}_{tile.left}_{tile.top}.png"
+    corner = {"left": tile.left, "top": tile.top}
+    return ImageRecord(number, name, image.path, tile.width, tile.height, whole=image, **corner)
 
 
-def _shown(dataset: DetectionSet, index: int, seen: Sequence[Window]) -> list[_Shown]:
-    """What each window of an image shows; an image that is its only window shows all that is there, as it is."""
+def _shown(dataset: DetectionSet, index: int, seen: Sequence[Tile]) -> list[_Shown]:
+    """What each tile of an image shows; an image that is its only tile shows all that is there, as it is."""
     rows = np.arange(dataset.first[index], dataset.first[index + 1])
     boxes = dataset.objects.boxes_xyxy[rows]
     if len(seen) == 1:
         return [(rows, boxes, np.ones(len(rows)))]
     image = dataset.images[index]
-    whole = _areas(np.clip(boxes, 0, (image.width, image.height) * 2))
+    whole = areas(clipped(boxes, image.width, image.height))
     found = []
-    for window in seen:
-        corner = np.array((window.left, window.top) * 2)
-        here = np.clip(boxes - corner, 0, (window.width, window.height) * 2)
-        areas = _areas(here)
-        there = areas > 0
-        found.append((rows[there], here[there], areas[there] / whole[there]))
+    for tile in seen:
+        corner = np.array((tile.left, tile.top) * 2)
+        here = clipped(boxes - corner, tile.width, tile.height)
+        shown = areas(here)
+        there = shown > 0
+        found.append((rows[there], here[there], shown[there] / whole[there]))
     return found
-
-
-def _areas(boxes_xyxy: NDArray[np.float64]) -> NDArray[np.float64]:
-    areas: NDArray[np.float64] = np.maximum(boxes_xyxy[:, 2:] - boxes_xyxy[:, :2], 0).prod(axis=1)
-    return areas
 
 
 def _objects(
     objects: Objects,
     shown: Sequence[_Shown],
-    seen: Sequence[Window],
+    seen: Sequence[Tile],
     images: Sequence[ImageRecord],
     min_visible: float,
 ) -> Objects:
@@ -161,7 +157,7 @@ def _objects(
     )
 
 
-def _outlines(outlines: Outlines, owners: Positions, seen: Sequence[Window], images: Sequence[ImageRecord]) -> Outlines:
+def _outlines(outlines: Outlines, owners: Positions, seen: Sequence[Tile], images: Sequence[ImageRecord]) -> Outlines:
     if not outlines.present(np.arange(len(outlines))).any():
         return outlines
     return Outlines.pack(
@@ -170,9 +166,9 @@ def _outlines(outlines: Outlines, owners: Positions, seen: Sequence[Window], ima
     )
 
 
-def _cut_polygons(polygons: Sequence[Polygon], window: Window) -> list[Polygon]:
-    moved = (polygon - (window.left, window.top) for polygon in polygons)
-    found = [clip_polygon(polygon, window.width, window.height) for polygon in moved]
+def _cut_polygons(polygons: Sequence[Polygon], tile: Tile) -> list[Polygon]:
+    moved = (polygon - (tile.left, tile.top) for polygon in polygons)
+    found = [clip_polygon(polygon, tile.width, tile.height) for polygon in moved]
     return [polygon for polygon in found if len(polygon) > 2]
 
 
@@ -185,7 +181,7 @@ def _masks(masks: NDArray[np.object_], owners: Positions, images: Sequence[Image
 
 
 def _cut_mask(segmentation: dict[str, Any], image: ImageRecord) -> str | None:
-    """Run lengths of a window of the mask; None where the window shows nothing of it."""
+    """Run lengths of a tile of the mask; None where the tile shows nothing of it."""
     from pycocotools import mask
 
     height, width = segmentation["size"]

@@ -1,4 +1,4 @@
-"""Detections in one picture of any size, looked at whole or in windows."""
+"""Detections in one picture of any size, looked at whole or in tiles."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from spdbuild.data.detection.table import DetectionSet
 from spdbuild.data.letterbox import Letterbox
 from spdbuild.errors import DataError
 from spdbuild.metrics.nms import NmsOptions, select_detections
-from spdbuild.tiling import Window, looked_at, merge_detections
+from spdbuild.tiling import Tile, looked_at, merge_detections
 from spdbuild.training.detection.head import head_of, maps_of
 from spdbuild.training.detection.images import to_network
 from spdbuild.training.detection.options import SeeingOptions
@@ -27,8 +27,8 @@ from spdbuild.training.detection.options import SeeingOptions
 class Seer:
     """A model that looks at pictures.
 
-    long_side: pixels that the longer side of a picture or window is scaled to.
-    batch: windows that go through the network at once.
+    long_side: pixels that the longer side of a picture or tile is scaled to.
+    batch: tiles that go through the network at once.
     """
 
     model: nn.Module
@@ -40,7 +40,7 @@ class Seer:
     def see(self, picture: Tensor) -> Tensor:
         """The detections [D, 6] in a picture, uint8 [3, height, width]: left, top, right, bottom, score, class.
 
-        Boxes are in its pixels; the best come first. A picture larger than `options.tile` is looked at in windows.
+        Boxes are in its pixels; the best come first. A picture larger than `options.tile` is looked at in tiles.
         """
         parts = parts_of(picture, self.options.tile, self.options.overlap, self.options.whole)
         found: list[Tensor] = []
@@ -51,7 +51,7 @@ class Seer:
         if len(parts) == 1:
             return found[0]
         height, width = picture.shape[1:]
-        return merged(found, [window for _, window in parts], (height, width), self.options.nms)
+        return merged(found, [tile for _, tile in parts], (height, width), self.options.nms)
 
     def _look(self, pictures: Sequence[Tensor]) -> list[Tensor]:
         """The detections in pictures of one size."""
@@ -66,14 +66,14 @@ class Seer:
         return [torch.cat((box, own[:, 4:]), dim=1) for box, own in zip(boxes, found, strict=True)]
 
 
-def parts_of(picture: Tensor, tile: int | None, overlap: float, whole: bool) -> list[tuple[Tensor, Window]]:
+def parts_of(picture: Tensor, tile: int | None, overlap: float, whole: bool) -> list[tuple[Tensor, Tile]]:
     """What is looked at of a picture [3, height, width], and where that lies; see `looked_at`."""
     height, width = picture.shape[1:]
-    return [(_cut(picture, window), window) for window in looked_at(height, width, tile, overlap, whole)]
+    return [(_cut(picture, part), part) for part in looked_at(height, width, tile, overlap, whole)]
 
 
-def merged(found: Sequence[Tensor], seen: Sequence[Window], size: tuple[int, int], nms: NmsOptions) -> Tensor:
-    """The detections [D, 6] of an image of that (height, width) from those of its windows, in pixels of each."""
+def merged(found: Sequence[Tensor], seen: Sequence[Tile], size: tuple[int, int], nms: NmsOptions) -> Tensor:
+    """The detections [D, 6] of an image of that (height, width) from those of its tiles, in pixels of each."""
     whole = merge_detections(found, seen, *size, nms.max_iou, class_agnostic=nms.class_agnostic)
     return whole[: nms.max_detections]
 
@@ -92,5 +92,5 @@ def read_picture(source: Path | DetectionSet, index: int = 0) -> Tensor:
     return torch.from_numpy(pixels).permute(2, 0, 1)
 
 
-def _cut(picture: Tensor, window: Window) -> Tensor:
-    return picture[:, window.top : window.top + window.height, window.left : window.left + window.width]
+def _cut(picture: Tensor, tile: Tile) -> Tensor:
+    return picture[:, tile.top : tile.top + tile.height, tile.left : tile.left + tile.width]

@@ -1,4 +1,4 @@
-"""Detections in the windows of images, judged as detections of the images."""
+"""Detections in the tiles of images, judged as detections of the images."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from spdbuild.training.task import Evaluation
 
 
 class TiledMeter:
-    """Gathers what is found in each window, and gives it to the meter of the images when all windows are there.
+    """Gathers what is found in each tile, and gives it to the meter of the images when all tiles are there.
 
-    Its state holds by the position of each window its detections [D, 6], in pixels of the window.
+    Its state holds by the position of each tile its detections [D, 6], in pixels of the tile.
     """
 
     def __init__(self, meter: DetectionMeter, tiles: Tiles, nms: NmsOptions) -> None:
@@ -34,7 +34,7 @@ class TiledMeter:
 
     def merge(self, states: Iterable[Mapping[str, Any]]) -> None:
         found = {index: rows for state in states for index, rows in state["found"].items()}
-        for source, members in groupby(range(len(self._tiles.windows)), self._tiles.sources.__getitem__):
+        for source, members in groupby(range(len(self._tiles.places)), self._tiles.sources.__getitem__):
             self._meter.add(int(source), self._of_image(found, list(members)))
         self._meter.merge([self._meter.state()])
 
@@ -42,9 +42,9 @@ class TiledMeter:
         return self._meter.evaluation()
 
     def _of_image(self, found: Mapping[int, Tensor], members: Sequence[int]) -> Tensor:
-        """The detections of an image from those of its windows."""
+        """The detections of an image from those of its tiles."""
         whole = self._tiles.dataset.images[members[0]].whole
         if whole is None:
             return found[members[0]]
-        rows, seen = [found[index] for index in members], [self._tiles.windows[index] for index in members]
+        rows, seen = [found[index] for index in members], [self._tiles.places[index] for index in members]
         return merged(rows, seen, (whole.height, whole.width), self._nms)

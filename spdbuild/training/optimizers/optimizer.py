@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
 from torch import nn
 
-from spdbuild.errors import ArgumentError
+from spdbuild.ranges import require_range
 from spdbuild.registry import Registry
 
 
@@ -29,12 +28,8 @@ class Optimizer:
     decay_norm_and_bias: bool = False
 
     def __post_init__(self) -> None:
-        if not math.isfinite(self.lr):
-            raise ArgumentError(f"lr must be a finite number, got {self.lr}", argument="lr")
-        if not self.lr > 0:
-            raise ArgumentError(f"lr must be more than 0, got {self.lr}", argument="lr")
-        if not 0 <= self.weight_decay < float("inf"):
-            raise ArgumentError(f"weight_decay must be at least 0, got {self.weight_decay}", argument="weight_decay")
+        require_range(self, "lr", above=0)
+        require_range(self, "weight_decay", least=0)
 
     def make(self, model: nn.Module) -> torch.optim.Optimizer:
         """The torch optimizer of the trainable parameters of `model`."""

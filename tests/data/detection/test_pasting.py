@@ -7,7 +7,7 @@ import numpy as np
 from spdbuild.data.detection.labels import Labels
 from spdbuild.data.detection.outlines import Outlines
 from spdbuild.data.detection.pasting import paste_mirrored
-from spdbuild.data.detection.scene import Scene, Tile
+from spdbuild.data.detection.scene import PlacedImage, Scene
 
 
 def scene_with(*boxes: tuple[int, int, int, int], width: int = 100) -> Scene:
@@ -20,7 +20,7 @@ def scene_with(*boxes: tuple[int, int, int, int], width: int = 100) -> Scene:
     places = np.tile((1.0, 1.0, 0.0, 0.0), (len(boxes), 1))
     rows = np.arange(len(boxes))
     labels = Labels(np.array(boxes, np.float64), rows, places, Outlines.pack(outlines), rows)
-    return Scene(60, width, (Tile(pixels, 0, 0),), labels)
+    return Scene(60, width, (PlacedImage(pixels, 0, 0),), labels)
 
 
 def test_an_object_appears_again_on_the_other_side() -> None:
@@ -35,7 +35,7 @@ def test_an_object_appears_again_on_the_other_side() -> None:
 
 def test_the_copy_is_a_mirror_image() -> None:
     scene = scene_with((10, 20, 30, 40))
-    scene.tiles[0].pixels[20:40, 10:20] = 99
+    scene.images[0].pixels[20:40, 10:20] = 99
     pixels = paste_mirrored(scene, 1.0, np.random.default_rng(0)).window(0, 0, 100, 60)
     assert (pixels[20:40, 70:90] == pixels[20:40, 10:30][:, ::-1]).all()
     assert (pixels[20:40, 80:90] == 99).all()
@@ -59,5 +59,5 @@ def test_the_share_of_objects_is_rounded() -> None:
 def test_objects_without_an_outline_stay_alone() -> None:
     scene = scene_with((10, 20, 30, 40))
     bare = replace(scene.labels, outlines=Outlines.pack([()]))
-    after = paste_mirrored(Scene(60, 100, scene.tiles, bare), 1.0, np.random.default_rng(0))
+    after = paste_mirrored(Scene(60, 100, scene.images, bare), 1.0, np.random.default_rng(0))
     assert len(after.labels) == 1

@@ -9,7 +9,7 @@ from torchvision.transforms.v2 import functional
 from spdbuild.data.detection.labels import Labels
 from spdbuild.data.detection.outlines import Outlines
 from spdbuild.data.detection.raster.pytorch import TorchRaster
-from spdbuild.data.detection.scene import Scene, Tile, mosaic, render
+from spdbuild.data.detection.scene import PlacedImage, Scene, mosaic, render
 
 RASTER = TorchRaster()
 
@@ -27,12 +27,12 @@ def nothing() -> Labels:
 
 
 def single(pixels: NDArray[np.uint8]) -> Scene:
-    return Scene(pixels.shape[0], pixels.shape[1], (Tile(pixels, 0, 0),), nothing())
+    return Scene(pixels.shape[0], pixels.shape[1], (PlacedImage(pixels, 0, 0),), nothing())
 
 
 def test_a_window_holds_the_parts_of_the_tiles_in_it() -> None:
     first, second = image_of(20, 30), image_of(20, 30, 1)
-    scene = Scene(50, 60, (Tile(first, -10, -5), Tile(second, 20, 0)), nothing())
+    scene = Scene(50, 60, (PlacedImage(first, -10, -5), PlacedImage(second, 20, 0)), nothing())
     window = scene.window(5, 0, 45, 40)
     assert (window[:15, :15] == first[5:, 15:]).all()
     assert (window[:20, 15:40] == second[:20, :25]).all()

@@ -102,6 +102,25 @@ def test_an_image_that_cannot_be_read_leaves_no_file(dataset: DetectionSet, tmp_
     assert list((tmp_path / "cache").iterdir()) == []
 
 
+def test_behind_an_image_that_cannot_be_read_few_are_decoded(
+    dataset: DetectionSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def counted(dataset: DetectionSet, index: int, size: int) -> Any:
+        asked.append(index)
+        if index == 0:
+            return Finding("corrupt image", "a.png", "is empty")
+        sleep(0.01)
+        return load(dataset, index, size)
+
+    monkeypatch.setattr(store, "load", counted)
+    many = dataset.subset([0, 1] * 250)
+    with pytest.raises(DataError, match="is empty"):
+        open_store(many, 64, "ram")
+    assert len(asked) < 250
+
+
 def test_too_little_memory_is_said_before_it_is_taken(dataset: DetectionSet, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(store, "free_shared_memory", lambda: 1000)
     with pytest.raises(DataError, match="(?s)GB of shared memory, .* GB are free.*use cache: auto, disk or none"):

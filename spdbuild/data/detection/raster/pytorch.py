@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.functional import grid_sample, interpolate
+from torch.nn.functional import grid_sample
 
 from spdbuild.data.detection.geometry import Matrix
+from spdbuild.data.detection.pixels import scaled
 from spdbuild.data.detection.raster.colour import scale_hsv
 from spdbuild.data.detection.table import Pixels
 from spdbuild.data.letterbox import FILL
@@ -17,8 +18,7 @@ class TorchRaster:
     """Scaling has antialiasing; colours are rounded once, at the end."""
 
     def scaled(self, pixels: Pixels, size: tuple[int, int]) -> Pixels:
-        image = torch.from_numpy(pixels).permute(2, 0, 1)[None]
-        return _pixels(interpolate(image, size=size, mode="bilinear", antialias=True)[0])
+        return scaled(pixels, size)
 
     def warped(self, pixels: Pixels, matrix: Matrix, size: int) -> Pixels:
         inverse: Matrix = np.linalg.inv(matrix).astype(np.float64)
