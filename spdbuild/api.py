@@ -1,18 +1,18 @@
-"""What one calls from Python: a model from an architecture, its costs, its mistakes, and how two differ."""
+"""What one calls from Python: the model of an architecture, its costs, mistakes and picture, and how two differ."""
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from spdbuild import builtin
 from spdbuild.alignment import Pair, align
 from spdbuild.checking import check_architecture
 from spdbuild.cost import Summary, summarize
+from spdbuild.diagram import Mark, diagram_svg
 from spdbuild.graph import Graph
-from spdbuild.loading import Architecture, graph_of
+from spdbuild.loading import Architecture, graph_of, source_of
 from spdbuild.modules import compile_graph
-from spdbuild.source import read_source
 
 if TYPE_CHECKING:
     from torch import nn
@@ -40,14 +40,39 @@ def summary(architecture: Architecture | Graph | str | Path) -> Summary:
 
 
 def check(architecture: str | Path, *, allow_imports: bool = False) -> dict[str | None, Graph]:
-    """The graph of every variant of a file, under None where it has no variants.
+    """The graph of every variant of an architecture, under None where it has no variants.
 
+    architecture: built-in name, path, or YAML text. allow_imports: whether Python files that it names may run.
     Raises SpdbuildError with all mistakes of the file: in its text, in any variant, and in the counts that it expects.
     """
-    source = read_source(builtin.find(str(architecture), "architectures"))
-    return check_architecture(source, allow_imports=allow_imports)
+    return check_architecture(source_of(architecture), allow_imports=allow_imports)
+
+
+def draw(
+    network: Architecture | Graph | str | Path, depth: int = 2, against: Architecture | Graph | str | Path | None = None
+) -> str:
+    """An SVG of the blocks of a network, from top to bottom.
+
+    depth: levels of blocks to show. against: a network; boxes with layers that differ from its layers have a frame,
+    orange where a layer is changed and blue where all are new, and a line says how many there are.
+    """
+    graph = graph_of(network)
+    return diagram_svg(graph, depth, *_differences(graph_of(against), graph) if against is not None else ())
 
 
 def diff(before: Architecture | Graph | str | Path, after: Architecture | Graph | str | Path) -> list[Pair]:
     """The layers of two networks side by side; `pair.equal` says which are the same."""
     return align(graph_of(before), graph_of(after))
+
+
+def _differences(before: Graph, after: Graph) -> tuple[dict[str, Mark], str]:
+    """The marks of the layers that differ from those of `before`, and a line that sums up."""
+    pairs = align(before, after)
+    marks: dict[str, Mark] = {
+        pair.after.name: "changed" if pair.before else "new" for pair in pairs if pair.after and not pair.equal
+    }
+    counts = Counter(marks.values())
+    gone = sum(pair.after is None for pair in pairs)
+    return marks, (
+        f"against {before.name}: {counts['changed']} layers changed (orange), {counts['new']} new (blue), {gone} gone"
+    )

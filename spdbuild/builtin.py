@@ -37,3 +37,9 @@ def find(name: str, kind: str) -> Path:
     what = kind.removesuffix("s")
     hint = nearest(path.stem, known)
     raise InputError(f"there is no {what} '{name}': neither a file nor a built-in name", hint=hint)
+
+
+def find_extended(name: str, extending: str | Path, kind: str) -> Path:
+    """The file that `extends: name` means in another one: a path from there, or else what `find` gives."""
+    path = Path(extending).parent / name
+    return path if path.is_file() else find(name, kind)

@@ -101,18 +101,25 @@ def choose(
     inputs: Sequence[Sequence[int]] | None = None,
 ) -> Architecture:
     """The architecture of a checked document, expanded; the arguments are those of `load`."""
-    shapes = None if inputs is None else _shapes(document, inputs)
+    shapes = None if inputs is None else input_shapes(document.model, len(document.inputs), inputs)
     chosen = Architecture(document, variant, dict(vars or {}), shapes)
     chosen.graph  # noqa: B018  # Expanding finds the mistakes that no reading of the file can.
     return chosen
 
 
-def _shapes(document: Document, inputs: Sequence[Sequence[int]]) -> tuple[tuple[int, ...], ...]:
-    """The shapes that replace the declared ones; InputError if they are not one for each, or none at all."""
+def with_inputs(architecture: Architecture, inputs: Sequence[Sequence[int]] | None) -> Architecture:
+    """The architecture for other input shapes, one (C, H, W) an input; None: as it is."""
+    if inputs is None:
+        return architecture
+    return choose(architecture.document, architecture.variant, architecture.vars, inputs)
+
+
+def input_shapes(name: str, count: int, inputs: Sequence[Sequence[int]]) -> tuple[Shape, ...]:
+    """The shapes in place of those of the `count` inputs of a network; InputError if they are not one for each."""
     if not all(isinstance(sizes, Iterable) for sizes in inputs):
         raise InputError(f"inputs must be a list of shapes, got {inputs}", hint="for example inputs=[(3, 64, 64)]")
-    if len(inputs) != len(document.inputs):
-        raise InputError(f"{document.model} has {len(document.inputs)} inputs, got {len(inputs)} shapes")
+    if len(inputs) != count:
+        raise InputError(f"{name} has {count} inputs, got {len(inputs)} shapes")
     return tuple(Shape(*sizes) for sizes in inputs)
 
 
@@ -171,11 +178,11 @@ def find_extended(name: str, extending: Source) -> Source:
     return read_source(path)
 
 
-def source_of(architecture: str | Path) -> Source:
-    """The text that a built-in name, a path, or YAML text means."""
-    if isinstance(architecture, str) and "\n" in architecture:
-        return Source("<text>", architecture)
-    return read_source(builtin.find(str(architecture), "architectures"))
+def source_of(name: str | Path, kind: str = "architectures") -> Source:
+    """The text that a built-in name, a path, or YAML text (a text with a line break) means."""
+    if isinstance(name, str) and "\n" in name:
+        return Source("<text>", name)
+    return read_source(builtin.find(str(name), kind))
 
 
 def _pass_problems(document: Document) -> Iterator[Problem]:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import re
 
-from spdbuild import builtin
 from spdbuild.errors import InputError, SourceError
-from spdbuild.loading import read_document
-from spdbuild.source import Source, read_source
+from spdbuild.loading import read_document, source_of
+from spdbuild.source import Source
 
 TEMPLATE = """\
 # A network, one call a line. `spdbuild check FILE` finds mistakes, `spdbuild ops` lists what can be called.
@@ -59,7 +58,7 @@ def _named(text: str, name: str) -> str:
 
 
 def _copied(base: str, allow_imports: bool) -> str:
-    source = read_source(builtin.find(base, "architectures"))
+    source = source_of(base)
     expected = read_document(source, allow_imports=allow_imports).root.get("expect")
     text = source.text
     if expected is not None and expected.key is not None:

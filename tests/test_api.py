@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 import spdbuild
+import spdbuild.api
+from spdbuild.diagram import diagram_svg
 from spdbuild.errors import SourceError
 
 
@@ -67,3 +69,18 @@ def test_convert_fold_and_fit_budget_take_names_as_the_others_do() -> None:
 def test_torch_is_not_imported(code: str) -> None:
     script = f"{code}; import sys; raise SystemExit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
+
+
+def test_a_picture_is_one_call_and_frames_what_differs() -> None:
+    text = "model: m\ninputs: {image: [3, 4, 4]}\nlayers:\n  - c: conv2d(8)\n  - act: relu()\n"
+    picture = spdbuild.api.draw(text)
+    assert picture == diagram_svg(spdbuild.load(text).graph)
+    differing = spdbuild.api.draw(text, depth=1, against=text.replace("relu", "silu"))
+    assert "against m: 1 layers changed (orange), 0 new (blue), 0 gone" in differing
+
+
+def test_a_text_is_checked_like_a_file() -> None:
+    text = "model: m\ninputs: {image: [3, 4, 4]}\nlayers:\n  - c: conv2d(8)\n"
+    assert spdbuild.check(text)[None].parameters == 3 * 8
+    with pytest.raises(SourceError, match="are expected here"):
+        spdbuild.check(text + "expect: {parameters: 5}\n")

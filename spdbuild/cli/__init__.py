@@ -1,6 +1,5 @@
 """The command line: each file here that has a `command` is one; it is imported when it is run or its help is asked for.
 
-A file is named like its command, so that no other is imported to find it; where that cannot be, all are looked at.
 A command reads arguments, calls one function of the library, and prints. Results go to stdout, what is said to people
 to stderr.
 """
@@ -8,20 +7,18 @@ to stderr.
 from __future__ import annotations
 
 import errno
-import importlib
 import io
 import os
-import pkgutil
 import signal
 import sys
-from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any, NoReturn
 
 import click
 
 from spdbuild import __version__
-from spdbuild.errors import DiskFullError, SpdbuildError, UnknownNameError, nearest
+from spdbuild.cli.command_group import CommandGroup
+from spdbuild.errors import DiskFullError, SpdbuildError
 from spdbuild.training.signals import EndedBySignal, interrupt_on_signals
 
 #: How often a thread of torch looks whether the others are done before it gives its processor to another program. With
@@ -32,22 +29,11 @@ SPINS = "10000"
 SIGNALLED = 128
 
 
-class Commands(click.Group):
+class Commands(CommandGroup):
     """The commands in this folder, and how their errors are shown."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return sorted(name for name, _ in self._found())
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        return dict(self._found(cmd_name)).get(cmd_name) or dict(self._found()).get(cmd_name)
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        name = args[0]
-        if not name.startswith("-") and self.get_command(ctx, name) is None:
-            raise UnknownNameError(f"there is no command '{name}'", hint=nearest(name, self.list_commands(ctx)))
-        return super().resolve_command(ctx, args)
+    package = __name__
+    entry_points = "spdbuild.commands"
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -67,14 +53,6 @@ class Commands(click.Group):
         except KeyboardInterrupt:
             _say("interrupted")
             ctx.exit(SIGNALLED + signal.SIGINT)
-
-    def _found(self, only: str = "") -> Iterator[tuple[str, click.Command]]:
-        """Commands by name; with `only` that of this file alone."""
-        for module in pkgutil.iter_modules(__path__):
-            if only in ("", module.name):
-                loaded = importlib.import_module(f"{__name__}.{module.name}")
-                if hasattr(loaded, "command"):
-                    yield loaded.command.name, loaded.command
 
 
 def _say(text: str) -> None:

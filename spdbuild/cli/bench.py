@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 import click
 
+from spdbuild.benchmark import Benchmark, Conditions, Precision, benchmark
 from spdbuild.cli.json_output import print_json
 from spdbuild.cli.options import ARCHITECTURE, Choice, choice_options, json_option
 from spdbuild.cli.tables import Table
@@ -14,7 +15,6 @@ from spdbuild.quantities import shapes_text
 from spdbuild.shape import Shape
 
 if TYPE_CHECKING:
-    from spdbuild.benchmark import Benchmark, Precision
     from spdbuild.graph import Graph
 
 _EXAMPLES = """\b
@@ -28,19 +28,27 @@ Examples:
 @click.argument("architecture", type=ARCHITECTURE)
 @click.option("--against", type=ARCHITECTURE, help="Time this architecture too, in turns, and give the ratio.")
 @choice_options
-@click.option("--batch", type=click.IntRange(min=1), default=1, show_default=True, help="Images in one call.")
+@click.option(
+    "--batch", type=click.IntRange(min=1), default=Conditions.batch, show_default=True, help="Images in one call."
+)
 @click.option("--size", type=click.IntRange(min=1), help="Height and width of the images.")
 @click.option(
     "--precision",
-    type=click.Choice(["fp32", "bf16", "fp16"]),
-    default="fp32",
+    type=click.Choice(get_args(Precision)),
+    default=Conditions.precision,
     show_default=True,
     help="Of all numbers.",
 )
 @click.option("--channels-last", is_flag=True, help="Store channels as the last axis.")
 @click.option("--device", default="auto", show_default=True, help="cpu, cuda, cuda:1, mps; auto takes a GPU.")
 @click.option("--threads", type=click.IntRange(min=1), help="Threads of the CPU. [default: as torch has it]")
-@click.option("--seconds", type=click.FloatRange(min=0), default=3.0, show_default=True, help="Time to measure for.")
+@click.option(
+    "--seconds",
+    type=click.FloatRange(min=0),
+    default=Conditions.seconds,
+    show_default=True,
+    help="Time to measure for.",
+)
 @json_option
 def command(
     architecture: str,
@@ -61,7 +69,6 @@ def command(
     architectures. Where the memory does not hold the batch, half of it is tried.
     """
     graphs = [_sized(choice.load(name).graph, size) for name in (architecture, against) if name]
-    from spdbuild.benchmark import Conditions, benchmark
     from spdbuild.training.device import choose_device
 
     chosen = str(choose_device(device))

@@ -29,6 +29,8 @@ def is_recipe(source: Source, below: tuple[str, ...] = ()) -> bool:
         return True
     if base is None or not isinstance(base.data, str) or root.get("model") or source.name in below:
         return False
-    beside = Path(source.name).parent / base.data
-    path = beside if beside.is_file() else builtin.listed("recipes").get(Path(base.data).stem)
-    return path is not None and is_recipe(read_source(path), (*below, source.name))
+    try:
+        extended = builtin.find_extended(base.data, source.name, "recipes")
+    except InputError:
+        return False
+    return is_recipe(read_source(extended), (*below, source.name))

@@ -17,10 +17,10 @@ from spdbuild.cli.fields import field_options, given
 from spdbuild.cli.json_output import print_json
 from spdbuild.cli.library_networks import convert_library
 from spdbuild.cli.options import ARCHITECTURE, Choice, choice_options, json_option, markdown_option, output_option
+from spdbuild.cli.output import put_text
 from spdbuild.cli.tables import Table
 from spdbuild.cli.weight_options import WeightsOptions, weight_options
 from spdbuild.errors import InputError
-from spdbuild.files import write_text
 from spdbuild.ops.spd import SpdConv2d, SpdPool
 from spdbuild.passes.strided_to_spd import PRESETS, StridedToSpd
 from spdbuild.quantities import change, ratio, scaled
@@ -104,10 +104,8 @@ def _convert(document: Document, request: Request) -> None:
     converted, report = convert(fit.architecture, output=output, **arguments_of(fit.step))
     tensors, report = request.weights.transferred(report)
     request.weights.write(tensors, converted)
-    if output is not None:
-        write_text(output, converted.text)
-    elif not request.as_json:
-        click.echo(converted.text, nl=False)
+    if output is not None or not request.as_json:
+        put_text(converted.text, output)
     if request.as_json:
         print_json(report.to_dict() | (fit.to_dict() if fit.spendings else {}))
     elif request.form == "markdown":
@@ -115,7 +113,7 @@ def _convert(document: Document, request: Request) -> None:
 
         click.echo(markdown(report), nl=False, err=output is None)
     else:
-        _show(report, output, budget_lines(fit))
+        _show(report, budget_lines(fit), err=output is None)
 
 
 def _refuse_own_input(architecture: str, output: Path) -> None:
@@ -124,9 +122,8 @@ def _refuse_own_input(architecture: str, output: Path) -> None:
         raise InputError(f"{output} is the file that is converted", hint="write to another file")
 
 
-def _show(report: ConversionReport, output: Path | None, budget: Iterable[str]) -> None:
-    """The report, with the lines on its budget, on stderr where the YAML has stdout."""
-    err = output is None
+def _show(report: ConversionReport, budget: Iterable[str], *, err: bool) -> None:
+    """The report, with the lines on its budget."""
     if report.replaced:
         _replaced(report).show(err=err)
     if report.kept:
@@ -145,8 +142,6 @@ def _show(report: ConversionReport, output: Path | None, budget: Iterable[str]) 
             f"\nthe file extends the old one, because its lines could not be rewritten: {report.overlay}", err=err
         )
     click.echo("\n".join(["", _totals(report), *budget]), err=err)
-    if output is not None:
-        click.echo(f"wrote {output}", err=True)
 
 
 def _replaced(report: ConversionReport) -> Table:

@@ -35,5 +35,8 @@ class Request:
             "--preset": self.preset,
             "--budget": self.budget.limits,
             "--calibrate": self.weights.calibrate,
+            "--lossy": self.weights.lossy,
+            "--variant": self.choice.variant,
+            "--var": self.choice.vars,
         }
         return [option for option, value in asked.items() if value]

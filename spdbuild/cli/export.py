@@ -11,6 +11,7 @@ import click
 from spdbuild.cli.json_output import print_json
 from spdbuild.cli.options import ARCHITECTURE, PATH, Choice, choice_options, json_option, output_option
 from spdbuild.errors import InputError
+from spdbuild.exporting.limits import OPSETS, TOLERANCE
 from spdbuild.quantities import scaled
 
 if TYPE_CHECKING:
@@ -41,13 +42,17 @@ Examples:
 @click.option(
     "--any-size", is_flag=True, help="Let images have other sizes, in whole cells of the network's coarsest features."
 )
-@click.option("--opset", type=int, help="Version of ONNX's ops, 18 to 25. [default: the one that torch prefers]")
+@click.option(
+    "--opset",
+    type=int,
+    help=f"Version of ONNX's ops, {OPSETS[0]} to {OPSETS[-1]}. [default: the one that torch prefers]",
+)
 @click.option("--keep", is_flag=True, help="Leave space-to-depth and norms as they are.")
 @click.option("--raw", is_flag=True, help="Let a detector give a map for each level in place of decoded boxes.")
 @click.option(
     "--tolerance",
     type=click.FloatRange(min=0),
-    default=1e-4,
+    default=TOLERANCE,
     show_default=True,
     help="Largest difference from the network, relative to its largest output.",
 )

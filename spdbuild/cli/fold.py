@@ -10,9 +10,9 @@ import click
 from spdbuild.cli.json_output import print_json
 from spdbuild.cli.networks import named_network
 from spdbuild.cli.options import ARCHITECTURE, PATH, Choice, choice_options, json_option, output_option
+from spdbuild.cli.output import put_text
 from spdbuild.cli.tables import Table
 from spdbuild.errors import InputError
-from spdbuild.files import write_text
 from spdbuild.quantities import ratio, scaled
 
 if TYPE_CHECKING:
@@ -63,10 +63,8 @@ def command(
     text = folding.text()
     if weights_out is not None and named.weights is not None:
         _write_weights(folding, named.weights, weights_out)
-    if output is not None:
-        write_text(output, text)
-    elif not as_json:
-        click.echo(text, nl=False)
+    if output is not None or not as_json:
+        put_text(text, output)
     if as_json:
         print_json(folding.to_dict())
     else:

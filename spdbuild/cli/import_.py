@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import click
 
 from spdbuild.cli.options import PATH, output_option, parse_shape
+from spdbuild.cli.output import put_text
 from spdbuild.errors import InputError
-from spdbuild.files import write_text
 
 if TYPE_CHECKING:
     from spdbuild.loading import Architecture
@@ -49,11 +49,7 @@ def command(
         )
     else:
         architecture = _from_rows(network, size)
-    if output is None:
-        click.echo(architecture.text, nl=False)
-    else:
-        write_text(output, architecture.text)
-        click.echo(f"wrote {output}", err=True)
+    put_text(architecture.text, output)
 
 
 def _from_library(

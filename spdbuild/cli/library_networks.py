@@ -33,8 +33,11 @@ def convert_library(name: str, request: Request, convert: Callable[[Document, Re
     from spdbuild.importing.zoo import network
     from spdbuild.weights import load_into, save_weights
 
-    module, example = network(name, request.choice.inputs[0] if request.choice.inputs else None)
-    weights = request.weights
+    weights, inputs = request.weights, request.choice.inputs
+    weights.check(random=True)
+    if inputs is not None and len(inputs) != 1:
+        raise InputError(f"{name} takes one image, got {len(inputs)} shapes", hint="give --input once")
+    module, example = network(name, inputs[0] if inputs else None)
     if weights.source is not None:
         load_into(module, weights.source)
     else:
@@ -68,11 +71,15 @@ def _convert_module(name: str, module: nn.Module, example: Tensor, request: Requ
     click.echo(f"there is no YAML, because {name} cannot be written in our language: {why}\n", err=True)
     if request.as_json:
         print_json(report.to_dict())
+    elif request.form == "markdown":
+        click.echo("\n".join([_replaced(report).markdown(), *(f"- {line}" for line in str(report).splitlines())]))
     else:
-        _show(report)
+        if report.replaced:
+            _replaced(report).show()
+        click.echo(str(report))
 
 
-def _show(report: ModuleReport) -> None:
+def _replaced(report: ModuleReport) -> Table:
     table = Table(("replaced", "op", "kernel", "params", "MACs", "exact"), ("params", "MACs"))
     for entry in report.replaced:
         before, after = entry.before, entry.after
@@ -85,6 +92,4 @@ def _show(report: ModuleReport) -> None:
             f"{scaled(before['macs'])} -> {scaled(after['macs'])}",
             "yes" if entry.exact else "no",
         )
-    if report.replaced:
-        table.show()
-    click.echo(str(report))
+    return table

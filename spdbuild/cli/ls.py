@@ -58,9 +58,7 @@ def _network(path: Path) -> dict[str, Any]:
     own = {key: value.plain() for key in ("architecture", "variant", "extends") if (value := root.get(key))}
     if "extends" not in own:
         return own
-    beside = path.parent / own["extends"]
-    base = beside if beside.is_file() else builtin.find(own["extends"], "recipes")
-    return _network(base) | own
+    return _network(builtin.find_extended(own["extends"], path, "recipes")) | own
 
 
 def _architectures(entries: list[dict[str, Any]]) -> Table:

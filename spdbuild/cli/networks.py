@@ -34,7 +34,5 @@ def named_network(name: str, choice: Choice, weights: Path | None) -> NamedNetwo
     """The network of an architecture that `choice` picks, or of a run's folder; `weights` win over the run's."""
     if not Path(name).is_dir():
         return NamedNetwork(choice.load(name).graph, weights)
-    from spdbuild.training.stored_run import stored_graph
-
-    stored = stored_graph(name, weights, allow_imports=choice.allow_imports)
+    stored = choice.stored(name, weights)
     return NamedNetwork(stored.graph, stored.weights)

@@ -7,8 +7,7 @@ from pathlib import Path
 import click
 
 from spdbuild.cli.options import ARCHITECTURE, imports_option, output_option
-from spdbuild.errors import InputError
-from spdbuild.files import write_text
+from spdbuild.cli.output import put_text, refuse_existing
 
 _EXAMPLES = """\b
 Examples:
@@ -29,11 +28,5 @@ def command(name: str, base: str | None, allow_imports: bool, output: Path | Non
     """
     from spdbuild.templates import new_text
 
-    if output is not None and output.exists():
-        raise InputError(f"{output} exists", hint="give another file; this command replaces none")
-    text = new_text(name, base, allow_imports=allow_imports)
-    if output is None:
-        click.echo(text, nl=False)
-    else:
-        write_text(output, text)
-        click.echo(f"wrote {output}", err=True)
+    refuse_existing(output)
+    put_text(new_text(name, base, allow_imports=allow_imports), output)

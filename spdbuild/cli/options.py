@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ from spdbuild.errors import InputError
 if TYPE_CHECKING:
     from spdbuild.architecture.document import Document
     from spdbuild.loading import Architecture
+    from spdbuild.training.stored_run import StoredGraph
 
 Function = Callable[..., Any]
 
@@ -93,20 +94,20 @@ class Choice:
 
     def document(self, name: str) -> Document:
         """The checked file of a path or built-in name."""
-        from spdbuild.loading import read_document
-        from spdbuild.source import read_source
+        from spdbuild.loading import read_document, source_of
 
-        return read_document(read_source(builtin.find(name, "architectures")), allow_imports=self.allow_imports)
+        return read_document(source_of(name), allow_imports=self.allow_imports)
 
     def load(self, name: str) -> Architecture:
         """The architecture of a path or built-in name, or that which a run has trained, by the run's folder."""
-        if not Path(name).is_dir():
-            return self.of(self.document(name))
-        self.require_none(name)
+        return self.stored(name).architecture if Path(name).is_dir() else self.of(self.document(name))
+
+    def stored(self, run: str, weights: Path | None = None) -> StoredGraph:
+        """The network that a run has trained, by the run's folder; `weights` win over its best."""
+        self.require_none(run)
         from spdbuild.training.stored_run import stored_graph
 
-        trained = stored_graph(name, allow_imports=self.allow_imports).architecture
-        return trained if self.inputs is None else replace(trained, inputs=self.inputs)
+        return stored_graph(run, weights, self.inputs, allow_imports=self.allow_imports)
 
     def require_none(self, run: str) -> None:
         """Refuse options that would make another network of the one in a run's folder; raises InputError."""

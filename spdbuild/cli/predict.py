@@ -28,6 +28,7 @@ Examples:
 #: Things that a line names; --json and --save have them all.
 _SHOWN = 12
 
+#: Keys of `training.outputs.WRITERS`, which imports torch; a test compares them.
 _FORMS = ("pictures", "crops", "txt", "json", "csv")
 
 

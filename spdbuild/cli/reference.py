@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from spdbuild.arguments import describe_type, literal, type_hints
+from spdbuild.arguments import default_of, describe_type, literal, type_hints
 from spdbuild.docstrings import documentation
 
 #: Columns of a page in a terminal; docstrings are written to be as wide.
@@ -62,9 +62,9 @@ def _arguments(cls: type[Any]) -> Iterator[Argument]:
 
 
 def _default(field: dataclasses.Field[Any]) -> str:
-    if field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
+    value = default_of(field)
+    if value is dataclasses.MISSING:
         return ""
-    value = field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
     return "..." if value is None else literal(value)
 
 

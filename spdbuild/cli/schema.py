@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from spdbuild.cli.options import output_option
-from spdbuild.files import write_text
+from spdbuild.cli.output import put_text
 
 _EXAMPLES = """\b
 Example:
@@ -24,11 +24,7 @@ A file that begins with the line below is then checked and completed by editors 
 @output_option("the schema")
 def command(kind: str, output: Path | None) -> None:
     """Print the JSON Schema (draft 2020-12) of architectures or recipes."""
-    text = schema_text(kind)
-    if output is None:
-        click.echo(text, nl=False)
-    else:
-        write_text(output, text)
+    put_text(schema_text(kind), output)
 
 
 def schema_text(kind: str) -> str:

@@ -39,6 +39,9 @@ def command(name: str, overrides: tuple[str, ...], choice: Choice, text: bool, a
     """
     path = Path(name) if Path(name).is_dir() else find(name)
     if path.is_file() and is_recipe(read_source(path)):
+        if choice.variant or choice.vars or choice.inputs or text:
+            options = "--variant, --var, --input and --text"
+            raise click.UsageError(f"{options} are for architectures, and {path} is a recipe: use KEY.PATH=VALUE")
         _show_recipe(str(path), overrides, as_json)
         return
     if overrides:

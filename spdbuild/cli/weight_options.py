@@ -37,13 +37,17 @@ class WeightsOptions:
     lossy: bool
     calibrate: Path | None
 
-    def check(self) -> None:
-        """Refuse a file to read without one to write, or the other way round."""
-        if (self.source is None) != (self.output is None):
-            missing = "--weights" if self.source is None else "--weights-out"
-            raise InputError(f"{missing} is missing", hint="give both --weights and --weights-out, or neither")
-        if self.source is None and (self.calibrate is not None or self.lossy):
-            raise InputError("--calibrate and --lossy need --weights and --weights-out")
+    def check(self, *, random: bool = False) -> None:
+        """Refuse options that would do nothing, or for which there are no weights.
+
+        random: whether the network has random weights to carry over where `--weights` is not given.
+        """
+        if self.source is not None and self.output is None:
+            raise InputError("--weights-out is missing", hint="give both --weights and --weights-out, or neither")
+        if self.source is None and self.output is not None and not random:
+            raise InputError("--weights is missing", hint="give both --weights and --weights-out, or neither")
+        if self.output is None and (self.calibrate is not None or self.lossy):
+            raise InputError(f"--calibrate and --lossy need {'' if random else '--weights and '}--weights-out")
 
     def transferred(self, report: ConversionReport) -> tuple[dict[str, Tensor], ConversionReport]:
         """The weights of the converted network, none if none are asked for, and the report with what was fitted."""

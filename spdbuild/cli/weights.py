@@ -13,7 +13,6 @@ from spdbuild.cli.options import ARCHITECTURE, PATH, Choice, choice_options, jso
 from spdbuild.cli.tables import Table
 
 if TYPE_CHECKING:
-    from spdbuild.loading import Architecture
     from spdbuild.weights.report import Report
 
 _IMPORT_EXAMPLES = """\b
@@ -43,15 +42,9 @@ def import_file(
 
     FILE is a safetensors file or a checkpoint of torch: a state_dict or a whole pickled module. Nothing in it is run.
     """
-    from spdbuild.modules import compile_graph
-    from spdbuild.weights import compile_rules, describe_module, find_reorderings, import_weights, save_weights
+    from spdbuild.importing.weights import import_weights
 
-    architecture = choice.load(arch)
-    tables = {name: compile_rules(rules) for name, rules in architecture.renames.items()}
-    target = describe_module(compile_graph(architecture.graph, "meta"))
-    orders = find_reorderings(architecture.graph)
-    state, report = import_weights(file, target, tables, table=table, reorderings=orders, partial=partial)
-    save_weights(output, state, _origin(architecture, file, report))
+    _, report = import_weights(file, choice.load(arch), output, table=table, partial=partial)
     if as_json:
         print_json({"file": str(file), "output": str(output), **report.as_json()})
     else:
@@ -77,20 +70,6 @@ def show(file: Path, as_json: bool) -> None:
     taken = f", under '{contents.taken_from}'" if contents.taken_from else ""
     total = f"{len(contents.tensors)} tensors, {contents.bytes:,} bytes"
     click.echo(f"\n{contents.format}{taken}, {total}")
-
-
-def _origin(architecture: Architecture, file: Path, report: Report) -> dict[str, str]:
-    """What the written file says about where it came from."""
-    from spdbuild.weights import file_sha256, open_weights
-
-    names = open_weights(file).metadata.get("names", "")
-    chosen = {"variant": architecture.variant, "table": report.table, "names": names}
-    return {
-        "architecture": architecture.name,
-        **{key: text for key, text in chosen.items() if text},
-        "source": file.name,
-        "source_sha256": file_sha256(file),
-    }
 
 
 def _report_table(report: Report) -> Table:

@@ -17,6 +17,7 @@ from spdbuild.errors import RunError, first_line
 from spdbuild.exporting.calls import Calls, calls_of
 from spdbuild.exporting.card import card_of
 from spdbuild.exporting.formats import Axes, Format, format_for, runner_of
+from spdbuild.exporting.limits import TOLERANCE
 from spdbuild.exporting.network import (
     DETECTIONS,
     TrainedNetwork,
@@ -31,9 +32,6 @@ from spdbuild.graph import Graph
 from spdbuild.loading import Architecture
 from spdbuild.nn.detection import BOX_AND_OBJECT
 from spdbuild.shape import Shape
-
-#: Greatest relative difference that counts as the same: a few hundred roundings of float32.
-TOLERANCE = 1e-4
 
 
 @dataclass(frozen=True)

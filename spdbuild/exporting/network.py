@@ -8,13 +8,12 @@ from pathlib import Path
 
 from torch import Tensor, fx, nn
 
-from spdbuild.errors import ArgumentError, InputError, WeightsError
+from spdbuild.errors import ArgumentError, WeightsError
 from spdbuild.graph import Graph, Output
-from spdbuild.loading import Architecture, load
+from spdbuild.loading import Architecture, input_shapes, load
 from spdbuild.modules import compile_graph
 from spdbuild.nn.detection import Detect as DetectModule
 from spdbuild.ops.detection import Detect
-from spdbuild.shape import Shape
 from spdbuild.training.recipe import Recipe
 from spdbuild.training.stored_run import stored_graph
 
@@ -44,14 +43,16 @@ def trained_network(
     Raises WeightsError where there are no weights.
     """
     if isinstance(network, str | Path) and Path(network).is_dir():
-        stored = stored_graph(network, weights, allow_imports=allow_imports)
-        return TrainedNetwork(_resized(stored.graph, inputs), stored.weights, stored.recipe)
+        stored = stored_graph(network, weights, inputs, allow_imports=allow_imports)
+        return TrainedNetwork(stored.graph, stored.weights, stored.recipe)
     architecture = load(network, allow_imports=allow_imports) if isinstance(network, str | Path) else network
     graph = architecture if isinstance(architecture, Graph) else architecture.graph
     if weights is None:
         hint = "give them with --weights, or name the folder of a run"
         raise WeightsError(f"only a trained network is worth a file, and {graph.name} comes without weights", hint=hint)
-    return TrainedNetwork(_resized(graph, inputs), weights)
+    if inputs is not None:
+        graph = graph.with_inputs(input_shapes(graph.name, len(graph.inputs), inputs))
+    return TrainedNetwork(graph, weights)
 
 
 def head_of_graph(graph: Graph) -> str | None:
@@ -116,11 +117,3 @@ def _decode(model: fx.GraphModule, head: str) -> None:
         detections = model.graph.call_module(DETECTIONS, ([maps] if isinstance(maps, fx.Node) else maps,))
     output.args = (detections,)
     model.recompile()
-
-
-def _resized(graph: Graph, inputs: Sequence[Sequence[int]] | None) -> Graph:
-    if inputs is None:
-        return graph
-    if len(inputs) != len(graph.inputs):
-        raise InputError(f"{graph.name} has {len(graph.inputs)} inputs, got {len(inputs)} shapes")
-    return graph.with_inputs(Shape(*sizes) for sizes in inputs)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
+from spdbuild.agreement import OutputError, greatest
 from spdbuild.errors import RunError
 from spdbuild.exporting.formats import Runner
 
@@ -16,8 +17,8 @@ from spdbuild.exporting.formats import Runner
 class Parity:
     """How far the outputs of a file are from those of the network, over all inputs; NaN where either has one.
 
-    absolute: max |a - b|. relative: max |a - b| / max |a|, of the output where that is the largest; boxes and
-        probabilities of a detector count as two, because pixels are hundreds of times greater. runs: number of inputs.
+    absolute, relative: the greatest errors of an output (see `spdbuild.agreement`); boxes and probabilities of a
+        detector count as two, because pixels are hundreds of times greater. runs: number of inputs.
     """
 
     absolute: float
@@ -36,7 +37,7 @@ def compare(
 
     Raises RunError where the outputs differ in number or shape.
     """
-    extents: dict[tuple[int, int], tuple[Tensor, Tensor]] = {}
+    errors: defaultdict[tuple[int, int], OutputError] = defaultdict(OutputError)
     runs = 0
     for given in inputs:
         runs += 1
@@ -44,14 +45,9 @@ def compare(
         _check_shapes(expected, got)
         for number, (ours, theirs) in enumerate(zip(expected, got, strict=True)):
             for part, (a, b) in enumerate(zip(parts(ours), parts(theirs), strict=True)):
-                found = (a - b).abs().max(), a.abs().max()
-                known = extents.get((number, part), found)
-                extents[number, part] = torch.maximum(known[0], found[0]), torch.maximum(known[1], found[1])
-    differences = torch.stack([difference for difference, _ in extents.values()])
-    sizes = torch.stack([size for _, size in extents.values()])
-    # Of an output that is zero throughout, the difference itself counts.
-    relative = differences / torch.where(sizes == 0, 1.0, sizes)
-    return Parity(float(differences.max()), float(relative.max()), runs)
+                errors[number, part].add(a, b)
+    absolute = greatest(error.absolute for error in errors.values())
+    return Parity(absolute, greatest(error.relative for error in errors.values()), runs)
 
 
 def _check_shapes(ours: Sequence[Tensor], theirs: Sequence[Tensor]) -> None:

@@ -61,6 +61,20 @@ def tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
+def trained(tiny: Path) -> Path:
+    """The folder of a run that has trained the network of tiny.yaml, as far as commands that look at networks care."""
+    from spdbuild.api import build
+    from spdbuild.weights import save_weights
+
+    folder = Path("runs", "tiny")
+    (folder / "weights").mkdir(parents=True)
+    (folder / "architecture.yaml").write_text(TINY)
+    (folder / "recipe.yaml").write_text("architecture: tiny.yaml\ndata: {name: digits}\nepochs: 1\n")
+    save_weights(folder / "weights" / "best.safetensors", build(str(tiny)).state_dict())
+    return folder
+
+
+@pytest.fixture
 def digits() -> str:
     """An architecture for images of 8x8 pixels, whose stem has a stride."""
     return DIGITS

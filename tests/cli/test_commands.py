@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -184,6 +185,18 @@ def test_names_of_architectures_are_completed():
 def test_a_choice_that_cannot_be_is_refused(run, tiny: Path, arguments: list[str], message: str):
     result = run("summary", tiny, *arguments)
     assert (result.exit_code, result.stderr) == (2, message)
+
+
+def test_the_network_of_a_run_is_seen_at_another_size(run, trained: Path):
+    result = run("summary", trained, "--input", "3,16,16", "--json")
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout)["macs"] == 4 * (11_600 - 80) + 80
+
+
+@pytest.mark.parametrize("command", ["summary", "show", "export"])
+def test_shapes_that_do_not_fit_the_inputs_of_a_run_are_refused(run, trained: Path, command: str):
+    result = run(command, trained, "--input", "3,8,8", "--input", "3,8,8")
+    assert (result.exit_code, result.stderr) == (2, "error: tiny has 1 inputs, got 2 shapes\n")
 
 
 def test_imports_run_only_when_allowed(run, tiny: Path):

@@ -78,12 +78,29 @@ def test_the_report_of_a_module_is_a_table(run):
     assert "8 replaced, 0 kept, 0 not seen" in result.stdout
 
 
+def test_the_report_of_a_module_is_markdown_when_asked_for(run):
+    result = run("convert", "torchvision:shufflenet_v2_x0_5", "--input", "3,64,64", "--markdown")
+    assert result.exit_code == 0, result.output
+    assert result.stdout.startswith("| replaced | op | kernel | params | MACs | exact |\n| --- | --- |")
+    assert "\n\n- 8 replaced, 0 kept, 0 not seen" in result.stdout
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["torchvision:shufflenet_v2_x0_5", "-o", "new.yaml"], "cannot be written in our language: stage2.0 cannot be"),
         (["torchvision:shufflenet_v2_x0_5", "--preset", "paper"], "without --preset the module is converted as it is"),
         (["torchvision:shufflenet_v2_x0_5", "--placement", "after"], "placement must be 'before' for a module"),
+        (["torchvision:shufflenet_v2_x0_5", "--variant", "s"], "without --variant the module is converted as it is"),
+        (["torchvision:shufflenet_v2_x0_5", "--var", "classes=2"], "without --var the module is converted as it is"),
+        (
+            ["torchvision:shufflenet_v2_x0_5", "--lossy", "--weights-out", "w.safetensors"],
+            "without --lossy the module is converted as it is",
+        ),
+        (["torchvision:squeezenet1_1", "--lossy"], "--calibrate and --lossy need --weights-out"),
+        (["torchvision:squeezenet1_1", "--calibrate", "photos"], "--calibrate and --lossy need --weights-out"),
+        (["torchvision:squeezenet1_1", "--weights", "w.safetensors"], "--weights-out is missing"),
+        (["torchvision:squeezenet1_1", "--input", "3,64,64"], "takes one image, got 2 shapes"),
         (["torchvision:resnet5"], "torchvision has no classification network 'resnet5'"),
         (["squeezenet.yaml", "--weights-out", "w.safetensors"], "--weights is missing"),
     ],

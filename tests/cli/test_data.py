@@ -145,7 +145,7 @@ def test_stats_of_a_set_without_files() -> None:
         (["stats", "generated", "classes=many"], "classes must be a whole number, got the text 'many'"),
         (["stats", ".", "size=0"], "size must be at least 1, got 0"),
         (["check", ".", "size=-3"], "size must be at least 1, got -3"),
-        (["stats", ".", "memory_gib=.nan"], "memory_gib must be at least 0, got nan"),
+        (["stats", ".", "memory_gib=.nan"], "memory_gib must be a finite number, got nan"),
     ],
     ids=["command", "field", "form", "value", "zero", "negative", "nan"],
 )

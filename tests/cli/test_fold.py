@@ -87,6 +87,15 @@ def test_weights_of_another_network_are_refused(run, converted: Path):
     assert not Path("f.yaml").exists()
 
 
+def test_options_that_pick_a_network_hold_for_a_run(run, trained: Path):
+    result = run("fold", trained, "--input", "3,16,16", "-o", "f.yaml")
+    assert (result.exit_code, result.stderr) == (0, "wrote f.yaml\n")
+    assert "[3, 16, 16]" in Path("f.yaml").read_text()
+    result = run("fold", trained, "--var", "classes=3")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "is a run, and has the network that it trained" in result.stderr
+
+
 def test_a_run_is_folded_with_its_best_weights_and_verified(run, digits: str, tmp_path: Path):
     pytest.importorskip("sklearn", reason="the data set digits needs scikit-learn")
     architecture, recipe = tmp_path / "digits.yaml", tmp_path / "small.yaml"

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
 import spdbuild
 
 SHOWN = """\
@@ -82,3 +84,11 @@ def test_an_architecture_has_no_keys_to_change(run, tiny: Path):
     result = run("show", str(tiny), "epochs=9")
     assert result.exit_code == 2
     assert f"Error: 'epochs=9' changes a recipe, and {tiny} is an architecture: use --var or --variant" in result.stderr
+
+
+@pytest.mark.parametrize("option", [["--variant", "s"], ["--var", "classes=3"], ["--input", "3,8,8"], ["--text"]])
+def test_a_recipe_has_no_options_of_an_architecture(run, tiny: Path, option: list[str]):
+    Path("recipe.yaml").write_text("architecture: resnet50\ndata: {name: digits}\nepochs: 7\n")
+    result = run("show", "recipe.yaml", *option)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "are for architectures, and recipe.yaml is a recipe: use KEY.PATH=VALUE" in result.stderr

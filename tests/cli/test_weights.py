@@ -14,7 +14,7 @@ from click.testing import CliRunner, Result
 
 import spdbuild
 from spdbuild.cli import spdbuild as cli
-from spdbuild.weights import file_sha256, open_weights
+from spdbuild.weights import file_sha256, open_weights, save_weights
 
 SMALL = """
 model: small
@@ -176,3 +176,27 @@ def test_the_published_checkpoint_is_imported_whole(golden: Path, tmp_path: Path
     assert document["table"] == "spd_conv"
     assert sum(document["counts"][status] for status in ("loaded", "cast")) == 349
     assert len(document["tensors"]) == 349
+
+
+def test_weights_of_our_own_are_the_same_whatever_the_order_of_the_channels(small: Path) -> None:
+    text = (
+        SMALL.split("layers:")[0]
+        + """layers:
+  - space_to_depth(2, order="row_column_channel")
+  - stem: conv2d(16, 3)
+"""
+    )
+    Path("s2d.yaml").write_text(text)
+    own = spdbuild.build("s2d.yaml").state_dict()
+    save_weights(Path("own.safetensors"), own)
+    result = run("import", "own.safetensors", "--arch", "s2d.yaml", "-o", "back.safetensors")
+    assert result.stderr.splitlines()[-1] == "back.safetensors: 1 loaded; our own names"
+    assert torch.equal(
+        spdbuild.build("s2d.yaml", weights="back.safetensors").state_dict()["stem.weight"], own["stem.weight"]
+    )
+
+
+def test_importing_is_one_call_from_python(small: Path) -> None:
+    state, report = spdbuild.import_weights("x.pt", "small.yaml", "w.safetensors")
+    assert report.table == "theirs"
+    assert torch.equal(spdbuild.build("small.yaml", weights="w.safetensors").head.weight, state["head.weight"])

@@ -5,12 +5,14 @@ from __future__ import annotations
 import click
 
 from spdbuild.cli.data_commands.target import data_set_of
+from spdbuild.cli.json_output import print_json
+from spdbuild.cli.options import json_option
 
 
 @click.command("check")
 @click.argument("target")
 @click.argument("overrides", nargs=-1, metavar="[FIELD=VALUE]...")
-@click.option("--json", "as_json", is_flag=True, help="Print everything as JSON on stdout.")
+@json_option
 @click.pass_context
 def command(ctx: click.Context, target: str, overrides: tuple[str, ...], as_json: bool) -> None:
     """Look at every image of TARGET: a folder, a dataset YAML, a recipe, or the name of a data set.
@@ -20,7 +22,6 @@ def command(ctx: click.Context, target: str, overrides: tuple[str, ...], as_json
     FIELD=VALUE sets a field of the data set, or KEY.PATH=VALUE a key of the recipe, in YAML: 'ignore=[person]'.
     """
     from spdbuild.cli.data_views.view import view_of
-    from spdbuild.cli.json_output import print_json
 
     view = view_of(data_set_of(target, overrides), "check")
     if as_json:

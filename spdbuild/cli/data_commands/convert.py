@@ -4,19 +4,24 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING
 
 import click
 
 from spdbuild.cli.data_commands.target import data_set_of, with_boxes
-from spdbuild.cli.options import DependentOption
+from spdbuild.cli.json_output import print_json
+from spdbuild.cli.options import PATH, DependentOption, json_option
+
+if TYPE_CHECKING:
+    from spdbuild.data.detection.convert import Format
 
 
+#: Formats and defaults are those of the library, which imports torch; a test compares them.
 @click.command("convert")
 @click.argument("target")
 @click.argument("overrides", nargs=-1, metavar="[FIELD=VALUE]...")
 @click.option("--to", "format", type=click.Choice(["coco", "yolo", "voc"]), required=True, help="The format to write.")
-@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="The folder to write; a new one.")
+@click.option("-o", "--output", type=PATH, required=True, help="The folder to write; a new one.")
 @click.option("--outlines", is_flag=True, help="In YOLO's files, write outlines in place of boxes.")
 @click.option("--tile", type=click.IntRange(32), help="Cut larger images into windows of this side in pixels.")
 @click.option(
@@ -53,11 +58,11 @@ from spdbuild.cli.options import DependentOption
     show_default=True,
     help="With --tile: training windows without an object, at most this many for each one with an object.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print what was written as JSON on stdout.")
+@json_option
 def command(
     target: str,
     overrides: tuple[str, ...],
-    format: Literal["coco", "yolo", "voc"],
+    format: Format,
     output: Path,
     outlines: bool,
     tile: int | None,
@@ -76,25 +81,13 @@ def command(
 
     FIELD=VALUE sets a field of the data set, or KEY.PATH=VALUE a key of the recipe, in YAML: 'ignore=[person]'.
     """
-    from spdbuild.data.detection.convert import convert
-    from spdbuild.data.detection.dataset import splits_of, usable
-    from spdbuild.data.detection.findings import GRAVE, refuse_grave
-    from spdbuild.data.detection.tiles import cut
+    from spdbuild.data.detection.convert_data_set import convert_data_set
+    from spdbuild.data.detection.tiles import TileOptions
 
     data_set = with_boxes(data_set_of(target, overrides))
-    splits = splits_of(data_set)
-    if getattr(data_set, "on_error", "refuse") == "skip":
-        splits = {split: usable(dataset, "skip") for split, dataset in splits.items()}
-    else:
-        refuse_grave(finding for dataset in splits.values() for finding in dataset.findings)
-    skipped = sum(finding.kind in GRAVE for dataset in splits.values() for finding in dataset.findings)
-    if tile is not None:
-        tiles = {split: cut(dataset, tile, overlap, min_visible, whole) for split, dataset in splits.items()}
-        splits = {split: own.to_learn(background) if split == "train" else own.dataset for split, own in tiles.items()}
-    done = convert(splits, format, output, outlines=outlines)
+    tiles = TileOptions(tile, overlap, whole, min_visible, background)
+    done, skipped = convert_data_set(data_set, format, output, outlines=outlines, tiles=tiles)
     if as_json:
-        from spdbuild.cli.json_output import print_json
-
         print_json({**asdict(done), "folder": str(done.folder), "skipped": skipped})
         return
     click.echo(f"{done.images:,} images, {done.objects:,} objects in {done.folder}")

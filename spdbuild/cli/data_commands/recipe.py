@@ -8,7 +8,7 @@ import click
 
 from spdbuild.cli.data_commands.target import data_set_of
 from spdbuild.cli.options import output_option
-from spdbuild.errors import InputError
+from spdbuild.cli.output import put_text, refuse_existing
 
 
 @click.command("recipe")
@@ -23,14 +23,7 @@ def command(target: str, overrides: tuple[str, ...], output: Path | None) -> Non
 
     FIELD=VALUE sets a field of the data set, in YAML: 'ignore=[person]'.
     """
-    from spdbuild.files import write_text
     from spdbuild.training.recipe.beginning import beginning
 
-    if output is not None and output.exists():
-        raise InputError(f"{output} exists", hint="give another file; this command replaces none")
-    text = beginning(data_set_of(target, overrides), str(output or "FILE"))
-    if output is None:
-        click.echo(text, nl=False)
-    else:
-        write_text(output, text)
-        click.echo(f"wrote {output}", err=True)
+    refuse_existing(output)
+    put_text(beginning(data_set_of(target, overrides), str(output or "FILE")), output)

@@ -7,13 +7,14 @@ from pathlib import Path
 import click
 
 from spdbuild.cli.data_commands.target import data_set_of
-from spdbuild.cli.options import PngFile
+from spdbuild.cli.json_output import print_json
+from spdbuild.cli.options import PngFile, json_option
 
 
 @click.command("stats")
 @click.argument("target")
 @click.argument("overrides", nargs=-1, metavar="[FIELD=VALUE]...")
-@click.option("--json", "as_json", is_flag=True, help="Print everything as JSON on stdout.")
+@json_option
 @click.option("--plot", type=PngFile(), help="Draw the counts of a set with boxes into this PNG.")
 def command(target: str, overrides: tuple[str, ...], as_json: bool, plot: Path | None) -> None:
     """Count what TARGET holds: a folder, a dataset YAML, a recipe, or the name of a data set.
@@ -23,7 +24,6 @@ def command(target: str, overrides: tuple[str, ...], as_json: bool, plot: Path |
     FIELD=VALUE sets a field of the data set, or KEY.PATH=VALUE a key of the recipe, in YAML: 'ignore=[person]'.
     """
     from spdbuild.cli.data_views.view import plot_of, view_of
-    from spdbuild.cli.json_output import print_json
 
     data_set = data_set_of(target, overrides)
     view = view_of(data_set, "stats")

@@ -17,10 +17,9 @@ from torch.export import ExportedProgram
 from spdbuild import __version__
 from spdbuild.errors import ArgumentError, InputError, RunError, first_line
 from spdbuild.exporting.formats.format import FORMATS, Axes, Format, Runner
+from spdbuild.exporting.limits import OPSETS
 from spdbuild.json_text import json_text
 
-#: Versions of ONNX's ops between which torch and onnxscript translate; outside they only try.
-OPSETS = range(18, 26)
 #: Bytes that a file in the format of Protocol Buffers can hold.
 _MOST_BYTES = 2**31 - 1
 #: The least severe message of ONNX Runtime that is shown: errors.

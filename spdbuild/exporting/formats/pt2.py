@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -28,7 +29,10 @@ class Pt2(Format):
     suffix: ClassVar[str] = ".pt2"
 
     def write(self, program: ExportedProgram, path: Path, axes: Axes, card: Mapping[str, Any]) -> int | None:
-        torch.export.save(program, path, extra_files={CARD: json_text(card)})
+        # Of a file that it cannot write torch does not tell why.
+        file = BytesIO()
+        torch.export.save(program, file, extra_files={CARD: json_text(card)})
+        path.write_bytes(file.getbuffer())
         return None
 
     def load(self, path: Path) -> Runner:

@@ -1,0 +1,98 @@
+"""A group whose commands are files of a folder, and what installed packages add to them."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, ClassVar, NoReturn
+
+import click
+
+from spdbuild.errors import InputError, UnknownNameError, first_line, nearest
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
+
+
+class CommandGroup(click.Group):
+    """The commands of one package, by name: each file with a `command` is one, imported when it is asked for.
+
+    A file is named like its command, so that no other is imported to find it; where that cannot be, all are looked at.
+
+    package: where the files are.
+    entry_points: the entry-point group under which an installed package offers more, each a click.Command; looked at
+        when a name is unknown or all are listed, because reading entry points takes longer than everything else here.
+    """
+
+    package: ClassVar[str]
+    entry_points: ClassVar[str]
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted({*self._built_in(), *self._offered()})
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        found = self._built_in(cmd_name).get(cmd_name) or self._built_in().get(cmd_name)
+        if found is not None:
+            return found
+        points = self._offered().get(cmd_name)
+        return None if points is None else _loaded(points)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name = args[0]
+        if not name.startswith("-") and self.get_command(ctx, name) is None:
+            path = f"{ctx.info_name} {name}" if ctx.parent else name
+            raise UnknownNameError(f"there is no command '{path}'", hint=nearest(name, self.list_commands(ctx)))
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands in the help, and behind them what installed packages offer under a name that is taken."""
+        super().format_commands(ctx, formatter)
+        taken = self._built_in().keys() & self._offered()
+        if taken:
+            with formatter.section("Left out"):
+                why = f"an entry point of {self.entry_points} has the name of a built-in command"
+                formatter.write_dl([(name, why) for name in sorted(taken)])
+
+    def _built_in(self, only: str = "") -> dict[str, click.Command]:
+        """The commands of the files; with `only` that of this file alone."""
+        found = {}
+        for module in pkgutil.iter_modules(importlib.import_module(self.package).__path__):
+            if only in ("", module.name):
+                loaded = importlib.import_module(f"{self.package}.{module.name}")
+                if hasattr(loaded, "command"):
+                    found[loaded.command.name] = loaded.command
+        return found
+
+    def _offered(self) -> dict[str, list[EntryPoint]]:
+        from importlib.metadata import entry_points
+
+        found: dict[str, list[EntryPoint]] = {}
+        for point in entry_points(group=self.entry_points):
+            found.setdefault(point.name, []).append(point)
+        return found
+
+
+def _loaded(points: Sequence[EntryPoint]) -> click.Command:
+    """The command of the entry points of one name; where there is none, one that says why."""
+    point = points[0]
+    where = f"the entry point '{point.name}' of {point.group}"
+    if len(points) > 1:
+        return _refusing(point.name, f"{where} is there twice: {' and '.join(point.value for point in points)}")
+    try:
+        command = point.load()
+    except Exception as error:  # whatever the code of others raises when it is imported
+        return _refusing(point.name, f"{where} does not load: {first_line(error)}")
+    return command if isinstance(command, click.Command) else _refusing(point.name, f"{where} is no click.Command")
+
+
+def _refusing(name: str, why: str) -> click.Command:
+    """A command that says why it is none, whatever its arguments are."""
+
+    def refuse() -> NoReturn:
+        raise InputError(why)
+
+    anything = {"ignore_unknown_options": True, "allow_extra_args": True}
+    return click.Command(name, callback=refuse, short_help=why, add_help_option=False, context_settings=anything)
