@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from spdbuild.exporting.export import export
     from spdbuild.importing.rows import import_rows
     from spdbuild.importing.torch_module import import_module
+    from spdbuild.importing.weights import import_weights
     from spdbuild.loading import Architecture, load
     from spdbuild.reporting.report import report
     from spdbuild.training.evaluate import evaluate
@@ -50,6 +51,7 @@ _HOMES = {
     "fold": "spdbuild.conversion.folding",
     "import_module": "spdbuild.importing.torch_module",
     "import_rows": "spdbuild.importing.rows",
+    "import_weights": "spdbuild.importing.weights",
     "load": "spdbuild.loading",
     "load_model": "spdbuild.training.stored_run",
     "predict": "spdbuild.training.predict",
@@ -74,6 +76,7 @@ __all__ = [
     "fold",
     "import_module",
     "import_rows",
+    "import_weights",
     "load",
     "load_model",
     "predict",

@@ -20,39 +20,14 @@ def cxcywh_to_xyxy(boxes_cxcywh: Tensor) -> Tensor:
     return torch.cat((centre - half, centre + half), dim=-1)
 
 
-def xyxy_to_cxcywh(boxes_xyxy: Tensor) -> Tensor:
-    low, high = boxes_xyxy[..., :2], boxes_xyxy[..., 2:]
-    return torch.cat(((low + high) / 2, high - low), dim=-1)
-
-
-def xywh_to_xyxy(boxes_xywh: Tensor) -> Tensor:
-    low, size = boxes_xywh[..., :2], boxes_xywh[..., 2:]
-    return torch.cat((low, low + size), dim=-1)
-
-
 def xyxy_to_xywh(boxes_xyxy: Tensor) -> Tensor:
     low, high = boxes_xyxy[..., :2], boxes_xyxy[..., 2:]
     return torch.cat((low, high - low), dim=-1)
 
 
-def xywh_to_cxcywh(boxes_xywh: Tensor) -> Tensor:
-    low, size = boxes_xywh[..., :2], boxes_xywh[..., 2:]
-    return torch.cat((low + size / 2, size), dim=-1)
-
-
-def cxcywh_to_xywh(boxes_cxcywh: Tensor) -> Tensor:
-    centre, size = boxes_cxcywh[..., :2], boxes_cxcywh[..., 2:]
-    return torch.cat((centre - size / 2, size), dim=-1)
-
-
 def fractions_to_pixels(boxes: Tensor, height: int, width: int) -> Tensor:
     """Boxes in fractions of the image as boxes in pixels, in the format they have."""
     return boxes * boxes.new_tensor((width, height, width, height))
-
-
-def pixels_to_fractions(boxes: Tensor, height: int, width: int) -> Tensor:
-    """Boxes in pixels as boxes in fractions of the image, in the format they have."""
-    return boxes / boxes.new_tensor((width, height, width, height))
 
 
 def clip_xyxy(boxes_xyxy: Tensor, height: int, width: int) -> Tensor:

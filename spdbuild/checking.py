@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from spdbuild.architecture.document import Document
-from spdbuild.errors import Location, Problem, SourceError, SpdbuildError, nearest
+from spdbuild.errors import Location, Problem, SourceError, SpdbuildError
 from spdbuild.graph import Graph
 from spdbuild.loading import choose, read_document
-from spdbuild.source import Source, Value
+from spdbuild.source import Source
 
 _UNITS = {"parameters": "parameters", "macs": "MACs"}
 
@@ -31,11 +31,10 @@ def check_architecture(source: Source, *, allow_imports: bool = False) -> dict[s
 
 
 def expectation_problems(document: Document, graphs: Mapping[str | None, Graph]) -> Iterator[Problem]:
-    """Counts under `expect:` that a graph does not have, and variants there that the file does not have."""
+    """Counts under `expect:` that a graph does not have."""
     expected = document.values.get("expect")
     for what, value in expected.items() if expected else ():
         if isinstance(value.data, dict):
-            yield from _unknown_variants(document, value)
             entries = {variant: value.get(variant or "") for variant in graphs}
         else:
             entries = dict.fromkeys(graphs, value)
@@ -53,10 +52,3 @@ def _of_variant(error: SpdbuildError, variant: str | None, known: set[Location |
         if problem.location not in known:
             step = () if variant is None else (f"in the variant {variant}",)
             yield replace(problem, trail=problem.trail + step)
-
-
-def _unknown_variants(document: Document, value: Value) -> Iterator[Problem]:
-    for variant, entry in value.items():
-        if variant not in document.variants:
-            hint = nearest(variant, document.variants) or "write one number"
-            yield Problem(f"{document.model} has no variant '{variant}'", entry.key, hint)

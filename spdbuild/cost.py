@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,13 +23,7 @@ class LayerCost:
     @property
     def elements(self) -> int:
         """Numbers in the layer's outputs."""
-        total = 0
-        for shape in self.shapes:
-            size = 1
-            for axis in shape:
-                size *= axis
-            total += size
-        return total
+        return sum(map(math.prod, self.shapes))
 
 
 @dataclass(frozen=True)

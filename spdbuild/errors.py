@@ -24,6 +24,8 @@ import difflib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
+from spdbuild.phrases import some
+
 
 @dataclass(frozen=True, slots=True)
 class Location:
@@ -96,10 +98,15 @@ class SpdbuildError(Exception):
 
     @classmethod
     def gather(cls, problems: Iterable[Problem]) -> SpdbuildError:
-        """One error for all `problems`, in the order of the file."""
+        """One error for all `problems`: those without a place, and then file by file, each in its order."""
         unique = dict.fromkeys(problems)
-        ordered = sorted(unique, key=lambda p: (p.location.line, p.location.column) if p.location else (0, 0))
-        return _restore(cls, tuple(ordered))
+        files = list(dict.fromkeys(p.location.file for p in unique if p.location))
+
+        def place(problem: Problem) -> tuple[int, int, int]:
+            at = problem.location
+            return (files.index(at.file), at.line, at.column) if at else (-1, 0, 0)
+
+        return _restore(cls, tuple(sorted(unique, key=place)))
 
 
 def _restore(kind: type[SpdbuildError], problems: tuple[Problem, ...]) -> SpdbuildError:
@@ -179,10 +186,7 @@ def nearest(name: str, known: Iterable[str]) -> str:
     close = nearest_name(name, names)
     if close is not None:
         return f"did you mean '{close}'?"
-    if not names:
-        return ""
-    shown = ", ".join(names[:12])
-    return f"known: {shown}" + (f" and {len(names) - 12} more" if len(names) > 12 else "")
+    return f"known: {some(names, 12)}" if names else ""
 
 
 def nearest_name(name: str, known: Iterable[str]) -> str | None:

@@ -7,8 +7,10 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TypeVar
 
 from spdbuild.errors import DiskFullError, InputError, SpdbuildError, first_line
@@ -23,26 +25,28 @@ def write_whole(path: Path, write: Callable[[Path], T], *, failure: type[Spdbuil
     """Let `write` fill a file beside `path`, put it in its place once it is on the disk, and return what `write` did.
 
     Whatever happens on the way, a kill included, `path` is what it was or what it should be. Raises DiskFullError on a
-    full disk, and `failure` where the system refuses for another reason.
+    full disk, and `failure` where the system refuses for another reason; what else `write` raises is passed on.
+    A link stays one: the file that it leads to is replaced.
     """
-    if not path.parent.is_dir():
-        raise failure(f"{path} cannot be written: there is no folder {path.parent}", hint="make the folder first")
+    target = path.resolve() if path.is_symlink() else path
+    if not target.parent.is_dir():
+        raise failure(f"{path} cannot be written: there is no folder {target.parent}", hint="make the folder first")
     if path.is_dir():
         raise failure(f"{path} cannot be written: it is a folder")
     try:
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=path.suffix)
+        handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=target.suffix)
         os.close(handle)
         beside = Path(name)
         try:
             result = write(beside)
             _to_disk(beside)
-            beside.chmod(path.stat().st_mode if path.exists() else 0o666 & ~_umask())
-            beside.replace(path)
-            _to_disk(path.parent)
+            beside.chmod(target.stat().st_mode if target.exists() else 0o666 & ~_umask())
+            beside.replace(target)
+            _to_disk(target.parent)
             return result
         finally:
             beside.unlink(missing_ok=True)
-    except (OSError, RuntimeError) as error:
+    except OSError as error:
         raise unwritten(path, error, failure) from None
 
 
@@ -58,6 +62,25 @@ def make_folder(path: Path, *, failure: type[SpdbuildError] = InputError) -> Non
     """A folder and those above it, where they are not there yet. Raises DiskFullError and `failure`."""
     try:
         path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise unwritten(path, error, failure) from None
+
+
+def write_folder(path: Path, write: Callable[[Path], T], *, failure: type[SpdbuildError] = InputError) -> T:
+    """Let `write` fill a folder beside `path`, put it in its place once it is whole, and return what `write` did.
+
+    There must be nothing at `path`, or an empty folder. Raises DiskFullError on a full disk, and `failure` where the
+    system refuses for another reason.
+    """
+    make_folder(path.parent, failure=failure)
+    try:
+        with TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as beside:
+            # The temporary folder is for its owner alone; one in it has the usual permissions.
+            fresh = Path(beside, "new")
+            fresh.mkdir()
+            result = write(fresh)
+            fresh.replace(path)
+            return result
     except OSError as error:
         raise unwritten(path, error, failure) from None
 
@@ -90,13 +113,24 @@ def remove_unfinished(folder: Path) -> None:
             path.unlink()
 
 
-def unwritten(path: Path, error: BaseException, failure: type[SpdbuildError] = InputError) -> SpdbuildError:
-    """What to raise when `path` could not be written because of `error`, which a library may have wrapped."""
-    cause: BaseException | None = error
-    while cause is not None and not isinstance(cause, OSError):
-        cause = cause.__cause__ or cause.__context__
-    reason = getattr(cause, "strerror", None) or first_line(error)
-    if isinstance(cause, OSError) and cause.errno == errno.ENOSPC:
+@contextmanager
+def unwrapped_os_error() -> Iterator[None]:
+    """Around a call of a library that writes a file: raises the OSError that the library's RuntimeError hides."""
+    try:
+        yield
+    except RuntimeError as error:
+        cause: BaseException | None = error
+        while cause is not None and not isinstance(cause, OSError):
+            cause = cause.__cause__ or cause.__context__
+        if cause is None:
+            raise
+        raise cause from None
+
+
+def unwritten(path: Path, error: OSError, failure: type[SpdbuildError] = InputError) -> SpdbuildError:
+    """What to raise when `path` could not be written because of `error`."""
+    reason = error.strerror or first_line(error)
+    if error.errno == errno.ENOSPC:
         room = f"it needs more than the {_free(path):,} bytes that are free"
         return DiskFullError(f"{path} cannot be written: {reason}; {room}", hint="make room, or write to another disk")
     return failure(f"{path} cannot be written: {reason}")

@@ -104,6 +104,13 @@ def phase_order(order: Order | None, groups: int) -> Order:
     return order or ("column_row_channel" if groups == 1 else together)
 
 
+def phase_axes(order: Order, *, channel: int, row: int, column: int) -> tuple[int, int, int]:
+    """The three axes of a tensor in the order of the channels that they become, the slowest first."""
+    axes = {"channel": channel, "row": row, "column": column}
+    first, second, third = order.split("_")
+    return axes[first], axes[second], axes[third]
+
+
 def tap(u: int, stride: int, padding_before: int, dilation: int = 1) -> tuple[int, int]:
     """(block, phase) that tap `u` of a strided window reads, the block counted from the output's own."""
     return divmod(u * dilation - padding_before, stride)

@@ -11,12 +11,12 @@ from spdbuild.graph import Graph, Input, Node, Output
 from spdbuild.ops.convolution import Convolution
 from spdbuild.ops.merging import Mul
 from spdbuild.ops.normalization import GroupNorm
-from spdbuild.ops.op import Op, pair
+from spdbuild.ops.op import Op
 from spdbuild.ops.pooling import AdaptiveAvgPool, GlobalAvgPool, Pool
 from spdbuild.ops.resampling import DepthToSpace, SpaceToDepth, Upsample
 from spdbuild.ops.spd import SpdConv2d, SpdPool
 from spdbuild.phases import Blocks, Window
-from spdbuild.shape import Shape
+from spdbuild.shape import Shape, pair
 
 
 @dataclass(frozen=True)

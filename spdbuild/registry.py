@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 from typing import Any, Generic, TypeVar
 
-from spdbuild.errors import InputError, UnknownNameError, first_line, nearest
+from spdbuild.errors import InputError, Problem, UnknownNameError, first_line, nearest
 
 T = TypeVar("T")
 
@@ -27,6 +27,7 @@ class Registry(Generic[T]):
         self.kind, self.package, self.group = kind, package, group
         self._classes: dict[str, type[T]] = {}
         self._discovered = self._plugged = False
+        self._broken: dict[str, Exception] = {}
 
     def register(self, cls: type[T]) -> type[T]:
         """Class decorator; the name is `cls.name` where the class has one, else the class name in snake case."""
@@ -53,11 +54,14 @@ class Registry(Generic[T]):
         self._discover()
         if name not in self._classes:
             self._plug_in()
+        if name not in self._classes:
+            self._refuse_broken()
         return name in self._classes
 
     def __iter__(self) -> Iterator[str]:
         self._discover()
         self._plug_in()
+        self._refuse_broken()
         return iter(sorted(self._classes))
 
     def items(self) -> list[tuple[str, type[T]]]:
@@ -86,8 +90,16 @@ class Registry(Generic[T]):
             try:
                 point.load()
             except Exception as error:
-                reason = first_line(error)
-                raise InputError(f"the entry point '{point.name}' of {self.group} does not load: {reason}") from error
+                self._broken[point.name] = error
+
+    def _refuse_broken(self) -> None:
+        """InputError if an entry point does not load: what it offers cannot be told from what is not there."""
+        problems = [
+            Problem(f"the entry point '{name}' of {self.group} does not load: {first_line(error)}")
+            for name, error in self._broken.items()
+        ]
+        if problems:
+            raise InputError.gather(problems) from next(iter(self._broken.values()))
 
     def __repr__(self) -> str:
         members: Any = ", ".join(sorted(self._classes))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -28,6 +29,12 @@ MAX_INTEGER = 2**53
 
 _INTEGER = re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+")
 _NUMBER = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
+#: How one character of a text is written, by the quote around the text; the end of a line stands for a space.
+_CHARACTERS = {
+    "": re.compile(r"[ \t]*[\r\n]\s*|."),
+    "'": re.compile(r"[ \t]*[\r\n]\s*|''|."),
+    '"': re.compile(r"(?:\\\r?\n[ \t]*)*(?:[ \t]*[\r\n]\s*|\\(?:x..|u.{4}|U.{8}|.)|.)"),
+}
 _WORDS: dict[str, Any] = {
     **dict.fromkeys(("", "~", "null", "Null", "NULL")),
     **dict.fromkeys(("true", "True", "TRUE"), True),
@@ -64,7 +71,7 @@ class Source:
         return self._starts[line] + column if line < len(self._starts) else len(self.text)
 
     def at_index(self, index: int) -> Location:
-        line = max(0, sum(1 for start in self._starts if start <= index) - 1)
+        line = bisect_right(self._starts, index) - 1
         return self.location(line, index - self._starts[line])
 
 
@@ -87,14 +94,15 @@ class Value:
 
     def at(self, offset: int) -> Location:
         """The place of character `offset` of a text, also where YAML folded it from several lines."""
-        raw = self.source.text[self.start : self.end]
-        position = 1 if raw[:1] in "'\"" else 0
-        if raw[:1] in "|>":
+        first = self.source.text[self.start : self.start + 1]
+        if first in ("|", ">"):
             return self.location
+        character = _CHARACTERS.get(first, _CHARACTERS[""])
+        position = self.start + (first in ("'", '"'))
         for _ in range(min(offset, len(self.data))):
-            space = re.match(r"[ \t]*[\r\n]\s*", raw[position:])
-            position += space.end() if space else 1
-        return self.source.at_index(self.start + position)
+            written = character.match(self.source.text, position, self.end)
+            position = written.end() if written else position + 1
+        return self.source.at_index(position)
 
     def plain(self) -> Any:
         """The same as ordinary Python data."""

@@ -98,7 +98,8 @@ def test_a_recipe_of_the_readme_fits_the_data_that_the_readme_shows(own_data: Pa
 
 def test_the_readme_names_all_entry_points():
     groups = re.findall(r'Registry\("[^"]*", "[^"]*", "([^"]*)"\)', _sources())
-    assert "spdbuild.ops" in groups
+    groups += re.findall(r'entry_points = "([^"]*)"', _sources())
+    assert {"spdbuild.ops", "spdbuild.commands", "spdbuild.data_commands"} <= set(groups)
     assert [group for group in groups if f"`{group}`" not in README] == []
 
 

@@ -10,7 +10,15 @@ from pathlib import Path
 import pytest
 
 from spdbuild.errors import DiskFullError, InputError
-from spdbuild.files import append, refuse_file, remove_unfinished, write_text, write_whole
+from spdbuild.files import (
+    append,
+    refuse_file,
+    remove_unfinished,
+    unwrapped_os_error,
+    write_folder,
+    write_text,
+    write_whole,
+)
 
 
 def test_a_text_is_written_as_it_is(tmp_path: Path):
@@ -90,6 +98,33 @@ except OSError as error:
     assert (tmp_path / "log").read_bytes() == b"one"
 
 
+def test_a_folder_is_there_whole_or_not_at_all(tmp_path: Path) -> None:
+    def write(folder: Path) -> int:
+        (folder / "a").write_text("one")
+        return 7
+
+    def fail(folder: Path) -> None:
+        write(folder)
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(DiskFullError, match="new cannot be written: No space left"):
+        write_folder(tmp_path / "above" / "new", fail)
+    assert list((tmp_path / "above").iterdir()) == []
+    assert write_folder(tmp_path / "above" / "new", write) == 7
+    assert [path.name for path in (tmp_path / "above").iterdir()] == ["new"]
+    with pytest.raises(InputError, match="new cannot be written"):
+        write_folder(tmp_path / "above" / "new", write)
+    (tmp_path / "empty").mkdir()
+    write_folder(tmp_path / "empty", write)
+    assert (tmp_path / "empty" / "a").read_text() == "one"
+
+
+def test_a_folder_has_the_usual_permissions(tmp_path: Path) -> None:
+    (tmp_path / "usual").mkdir()
+    write_folder(tmp_path / "new", lambda folder: None)
+    assert (tmp_path / "new").stat().st_mode == (tmp_path / "usual").stat().st_mode
+
+
 def test_a_file_where_a_folder_is_wanted_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     refuse_file(tmp_path)
@@ -101,3 +136,34 @@ def test_a_file_where_a_folder_is_wanted_is_refused(tmp_path: Path) -> None:
 def test_what_is_no_text_in_a_name_is_written_as_python_shows_it(tmp_path: Path) -> None:
     write_text(tmp_path / "names.txt", os.fsdecode(b"wa\xffsp, b\xc3\xa4r"))
     assert (tmp_path / "names.txt").read_text(encoding="utf-8") == "wa\\udcffsp, bär"
+
+
+def test_what_the_writer_does_wrong_is_no_matter_of_the_disk(tmp_path: Path) -> None:
+    def wrong(beside: Path) -> None:
+        raise NotImplementedError("an op that is not there")
+
+    with pytest.raises(NotImplementedError, match="an op that is not there"):
+        write_whole(tmp_path / "new", wrong)
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_error_of_the_system_is_found_in_that_of_a_library(tmp_path: Path) -> None:
+    def wrapped(beside: Path) -> None:
+        with unwrapped_os_error():
+            try:
+                raise OSError(28, "No space left on device")
+            except OSError as error:
+                raise RuntimeError("unexpected pos 64 vs 0") from error
+
+    with pytest.raises(DiskFullError, match="new cannot be written: No space left on device"):
+        write_whole(tmp_path / "new", wrapped)
+
+
+def test_a_link_stays_and_its_file_is_written(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    file, link = tmp_path / "elsewhere" / "file", tmp_path / "link"
+    link.symlink_to(file)
+    for text in ("first", "second"):
+        write_text(link, text)
+        assert link.is_symlink()
+        assert file.read_text() == text

@@ -12,11 +12,15 @@ ROOT = Path(__file__).parents[1]
 
 #: From the ground up. A module may use its own layer only where that is one package.
 LAYERS = [
+    {"phrases"},
     {"errors"},
     {
         "source",
         "shape",
         "registry",
+        "agreement",
+        "patterns",
+        "watching",
         "docstrings",
         "files",
         "builtin",
@@ -32,7 +36,7 @@ LAYERS = [
         "tables",
         "timing",
     },
-    {"schema", "expression", "phases", "anchors", "drawing", "tiling", "charts", "console"},
+    {"schema", "yaml_text", "expression", "phases", "anchors", "drawing", "tiling", "charts", "console"},
     {"arguments"},
     {"nn"},
     {"ops"},

@@ -20,7 +20,7 @@ def test_every_listed_name_is_there_and_has_a_docstring():
 
 def test_every_command_that_works_on_networks_and_runs_is_one_call():
     # Python's own way for the others: `spdbuild ls` is builtin.listed, `schema` a document, `doctor` about the machine.
-    verbs = ["check", "convert", "diff", "evaluate", "export", "fold", "load", "predict", "report", "resume", "summary"]
+    verbs = ["check", "convert", "diff", "evaluate", "export", "fold", "import_weights", "load", "predict", "report", "resume", "summary"]
     verbs += ["train", "transfer", "verify"]
     assert set(verbs) <= set(spdbuild.__all__)
 

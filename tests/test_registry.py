@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import dataclass, make_dataclass
+from typing import Any
 
 import pytest
 
 from spdbuild.errors import InputError
 from spdbuild.ops import OPS
+from spdbuild.registry import Registry
 
 #: A class of somebody else's with the name of a built-in one, before anything of the package has been looked up.
 TAKEN = """
@@ -36,9 +39,36 @@ def test_a_name_that_is_taken_is_refused_and_nothing_else_is_lost() -> None:
 
 
 def test_a_class_that_is_no_dataclass_is_refused() -> None:
-    class Wobble:
+    class Undeclared:
         pass
 
-    with pytest.raises(InputError, match=r"the op 'wobble' of .*test_registry is no dataclass"):
-        OPS.register(Wobble)  # type: ignore[arg-type]
-    assert "wobble" not in OPS
+    with pytest.raises(InputError, match=r"the op 'undeclared' of .*test_registry is no dataclass"):
+        OPS.register(Undeclared)  # type: ignore[arg-type]
+    assert "undeclared" not in OPS
+
+
+@dataclass
+class Point:
+    """An entry point of somebody else's package."""
+
+    name: str
+    loads: bool
+
+    def load(self) -> None:
+        if not self.loads:
+            raise RuntimeError(f"{self.name} is broken")
+        OPS_OF_A_TEST.register(make_dataclass(self.name, [], frozen=True, namespace={"__module__": __name__}))
+
+
+OPS_OF_A_TEST: Registry[Any] = Registry("op", "spdbuild.ops", "somebody")
+
+
+def test_what_does_not_load_is_told_whenever_it_may_be_meant(monkeypatch: pytest.MonkeyPatch) -> None:
+    points = [Point("first", False), Point("second", True), Point("third", False)]
+    monkeypatch.setattr("importlib.metadata.entry_points", lambda group: points)
+    message = "the entry point '{0}' of somebody does not load: {0} is broken"
+    for look_up in (lambda: "second_thing" in OPS_OF_A_TEST, lambda: OPS_OF_A_TEST["first"], OPS_OF_A_TEST.items):
+        with pytest.raises(InputError) as caught:
+            look_up()
+        assert [p.message for p in caught.value.problems] == [message.format("first"), message.format("third")]
+    assert "second" in OPS_OF_A_TEST

@@ -36,6 +36,7 @@ class _Checker:
     def problems(self) -> Iterator[Problem]:
         yield from self._circles()
         yield from self._names()
+        yield from self._expected_variants()
         for block in self.document.blocks.values():
             known = self.numbers | set(block.signature.arguments) | BLOCK_NUMBERS
             for tree in block.defaults.values():
@@ -50,6 +51,15 @@ class _Checker:
         for name, (tree, value) in self.document.scale.items():
             for error in check_expression(tree, self.numbers | {name}, str(value.data)):
                 yield from error.at(value.at(error.offset)).problems
+
+    def _expected_variants(self) -> Iterator[Problem]:
+        """Variants under `expect` that the file does not have."""
+        expected = self.document.values.get("expect")
+        for _, counts in expected.items() if expected else ():
+            for variant, count in counts.items():
+                if variant not in self.document.variants:
+                    hint = nearest(variant, self.document.variants) or "write one number"
+                    yield Problem(f"{self.document.model} has no variant '{variant}'", count.key, hint)
 
     def _lines(self, lines: list[Line], known: set[str], tensors: _Names) -> Iterator[Problem]:
         later = {line.name for line in lines if line.name}

@@ -241,8 +241,8 @@ class _Expander:
 
     def _count(self, tree: ast.expr, call: Call, state: _List) -> int:
         value = evaluate(tree, state.scope, call.text)
-        whole = isinstance(value, int | float) and not isinstance(value, bool) and value == int(value)
-        if not whole or not 0 <= value <= MAX_REPEATS:
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        if not number or not 0 <= value <= MAX_REPEATS or value != int(value):
             got = describe(value)
             raise ExpressionError(f"a repeat count must be a whole number from 0 to {MAX_REPEATS:,}, got {got}", tree)
         return int(value)

@@ -15,7 +15,8 @@ from spdbuild.graph import Graph, Node
 from spdbuild.ops.convolution import Conv2d
 from spdbuild.ops.spd import SpdConv2d
 from spdbuild.passes import Change, run_passes
-from spdbuild.passes.strided_to_spd import StridedToSpd, is_strided, matches
+from spdbuild.passes.strided_to_spd import StridedToSpd, is_strided
+from spdbuild.patterns import cover, matches
 from spdbuild.phases import SpdKernel
 
 #: Shares of taps are counted in millionths, so that sums of them are exact.
@@ -69,27 +70,15 @@ def combined(step: StridedToSpd, chosen: Sequence[Choice], graph: Graph) -> Stri
     for other in counts:
         if other != kernel:
             layers = [choice.layer for choice in convolutions if choice.kernel == other]
-            entries += [f"{pattern}={other}" for pattern in short_patterns(layers, strided)]
+            entries += [f"{pattern}={other}" for pattern in cover(layers, strided)]
     return replace(
         step,
         placement="after" if placed["after"] else "before",
         kernel=kernel,
         kernels=tuple(entries),
-        keep=(*step.keep, *short_patterns(placed[""], strided)),
-        before=short_patterns(placed["before"], strided) if placed["after"] else (),
+        keep=(*step.keep, *cover(placed[""], strided)),
+        before=tuple(cover(placed["before"], strided)) if placed["after"] else (),
     )
-
-
-def short_patterns(names: Iterable[str], among: Iterable[str]) -> tuple[str, ...]:
-    """The shortest patterns, layers or blocks around them, that stand for these of the layers `among` and no others."""
-    chosen = list(names)
-    others = [name for name in among if name not in chosen]
-    patterns: dict[str, None] = {}
-    for name in chosen:
-        parts = name.split(".")
-        holders = [".".join(parts[:end]) for end in range(1, len(parts) + 1)]
-        patterns.setdefault(next(h for h in holders if not any(matches(other, (h,)) for other in others)))
-    return tuple(patterns)
 
 
 def _is_convolution(graph: Graph, choice: Choice) -> bool:

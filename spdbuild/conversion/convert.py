@@ -13,7 +13,7 @@ from spdbuild.architecture.expand import Expansion, expand
 from spdbuild.arguments import call_text, construct, signature
 from spdbuild.conversion.plan import CannotRewrite, plan_edits
 from spdbuild.conversion.report import ConversionReport
-from spdbuild.conversion.rewriting import flow, rewrite
+from spdbuild.conversion.rewriting import rewrite
 from spdbuild.errors import ArgumentError, InputError, SpdbuildError, nearest
 from spdbuild.graph import Graph
 from spdbuild.graph.text import graph_text
@@ -21,6 +21,7 @@ from spdbuild.loading import Architecture, loaded, read_document
 from spdbuild.passes import Change, run_passes
 from spdbuild.passes.strided_to_spd import PRESETS, StridedToSpd
 from spdbuild.source import Source
+from spdbuild.yaml_text import inline
 
 
 def convert(
@@ -159,16 +160,16 @@ def _extending_text(architecture: Architecture, step: StridedToSpd, file: Path) 
     path = Path(architecture.document.source.name)
     known = builtin.listed("architectures")
     base = path.stem if known.get(path.stem) == path else os.path.relpath(path, file.parent)
-    lines = [f"model: {_new_name(architecture.name)}", f"extends: {flow(base)}"]
+    lines = [f"model: {_new_name(architecture.name)}", f"extends: {inline(base)}"]
     own = architecture.document.variants.get(architecture.variant or "", {})
     if architecture.vars.keys() - own.keys():
-        lines.append(f"vars: {flow({n: value for n, value in architecture.vars.items() if n not in own})}")
+        lines.append(f"vars: {inline({n: value for n, value in architecture.vars.items() if n not in own})}")
     if architecture.vars.keys() & own.keys():
         variant = {name: architecture.vars.get(name, value) for name, value in own.items()}
-        lines.append(f"variants: {flow({architecture.variant: variant})}")
+        lines.append(f"variants: {inline({architecture.variant: variant})}")
     if architecture.inputs is not None:
         names = architecture.document.inputs
-        lines.append(f"inputs: {flow(dict(zip(names, architecture.inputs, strict=True)))}")
+        lines.append(f"inputs: {inline(dict(zip(names, architecture.inputs, strict=True)))}")
     return "\n".join([*lines, "passes:", f"  - {call_text(step)}", ""])
 
 

@@ -14,11 +14,12 @@ from spdbuild.graph.text import flat_names, graph_text
 from spdbuild.loading import Architecture, graph_of
 from spdbuild.ops.convolution import Conv2d
 from spdbuild.ops.normalization import BatchNorm
-from spdbuild.ops.op import Op, pair
+from spdbuild.ops.op import Op
 from spdbuild.ops.spd import SpdAvgPool, SpdConv2d
 from spdbuild.passes import Change, GraphPass, run_passes
 from spdbuild.passes.fold_spd import FoldSpd
 from spdbuild.passes.fuse_conv_norm import FuseConvNorm
+from spdbuild.shape import pair
 from spdbuild.weight_transfer import PixelKernel, smallest_window
 from spdbuild.weight_transfer.folding import conv2d_of
 

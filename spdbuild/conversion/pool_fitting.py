@@ -9,8 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from spdbuild.errors import InputError, PassError
-from spdbuild.nn.resampling import phase_axes, space_to_depth
+from spdbuild.nn.resampling import space_to_depth
 from spdbuild.nn.spd import SpdMaxPool2d
+from spdbuild.phases import phase_axes
+from spdbuild.watching import evaluation, watched
 
 
 def fit_pools(old_model: nn.Module, new_model: nn.Module, images: Iterable[Tensor]) -> dict[str, float]:
@@ -27,40 +29,30 @@ def fit_pools(old_model: nn.Module, new_model: nn.Module, images: Iterable[Tenso
     """
     pools = {name: module for name, module in new_model.named_modules() if isinstance(module, SpdMaxPool2d)}
     moments = {name: _Moments(module) for name, module in pools.items()}
-    hooks = []
-    for name, pool in pools.items():
-        replaced = old_model.get_submodule(name)
-        hooks.append(replaced.register_forward_hook(partial(_observe, moments[name], name, pool.out_channels)))
-    try:
+
+    def add(name: str, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        read, channels = inputs[0].shape[1], pools[name].out_channels
+        if read != channels:
+            raise PassError(
+                f"'{name}' reads {channels} channels, where the pool reads {read}",
+                hint='give the convolution in front of it placement "before"',
+            )
+        moments[name].add(inputs[0], output)
+
+    with watched({name: old_model.get_submodule(name) for name in pools}, add):
         _run(old_model, images)
-    finally:
-        for hook in hooks:
-            hook.remove()
     return {name: moments[name].fit() for name in pools}
 
 
 def _run(model: nn.Module, images: Iterable[Tensor]) -> None:
-    """Show the model all images, in evaluation; it is left in the mode it was in."""
-    training, shown = model.training, 0
-    model.eval()
-    with torch.no_grad():
+    """Show the model all images, in evaluation."""
+    shown = 0
+    with evaluation(model), torch.no_grad():
         for batch in images:
             model(batch)
             shown += len(batch)
-    model.train(training)
     if not shown:
         raise InputError("there are no images to calibrate with")
-
-
-def _observe(
-    moments: _Moments, name: str, channels: int, pool: nn.Module, inputs: tuple[Tensor], output: Tensor
-) -> None:
-    if inputs[0].shape[1] != channels:
-        raise PassError(
-            f"'{name}' reads {channels} channels, where the pool reads {inputs[0].shape[1]}",
-            hint='give the convolution in front of it placement "before"',
-        )
-    moments.add(inputs[0], output)
 
 
 class _Moments:

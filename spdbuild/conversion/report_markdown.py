@@ -7,11 +7,11 @@ from fractions import Fraction
 
 from spdbuild.conversion.report import ConversionReport
 from spdbuild.ops import Op
-from spdbuild.ops.op import pair
 from spdbuild.ops.spd import SpdConv2d, SpdPool
 from spdbuild.passes import Change
 from spdbuild.quantities import ratio
 from spdbuild.receptive import Fields
+from spdbuild.shape import pair
 from spdbuild.tables import Table
 
 _COLUMNS = ("layer", "op", "kernel", "taps", "exact", "parameters", "MACs", "receptive field", "stride")

@@ -8,10 +8,11 @@ from typing import Any
 
 from spdbuild.architecture.document import Block, Document
 from spdbuild.architecture.line import Line
-from spdbuild.arguments import literal, signature
+from spdbuild.arguments import signature
 from spdbuild.conversion.plan import CannotRewrite, Edit, Edits, Insert, Plan, Rename, Switch, Treatment, Unstride
 from spdbuild.ops import OPS
 from spdbuild.source import Value
+from spdbuild.yaml_text import inline
 
 #: A piece of text put in place of source.text[start:end].
 Splice = tuple[int, int, str]
@@ -132,18 +133,7 @@ def _setting(document: Document, path: list[str], data: Any) -> Splice:
     if value is None:
         raise CannotRewrite(f"the file itself does not set {'.'.join(path)}")
     raw = document.source.text[value.start : value.end]
-    return value.start, value.start + len(raw.rstrip()), flow(data)
-
-
-def flow(data: Any) -> str:
-    """A value in YAML's flow style, in one line."""
-    if isinstance(data, Mapping):
-        return "{" + ", ".join(f"{key}: {flow(value)}" for key, value in data.items()) + "}"
-    if isinstance(data, list | tuple):
-        return "[" + ", ".join(map(flow, data)) + "]"
-    if isinstance(data, str) and re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", data):
-        return data
-    return literal(data)
+    return value.start, value.start + len(raw.rstrip()), inline(data)
 
 
 def _spliced(text: str, splices: list[Splice], start: int = 0, end: int | None = None) -> str:

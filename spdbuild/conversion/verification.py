@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,9 +11,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 
+from spdbuild.agreement import OutputError, greatest
 from spdbuild.errors import InputError, PassError
 from spdbuild.graph import Graph
 from spdbuild.modules import compile_graph
+from spdbuild.watching import watched
 from spdbuild.weight_transfer import carry_over
 
 
@@ -22,8 +24,7 @@ class Difference:
     """How far apart two tensors are: a layer's output, or an output of the network, over all inputs.
 
     name: of the layer; of an output its number, counted from 0.
-    error: max |a - b| / max |a| over all numbers of all inputs; |a - b| alone where a is zero throughout. NaN where
-        either has one.
+    error: relative to the first network's (see `spdbuild.agreement`).
     """
 
     name: str
@@ -54,8 +55,7 @@ class Verification:
     @property
     def largest(self) -> float:
         """The largest error of an output; NaN if there is one."""
-        errors = [output.error for output in self.outputs]
-        return next((error for error in errors if error != error), max(errors))
+        return greatest(output.error for output in self.outputs)
 
     @property
     def parting(self) -> Difference | None:
@@ -88,7 +88,8 @@ def verify(
     comparison = _Comparison()
     with torch.no_grad(), ExitStack() as hooks:
         for model, observe in ((model_a.eval(), comparison.remember), (model_b.eval(), comparison.compare)):
-            hooks.enter_context(_observed(model, observe))
+            parts = {name: part for name, part in model.named_modules() if name}
+            hooks.enter_context(watched(parts, observe))
         for given in inputs:
             comparison.remembered.clear()
             outputs_a, outputs_b = _listed(_run(model_a, given)), _listed(_run(model_b, given))
@@ -142,78 +143,42 @@ class _Comparison:
         #: What the first model put out in this run, by flat name.
         self.remembered: dict[str, tuple[str, list[Tensor]]] = {}
         self.order: dict[str, None] = {}
-        self.layers: dict[str, _Extent] = {}
-        self.outputs: list[_Extent] = []
+        self.layers: dict[str, OutputError] = {}
+        self.outputs: list[OutputError] = []
         self.skipped: dict[str, None] = {}
 
-    def remember(self, name: str, output: Any) -> None:
+    def remember(self, name: str, inputs: Any, output: Any) -> None:
         self.order.setdefault(name)
         self.remembered[_flat(name)] = name, _listed(output)
 
-    def compare(self, name: str, output: Any) -> None:
+    def compare(self, name: str, inputs: Any, output: Any) -> None:
         ours, theirs = self.remembered.get(_flat(name)), _listed(output)
         if ours is None:
             return
         if [tensor.shape for tensor in ours[1]] != [tensor.shape for tensor in theirs]:
             self.skipped.setdefault(ours[0])
             return
-        extent = self.layers.setdefault(ours[0], _Extent())
+        error = self.layers.setdefault(ours[0], OutputError())
         for a, b in zip(ours[1], theirs, strict=True):
-            extent.add(a, b)
+            error.add(a, b)
 
     def compare_outputs(self, ours: list[Tensor], theirs: list[Tensor]) -> None:
         shapes = [[tuple(tensor.shape) for tensor in outputs] for outputs in (ours, theirs)]
         if shapes[0] != shapes[1]:
             raise InputError(f"the outputs have the shapes {shapes[0]} and {shapes[1]}")
-        self.outputs = self.outputs or [_Extent() for _ in ours]
-        for extent, a, b in zip(self.outputs, ours, theirs, strict=True):
-            extent.add(a, b)
+        self.outputs = self.outputs or [OutputError() for _ in ours]
+        for error, a, b in zip(self.outputs, ours, theirs, strict=True):
+            error.add(a, b)
 
     def verification(self, tolerance: float) -> Verification:
-        outputs = (Difference(str(number), extent.error) for number, extent in enumerate(self.outputs))
-        layers = (Difference(name, self.layers[name].error) for name in self.order if name in self.layers)
+        outputs = (Difference(str(number), error.relative) for number, error in enumerate(self.outputs))
+        layers = (Difference(name, self.layers[name].relative) for name in self.order if name in self.layers)
         return Verification(tuple(outputs), tuple(layers), tuple(self.skipped), tolerance)
-
-
-@dataclass
-class _Extent:
-    """Largest difference, and largest number of the first model."""
-
-    difference: float = 0.0
-    size: float = 0.0
-
-    def add(self, a: Tensor, b: Tensor) -> None:
-        self.difference = _greater(self.difference, float((a - b).abs().max()))
-        self.size = _greater(self.size, float(a.abs().max()))
-
-    @property
-    def error(self) -> float:
-        return self.difference / self.size if self.size else self.difference
-
-
-def _greater(one: float, other: float) -> float:
-    """The greater number; NaN stays NaN."""
-    return one if one != one or one > other else other
 
 
 def _run(model: nn.Module, inputs: tuple[Tensor, ...]) -> Any:
     weight = next(model.parameters(), torch.empty(0, dtype=torch.float64))
     return model(*(tensor.to(weight.device, weight.dtype) for tensor in inputs))
-
-
-@contextmanager
-def _observed(model: nn.Module, observe: Callable[[str, Any], None]) -> Iterator[None]:
-    """Every module below the model tells its name and output while this lasts."""
-
-    def hook(name: str) -> Callable[[nn.Module, Any, Any], None]:
-        return lambda module, inputs, output: observe(name, output)
-
-    handles = [module.register_forward_hook(hook(name)) for name, module in model.named_modules() if name]
-    try:
-        yield
-    finally:
-        for handle in handles:
-            handle.remove()
 
 
 def _listed(output: Any) -> list[Tensor]:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
-from spdbuild.errors import ShapeError, UnknownNameError, nearest
+from spdbuild.errors import InputError, ShapeError, UnknownNameError, nearest
 from spdbuild.graph.node import Input, Node, Origin, Output
 from spdbuild.ops.op import Op
 from spdbuild.shape import Shape
@@ -95,7 +95,7 @@ class Graph:
     def add(self, name: str, op: Op, inputs: Sequence[Output | str] = (), origin: Origin | None = None) -> Node:
         """Append a node and infer its shapes."""
         if name in self._nodes:
-            raise UnknownNameError(f"two layers are called '{name}'")
+            raise InputError(f"two layers are called '{name}'")
         node = Node(name, op, tuple(map(_output, inputs)), origin=origin or Origin())
         self._nodes[name] = node = self._inferred(node)
         return node
@@ -113,7 +113,7 @@ class Graph:
     def insert_after(self, anchor: str, name: str, op: Op, inserted_by: str) -> Node:
         """A new node that reads `anchor` (its only output) and is read by all that read `anchor` so far."""
         if name in self._nodes:
-            raise UnknownNameError(f"two layers are called '{name}'")
+            raise InputError(f"two layers are called '{name}'")
         origin = replace(self[anchor].origin, inserted_by=inserted_by)
         moved = {Output(anchor): Output(name)}
         nodes: dict[str, Node] = {}

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Collection
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 import torch
@@ -14,12 +12,14 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 from torch.utils._pytree import tree_leaves
 
+from spdbuild.agreement import relative_error
 from spdbuild.errors import InputError
 from spdbuild.graph import Graph
 from spdbuild.importing.steps import Steps
-from spdbuild.importing.tracing import Traced, evaluated_copy
+from spdbuild.importing.tracing import Traced
 from spdbuild.importing.translate import translate
 from spdbuild.modules import compile_graph
+from spdbuild.watching import copied, watched
 
 #: Relative error that an import may have: the same operations in the same order differ in nothing but rounding.
 _TOLERANCES = {torch.float64: 1e-9, torch.float32: 1e-4, torch.float16: 1e-2, torch.bfloat16: 5e-2}
@@ -57,7 +57,7 @@ def check_import(graph: Graph, traced: Traced, module: nn.Module, example: Tenso
     new = _run(ours, x)
     if len(old) != len(new):
         raise InputError(f"{type(module).__name__} returns tensors that it does not compute of the image")
-    errors = [_error(*pair) for pair in zip(old, new, strict=True)]
+    errors = [relative_error(*pair) for pair in zip(old, new, strict=True)]
     wrong = [number for number, error in enumerate(errors) if not error <= _TOLERANCES[x.dtype]]
     if wrong:
         pairs = zip(graph.layers, steps.steps, strict=True)
@@ -73,15 +73,15 @@ def check_import(graph: Graph, traced: Traced, module: nn.Module, example: Tenso
 
 def _randomized(module: nn.Module, random: torch.Generator) -> nn.Module:
     """A copy in evaluation, with other weights and running statistics."""
-    copied = evaluated_copy(module)
-    norms = [part for part in copied.modules() if isinstance(part, _NormBase)]
-    for tensor in [*copied.parameters(), *(buffer for norm in norms for buffer in norm.buffers())]:
+    other = copied(module).eval()
+    norms = [part for part in other.modules() if isinstance(part, _NormBase)]
+    for tensor in [*other.parameters(), *(buffer for norm in norms for buffer in norm.buffers())]:
         if tensor.is_floating_point():
             numbers = torch.rand(tensor.shape, generator=random, dtype=torch.float64)
             # Kernels that keep the variance of what they read; scales, biases and variances around one.
             bound = math.sqrt(6 / max(1, tensor[0].numel())) if tensor.dim() > 1 else 0.0
             tensor.data.copy_((2 * numbers - 1) * bound if bound else numbers + 0.5)
-    return copied
+    return other
 
 
 def _constants(traced: Traced) -> list[str]:
@@ -94,45 +94,30 @@ def _run(model: nn.Module, x: Tensor) -> list[Tensor]:
         return [leaf for leaf in tree_leaves(model(x.clone())) if isinstance(leaf, Tensor)]
 
 
-def _error(old: Tensor, new: Tensor) -> float:
-    if old.shape != new.shape:
-        return math.inf
-    # The tiny number lets an output of zeros equal itself.
-    return float((old - new).abs().max() / old.abs().max().clamp(min=1e-30)) if old.numel() else 0.0
-
-
 def _parting(theirs: nn.Module, ours: nn.Module, names: dict[str, str], x: Tensor) -> str:
     """Where the outputs of layers begin to differ.
 
     names: of layers of `theirs` -> of ours.
     """
-    outputs: list[dict[str, Tensor]] = []
-    for model, layers in ((theirs, names.keys()), (ours, names.values())):
-        with _noted(model, layers) as noted:
-            _run(model, x)
-        outputs.append(noted)
-    old, new = outputs
+    old, new = (_outputs(model, layers, x) for model, layers in ((theirs, names.keys()), (ours, set(names.values()))))
     for name, output in old.items():
         other = new.get(names[name])
         # A layer of others may have its channels on another axis than ours.
-        if other is not None and other.shape == output.shape and not _error(output, other) <= _TOLERANCES[x.dtype]:
+        if other is None or other.shape != output.shape:
+            continue
+        if not relative_error(output, other) <= _TOLERANCES[x.dtype]:
             return f"the first layer that differs is '{name}'"
     return "all layers agree, and what its own code does between them or behind them differs"
 
 
-@contextmanager
-def _noted(model: nn.Module, layers: Collection[str]) -> Iterator[dict[str, Tensor]]:
-    """What layers put out when they run, by name, in the order in which they do."""
+def _outputs(model: nn.Module, layers: Collection[str], x: Tensor) -> dict[str, Tensor]:
+    """What layers put out when the model runs, by name, in the order in which they run."""
     noted: dict[str, Tensor] = {}
 
-    def note(name: str, module: nn.Module, inputs: Any, output: Any) -> None:
+    def note(name: str, inputs: Any, output: Any) -> None:
         if isinstance(output, Tensor):
             noted[name] = output.clone()
 
-    known = dict(model.named_modules())
-    handles = [known[name].register_forward_hook(partial(note, name)) for name in layers if name in known]
-    try:
-        yield noted
-    finally:
-        for handle in handles:
-            handle.remove()
+    with watched({name: part for name, part in model.named_modules() if name in layers}, note):
+        _run(model, x)
+    return noted

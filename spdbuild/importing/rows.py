@@ -18,6 +18,8 @@ from spdbuild.source import Source, read_source
 #: Pixels of the image that the file is written for; row files do not say.
 SIZE = 640
 
+_MULTIPLES = ("depth_multiple", "width_multiple")
+
 
 def import_rows(rows: Source | Path | str, *, size: int = SIZE) -> Architecture:
     """The network of a row file, by its path or text; the first variant is chosen where it has `scales`.
@@ -55,24 +57,28 @@ class _Writer:
             yield f"    p{_level(self.strides[row])}: {literal(pairs)}"
         yield from self._scaling()
 
+    @property
+    def _is_scaled(self) -> bool:
+        """Whether the file has variants, or a multiple that is not 1."""
+        settings = self.file.settings
+        return bool(settings.get("scales")) or any(settings.get(name, 1) != 1 for name in _MULTIPLES)
+
     def _scaling(self) -> Iterator[str]:
         """The multiples as vars or variants, and what they scale; nothing where all are 1."""
-        settings = self.file.settings
-        multiples = {name: settings[name] for name in ("depth_multiple", "width_multiple") if name in settings}
-        scales: Mapping[str, list[float]] = settings.get("scales", {})
-        if not scales and set(multiples.values()) <= {1}:
+        if not self._is_scaled:
             return
+        scales: Mapping[str, list[float]] = self.file.settings.get("scales", {})
         width = "out"
         if scales:
             yield "variants:"
             bounded = all(len(numbers) > 2 for numbers in scales.values())
             width = "min(out, max_channels)" if bounded else width
-            names = ("depth_multiple", "width_multiple", "max_channels")[: 3 if bounded else 2]
+            names = (*_MULTIPLES, "max_channels")[: 3 if bounded else 2]
             for name, numbers in scales.items():
                 yield f"  {name}: {{{', '.join(f'{n}: {v}' for n, v in zip(names, numbers, strict=False))}}}"
         else:
-            for name in ("depth_multiple", "width_multiple"):
-                yield f"  {name}: {multiples.get(name, 1)}"
+            for name in _MULTIPLES:
+                yield f"  {name}: {self.file.settings.get(name, 1)}"
         yield "scale:"
         yield f"  out: round_up({width} * width_multiple, 8)"
         yield "  depth: max(1, round(depth * depth_multiple))"
@@ -98,8 +104,7 @@ class _Writer:
             return self._detect(row)
         call = row.module.call(row.arguments, row.number)
         if row.module.repeats == "chain" and row.number > 1:
-            scaled = "scales" in self.file.settings or "depth_multiple" in self.file.settings
-            call += f" * max(1, round({row.number} * depth_multiple))" if scaled else f" * {row.number}"
+            call += f" * max(1, round({row.number} * depth_multiple))" if self._is_scaled else f" * {row.number}"
         return call
 
     def _detect(self, row: Row) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from dataclasses import dataclass
 from typing import Any, NamedTuple, cast
 
@@ -13,6 +12,7 @@ from torch.utils._pytree import tree_map_only
 
 from spdbuild.errors import InputError
 from spdbuild.importing.layers import rule_of
+from spdbuild.watching import copied
 
 
 class Measured(NamedTuple):
@@ -48,26 +48,18 @@ def trace(module: nn.Module, example: Tensor) -> Traced:
     Raises InputError if the module cannot be copied or run, or torch.fx cannot follow it.
     """
     _check_visible(module)
-    name, copied = type(module).__name__, evaluated_copy(module)
+    name, evaluated = type(module).__name__, copied(module).eval()
     try:
-        graph = _Tracer().trace(copied)
+        graph = _Tracer().trace(evaluated)
     except Exception as error:  # whatever the code of others raises when it meets a tensor without numbers
         raise InputError(f"torch.fx cannot follow {name}: {_first_line(error)}") from error
-    recorder = _Recorder(copied, graph)
+    recorder = _Recorder(evaluated, graph)
     try:
         with torch.no_grad():
             recorder.run(example.clone())
     except Exception as error:
         raise InputError(f"{name} cannot be run on {tuple(example.shape)}: {_first_line(error)}") from error
-    return Traced(copied, graph, recorder.results)
-
-
-def evaluated_copy(module: nn.Module) -> nn.Module:
-    """A copy of a module, in evaluation; InputError if it cannot be copied."""
-    try:
-        return copy.deepcopy(module).eval()
-    except Exception as error:  # whatever the attributes of others raise when they are copied
-        raise InputError(f"{type(module).__name__} cannot be copied: {_first_line(error)}") from error
+    return Traced(evaluated, graph, recorder.results)
 
 
 def _check_visible(module: nn.Module) -> None:

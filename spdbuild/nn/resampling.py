@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from spdbuild.errors import ShapeError
-from spdbuild.phases import Order
+from spdbuild.phases import Order, phase_axes
 from spdbuild.shape import Size, pair
 
 
@@ -111,13 +111,6 @@ def _unfolded(x: Tensor, block: tuple[int, int], order: Order) -> Tensor:
     if _is_channels_last(x):
         return patches.permute(0, 2, 3, *inner).reshape(batch, i, j, depth).permute(0, 3, 1, 2)
     return patches.permute(0, *inner, 2, 3).reshape(batch, depth, i, j)
-
-
-def phase_axes(order: Order, *, channel: int, row: int, column: int) -> tuple[int, int, int]:
-    """The three axes of a tensor in the order of the channels that they become, the slowest first."""
-    axes = {"channel": channel, "row": row, "column": column}
-    first, second, third = order.split("_")
-    return axes[first], axes[second], axes[third]
 
 
 def _is_channels_last(x: Tensor) -> bool:

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from spdbuild.nn.resampling import phase_axes, space_to_depth
-from spdbuild.phases import Blocks, Order, SpdKernel, Window, phase_order, windows
+from spdbuild.nn.resampling import space_to_depth
+from spdbuild.phases import Blocks, Order, SpdKernel, Window, phase_axes, phase_order, windows
 from spdbuild.shape import Sides, Size
 
 

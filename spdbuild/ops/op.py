@@ -9,8 +9,6 @@ from spdbuild.arguments import call_text
 from spdbuild.errors import ArgumentError, ShapeError
 from spdbuild.registry import Registry
 from spdbuild.shape import Shape
-from spdbuild.shape import Size as Size
-from spdbuild.shape import pair as pair
 
 if TYPE_CHECKING:
     from torch import nn

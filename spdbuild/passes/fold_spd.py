@@ -11,10 +11,10 @@ from spdbuild.graph.names import free_name
 from spdbuild.ops import Op
 from spdbuild.ops.convolution import Conv2d
 from spdbuild.ops.merging import Add, Concat
-from spdbuild.ops.op import pair
 from spdbuild.ops.resampling import SpaceToDepth
 from spdbuild.ops.spd import SpdConv2d, SpdPool
 from spdbuild.passes.graph_pass import PASSES, Change, GraphPass
+from spdbuild.shape import pair
 from spdbuild.weight_transfer.folding import (
     fold_blocks,
     fold_producer,
@@ -101,7 +101,7 @@ def _spd_folded(graph: Graph, node: Node) -> Change:
     assert isinstance(node.op, SpdConv2d | SpdPool)
     folded = folded_spd(node.op, node.input_shapes[0])
     graph.replace_op(node.name, folded)
-    return _changed(node, folded)
+    return Change.of(node, folded)
 
 
 def _obstacle(graph: Graph, node: Node, op: SpaceToDepth, readers: list[Node]) -> str:
@@ -127,13 +127,13 @@ def _takes(reader: Op, op: SpaceToDepth, channels: int) -> bool:
 
 
 def _into_readers(graph: Graph, node: Node, op: SpaceToDepth, readers: list[Node], by: str) -> list[Change]:
-    changes = [_changed(node, None)]
+    changes = [Change.of(node, None)]
     with graph.changes():
         for reader in readers:
             if isinstance(reader.op, Conv2d):
                 folded = folded_reader(op, reader.op, node.input_shapes[0])
                 graph.replace_op(reader.name, folded)
-                changes.append(replace(_changed(reader, folded), anchor=node.name))
+                changes.append(Change.of(reader, folded, anchor=node.name))
             else:
                 changes += _past_concat(graph, node, op, reader, by)
         graph.remove(node.name)
@@ -151,12 +151,12 @@ def _past_concat(graph: Graph, node: Node, op: SpaceToDepth, concat: Node, by: s
         graph.rewire(fine, node.inputs)
         graph.insert_after(fine, total, Add(), by)
         graph.rewire(total, [reader.name, fine])
-        changes.append(replace(_changed(reader, folded), anchor=node.name, inserted=(fine, total)))
+        changes.append(Change.of(reader, folded, anchor=node.name, inserted=(fine, total)))
     rest = [output for output in concat.inputs if output.node != node.name]
     graph.rewire(concat.name, rest)
     if len(rest) == 1:
         graph.remove(concat.name)
-        changes.append(_changed(concat, None))
+        changes.append(Change.of(concat, None))
     return changes
 
 
@@ -179,7 +179,7 @@ def _into_producer(graph: Graph, node: Node, op: SpaceToDepth, producer: Node) -
     with graph.changes():
         graph.replace_op(producer.name, folded)
         graph.remove(node.name)
-    return [_changed(node, None), replace(_changed(producer, folded), anchor=node.name)]
+    return [Change.of(node, None), Change.of(producer, folded, anchor=node.name)]
 
 
 def _fold_conv(
@@ -209,7 +209,3 @@ def _cut(weight: Tensor, before: Graph, inputs: list[Output], part: str) -> tupl
     start, stop = sum(widths[:place]), sum(widths[: place + 1])
     others = [i for i in range(sum(widths)) if not start <= i < stop]
     return weight[:, start:stop], weight[:, others]
-
-
-def _changed(node: Node, after: Op | None) -> Change:
-    return Change(node.name, node.op, after, node.input_shapes, node.shape, node.origin.location)

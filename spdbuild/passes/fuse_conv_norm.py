@@ -77,5 +77,4 @@ def _fused(graph: Graph, norm: Node) -> Change:
     fused = replace(conv.op, bias=True)
     graph.replace_op(conv.name, fused)
     graph.remove(norm.name)
-    at = norm.origin.location
-    return Change(norm.name, norm.op, fused, norm.input_shapes, norm.shape, at, anchor=conv.name)
+    return Change.of(norm, fused, anchor=conv.name)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from spdbuild.errors import Location
 from spdbuild.graph import Graph, Node
@@ -42,9 +42,14 @@ class Change:
     why: str = ""
 
     @classmethod
+    def of(cls, node: Node, after: Op | None, **fields: Any) -> Change:
+        """The change of a layer to the op `after`, or None where it was taken out. fields: the others, by name."""
+        return cls(node.name, node.op, after, node.input_shapes, node.shape, node.origin.location, **fields)
+
+    @classmethod
     def kept(cls, node: Node, why: str) -> Change:
         """A layer that could have been changed and was not."""
-        return cls(node.name, node.op, None, node.input_shapes, node.shape, node.origin.location, left=True, why=why)
+        return cls.of(node, None, left=True, why=why)
 
 
 @dataclass(frozen=True)

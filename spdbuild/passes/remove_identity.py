@@ -32,7 +32,8 @@ class RemoveIdentity(GraphPass):
         changes = []
         for node in graph.layers:
             if self._is_identity(node):
-                changes.append(_removed(graph, node))
+                # As it is now: an identity in front of it may have gone.
+                changes.append(_removed(graph, graph[node.name]))
         return changes
 
     def _is_identity(self, node: Node) -> bool:
@@ -44,4 +45,4 @@ def _removed(graph: Graph, node: Node) -> Change:
     if reads_input and graph.is_output(node.name):
         return Change.kept(node, "it is an output that reads an input")
     graph.remove(node.name)
-    return Change(node.name, node.op, None, node.input_shapes, node.shape, node.origin.location)
+    return Change.of(node, None)

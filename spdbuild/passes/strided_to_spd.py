@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from spdbuild.arguments import arguments_of
-from spdbuild.errors import ArgumentError, PassError, ShapeError, nearest
+from spdbuild.errors import ArgumentError, PassError, ShapeError
 from spdbuild.graph import Graph, Node
 from spdbuild.ops import Op
 from spdbuild.ops.convolution import Conv2d
-from spdbuild.ops.op import pair
 from spdbuild.ops.pooling import AvgPool, MaxPool
 from spdbuild.ops.resampling import SpaceToDepth
 from spdbuild.ops.spd import SpdAvgPool, SpdConv2d, SpdMaxPool
 from spdbuild.passes.graph_pass import PASSES, Change, GraphPass
+from spdbuild.patterns import matches, unmatched
 from spdbuild.phases import SpdKernel
+from spdbuild.shape import pair
 from spdbuild.weight_transfer import carry_over
 
 if TYPE_CHECKING:
@@ -84,11 +84,11 @@ class StridedToSpd(GraphPass):
     def apply(self, graph: Graph) -> list[Change]:
         for option in ("keep", "only", "before"):
             _check_patterns(option, getattr(self, option), graph)
-        _check_patterns("kernels", tuple(pattern for pattern, _ in map(parse_kernel, self.kernels)), graph)
+        _check_patterns("kernels", (pattern for pattern, _ in map(parse_kernel, self.kernels)), graph)
         nodes = list(graph)
         changes = [self._change(graph, graph[node.name]) for node in nodes if is_strided(node.op) or _is_unknown(node)]
         if self.strict:
-            _refuse_left([change for change in changes if change.left])
+            refuse_left([(change.name, change.why) for change in changes if change.left])
         return changes
 
     def transfer(
@@ -132,8 +132,7 @@ class StridedToSpd(GraphPass):
         with graph.changes():
             graph.replace_op(node.name, plain)
             graph.insert_after(anchor.name, name, SpaceToDepth(convolution.stride), self.name)
-        change = Change(node.name, convolution, plain, node.input_shapes, node.shape, node.origin.location)
-        return replace(change, placement="after", anchor=anchor.name, inserted=(name,))
+        return Change.of(node, plain, placement="after", anchor=anchor.name, inserted=(name,))
 
     def _anchor(self, graph: Graph, node: Node) -> Node:
         """The last of convolution, norm and activation, as far as each is read by the next one alone."""
@@ -162,13 +161,6 @@ def _is_unknown(node: Node) -> bool:
     return 2 * now.height <= given.height + 1 or 2 * now.width <= given.width + 1
 
 
-def matches(name: str, patterns: tuple[str, ...]) -> bool:
-    """Whether a pattern stands for the layer, or for a block or section that holds it."""
-    parts = name.split(".")
-    holders = [".".join(parts[:end]) for end in range(1, len(parts) + 1)]
-    return any(fnmatchcase(holder, pattern) for pattern in patterns for holder in holders)
-
-
 def parse_kernel(entry: str) -> tuple[str, SpdKernel]:
     """`down2=1` -> ("down2", 1); ArgumentError if it is not a pattern and a kernel."""
     pattern, _, kernel = (part.strip() for part in entry.partition("="))
@@ -193,25 +185,22 @@ def inserted_name(convolution: Node, anchor: Node) -> str:
 
 def _replaced(graph: Graph, node: Node, op: SpdConv2d | SpdMaxPool | SpdAvgPool) -> Change:
     graph.replace_op(node.name, op)
-    exact = op.is_exact()
-    at = node.origin.location
-    return Change(node.name, node.op, op, node.input_shapes, node.shape, at, exact=exact, placement="before")
+    return Change.of(node, op, exact=op.is_exact(), placement="before")
 
 
 def _pool_as_convolution(pool: Op) -> SpdMaxPool | SpdAvgPool:
     return (SpdMaxPool if isinstance(pool, MaxPool) else SpdAvgPool)(**arguments_of(pool))
 
 
-def _check_patterns(option: str, patterns: tuple[str, ...], graph: Graph) -> None:
-    for pattern in patterns:
-        if not any(matches(name, (pattern,)) for name in graph.names):
-            holders = {".".join(name.split(".")[:end]) for name in graph.names for end in range(1, 9)}
-            raise PassError(f"{option}: no layer of {graph.name} is called '{pattern}'", hint=nearest(pattern, holders))
+def _check_patterns(option: str, patterns: Iterable[str], graph: Graph) -> None:
+    for pattern, hint in unmatched(patterns, graph.names):
+        raise PassError(f"{option}: no layer of {graph.name} is called '{pattern}'", hint=hint)
 
 
-def _refuse_left(left: list[Change]) -> None:
+def refuse_left(left: Sequence[tuple[str, str]]) -> None:
+    """PassError if layers are left strided where none may be. left: the name of each, and why it is left."""
     if left:
-        listed = ", ".join(f"{change.name} ({change.why})" for change in left)
+        listed = ", ".join(f"{name} ({why})" for name, why in left)
         raise PassError(
             f"strict: {len(left)} strided layers are left: {listed}", hint="name nothing in keep, pool=conv"
         )

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 
 from spdbuild.errors import PassError
 from spdbuild.graph import Graph, Input, Node, Output
-from spdbuild.ops.op import pair
 from spdbuild.ops.resampling import SpaceToDepth
+from spdbuild.phases import phase_axes
+from spdbuild.shape import pair
 from spdbuild.weight_transfer.embedding import Embedding
 from spdbuild.weight_transfer.layer import Carried, Layer
 from spdbuild.weight_transfer.rules import rule
@@ -76,8 +77,6 @@ def _inputs(before: Graph, node: Node, embeddings: Embeddings) -> tuple[Embeddin
 
 def _inserted(before: Graph, node: Node, x: Embedding) -> Embedding:
     """The output of a new layer: of space_to_depth behind a convolution that has lost its stride."""
-    from spdbuild.nn.resampling import phase_axes
-
     if not isinstance(node.op, SpaceToDepth) or x.step != pair(node.op.block):
         why = f"{before.name} has no layer '{node.name}', and {node.op} does not stand for a stride that is gone"
         raise node.origin.place(PassError(why))

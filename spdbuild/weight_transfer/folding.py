@@ -10,11 +10,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from spdbuild.ops.convolution import Conv2d
-from spdbuild.ops.op import pair
 from spdbuild.ops.resampling import SpaceToDepth
 from spdbuild.ops.spd import SpdConv2d, SpdPool
-from spdbuild.phases import Blocks, Window, phase_order
-from spdbuild.shape import Shape, Size
+from spdbuild.phases import Blocks, Window, phase_axes, phase_order
+from spdbuild.shape import Shape, Size, pair
 from spdbuild.weight_transfer.kernel import PixelKernel, smallest_window
 
 if TYPE_CHECKING:
@@ -81,8 +80,6 @@ def folded_producer(op: SpaceToDepth, conv: Conv2d, x: Shape) -> Conv2d:
 
 def fold_producer(tensor: Tensor, op: SpaceToDepth, conv: Conv2d, folded: Conv2d) -> Tensor:
     """The weight or bias of `conv` for `folded`: once for each phase, with the kernel at the phase's place."""
-    from spdbuild.nn.resampling import phase_axes
-
     height, width = pair(op.block)
     phases = tensor.new_zeros(len(tensor), height, width, *_kernel_of(tensor, folded))
     for y in range(height):

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from math import gcd
 from typing import TYPE_CHECKING
 
-from spdbuild.phases import Blocks, Order, Window
+from spdbuild.phases import Blocks, Order, Window, phase_axes
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -44,8 +44,6 @@ class PixelKernel:
 
         windows: over blocks; their stride does not matter here.
         """
-        from spdbuild.nn.resampling import phase_axes
-
         (h, w), (rows, columns) = block, windows
         out, depth = weight.shape[:2]
         channels = depth // (h * w)
@@ -64,8 +62,6 @@ class PixelKernel:
 
     def in_blocks(self, block: tuple[int, int], order: Order, blocks: tuple[Blocks, Blocks]) -> Tensor:
         """The weight (out, channels*h*w, k, l) over blocks of h x w pixels; taps outside of them are dropped."""
-        from spdbuild.nn.resampling import phase_axes
-
         (h, w), (rows, columns) = block, blocks
         pixels = self._resized((-h * rows.before, h * rows.kernel), (-w * columns.before, w * columns.kernel))
         out, channels = pixels.shape[:2]

@@ -18,12 +18,13 @@ from spdbuild.ops.dense import Flatten, Linear
 from spdbuild.ops.detection import Detect
 from spdbuild.ops.merging import Add, Concat, Mul, Split
 from spdbuild.ops.normalization import BatchNorm, LayerNorm, LayerScale
-from spdbuild.ops.op import Op, pair
+from spdbuild.ops.op import Op
 from spdbuild.ops.pooling import AdaptiveAvgPool, AvgPool, GlobalAvgPool, MaxPool, Pool
 from spdbuild.ops.regularization import Regularization
 from spdbuild.ops.resampling import Upsample
 from spdbuild.ops.spd import SpdConv2d, SpdPool
 from spdbuild.phases import phase_order
+from spdbuild.shape import pair
 from spdbuild.weight_transfer.embedding import Embedding
 from spdbuild.weight_transfer.kernel import PixelKernel
 from spdbuild.weight_transfer.layer import Carried, Layer

@@ -1,7 +1,7 @@
 """Weights in and out: files, names of other people, and what was loaded. Importing it does not import torch."""
 
 from spdbuild.weights.files import open_weights, read_weights
-from spdbuild.weights.loading import import_weights, load_into
+from spdbuild.weights.loading import load_into, match_file
 from spdbuild.weights.matching import describe_module, match, match_any, misfits
 from spdbuild.weights.orders import find_reorderings
 from spdbuild.weights.rename import compile_rules, rename
@@ -12,10 +12,10 @@ __all__ = [
     "describe_module",
     "file_sha256",
     "find_reorderings",
-    "import_weights",
     "load_into",
     "match",
     "match_any",
+    "match_file",
     "misfits",
     "open_weights",
     "read_weights",

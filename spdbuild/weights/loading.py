@@ -2,38 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from spdbuild.errors import SpdbuildError, WeightsError
+from spdbuild.graph import Graph
+from spdbuild.source import Value
 from spdbuild.weights.contents import TensorInfo
 from spdbuild.weights.files import read_weights
-from spdbuild.weights.matching import Reordering, describe_module, match, match_any
-from spdbuild.weights.rename import Rule
+from spdbuild.weights.matching import describe_module, match, match_any
+from spdbuild.weights.rename import compile_rules
 from spdbuild.weights.report import Report
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
 
-def import_weights(
+def match_file(
     path: Path | str,
     target: Mapping[str, TensorInfo],
-    tables: Mapping[str, Sequence[Rule]],
+    tables: Mapping[str, Mapping[str, Value | str]],
     *,
     table: str | None = None,
-    reorderings: Mapping[str, Reordering] | None = None,
+    graph: Graph | None = None,
     partial: bool = False,
 ) -> tuple[dict[str, Tensor], Report]:
-    """The state_dict of a model that needs `target`, from other people's file, and what became of each tensor.
+    """The state_dict of a model that needs `target`, from anyone's file, and what became of each tensor.
 
-    The arguments are those of `match_any`. Raises WeightsError for a file that cannot be read or does not fit.
+    tables: rename tables as they are written. The other arguments are those of `match_any`.
+    Raises WeightsError for a file that cannot be read or does not fit.
     """
+    rules = {name: compile_rules(lines) for name, lines in tables.items()}
     theirs = read_weights(path)
     try:
-        return match_any(target, theirs, tables, table=table, reorderings=reorderings, partial=partial)
+        return match_any(target, theirs, rules, table=table, graph=graph, partial=partial)
     except WeightsError as error:
         raise _about(path, error) from None
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from spdbuild.errors import Problem, UnknownNameError, WeightsError, nearest
-from spdbuild.phases import Order
+from spdbuild.graph import Graph
+from spdbuild.phrases import some
 from spdbuild.weights.contents import TensorInfo
+from spdbuild.weights.orders import Reordering, find_reorderings
 from spdbuild.weights.permute import fold_kernel, folding_block, permute_order, unfold_kernel
 from spdbuild.weights.rename import Rule, rename
 from spdbuild.weights.report import Entry, Report
@@ -20,16 +22,6 @@ if TYPE_CHECKING:
 #: What wrappers put before every name: DataParallel and DDP, a model within a model, torch.compile.
 PREFIXES = ("module.", "model.", "_orig_mod.")
 SHOWN = 8
-
-
-@dataclass(frozen=True)
-class Reordering:
-    """The weight reads channels that space_to_depth made, in the order `target`; the file's in the order `source`."""
-
-    source: Order = "column_row_channel"
-    target: Order = "column_row_channel"
-    block: tuple[int, int] = (2, 2)
-    axis: int = 1
 
 
 def describe_module(module: nn.Module) -> dict[str, TensorInfo]:
@@ -73,13 +65,15 @@ def match_any(
     tables: Mapping[str, Sequence[Rule]],
     *,
     table: str | None = None,
-    reorderings: Mapping[str, Reordering] | None = None,
+    graph: Graph | None = None,
     partial: bool = False,
 ) -> tuple[dict[str, Tensor], Report]:
     """`match` by the table that finds most: the one called `table`, or one of `tables`, or our own names.
 
-    A prefix that all names of the file share is taken away where that finds more. Raises UnknownNameError for a table
-    that is not there.
+    A prefix that all names of the file share is taken away where that finds more.
+
+    graph: the network of `target`, whose space_to_depth may have another order than other people's (SPD-Conv's).
+    Raises UnknownNameError for a table that is not there.
     """
     if table is not None and table not in tables:
         raise UnknownNameError(f"there is no rename table '{table}'", hint=nearest(table, tables))
@@ -92,6 +86,8 @@ def match_any(
     # The first of equals: our own names, and no prefix taken away.
     best, prefix = max(found, key=lambda choice: found[choice])
     stripped = {name.removeprefix(prefix): tensor for name, tensor in theirs.items()}
+    # A file under our own names was written by us: its channels are in our order, whichever that is.
+    reorderings = find_reorderings(graph, "column_row_channel" if best else None) if graph else None
     state, report = match(target, stripped, known[best], reorderings=reorderings, partial=partial)
     return state, replace(report, table=best, prefix=prefix)
 
@@ -182,11 +178,12 @@ def misfits(report: Report) -> Iterator[Problem]:
     mismatches = report.having("mismatch")
     if missing:
         yield Problem(
-            f"{len(missing)} of {needed} weights are not in the file: {_listed(missing)}", hint=_near(missing, unused)
+            f"{len(missing)} of {needed} weights are not in the file: {some(missing, SHOWN)}",
+            hint=_near(missing, unused),
         )
     if unused:
         yield Problem(
-            f"{len(unused)} weights of the file are not used: {_listed(unused)}",
+            f"{len(unused)} weights of the file are not used: {some(unused, SHOWN)}",
             hint="with `partial` only what fits is taken",
         )
     for entry in mismatches[:SHOWN]:
@@ -203,11 +200,6 @@ def _near(missing: Sequence[str], unused: Sequence[str]) -> str:
         if close:
             return f"the file has '{close[0]}' and no '{name}'"
     return ""
-
-
-def _listed(names: Sequence[str]) -> str:
-    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return ", ".join(names[:SHOWN]) + more
 
 
 def _times(shape: Sequence[int]) -> str:

@@ -3,42 +3,53 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 from spdbuild.errors import WeightsError
 from spdbuild.graph import Graph, Node
 from spdbuild.ops.convolution import Conv2d
-from spdbuild.ops.op import pair
 from spdbuild.ops.resampling import SpaceToDepth
 from spdbuild.phases import Order
-from spdbuild.weights.matching import Reordering
+from spdbuild.shape import pair
 
 #: Families of ops that leave each channel what it was, but for weights of their own.
 _CHANNELWISE = ("activation", "pooling", "regularization", "normalization")
 _NORM_WEIGHTS = ("weight", "bias", "running_mean", "running_var")
 
 
-def find_reorderings(graph: Graph, source: Order = "column_row_channel") -> dict[str, Reordering]:
-    """What to permute, by the names of our weights, for a file whose space_to_depth has the order `source`.
+@dataclass(frozen=True)
+class Reordering:
+    """The weight reads channels that space_to_depth made, in the order `target`; the file's in the order `source`."""
 
+    source: Order = "column_row_channel"
+    target: Order = "column_row_channel"
+    block: tuple[int, int] = (2, 2)
+    axis: int = 1
+
+
+def find_reorderings(graph: Graph, source: Order | None = "column_row_channel") -> dict[str, Reordering]:
+    """Which weights read channels of space_to_depth, by our names, for a file whose space_to_depth has another order.
+
+    source: the order of the file; None for a file of our own, whose channels are where ours are.
     Raises WeightsError where such channels meet what permuted weights cannot set right: a concatenation, groups.
     """
     return dict(_reorderings(graph, source))
 
 
-def _reorderings(graph: Graph, source: Order) -> Iterator[tuple[str, Reordering]]:
+def _reorderings(graph: Graph, source: Order | None) -> Iterator[tuple[str, Reordering]]:
     behind: dict[str, Reordering] = {}
     for node in graph:
         reordering = next((behind[output.node] for output in node.inputs if output.node in behind), None)
         if isinstance(node.op, SpaceToDepth) and node.op.order != source and node.op.simplified(node.input_shapes[0]):
-            behind[node.name] = Reordering(source, node.op.order, pair(node.op.block), axis=0)
+            behind[node.name] = Reordering(source or node.op.order, node.op.order, pair(node.op.block), axis=0)
         elif reordering is None:
             continue
         elif isinstance(node.op, Conv2d) and node.op.groups == 1:
-            yield f"{node.name}.weight", Reordering(source, reordering.target, reordering.block, axis=1)
+            yield f"{node.name}.weight", replace(reordering, axis=1)
         elif node.op.family in _CHANNELWISE and getattr(node.op, "groups", 1) == 1:
             behind[node.name] = reordering
             yield from ((f"{node.name}.{part}", reordering) for part in _NORM_WEIGHTS if node.parameters)
-        else:
+        elif source is not None:
             raise _unreachable(node, reordering)
 
 

@@ -6,7 +6,8 @@ import math
 from typing import TYPE_CHECKING
 
 from spdbuild.errors import ShapeError
-from spdbuild.phases import Order
+from spdbuild.phases import Blocks, Order, Window, phase_axes
+from spdbuild.weight_transfer.kernel import PixelKernel
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -25,8 +26,6 @@ def permute_order(
         0 for a norm's vector, (h*w*c,).
     Raises ShapeError if their number is no multiple of h*w.
     """
-    from spdbuild.nn.resampling import phase_axes
-
     (height, width), shape = block, tuple(weight.shape)
     if shape[axis] % (height * width):
         raise ShapeError(f"{shape[axis]} channels are no multiple of the {height}x{width} pixels of a block")
@@ -44,18 +43,14 @@ def fold_kernel(weight: Tensor, block: int, order: Order = "column_row_channel")
     (out, block**2 * c, k, l) -> (out, c, block * k, block * l): W[o, c, s*a + row, s*b + column] is
     w[o, (column, row, c), a, b] in the order of SPD-Conv.
     """
-    out, channels, rows, columns = weight.shape
-    phases = permute_order(weight, order, "channel_row_column", (block, block))
-    split = phases.reshape(out, channels // block**2, block, block, rows, columns)
-    return split.permute(0, 1, 4, 2, 5, 3).reshape(out, channels // block**2, block * rows, block * columns)
+    rows, columns = map(Window, weight.shape[2:])
+    return PixelKernel.of_blocks(weight, (block, block), order, (rows, columns)).weight
 
 
 def unfold_kernel(weight: Tensor, block: int, order: Order = "column_row_channel") -> Tensor:
     """The inverse of `fold_kernel`: (out, c, block * k, block * l) -> (out, block**2 * c, k, l)."""
-    out, channels, height, width = weight.shape
-    split = weight.reshape(out, channels, height // block, block, width // block, block)
-    phases = split.permute(0, 1, 3, 5, 2, 4).reshape(out, channels * block**2, height // block, width // block)
-    return permute_order(phases, "channel_row_column", order, (block, block))
+    rows, columns = (Blocks(size // block, before=0) for size in weight.shape[2:])
+    return PixelKernel(weight, (0, 0)).in_blocks((block, block), order, (rows, columns))
 
 
 def folding_block(wide: tuple[int, ...], deep: tuple[int, ...]) -> int | None:

@@ -156,7 +156,10 @@ def call(function: Any, arguments: Any) -> Any:
         raise WeightsError(f"the pickle wants to call {_shorten.repr(function)}", hint=REFUSED_HINT)
     known = CALLS.get(str(function))
     if known is not None:
-        return known(*_expected(function, arguments))
+        make, least, most = known
+        if not least <= len(arguments) <= most:
+            raise _refused_call(function, arguments)
+        return make(*arguments)
     if function.is_refused or not (function.is_class or str(function) in HARMLESS):
         raise _refused_call(function, arguments)
     return StandIn(function, arguments)
@@ -180,14 +183,6 @@ def set_state(instance: Any, state: Any) -> None:
 def _refused_call(function: GlobalName, arguments: tuple[Any, ...]) -> WeightsError:
     shown = ", ".join(map(_shorten.repr, arguments[:4])) + (", ..." if len(arguments) > 4 else "")
     return WeightsError(f"the pickle wants to call {function}({shown})", hint=REFUSED_HINT)
-
-
-def _expected(function: GlobalName, arguments: tuple[Any, ...]) -> tuple[Any, ...]:
-    """The arguments, if there are as many as the known function reads."""
-    least, most = ARGUMENTS[str(function)]
-    if not least <= len(arguments) <= most:
-        raise _refused_call(function, arguments)
-    return arguments
 
 
 def _rebuild_tensor(storage: Any, offset: Any, shape: Any, stride: Any, *_: Any) -> StoredTensor:
@@ -239,25 +234,14 @@ def checked_key(key: Any) -> Any:
     return key
 
 
-CALLS: dict[str, Callable[..., Any]] = {
-    "torch._utils._rebuild_tensor": _rebuild_tensor,
-    "torch._utils._rebuild_tensor_v2": _rebuild_tensor,
-    "torch._utils._rebuild_parameter": _rebuild_parameter,
-    "torch._utils._rebuild_parameter_with_state": _rebuild_parameter,
-    "torch._tensor._rebuild_from_type_v2": _rebuild_from_type,
-    "collections.OrderedDict": _ordered_dict,
-    "copyreg._reconstructor": _reconstructor,
-    "copy_reg._reconstructor": _reconstructor,
-}
-
-#: The least and most arguments of each of `CALLS`.
-ARGUMENTS = {
-    "torch._utils._rebuild_tensor": (4, 4),
-    "torch._utils._rebuild_tensor_v2": (4, 7),
-    "torch._utils._rebuild_parameter": (3, 3),
-    "torch._utils._rebuild_parameter_with_state": (4, 4),
-    "torch._tensor._rebuild_from_type_v2": (4, 4),
-    "collections.OrderedDict": (0, 1),
-    "copyreg._reconstructor": (3, 3),
-    "copy_reg._reconstructor": (3, 3),
+#: What is called in the place of a function that a pickle names, with the least and most arguments that it takes.
+CALLS: dict[str, tuple[Callable[..., Any], int, int]] = {
+    "torch._utils._rebuild_tensor": (_rebuild_tensor, 4, 4),
+    "torch._utils._rebuild_tensor_v2": (_rebuild_tensor, 4, 7),
+    "torch._utils._rebuild_parameter": (_rebuild_parameter, 3, 3),
+    "torch._utils._rebuild_parameter_with_state": (_rebuild_parameter, 4, 4),
+    "torch._tensor._rebuild_from_type_v2": (_rebuild_from_type, 4, 4),
+    "collections.OrderedDict": (_ordered_dict, 0, 1),
+    "copyreg._reconstructor": (_reconstructor, 3, 3),
+    "copy_reg._reconstructor": (_reconstructor, 3, 3),
 }

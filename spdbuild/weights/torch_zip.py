@@ -17,6 +17,9 @@ from spdbuild.weights.storages import KnownStorages
 MAX_PICKLE_BYTES = 64 * 2**20
 MAX_FILES = 200_000
 
+#: The bit of a member's flags that says that a password is needed.
+_ENCRYPTED = 0x1
+
 
 class TorchZip:
     """An archive whose members are as large as they say and, together, no larger than the file."""
@@ -31,13 +34,11 @@ class TorchZip:
             with zipfile.ZipFile(self.path) as archive:
                 listed = archive.infolist()
         except (zipfile.BadZipFile, NotImplementedError, ValueError, OSError) as error:
-            raise WeightsError(
-                f"{self.path}: the zip archive is damaged: {error}", hint="fetch the file again"
-            ) from None
+            raise self._damaged(error) from None
         _check_members(self.path, listed)
         return {member.filename: member for member in listed}
 
-    def damaged(self, error: Exception) -> WeightsError:
+    def _damaged(self, error: Exception) -> WeightsError:
         return WeightsError(f"{self.path}: the zip archive is damaged: {error}", hint="fetch the file again")
 
     @cached_property
@@ -83,9 +84,7 @@ class TorchZip:
                 for name in names:
                     yield name, archive.read(self.members[name])
         except (zipfile.BadZipFile, NotImplementedError, ValueError, OSError, EOFError) as error:
-            raise WeightsError(
-                f"{self.path}: the zip archive is damaged: {error}", hint="fetch the file again"
-            ) from None
+            raise self._damaged(error) from None
 
 
 def _check_members(path: Path, listed: list[zipfile.ZipInfo]) -> None:
@@ -96,6 +95,8 @@ def _check_members(path: Path, listed: list[zipfile.ZipInfo]) -> None:
         hint = "write the arrays with safetensors.numpy.save_file, and give that file"
         raise WeightsError(f"{path}: this is numpy's archive of arrays, not a file of torch.save", hint=hint)
     for member in listed:
+        if member.flag_bits & _ENCRYPTED:
+            raise WeightsError(f"{path}: '{member.filename}' is encrypted, which torch.save never does")
         if member.compress_type != zipfile.ZIP_STORED or member.file_size != member.compress_size:
             raise WeightsError(
                 f"{path}: '{member.filename}' is compressed to {member.compress_size:,} of {member.file_size:,} bytes, "

@@ -12,7 +12,6 @@ import spdbuild
 from spdbuild.arguments import arguments_of
 from spdbuild.cli import spdbuild as command
 from spdbuild.conversion import latency
-from spdbuild.conversion.choices import short_patterns
 from spdbuild.conversion.fitting import Fit, fit_budget
 from spdbuild.conversion.taps import taps_of
 from spdbuild.errors import InputError
@@ -180,13 +179,6 @@ def test_the_printed_options_give_the_same_file(budget: str, width: str) -> None
 def test_without_a_budget_there_is_nothing_to_fit() -> None:
     with pytest.raises(InputError, match="there is no budget"):
         fit_budget(spdbuild.load(CHAIN), [])
-
-
-def test_patterns_are_blocks_where_all_in_them_is_meant() -> None:
-    layers = ["a.one.conv", "a.two.conv", "b.one.conv", "b.two.conv"]
-    assert short_patterns(layers[:2], layers) == ("a",)
-    assert short_patterns(layers[1:3], layers) == ("a.two", "b.one")
-    assert short_patterns([], layers) == ()
 
 
 def test_latency_is_added_up_from_layers_and_measured_on_the_networks(monkeypatch: pytest.MonkeyPatch) -> None:

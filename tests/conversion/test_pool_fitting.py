@@ -101,3 +101,11 @@ def test_no_images_are_refused() -> None:
 def test_a_pool_that_reads_more_channels_than_before_is_refused() -> None:
     with pytest.raises(PassError, match="'pool' reads 12 channels, where the pool reads 3"):
         fit_pools(Shown(nn.MaxPool2d(2)), Shown(SpdMaxPool2d(12, 2, 2)), images(1))
+
+
+def test_the_modes_of_all_parts_are_as_before_whatever_happens() -> None:
+    model = nn.Sequential(nn.BatchNorm2d(3), nn.MaxPool2d(2)).train()
+    model[0].eval()
+    with pytest.raises(RuntimeError):
+        fit_pools(model, nn.Sequential(nn.Identity(), SpdMaxPool2d(3, 2, 2)), [torch.zeros(1, 4, 8, 8)])
+    assert [part.training for part in model.modules()] == [True, False, True]

@@ -145,7 +145,7 @@ def test_a_file_that_extends_another_gets_the_pass_in_four_lines(tmp_path: Path)
     file = tmp_path / "mine.yaml"
     file.write_text("model: mine\nextends: resnet50\nvars: {classes: 10}\n")
     converted, report = spdbuild.convert(spdbuild.load(file), output=tmp_path / "out" / "mine_spd.yaml")
-    assert converted.text == 'model: mine_spd\nextends: "../mine.yaml"\npasses:\n  - strided_to_spd()\n'
+    assert converted.text == "model: mine_spd\nextends: ../mine.yaml\npasses:\n  - strided_to_spd()\n"
     assert report.overlay == "the file extends another one or runs passes itself"
 
 
@@ -153,3 +153,17 @@ def test_a_line_that_depends_on_channels_makes_the_file_extend_the_old_one() -> 
     converted, report = spdbuild.convert(spdbuild.load("resnet50"), placement="after")
     assert converted.text == 'model: resnet50_spd\nextends: resnet50\npasses:\n  - strided_to_spd(placement="after")\n'
     assert "stage1.first.skip.match.conv" in report.overlay
+
+
+@pytest.mark.parametrize("value", ["true", "null", "yes", float("inf"), -float("inf"), "1e-3", ""])
+def test_a_var_is_written_as_what_it_is(value: object) -> None:
+    text = """
+model: small
+inputs: {image: [3, 8, 8]}
+vars: {kind: none}
+layers:
+  - stem: conv2d(4, 3, stride=2, bias=kind == 1)
+"""
+    converted, report = spdbuild.convert(spdbuild.load(text, vars={"kind": value}))
+    assert not report.overlay
+    assert spdbuild.load(converted.text).document.vars["kind"] == value

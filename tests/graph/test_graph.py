@@ -8,7 +8,7 @@ import pytest
 
 import spdbuild
 from spdbuild import builtin
-from spdbuild.errors import ShapeError, UnknownNameError
+from spdbuild.errors import InputError, ShapeError, UnknownNameError
 from spdbuild.graph import Graph, Output
 from spdbuild.graph.text import graph_text
 from spdbuild.ops import OPS
@@ -38,6 +38,15 @@ def test_inserting_moves_all_readers(graph: Graph) -> None:
 def test_inserting_behind_an_output_makes_it_the_output(graph: Graph) -> None:
     graph.insert_after("add", "act", OPS["relu"](), inserted_by="the test")
     assert graph.outputs == (Output("act"),)
+
+
+def test_a_name_is_given_once(graph: Graph) -> None:
+    for add in (
+        lambda: graph.add("side", OPS["relu"](), ["stem"]),
+        lambda: graph.insert_after("stem", "side", OPS["relu"](), ""),
+    ):
+        with pytest.raises(InputError, match="two layers are called 'side'"):
+            add()
 
 
 def test_replacing_an_op_infers_the_shapes_behind_it(graph: Graph) -> None:

@@ -115,6 +115,12 @@ def test_rows_give_the_network_that_the_package_knows(size: str) -> None:
     assert [(node.op, node.shapes) for node in theirs.layers] == [(node.op, node.shapes) for node in ours.layers]
 
 
+def test_multiples_of_one_are_no_scaling() -> None:
+    text = imported(STRIDED_ROWS.replace("9, C3, [512]", "9, Bottleneck, [512]"), "l").text
+    assert "depth_multiple" not in text
+    assert "residual(512) * 9" in text
+
+
 def test_layers_are_called_by_their_level() -> None:
     names = {node.name.split(".")[1] for node in imported(STRIDED_ROWS).graph.layers if node.parameters}
     assert {"stem", "down2", "p2", "p3", "p4", "p5", "pyramid5", "mix4", "out3", "out4", "out5", "detect"} <= names

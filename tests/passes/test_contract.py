@@ -109,3 +109,9 @@ def test_every_pass_says_what_its_options_mean_and_where_it_comes_from(step: Gra
     assert "Source:" in text
     for field in dataclasses.fields(step):
         assert f"\n    {field.name}" in text or f", {field.name}:" in text, field.name
+
+
+def test_identities_in_a_row_all_go() -> None:
+    text = NETWORK.replace("  - dropout(0.1)\n", "  - dropout(0.5)\n  - dropout(0.2)\n  - dropout(0.1)\n")
+    text += 'passes: ["remove_identity(training_only=true)"]\n'
+    assert not [node for node in spdbuild.load(text).graph if node.op.name == "dropout"]

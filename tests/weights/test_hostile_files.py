@@ -301,6 +301,15 @@ def test_a_member_that_claims_more_than_the_file_has_is_refused(tmp_path: Path) 
     assert refusal(path)[0].startswith("the members claim 1,073,741,")
 
 
+def test_an_encrypted_archive_is_refused(tmp_path: Path) -> None:
+    path = write_zip(tmp_path / "x.pt", state_dict(tensor()))
+    raw = bytearray(path.read_bytes())
+    for signature, flags in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        raw[raw.index(signature) + flags] |= 1
+    path.write_bytes(raw)
+    assert refusal(path)[0] == "'archive/data.pkl' is encrypted, which torch.save never does"
+
+
 def test_two_members_of_one_name_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "x.pt"
     with zipfile.ZipFile(path, "w") as archive:

@@ -8,7 +8,7 @@ import torch
 from spdbuild.errors import UnknownNameError, WeightsError
 from spdbuild.weights import compile_rules, match, match_any
 from spdbuild.weights.contents import TensorInfo
-from spdbuild.weights.matching import Reordering
+from spdbuild.weights.orders import Reordering
 
 RULES = compile_rules({"stem": "conv1", "head": "fc"})
 

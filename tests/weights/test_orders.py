@@ -8,7 +8,8 @@ import torch
 from spdbuild.errors import WeightsError
 from spdbuild.loading import load
 from spdbuild.modules import compile_graph
-from spdbuild.weights import describe_module, find_reorderings, match
+from spdbuild.weights import compile_rules, describe_module, find_reorderings, match, match_any, rename
+from spdbuild.weights.rename import Rule
 
 TEXT = """
 model: small
@@ -70,3 +71,40 @@ layers:
         "'next' reads channels in the order channel_row_column, and the file's are in column_row_channel"
     )
     assert problem.hint == 'write space_to_depth(order="column_row_channel") in the architecture'
+
+
+RENAMED = {"theirs": compile_rules({"stem": "conv1", "norm": "bn", "last": "fc"})}
+
+
+@pytest.mark.parametrize(("rules", "permuted"), [((), 0), (RENAMED["theirs"], 6)], ids=["our names", "their names"])
+def test_only_a_file_under_their_names_has_their_order(rules: tuple[Rule, ...], permuted: int) -> None:
+    graph = load(TEXT.format(order="row_column_channel", block=2)).graph
+    ours = compile_graph(graph)
+    state = ours.state_dict()
+    theirs = {rename(name, rules): tensor for name, tensor in state.items()}
+    found, report = match_any(describe_module(ours), theirs, RENAMED, graph=graph)
+    assert len(report.having("permuted")) == permuted
+    assert all(torch.equal(found[name], state[name]) for name in state) == (permuted == 0)
+
+
+def test_a_strided_kernel_under_our_names_unfolds_into_our_order() -> None:
+    text = """
+model: small
+inputs: {image: [3, 12, 12]}
+layers:
+"""
+    strided = compile_graph(load(f"{text}  - stem: conv2d(4, 4, stride=2, padding=0)\n").graph)
+    graph = load(f'{text}  - space_to_depth(2, order="row_column_channel")\n  - stem: conv2d(4, 2, padding=0)\n').graph
+    ours = compile_graph(graph)
+    state, _ = match_any(describe_module(ours), strided.state_dict(), {}, graph=graph)
+    ours.load_state_dict(state)
+    x = torch.randn(1, 3, 12, 12)
+    torch.testing.assert_close(ours(x), strided(x))
+
+
+def test_a_file_of_our_own_needs_no_permutation_that_cannot_be() -> None:
+    text = TEXT.format(order="row_column_channel", block=2).replace("norm: batch_norm()", "sum: add() <- spd, spd")
+    graph = load(text).graph
+    module = compile_graph(graph)
+    _, report = match_any(describe_module(module), module.state_dict(), {}, graph=graph)
+    assert report.counts["loaded"] == len(module.state_dict())

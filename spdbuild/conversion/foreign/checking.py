@@ -15,9 +15,11 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_map_only
 
+from spdbuild.agreement import greatest, relative_error
 from spdbuild.conversion.foreign.observing import Observation, address, observe
 from spdbuild.conversion.foreign.sites import Site
 from spdbuild.errors import InputError, PassError, first_line
+from spdbuild.phrases import some
 
 #: Precision of TensorFloat-32, in which NVIDIA's GPUs compute convolutions of float32 unless they are told not to.
 _TF32_EPS = 2.0**-10
@@ -72,15 +74,12 @@ def check_outputs(
 
 
 def output_error(before: list[Tensor], after: list[Tensor]) -> float | None:
-    """Greatest difference of any output relative to the greatest number of that output; None without any numbers."""
+    """The greatest relative error of any output (see `spdbuild.agreement`); None without any numbers."""
     if not before or before[0].is_meta:
         return None
     if [x.shape for x in before] != [x.shape for x in after]:
         return float("inf")
-    pairs = [(old.double(), new.double()) for old, new in zip(before, after, strict=True) if old.numel()]
-    # The tiny number lets an output of zeros equal itself.
-    errors = [(old - new).abs().max() / old.abs().max().clamp(min=1e-300) for old, new in pairs]
-    return float(torch.stack(errors).max()) if errors else 0.0
+    return greatest(map(relative_error, before, after))
 
 
 def _error_in_float64(old: nn.Module, new: nn.Module, arguments: tuple[Any, ...], error: float) -> float:
@@ -112,10 +111,9 @@ def _held_elsewhere(what: str, site: Site) -> PassError:
 
 def _reads_what_was_replaced(what: str, sites: list[Site]) -> PassError:
     names = [site.name or "the module itself" for site in sites]
-    shown = ", ".join(names[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "")
     which = "of" if len(names) == 1 else "of one of"
     search = "" if len(names) == 1 else "only=[NAME] tells whether it is this one; "
     return PassError(
-        f"{what}: the network's own code reads the numbers or the weight {which} {shown}",
+        f"{what}: the network's own code reads the numbers or the weight {which} {some(names, 10)}",
         hint=f"{search}keep=['{sites[0].name}'] leaves a layer as it is",
     )

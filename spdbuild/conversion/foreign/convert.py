@@ -16,10 +16,12 @@ from spdbuild.conversion.foreign.observing import Observation, observe
 from spdbuild.conversion.foreign.report import Cost, Kept, ModuleReport, Replaced
 from spdbuild.conversion.foreign.sites import Site, find_sites
 from spdbuild.conversion.pool_fitting import fit_pools
-from spdbuild.errors import ArgumentError, InputError, PassError, nearest
+from spdbuild.errors import ArgumentError, PassError, nearest
 from spdbuild.nn.spd import BlockConv2d
-from spdbuild.passes.strided_to_spd import StridedToSpd, matches
+from spdbuild.passes.strided_to_spd import StridedToSpd, refuse_left
+from spdbuild.patterns import matches, unmatched
 from spdbuild.phases import SpdKernel
+from spdbuild.watching import copied
 
 Module = TypeVar("Module", bound=nn.Module)
 
@@ -47,7 +49,7 @@ def convert_module(
     """
     step = _step(options)
     arguments = (example,) if isinstance(example, Tensor) else tuple(example)
-    whole = _Whole(_copied(module))
+    whole = _Whole(copied(module))
     before, cost = observe(whole.content, arguments), _parameters(whole)
     sites = find_sites(whole, before, split_pools=step.pool == "conv")
     _check_patterns(step, whole, sites)
@@ -72,7 +74,7 @@ def convert_module(
         residuals,
     )
     if step.strict:
-        _refuse_left(report)
+        refuse_left([(entry.name, entry.why) for entry in report.left])
     return cast(Module, whole.content), report
 
 
@@ -104,16 +106,9 @@ def _step(options: dict[str, Any]) -> StridedToSpd:
     return step
 
 
-def _copied(module: nn.Module) -> nn.Module:
-    try:
-        return copy.deepcopy(module)
-    except Exception as error:  # whatever the attributes of others raise when they are copied
-        raise InputError(f"{type(module).__name__} cannot be copied: {error}") from error
-
-
 def _with_layers(module: nn.Module, arguments: tuple[Any, ...]) -> nn.Module:
     """A copy that computes the same, with a layer of its own in the place of each strided function."""
-    whole = _Whole(_copied(module))
+    whole = _Whole(copied(module))
     sites = find_sites(whole, observe(whole.content, arguments))
     names = {name for name, _ in whole.named_modules()}
     for site in sites:
@@ -125,9 +120,8 @@ def _with_layers(module: nn.Module, arguments: tuple[Any, ...]) -> nn.Module:
 def _check_patterns(step: StridedToSpd, root: nn.Module, sites: list[Site]) -> None:
     names = {name for name, _ in root.named_modules()} | {site.name for site in sites}
     for option in ("keep", "only"):
-        for pattern in getattr(step, option):
-            if not any(matches(name, (pattern,)) for name in names):
-                raise PassError(f"{option}: no part of the module is called '{pattern}'", hint=nearest(pattern, names))
+        for pattern, hint in unmatched(getattr(step, option), names):
+            raise PassError(f"{option}: no part of the module is called '{pattern}'", hint=hint)
 
 
 @dataclass(frozen=True)
@@ -215,9 +209,3 @@ def _numbers(layer: nn.Module, observed: Observation) -> dict[str, Any]:
 
 def _parameters(module: nn.Module) -> int:
     return sum(parameter.numel() for parameter in module.parameters())
-
-
-def _refuse_left(report: ModuleReport) -> None:
-    if report.left:
-        listed = ", ".join(f"{entry.name} ({entry.why})" for entry in report.left)
-        raise PassError(f"strict: {len(report.left)} strided layers are left: {listed}")

@@ -26,6 +26,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from spdbuild.conversion.foreign.state import kept
 from spdbuild.errors import InputError, first_line
+from spdbuild.watching import evaluation
 
 _TORCH = str(Path(torch.__file__).parent) + os.sep
 _aten = torch.ops.aten
@@ -94,7 +95,7 @@ def observe(module: nn.Module, arguments: tuple[Any, ...]) -> Observation:
     stack: list[Run] = []
     flops, watch = FlopCounterMode(display=False), _Watch(stack, observation, module)
     try:
-        with _evaluation(module), kept(module, arguments), _stacked(stack, observation), torch.no_grad():
+        with evaluation(module), kept(module, arguments), _stacked(stack, observation), torch.no_grad():
             with flops, watch:
                 result = module(*tree_map_only(Tensor, torch.clone, arguments))
             # An output may be a buffer, which is about to be put back.
@@ -185,14 +186,3 @@ def _stacked(stack: list[Run], observation: Observation) -> Iterator[None]:
     finally:
         for handle in handles:
             handle.remove()
-
-
-@contextmanager
-def _evaluation(module: nn.Module) -> Iterator[None]:
-    modes = {part: part.training for part in module.modules()}
-    module.eval()
-    try:
-        yield
-    finally:
-        for part, training in modes.items():
-            part.training = training

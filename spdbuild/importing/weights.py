@@ -1,0 +1,49 @@
+"""Weights of others -> weights of an architecture, under its names."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from torch import Tensor
+
+from spdbuild.loading import Architecture, loaded
+from spdbuild.modules import compile_graph
+from spdbuild.weights import describe_module, file_sha256, match_file, open_weights, save_weights
+from spdbuild.weights.report import Report
+
+
+def import_weights(
+    file: str | Path,
+    architecture: Architecture | str | Path,
+    output: str | Path | None = None,
+    *,
+    table: str | None = None,
+    partial: bool = False,
+) -> tuple[dict[str, Tensor], Report]:
+    """The weights of other people's file as a state_dict of an architecture, and what became of each tensor.
+
+    file: a safetensors file or a checkpoint of torch, a state_dict or a whole pickled module; nothing in it is run.
+    output: safetensors file to write as well, which `build` takes.
+    table: rename table of the architecture; by default the one that finds most.
+    partial: take what fits and leave out the rest.
+    Raises WeightsError for a file that cannot be read or does not fit, and UnknownNameError for an unknown table.
+    """
+    architecture = loaded(architecture)
+    graph = architecture.graph
+    target = describe_module(compile_graph(graph, "meta"))
+    state, report = match_file(file, target, architecture.renames, table=table, graph=graph, partial=partial)
+    if output is not None:
+        save_weights(Path(output), state, _origin(architecture, Path(file), report))
+    return state, report
+
+
+def _origin(architecture: Architecture, file: Path, report: Report) -> dict[str, str]:
+    """What the written file says about where it came from."""
+    names = open_weights(file).metadata.get("names", "")
+    chosen = {"variant": architecture.variant, "table": report.table, "names": names}
+    return {
+        "architecture": architecture.name,
+        **{key: text for key, text in chosen.items() if text},
+        "source": file.name,
+        "source_sha256": file_sha256(file),
+    }
