@@ -1,4 +1,4 @@
-"""Arithmetic in YAML: the syntax tree of a Python expression, of which only harmless kinds of node are accepted."""
+"""Arithmetic in YAML: the syntax tree of a Python expression, in which only harmless kinds of node are accepted."""
 
 from __future__ import annotations
 
@@ -12,11 +12,15 @@ from typing import Any
 
 from spdbuild.errors import SourceError, nearest
 
-ALLOWED = "numbers, texts, true, false, lists, names, + - * / //, comparisons, and/or/not, round, max, min, round_up"
+ALLOWED = (
+    "numbers, texts, true, false, lists, names, + - * / //, comparisons, and/or/not, x if y else z, list[index], "
+    "round, max, min, round_up"
+)
 
 #: Results beyond this are mistakes; the bound keeps a chain of multiplications from growing without end.
 MAX_NUMBER = 1e15
 MAX_LENGTH = 2_000
+MAX_DEPTH = 100
 
 _OPERATORS: dict[type, Callable[[Any, Any], Any]] = {
     ast.Add: operator.add,
@@ -43,7 +47,7 @@ _FUNCTIONS: dict[str, Callable[..., Any]] = {"round": round, "max": max, "min": 
 
 
 class ExpressionError(SourceError):
-    """What is wrong with an expression; `node` is the part of it that is."""
+    """A mistake in an expression; `node` is the part that is wrong."""
 
     def __init__(self, message: str, node: ast.AST | None = None, hint: str = "", offset: int = 0) -> None:
         super().__init__(message, hint=hint)
@@ -60,26 +64,36 @@ def parse_expression(text: str) -> ast.expr:
         raise ExpressionError(f"the character '{text[offset]}' is not allowed in a call", offset=offset)
     stripped = text.lstrip()
     shift = len(text) - len(stripped)
+    # ast counts columns from the start of each line, and a YAML block text (| or >) has several lines.
+    starts = [shift, *(shift + match.end() for match in re.finditer("\n", stripped))]
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Python's advice on its own literals is not for this language.
-            tree = ast.parse(stripped.rstrip(), mode="eval").body
+            warnings.simplefilter("ignore")  # Python's warnings about its literals do not concern this language.
+            tree: ast.expr | None = ast.parse(stripped.rstrip(), mode="eval").body
     except SyntaxError as error:
         message = re.split(r"[.,:;] ?(?=Perhaps|Maybe|[a-z]+ you)", error.msg or "invalid syntax")[0].rstrip(".")
-        raise ExpressionError(
-            f"this cannot be read: {message}", offset=shift + max(0, (error.offset or 1) - 1)
-        ) from None
+        offset = starts[(error.lineno or 1) - 1] + max(0, (error.offset or 1) - 1)
+        raise ExpressionError(f"this cannot be read: {message}", offset=offset) from None
     except (RecursionError, MemoryError, ValueError):
-        raise ExpressionError("this expression is nested too deeply or holds a number that is too long") from None
+        tree = None
+    if tree is None or _is_deep(tree):
+        raise ExpressionError("this expression is nested too deeply or holds a number that is too long")
     for node in ast.walk(tree):
         if isinstance(node, ast.expr | ast.keyword):
-            node.col_offset += shift
-            node.end_col_offset = (node.end_col_offset or 0) + shift
+            node.col_offset += starts[node.lineno - 1]
+            node.end_col_offset = (node.end_col_offset or 0) + starts[(node.end_lineno or 1) - 1]
     return tree
 
 
+def _is_deep(tree: ast.expr) -> bool:
+    level: list[ast.AST] = [tree]
+    for _ in range(MAX_DEPTH):
+        level = [child for node in level for child in ast.iter_child_nodes(node)]
+    return bool(level)
+
+
 def names(tree: ast.expr) -> Iterator[ast.Name]:
-    """The names that `tree` reads, functions and constants left out."""
+    """The names that `tree` reads, without functions and constants."""
     functions = {id(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
     for node in ast.walk(tree):
         if isinstance(node, ast.Name) and id(node) not in functions and node.id not in CONSTANTS:
@@ -87,7 +101,7 @@ def names(tree: ast.expr) -> Iterator[ast.Name]:
 
 
 def check_expression(tree: ast.expr, known: Mapping[str, Any] | set[str], text: str) -> Iterator[ExpressionError]:
-    """What can be said against `tree` without computing it."""
+    """The mistakes in `tree` that can be found without evaluating it."""
     try:
         _check_kinds(tree, text)
     except ExpressionError as error:
@@ -126,6 +140,11 @@ def evaluate(tree: ast.expr, scope: Mapping[str, Any], text: str) -> Any:
         return not stop
     if isinstance(tree, ast.Compare):
         return _compare(tree, scope, text)
+    if isinstance(tree, ast.IfExp):
+        chosen = tree.body if _truth(evaluate(tree.test, scope, text), tree.test) else tree.orelse
+        return evaluate(chosen, scope, text)
+    if isinstance(tree, ast.Subscript) and not isinstance(tree.slice, ast.Slice):
+        return _entry(evaluate(tree.value, scope, text), evaluate(tree.slice, scope, text), tree)
     if isinstance(tree, ast.Call) and isinstance(tree.func, ast.Name) and tree.func.id in _FUNCTIONS:
         if tree.keywords:
             raise ExpressionError(f"{tree.func.id}() takes no named arguments", tree)
@@ -135,7 +154,7 @@ def evaluate(tree: ast.expr, scope: Mapping[str, Any], text: str) -> Any:
 
 
 def _check_kinds(tree: ast.expr, text: str) -> None:
-    """Evaluate's own refusals, without values."""
+    """Refuse what `evaluate` refuses whatever the values."""
     if isinstance(tree, ast.Constant):
         _constant(tree, text)
     elif isinstance(tree, ast.Name):
@@ -146,7 +165,8 @@ def _check_kinds(tree: ast.expr, text: str) -> None:
             isinstance(tree, ast.List | ast.Tuple)
             or (isinstance(tree, ast.BinOp) and type(tree.op) in _OPERATORS)
             or (isinstance(tree, ast.UnaryOp) and isinstance(tree.op, ast.USub | ast.UAdd | ast.Not))
-            or isinstance(tree, ast.BoolOp)
+            or isinstance(tree, ast.BoolOp | ast.IfExp)
+            or (isinstance(tree, ast.Subscript) and not isinstance(tree.slice, ast.Slice))
             or (isinstance(tree, ast.Compare) and all(type(op) in _OPERATORS for op in tree.ops))
             or (
                 isinstance(tree, ast.Call)
@@ -188,6 +208,15 @@ def _compare(tree: ast.Compare, scope: Mapping[str, Any], text: str) -> bool:
     return True
 
 
+def _entry(items: Any, index: Any, tree: ast.Subscript) -> Any:
+    if not isinstance(items, list | tuple):
+        raise ExpressionError(f"only a list has entries, got {_shown(items)}", tree.value)
+    if isinstance(index, bool) or not isinstance(index, int) or not 0 <= index < len(items):
+        message = f"the list has {len(items)} entries, counted from 0, got the index {_shown(index)}"
+        raise ExpressionError(message, tree.slice)
+    return items[index]
+
+
 def _compute(tree: ast.expr, function: Callable[..., Any], values: tuple[Any, ...]) -> Any:
     try:
         result = function(*values)
@@ -208,7 +237,7 @@ def _number(value: Any, node: ast.AST) -> Any:
 
 def _truth(value: Any, node: ast.AST) -> bool:
     if not isinstance(value, bool):
-        raise ExpressionError(f"and, or, not need true or false, got {_shown(value)}", node)
+        raise ExpressionError(f"and, or, not, if need true or false, got {_shown(value)}", node)
     return value
 
 

@@ -8,11 +8,11 @@ from fractions import Fraction
 from functools import singledispatch
 
 from spdbuild.graph import Graph, Input, Node, Output
-from spdbuild.ops.convolution import Convolution
+from spdbuild.ops.convolution import Convolution, ConvTranspose2d
 from spdbuild.ops.merging import Mul
-from spdbuild.ops.normalization import GroupNorm
+from spdbuild.ops.normalization import GroupNorm, InstanceNorm
 from spdbuild.ops.op import Op
-from spdbuild.ops.pooling import AdaptiveAvgPool, GlobalAvgPool, Pool
+from spdbuild.ops.pooling import AdaptivePool, GlobalPool, Pool
 from spdbuild.ops.resampling import DepthToSpace, SpaceToDepth, Upsample
 from spdbuild.ops.spd import SpdConv2d, SpdPool
 from spdbuild.phases import Blocks, Window
@@ -32,7 +32,7 @@ class Field:
 
     @property
     def end(self) -> Fraction:
-        """The pixel behind the last that output 0 sees."""
+        """The pixel after the last one that output 0 sees."""
         return self.start + self.size
 
     def behind(self, reach: Reach) -> Field:
@@ -55,7 +55,7 @@ Fields = tuple[Field, Field]
 
 
 def receptive_fields(graph: Graph) -> dict[str, Fields]:
-    """What each layer sees of the first input, in its pixels: the first output of a layer, by name.
+    """What the first output of each layer sees of the first input, in its pixels; by name of the layer.
 
     Layers that see the input through several paths see the pixels from the first to the last of any path. What sees
     the whole image has its size, and the stride 0. Gates of one pixel (`mul`) are not counted.
@@ -86,7 +86,7 @@ def _field(graph: Graph, node: Node, fields: Mapping[Output, Fields]) -> Fields:
 
 
 def _without_gates(node: Node, read: list[Fields]) -> list[Fields]:
-    """The fields of a product's inputs, but for those of one pixel, which weigh whole channels."""
+    """The fields of a product's inputs except those of one pixel, which weigh whole channels."""
     if node.shape.pixels > 1:
         return [fields for fields, shape in zip(read, node.input_shapes, strict=True) if shape.pixels > 1]
     # Where the image is one pixel as well, the gate is known by seeing all of the input.
@@ -109,13 +109,14 @@ def _whole(graph: Graph) -> Fields:
 
 @singledispatch
 def reach(op: Op, x: Shape) -> tuple[Reach, Reach] | None:
-    """What an op reads of rows and columns; None: of all of them."""
+    """What an op reads of rows and columns; None: all of them."""
     by_pixel = ("activation", "normalization", "regularization", "merging", "detection")
     return (Reach(), Reach()) if op.family in by_pixel else None
 
 
 @reach.register(GroupNorm)
-@reach.register(GlobalAvgPool)
+@reach.register(InstanceNorm)
+@reach.register(GlobalPool)
 def _everything(op: Op, x: Shape) -> None:
     return None
 
@@ -147,6 +148,17 @@ def _depth_to_space(op: DepthToSpace, x: Shape) -> tuple[Reach, Reach]:
 
 
 @reach.register
+def _transposed(op: ConvTranspose2d, x: Shape) -> tuple[Reach, Reach]:
+    """Input i adds to the outputs stride*i + dilation*tap - padding."""
+    sizes = zip(*map(pair, (op.kernel, op.stride, op.padding, op.dilation)), strict=True)
+    rows, columns = (
+        Reach(Fraction(padding - dilation * (kernel - 1), stride), Fraction(padding, stride), Fraction(1, stride))
+        for kernel, stride, padding, dilation in sizes
+    )
+    return rows, columns
+
+
+@reach.register
 def _upsample(op: Upsample, x: Shape) -> tuple[Reach, Reach]:
     height, width = pair(op.factor)
     grow = _repeated if op.mode == "nearest" else _blended
@@ -154,7 +166,7 @@ def _upsample(op: Upsample, x: Shape) -> tuple[Reach, Reach]:
 
 
 @reach.register
-def _adaptive(op: AdaptiveAvgPool, x: Shape) -> tuple[Reach, Reach]:
+def _adaptive(op: AdaptivePool, x: Shape) -> tuple[Reach, Reach]:
     height, width = pair(op.size)
     return _shared(x.height, height), _shared(x.width, width)
 

@@ -1,4 +1,4 @@
-"""What a JSON Schema finds in a YAML value, in our words and with its place. The only user of jsonschema."""
+"""Check YAML values against a JSON Schema; problems have our wording and their places. The only user of jsonschema."""
 
 from __future__ import annotations
 
@@ -88,8 +88,8 @@ def _problems(error: Any, root: Value) -> Iterable[Problem]:
     elif rule in ("anyOf", "oneOf"):
         yield from _alternatives(error, root, subject, place, got)
     elif rule == "pattern" and isinstance(value.data, dict):
-        # A finding about a key has the path of the mapping.
-        hint = "a name has letters, digits and _"
+        # An error about a key has the path of the mapping.
+        hint = "a name has letters, digits and _, without accents"
         if any(sign in got for sign in "()[]"):
             hint = "inside { } a text with a comma needs quotes"
         yield Problem(f"'{got}' cannot be a name", value.data[got].key, hint)

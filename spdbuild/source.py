@@ -1,6 +1,6 @@
 """YAML text -> values that know where they were written. The only user of the yaml library.
 
-The scalars are those of YAML 1.2: `1e-3` is a number; `no`, `on` and `12:30` are text. Equal keys, tags, several
+The scalars are those of YAML 1.2: `1e-3` is a number; `no`, `on` and `12:30` are text. Duplicate keys, tags, several
 documents, and texts that would grow beyond `MAX_VALUES` through aliases are errors.
 """
 
@@ -19,12 +19,12 @@ import yaml
 
 from spdbuild.errors import Location, SourceError
 
-#: Bounds that no hand-written file meets, so that a hostile or broken one costs neither time nor memory.
+#: Limits that no hand-written file reaches, so that a hostile or broken one costs neither time nor memory.
 MAX_BYTES = 1_000_000
 MAX_VALUES = 100_000
 MAX_DEPTH = 50
 
-#: Integers beyond this are not exact as numbers of other programs (JSON, float64).
+#: Integers beyond this are not exact in other programs (JSON, float64).
 MAX_INTEGER = 2**53
 
 _INTEGER = re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+")
@@ -93,19 +93,23 @@ class Value:
     size: int = field(default=1, repr=False)
 
     def at(self, offset: int) -> Location:
-        """The place of character `offset` of a text, also where YAML folded it from several lines."""
+        """The place of character `offset` of a text, even where YAML folded it from several lines."""
         first = self.source.text[self.start : self.start + 1]
-        if first in ("|", ">"):
-            return self.location
         character = _CHARACTERS.get(first, _CHARACTERS[""])
         position = self.start + (first in ("'", '"'))
+        if first in ("|", ">"):
+            # Skip the header, with its comment and the blank lines after it, and the indentation.
+            head = re.compile(r"[^\r\n]*(?:[ \t]*\r?\n)+( *)").match(self.source.text, self.start)
+            if head is None:
+                return self.location
+            position, character = head.end(), re.compile(rf"\r?\n {{0,{len(head[1])}}}|.")
         for _ in range(min(offset, len(self.data))):
             written = character.match(self.source.text, position, self.end)
             position = written.end() if written else position + 1
         return self.source.at_index(position)
 
     def plain(self) -> Any:
-        """The same as ordinary Python data."""
+        """The value as ordinary Python data."""
         if isinstance(self.data, list):
             return [value.plain() for value in self.data]
         if isinstance(self.data, dict):
@@ -172,7 +176,7 @@ def parse_yaml(source: Source) -> Value:
 
 
 def parse_scalar(text: str) -> Any:
-    """A plain scalar by the rules of YAML 1.2; raises ValueError for a number that no program could hold."""
+    """A plain scalar by the rules of YAML 1.2; raises ValueError for a number that is too large."""
     if text in _WORDS:
         return _WORDS[text]
     if _INTEGER.fullmatch(text):
@@ -296,7 +300,7 @@ class _Composer:
     def count(self, number: int, event: Any) -> None:
         self.size += number
         if self.size > MAX_VALUES:
-            raise self.error(f"the file holds more than {MAX_VALUES:,} values, aliases counted out", event)
+            raise self.error(f"the file holds more than {MAX_VALUES:,} values, counting aliases", event)
 
     def place(self, mark: Any) -> Location:
         return self.source.location(mark.line, mark.column)

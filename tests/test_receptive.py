@@ -35,6 +35,7 @@ NETWORKS = {
     "strided": "  - a: conv2d(3, 3, stride=2)\n  - b: conv2d(3, [5, 1], stride=[1, 2])\n",
     "uneven padding": "  - a: conv2d(3, 4, stride=2, padding=[[3, 0], [1, 2]])\n",
     "norm and activation": "  - a: conv2d(3, 3)\n  - norm: batch_norm()\n  - tanh()\n  - b: conv2d(2, 3)\n",
+    "norm over the whole image": "  - a: conv2d(4, 3)\n  - norm: group_norm(2)\n",
     "average pool": "  - a: conv2d(3, 3)\n  - avg_pool(3, stride=2)\n",
     "spd_conv2d": "  - a: spd_conv2d(3, 3, stride=2)\n  - b: spd_conv2d(3, 5, stride=3)\n",
     "spd_avg_pool": "  - a: conv2d(3, 3)\n  - pool: spd_avg_pool(4, stride=2)\n",
@@ -57,7 +58,9 @@ def test_the_field_is_what_has_a_gradient(lines: str, place: tuple[int, int]) ->
 
 @pytest.mark.parametrize("place", [(4, 4), (5, 6), (7, 3)], ids=str)
 @pytest.mark.parametrize(
-    "line", ["upsample(2)", 'upsample(3, mode="bilinear")', "depth_to_space(2)", "max_pool(3)", "adaptive_avg_pool(9)"]
+    "line",
+    ["upsample(2)", 'upsample(3, mode="bilinear")', "depth_to_space(2)", "max_pool(3)", "adaptive_avg_pool(9)"]
+    + ["up: conv_transpose2d(2, 2, stride=2)", "up: conv_transpose2d(2, 4, stride=2, padding=1, dilation=1)"],
 )
 def test_where_neighbours_see_differently_the_field_holds_all_of_them(line: str, place: tuple[int, int]) -> None:
     graph = graph_of(f"  - a: conv2d(4, 3, stride=2)\n  - {line}\n")
@@ -75,6 +78,12 @@ def test_a_global_pool_sees_the_whole_image() -> None:
         Field(Fraction(0), Fraction(33), Fraction(0)),
         Field(Fraction(0), Fraction(29), Fraction(0)),
     )
+
+
+def test_what_joins_paths_of_other_strides_sees_the_whole_image() -> None:
+    lines = "  - wide: adaptive_avg_pool(4) <- image\n  - conv: conv2d(3, 3, stride=2, padding=0) <- image\n"
+    fields = receptive_fields(graph_of(f"{lines}  - both: add() <- conv, wide\n", size="3, 9, 9"))
+    assert fields["both"] == (Field(Fraction(0), Fraction(9), Fraction(0)),) * 2
 
 
 def test_a_gate_from_a_pooled_vector_is_not_counted() -> None:

@@ -1,4 +1,4 @@
-"""What can be said against an architecture before it is expanded, all at once."""
+"""All mistakes of an architecture that can be found before it is expanded."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from spdbuild.architecture.document import Block, Document
+from spdbuild.architecture.expand import FURTHER_INPUTS
 from spdbuild.architecture.line import Argument, Call, Line, Reference
 from spdbuild.architecture.reserved import why_no_input, why_no_layer
+from spdbuild.architecture.unused import read_names
 from spdbuild.arguments import Signature, fit, signature, type_hints
 from spdbuild.errors import ArgumentError, Location, Problem, SpdbuildError, nearest
 from spdbuild.expression import ExpressionError, check_expression, evaluate, names
@@ -16,12 +18,10 @@ from spdbuild.ops import OPS
 
 #: Names that a block's lines may use besides its parameters.
 BLOCK_NUMBERS = frozenset({"in_channels"})
-#: What a block calls its inputs when it has several.
-_FURTHER_INPUTS = frozenset(f"input{number}" for number in range(1, 100))
 
 
 def check_document(document: Document) -> list[Problem]:
-    """Problems of the calls: unknown names, arguments, types, missing and doubtful names, circular blocks."""
+    """Problems of the calls: unknown names, arguments, types, missing and reserved names, circular blocks."""
     return list(_Checker(document).problems())
 
 
@@ -34,13 +34,14 @@ class _Checker:
         self.weighted: dict[str, bool] = {}
 
     def problems(self) -> Iterator[Problem]:
-        yield from self._circles()
+        yield from self._cycles()
         yield from self._names()
         yield from self._expected_variants()
+        yield from self._variants()
         for block in self.document.blocks.values():
             known = self.numbers | set(block.signature.arguments) | BLOCK_NUMBERS
             for tree in block.defaults.values():
-                yield from self._expression(tree, known, block.text, block.location)
+                yield from self._expression(tree, known, block.text, block)
             yield from self._lines(block.lines, known, _Names.of_block())
         around, elsewhere = set(self.document.inputs), set[str]()
         for section, lines in self.document.sections.items():
@@ -49,7 +50,7 @@ class _Checker:
             around |= names if section == "layers" else set()
             elsewhere |= set() if section == "layers" else {f"{section}.{name}" for name in names}
         for name, (tree, value) in self.document.scale.items():
-            for error in check_expression(tree, self.numbers | {name}, str(value.data)):
+            for error in check_expression(tree, self.numbers | {name.rpartition(".")[2]}, str(value.data)):
                 yield from error.at(value.at(error.offset)).problems
 
     def _expected_variants(self) -> Iterator[Problem]:
@@ -60,6 +61,16 @@ class _Checker:
                 if variant not in self.document.variants:
                     hint = nearest(variant, self.document.variants) or "write one number"
                     yield Problem(f"{self.document.model} has no variant '{variant}'", count.key, hint)
+
+    def _variants(self) -> Iterator[Problem]:
+        """Numbers in variants that are not vars and that nothing reads, such as a misspelt var."""
+        variants = self.document.root.get("variants")
+        known = self.document.vars.keys() | read_names(self.document)
+        for variant, numbers in variants.items() if variants else ():
+            for name, value in numbers.items():
+                if name not in known:
+                    message = f"the variant {variant} sets '{name}', which is no var, and nothing reads it"
+                    yield Problem(message, value.key, nearest(name, known))
 
     def _lines(self, lines: list[Line], known: set[str], tensors: _Names) -> Iterator[Problem]:
         later = {line.name for line in lines if line.name}
@@ -109,7 +120,7 @@ class _Checker:
             yield from problems or self._constant(call, name, argument)
 
     def _misfit(self, call: Call, taken: Signature, error: ArgumentError) -> Location:
-        """The argument that the error is about: a named one, or the first positional one too many."""
+        """The argument that the error is about: a named one, or the first surplus positional one."""
         for argument in call.named:
             if argument.name == error.argument:
                 return call.at(argument.start)
@@ -118,7 +129,7 @@ class _Checker:
         return call.location
 
     def _constant(self, call: Call, name: str, argument: Argument) -> Iterator[Problem]:
-        """The type of an argument that no number of the file can change."""
+        """Check the type of an argument that is a constant, whatever the numbers of the file."""
         if call.function in self.document.blocks or any(names(argument.tree)):
             return
         try:
@@ -129,10 +140,9 @@ class _Checker:
         except ArgumentError as error:
             yield from error.at(call.at(argument.tree.col_offset)).problems
 
-    def _expression(self, tree: ast.expr, known: set[str], text: str, place: Call | Location) -> Iterator[Problem]:
+    def _expression(self, tree: ast.expr, known: set[str], text: str, place: Call | Block) -> Iterator[Problem]:
         for error in check_expression(tree, known, text):
-            where = place.at(error.offset) if isinstance(place, Call) else place
-            yield from error.at(where).problems
+            yield from error.at(place.at(error.offset)).problems
 
     def _signature(self, function: str) -> Signature | None:
         block = self.document.blocks.get(function)
@@ -145,11 +155,11 @@ class _Checker:
         if block is None:
             return function in OPS and OPS[function].weights
         if function not in self.weighted:
-            self.weighted[function] = False  # What a circle of blocks finds of itself.
+            self.weighted[function] = False  # For blocks that contain themselves.
             self.weighted[function] = any(self._has_weights(line.call.function) for line in block.lines)
         return self.weighted[function]
 
-    def _circles(self) -> Iterator[Problem]:
+    def _cycles(self) -> Iterator[Problem]:
         """Blocks that contain themselves."""
         done: set[str] = set()
 
@@ -186,7 +196,7 @@ def _refused(what: str, name: str, why: str, place: Location | None) -> Iterator
 class _Names:
     """The tensors that a line may name.
 
-    around: by one word, what stands around the list. elsewhere: `section.name` of the sections above.
+    around: one-word names from outside the list. elsewhere: `section.name` of the sections above.
     """
 
     around: set[str]
@@ -194,12 +204,12 @@ class _Names:
 
     def __post_init__(self) -> None:
         self.lines: set[str] = set()
-        #: Lines that have no name and so cannot be read, by what they are called: their ops or blocks.
+        #: Ops or blocks of the lines that have no name and so cannot be read, by label.
         self.unnamed: dict[str, str] = {}
 
     @classmethod
     def of_block(cls) -> _Names:
-        return cls({"input", *_FURTHER_INPUTS}, set())
+        return cls({"input", *FURTHER_INPUTS}, set())
 
     def check(self, reference: Reference, line: Line, later: set[str]) -> Iterator[Problem]:
         first, _, rest = reference.text.partition(".")
@@ -211,7 +221,7 @@ class _Names:
             yield Problem(f"the line reads {what}: '{reference.text}'", place, "a line reads lines above it")
             return
         known = self.lines | self.around | self.elsewhere
-        hint = nearest(reference.text, {name for name in known if name not in _FURTHER_INPUTS})
+        hint = nearest(reference.text, {name for name in known if name not in FURTHER_INPUTS})
         if first in self.unnamed:
             hint = f"give the line a name of its own: '- some_name: {self.unnamed[first]}(...)'"
         yield Problem(f"there is no layer '{reference.text}' above this line", place, hint)

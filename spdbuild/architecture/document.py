@@ -1,4 +1,4 @@
-"""The structure of an architecture file: what stands around the calls."""
+"""The structure of an architecture file: everything around the calls."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from spdbuild.architecture.line import NAME, Call, Line, parse_call, parse_lines
+from spdbuild.architecture.line import NAME, NAME_HINT, Call, Line, parse_call, parse_lines
 from spdbuild.arguments import Signature
 from spdbuild.errors import Location, Problem, SourceError, SpdbuildError
 from spdbuild.expression import ExpressionError, parse_expression
@@ -17,7 +17,7 @@ from spdbuild.source import Source, Value, parse_yaml
 _NAME = "^[A-Za-z_][A-Za-z0-9_]*$"
 _LINES = {
     "type": "array",
-    "description": "One call a line: 'name: call(arguments) * count <- inputs'.",
+    "description": "One call per line: 'name: call(arguments) * count <- inputs'.",
     "items": {"type": ["string", "object"]},
 }
 _NUMBER_OR_TEXT = {"type": ["number", "string"]}
@@ -62,9 +62,10 @@ _PROPERTIES: dict[str, Any] = {
     },
     "scale": {
         "type": "object",
-        "propertyNames": {"pattern": _NAME},
+        "propertyNames": {"pattern": r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)?$"},
         "additionalProperties": _NUMBER_OR_TEXT,
-        "description": "Expression applied to the argument of this name in every section, not inside blocks.",
+        "description": "Expression applied to the argument of this name in every section, but not inside blocks; "
+        "'linear.out' applies to one op or block, and overrides 'out'.",
     },
     "blocks": {
         "type": "object",
@@ -76,7 +77,7 @@ _PROPERTIES: dict[str, Any] = {
         "type": "array",
         "minItems": 1,
         "items": {"type": "string"},
-        "description": "Names of the layers that the model returns; without it the last line.",
+        "description": "Names of the layers that the model returns; by default the last line.",
     },
     "passes": {
         "type": "array",
@@ -87,13 +88,13 @@ _PROPERTIES: dict[str, Any] = {
         "type": "object",
         "properties": {"parameters": _COUNT, "macs": _COUNT},
         "additionalProperties": False,
-        "description": "Known counts, per variant where there are variants; `spdbuild check` holds the file to them.",
+        "description": "Known counts, per variant where there are variants; `spdbuild check` compares them.",
     },
     "rename": {
         "type": "object",
         "propertyNames": {"pattern": _NAME},
         "additionalProperties": {"type": "object", "additionalProperties": {"type": "string"}},
-        "description": "Tables from our weight names to other people's.",
+        "description": "Tables from our weight names to those of other checkpoints.",
     },
 }
 
@@ -112,7 +113,7 @@ def architecture_schema() -> dict[str, Any]:
 
 @dataclass(frozen=True, eq=False)
 class Block:
-    """A block as it is written: parameters with the trees of their defaults, and lines."""
+    """A block as written: its parameters, the syntax trees of their defaults, and its lines."""
 
     signature: Signature
     defaults: Mapping[str, ast.expr]
@@ -125,12 +126,16 @@ class Block:
     def name(self) -> str:
         return self.signature.name
 
+    def at(self, offset: int) -> Location:
+        """The place of character `offset` of `text`."""
+        return _in_key(self.location, offset)
+
 
 @dataclass(frozen=True, eq=False)
 class Document:
-    """A file, parsed, with what it inherits.
+    """A parsed file with everything that it inherits.
 
-    values: what each key holds, own or inherited.
+    values: the value of each key, the file's own or inherited.
     sections: lists of lines by name, in the order of the file; the lines of `layers` have no prefix.
     """
 
@@ -160,10 +165,11 @@ class Document:
 
     @property
     def inputs(self) -> dict[str, list[int]]:
-        return dict(self.plain("inputs") or {})
+        # JSON Schema accepts 3.0 as an integer.
+        return {name: [int(size) for size in sizes] for name, sizes in (self.plain("inputs") or {}).items()}
 
     def section_key(self, section: str) -> Location | None:
-        """Where the name of a section stands, in this file or the one that it is from."""
+        """Where the name of a section stands, in this file or in the one that it is inherited from."""
         own = self.root.get(section)
         if own is None and self.base is not None:
             return self.base.section_key(section)
@@ -185,7 +191,8 @@ def parse_document(source: Source, find: Finder, _extended: tuple[str, ...] = ()
     broken = {step for p in problems for step in _broken_keys(p, root)}
     own = {key: value for key, value in root.items() if key not in broken}
     sections = {key: parse_lines(value, errors) for key, value in own.items() if key not in _PROPERTIES}
-    blocks = dict(_blocks(own.get("blocks"), errors))
+    # Even if one block is invalid, all are read, so that the lines that use them are not reported as well.
+    blocks = dict(_blocks(root.get("blocks"), [] if "blocks" in broken else errors))
     scale = dict(_scale(own.get("scale"), errors))
     passes = tuple(_calls(own.get("passes"), errors))
     values = {key: value for key, value in own.items() if key in _PROPERTIES}
@@ -211,7 +218,7 @@ class IncompleteDocument(SourceError):
 
 
 def _structure(root: Value) -> list[Problem]:
-    sections = [key for key, value in root.items() if key not in _PROPERTIES and isinstance(value.data, list)]
+    sections = [key for key, value in root.items() if key not in _PROPERTIES and _is_section(key, value)]
     schema = architecture_schema()
     schema["properties"] = _PROPERTIES | {key: _LINES for key in sections}
     schema["additionalProperties"] = False
@@ -219,15 +226,20 @@ def _structure(root: Value) -> list[Problem]:
         schema["required"] = []
     problems = check_schema(root, schema)
     problems += [
-        Problem(f"'{key}' cannot be the name of a section", root.data[key].key, "letters, digits and _")
+        Problem(f"'{key}' cannot be the name of a section", root.data[key].key, NAME_HINT)
         for key in sections
         if not NAME.fullmatch(key)
     ]
     return problems
 
 
+def _is_section(key: str, value: Value) -> bool:
+    """Whether a list of lines is meant, though it may still be empty."""
+    return key == "layers" or isinstance(value.data, list | None)
+
+
 def _broken_keys(problem: Problem, root: Value) -> Iterable[str]:
-    """The top-level keys in whose range of the text the problem lies."""
+    """The top-level keys whose text contains the problem."""
     for key, value in root.items():
         place = problem.location
         if place and value.key and (value.key == place or _holds(value, place)):
@@ -283,7 +295,7 @@ def _blocks(value: Value | None, errors: list[SpdbuildError]) -> Iterable[tuple[
         try:
             block = _block(text, lines, errors)
         except ExpressionError as error:
-            place = replace(lines.key, column=lines.key.column + error.offset)
+            place = _in_key(lines.key, error.offset)
             errors.append(error.at(place, hint="write a block as name(parameter, other=default)"))
             continue
         if block.name in seen:
@@ -291,6 +303,12 @@ def _blocks(value: Value | None, errors: list[SpdbuildError]) -> Iterable[tuple[
             continue
         seen[block.name] = block
         yield block.name, block
+
+
+def _in_key(key: Location, offset: int) -> Location:
+    """The place of a character of a key, which may be quoted."""
+    quoted = key.text[key.column - 1 : key.column] in ("'", '"')
+    return replace(key, column=key.column + offset + quoted)
 
 
 def _block(text: str, lines: Value, errors: list[SpdbuildError]) -> Block:

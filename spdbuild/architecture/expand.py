@@ -18,18 +18,20 @@ from spdbuild.schema import describe
 from spdbuild.shape import Shape
 from spdbuild.source import Value
 
-#: Bounds of the expansion: no network is near them, and a slip of the keyboard stops here.
+#: Limits of the expansion: no real network comes near them, but a typing mistake may exceed them.
 MAX_LINES = 50_000
 MAX_REPEATS = 10_000
 MAX_NESTING = 50
+#: Names of the inputs of a block that reads several.
+FURTHER_INPUTS = frozenset(f"input{number}" for number in range(1, 100))
 
 
 @dataclass(frozen=True, eq=False)
 class Use:
-    """One line as it was expanded: where it stands, with which numbers, and inside of which use.
+    """One expansion of a line: where it stands, with which numbers, and inside which other use.
 
     name: name of the node or block instance.
-    section: the section or block whose list holds the line.
+    list_name: the section or block whose list holds the line.
     arguments: bound values of the call.
     """
 
@@ -54,9 +56,9 @@ def expand(
     numbers: Mapping[str, Any] | None = None,
     inputs: Sequence[Sequence[int]] | None = None,
 ) -> Expansion:
-    """The graph of a document for one variant, with some vars at other values.
+    """The graph of a document for one variant, with some vars overridden.
 
-    inputs: one shape an input, in place of the declared ones.
+    inputs: one shape per input, in place of the declared ones.
     """
     scope = _scope(document, variant, numbers or {})
     shapes = list(document.inputs.values()) if inputs is None else inputs
@@ -89,7 +91,7 @@ def _scope(document: Document, variant: str | None, numbers: Mapping[str, Any]) 
 
 @dataclass
 class _List:
-    """Where the expander stands in one list of lines."""
+    """The state of the expansion of one list of lines."""
 
     name: str
     prefix: str
@@ -139,7 +141,11 @@ class _Expander:
             whole = Output(self.results[name].node, int(number))
             if whole.index < len(self.graph[whole.node].shapes):
                 return whole
-        error = UnknownNameError(f"there is no layer '{value.data}'", hint=self._known(value.data, self.results))
+        if value.data in self.document.inputs:
+            hint = f"a line can return it: {value.data}_again: identity() <- {value.data}"
+            error = UnknownNameError(f"'{value.data}' is an input, and outputs are layers", hint=hint)
+        else:
+            error = UnknownNameError(f"there is no layer '{value.data}'", hint=self._known(value.data, self.results))
         raise error.at(value.location)
 
     def _lines(self, lines: list[Line], state: _List) -> Output:
@@ -205,18 +211,17 @@ class _Expander:
         if len(state.trail) >= MAX_NESTING:
             raise SourceError(f"blocks are nested more than {MAX_NESTING} deep")
         arguments = self._arguments(line.call, block.signature.arguments, state)
-        scope = {**self.scope, **arguments}
+        place = line.value.at(line.call.start)
+        where = f"{place.file}:{place.line}: in {name}: {block.name}"
+        scope = {**self.scope, **arguments, "in_channels": self.graph.shape_of(inputs[0]).channels}
         for parameter, tree in block.defaults.items():
             if parameter not in arguments:
-                scope[parameter] = evaluate(tree, scope, block.text)
-        scope["in_channels"] = self.graph.shape_of(inputs[0]).channels
+                scope[parameter] = _default(tree, scope, block, (f"{where}()", *state.trail))
         bound = {parameter: scope[parameter] for parameter in block.signature.arguments}
         shown = ", ".join(f"{key}={_short(value)}" for key, value in bound.items())
-        place = line.value.at(line.call.start)
-        step = f"{place.file}:{place.line}: in {name}: {block.name}({shown})"
         tensors = {"input": inputs[0]} | {f"input{i}": output for i, output in enumerate(inputs, 1)}
         use = Use(line, name, state.name, bound, state.use)
-        inner = _List(block.name, name, scope, tensors, inputs[0], use, (step, *state.trail))
+        inner = _List(block.name, name, scope, tensors, inputs[0], use, (f"{where}({shown})", *state.trail))
         return self._lines(block.lines, inner)
 
     def _arguments(self, call: Call, parameters: tuple[str, ...], state: _List) -> dict[str, Any]:
@@ -225,8 +230,9 @@ class _Expander:
 
     def _value(self, name: str, argument: Argument, call: Call, state: _List) -> Any:
         value = evaluate(argument.tree, state.scope, call.text)
-        if state.use is None and name in self.document.scale and isinstance(value, int | float):
-            tree, source = self.document.scale[name]
+        scale = self.document.scale.get(f"{call.function}.{name}") or self.document.scale.get(name)
+        if state.use is None and scale is not None and isinstance(value, int | float):
+            tree, source = scale
             try:
                 value = evaluate(tree, {**state.scope, name: value}, str(source.data))
             except ExpressionError as error:
@@ -260,15 +266,30 @@ class _Expander:
                 return Output(whole.node, int(last))
             hint = f"'{parent}' has {len(shapes)} outputs" if len(shapes) > 1 else f"'{parent}' has one output"
             raise UnknownNameError(f"there is no output '{name}'", hint=hint).at(line.value.at(reference.column))
-        hint = self._known(name, {*state.tensors, *self.results})
-        error = UnknownNameError(f"there is no layer '{name}' above this line", hint=hint)
+        error = self._unknown(name, state)
         raise error.at(line.value.at(reference.column))
 
+    def _unknown(self, name: str, state: _List) -> UnknownNameError:
+        inputs = sum(tensor in state.tensors for tensor in FURTHER_INPUTS)
+        if name in FURTHER_INPUTS and state.use is not None:
+            message = f"the block has {inputs} input{'s' * (inputs != 1)} here, and no '{name}'"
+            hint = "a line gives a block several inputs behind the arrow: name: block() <- first, second"
+            return UnknownNameError(message, hint=hint)
+        hint = self._known(name, {*state.tensors, *self.results})
+        return UnknownNameError(f"there is no layer '{name}' above this line", hint=hint)
+
     def _known(self, name: str, known: Iterable[str]) -> str:
-        """What to do about a name that cannot be read."""
+        """A hint for a name that cannot be read."""
         if name in self.uses and not self.uses[name].line.name:
             return "give the line a name of its own, which can be read"
         return nearest(name, known)
+
+
+def _default(tree: ast.expr, scope: Mapping[str, Any], block: Block, trail: tuple[str, ...]) -> Any:
+    try:
+        return evaluate(tree, scope, block.text)
+    except ExpressionError as error:
+        raise error.at(block.at(error.offset), trail=trail) from None
 
 
 def _place_of(argument: str, call: Call, parameters: tuple[str, ...]) -> Any:

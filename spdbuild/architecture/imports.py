@@ -17,7 +17,7 @@ def import_files(document: Document, allowed: bool) -> None:
     """Import what `imports:` lists: a path ending in .py, beside the file that names it, or the name of a module.
 
     Importing runs code, so the person who runs spdbuild has to allow it; SourceError says how. Code that has run in
-    this process does not run again, and needs no second word.
+    this process does not run again, and needs no second permission.
     """
     if document.base:
         import_files(document.base, allowed)
@@ -38,18 +38,18 @@ def import_files(document: Document, allowed: bool) -> None:
 
 
 def imported_file(value: Value) -> Path | None:
-    """The file that an entry of `imports:` names, whether it is there or not; None if that names a module."""
+    """The file that an entry of `imports:` names, whether it is there or not; None if it names a module."""
     return (Path(value.source.name).parent / value.data).resolve() if value.data.endswith(".py") else None
 
 
 def _module_name(value: Value) -> str:
-    """What Python knows the code of an entry by: a file by its text, wherever a copy of it lies."""
+    """The key of an entry in sys.modules: for a file it depends on the text, not on where a copy lies."""
     path = imported_file(value)
     if path is None:
         return str(value.data)
     if not path.is_file():
         return ""
-    # What stands before the @ is the same when a file was edited: its classes then take the place of the old ones.
+    # The part before the @ stays the same when a file is edited, so its classes replace the old ones.
     return f"spdbuild_imported_{path.stem}@{hashlib.sha256(path.read_bytes()).hexdigest()[:16]}"
 
 
@@ -66,6 +66,6 @@ def _import(value: Value) -> None:
     try:
         spec.loader.exec_module(module)
     except BaseException:
-        # What has failed half-way is tried again the next time.
+        # A file that failed half-way is run again next time.
         del sys.modules[name]
         raise

@@ -13,12 +13,13 @@ from spdbuild.schema import describe
 from spdbuild.source import Value
 
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+NAME_HINT = "a name begins with a letter or _, and has letters, digits and _, without accents"
 REFERENCE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z0-9_]+)*")
 
 
 @dataclass(frozen=True)
 class Argument:
-    """One argument of a call; `name` is empty for a positional one, `start` and `end` are columns of the whole."""
+    """One argument of a call; `name` is empty for a positional one, `start` and `end` enclose all of it."""
 
     name: str
     tree: ast.expr
@@ -67,8 +68,8 @@ class Line:
 
     name: as written, or empty.
     label: the name, or the one made from the call: `relu`, `relu_2`.
-    when: condition under which the line is there; None: always.
-    reads: names right of `<-`; None: the line reads the line before.
+    when: condition under which the line exists; None: always.
+    reads: names right of `<-`; None: it reads the line before it.
     """
 
     name: str
@@ -85,7 +86,7 @@ class Line:
 
 
 def parse_lines(values: Value, errors: list[SpdbuildError]) -> list[Line]:
-    """The lines of a block or section; what is wrong with one is added to `errors`, and the line left out."""
+    """The lines of a block or section; a line with a mistake is left out, and the error added to `errors`."""
     lines = []
     for value in values:
         try:
@@ -112,7 +113,7 @@ def _parse_line(item: Value) -> Line:
             raise SourceError("a line has one name and one call", location=item.location, hint=hint)
         name, value = next(item.items())
         if not NAME.fullmatch(name):
-            raise SourceError(f"'{name}' cannot be a name", location=value.key, hint="letters, digits and _")
+            raise SourceError(f"'{name}' cannot be a name", location=value.key, hint=NAME_HINT)
     if not isinstance(value.data, str):
         what = "the line" if not name else f"'{name}'"
         raise SourceError(
@@ -121,7 +122,18 @@ def _parse_line(item: Value) -> Line:
     try:
         return _parse_text(name, value)
     except ExpressionError as error:
-        raise error.at(value.at(error.offset)) from None
+        raise error.at(value.at(error.offset), hint=_hint(value)) from None
+
+
+def _hint(value: Value) -> str:
+    """A hint at what an unreadable line was probably meant to be."""
+    text, source = value.data, value.source.text
+    if any(arrow in text for arrow in ("->", "=>", "←", "<=", "⟵", "⇐")):
+        return "what a line reads stands behind '<-': add() <- left, right"
+    is_plain = source[value.start] not in "'\""
+    if is_plain and source[value.end :].lstrip()[:1] in (",", "]") and text.count("(") != text.count(")"):
+        return "inside [ ] a comma ends the line: put each line below the other, behind '- '"
+    return ""
 
 
 def _parse_text(name: str, value: Value) -> Line:
@@ -163,7 +175,7 @@ def _call(tree: ast.expr, text: str, value: Value) -> Call:
 
 
 def _arrow(text: str) -> int | None:
-    """Position of the `<-` that stands outside of quotes and brackets."""
+    """Position of the `<-` that stands outside quotes and brackets."""
     depth, quote = 0, ""
     for position, character in enumerate(text):
         if quote:

@@ -1,4 +1,4 @@
-"""Names that torch modules and Python keep for themselves, and that layers therefore cannot have."""
+"""Names that torch modules and Python reserve, and that layers therefore cannot have."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ _register_replace_node_hook _replace_hooks _set_replace_hook _tracer_cls _tracer
 _unregister_deepcopy_hook _unregister_erase_node_hook _unregister_replace_node_hook _wrapped_call add_submodule code
 delete_all_unused_submodules delete_submodule graph meta print_readable recompile shape_env to_folder
 """
-#: Attributes of torch.nn.Module; every block and section is one. torch adds some now and then, and a test compares.
+#: Attributes of torch.nn.Module; every block and section is one. torch adds some now and then, which a test notices.
 MODULE_ATTRIBUTES = frozenset(_OF_MODULES.split())
-#: What torch.fx.GraphModule, the network as a whole, has besides.
+#: Further attributes of torch.fx.GraphModule, which the network as a whole is.
 NETWORK_ATTRIBUTES = frozenset(_OF_NETWORKS.split())
 
 
@@ -44,12 +44,12 @@ def why_no_layer(name: str, *, nested: bool) -> str:
 
 def why_no_input(name: str) -> str:
     """Why an input of the network cannot have this name; empty if it can."""
-    # It is an argument of `forward`, and so is `self`, beside which no layer at the top can be called the same.
+    # An input is an argument of `forward`, as is `self`; no layer at the top can have the name of either.
     return "the code of a torch module needs it" if name == "self" else _why_no_attribute(name)
 
 
 def _why_no_attribute(name: str) -> str:
-    # Python's own, and those that torch.compile gives to modules while it runs.
+    # Python's own names, and those that torch.compile sets on modules while it runs.
     if keyword.iskeyword(name) or name.startswith("__"):
         return "Python keeps it for itself"
     return ""

@@ -19,7 +19,7 @@ from spdbuild.source import parse_yaml, read_source
 @click.argument("pattern", default="*")
 @json_option
 def command(pattern: str, as_json: bool) -> None:
-    """List the architectures, with their variants and parameters, and the recipes whose names fit PATTERN."""
+    """List the architectures, with their variants and parameters, and the recipes whose names match PATTERN."""
     architectures = [_architecture(path) for name, path in _named("architectures", pattern)]
     recipes = [_recipe(path) for name, path in _named("recipes", pattern)]
     if as_json:
@@ -42,7 +42,7 @@ def _named(kind: str, pattern: str) -> list[tuple[str, Path]]:
 def _architecture(path: Path) -> dict[str, Any]:
     from spdbuild.checking import check_architecture
 
-    graphs = check_architecture(read_source(path))
+    graphs = check_architecture(read_source(path)).graphs
     inputs = [list(node.shape) for node in next(iter(graphs.values())).inputs]
     params = {variant or "": graph.parameters for variant, graph in graphs.items()}
     return {"name": path.stem, "file": str(path), "inputs": inputs, "params": params}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,9 +21,9 @@ if TYPE_CHECKING:
 
     from spdbuild.conversion.verification import Verification
 
-#: Largest relative error that counts as equal: of float64 throughout, and of weights that were once rounded to float32.
+#: Largest relative error that counts as equal: in float64 throughout, and with weights once rounded to float32.
 EXACT, ROUNDED = 1e-10, 1e-5
-#: Images of a folder that are shown to both networks.
+#: Number of images of a folder that both networks are run on.
 IMAGES = 32
 
 _EXAMPLES = """\b
@@ -37,8 +38,8 @@ Examples:
 @click.argument("a", type=ARCHITECTURE)
 @click.argument("b", type=ARCHITECTURE)
 @choice_options
-@click.option("--weights-a", type=PATH, metavar="FILE", help="Weights of A; random without.")
-@click.option("--weights-b", type=PATH, metavar="FILE", help="Weights of B; those of A carried over without.")
+@click.option("--weights-a", type=PATH, metavar="FILE", help="Weights of A. [default: random]")
+@click.option("--weights-b", type=PATH, metavar="FILE", help="Weights of B. [default: those of A, carried over]")
 @click.option("--images", type=PATH, metavar="FOLDER", help="Compare on the images in FOLDER, too.")
 @click.option(
     "--tolerance",
@@ -58,14 +59,15 @@ def command(
     layers: bool,
     as_json: bool,
 ) -> None:
-    """Run A and B on random and on real images, and say whether they are equal or at which layer they part.
+    """Run A and B on random and on real images, and report whether they are equal or at which layer they diverge.
 
-    A and B are architectures or folders of runs; B without weights must be a conversion of A. All is computed in
+    A and B are architectures or folders of runs; B without weights must be a conversion of A. Everything is computed in
     float64. The error is max |a - b| / max |a|. Exit code 1 if the outputs differ.
     """
     from spdbuild.conversion.verification import verify
 
-    one, other = named_network(a, choice, weights_a), named_network(b, choice, weights_b)
+    one = named_network(a, _choice_for(a, choice), weights_a)
+    other = named_network(b, _choice_for(b, choice), weights_b)
     if tolerance is None:
         tolerance = EXACT if other.weights is None else ROUNDED
     found = verify(*_models(one, other), _inputs(one, images), tolerance)
@@ -77,8 +79,16 @@ def command(
         raise RunError(_difference(a, b, found))
 
 
+def _choice_for(name: str, choice: Choice) -> Choice:
+    """The choice, without its variant for a file that has no variants, such as a folded one."""
+    if choice.variant is None or Path(name).is_dir() or choice.document(name).variants:
+        return choice
+    click.echo(f"{name} has no variants: --variant is not for it", err=True)
+    return replace(choice, variant=None)
+
+
 def _models(one: NamedNetwork, other: NamedNetwork) -> tuple[nn.Module, nn.Module]:
-    """Both networks in float64, with weights of their own, random ones, or those of the first carried over."""
+    """Both networks in float64, with their own weights, random ones, or those of the first carried over."""
     from spdbuild.conversion.verification import random_weights, weights_for
 
     first = one.read_weights() or random_weights(one.graph)

@@ -1,4 +1,4 @@
-"""The network between text and module: named nodes, each with its op, its inputs and its shapes."""
+"""The network between text and module: named nodes, each with an op, inputs and shapes."""
 
 from spdbuild.graph.graph import Graph
 from spdbuild.graph.node import Input, Node, Origin, Output

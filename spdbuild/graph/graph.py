@@ -19,7 +19,7 @@ class Graph:
     outputs: what the model returns, in order.
 
     A pass changes a graph through `add`, `replace_op`, `insert_after` and `remove`. Shapes are kept up to date: they
-    are inferred when a node is added, and behind every change.
+    are inferred when a node is added, and after every change.
     """
 
     def __init__(self, name: str = "model") -> None:
@@ -106,12 +106,12 @@ class Graph:
         self._infer_from(name)
 
     def rewire(self, name: str, inputs: Sequence[Output | str]) -> None:
-        """Let the node read other outputs, of nodes before it."""
+        """Make the node read other outputs, of nodes before it."""
         self._nodes[name] = replace(self[name], inputs=tuple(map(_output, inputs)))
         self._infer_from(name)
 
     def insert_after(self, anchor: str, name: str, op: Op, inserted_by: str) -> Node:
-        """A new node that reads `anchor` (its only output) and is read by all that read `anchor` so far."""
+        """Add a node that reads `anchor` (its only output) and takes over the readers of `anchor`."""
         if name in self._nodes:
             raise InputError(f"two layers are called '{name}'")
         origin = replace(self[anchor].origin, inserted_by=inserted_by)
@@ -127,7 +127,7 @@ class Graph:
         return self[name]
 
     def remove(self, name: str) -> None:
-        """Take a node out; who read it reads its first input instead."""
+        """Remove a node; its readers read its first input instead."""
         node = self[name]
         moved = {Output(name): node.inputs[0]}
         del self._nodes[name]
@@ -137,7 +137,7 @@ class Graph:
 
     @contextmanager
     def changes(self) -> Iterator[None]:
-        """Several changes as one: shapes are inferred at the end, and a misfit or other error undoes them all."""
+        """Make several changes as one: shapes are inferred at the end, and a misfit or other error undoes them all."""
         nodes, outputs, shapes = dict(self._nodes), self.outputs, [self.shape_of(output) for output in self.outputs]
         self._deferred = True
         try:

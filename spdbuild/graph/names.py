@@ -1,4 +1,4 @@
-"""Names of layers as ways through blocks."""
+"""Names of layers as paths through blocks."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ def name_parts(name: str) -> list[str]:
 
 
 def block_name(name: str, depth: int) -> str:
-    """The block that holds the layer `depth` levels down; the layer itself where it is not as deep."""
+    """The block that holds the layer `depth` levels down; the layer itself if it is not that deep."""
     return ".".join(name_parts(name)[:depth])
 
 
 def free_name(name: str, taken: Container[str]) -> str:
-    """The name, or `name_2`, `name_3`, ... where it is taken."""
+    """The name, or `name_2`, `name_3`, ... if it is taken."""
     number, free = 1, name
     while free in taken:
         number += 1

@@ -29,7 +29,7 @@ class Origin:
 
     location: the line that asked for it.
     trail: the blocks around that line, innermost first, as messages print them.
-    inserted_by: the pass that made it, if one did.
+    inserted_by: the pass that made it, if any.
     """
 
     location: Location | None = None
@@ -65,7 +65,7 @@ class Input(Op):
 class Node:
     """A named op, the outputs that it reads, and the shapes of its own outputs.
 
-    Nodes do not change: a pass puts another node of the same name in place.
+    Nodes are immutable: a pass replaces one with another of the same name.
     """
 
     name: str
@@ -94,7 +94,7 @@ class Node:
         return self.name.rpartition(".")[0]
 
     def inferred(self, input_shapes: tuple[Shape, ...]) -> Node:
-        """The node with its shapes for these inputs; the error of a misfit names the inputs."""
+        """The node with its shapes for these inputs; if they do not fit, the error names them."""
         least, most = self.op.arity
         if len(input_shapes) < least or (most is not None and len(input_shapes) > most):
             wanted = f"{least}" if most == least else f"at least {least}" if most is None else f"{least} to {most}"

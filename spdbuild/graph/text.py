@@ -1,4 +1,4 @@
-"""Graph -> the flat form of the YAML language: one named line a node."""
+"""Graph -> the flat form of the YAML language: one named line per node."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ def graph_text(graph: Graph) -> str:
     """An architecture file without blocks, vars or variants that expands to `graph`.
 
     A node `stage1.first.relu` becomes the line `stage1_first_relu`, because the names of lines have no dots: the graph
-    that is read back is the same but for that.
+    that is read back is otherwise the same.
     """
     names = flat_names(graph)
     inputs = ", ".join(f"{names[node.name]}: [{', '.join(map(str, node.shape))}]" for node in graph.inputs)
@@ -27,7 +27,7 @@ def graph_text(graph: Graph) -> str:
 
 
 def flat_names(graph: Graph) -> dict[str, str]:
-    """The names that the nodes have in `graph_text`, which weights for that file must have too."""
+    """The names of the nodes in `graph_text`, which weights for that file must use too."""
     names: dict[str, str] = {}
     taken: set[str] = set()
     for node in graph:

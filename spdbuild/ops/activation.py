@@ -1,4 +1,4 @@
-"""Functions of single numbers. None works in place, so that every tensor of a network can be looked at."""
+"""Activation functions. None works in place, so that every tensor of a network can be inspected."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Activation(Op):
-    """An op that maps each number by itself."""
+    """An op that is applied elementwise."""
 
     family: ClassVar[Family] = "activation"
 
@@ -31,7 +31,7 @@ class Activation(Op):
 class Identity(Activation):
     """Pass its input through: x.
 
-    Input and output have any shape. It gives a place in a network a name, and vanishes when simplified.
+    Input and output have any shape. It gives a place in a network a name, and is left out when the network is expanded.
 
     Source: as torch.nn.Identity.
     """
@@ -48,7 +48,7 @@ class Identity(Activation):
 @OPS.register
 @dataclass(frozen=True)
 class Relu(Activation):
-    """Replace negative numbers by zero: max(x, 0).
+    """Replace negative numbers with zero: max(x, 0).
 
     Input and output have any shape.
 
@@ -80,11 +80,11 @@ class Relu6(Activation):
 @OPS.register
 @dataclass(frozen=True)
 class LeakyRelu(Activation):
-    """Flatten negative numbers: x for x >= 0, else slope*x.
+    """Scale negative numbers down: x for x >= 0, else slope*x.
 
     Input and output have any shape.
 
-    slope: factor of negative numbers.
+    slope: factor for negative numbers.
 
     Source: Maas, Hannun and Ng 2013, "Rectifier Nonlinearities Improve Neural Network Acoustic Models".
     """
@@ -103,8 +103,101 @@ class LeakyRelu(Activation):
 
 @OPS.register
 @dataclass(frozen=True)
+class Prelu(Op):
+    """Scale negative numbers by a learned slope: x for x >= 0, else slope*x.
+
+    Input and output have any shape.
+
+    per_channel: whether each channel has a slope of its own.
+    slope: initial value of all slopes.
+
+    Source: He et al. 2015, "Delving Deep into Rectifiers", arXiv:1502.01852, section 2.1; as torch.nn.PReLU.
+    """
+
+    family: ClassVar[Family] = "activation"
+    weights: ClassVar[bool] = True
+
+    per_channel: bool = False
+    slope: float = 0.25
+
+    def shape(self, x: Shape) -> Shape:
+        return x
+
+    def parameters(self, x: Shape) -> int:
+        return x.channels if self.per_channel else 1
+
+    def module(self, x: Shape) -> nn.Module:
+        from torch import nn
+
+        return nn.PReLU(self.parameters(x), self.slope)
+
+    @classmethod
+    def example(cls) -> Example:
+        return Example(cls(), [Shape(4, 3, 5)], Shape(4, 3, 5))
+
+    @classmethod
+    def more_examples(cls) -> list[Example]:
+        return [Example(cls(per_channel=True, slope=0.1), [Shape(7)], Shape(7))]
+
+
+@OPS.register
+@dataclass(frozen=True)
+class Elu(Activation):
+    """Bend negative numbers towards a bound: x for x >= 0, else alpha*(exp(x) - 1).
+
+    Input and output have any shape.
+
+    alpha: the bound is -alpha.
+
+    Source: Clevert, Unterthiner and Hochreiter 2015, "Exponential Linear Units", arXiv:1511.07289.
+    """
+
+    alpha: float = 1.0
+
+    def module(self, x: Shape) -> nn.Module:
+        from torch import nn
+
+        return nn.ELU(self.alpha)
+
+    @classmethod
+    def more_examples(cls) -> list[Example]:
+        return [Example(cls(alpha=0.5), [Shape(7)], Shape(7))]
+
+
+@OPS.register
+@dataclass(frozen=True)
+class Softmax(Op):
+    """Turn the channels into shares that add up to 1: exp(x) divided by the sum of exp(x) over all channels.
+
+    Input and output (N, C, H, W) or (N, C); each pixel has its own shares. A classifier that will be trained here ends
+    without it, because the loss includes it.
+
+    Source: Bridle 1990, "Training Stochastic Model Recognition Algorithms as Networks"; as torch.nn.Softmax(dim=1).
+    """
+
+    family: ClassVar[Family] = "activation"
+
+    def shape(self, x: Shape) -> Shape:
+        return x
+
+    def module(self, x: Shape) -> nn.Module:
+        from torch import nn
+
+        return nn.Softmax(1)
+
+    @classmethod
+    def example(cls) -> Example:
+        return Example(cls(), [Shape(4, 3, 5)], Shape(4, 3, 5))
+
+    @classmethod
+    def more_examples(cls) -> list[Example]:
+        return [Example(cls(), [Shape(7)], Shape(7))]
+
+
+@OPS.register
+@dataclass(frozen=True)
 class Silu(Activation):
-    """Weigh each number by its sigmoid: x * sigmoid(x), also called swish.
+    """Multiply each number by its sigmoid: x * sigmoid(x), also called swish.
 
     Input and output have any shape.
 
@@ -120,7 +213,7 @@ class Silu(Activation):
 @OPS.register
 @dataclass(frozen=True)
 class Gelu(Activation):
-    """Weigh each number by the normal distribution's share below it: x * Phi(x), without approximation.
+    """Multiply each number by the standard normal distribution function: x * Phi(x), without approximation.
 
     Input and output have any shape.
 
@@ -136,7 +229,7 @@ class Gelu(Activation):
 @OPS.register
 @dataclass(frozen=True)
 class Mish(Activation):
-    """Weigh each number by the tanh of its softplus: x * tanh(ln(1 + exp(x))).
+    """Multiply each number by the tanh of its softplus: x * tanh(ln(1 + exp(x))).
 
     Input and output have any shape.
 
@@ -184,7 +277,7 @@ class HardSigmoid(Activation):
 @OPS.register
 @dataclass(frozen=True)
 class HardSwish(Activation):
-    """Weigh each number by its hard sigmoid: x * min(max(x + 3, 0), 6) / 6.
+    """Multiply each number by its hard sigmoid: x * min(max(x + 3, 0), 6) / 6.
 
     Input and output have any shape.
 

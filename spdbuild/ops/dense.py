@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 @OPS.register
 @dataclass(frozen=True)
 class Flatten(Op):
-    """Write an image as one vector: channel by channel, row by row.
+    """Turn an image into one vector: channel by channel, row by row.
 
     Input (N, C, H, W), output (N, C*H*W).
 
@@ -48,14 +48,14 @@ class Flatten(Op):
 @OPS.register
 @dataclass(frozen=True)
 class Linear(Op):
-    """Weigh and add all numbers of a vector, once for each output.
+    """Compute each output as a weighted sum of all numbers of a vector.
 
     Input (N, C), output (N, out).
 
-    out: numbers in the output.
+    out: size of the output.
     bias: whether a learned number is added to each output.
 
-    Source: Rosenblatt 1958, "The Perceptron"; arguments as torch.nn.Linear.
+    Source: Rosenblatt 1958, "The Perceptron"; arguments as in torch.nn.Linear.
     """
 
     family: ClassVar[Family] = "dense"

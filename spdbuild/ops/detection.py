@@ -23,14 +23,14 @@ Anchors = tuple[tuple[tuple[int | float, int | float], ...], ...]
 class Detect(Op):
     """Predict boxes in each cell of several levels, relative to anchors.
 
-    One input a level: (N, C, ny, nx), finest first. One output a level: (N, A, ny, nx, 5 + classes) raw predictions for
-    A anchors: x, y, width, height, objectness and one for each class.
+    One input per level: (N, C, ny, nx), finest first. One output per level: (N, A, ny, nx, 5 + classes) raw predictions
+    for A anchors: x, y, width, height, objectness and one for each class.
 
     classes: number of classes.
     anchors: for each level a list of [width, height], in pixels of the input image; a list of levels, or a mapping from
         their names, in the order of the inputs.
-    strides: pixels of the input image in a cell of each level; by default 8, 16, 32 and so on, twice the one before. A
-        network whose maps have other sizes is refused.
+    strides: pixels of the input image per cell of each level; by default 8, 16, 32 and so on, doubling. A network whose
+        feature maps have other sizes is refused.
 
     Source: Redmon and Farhadi 2018, "YOLOv3", arXiv:1804.02767, section 2; boxes and biases as in YOLOv5 v6.0 (Jocher
     et al. 2021).
@@ -51,13 +51,13 @@ class Detect(Op):
         counts = sorted({len(level) for level in self.levels})
         if len(counts) != 1 or counts[0] == 0:
             raise ArgumentError(
-                f"anchors must be as many in each level, got {_listed(counts) or 'none'}", argument="anchors"
+                f"each level must have the same number of anchors, got {_listed(counts) or 'none'}", argument="anchors"
             )
         if any(side <= 0 for level in self.levels for anchor in level for side in anchor):
             raise ArgumentError("anchors must have a width and a height greater than 0", argument="anchors")
         if self.strides is not None and len(self.strides) != len(self.levels):
             raise ArgumentError(
-                f"strides must be one for each level of anchors, got {len(self.strides)} for {len(self.levels)}",
+                f"strides must have one entry per level of anchors, got {len(self.strides)} for {len(self.levels)}",
                 argument="strides",
             )
 
@@ -68,7 +68,7 @@ class Detect(Op):
         return self.anchors
 
     def pixel_strides(self) -> tuple[int, ...]:
-        """Pixels of the input image in a cell of each level."""
+        """Pixels of the input image per cell of each level."""
         return self.strides or tuple(8 * 2**level for level in range(len(self.levels)))
 
     def shape(self, *inputs: Shape) -> tuple[Shape, ...]:
@@ -80,7 +80,7 @@ class Detect(Op):
         return tuple(Shape(anchors, x.height, x.width, 5 + self.classes) for x in inputs)
 
     def _check_sizes(self, inputs: tuple[Shape, ...]) -> None:
-        """Refuse levels that cannot belong to one image: cells times stride is its size, to less than one cell."""
+        """Refuse levels that cannot belong to one image: cells times stride must be its size, to within one cell."""
         strides = self.pixel_strides()
         for axis in (1, 2):
             least = max((x[axis] - 1) * stride for x, stride in zip(inputs, strides, strict=True))
@@ -102,7 +102,7 @@ class Detect(Op):
     def _misfit(self, image: Shape, inputs: tuple[Shape, ...]) -> ShapeError:
         maps, strides = _listed([f"{x.height}x{x.width}" for x in inputs]), _listed(self.pixel_strides())
         return ShapeError(
-            f"detect: maps of {maps} do not come of an image of {image.height}x{image.width} by strides of {strides}",
+            f"detect: maps of {maps} do not fit an image of {image.height}x{image.width} at strides of {strides}",
             hint=f"strides=[{', '.join(str(round(image.height / x.height)) for x in inputs)}]",
         )
 

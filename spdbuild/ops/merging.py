@@ -1,4 +1,4 @@
-"""Ops that make one tensor of several, or several of one."""
+"""Ops that merge several tensors into one, or split one into several."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 @OPS.register
 @dataclass(frozen=True)
 class Add(Op):
-    """Add tensors of the same shape, number by number.
+    """Add tensors of the same shape elementwise.
 
     Two or more inputs of one shape, output of that shape.
 
@@ -46,10 +46,10 @@ class Add(Op):
 @OPS.register
 @dataclass(frozen=True)
 class Mul(Op):
-    """Multiply tensors number by number; a vector or an image of one pixel weighs the channels of an image.
+    """Multiply tensors elementwise; a vector or an image of one pixel scales the channels of an image.
 
     Two or more inputs: (N, C, H, W), and with it (N, C, H, W), (N, C, 1, 1) or (N, C) in any order; or vectors alone.
-    Output of the greatest of these shapes.
+    The output has the largest of these shapes.
 
     Source: Hu et al. 2017, "Squeeze-and-Excitation Networks", arXiv:1709.01507, equation 4.
     """
@@ -62,7 +62,9 @@ class Mul(Op):
         fitting = {output, Shape(output.channels), Shape(output.channels, 1, 1)} if len(output) == 3 else {output}
         misfit = next((shape for shape in inputs if shape not in fitting), None)
         if misfit is not None:
-            raise ShapeError(f"mul: {misfit} cannot weigh {output}; its channels must agree, and its size or be 1x1")
+            raise ShapeError(
+                f"mul: {misfit} cannot scale {output}; its channels must agree, and its size must agree or be 1x1"
+            )
         return output
 
     def module(self, *inputs: Shape) -> nn.Module:
@@ -86,7 +88,7 @@ class Mul(Op):
 @OPS.register
 @dataclass(frozen=True)
 class Concat(Op):
-    """Put tensors behind one another on the channels, in the order given.
+    """Concatenate tensors along the channels, in the order given.
 
     Two or more inputs (N, C_i, H, W) of one size, output (N, sum of the C_i, H, W); or (N, C_i) to (N, sum of the C_i).
 
@@ -120,7 +122,7 @@ class Concat(Op):
 @OPS.register
 @dataclass(frozen=True)
 class Split(Op):
-    """Cut the channels into consecutive parts.
+    """Split the channels into consecutive parts.
 
     Input (N, C, H, W) or (N, C); one output for each part, of the same height and width.
 

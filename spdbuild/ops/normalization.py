@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Normalization(Op):
-    """An op with learned numbers for each channel that leaves the shape alone."""
+    """An op with learned numbers for each channel that keeps the shape."""
 
     family: ClassVar[Family] = "normalization"
     weights: ClassVar[bool] = True
@@ -77,7 +77,7 @@ class GroupNorm(Normalization):
 
     Input and output (N, C, H, W) or (N, C).
 
-    groups: into how many parts the channels are cut; must divide C.
+    groups: number of parts into which the channels are split; must divide C.
     epsilon: added to the variance.
 
     Source: Wu and He 2018, "Group Normalization", arXiv:1803.08494.
@@ -107,6 +107,44 @@ class GroupNorm(Normalization):
     @classmethod
     def more_examples(cls) -> list[Example]:
         return [Example(cls(groups=3, epsilon=1e-3), [Shape(6, 3, 3)], Shape(6, 3, 3))]
+
+
+@OPS.register
+@dataclass(frozen=True)
+class InstanceNorm(Normalization):
+    """Normalise each channel by its mean and variance over the pixels of each sample.
+
+    Input and output (N, C, H, W), of more than one pixel. Each channel has a learned factor and offset.
+
+    epsilon: added to the variance.
+
+    Source: Ulyanov, Vedaldi and Lempitsky 2016, "Instance Normalization", arXiv:1607.08022; as torch.nn.InstanceNorm2d
+    with affine=True.
+    """
+
+    epsilon: float = 1e-5
+
+    def __post_init__(self) -> None:
+        _positive(self.epsilon)
+
+    def shape(self, x: Shape) -> Shape:
+        image = Shape(x.channels, x.height, x.width)
+        if image.pixels == 1:
+            raise ShapeError(f"one pixel has no variance, got {image}")
+        return image
+
+    def module(self, x: Shape) -> nn.Module:
+        from torch import nn
+
+        return nn.InstanceNorm2d(x.channels, self.epsilon, affine=True)
+
+    @classmethod
+    def example(cls) -> Example:
+        return Example(cls(), [Shape(8, 6, 5)], Shape(8, 6, 5))
+
+    @classmethod
+    def more_examples(cls) -> list[Example]:
+        return [Example(cls(epsilon=1e-3), [Shape(6, 3, 3)], Shape(6, 3, 3))]
 
 
 @OPS.register
@@ -147,11 +185,11 @@ class LayerNorm(Normalization):
 @OPS.register
 @dataclass(frozen=True)
 class LayerScale(Normalization):
-    """Multiply each channel by a learned number that begins near zero.
+    """Multiply each channel by a learned number that starts near zero.
 
-    Input and output (N, C, H, W). Stands at the end of a residual branch, which so begins as almost nothing.
+    Input and output (N, C, H, W). It ends a residual branch, which therefore starts as almost nothing.
 
-    initial: the number that all channels begin with.
+    initial: initial value of these numbers.
 
     Source: Touvron et al. 2021, "Going deeper with Image Transformers", arXiv:2103.17239, section 2.
     """

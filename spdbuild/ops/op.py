@@ -1,4 +1,4 @@
-"""What every op says about itself."""
+"""The base class of all ops, and their registry."""
 
 from __future__ import annotations
 
@@ -44,8 +44,8 @@ class Op:
     """Base of all ops: frozen dataclasses whose fields are the arguments of a call.
 
     An op knows shapes and costs for given input shapes, and makes its torch module. It knows no names, no files and no
-    other op. Checks of arguments raise ArgumentError in `__post_init__`, misfits of shapes ShapeError; both without a
-    place, which the caller adds.
+    other op. Wrong arguments raise ArgumentError in `__post_init__`, shapes that do not fit raise ShapeError; both
+    without a place, which the caller adds.
     """
 
     #: Name in YAML; the registry sets it.
@@ -53,7 +53,7 @@ class Op:
     family: ClassVar[Family]
     #: Whether a line with this op needs a name, because its module has weights or buffers.
     weights: ClassVar[bool] = False
-    #: Least and greatest number of inputs; None: any number from the least on.
+    #: Least and greatest number of inputs; None: no upper limit.
     arity: ClassVar[tuple[int, int | None]] = (1, 1)
 
     def shape(self, *inputs: Shape) -> Shape | tuple[Shape, ...]:
@@ -61,11 +61,11 @@ class Op:
         raise NotImplementedError
 
     def parameters(self, *inputs: Shape) -> int:
-        """Number of trainable numbers."""
+        """Number of trainable parameters."""
         return 0
 
     def macs(self, *inputs: Shape) -> int:
-        """Multiply-accumulates for one sample: convolutions and linear layers, and nothing else."""
+        """Multiply-accumulates for one sample, of convolutions and linear layers only."""
         return 0
 
     def module(self, *inputs: Shape) -> nn.Module:
@@ -73,11 +73,11 @@ class Op:
         raise NotImplementedError
 
     def simplified(self, *inputs: Shape) -> Op | None:
-        """A plainer op that does the same for these inputs, None for an op that does nothing, itself otherwise."""
+        """A simpler op that does the same for these inputs, None for an op that does nothing, itself otherwise."""
         return self
 
     def check_image(self, image: Shape, *inputs: Shape) -> None:
-        """Refuse inputs that cannot be made of an image of that shape, for an op that counts pixels; ShapeError."""
+        """Raise ShapeError if inputs cannot come from an image of that shape; for ops whose arguments count pixels."""
 
     @classmethod
     def example(cls) -> Example:
@@ -97,7 +97,7 @@ OPS: Registry[Op] = Registry("op", "spdbuild.ops", "spdbuild.ops")
 
 
 def at_least(least: int, **arguments: Any) -> None:
-    """Refuse arguments (numbers, pairs, nested pairs) below `least` or beyond what makes sense."""
+    """Refuse arguments (numbers, pairs, nested pairs) below `least` or above MAX_ARGUMENT."""
     for name, value in arguments.items():
         for number in flat(value):
             if number < least:
@@ -114,7 +114,7 @@ def flat(value: Any) -> list[Any]:
 
 
 def same_shape(op: str, inputs: tuple[Shape, ...]) -> Shape:
-    """The one shape of all inputs."""
+    """The shape that all inputs share."""
     if len(set(inputs)) != 1:
         raise ShapeError(f"{op}: inputs must have the same shape, got {' and '.join(map(str, inputs))}")
     return inputs[0]

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Pool(Op):
-    """The arguments that all pools share, and the windows they mean."""
+    """The arguments that all pools share, and the windows that they define."""
 
     family: ClassVar[Family] = "pooling"
 
@@ -77,10 +77,10 @@ class AvgPooling(Pool):
 @OPS.register
 @dataclass(frozen=True)
 class MaxPool(MaxPooling):
-    """Take the greatest number of each window of pixels.
+    """Take the maximum of each window of pixels.
 
     Input (N, C, H, W), output (N, C, H', W') with H' = floor((H + 2*padding - dilation*(kernel - 1) - 1) / stride) + 1
-    and W' alike. What lies in the padding is never the greatest.
+    and W' alike. Padding is never the maximum.
 
     kernel, stride, dilation: in pixels; one number or [height, width]. The stride is 1 unless given.
     padding: pixels on each side, at most half the kernel; by default (kernel - 1)//2.
@@ -146,17 +146,9 @@ class AvgPool(AvgPooling):
         ]
 
 
-@OPS.register
 @dataclass(frozen=True)
-class GlobalAvgPool(Op):
-    """Take the average of each channel over the whole image.
-
-    Input (N, C, H, W), output (N, C), or (N, C, 1, 1) with keep_size.
-
-    keep_size: whether the output is still an image, of one pixel.
-
-    Source: Lin, Chen and Yan 2013, "Network In Network", arXiv:1312.4400, section 3.2.
-    """
+class GlobalPool(Op):
+    """The argument that the pools over the whole image share."""
 
     family: ClassVar[Family] = "pooling"
 
@@ -165,11 +157,6 @@ class GlobalAvgPool(Op):
     def shape(self, x: Shape) -> Shape:
         image = Shape(x.channels, x.height, x.width)
         return Shape(image.channels, 1, 1) if self.keep_size else Shape(image.channels)
-
-    def module(self, x: Shape) -> nn.Module:
-        from spdbuild.nn.pooling import GlobalAvgPool2d
-
-        return GlobalAvgPool2d(self.keep_size)
 
     @classmethod
     def example(cls) -> Example:
@@ -182,16 +169,43 @@ class GlobalAvgPool(Op):
 
 @OPS.register
 @dataclass(frozen=True)
-class AdaptiveAvgPool(Op):
-    """Average as many windows as the output has pixels, whatever the size of the input.
+class GlobalAvgPool(GlobalPool):
+    """Take the average of each channel over the whole image.
 
-    Input (N, C, H, W), output (N, C, height, width). Window i of an axis covers floor(i*H/height) up to
-    ceil((i + 1)*H/height).
+    Input (N, C, H, W), output (N, C), or (N, C, 1, 1) with keep_size.
 
-    size: pixels of the output; one number or [height, width].
+    keep_size: whether the output is still an image, of one pixel.
 
-    Source: as torch.nn.AdaptiveAvgPool2d.
+    Source: Lin, Chen and Yan 2013, "Network In Network", arXiv:1312.4400, section 3.2.
     """
+
+    def module(self, x: Shape) -> nn.Module:
+        from spdbuild.nn.pooling import GlobalAvgPool2d
+
+        return GlobalAvgPool2d(self.keep_size)
+
+
+@OPS.register
+@dataclass(frozen=True)
+class GlobalMaxPool(GlobalPool):
+    """Take the maximum of each channel over the whole image.
+
+    Input (N, C, H, W), output (N, C), or (N, C, 1, 1) with keep_size.
+
+    keep_size: whether the output is still an image, of one pixel.
+
+    Source: Oquab et al. 2015, "Is object localization for free?", section 3.
+    """
+
+    def module(self, x: Shape) -> nn.Module:
+        from spdbuild.nn.pooling import GlobalMaxPool2d
+
+        return GlobalMaxPool2d(self.keep_size)
+
+
+@dataclass(frozen=True)
+class AdaptivePool(Op):
+    """The argument of the pools whose windows depend on the size of the input."""
 
     family: ClassVar[Family] = "pooling"
 
@@ -204,11 +218,6 @@ class AdaptiveAvgPool(Op):
         image = Shape(x.channels, x.height, x.width)
         return Shape(image.channels, *pair(self.size))
 
-    def module(self, x: Shape) -> nn.Module:
-        from torch import nn
-
-        return nn.AdaptiveAvgPool2d(pair(self.size))
-
     @classmethod
     def example(cls) -> Example:
         return Example(cls(7), [Shape(4, 9, 14)], Shape(4, 7, 7))
@@ -216,3 +225,41 @@ class AdaptiveAvgPool(Op):
     @classmethod
     def more_examples(cls) -> list[Example]:
         return [Example(cls((2, 3)), [Shape(4, 5, 2)], Shape(4, 2, 3))]
+
+
+@OPS.register
+@dataclass(frozen=True)
+class AdaptiveAvgPool(AdaptivePool):
+    """Take the average of as many windows as the output has pixels, whatever the size of the input.
+
+    Input (N, C, H, W), output (N, C, height, width). Window i of an axis covers floor(i*H/height) up to
+    ceil((i + 1)*H/height).
+
+    size: pixels of the output; one number or [height, width].
+
+    Source: as torch.nn.AdaptiveAvgPool2d.
+    """
+
+    def module(self, x: Shape) -> nn.Module:
+        from torch import nn
+
+        return nn.AdaptiveAvgPool2d(pair(self.size))
+
+
+@OPS.register
+@dataclass(frozen=True)
+class AdaptiveMaxPool(AdaptivePool):
+    """Take the maximum of as many windows as the output has pixels, whatever the size of the input.
+
+    Input (N, C, H, W), output (N, C, height, width). Window i of an axis covers floor(i*H/height) up to
+    ceil((i + 1)*H/height).
+
+    size: pixels of the output; one number or [height, width].
+
+    Source: as torch.nn.AdaptiveMaxPool2d.
+    """
+
+    def module(self, x: Shape) -> nn.Module:
+        from torch import nn
+
+        return nn.AdaptiveMaxPool2d(pair(self.size))

@@ -35,7 +35,7 @@ class Regularization(Op):
 @OPS.register
 @dataclass(frozen=True)
 class Dropout(Regularization):
-    """In training, replace single numbers by zero at random and scale the others up to the same mean.
+    """In training, replace single numbers with zero at random and scale the others up to the same mean.
 
     Input and output have any shape.
 
@@ -61,12 +61,12 @@ class Dropout(Regularization):
 @OPS.register
 @dataclass(frozen=True)
 class StochasticDepth(Regularization):
-    """In training, replace the tensors of whole samples by zero at random and scale the others up to the same mean.
+    """In training, zero the tensors of whole samples at random and scale the others up to the same mean.
 
-    Input and output have any shape. Stands at the end of a residual branch, which so is left out now and then.
+    Input and output have any shape. It ends a residual branch, which is therefore skipped now and then.
 
     rate: share of the samples that are dropped.
-    mode: "row" draws for each sample, "batch" once for all of a batch.
+    mode: "row" draws for each sample, "batch" once for the whole batch.
 
     Source: Huang et al. 2016, "Deep Networks with Stochastic Depth", arXiv:1603.09382; as in torchvision.ops.
     """

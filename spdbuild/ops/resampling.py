@@ -1,4 +1,4 @@
-"""Ops that change the resolution without learning anything."""
+"""Ops that change the resolution without learned weights."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ if TYPE_CHECKING:
 class SpaceToDepth(Op):
     """Move each block of pixels into channels; nothing is lost.
 
-    Input (N, C, H, W), output (N, C*h*w, H/h, W/w) for blocks of h x w pixels. Weights behind different orders cannot
-    be exchanged: SPD-Conv's order is column of the block, row of the block, input channel, ``n c (i h) (j w) ->
+    Input (N, C, H, W), output (N, C*h*w, H/h, W/w) for blocks of h x w pixels. Weights for different orders are not
+    interchangeable. SPD-Conv's order is column of the block, row of the block, input channel, ``n c (i h) (j w) ->
     n (w h c) i j``.
 
     block: pixels of a block; one number or [height, width].
-    order: how the output channels are counted, the slowest first: "column_row_channel" (SPD-Conv),
+    order: how the output channels are ordered, slowest first: "column_row_channel" (SPD-Conv),
         "row_column_channel" (ONNX, TensorFlow) or "channel_row_column" (torch's PixelUnshuffle; the only one that
-        leaves groups of channels together).
-    odd: what happens to sizes that are no multiple of the block: "pad" adds zeros at the right and bottom, "error"
+        keeps groups of channels together).
+    odd: what happens to sizes that are not multiples of the block: "pad" adds zeros at the right and bottom, "error"
         refuses them.
 
     Source: Sunkara and Luo 2022, "No More Strided Convolutions or Pooling", arXiv:2208.03641, section 3.1.
@@ -77,7 +77,7 @@ class DepthToSpace(Op):
     Input (N, C, H, W), output (N, C/(h*w), H*h, W*w) for blocks of h x w pixels.
 
     block: pixels of a block; one number or [height, width].
-    order: how the input channels are counted, the slowest first: "column_row_channel" (SPD-Conv), "row_column_channel"
+    order: how the input channels are ordered, slowest first: "column_row_channel" (SPD-Conv), "row_column_channel"
         (ONNX's DCR mode, TensorFlow) or "channel_row_column" (torch's PixelShuffle, ONNX's CRD mode).
 
     Source: Shi et al. 2016, "Real-Time Single Image and Video Super-Resolution Using an Efficient Sub-Pixel
@@ -121,12 +121,12 @@ class DepthToSpace(Op):
 @OPS.register
 @dataclass(frozen=True)
 class Upsample(Op):
-    """Enlarge images by a whole number of times.
+    """Enlarge images by a whole factor.
 
     Input (N, C, H, W), output (N, C, h*H, w*W).
 
     factor: how many times larger; one number or [height, width].
-    mode: "nearest" repeats pixels, "bilinear" blends neighbours (pixel centres at halves, not corner to corner).
+    mode: "nearest" repeats pixels, "bilinear" blends neighbours (pixel centres at halves, corners not aligned).
 
     Source: as torch.nn.Upsample.
     """

@@ -1,4 +1,4 @@
-"""SPD-Conv: ops that take the place of strided convolutions and pools, with the same arguments and output shapes.
+"""SPD-Conv: ops that replace strided convolutions and pools, with the same arguments and output shapes.
 
 At stride 1 each is the plain op that it is named after.
 """
@@ -25,15 +25,15 @@ if TYPE_CHECKING:
 class SpdConv2d(Convolution):
     """Convolve without skipping pixels: space_to_depth(stride), then a convolution of stride 1 over the blocks.
 
-    Input (N, C, H, W), output (N, out, H', W') exactly as conv2d with these arguments, for every H and W. Each output
-    sees the stride x stride pixels of each block in the window as C*stride*stride channels: weight (out,
+    Input (N, C, H, W), output (N, out, H', W') exactly as of conv2d with these arguments, for every H and W. Each
+    output sees the stride x stride pixels of each block in the window as C*stride*stride channels: weight (out,
     C*stride*stride/groups, blocks of height, blocks of width). At stride 1 it is conv2d.
 
-    out, kernel, stride, padding, dilation, groups, bias: of the strided convolution in whose place it stands.
+    out, kernel, stride, padding, dilation, groups, bias: those of the strided convolution that it replaces.
     spd_kernel: how many blocks high and wide the window is: "exact" is the smallest that can compute the strided
         convolution (3x3 at stride 2: 2x2 blocks), "same" is `kernel` blocks, or a number.
-    order: how the channels behind space_to_depth are counted, as in space_to_depth; by default SPD-Conv's
-        "column_row_channel", with groups "channel_row_column", which leaves the channels of a group together.
+    order: how the channels after space_to_depth are ordered, as in space_to_depth; by default SPD-Conv's
+        "column_row_channel", or with groups "channel_row_column", which keeps the channels of a group together.
 
     Source: Sunkara and Luo 2022, "No More Strided Convolutions or Pooling", arXiv:2208.03641, section 3; the exact
     kernel is derived in spdbuild.phases.
@@ -49,7 +49,7 @@ class SpdConv2d(Convolution):
         phase_order(self.order, self.groups)
 
     def strided(self) -> Conv2d:
-        """The convolution in whose place this stands."""
+        """The convolution that this replaces."""
         return Conv2d(self.out, self.kernel, self.stride, self.padding, self.dilation, self.groups, self.bias)
 
     def blocks(self) -> tuple[Blocks, Blocks]:
@@ -58,7 +58,7 @@ class SpdConv2d(Convolution):
         return rows.blocks(self.spd_kernel), columns.blocks(self.spd_kernel)
 
     def is_exact(self) -> bool:
-        """Whether some weights make this the very same function as the strided convolution."""
+        """Whether some weights make this exactly the same function as the strided convolution."""
         pairs = zip(self.blocks(), self.windows(), strict=True)
         return _is_plain(self) or all(blocks.covers(window.exact_blocks()) for blocks, window in pairs)
 
@@ -110,12 +110,12 @@ class SpdConv2d(Convolution):
 
 @dataclass(frozen=True)
 class SpdPool(Pool):
-    """What the two replacements of pools share: a dense convolution over blocks, or the pool itself at stride 1."""
+    """What the two pool replacements share: a dense convolution over blocks, or the pool itself at stride 1."""
 
     weights: ClassVar[bool] = True
 
     def strided(self) -> Pool:
-        """The pool in whose place this stands."""
+        """The pool that this replaces."""
         raise NotImplementedError
 
     def blocks(self) -> tuple[Blocks, Blocks]:
@@ -123,7 +123,7 @@ class SpdPool(Pool):
         raise NotImplementedError
 
     def initial_weight(self, x: Shape) -> Tensor:
-        """The weight with which the pool begins, in float64."""
+        """The initial weight, in float64."""
         module = self.module(x).double()
         module.reset_parameters()  # type: ignore[operator]
         weight: Tensor = module.state_dict()["weight"]
@@ -147,11 +147,11 @@ class SpdPool(Pool):
 class SpdMaxPool(SpdPool, MaxPooling):
     """Shrink an image without dropping pixels: space_to_depth(stride), then a learned 1x1 convolution.
 
-    Input (N, C, H, W), output (N, C, H', W') exactly as max_pool with these arguments, for every H and W. A convolution
-    cannot take the greatest of several numbers, so it begins as the mean of each block of stride x stride pixels; the
-    weight (C, C*stride*stride, 1, 1) lets it learn better. At stride 1 it is max_pool.
+    Input (N, C, H, W), output (N, C, H', W') exactly as of max_pool with these arguments, for every H and W. A
+    convolution cannot compute a maximum, so it starts as the mean of each block of stride x stride pixels; its weight
+    (C, C*stride*stride, 1, 1) can learn to do better. At stride 1 it is max_pool.
 
-    kernel, stride, padding, dilation, ceil: of the max pool in whose place it stands.
+    kernel, stride, padding, dilation, ceil: those of the max pool that it replaces.
 
     Source: Sunkara and Luo 2022, "No More Strided Convolutions or Pooling", arXiv:2208.03641, section 3.
     """
@@ -164,7 +164,7 @@ class SpdMaxPool(SpdPool, MaxPooling):
         return rows.blocks(1), columns.blocks(1)
 
     def is_exact(self) -> bool:
-        """Whether this is the very same function as the pool: only at stride 1."""
+        """Whether this is exactly the same function as the pool: only at stride 1."""
         return _is_plain(self)
 
     def module(self, x: Shape) -> nn.Module:
@@ -190,14 +190,14 @@ class SpdMaxPool(SpdPool, MaxPooling):
 @OPS.register
 @dataclass(frozen=True)
 class SpdAvgPool(SpdPool, AvgPooling):
-    """Average windows with weights that learn: space_to_depth(stride), then a convolution that begins as the average.
+    """Average windows with learned weights: space_to_depth(stride), then a convolution that starts as the average.
 
-    Input (N, C, H, W), output (N, C, H', W') exactly as avg_pool with these arguments, for every H and W. The weight
-    (C, C*stride*stride, blocks of height, blocks of width) has the smallest kernel that holds the window, and begins as
+    Input (N, C, H, W), output (N, C, H', W') exactly as of avg_pool with these arguments, for every H and W. The weight
+    (C, C*stride*stride, blocks of height, blocks of width) has the smallest kernel that holds the window, and starts as
     exactly the average. With count_padding=false, and with ceil=true where a window reaches beyond the padding, the
     pool divides by fewer pixels at the border than this does. At stride 1 it is avg_pool.
 
-    kernel, stride, padding, ceil, count_padding: of the average pool in whose place it stands.
+    kernel, stride, padding, ceil, count_padding: those of the average pool that it replaces.
 
     Source: Sunkara and Luo 2022, "No More Strided Convolutions or Pooling", arXiv:2208.03641, section 3; the kernel is
     derived in spdbuild.phases.
@@ -211,7 +211,7 @@ class SpdAvgPool(SpdPool, AvgPooling):
         return rows.exact_blocks(), columns.exact_blocks()
 
     def is_exact(self) -> bool:
-        """Whether this begins as the very same function as the pool, at the border and for every size of image."""
+        """Whether this starts as exactly the same function as the pool, at the border and for every image size."""
         return _is_plain(self) or (not self.ceil and (self.count_padding or self.paddings() == (0, 0)))
 
     def module(self, x: Shape) -> nn.Module:

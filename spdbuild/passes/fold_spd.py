@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 @PASSES.register
 @dataclass(frozen=True)
 class FoldSpd(GraphPass):
-    """Make strided convolutions of space-to-depth and the convolutions around it.
+    """Turn space-to-depth and the convolutions around it into strided convolutions.
 
         spd_conv2d, spd_avg_pool, spd_max_pool  becomes   conv2d(stride=s)
         space_to_depth(s) -> conv2d(k)                    conv2d(s*k, stride=s)
@@ -40,15 +40,15 @@ class FoldSpd(GraphPass):
 
     1. An SPD-Conv layer over blocks is a strided convolution over their pixels; a kernel of K blocks is one of s*K.
     2. A space_to_depth that only convolutions read folds into each of them, whatever their number.
-    3. Where a convolution reads it through a concat, that convolution is cut in two: one reads what space_to_depth
+    3. Where a convolution reads it through a concat, that convolution is split in two: one reads what space_to_depth
        read, the other the rest of the concat, and their outputs are added.
-    4. A space_to_depth that a norm reads, say, folds on request into the convolution in front of it, if nothing else
-       reads that: with s*s times the channels, and ((k + s - 1)/k)**2 of its MACs, as each phase has the kernel at
-       another place. The released ResNets have their space_to_depth there, and are slower for it.
-    5. Any other stays, and the report says why.
+    4. A space_to_depth that another layer reads, such as a norm, folds on request into the convolution before it, if
+       nothing else reads that: with s*s times the channels and ((k + s - 1)/k)**2 times the MACs, because each phase
+       has the kernel in another place. The released ResNets have their space_to_depth there, and are slower folded.
+    5. Any other space_to_depth stays, and the report says why.
 
     The function is the same at the declared size of the input, and at sizes that leave the same remainders when divided
-    by the strides: at all multiples of 32, say. Case 4 applies where no zeros are added to fill up blocks.
+    by the strides, such as all multiples of 32. Case 4 applies where no zeros are added to fill up blocks.
 
     into_producers: whether case 4 applies, so that a target without space_to_depth can run the network.
 
@@ -57,6 +57,7 @@ class FoldSpd(GraphPass):
     """
 
     preserves_output: ClassVar[bool] = True
+    for_training: ClassVar[bool] = False
     into_producers: bool = False
 
     def apply(self, graph: Graph) -> list[Change]:
@@ -120,7 +121,7 @@ def _obstacle(graph: Graph, node: Node, op: SpaceToDepth, readers: list[Node]) -
 
 
 def _takes(reader: Op, op: SpaceToDepth, channels: int) -> bool:
-    """Whether a reader is a convolution whose groups have whole channels of `channels` before space_to_depth."""
+    """Whether a reader is a convolution each of whose groups reads whole ones of the `channels` before the op."""
     if not isinstance(reader, Conv2d):
         return False
     return reader.groups == 1 or (op.order == "channel_row_column" and channels % reader.groups == 0)
@@ -141,7 +142,7 @@ def _into_readers(graph: Graph, node: Node, op: SpaceToDepth, readers: list[Node
 
 
 def _past_concat(graph: Graph, node: Node, op: SpaceToDepth, concat: Node, by: str) -> list[Change]:
-    """Cut every convolution that reads the concat in two, and take the node out of the concat."""
+    """Split every convolution that reads the concat in two, and remove the node from the concat."""
     changes = []
     for reader in graph.users(concat.name):
         assert isinstance(reader.op, Conv2d)
@@ -161,7 +162,7 @@ def _past_concat(graph: Graph, node: Node, op: SpaceToDepth, concat: Node, by: s
 
 
 def _folds_into(graph: Graph, producer: Node, node: Node, op: SpaceToDepth) -> bool:
-    """Whether `producer` is a convolution that can give the phases of `node` as channels of its own."""
+    """Whether `producer` is a convolution that can compute the phases of `node` as its own channels."""
     conv, (height, width), size = producer.op, pair(op.block), node.input_shapes[0]
     return (
         isinstance(conv, Conv2d)
@@ -185,7 +186,7 @@ def _into_producer(graph: Graph, node: Node, op: SpaceToDepth, producer: Node) -
 def _fold_conv(
     before: Graph, change: Change, old: Conv2d, new: Conv2d, moved: dict[str, Tensor], read: dict[str, list[Output]]
 ) -> None:
-    """Fold the weight of one convolution; `read` has what the cut ones still read of their concat."""
+    """Fold the weight of one convolution; `read` holds what split convolutions still read of their concat."""
     space_to_depth = before[change.anchor].op
     assert isinstance(space_to_depth, SpaceToDepth)
     name = f"{change.name}.weight"
@@ -202,7 +203,7 @@ def _fold_conv(
 
 
 def _cut(weight: Tensor, before: Graph, inputs: list[Output], part: str) -> tuple[Tensor, Tensor]:
-    """The weight of one input of a concat, and that of the others; `part` is taken out of `inputs`."""
+    """The weight of one input of a concat, and that of the others; `part` is removed from `inputs`."""
     widths = [before.shape_of(output).channels for output in inputs]
     place = [output.node for output in inputs].index(part)
     del inputs[place]

@@ -1,4 +1,4 @@
-"""Fold batch normalization into the convolution in front of it, for deployment."""
+"""Fold batch normalization into the convolution before it, for deployment."""
 
 from __future__ import annotations
 
@@ -19,20 +19,21 @@ if TYPE_CHECKING:
 @PASSES.register
 @dataclass(frozen=True)
 class FuseConvNorm(GraphPass):
-    """Make one convolution of a convolution and the batch normalization behind it.
+    """Merge a convolution and the batch normalization after it into one convolution.
 
     In evaluation a norm is y = (x - mean) * scale + shift with scale = weight / sqrt(variance + epsilon), channel by
     channel. With x = w * input + b this is a convolution again: weight w * scale, bias (b - mean) * scale + shift.
 
-    1. A convolution (strided or SPD) whose only reader is a batch norm: the norm goes, the convolution gets a bias.
+    1. A convolution (strided or SPD) that only a batch norm reads: the norm is removed, the convolution gets a bias.
     2. A convolution that something else reads too, or that is an output of the network, stays.
 
-    The fused network is for evaluation: a norm that is gone cannot learn.
+    The fused network is for evaluation: a norm that was removed cannot learn.
 
     Source: Jacob et al. 2018, "Quantization and Training of Neural Networks", arXiv:1712.05877, section 3.2.
     """
 
     preserves_output: ClassVar[bool] = True
+    for_training: ClassVar[bool] = False
 
     def apply(self, graph: Graph) -> list[Change]:
         changes = []
@@ -44,7 +45,7 @@ class FuseConvNorm(GraphPass):
     def transfer(
         self, before: Graph, after: Graph, changes: Sequence[Change], weights: Mapping[str, Tensor]
     ) -> dict[str, Tensor]:
-        """Multiply every norm that is gone into its convolution, in float64."""
+        """Multiply every removed norm into its convolution, in float64."""
         fused = dict(weights)
         for change in changes:
             if change.anchor and isinstance(change.before, BatchNorm):

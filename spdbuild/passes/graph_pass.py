@@ -1,4 +1,4 @@
-"""What every pass says about itself, and how passes are run."""
+"""The base class of all passes, their registry, and how they are run."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Change:
-    """What a pass did at one layer, or why it left it alone.
+    """What a pass did to one layer, or why it left the layer alone.
 
-    before, after: the layer's op; `after` is None where the layer was left alone or taken out.
+    before, after: the layer's op; `after` is None where the layer was left alone or removed.
     left: whether the layer was left alone.
     placement: "before" or "after", where a pass distinguishes them.
-    anchor, inserted: the layer behind which new layers were put, and their names.
-    exact: whether the new layers can compute the very function of the old one.
-    why: the reason for which the layer stayed, or was treated otherwise than the options ask.
+    anchor, inserted: the layer after which new layers were inserted, and their names.
+    exact: whether the new layers can compute exactly the function of the old one.
+    why: the reason why the layer stayed, or was not treated as the options ask.
     """
 
     name: str
@@ -43,7 +43,7 @@ class Change:
 
     @classmethod
     def of(cls, node: Node, after: Op | None, **fields: Any) -> Change:
-        """The change of a layer to the op `after`, or None where it was taken out. fields: the others, by name."""
+        """The change of a layer to the op `after`, or None where it was removed. fields: the other fields."""
         return cls(node.name, node.op, after, node.input_shapes, node.shape, node.origin.location, **fields)
 
     @classmethod
@@ -57,8 +57,10 @@ class GraphPass:
     """Base of all passes: frozen dataclasses whose fields are the options."""
 
     name: ClassVar[str] = ""
-    #: Whether the network computes the same function behind the pass, given the weights that the pass maps.
+    #: Whether the network computes the same function after the pass, given the weights that the pass maps.
     preserves_output: ClassVar[bool] = False
+    #: Whether the network can be trained after the pass, so that a recipe may ask for it.
+    for_training: ClassVar[bool] = True
 
     def apply(self, graph: Graph) -> list[Change]:
         """Change `graph`; what was changed and what was left, in the order of the graph."""
@@ -78,7 +80,7 @@ PASSES: Registry[GraphPass] = Registry("pass", "spdbuild.passes", "spdbuild.pass
 
 
 def run_passes(graph: Graph, passes: Iterable[GraphPass]) -> tuple[Graph, list[Change]]:
-    """A changed copy of `graph`, and all changes; the shapes are inferred anew between any two passes."""
+    """A changed copy of `graph`, and all changes; the shapes are inferred anew after each pass."""
     graph = graph.copy()
     changes: list[Change] = []
     for step in passes:

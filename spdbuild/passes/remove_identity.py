@@ -1,4 +1,4 @@
-"""Take out the layers that change nothing in evaluation."""
+"""Remove the layers that change nothing in evaluation."""
 
 from __future__ import annotations
 
@@ -14,25 +14,26 @@ from spdbuild.passes.graph_pass import PASSES, Change, GraphPass
 @PASSES.register
 @dataclass(frozen=True)
 class RemoveIdentity(GraphPass):
-    """Take out identities, and on request what is an identity in evaluation.
+    """Remove identities, and on request layers that are identities in evaluation.
 
-    1. `identity` always goes.
-    2. `dropout` and `stochastic_depth` go with `training_only`: for deployment, not for training.
-    3. An identity that reads an input of the network and is one of its outputs stays: an output is a layer.
+    1. `identity` is always removed.
+    2. `dropout` and `stochastic_depth` are removed with `training_only`: for deployment, not for training.
+    3. An identity that reads an input of the network and is one of its outputs stays: an output must be a layer.
 
-    training_only: also take out layers that act in training alone.
+    training_only: also remove layers that act only in training.
 
     Source: no paper; the layers compute y = x.
     """
 
     preserves_output: ClassVar[bool] = True
+    for_training: ClassVar[bool] = False
     training_only: bool = False
 
     def apply(self, graph: Graph) -> list[Change]:
         changes = []
         for node in graph.layers:
             if self._is_identity(node):
-                # As it is now: an identity in front of it may have gone.
+                # The node as it is now: an identity before it may have been removed.
                 changes.append(_removed(graph, graph[node.name]))
         return changes
 

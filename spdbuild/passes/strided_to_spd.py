@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 from spdbuild.arguments import arguments_of
 from spdbuild.errors import ArgumentError, PassError, ShapeError
 from spdbuild.graph import Graph, Node
+from spdbuild.graph.names import free_name, name_parts
 from spdbuild.ops import Op
 from spdbuild.ops.convolution import Conv2d
 from spdbuild.ops.pooling import AvgPool, MaxPool
@@ -43,24 +44,24 @@ class StridedToSpd(GraphPass):
         max_pool or avg_pool(stride=s)       spd_max_pool, spd_avg_pool: space_to_depth(s) -> conv2d(stride=1)
 
     1. A strided convolution, "before": its output shape stays, so nothing else changes.
-    2. A strided convolution, "after": the layers that read it see s*s times the channels. Where they cannot, because
-       the output is added to another one, say, the convolution is treated as in case 1, and the report says so.
-    3. avg_pool: the new convolution keeps the channels and starts as the very same average.
-    4. max_pool: the same, but no convolution is a maximum; it starts as the mean.
+    2. A strided convolution, "after": the layers that read it see s*s times the channels. Where they cannot, for
+       example because the output is added to another, the convolution is treated as in case 1, and the report says so.
+    3. avg_pool: the new convolution keeps the channels and starts as exactly the same average.
+    4. max_pool: the same, but no convolution computes a maximum; it starts as the mean.
     5. Layers of stride 1, and layers that `keep` names, are left alone.
 
     A pattern is the name of a layer, or of a block or section with everything in it; `*` stands for any text.
 
     placement: where space_to_depth stands.
-    after: with placement "after", directly behind the convolution ("conv") or behind its norm and activation ("act").
+    after: with placement "after", directly after the convolution ("conv") or after its norm and activation ("act").
     kernel: with placement "before", kernel of the new convolution: "exact", the smallest that can compute the strided
         one; "same", the kernel as it was; or a number.
-    kernels: kernels of some layers in place of `kernel`, each "pattern=kernel"; the last that fits a layer holds.
+    kernels: overrides of `kernel` for some layers, each "pattern=kernel"; the last that matches a layer wins.
     pool: whether strided pools become convolutions ("conv") or stay ("keep").
     keep: patterns of layers that stay strided.
-    only: patterns of the only layers to change; none: all.
+    only: patterns of the only layers to change; by default all.
     before: patterns of layers that take placement "before" in any case, as the stem of the released YOLOs does.
-    strict: fail, listing them, if any stride or strided pool is left.
+    strict: fail if any stride or strided pool is left, and list them.
 
     Source: Sunkara and Luo 2022, arXiv:2208.03641; placement "after" is that of the code released with it.
     """
@@ -125,10 +126,10 @@ class StridedToSpd(GraphPass):
         return own[-1] if own else self.kernel
 
     def _after(self, graph: Graph, node: Node, convolution: Conv2d) -> Change:
-        """Placement "after"; ShapeError, with nothing changed, where the rest of the network does not fit."""
+        """Placement "after"; ShapeError, with nothing changed, if the rest of the network does not fit."""
         plain = replace(convolution, stride=1)
         anchor = self._anchor(graph, node)
-        name = inserted_name(node, anchor)
+        name = free_name(inserted_name(node, anchor), graph.names)
         with graph.changes():
             graph.replace_op(node.name, plain)
             graph.insert_after(anchor.name, name, SpaceToDepth(convolution.stride), self.name)
@@ -152,7 +153,7 @@ def is_strided(op: Op) -> bool:
 
 
 def _is_unknown(node: Node) -> bool:
-    """Whether an op of somebody else halves images, or more, and does not only move pixels into channels."""
+    """Whether a third-party op shrinks images by half or more, and does not merely move pixels into channels."""
     if type(node.op).__module__.startswith("spdbuild.") or not node.input_shapes:
         return False
     given, now = node.input_shapes[0], node.shape
@@ -176,10 +177,11 @@ def parse_kernel(entry: str) -> tuple[str, SpdKernel]:
 
 
 def inserted_name(convolution: Node, anchor: Node) -> str:
-    """Name of the space_to_depth behind `anchor`: in the anchor's block, and called after the convolution."""
-    container = anchor.container
-    inside = convolution.name.removeprefix(f"{container}.") if container else convolution.name
-    first = inside.split(".")[0] if inside != convolution.name or not container else convolution.name.split(".")[-1]
+    """Name of the space_to_depth after `anchor`: in the anchor's block, and named for the convolution."""
+    container = ".".join(name_parts(anchor.name)[:-1])
+    inside = convolution.name.removeprefix(f"{container}.")
+    is_inside = not container or inside != convolution.name
+    first = name_parts(inside)[0 if is_inside else -1].replace(".", "_")
     return f"{container}.{first}_to_depth" if container else f"{first}_to_depth"
 
 
@@ -194,11 +196,14 @@ def _pool_as_convolution(pool: Op) -> SpdMaxPool | SpdAvgPool:
 
 def _check_patterns(option: str, patterns: Iterable[str], graph: Graph) -> None:
     for pattern, hint in unmatched(patterns, graph.names):
+        preset = next((name for name, options in PRESETS.items() if pattern in options.get(option, ())), None)
+        if preset is not None:
+            hint = f"if it is from the preset {preset}, give {option} yourself: names of this network, or an empty text"
         raise PassError(f"{option}: no layer of {graph.name} is called '{pattern}'", hint=hint)
 
 
 def refuse_left(left: Sequence[tuple[str, str]]) -> None:
-    """PassError if layers are left strided where none may be. left: the name of each, and why it is left."""
+    """Raise PassError if layers are left strided where none may be. left: the name and reason of each."""
     if left:
         listed = ", ".join(f"{name} ({why})" for name, why in left)
         raise PassError(

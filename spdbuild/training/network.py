@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 from torch import nn
 
 from spdbuild.api import build, summary
 from spdbuild.architecture.document import Document
 from spdbuild.architecture.line import parse_call
-from spdbuild.conversion.convert import convert
+from spdbuild.conversion.convert import convert, extending
 from spdbuild.errors import PassError, RecipeError, SpdbuildError, nearest
 from spdbuild.loading import Architecture, choose, pass_of, read_document, source_of
+from spdbuild.passes import GraphPass
 from spdbuild.passes.strided_to_spd import StridedToSpd
 from spdbuild.source import Source, Value, parse_yaml
 from spdbuild.training.recipe import Network
@@ -46,7 +48,7 @@ def resolve(
     *,
     allow_imports: bool = False,
 ) -> Architecture:
-    """The architecture of a recipe's network, behind its passes; what is wrong with it gets its place in the recipe.
+    """The architecture of a recipe's network after its passes; errors in it get their place in the recipe.
 
     allow_imports: whether Python files that it names may run, if they have not run yet.
     """
@@ -58,7 +60,7 @@ def resolve(
     try:
         architecture = choose(document, network.variant, values, inputs)
     except SpdbuildError:
-        # What is wrong with it at its own size, too, is not for the input.
+        # What is wrong at the architecture's own size, too, is not the fault of the input.
         with network.about("architecture", arguments="vars"):
             choose(document, network.variant, values)
         with network.about("input", "architecture"):
@@ -66,17 +68,17 @@ def resolve(
     for index, call in enumerate(network.passes):
         written = network.entry(f"passes.{index}", "passes")
         with network.about(f"passes.{index}", "passes"):
-            architecture, _ = convert(architecture, **asdict(_pass(call, written)))
+            architecture = _after(architecture, _pass(call, written))
     return architecture
 
 
 def allow(network: Network, imports: bool) -> None:
-    """Import the Python files that a network names, if they may run; SourceError if they may not and have not yet."""
+    """Import the Python files that a network names; SourceError if they may not run and have not run yet."""
     _document(network, imports)
 
 
 def declared_input(network: Network) -> tuple[int, ...]:
-    """The shape [C, H, W] of the image that the architecture itself says it takes; RecipeError if that is not one."""
+    """The shape [C, H, W] of the one image that the architecture declares as input; RecipeError if it is not one."""
     shapes = list(_document(network, allow_imports=False).inputs.values())
     if len(shapes) != 1 or len(shapes[0]) != 3:
         message = f"'{network.architecture}' does not take one image"
@@ -85,7 +87,7 @@ def declared_input(network: Network) -> tuple[int, ...]:
 
 
 def _document(network: Network, allow_imports: bool) -> Document:
-    """The file of the architecture, if it has the variant that is asked for."""
+    """The file of the architecture; RecipeError if it lacks the variant that is asked for."""
     with network.about("architecture"):
         document = read_document(source_of(network.architecture), allow_imports=allow_imports)
     listed = ", ".join(document.variants)
@@ -100,12 +102,22 @@ def _document(network: Network, allow_imports: bool) -> Document:
     return document
 
 
-def _pass(call: str, written: Value | None) -> StridedToSpd:
-    """The pass of a call, whose errors have the place where it is written, if that is known."""
+def _after(architecture: Architecture, step: GraphPass) -> Architecture:
+    """The architecture after a pass: its lines rewritten where possible, else a text that extends it."""
+    if isinstance(step, StridedToSpd):
+        converted, report = convert(architecture, **asdict(step))
+        # `convert` does not extend lines that are only in memory, and a flat text would lose the names.
+        if not report.flat or Path(architecture.document.source.name).is_file():
+            return converted
+    return extending(architecture, step)
+
+
+def _pass(call: str, written: Value | None) -> GraphPass:
+    """The pass of a call; its errors have the place where the call is written, if that is known."""
     if written is None or written.data != call:
         written = parse_yaml(Source("passes", json.dumps(call)))
     made = pass_of(parse_call(written))
-    if not isinstance(made, StridedToSpd):
+    if not made.for_training:
         raise PassError(f"{made.name} is not for networks that will be trained", hint="passes: [strided_to_spd()]")
     return made
 

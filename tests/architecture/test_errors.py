@@ -88,7 +88,7 @@ def test_a_missing_file_suggests_a_built_in_name() -> None:
         ({"variant": "q"}, "yolov5 has no variant 'q'"),
         ({"variant": "n", "vars": {"clases": 3}}, "yolov5 has no var 'clases'"),
         ({"variant": "n", "vars": {"classes": "many"}}, "the var classes is a number, got the text 'many'"),
-        ({"variant": "n", "inputs": [[3, 64, 64], [3, 64, 64]]}, "yolov5 has 1 inputs, got 2 shapes"),
+        ({"variant": "n", "inputs": [[3, 64, 64], [3, 64, 64]]}, "yolov5 has 1 input, got 2 shapes"),
         ({"variant": "n", "inputs": (3, 64, 64)}, "inputs must be a list of shapes, got (3, 64, 64)"),
     ],
     ids=["variant", "var", "type of a var", "inputs", "one shape"],

@@ -278,3 +278,35 @@ def test_the_schema_is_a_schema() -> None:
     from jsonschema import Draft202012Validator
 
     Draft202012Validator.check_schema(architecture_schema())
+
+
+def test_a_number_may_depend_on_a_condition_or_be_the_entry_of_a_list() -> None:
+    text = """vars: {widths: [8, 16], deep: true}
+blocks:
+  stage(out):
+    - conv: conv2d(out if out > 8 else 4)
+layers:
+  - a: stage(widths[index]) * 2
+  - b: conv2d(12 if not deep else widths[1])
+"""
+    assert [node.shape[0] for node in graph_of(text).layers] == [4, 16, 16]
+    assert [node.shape[0] for node in graph_of(text, vars={"deep": False}).layers] == [4, 16, 12]
+
+
+def test_a_rule_of_scaling_for_one_op_wins_over_that_for_all() -> None:
+    scale = "scale: {out: out * 2, linear.out: out, narrow.out: out / 2}\n"
+    blocks = "blocks:\n  narrow(out):\n    - conv: conv2d(out)\n"
+    lines = "layers:\n  - a: conv2d(8)\n  - b: narrow(8)\n  - global_avg_pool()\n  - head: linear(10)\n"
+    graph = graph_of(scale + blocks + lines)
+    assert [node.shape[0] for node in graph.layers] == [16, 4, 4, 10]
+
+
+def test_a_size_may_be_written_with_a_point() -> None:
+    graph = spdbuild.load("model: m\ninputs: {image: [3.0, 8, 8]}\nlayers:\n  - relu()\n").graph
+    assert [str(size) for size in graph.inputs[0].shape] == ["3", "8", "8"]
+
+
+def test_the_default_of_a_parameter_may_depend_on_the_channels_that_the_block_reads() -> None:
+    text = "blocks:\n  half(out=in_channels // 2):\n    - conv: conv2d(out)\n"
+    graph = graph_of(text + "layers:\n  - a: conv2d(12)\n  - b: half()\n")
+    assert graph["b.conv"].shape[0] == 6

@@ -111,3 +111,16 @@ def test_the_flat_text_gives_the_same_network(path: Path) -> None:
     assert [str(node.op) for node in again] == [str(node.op) for node in graph]
     assert [node.shapes for node in again] == [node.shapes for node in graph]
     assert graph_text(again) == text
+
+
+def test_an_output_that_a_layer_does_not_have_is_refused(graph: Graph) -> None:
+    with pytest.raises(ShapeError, match="'stem' has 1 outputs, so there is no 'stem"):
+        graph.add("act", OPS["relu"](), [Output("stem", 1)])
+
+
+def test_a_misfit_undoes_changes_of_the_outputs_too(graph: Graph) -> None:
+    before = graph.copy()
+    with pytest.raises(ShapeError, match="outputs of the network"), graph.changes():
+        graph.insert_after("add", "wider", OPS["conv2d"](9), inserted_by="the test")
+    assert graph == before
+    assert graph.outputs == before.outputs

@@ -133,6 +133,15 @@ def test_case_4_space_to_depth_in_front_of_a_norm_folds_into_the_convolution(con
     assert graph["conv"].shape.channels == 16
 
 
+@pytest.mark.parametrize("order", ["column_row_channel", "row_column_channel", "channel_row_column"])
+def test_case_4_groups_stay_together_only_in_the_order_that_keeps_the_phases_of_a_channel_side_by_side(
+    order: str,
+) -> None:
+    lines = f'  - conv: conv2d(6, 3, groups=3)\n  - space_to_depth(order="{order}")\n  - norm: batch_norm()\n'
+    graph, _ = folded(lines, into_producers=True)
+    assert ("space_to_depth" not in {node.op.name for node in graph}) == (order == "channel_row_column")
+
+
 def test_case_4_applies_on_request_alone() -> None:
     _, changes = folded("  - conv: conv2d(4)\n  - space_to_depth()\n  - norm: batch_norm()\n")
     why = "norm reads it: batch_norm(); into_producers folds it into conv, which costs MACs"
@@ -170,3 +179,9 @@ def test_no_space_to_depth_is_left_of_the_released_resnet50() -> None:
     _, report = spdbuild.convert(spdbuild.load("resnet50"), "released-resnet")
     graph, _ = run_passes(report.after, [FoldSpd(into_producers=True)])
     assert "space_to_depth" not in {node.op.name for node in graph}
+
+
+def test_case_5_a_concat_that_reads_it_twice_stays() -> None:
+    graph, changes = folded("  - fine: space_to_depth()\n  - concat() <- fine, fine\n  - conv: conv2d(4)\n")
+    assert "space_to_depth" in {node.op.name for node in graph}
+    assert [change.left for change in changes] == [True]

@@ -207,3 +207,10 @@ def test_the_exact_conversion_of_resnet50_costs_what_is_known() -> None:
     """5.371 GMACs, counted independently for the exact conversion at 224 pixels."""
     converted, _ = spdbuild.convert(spdbuild.load("resnet50"))
     assert round(converted.graph.macs / 1e9, 3) == 5.371
+
+
+def test_a_pattern_of_a_preset_that_names_no_layer_is_told_as_the_presets() -> None:
+    with pytest.raises(PassError, match="keep: no layer of mobilenet_v2 is called") as caught:
+        spdbuild.convert("mobilenet_v2", preset="released-resnet")
+    assert caught.value.problems[0].hint.startswith("if it is from the preset released-resnet, give keep yourself")
+    spdbuild.convert("mobilenet_v2", preset="released-resnet", keep=())
