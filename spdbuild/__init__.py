@@ -6,8 +6,8 @@
     spdbuild.summary(arch).macs
     spdbuild.load_model("runs/quickstart").model  # what a run has trained, ready for images
 
-What the commands do with networks and runs is one call each from here. Importing the package imports neither torch nor
-any part of the package: each name is imported when it is first used.
+What the commands do with networks and runs is one function each here. Importing the package imports neither torch nor
+any of its own modules: each name is imported on first use.
 """
 
 from __future__ import annotations
@@ -89,10 +89,12 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'spdbuild' has no attribute '{name}'")
-    return getattr(importlib.import_module(_HOMES[name]), name)
+if not TYPE_CHECKING:  # A type checker would accept any name because of it.
+
+    def __getattr__(name: str) -> Any:
+        if name not in _HOMES:
+            raise AttributeError(f"module 'spdbuild' has no attribute '{name}'")
+        return getattr(importlib.import_module(_HOMES[name]), name)
 
 
 def __dir__() -> list[str]:

@@ -1,8 +1,8 @@
 """How far the outputs of two networks are apart: what "the same" and "exact to 1e-4" mean wherever spdbuild says so.
 
-The relative error of an output is max |a - b| / max |a| over all of its numbers and all runs, in float64; `a` is what
-the network puts out that is known to be right. Where `a` is zero throughout, the error is max |a - b| itself. Where
-either has a NaN the error is NaN, and no tolerance allows that.
+The relative error of an output is max |a - b| / max |a| over all of its numbers and all runs, in float64; `a` is the
+output of the network that is known to be right. Where `a` is zero throughout, the error is max |a - b| itself. Where
+either has a NaN, the error is NaN, which no tolerance allows.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class OutputError:
     size: float = 0.0
 
     def add(self, a: Tensor, b: Tensor) -> None:
-        """Take in one run: two tensors of one shape, `a` the one that is right."""
+        """Add one run: two tensors of the same shape, of which `a` is the right one."""
         if a.numel():
             a, b = a.double(), b.double()
             self.absolute = greatest((self.absolute, float((a - b).abs().max())))
@@ -35,7 +35,7 @@ class OutputError:
 
 
 def relative_error(a: Tensor, b: Tensor) -> float:
-    """The relative error of `b`, which should be `a`; infinite if it has another shape."""
+    """The relative error of `b`, which should equal `a`; infinite if it has another shape."""
     if a.shape != b.shape:
         return float("inf")
     error = OutputError()

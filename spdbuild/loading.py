@@ -1,4 +1,4 @@
-"""A name or path -> an Architecture: its text, its graph, and what a person said about it."""
+"""A name or path -> an Architecture: its text, its graph, and the options chosen for it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from spdbuild import builtin
 from spdbuild.architecture.check import check_document
-from spdbuild.architecture.document import Document, IncompleteDocument, parse_document
+from spdbuild.architecture.document import Document, Finder, IncompleteDocument, parse_document
 from spdbuild.architecture.expand import Expansion, expand
 from spdbuild.architecture.imports import import_files
 from spdbuild.architecture.line import Call
@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Architecture:
-    """A network as a person wrote it, with a variant chosen and vars set.
+    """A network as written, with a variant chosen and vars set; `diff` tells whether two are the same.
 
     document: the parsed file. variant, vars: what was chosen. inputs: shapes that replace the declared ones, if any.
     """
@@ -43,6 +43,11 @@ class Architecture:
     def name(self) -> str:
         return self.document.model
 
+    def __repr__(self) -> str:
+        chosen = {"variant": self.variant, "vars": dict(self.vars), "inputs": self.inputs}
+        told = (f"{name}={value}" for name, value in chosen.items() if value)
+        return f"Architecture({', '.join([self.name, *told])})"
+
     @property
     def text(self) -> str:
         """The YAML text of the file."""
@@ -50,7 +55,7 @@ class Architecture:
 
     @property
     def renames(self) -> dict[str, Mapping[str, Value]]:
-        """Tables from our weight names to other people's: table -> {our pattern: their pattern}."""
+        """Rename tables, from our weight names to third-party ones: table -> {our pattern: their pattern}."""
         tables = self.document.values.get("rename")
         return {name: dict(table.items()) for name, table in tables.items()} if tables else {}
 
@@ -66,7 +71,7 @@ class Architecture:
 
     @cached_property
     def graph(self) -> Graph:
-        """The network: expanded, and behind the file's passes."""
+        """The network, expanded and after the file's passes."""
         graph = self.expansion.graph
         for call, step in zip(self.document.passes, self.passes, strict=True):
             try:
@@ -86,8 +91,8 @@ def load(
 ) -> Architecture:
     """The architecture of a built-in name, a path, or YAML text (a text with a line break).
 
-    variant, vars: which of the file's variants, and other values for its vars.
-    inputs: one shape (C, H, W) an input, in place of the declared ones.
+    variant, vars: which of the file's variants, and overrides of its vars.
+    inputs: one shape (C, H, W) per input, in place of the declared ones.
     allow_imports: whether the Python files that the architecture names under `imports:` may run.
     Raises SpdbuildError with the place of every mistake that can be found.
     """
@@ -103,40 +108,44 @@ def choose(
     """The architecture of a checked document, expanded; the arguments are those of `load`."""
     shapes = None if inputs is None else input_shapes(document.model, len(document.inputs), inputs)
     chosen = Architecture(document, variant, dict(vars or {}), shapes)
-    chosen.graph  # noqa: B018  # Expanding finds the mistakes that no reading of the file can.
+    chosen.graph  # noqa: B018  # Expanding finds the mistakes that reading the file cannot.
     return chosen
 
 
 def with_inputs(architecture: Architecture, inputs: Sequence[Sequence[int]] | None) -> Architecture:
-    """The architecture for other input shapes, one (C, H, W) an input; None: as it is."""
+    """The architecture for other input shapes, one (C, H, W) per input; None: unchanged."""
     if inputs is None:
         return architecture
     return choose(architecture.document, architecture.variant, architecture.vars, inputs)
 
 
 def input_shapes(name: str, count: int, inputs: Sequence[Sequence[int]]) -> tuple[Shape, ...]:
-    """The shapes in place of those of the `count` inputs of a network; InputError if they are not one for each."""
+    """The shapes that replace those of a network's `count` inputs; InputError unless there is one for each."""
     if not all(isinstance(sizes, Iterable) for sizes in inputs):
         raise InputError(f"inputs must be a list of shapes, got {inputs}", hint="for example inputs=[(3, 64, 64)]")
     if len(inputs) != count:
-        raise InputError(f"{name} has {count} inputs, got {len(inputs)} shapes")
+        message = f"{name} has {count} input{'s' * (count != 1)}, got {len(inputs)} shape{'s' * (len(inputs) != 1)}"
+        raise InputError(message, hint="give --input once for each input")
     return tuple(Shape(*sizes) for sizes in inputs)
 
 
 def loaded(architecture: Architecture | str | Path) -> Architecture:
-    """The architecture itself, or the one that a built-in name, a path, or YAML text means."""
+    """The architecture itself, or the one that a built-in name, a path, or YAML text refers to."""
     return architecture if isinstance(architecture, Architecture) else load(architecture)
 
 
 def graph_of(network: Architecture | Graph | str | Path) -> Graph:
-    """The graph itself, or that of an architecture, which a name, a path, or YAML text may mean."""
+    """The graph itself, or that of an architecture, which may be given by name, path, or YAML text."""
     return network if isinstance(network, Graph) else loaded(network).graph
 
 
-def read_document(source: Source, *, allow_imports: bool = False) -> Document:
-    """The checked document of a source; all problems that can be found without expanding it are raised together."""
+def read_document(source: Source, *, allow_imports: bool = False, find: Finder | None = None) -> Document:
+    """The checked document of a source; all problems that can be found without expanding it are raised together.
+
+    find: looks up the source that `extends:` names; None: `find_extended`.
+    """
     try:
-        document, problems = parse_document(source, find_extended), []
+        document, problems = parse_document(source, find or find_extended), []
     except IncompleteDocument as error:
         document, problems = error.document, list(error.problems)
     import_files(document, allow_imports)
@@ -166,7 +175,7 @@ def pass_of(call: Call) -> GraphPass:
 
 
 def find_extended(name: str, extending: Source) -> Source:
-    """The source that `extends: name` means in a file: a built-in name, or a path beside that file."""
+    """The source that `extends: name` refers to in a file: a built-in name, or a path relative to that file."""
     if name in builtin.listed("architectures"):
         return read_source(builtin.listed("architectures")[name])
     path = Path(os.path.normpath(Path(extending.name).parent / name))
@@ -179,7 +188,12 @@ def find_extended(name: str, extending: Source) -> Source:
 
 
 def source_of(name: str | Path, kind: str = "architectures") -> Source:
-    """The text that a built-in name, a path, or YAML text (a text with a line break) means."""
+    """The source that a built-in name, a path, or YAML text (a text with a line break) refers to."""
+    if not isinstance(name, str | Path):
+        raise ArgumentError(
+            f"an architecture is a built-in name, a path, or YAML text, not a {type(name).__name__}",
+            hint="spdbuild.import_module makes one of a torch module" if hasattr(name, "named_modules") else "",
+        )
     if isinstance(name, str) and "\n" in name:
         return Source("<text>", name)
     return read_source(builtin.find(str(name), kind))

@@ -10,7 +10,7 @@ from spdbuild.graph import Graph, Input, Node, Output
 if TYPE_CHECKING:
     from torch import fx, nn
 
-#: More weights than this are a typing mistake: 10^11 parameters take 400 GB.
+#: More parameters than this are taken for a typo: 10^11 of them need 400 GB.
 MAX_PARAMETERS = 10**11
 
 
@@ -18,11 +18,11 @@ def compile_graph(graph: Graph, device: str | None = None) -> nn.Module:
     """An ordinary torch module whose sub-modules have the names of the nodes.
 
     The module is a torch.fx.GraphModule: its `forward` is plain Python code (`model.print_readable()`), which
-    torch.compile, torch.export, deepcopy and DDP take as they take any other. It takes the graph's inputs, each
+    torch.compile, torch.export, deepcopy and DDP handle like any other. It takes the graph's inputs, each
     (N, C, H, W), in order, and returns its output, or a list where there are several.
 
     device: "meta" makes the module without memory for its weights.
-    Raises InputError for a network that no machine holds.
+    Raises InputError for a network too large for any machine.
     """
     import torch
     from torch import fx
@@ -51,7 +51,7 @@ def compile_graph(graph: Graph, device: str | None = None) -> nn.Module:
 
 
 def _place(root: nn.Module, name: str, module: nn.Module) -> None:
-    """Put `module` below `root` at a dotted name, with plain modules on the way."""
+    """Put `module` below `root` at a dotted name, adding plain modules on the way."""
     from torch import nn
 
     parent = root

@@ -1,4 +1,4 @@
-"""Names of classes: what is found in a package, in entry points and in files that an architecture imports."""
+"""Classes by name, found in a package, in entry points and in files that an architecture imports."""
 
 from __future__ import annotations
 
@@ -6,33 +6,38 @@ import dataclasses
 import importlib
 import pkgutil
 import re
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from typing import Any, Generic, TypeVar
 
 from spdbuild.errors import InputError, Problem, UnknownNameError, first_line, nearest
 
 T = TypeVar("T")
 
+#: Shared by all registries: the modules of one may look up the members of another.
+_LOCK = threading.RLock()
+
 
 class Registry(Generic[T]):
     """Classes by name.
 
     kind: what a member is called in messages ("op").
-    package: the package whose modules register the built-in members; it is imported at the first look-up.
-    group: the entry-point group under which an installed package offers more; looked at when a name is unknown or all
-        are listed, because reading entry points takes longer than everything else here.
+    package: the package whose modules register the built-in members; it is imported on the first lookup.
+    group: the entry-point group under which installed packages offer more; read only when a name is unknown or all are
+        listed, because reading entry points takes longer than everything else here.
     """
 
     def __init__(self, kind: str, package: str, group: str) -> None:
         self.kind, self.package, self.group = kind, package, group
         self._classes: dict[str, type[T]] = {}
-        self._discovered = self._plugged = False
+        self._begun: set[str] = set()
+        self._done: set[str] = set()
         self._broken: dict[str, Exception] = {}
 
     def register(self, cls: type[T]) -> type[T]:
         """Class decorator; the name is `cls.name` where the class has one, else the class name in snake case."""
         if not cls.__module__.startswith(f"{self.package}."):
-            # A name that is taken must be refused here, and not where the built-in class of this name comes later.
+            # A taken name must be refused here, and not later, when the built-in class of that name registers.
             self._discover()
         name = vars(cls).get("name") or snake_case(cls.__name__)
         if not dataclasses.is_dataclass(cls):
@@ -68,22 +73,33 @@ class Registry(Generic[T]):
         return [(name, self._classes[name]) for name in self]
 
     def _discover(self) -> None:
-        if self._discovered:
-            return
-        # Before the modules, which may look each other's members up.
-        self._discovered = True
-        try:
-            package = importlib.import_module(self.package)
-            for module in pkgutil.iter_modules(package.__path__):
-                importlib.import_module(f"{self.package}.{module.name}")
-        except BaseException:
-            self._discovered = False
-            raise
+        self._once("discovery", self._import_package)
 
     def _plug_in(self) -> None:
-        if self._plugged:
+        self._once("plug-ins", self._load_entry_points)
+
+    def _once(self, step: str, work: Callable[[], None]) -> None:
+        """Run a step that has not run yet; other threads wait until it has."""
+        if step in self._done:
             return
-        self._plugged = True
+        with _LOCK:
+            # The imported modules may look members up themselves, before all are registered.
+            if step in self._begun:
+                return
+            self._begun.add(step)
+            try:
+                work()
+            except BaseException:
+                self._begun.remove(step)
+                raise
+            self._done.add(step)
+
+    def _import_package(self) -> None:
+        package = importlib.import_module(self.package)
+        for module in pkgutil.iter_modules(package.__path__):
+            importlib.import_module(f"{self.package}.{module.name}")
+
+    def _load_entry_points(self) -> None:
         from importlib.metadata import entry_points
 
         for point in entry_points(group=self.group):
@@ -93,7 +109,7 @@ class Registry(Generic[T]):
                 self._broken[point.name] = error
 
     def _refuse_broken(self) -> None:
-        """InputError if an entry point does not load: what it offers cannot be told from what is not there."""
+        """Raise InputError if an entry point does not load: what it offers cannot be told from what does not exist."""
         problems = [
             Problem(f"the entry point '{name}' of {self.group} does not load: {first_line(error)}")
             for name, error in self._broken.items()
@@ -107,7 +123,7 @@ class Registry(Generic[T]):
 
 
 def _home(cls: type[Any]) -> tuple[str, str]:
-    """Where a class is written, whichever text its file has now."""
+    """Where a class is defined, regardless of the version of its file."""
     return cls.__module__.partition("@")[0], cls.__qualname__
 
 

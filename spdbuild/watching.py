@@ -1,30 +1,63 @@
-"""Torch modules that are run and watched, and afterwards are as they were."""
+"""Run and watch torch modules, and leave them as they were."""
 
 from __future__ import annotations
 
 import copy
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from spdbuild.errors import InputError, first_line
+from spdbuild.errors import ArgumentError, InputError, first_line
 
 if TYPE_CHECKING:
     from torch import nn
 
+#: Held while foreign modules are traced and run: a torch.fx trace changes how modules are called in every thread.
+ALONE = threading.RLock()
+
+
+def check_module(module: Any, argument: str = "module") -> None:
+    """Raise ArgumentError for anything but a module, and for a module whose weights have no shapes yet.
+
+    argument: its name in the message.
+    """
+    from torch import nn
+
+    if not isinstance(module, nn.Module):
+        hint = "spdbuild.convert and spdbuild.load take the names of architectures" if isinstance(module, str) else ""
+        kind = type(module).__name__
+        raise ArgumentError(f"{argument} must be a torch.nn.Module, got a {kind}", argument=argument, hint=hint)
+    for name, parameter in module.named_parameters():
+        if nn.parameter.is_lazy(parameter):
+            hint = "run it once: module(example)"
+            raise ArgumentError(f"the shape of its '{name}' is not known yet", argument=argument, hint=hint)
+
 
 def copied(module: nn.Module) -> nn.Module:
-    """A copy of a module, whoever wrote it; InputError if it cannot be copied."""
+    """A copy of any module; InputError if it cannot be copied."""
     try:
         return copy.deepcopy(module)
-    except Exception as error:  # whatever the attributes of others raise when they are copied
-        raise InputError(f"{type(module).__name__} cannot be copied: {first_line(error)}") from error
+    except Exception as error:  # whatever foreign attributes raise when they are copied
+        raise InputError(
+            f"{type(module).__name__} cannot be copied: {first_line(error)}", hint=_copying_hint(module)
+        ) from error
+
+
+def _copying_hint(module: nn.Module) -> str:
+    """How to turn pruned weights, which are computed, into parameters; empty where there are none."""
+    for path, part in module.named_modules():
+        for name in part._parameters:
+            if name.endswith("_orig"):
+                weight = name.removesuffix("_orig")
+                return f"torch.nn.utils.prune.remove(layer, '{weight}') makes the pruning of '{path}' permanent"
+    return ""
 
 
 @contextmanager
 def evaluation(module: nn.Module) -> Iterator[None]:
-    """Put a module into evaluation, and each of its parts back into its own mode at the end."""
+    """Put a module into evaluation mode, and restore the mode of each of its parts at the end."""
     modes = {part: part.training for part in module.modules()}
     module.eval()
     try:
@@ -36,7 +69,7 @@ def evaluation(module: nn.Module) -> Iterator[None]:
 
 @contextmanager
 def watched(parts: Mapping[str, nn.Module], note: Callable[[str, tuple[Any, ...], Any], None]) -> Iterator[None]:
-    """Call `note` with its name, inputs and output whenever one of `parts` has run."""
+    """Whenever one of `parts` has run, call `note` with its name, inputs and output."""
 
     def hook(name: str, part: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
         note(name, inputs, output)

@@ -7,11 +7,13 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
+import torchvision
 
 import spdbuild
 import spdbuild.api
 from spdbuild.diagram import diagram_svg
-from spdbuild.errors import SourceError
+from spdbuild.errors import ArgumentError, SourceError, WeightsError
 
 
 def test_the_example_of_the_contract() -> None:
@@ -84,3 +86,48 @@ def test_a_text_is_checked_like_a_file() -> None:
     assert spdbuild.check(text)[None].parameters == 3 * 8
     with pytest.raises(SourceError, match="are expected here"):
         spdbuild.check(text + "expect: {parameters: 5}\n")
+
+
+def test_what_is_no_network_is_refused() -> None:
+    model = spdbuild.build("cifar_resnet20", device="meta")
+    for call in (spdbuild.load, spdbuild.convert, spdbuild.summary, spdbuild.build, spdbuild.fold):
+        with pytest.raises(ArgumentError, match="an architecture is a built-in name, .* not a CifarResnet20") as caught:
+            call(model)
+        assert "spdbuild.import_module" in str(caught.value)
+
+
+def test_weights_of_other_people_are_told_how_to_import(tmp_path: Path) -> None:
+    file = tmp_path / "resnet18.pt"
+    torch.save(torchvision.models.resnet18().state_dict(), file)
+    with pytest.raises(WeightsError, match="are not in the file") as caught:
+        spdbuild.build("resnet18", weights=file)
+    assert f"`spdbuild weights import {file} --arch resnet18`" in str(caught.value)
+    weights, _ = spdbuild.import_weights(file, "resnet18")
+    assert spdbuild.build("resnet18", weights=weights).state_dict().keys() == weights.keys()
+
+
+def test_weights_that_do_not_fit_are_refused() -> None:
+    with pytest.raises(WeightsError, match="the state_dict: 102 of 122 weights are not in the file"):
+        spdbuild.build("resnet18", weights={})
+    _, report = spdbuild.convert("resnet18")
+    weights = spdbuild.build("resnet18").state_dict()
+    weights["stem.norm.weight"] = torch.zeros(10)
+    message = r"'stem.norm.weight' of resnet18 has the shape \(64,\), and its weight \(10,\)"
+    with pytest.raises(WeightsError, match=message):
+        spdbuild.transfer(report, weights)
+
+
+def test_what_is_returned_is_shown_in_a_few_words() -> None:
+    architecture = spdbuild.load("yolov5", variant="s", vars={"classes": 4})
+    converted, report = spdbuild.convert(architecture)
+    assert repr(architecture) == "Architecture(yolov5, variant=s, vars={'classes': 4})"
+    assert repr(report) == "ConversionReport(yolov5: 7 replaced, 0 kept)"
+    assert str(report).startswith("7 replaced, 0 kept\nparameters  7,")
+    assert repr(spdbuild.summary(architecture)).startswith("Summary(yolov5: ")
+    assert repr(spdbuild.fold(converted)).startswith("Folding(yolov5_spd_folded: 7 folded, ")
+    assert repr(spdbuild.fit_budget("resnet18", "macs=9x")) == "Fit(resnet18: the options as they are)"
+
+
+def test_an_architecture_can_be_a_key() -> None:
+    architecture = spdbuild.load("resnet18")
+    assert {architecture: 1}[architecture] == 1

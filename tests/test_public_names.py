@@ -20,7 +20,20 @@ def test_every_listed_name_is_there_and_has_a_docstring():
 
 def test_every_command_that_works_on_networks_and_runs_is_one_call():
     # Python's own way for the others: `spdbuild ls` is builtin.listed, `schema` a document, `doctor` about the machine.
-    verbs = ["check", "convert", "diff", "evaluate", "export", "fold", "import_weights", "load", "predict", "report", "resume", "summary"]
+    verbs = [
+        "check",
+        "convert",
+        "diff",
+        "evaluate",
+        "export",
+        "fold",
+        "import_weights",
+        "load",
+        "predict",
+        "report",
+        "resume",
+        "summary",
+    ]
     verbs += ["train", "transfer", "verify"]
     assert set(verbs) <= set(spdbuild.__all__)
 
@@ -44,3 +57,32 @@ def test_no_public_name_is_that_of_a_module():
     # Importing such a module would put it in the place of what is public.
     modules = {path.stem for path in Path(spdbuild.__file__).parent.iterdir()}
     assert not modules & set(spdbuild.__all__)
+
+
+#: A program with four mistakes, and what a type checker says of each.
+MISTAKES = """
+import spdbuild
+
+spdbuild.lood("resnet50")
+spdbuild.load(50)
+network: str = spdbuild.build("resnet50")
+spdbuild.summary("resnet50").mac
+"""
+FOUND = [
+    '4: error: Module has no attribute "lood"',
+    '5: error: Argument 1 to "load" has incompatible type "int"; expected "str | Path"',
+    '6: error: Incompatible types in assignment (expression has type Module, variable has type "str")',
+    '7: error: "Summary" has no attribute "mac"',
+]
+
+
+@pytest.mark.slow
+def test_a_type_checker_sees_the_types(tmp_path: Path):
+    pytest.importorskip("mypy")
+    (tmp_path / "program.py").write_text(MISTAKES)
+    command = [sys.executable, "-m", "mypy", "--cache-dir", str(tmp_path / "cache"), "program.py"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+    *lines, last = done.stdout.splitlines()
+    assert last.startswith("Found 4 errors in 1 file"), done.stdout + done.stderr
+    for line, expected in zip(lines, FOUND, strict=True):
+        assert line.startswith(f"program.py:{expected}")

@@ -72,3 +72,29 @@ def test_what_does_not_load_is_told_whenever_it_may_be_meant(monkeypatch: pytest
             look_up()
         assert [p.message for p in caught.value.problems] == [message.format("first"), message.format("third")]
     assert "second" in OPS_OF_A_TEST
+
+
+#: The first look-ups of a process, by several threads.
+THREADS = """
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+
+import spdbuild.errors
+from spdbuild.ops.op import OPS
+
+sys.setswitchinterval(1e-6)
+together = Barrier(8)
+
+def look_up(number):
+    together.wait()
+    return OPS["conv2d" if number % 2 else "upsample"].name
+
+with ThreadPoolExecutor(8) as pool:
+    print(*sorted(set(pool.map(look_up, range(8)))))
+"""
+
+
+def test_threads_wait_for_the_discovery_that_one_of_them_began() -> None:
+    done = subprocess.run([sys.executable, "-c", THREADS], capture_output=True, text=True, timeout=120)
+    assert (done.stdout, done.stderr) == ("conv2d upsample\n", "")

@@ -1,4 +1,4 @@
-"""What a network may cost, and what it costs."""
+"""What a network may cost, and what it does cost."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ _BUDGET = re.compile(r"(\w+)=(\d+(?:\.\d*)?|\.\d+)([a-zA-Z]*)")
 
 @dataclass(frozen=True)
 class Budget:
-    """The most that a network may cost: MACs, parameters or seconds of one sample, or times what it costs strided.
+    """The most that a network may cost: MACs, parameters or seconds for one sample, or a multiple of its strided cost.
 
-    The number is the very one that was written, so that 1.1 times 10 parameters are 11.
+    The number is exactly the one that was written, so that 1.1 times 10 parameters are 11.
     """
 
     quantity: Quantity
@@ -33,7 +33,7 @@ class Budget:
     relative: bool = False
 
     def limit(self, strided: float) -> float:
-        """The limit in MACs, parameters or seconds, for a network that costs so much before it is converted."""
+        """The limit in MACs, parameters or seconds, for a network that costs `strided` before it is converted."""
         return float(self.number * Decimal(strided) if self.relative else self.number)
 
 
@@ -53,7 +53,7 @@ def parse_budget(text: str) -> Budget:
 class Spending:
     """What a budget allows, and what the network costs strided and converted: MACs, parameters or seconds.
 
-    estimate: of seconds, what the timed layers add up to.
+    estimate: for seconds, the sum of the timed layers.
     """
 
     budget: Budget
@@ -77,12 +77,12 @@ class Spending:
 
 
 def costs(graph: Graph, budgets: Sequence[Budget]) -> list[float]:
-    """What a network costs of the quantity of each budget."""
+    """What a network costs in the quantity of each budget."""
     return [_costs([graph], budget.quantity)[0] for budget in budgets]
 
 
 def spend(budget: Budget, strided: Graph, converted: Graph, estimate: float | None = None) -> Spending:
-    """What two networks cost of one quantity; they are timed in turns."""
+    """What two networks cost in the quantity of a budget; they are timed in turns."""
     before, after = _costs([strided, converted], budget.quantity)
     return Spending(budget, before, after, estimate)
 
@@ -108,7 +108,7 @@ def meter_of(quantity: Quantity) -> Meter:
 
 
 def impossible(least: Sequence[Spending]) -> InputError:
-    """The error of a budget that no conversion stays within, each spending being the least on its own."""
+    """The error for budgets that no conversion stays within. least: the least possible spending of each on its own."""
     over = [spending for spending in least if not spending.fits]
     told = "; ".join(f"at most {amount(s.budget.quantity, s.limit)}, the least is {_least(s)}" for s in over or least)
     together = "" if over else " of all limits together"
@@ -126,6 +126,8 @@ def amount(quantity: Quantity, number: float) -> str:
 
 
 def _least(spending: Spending) -> str:
-    """The amount and its ratio, rounded up so that a budget of so much can be met."""
+    """The amount and its ratio, rounded up so that a budget of that ratio can be met; a cost of 0 has no ratio."""
+    if not spending.strided:
+        return amount(spending.budget.quantity, spending.converted)
     ratio = ceil(1000 * spending.converted / spending.strided) / 1000
     return f"{amount(spending.budget.quantity, spending.converted)} ({ratio:.3f}x)"

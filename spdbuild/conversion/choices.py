@@ -1,4 +1,4 @@
-"""What may become of each strided layer, and what that costs."""
+"""What each strided layer may become, and what that costs."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _WHOLE = 1_000_000
 
 @dataclass(frozen=True)
 class Choice:
-    """What becomes of one strided layer: `placement` is "before", "after", or "" for a layer that stays strided."""
+    """What one strided layer becomes: `placement` is "before", "after", or "" for a layer that stays strided."""
 
     layer: str
     placement: str
@@ -35,13 +35,13 @@ class Choice:
 def choices(
     graph: Graph, step: StridedToSpd, meters: Sequence[Meter], *, may_keep: bool = False
 ) -> list[list[Option[Choice]]]:
-    """For every layer that `step` replaces, what may become of it in place of that; costs are additions to `graph`.
+    """For every layer that `step` replaces, what else it may become; costs are those added to `graph`.
 
     A convolution may get any kernel up to the one that `step` gives it, or placement "after" where the layers that
     then read more channels are not themselves replaced. A pool becomes what `step` makes of it.
 
-    Worth, the first first: layers that do not stay strided; taps, as the share of what the strided layer read, every
-    layer alike; blocks in the new window.
+    Worth, most important first: layers that do not stay strided; taps, as the share of what the strided layer read,
+    each layer with equal weight; blocks in the new window.
 
     may_keep: whether layers may stay strided.
     """
@@ -60,7 +60,7 @@ def choices(
 
 
 def combined(step: StridedToSpd, chosen: Sequence[Choice], graph: Graph) -> StridedToSpd:
-    """The options of the pass that give every layer what was chosen for it."""
+    """The pass with the options that give every layer what was chosen for it."""
     strided = [node.name for node in graph if is_strided(node.op)]
     convolutions = [choice for choice in chosen if choice.placement == "before" and _is_convolution(graph, choice)]
     placed = {placement: [c.layer for c in chosen if c.placement == placement] for placement in ("", "after", "before")}
@@ -109,9 +109,9 @@ def _held(op: SpdConv2d) -> int:
 def _placed_after(
     graph: Graph, step: StridedToSpd, name: str, meters: Sequence[Meter], taken: set[str]
 ) -> Iterator[Option[Choice]]:
-    """The choice of placement "after", if its costs do not depend on what else is chosen; `taken` grows by its readers.
+    """The choice of placement "after", if its costs do not depend on other choices; its readers are added to `taken`.
 
-    taken: layers whose costs other choices decide.
+    taken: layers whose costs other choices determine.
     """
     alone = replace(step, placement="after", only=(name,), keep=(), before=(), kernels=(), strict=False)
     after, changes = run_passes(graph, [alone])

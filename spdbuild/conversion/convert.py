@@ -1,4 +1,4 @@
-"""The pass `strided_to_spd` on an architecture: a new file that stays its author's, and a report."""
+"""The pass `strided_to_spd` on an architecture: a new file that keeps its author's lines, and a report."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from spdbuild import builtin
+from spdbuild.architecture.document import Document, Finder
 from spdbuild.architecture.expand import Expansion, expand
 from spdbuild.arguments import call_text, construct, signature
 from spdbuild.conversion.plan import CannotRewrite, plan_edits
@@ -17,8 +18,8 @@ from spdbuild.conversion.rewriting import rewrite
 from spdbuild.errors import ArgumentError, InputError, SpdbuildError, nearest
 from spdbuild.graph import Graph
 from spdbuild.graph.text import graph_text
-from spdbuild.loading import Architecture, loaded, read_document
-from spdbuild.passes import Change, run_passes
+from spdbuild.loading import Architecture, find_extended, loaded, read_document
+from spdbuild.passes import Change, GraphPass, run_passes
 from spdbuild.passes.strided_to_spd import PRESETS, StridedToSpd
 from spdbuild.source import Source
 from spdbuild.yaml_text import inline
@@ -29,10 +30,10 @@ def convert(
 ) -> tuple[Architecture, ConversionReport]:
     """The architecture with every strided layer rewritten, and what was done.
 
-    architecture: or its built-in name, a path, or YAML text.
-    preset: "paper", "released-yolov5" or "released-resnet"; options given as well win over the preset's.
+    architecture: an architecture, or its built-in name, a path, or YAML text.
+    preset: "paper", "released-yolov5" or "released-resnet"; `options` override those of the preset.
     options: the fields of `StridedToSpd`.
-    output: where the text will be written, if it will; a file that extends the old one refers to it from there.
+    output: where the text will be written, if anywhere; a file that extends the old one names it relative to this.
     """
     architecture = loaded(architecture)
     step = spd_pass(preset, options)
@@ -53,7 +54,7 @@ def convert(
 
 
 def spd_pass(preset: str | None, options: dict[str, Any]) -> StridedToSpd:
-    """The pass of a preset with some options at other values."""
+    """The pass of a preset with some options overridden."""
     if preset is not None and preset not in PRESETS:
         raise InputError(f"there is no preset '{preset}'", hint=nearest(preset, PRESETS))
     known = signature(StridedToSpd).arguments
@@ -64,31 +65,62 @@ def spd_pass(preset: str | None, options: dict[str, Any]) -> StridedToSpd:
 
 
 def _reason(error: CannotRewrite | SpdbuildError) -> str:
-    return error.problems[0].message if isinstance(error, SpdbuildError) else str(error)
+    if not isinstance(error, SpdbuildError):
+        return str(error)
+    problem = error.problems[0]
+    written = problem.location.text.strip() if problem.location else ""
+    return f"the line would become '{written}': {problem.message}" if written else problem.message
 
 
 def _rewritten(architecture: Architecture, step: StridedToSpd, graph: Graph, file: Path) -> Architecture:
-    """The author's lines with what changed; CannotRewrite, or the error of reading them, where that is not `graph`."""
+    """The author's lines, changed; CannotRewrite, or the error of reading them, if they do not give `graph`."""
     converted = _read(_rewritten_text(architecture, step), file, architecture)
     differing = _first_difference(converted.graph, graph)
     if differing:
-        raise CannotRewrite(f"rewritten lines would change '{differing}' too, whose line depends on channels")
+        place = graph[differing].origin.location if differing in graph else None
+        raise CannotRewrite(f"rewritten lines would change '{differing}' too, whose line depends on channels", place)
     return converted
 
 
 def _extending(architecture: Architecture, step: StridedToSpd, graph: Graph, file: Path) -> Architecture:
-    """A file that extends the old one; CannotRewrite, or the error of reading it, where that is not `graph`."""
+    """A file that extends the old one; CannotRewrite, or the error of reading it, if it does not give `graph`."""
     if not Path(architecture.document.source.name).is_file():
         raise CannotRewrite("there is no file to extend")
-    converted = _read(_extending_text(architecture, step, file), file, architecture)
+    converted = _read(_extending_text(architecture, step, file, _new_name(architecture.name)), file, architecture)
     differing = _first_difference(converted.graph, graph)
     if differing:
         raise CannotRewrite(f"'{differing}' would differ")
     return converted
 
 
+def extending(architecture: Architecture, step: GraphPass) -> Architecture:
+    """The architecture after one more pass of any kind: a text that extends the old one, which need not be a file.
+
+    Raises PassError, without a place, where the pass cannot do what its options ask.
+    """
+    run_passes(architecture.graph, [step])
+    source = architecture.document.source
+    file = Path(source.name).with_name(f"{Path(source.name).stem}_{step.name}.yaml")
+    text = _extending_text(architecture, step, file, architecture.name)
+    return _read(text, file, architecture, _finder(architecture.document))
+
+
+def _finder(document: Document) -> Finder:
+    """A finder that gives the sources of a document and its bases as they were read, and reads any others."""
+    known: dict[str, Source] = {}
+    base: Document | None = document
+    while base is not None:
+        known[os.path.normpath(base.source.name)] = base.source
+        base = base.base
+
+    def find(name: str, extending: Source) -> Source:
+        return known.get(os.path.normpath(Path(extending.name).parent / name)) or find_extended(name, extending)
+
+    return find
+
+
 def _flat(architecture: Architecture, step: StridedToSpd, graph: Graph, file: Path) -> Architecture:
-    """One line a layer, under flat names; InputError if not even these lines give `graph`."""
+    """One line per layer, under flat names; InputError if not even these lines give `graph`."""
     named = graph.copy()
     named.name = _new_name(architecture.name)
     text = graph_text(named)
@@ -104,8 +136,8 @@ def _first_difference(one: Graph, other: Graph) -> str:
     return next(names, "") or ("" if one == other else "the output")
 
 
-def _read(text: str, file: Path, original: Architecture) -> Architecture:
-    document = read_document(Source(str(file), text), allow_imports=True)
+def _read(text: str, file: Path, original: Architecture, find: Finder | None = None) -> Architecture:
+    document = read_document(Source(str(file), text), allow_imports=True, find=find)
     variant = original.variant if document.variants else None
     return Architecture(document, variant, {}, None)
 
@@ -130,7 +162,7 @@ def _rewritten_text(architecture: Architecture, step: StridedToSpd) -> str:
 
 
 def _home(architecture: Architecture, var: str) -> str:
-    """The key that decides a var: the chosen variant where that sets it, else the vars of all variants."""
+    """The key that sets a var: the chosen variant if that has it, else the vars of all variants."""
     own = architecture.document.variants.get(architecture.variant or "", {})
     return f"variants.{architecture.variant}" if var in own else "vars"
 
@@ -155,12 +187,12 @@ def _expected(text: str, architecture: Architecture) -> dict[str, Any]:
     return {what: count(what, old) for what, old in wanted.items()}
 
 
-def _extending_text(architecture: Architecture, step: StridedToSpd, file: Path) -> str:
-    """Four lines that extend the file and run the pass."""
+def _extending_text(architecture: Architecture, step: GraphPass, file: Path, name: str) -> str:
+    """Lines that extend the architecture and run the pass. file: where they will be written. name: of the new one."""
     path = Path(architecture.document.source.name)
     known = builtin.listed("architectures")
     base = path.stem if known.get(path.stem) == path else os.path.relpath(path, file.parent)
-    lines = [f"model: {_new_name(architecture.name)}", f"extends: {inline(base)}"]
+    lines = [f"model: {name}", f"extends: {inline(base)}"]
     own = architecture.document.variants.get(architecture.variant or "", {})
     if architecture.vars.keys() - own.keys():
         lines.append(f"vars: {inline({n: value for n, value in architecture.vars.items() if n not in own})}")

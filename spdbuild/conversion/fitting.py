@@ -1,10 +1,10 @@
-"""Conversions that cost no more than asked: kernel and placement of each layer, or the width, chosen for it.
+"""Conversions within a budget, by the choice of the kernel and placement of each layer, or of the width.
 
-Of the conversions within the budget the one is taken that holds most taps: the share of the pixels read by a strided
-layer that its replacement reads too, every layer alike; of these the one with the largest windows, and then the
-cheapest. `spdbuild.conversion.choices` says what may become of a layer, `spdbuild.conversion.selection` how well the
-best is found. With a width to change, every layer keeps the kernel that the options ask for, and the greatest width
-that fits is taken.
+Of the conversions within the budget, the one that holds most taps is chosen: the share of the pixels read by a strided
+layer that its replacement reads too, each layer with equal weight; among these the one with the largest windows, and
+then the cheapest. `spdbuild.conversion.choices` says what a layer may become, `spdbuild.conversion.selection` how well
+the best is found. With a width to change, every layer keeps the kernel that the options ask for, and the greatest width
+that fits is chosen.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from spdbuild.conversion.choices import choices, combined
 from spdbuild.conversion.convert import spd_pass
 from spdbuild.conversion.narrowing import narrowed
 from spdbuild.conversion.selection import least_costs, select
-from spdbuild.errors import InputError
+from spdbuild.errors import ArgumentError, InputError
 from spdbuild.graph import Graph
 from spdbuild.loading import Architecture, loaded
 from spdbuild.passes import run_passes
@@ -30,12 +30,15 @@ from spdbuild.passes.strided_to_spd import StridedToSpd
 
 @dataclass(frozen=True)
 class Fit:
-    """What fits: the network to convert, narrower if that was allowed, the options, and what it costs."""
+    """A conversion that fits: the network to convert, narrower if that was allowed, the options, and the costs."""
 
     architecture: Architecture
     step: StridedToSpd
     spendings: tuple[Spending, ...]
     width: str = ""
+
+    def __repr__(self) -> str:
+        return f"Fit({self.architecture.name}: {self.options or 'the options as they are'})"
 
     @property
     def options(self) -> str:
@@ -62,24 +65,29 @@ class Fit:
 
 def fit_budget(
     architecture: Architecture | str | Path,
-    budgets: Sequence[str],
+    budgets: str | Sequence[str],
     preset: str | None = None,
     *,
     may_keep: bool = False,
     width: str = "",
     **options: Any,
 ) -> Fit:
-    """What `convert` must be called with so that the converted network stays within all of the budgets.
+    """The arguments of `convert` with which the converted network stays within all of the budgets.
 
-    architecture: or its built-in name, a path, or YAML text.
-    budgets: as `parse_budget` reads them; "x" is times the network before it is converted. Seconds are those of this
-        machine, for one sample on the CPU: while choosing, of each layer alone; in the result, of the networks.
-    options: the fields of `StridedToSpd`, and a preset of them; `kernel` and `kernels` are the greatest to choose.
+    architecture: an architecture, or its built-in name, a path, or YAML text.
+    budgets: one or several, as `parse_budget` reads them; "x" is relative to the network before it is converted.
+        Seconds are measured on this machine, for one sample on the CPU: while choosing, for each layer alone; in the
+        result, for the networks.
+    options: the fields of `StridedToSpd`, which override the preset's; `kernel` and `kernels` are upper limits.
     may_keep: whether layers may stay strided where nothing else fits.
     width: a var that shrinks in place of the kernels, such as YOLOv5's width_multiple.
 
     Raises InputError, with the least that is possible, where nothing fits.
     """
+    if isinstance(budgets, str):
+        budgets = [budgets]
+    if not isinstance(budgets, Sequence) or not all(isinstance(text, str) for text in budgets):
+        raise ArgumentError(f"budgets must be texts, got {budgets}", argument="budgets", hint="for example 'macs=1.0x'")
     if not budgets:
         raise InputError("there is no budget to stay within", hint="for example macs=1.0x")
     step, parsed = spd_pass(preset, options), list(map(parse_budget, budgets))
@@ -98,7 +106,7 @@ def fit_budget(
 def _chosen(
     graph: Graph, step: StridedToSpd, budgets: Sequence[Budget], may_keep: bool
 ) -> tuple[StridedToSpd, list[float | None]]:
-    """The pass with the best choice for each layer, and the estimates of what is timed."""
+    """The pass with the best choice for each layer, and the estimates of budgets in seconds."""
     layers = choices(graph, step, [meter_of(budget.quantity) for budget in budgets], may_keep=may_keep)
     strided = costs(graph, budgets)
     chosen = select(layers, tuple(b.limit(cost) - cost for b, cost in zip(budgets, strided, strict=True)))

@@ -1,4 +1,4 @@
-"""From an SPD network to the strided one that computes the same: for deployment."""
+"""Turn an SPD network into the strided one that computes the same, for deployment."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from spdbuild.ops.spd import SpdAvgPool, SpdConv2d
 from spdbuild.passes import Change, GraphPass, run_passes
 from spdbuild.passes.fold_spd import FoldSpd
 from spdbuild.passes.fuse_conv_norm import FuseConvNorm
+from spdbuild.quantities import ratio, scaled
 from spdbuild.shape import pair
 from spdbuild.weight_transfer import PixelKernel, smallest_window
 from spdbuild.weight_transfer.folding import conv2d_of
@@ -36,9 +37,20 @@ class Folding:
     weights: Mapping[str, Tensor] | None
     changes: tuple[Change, ...]
 
+    def __str__(self) -> str:
+        before, after = self.before, self.graph
+        return (
+            f"{len(self.folded)} layers folded, {len(self.fused)} norms fused, {len(self.kept)} kept\n"
+            f"parameters  {before.parameters:,} -> {after.parameters:,}  {ratio(before.parameters, after.parameters)}\n"
+            f"MACs        {scaled(before.macs)} -> {scaled(after.macs)}  {ratio(before.macs, after.macs)}"
+        )
+
+    def __repr__(self) -> str:
+        return f"Folding({self.name}: {len(self.folded)} folded, {len(self.fused)} fused, {len(self.kept)} kept)"
+
     @property
     def folded(self) -> list[str]:
-        """The layers that are strided convolutions now, or average pools again; those that were cut in two as well."""
+        """The layers that are strided convolutions now, or average pools again, including those split in two."""
         done = {
             change.name: None for change in self.changes if isinstance(change.after, Conv2d) and not _is_norm(change)
         }
@@ -47,7 +59,7 @@ class Folding:
 
     @property
     def fused(self) -> list[str]:
-        """The norms that are in their convolutions now."""
+        """The norms that were merged into their convolutions."""
         return [change.name for change in self.changes if _is_norm(change) and not change.left]
 
     @property
@@ -67,7 +79,7 @@ class Folding:
         return f"# Folded from {self.before.name}; it computes the same\n{graph_text(graph)}"
 
     def flat_weights(self) -> dict[str, Tensor]:
-        """The weights under the names of the flat file; none if there are none."""
+        """The weights under the names of the flat file; empty if there are none."""
         return renamed(self.graph, flat_names(self.graph), self.weights or {})
 
     def to_dict(self) -> dict[str, Any]:
@@ -91,14 +103,14 @@ def fold(
     fuse: bool = True,
     into_producers: bool = False,
 ) -> Folding:
-    """The network with space-to-depth in its convolutions, and without norms behind them.
+    """The network with space-to-depth folded into its convolutions, and without norms after them.
 
-    network: or its built-in name, a path, or YAML text.
+    network: an architecture or graph, or its built-in name, a path, or YAML text.
     weights: those of `network`. With them each kernel is the smallest that holds the taps that are not zero, so an
-        exact conversion that was not trained becomes the network that it was made of, the same ops with the same bits.
+        exact conversion that was not trained becomes the original network again, the same ops with the same bits.
         Without them every tap of the blocks counts.
-    fuse: whether norms are multiplied into the convolutions in front of them, for evaluation alone.
-    into_producers: of `FoldSpd`.
+    fuse: whether norms are multiplied into the convolutions before them, for evaluation only.
+    into_producers: as in `FoldSpd`.
     """
     graph = graph_of(network)
     folder = _Folder(graph, weights)
@@ -115,7 +127,7 @@ def fold(
 
 
 class _Folder:
-    """A network on its way, with its weights."""
+    """A network while it is folded, with its weights."""
 
     def __init__(self, graph: Graph, weights: Mapping[str, Tensor] | None) -> None:
         self.graph = graph.copy()
@@ -130,7 +142,7 @@ class _Folder:
         self.changes += changes
 
     def restore_pools(self) -> None:
-        """Make an average pool again of a replacement that still is exactly that."""
+        """Turn replacements of average pools that still compute exactly the average back into pools."""
         if self.weights is None:
             return
         for node in self.graph.layers:
@@ -142,7 +154,7 @@ class _Folder:
                     del self.weights[name]
 
     def trim(self, unfolded: Graph) -> None:
-        """Make the kernels of the convolutions that folding made of `unfolded` as small as their weights allow."""
+        """Make the kernels of the convolutions that folding changed in `unfolded` as small as their weights allow."""
         if self.weights is None:
             return
         for node in self.graph.layers:
@@ -151,7 +163,7 @@ class _Folder:
                 self._trim(node, node.op, _strided(former, node.op))
 
     def _trim(self, node: Node, op: Conv2d, strided: Conv2d | None) -> None:
-        """strided: the convolution in whose place an SPD-Conv stood, which is preferred where it will do."""
+        """strided: the convolution that an SPD-Conv had replaced, which is preferred if it will do."""
         assert self.weights is not None
         x, name = node.input_shapes[0], f"{node.name}.weight"
         kernel = PixelKernel.of_window(self.weights[name], op.windows())
@@ -163,7 +175,7 @@ class _Folder:
 
 
 def _strided(former: Op | None, folded: Conv2d) -> Conv2d | None:
-    """The convolution in whose place an SPD-Conv stood; none if a space_to_depth in front is in `folded` as well."""
+    """The convolution that an SPD-Conv had replaced; None if a space_to_depth before it is in `folded` as well."""
     if not isinstance(former, SpdConv2d) or pair(former.stride) != pair(folded.stride):
         return None
     return former.strided()

@@ -1,4 +1,4 @@
-"""Images of a folder as what a network reads: for calibration, and for comparing two networks on real pictures."""
+"""Images of a folder as inputs of a network: for calibration, and for comparing two networks on real pictures."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ from spdbuild.graph import Graph
 def folder_images(folder: Path, graph: Graph, limit: int, batch: int = 8) -> Iterator[Tensor]:
     """Batches (N, 3, H, W) of up to `limit` images below `folder`, cropped to the input of `graph`, in 0 .. 1.
 
-    Raises InputError if the network does not read one RGB image, DataError for a file that is none or an empty folder.
+    Raises InputError if the network does not read one RGB image, DataError for an empty folder or a file that is no
+    image.
     """
     if len(graph.inputs) != 1 or graph.inputs[0].shape.channels != 3:
         shapes = " and ".join(str(node.shape) for node in graph.inputs)

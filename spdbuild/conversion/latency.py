@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from spdbuild.ops import Op
     from spdbuild.shape import Shape
 
-#: How long each layer, and each network, is timed.
+#: Seconds for which each layer, and each network, is timed.
 LAYER_SECONDS, NETWORK_SECONDS = 0.05, 1.0
 
 

@@ -1,4 +1,4 @@
-"""The width at which a converted network costs no more than asked."""
+"""The width at which a converted network stays within a budget."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from spdbuild.loading import Architecture, choose
 from spdbuild.passes import run_passes
 from spdbuild.passes.strided_to_spd import StridedToSpd
 
-#: Steps of a width that is no whole number.
+#: Step of a width that is not a whole number.
 STEP = 0.01
 
 
 def narrowed(architecture: Architecture, step: StridedToSpd, var: str, budgets: Sequence[Budget]) -> Architecture:
-    """The architecture with the greatest value of `var`, no more than its own, at which its conversion fits.
+    """The architecture with the greatest value of `var`, up to its own, at which its conversion fits.
 
     The value is found by bisection, which relies on a wider network costing more; a whole number shrinks by 1.
     Raises InputError where not even the least width fits.
@@ -36,7 +36,7 @@ def narrowed(architecture: Architecture, step: StridedToSpd, var: str, budgets: 
     def fits(steps: int) -> bool:
         try:
             return all(spending.fits for spending in spendings(at(steps)))
-        except SpdbuildError:  # A layer without channels: the network is too narrow to be one, not too wide.
+        except SpdbuildError:  # A layer without channels: the network is too narrow to build, not too wide.
             return True
 
     if all(spending.fits for spending in spendings(architecture)):

@@ -1,8 +1,8 @@
-"""Which lines of an architecture a pass changes, so that the written file stays the file of its author.
+"""Which lines of an architecture a pass changes, so that the written file keeps the lines of its author.
 
 A block is expanded many times, and what a pass did may differ from one use to the next. Uses of a block that were
 treated alike share its lines; uses that were not need a copy of the block under another name. A use in which the pass
-had nothing to do (a convolution of stride 1, say) goes with any treatment.
+had nothing to do (for example a convolution of stride 1) is compatible with any treatment.
 """
 
 from __future__ import annotations
@@ -16,13 +16,17 @@ from spdbuild.architecture.document import Block, Document
 from spdbuild.architecture.expand import Expansion, Use
 from spdbuild.architecture.line import Line
 from spdbuild.arguments import signature
+from spdbuild.errors import Location
 from spdbuild.graph.names import free_name
 from spdbuild.ops import OPS
 from spdbuild.passes import Change
 
 
 class CannotRewrite(Exception):
-    """The changes cannot be written as changes of lines; the reason is for the report."""
+    """The changes cannot be written as changes of lines; the reason and its place are for the report."""
+
+    def __init__(self, reason: str, place: Location | None = None) -> None:
+        super().__init__(f"{place.file}:{place.line}: {reason}" if place else reason)
 
 
 @dataclass(frozen=True)
@@ -40,7 +44,7 @@ class Unstride:
 
 @dataclass(frozen=True)
 class Insert:
-    """A new line behind a line."""
+    """A new line after the line."""
 
     name: str
     call: str
@@ -65,7 +69,7 @@ Edits = dict[tuple[Line, str], Edit]
 
 @dataclass
 class Treatment:
-    """One way in which the lines of a block are changed, in so many uses; `name` is what the written file calls it."""
+    """One way in which the lines of a block are changed, and its number of uses; `name` is for the written file."""
 
     edits: Edits = field(default_factory=dict)
     uses: int = 0
@@ -84,9 +88,9 @@ class Plan:
 
 
 def plan_edits(document: Document, converted: Iterable[tuple[Expansion, list[Change]]]) -> Plan:
-    """The edits that give, from the text of `document`, what the pass did to each of the expansions.
+    """The edits of the text of `document` that reproduce what the pass did to each of the expansions.
 
-    Several expansions are several variants of one file. Raises CannotRewrite.
+    Several expansions are those of several variants. Raises CannotRewrite.
     """
     planner = _Planner(document)
     for expansion, changes in converted:
@@ -129,7 +133,7 @@ class _Planner:
     def _add(self, target: Use | str, key: tuple[Line, str], edit: Edit) -> None:
         edits = self.edits.setdefault(target, {})
         if edits.setdefault(key, edit) != edit:
-            raise CannotRewrite(f"the repeats of '{key[0].label}' were not treated alike")
+            raise CannotRewrite(f"the repeats of '{key[0].label}' were not treated alike", key[0].location)
 
     def _treat(self, treatments: list[Treatment], edits: Edits) -> int:
         for number, treatment in enumerate(treatments):
@@ -168,6 +172,9 @@ def _edits(change: Change, use: Use, expansion: Expansion) -> Iterator[tuple[Use
     elif change.placement == "before":
         yield place, (use.line, "op"), Rename(change.after.name, _spd_arguments(change))
     else:
+        if sum(other.line is use.line and other.inside is use.inside for other in expansion.uses.values()) > 1:
+            reason = f"'{use.line.label}' is repeated, and each repeat needs a space_to_depth of its own"
+            raise CannotRewrite(reason, use.line.location)
         yield place, (use.line, "op"), Unstride()
         name = change.inserted[0]
         anchor = expansion.uses[change.anchor]
@@ -183,12 +190,12 @@ def _spd_arguments(change: Change) -> str:
 
 
 def _stride_above(use: Use, holder: Use | None) -> str:
-    """The stride of the convolution `use` as an expression that holds in the list `holder` around it."""
+    """The stride of the convolution `use` as an expression that is valid in the list `holder` around it."""
     tree = _argument(use, "stride", signature(OPS[use.line.call.function]).arguments)
     inside = use.inside
     while inside is not holder:
         if inside is None:
-            raise CannotRewrite(f"'{use.name}' and the layer behind it are in unrelated blocks")
+            raise CannotRewrite(f"'{use.name}' and the layer behind it are in unrelated blocks", use.line.location)
         tree = _Substitute(inside).visit(tree)
         inside = inside.inside
     text = ast.unparse(ast.fix_missing_locations(tree))
@@ -199,12 +206,12 @@ def _argument(use: Use, name: str, parameters: tuple[str, ...]) -> Any:
     call = use.line.call
     given = dict(zip(parameters, call.positional, strict=False)) | {a.name: a for a in call.named}
     if name not in given:
-        raise CannotRewrite(f"'{use.name}' does not say its {name}")
+        raise CannotRewrite(f"'{use.name}' does not say its {name}", use.line.location)
     return ast.parse(ast.unparse(given[name].tree), mode="eval").body
 
 
 class _Substitute(ast.NodeTransformer):
-    """Puts the arguments of a block's use in place of its parameters."""
+    """Replaces the parameters of a block with the arguments of its use."""
 
     def __init__(self, use: Use) -> None:
         self.use = use
@@ -223,7 +230,7 @@ class _Substitute(ast.NodeTransformer):
 
 
 def _inner_first(blocks: Mapping[str, Block]) -> list[str]:
-    """Names of the blocks, every block behind those that its lines use."""
+    """Names of the blocks, every block after those that its lines use."""
     order: dict[str, None] = {}
 
     def visit(name: str) -> None:

@@ -12,6 +12,7 @@ from spdbuild.conversion.taps import Taps, taps_of
 from spdbuild.graph import Graph, Node
 from spdbuild.graph.text import flat_names
 from spdbuild.passes import Change
+from spdbuild.quantities import ratio, scaled
 from spdbuild.receptive import Fields, receptive_fields
 
 
@@ -20,8 +21,8 @@ class ConversionReport:
     """The graphs before and after, the changes in the order of the network, and the pass as a call.
 
     overlay: why the lines of the old file could not be rewritten; empty if they were. The written file extends it then.
-    flat: why the written file has one line a layer, and does not even extend the old one; empty if it does.
-    residuals: of the layers that were fitted on images, as `fit_pools` measures them.
+    flat: why the written file has one line per layer, and does not even extend the old one; empty if it does.
+    residuals: those of the layers that were fitted on images, as `fit_pools` measures them.
     """
 
     before: Graph
@@ -42,7 +43,7 @@ class ConversionReport:
 
     @property
     def names(self) -> dict[str, str]:
-        """What the written file calls the layers of `after`."""
+        """The names in the written file of the layers of `after`."""
         return flat_names(self.after) if self.flat else {name: name for name in self.after.names}
 
     @cached_property
@@ -56,8 +57,19 @@ class ConversionReport:
         return receptive_fields(self.after)
 
     def taps(self, change: Change) -> Taps | None:
-        """The taps of a layer, of which there are none where it kept its kernel."""
+        """The taps of a layer; None if it kept its kernel."""
         return None if change.after is None else taps_of(change.after)
+
+    def __str__(self) -> str:
+        before, after = self.before, self.after
+        return (
+            f"{len(self.replaced)} replaced, {len(self.kept)} kept\n"
+            f"parameters  {before.parameters:,} -> {after.parameters:,}  {ratio(before.parameters, after.parameters)}\n"
+            f"MACs        {scaled(before.macs)} -> {scaled(after.macs)}  {ratio(before.macs, after.macs)}"
+        )
+
+    def __repr__(self) -> str:
+        return f"ConversionReport({self.before.name}: {len(self.replaced)} replaced, {len(self.kept)} kept)"
 
     def to_dict(self) -> dict[str, Any]:
         """The document that `spdbuild convert --json` prints."""

@@ -1,4 +1,4 @@
-"""The text of an architecture with the edits of a plan: all that is not changed stays, comments and blanks included."""
+"""The text of an architecture with the edits of a plan: all else stays as it is, comments and blanks included."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ def rewrite(document: Document, plan: Plan, settings: Mapping[str, Any], note: s
     """The text of `document` after the edits of `plan`.
 
     settings: values for top-level keys, written in place of what the file says ("model", "expect", "vars.classes").
-    note: comment in front of the model's name that says how the file came about.
-    Raises CannotRewrite where the text gives no hold.
+    note: comment above the model's name that says how the file was made.
+    Raises CannotRewrite where the text cannot be edited.
     """
     writer = _Writer(document, plan)
     splices = list(writer.splices())
@@ -32,7 +32,8 @@ def rewrite(document: Document, plan: Plan, settings: Mapping[str, Any], note: s
     model = document.root.data["model"]
     start = _line_start(document.source.text, document.source.index(model.key.line - 1, 0))
     splices.append((start, start, f"# {note}\n"))
-    return _spliced(document.source.text, splices)
+    text = _spliced(document.source.text, splices)
+    return re.sub(r"\r?\n", "\r\n", text) if "\r\n" in document.source.text else text
 
 
 class _Writer:
@@ -50,13 +51,13 @@ class _Writer:
                     yield from self._list(block.lines, treatment.edits)
             copies = [self._copy(block, t) for t in treatments if t.name != name]
             if copies:
-                end = self._end_of_line(block.lines[-1].value.end)
+                end = self._line_end(block.lines[-1])
                 yield end, end, "".join(copies)
 
     def _copy(self, block: Block, treatment: Treatment) -> str:
         """The text of the block with a new name and the edits of one treatment, after a blank line."""
         start = _line_start(self.text, self.document.source.index(block.location.line - 1, 0))
-        end = self._end_of_line(block.lines[-1].value.end)
+        end = self._line_end(block.lines[-1])
         key = self.document.source.index(block.location.line - 1, block.location.column - 1)
         if self.text[key] in "'\"":
             key += 1
@@ -84,33 +85,39 @@ class _Writer:
             if not line.name:
                 yield line.value.start, line.value.start, f"{line.label}: "
             if edit.arguments:
-                end = self._index(line.value, call.end) - 1
-                yield end, end, f", {edit.arguments}"
+                end = self._index(line.value, call.end - 1)
+                comma = " " if call.text[: call.end - 1].rstrip().endswith(",") else ", "
+                # Inside double quotes, arguments use single quotes.
+                quoted = self.text[line.value.start] == '"'
+                yield end, end, comma + (edit.arguments.replace('"', "'") if quoted else edit.arguments)
         elif isinstance(edit, Unstride):
             yield self._without_stride(line)
         elif isinstance(edit, Switch):
             yield *word, self.plan.blocks[call.function][edit.treatment].name
         elif isinstance(edit, Insert):
-            end = self._end_of_line(line.value.end)
+            end = self._line_end(line)
             dash = re.match(r"[ \t]*-[ \t]*", self.text[_line_start(self.text, line.value.start) :])
             if dash is None:
-                raise CannotRewrite(f"'{line.label}' does not stand on a line of its own")
+                raise CannotRewrite(f"'{line.label}' does not stand on a line of its own", line.location)
             yield end, end, f"\n{dash.group()}{edit.name}: {edit.call}"
 
     def _without_stride(self, line: Line) -> Splice:
         call = line.call
         position = signature(OPS[call.function]).arguments.index("stride")
-        listed = list(call.arguments)
-        argument = next((a for a in listed if a.name == "stride"), None) or call.positional[position]
-        place = listed.index(argument)
-        follows = place + 1 < len(listed) and not listed[place + 1].name
-        if not argument.name and follows:
+        argument = next((a for a in call.named if a.name == "stride"), None) or call.positional[position]
+        if argument in call.positional[:-1]:
             tree = argument.tree
             return self._index(line.value, tree.col_offset), self._index(line.value, tree.end_col_offset or 0), "1"
-        return self._index(line.value, listed[place - 1].end), self._index(line.value, argument.end), ""
+        start, end = argument.start, argument.end
+        before, behind = call.text[:start].rstrip(), re.match(r"\s*,\s*", call.text[end:])
+        if before.endswith(","):
+            start = len(before) - 1
+        elif behind:
+            end += behind.end()
+        return self._index(line.value, start), self._index(line.value, end), ""
 
     def _references(self, line: Line, renamed: Mapping[str, str]) -> Iterator[Splice]:
-        """What reads a layer by name now reads the layer inserted behind it."""
+        """Make lines that read a layer by name read the layer inserted after it."""
         for reference in line.reads or ():
             first = reference.text.split(".")[0]
             if first in renamed:
@@ -121,9 +128,11 @@ class _Writer:
         place = value.at(offset)
         return self.document.source.index(place.line - 1, place.column - 1)
 
-    def _end_of_line(self, index: int) -> int:
-        end = self.text.find("\n", index)
-        return len(self.text.rstrip("\n")) if end < 0 else end
+    def _line_end(self, line: Line) -> int:
+        """The end of the text line on which `line` ends, its comment included."""
+        end = re.compile(r"\r?\n|$").search(self.text, self._index(line.value, len(line.value.data.rstrip())))
+        assert end is not None
+        return end.start()
 
 
 def _setting(document: Document, path: list[str], data: Any) -> Splice:

@@ -1,8 +1,8 @@
-"""One option for each layer, the most worth that stays within limits: a knapsack, by dynamic programming.
+"""One option for each layer, with the most worth within limits: a knapsack, by dynamic programming.
 
-After each layer only those selections are remembered that no other beats: a selection is beaten by one of at least its
-worth that costs no more of anything. Where more than REMEMBERED are left, as may be with two limits or many different
-layers, only every so-many-th is remembered, and the answer is near the best rather than the best.
+After each layer only the selections that no other beats are remembered: a selection is beaten by one of at least its
+worth that costs no more of anything. If more than REMEMBERED are left, as may happen with two limits or many different
+layers, only an even sample of them is remembered, and the answer is near the best rather than the best.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from typing import Generic, TypeVar
 
 T = TypeVar("T")
 
-#: Selections remembered after each layer.
+#: Most selections that are remembered after each layer.
 REMEMBERED = 300
 
 
 @dataclass(frozen=True)
 class Option(Generic[T]):
-    """What may be chosen for a layer.
+    """One possible choice for a layer.
 
-    worth: compared from left to right, summed over layers. costs: one number a limit, summed too; may be negative.
+    worth: compared from left to right, summed over layers. costs: one number per limit, summed too; may be negative.
     """
 
     item: T
@@ -42,7 +42,7 @@ class _Selection(Generic[T]):
 
 
 def select(layers: Sequence[Sequence[Option[T]]], limits: tuple[float, ...]) -> tuple[Option[T], ...] | None:
-    """The options of most worth, one a layer, whose costs stay within the limits; of equal worth the cheapest.
+    """The options of most worth, one per layer, whose costs stay within the limits; of equal worth, the cheapest.
 
     None if no selection that is remembered fits.
     """
@@ -58,7 +58,7 @@ def select(layers: Sequence[Sequence[Option[T]]], limits: tuple[float, ...]) -> 
 
 
 def least_costs(layers: Iterable[Sequence[Option[T]]], limits: int) -> tuple[float, ...]:
-    """The least that the layers can cost, of each limit on its own."""
+    """The least that the layers can cost, for each limit on its own."""
     totals = [0.0] * limits
     for options in layers:
         totals = [total + min(o.costs[axis] for o in options) for axis, total in enumerate(totals)]

@@ -1,4 +1,4 @@
-"""How many of the taps of an SPD-Conv kernel the layer that it replaces had."""
+"""How many taps of an SPD-Conv kernel the layer that it replaces had too."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +15,7 @@ from spdbuild.agreement import OutputError, greatest
 from spdbuild.errors import InputError, PassError
 from spdbuild.graph import Graph
 from spdbuild.modules import compile_graph
-from spdbuild.watching import watched
+from spdbuild.watching import check_module, watched
 from spdbuild.weight_transfer import carry_over
 
 
@@ -49,12 +49,12 @@ class Verification:
 
     @property
     def equal(self) -> bool:
-        """Whether all outputs agree; a layer in between may differ, as a convolution does into which a norm went."""
+        """Whether all outputs agree; a layer in between may differ, as a convolution with a norm fused into it does."""
         return all(output.within(self.tolerance) for output in self.outputs)
 
     @property
     def largest(self) -> float:
-        """The largest error of an output; NaN if there is one."""
+        """The largest error of an output; NaN if any is NaN."""
         return greatest(output.error for output in self.outputs)
 
     @property
@@ -76,15 +76,19 @@ class Verification:
 
 
 def verify(
-    model_a: nn.Module, model_b: nn.Module, inputs: Iterable[tuple[Tensor, ...]], tolerance: float
+    model_a: nn.Module, model_b: nn.Module, inputs: Iterable[Tensor | Sequence[Tensor]], tolerance: float = 1e-5
 ) -> Verification:
     """Run both on the same inputs and compare.
 
-    inputs: for each run the tensors that a model takes, which get the type of the models' weights.
-    tolerance: largest error (see `Difference`) that counts as equal.
+    inputs: for each run the tensor that a model takes, or several; each model gets them in its device and dtype.
+    tolerance: largest error (see `Difference`) that counts as equal; the default allows for rounding in float32.
     Layers match by name; `stage1.conv` and `stage1_conv`, as flat files have it, are the same. The models are put into
-    evaluation. Raises InputError if the outputs differ in number or shape, or there are no inputs.
+    evaluation mode. Raises InputError if the outputs differ in number or shape, or there are no inputs.
     """
+    check_module(model_a, "model_a")
+    check_module(model_b, "model_b")
+    if isinstance(inputs, Tensor):
+        inputs = [inputs]
     comparison = _Comparison()
     with torch.no_grad(), ExitStack() as hooks:
         for model, observe in ((model_a.eval(), comparison.remember), (model_b.eval(), comparison.compare)):
@@ -92,7 +96,7 @@ def verify(
             hooks.enter_context(watched(parts, observe))
         for given in inputs:
             comparison.remembered.clear()
-            outputs_a, outputs_b = _listed(_run(model_a, given)), _listed(_run(model_b, given))
+            outputs_a, outputs_b = (_listed(_run(model, _listed(given))) for model in (model_a, model_b))
             comparison.compare_outputs(outputs_a, outputs_b)
     if not comparison.outputs:
         raise InputError("there are no inputs to compare with")
@@ -107,7 +111,7 @@ def random_inputs(graph: Graph, runs: int = 2, batch: int = 2, seed: int = 0) ->
 
 
 def random_weights(graph: Graph, seed: int = 0) -> dict[str, Tensor]:
-    """Weights of a network that is as general as a trained one, in float64: norms have statistics of their own."""
+    """Random weights in float64, as general as those of a trained network: norms, too, have random statistics."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = compile_graph(graph).double()
@@ -137,10 +141,10 @@ def _draw(name: str, tensor: Tensor) -> None:
 
 
 class _Comparison:
-    """Errors of layers and outputs as the runs go on."""
+    """Errors of layers and outputs, accumulated over the runs."""
 
     def __init__(self) -> None:
-        #: What the first model put out in this run, by flat name.
+        #: Outputs of the first model in this run, by flat name.
         self.remembered: dict[str, tuple[str, list[Tensor]]] = {}
         self.order: dict[str, None] = {}
         self.layers: dict[str, OutputError] = {}
@@ -176,7 +180,7 @@ class _Comparison:
         return Verification(tuple(outputs), tuple(layers), tuple(self.skipped), tolerance)
 
 
-def _run(model: nn.Module, inputs: tuple[Tensor, ...]) -> Any:
+def _run(model: nn.Module, inputs: Sequence[Tensor]) -> Any:
     weight = next(model.parameters(), torch.empty(0, dtype=torch.float64))
     return model(*(tensor.to(weight.device, weight.dtype) for tensor in inputs))
 

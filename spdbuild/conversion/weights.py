@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from spdbuild.conversion.report import ConversionReport
+from spdbuild.errors import WeightsError
 from spdbuild.graph import Graph
 from spdbuild.modules import compile_graph
 from spdbuild.weight_transfer import carry_over
@@ -19,12 +20,17 @@ if TYPE_CHECKING:
 def transfer(report: ConversionReport, state_dict: Mapping[str, Tensor], *, lossy: bool = False) -> dict[str, Tensor]:
     """The weights with which the converted network computes what the old one does with `state_dict`.
 
-    All is exact but what replaces max pools, which begins as a mean; `fit_pools` does better.
-    Its names are those of the written file.
+    All layers are exact except replacements of max pools, which start as a mean; `fit_pools` does better.
+    The names are those of the written file.
 
-    lossy: with a kernel too small for the strided one's taps, drop those that have no place.
-    Raises PassError, naming the layer, where the function cannot be kept.
+    lossy: if a kernel is too small for the taps of the strided one, drop those that do not fit.
+    Raises PassError, naming the layer, where the function cannot be kept, and WeightsError for a tensor whose
+    shape is not that of the old network.
     """
+    for name, tensor in compile_graph(report.before, "meta").state_dict().items():
+        if name in state_dict and state_dict[name].shape != tensor.shape:
+            needed, given = tuple(tensor.shape), tuple(state_dict[name].shape)
+            raise WeightsError(f"'{name}' of {report.before.name} has the shape {needed}, and its weight {given}")
     return renamed(report.after, report.names, carry_over(report.before, report.after, state_dict, lossy=lossy))
 
 
@@ -34,10 +40,10 @@ def fit_converted_pools(
     after: Mapping[str, Tensor],
     images: Iterable[Tensor],
 ) -> tuple[dict[str, Tensor], dict[str, float]]:
-    """`after` with what replaces max pools fitted on images, and the residual of each layer (see `fit_pools`).
+    """`after` with replacements of max pools fitted on images, and the residual of each layer (see `fit_pools`).
 
     before, after: weights of the two networks, `after` as `transfer` gives it.
-    images: batches of what the old network reads.
+    images: batches of inputs of the old network.
     """
     from spdbuild.conversion.pool_fitting import fit_pools
 
@@ -51,7 +57,7 @@ def fit_converted_pools(
 
 
 def weights_of(graph: Graph, path: Path) -> dict[str, Tensor]:
-    """The weights of a file that has exactly those of `graph`; WeightsError lists what does not fit."""
+    """The weights of a file, which must be exactly those of `graph`; WeightsError lists what does not fit."""
     from spdbuild.weights import load_into
 
     model = compile_graph(graph, "meta")

@@ -1,1 +1,1 @@
-"""Networks of others -> the language of spdbuild, with their weights: torch modules, and files of rows."""
+"""Third-party networks -> the language of spdbuild, with their weights: torch modules, and files of rows."""

@@ -1,4 +1,4 @@
-"""A tree of modules -> the lines of a network and its blocks: modules that differ in numbers alone share a block."""
+"""A tree of modules -> the lines of a network and its blocks: modules that differ only in numbers share a block."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from spdbuild.importing.steps import Place, Steps
 from spdbuild.importing.tree import Part
 from spdbuild.ops import OPS
 
-#: Values of one argument, or of the channels that are read, in every module that shares a block.
+#: Values of one argument, or of the input channels, in every module that shares a block.
 Values = tuple[Any, ...]
 
 
@@ -29,7 +29,7 @@ class Block:
 
 @dataclass(frozen=True)
 class Network:
-    """The blocks, those that others use first; the network's lines; and what it returns, if not its last line."""
+    """The blocks, each after those that it uses; the network's lines; and what it returns, if not its last line."""
 
     blocks: tuple[Block, ...]
     lines: tuple[str, ...]
@@ -37,7 +37,7 @@ class Network:
 
 
 def find_blocks(steps: Steps, root: Part) -> Network:
-    """The text of a network, the innermost modules first."""
+    """The blocks and lines of a network; the blocks of the innermost modules come first."""
     inner = [part for part in root.containers() if part is not root]
     blocks: list[Block] = []
     calls: dict[Part, Call] = {}
@@ -75,7 +75,7 @@ class _Parameters:
         self.in_channels: Values = tuple(body.in_channels for body in bodies)
 
     def expression(self, name: str, line: str, values: Values) -> str:
-        """How the block writes an argument: as a number, by what it knows already, or as a new parameter."""
+        """How the block writes an argument: as a number, in terms of known parameters, or as a new parameter."""
         if all(value == values[0] and type(value) is type(values[0]) for value in values):
             return literal(values[0])
         known = next((known for known, others in self.values.items() if others == values), None)
@@ -92,7 +92,7 @@ class _Parameters:
 
 
 def _multiple(values: Values, others: Values) -> int | None:
-    """The whole number by which each value is a multiple of the other; None if there is none."""
+    """The whole number by which every value is a multiple of its counterpart in `others`; None if there is none."""
     if not all(type(value) is int and value > 0 for value in (*values, *others)):
         return None
     factors = {value // other if value % other == 0 else 0 for value, other in zip(values, others, strict=True)}
@@ -100,7 +100,7 @@ def _multiple(values: Values, others: Values) -> int | None:
 
 
 def _lines(bodies: Sequence[Body], inputs: Sequence[str], parameters: _Parameters) -> Iterator[str]:
-    """The lines that the bodies, which have one structure, share."""
+    """The lines that the bodies, which have the same structure, share."""
     for number, entries in enumerate(zip(*(body.entries for body in bodies), strict=True)):
         entry: Entry = entries[0]
         text = f"{entry.callee}({', '.join(_arguments(entries, parameters))})"
@@ -112,7 +112,7 @@ def _lines(bodies: Sequence[Body], inputs: Sequence[str], parameters: _Parameter
 
 
 def _arguments(entries: Sequence[Entry], parameters: _Parameters) -> Iterator[str]:
-    """The arguments of a call, the first by position; an op's are left out where they are at their default."""
+    """The arguments of a call, the first by position; an op's are left out where they equal their defaults."""
     callee = entries[0].callee
     defaults = _defaults(callee)
     for position, name in enumerate(entries[0].arguments):
@@ -139,7 +139,7 @@ def _reference(place: Place, body: Body, inputs: Sequence[str]) -> str:
 
 
 def _name(parts: Sequence[Part]) -> str:
-    """The class of modules; those that only chain others are called as they are in the module around them."""
+    """The name of a block: the class of its modules or, if they only chain others, their name in the module around."""
     label = parts[0].label.replace(".", "_")
     if parts[0].kind != "Sequential" or label[:1].isdigit():
         return class_name(parts[0].kind)

@@ -1,4 +1,4 @@
-"""The lines of one module, before it is known what they share with those of others."""
+"""The lines of one module, before they are compared with those of others."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from spdbuild.importing.tree import Part
 from spdbuild.ops import OPS
 from spdbuild.registry import snake_case
 
-#: Ops whose lines have a name only where another line than the next reads them.
+#: Families of ops whose lines have a name only where a line other than the next reads them.
 _NAMELESS = ("activation", "merging", "regularization", "dense")
 #: Names that mean something else right of an arrow.
 _RESERVED = re.compile(r"input\d*")
 
-#: What a module is called as: the block's name, and the values of its parameters.
+#: How a module is called: the block's name, and the values of its parameters.
 Call = tuple[str, dict[str, Any]]
 
 
@@ -31,8 +31,8 @@ def class_name(kind: str) -> str:
 class Entry:
     """One line.
 
-    label: its name; empty for a line without. callee: an op or block, called with `arguments`. word: for a name, if the
-        module around it only counts it.
+    label: its name, or empty. callee: an op or block, called with `arguments`. word: goes into the name if the module
+        around it only numbers it.
     reads: (line, output); line -1 - k is input k of the block or network.
     count: repeats in a chain. several: whether the call has several outputs.
     """
@@ -56,7 +56,7 @@ class Body:
 
     @property
     def structure(self) -> tuple[Any, ...]:
-        """All but the numbers; None is no number, because the language does not write it."""
+        """All but the numbers; None does not count as one, because the language cannot write it."""
         return tuple(
             (
                 e.label,
@@ -71,7 +71,7 @@ class Body:
 
     @property
     def returned(self) -> tuple[Place, ...]:
-        """The outputs that have to be named: none where there is but one, and it is what the last line gives."""
+        """The outputs that have to be named: none where the only one is that of the last line."""
         last = ((len(self.entries) - 1, 0),)
         return () if self.outputs == last and not self.entries[-1].several else self.outputs
 
@@ -79,7 +79,7 @@ class Body:
 def body_of(part: Part, steps: Steps, calls: dict[Part, Call], names: tuple[str, ...] = ()) -> Body:
     """The lines of a module whose inner modules are called as `calls` say.
 
-    names: of its inputs, which no line can have.
+    names: those of its inputs, which no line can have.
     """
     last = {inner.last: line for line, inner in enumerate(part.parts)}
     inputs = {place: (-1 - number, 0) for number, place in enumerate(part.reads)}
@@ -104,7 +104,7 @@ def _entry(part: Part, steps: Steps, calls: dict[Part, Call], line: Callable[[Pl
 
 
 def _chained(entries: list[Entry], outputs: tuple[Place, ...]) -> tuple[list[Entry], tuple[Place, ...]]:
-    """Neighbours that a module counts, that are called alike, and of which each reads the one before, become one."""
+    """Merge consecutive entries that a module numbers, with equal calls, each of which reads the one before."""
     readers = [place[0] for entry in entries for place in entry.reads] + [line for line, _ in outputs]
     moved: dict[int, int] = {}
     found: list[Entry] = []
@@ -126,7 +126,7 @@ def _chained(entries: list[Entry], outputs: tuple[Place, ...]) -> tuple[list[Ent
 
 
 def _labelled(body: Body, names: tuple[str, ...]) -> Iterator[Entry]:
-    """The entries with names that our language allows, each given once, and none where none is needed."""
+    """The entries with unique names that our language allows, or without a name where none is needed."""
     taken = set(names)
     read = {line for line, _ in body.returned}
     for number, entry in enumerate(body.entries):
@@ -145,7 +145,7 @@ def _labelled(body: Body, names: tuple[str, ...]) -> Iterator[Entry]:
 
 
 def _is_nameless(entry: Entry) -> bool:
-    """Whether nobody would give the line a name: it has no weights, and is no pool that the module names."""
+    """Whether the line may go without a name: it has no weights, and is not a pool that the module names."""
     if entry.callee not in OPS or OPS[entry.callee].weights:
         return False
     return OPS[entry.callee].family in _NAMELESS or not entry.label

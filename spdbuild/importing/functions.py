@@ -1,4 +1,4 @@
-"""Functions and methods of torch -> steps. What a module does as well goes by the rule of that module."""
+"""Functions and methods of torch -> steps. A function that has an equivalent module uses the rule of that module."""
 
 from __future__ import annotations
 
@@ -14,13 +14,14 @@ from torch.nn import functional as F
 from spdbuild.importing.layers import RULES, Unknown, enlarged, layer_norm, linear
 from spdbuild.importing.steps import Value
 from spdbuild.ops import Op
+from spdbuild.ops.activation import Softmax
 from spdbuild.ops.dense import Flatten
 from spdbuild.ops.merging import Add, Concat, Mul, Split
 from spdbuild.ops.normalization import BatchNorm, LayerScale
 from spdbuild.ops.pooling import GlobalAvgPool
 from spdbuild.shape import Shape
 
-#: Functions that do what a module does: the module, and the parameters behind the input.
+#: Functions that do what a module does: the module, and the parameters after the input.
 AS_MODULES: dict[Any, tuple[type[nn.Module], tuple[str, ...]]] = {
     F.relu: (nn.ReLU, ("inplace",)),
     F.relu6: (nn.ReLU6, ("inplace",)),
@@ -30,12 +31,14 @@ AS_MODULES: dict[Any, tuple[type[nn.Module], tuple[str, ...]]] = {
     F.hardsigmoid: (nn.Hardsigmoid, ("inplace",)),
     F.hardswish: (nn.Hardswish, ("inplace",)),
     F.leaky_relu: (nn.LeakyReLU, ("negative_slope", "inplace")),
+    F.elu: (nn.ELU, ("alpha", "inplace")),
     F.max_pool2d: (nn.MaxPool2d, ("kernel_size", "stride", "padding", "dilation", "ceil_mode", "return_indices")),
     F.avg_pool2d: (
         nn.AvgPool2d,
         ("kernel_size", "stride", "padding", "ceil_mode", "count_include_pad", "divisor_override"),
     ),
     F.adaptive_avg_pool2d: (nn.AdaptiveAvgPool2d, ("output_size",)),
+    F.adaptive_max_pool2d: (nn.AdaptiveMaxPool2d, ("output_size", "return_indices")),
     F.pixel_shuffle: (nn.PixelShuffle, ("upscale_factor",)),
     F.pixel_unshuffle: (nn.PixelUnshuffle, ("downscale_factor",)),
 }
@@ -44,7 +47,7 @@ AS_MODULES |= dict.fromkeys((torch.sigmoid, F.sigmoid, "sigmoid", "sigmoid_"), (
 AS_MODULES |= dict.fromkeys((torch.tanh, F.tanh, "tanh", "tanh_"), (nn.Tanh, ()))
 AS_MODULES |= {torch.max_pool2d: AS_MODULES[F.max_pool2d]}
 
-#: What gives its input back.
+#: Functions and methods that return their input.
 SAME = ("contiguous", "clone", "detach", torch.clone)
 
 
@@ -60,11 +63,11 @@ class Place(Protocol):
         """The shape of a value in our order, channels first."""
 
     def emit(self, op: Op, *values: Value, last: bool | None = None, weights: Mapping[str, Any] = NOTHING) -> Value:
-        """Add a step; its output has the layout of the first value unless `last` says another."""
+        """Add a step; its output has the layout of the first value unless `last` says otherwise."""
 
 
 Rule = Callable[..., Any]
-#: Functions and names of methods -> the rule: of the place, then the arguments as they were given.
+#: Functions and names of methods -> the rule, which takes the place, then the arguments as they were given.
 RULES_OF: dict[Any, Rule] = {}
 
 
@@ -77,7 +80,7 @@ def _rule(*targets: Any) -> Callable[[Rule], Rule]:
 
 
 def as_module(target: Any, x: Shape, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Op:
-    """The op of a function that a module does as well."""
+    """The op of a function that has an equivalent module."""
     kind, names = AS_MODULES[target]
     given = dict(zip(names, args, strict=False)) | kwargs
     return RULES[kind](kind(**given), x)
@@ -108,6 +111,14 @@ def _mul(place: Place, x: Any, y: Any) -> Value:
                 raise Unknown(f"a product with a tensor of {tuple(weight.shape)}, other than one number a channel")
             return place.emit(LayerScale(), value, weights={"weight": weight.reshape(channels, 1, 1)})
     return _merged(place, Mul(), "a product", x, y, {})
+
+
+@_rule(F.softmax, torch.softmax, "softmax")
+def _softmax(place: Place, x: Value, dim: Any = None, _stacklevel: int = 3, dtype: Any = None) -> Value:
+    shape = place.shape(x)
+    if dtype is not None or dim is None or dim % (1 + len(shape)) != (3 if x.last else 1):
+        raise Unknown(f"softmax over the axis {dim}, which is not that of the channels")
+    return place.emit(Softmax(), x)
 
 
 def _merged(place: Place, op: Op, what: str, x: Any, y: Any, options: dict[str, Any]) -> Value:

@@ -9,26 +9,33 @@ from torch import nn
 from torchvision.ops import StochasticDepth as TorchStochasticDepth
 
 from spdbuild.errors import InputError
+from spdbuild.nn import SpdAvgPool2d, SpdMaxPool2d
+from spdbuild.nn import SpdConv2d as SpdConv2dModule
 from spdbuild.ops import Op
 from spdbuild.ops.activation import (
+    Elu,
     Gelu,
     HardSigmoid,
     HardSwish,
     Identity,
     LeakyRelu,
     Mish,
+    Prelu,
     Relu,
     Relu6,
     Sigmoid,
     Silu,
+    Softmax,
     Tanh,
 )
-from spdbuild.ops.convolution import Conv2d
+from spdbuild.ops.convolution import Conv2d, ConvTranspose2d
 from spdbuild.ops.dense import Flatten, Linear
-from spdbuild.ops.normalization import BatchNorm, GroupNorm, LayerNorm
-from spdbuild.ops.pooling import AdaptiveAvgPool, AvgPool, GlobalAvgPool, MaxPool
+from spdbuild.ops.normalization import BatchNorm, GroupNorm, InstanceNorm, LayerNorm
+from spdbuild.ops.pooling import AdaptiveAvgPool, AdaptiveMaxPool, AvgPool, GlobalAvgPool, GlobalMaxPool, MaxPool
 from spdbuild.ops.regularization import Dropout, StochasticDepth
 from spdbuild.ops.resampling import DepthToSpace, SpaceToDepth, Upsample
+from spdbuild.ops.spd import SpdAvgPool, SpdConv2d, SpdMaxPool
+from spdbuild.phases import SpdKernel, Window, phase_order
 from spdbuild.shape import Shape, Size, pair
 
 Rule = Callable[[Any, Shape], Op]
@@ -51,6 +58,8 @@ RULES: dict[type[nn.Module], Rule] = {
     nn.Tanh: lambda module, x: Tanh(),
     nn.Identity: lambda module, x: Identity(),
     nn.LeakyReLU: lambda module, x: LeakyRelu(module.negative_slope),
+    nn.ELU: lambda module, x: Elu(module.alpha),
+    nn.PReLU: lambda module, x: Prelu(module.num_parameters > 1),
     nn.Dropout: lambda module, x: Dropout(module.p),
     TorchStochasticDepth: lambda module, x: StochasticDepth(module.p, module.mode),
     nn.PixelShuffle: lambda module, x: DepthToSpace(module.upscale_factor, "channel_row_column"),
@@ -59,7 +68,7 @@ RULES: dict[type[nn.Module], Rule] = {
 
 
 def rule_of(module: nn.Module) -> Rule | None:
-    """The rule for a module: of its class, or of one that it inherits the forward of."""
+    """The rule for a module: that of its class, or of the class whose forward it inherits."""
     for known, rule in RULES.items():
         if isinstance(module, known) and type(module).forward is known.forward:
             return rule
@@ -73,7 +82,7 @@ def short(value: Any) -> Size:
 
 
 def unless_default(padding: Any, kernel: Any, dilation: Any = 1) -> Size | None:
-    """A padding, or None if it is what our ops take for this kernel anyway."""
+    """A padding, or None if it is the default of our ops for this kernel."""
     given = pair(short(padding))
     sizes = zip(pair(short(kernel)), pair(short(dilation)), strict=True)
     return None if given == tuple(gap * (size - 1) // 2 for size, gap in sizes) else short(given)
@@ -103,6 +112,20 @@ def conv2d(conv: nn.Conv2d, x: Shape) -> Op:
     )
 
 
+@_rule(nn.ConvTranspose2d)
+def conv_transpose2d(conv: nn.ConvTranspose2d, x: Shape) -> Op:
+    return ConvTranspose2d(
+        conv.out_channels,
+        short(conv.kernel_size),
+        short(conv.stride),
+        short(conv.padding),
+        short(conv.output_padding),
+        short(conv.dilation),
+        conv.groups,
+        conv.bias is not None,
+    )
+
+
 def _zeros(conv: nn.Conv2d) -> tuple[int, ...]:
     """Zeros on each side of the image, in pixels."""
     if not isinstance(conv.padding, str):
@@ -113,6 +136,39 @@ def _zeros(conv: nn.Conv2d) -> tuple[int, ...]:
     if any(zeros % 2 for zeros in both):
         raise Unknown("a convolution with padding='same' and an even kernel")
     return both[0] // 2, both[1] // 2
+
+
+@_rule(SpdConv2dModule)
+def spd_conv2d(conv: SpdConv2dModule, x: Shape) -> Op:
+    kernel, stride, dilation = (_of(conv.windows, name) for name in ("kernel", "stride", "dilation"))
+    rows, columns = conv.windows
+    sides = (rows.before, rows.after), (columns.before, columns.after)
+    even = all(before == after for before, after in sides)
+    padding = unless_default((rows.before, columns.before), kernel, dilation) if even else sides
+    choices: list[SpdKernel] = ["exact", "same", conv.blocks[0].kernel]
+    fitting = (number for number in choices if tuple(window.blocks(number) for window in conv.windows) == conv.blocks)
+    order = None if conv.order == phase_order(None, conv.groups) else conv.order
+    spd_kernel = next(fitting)
+    return SpdConv2d(
+        conv.out_channels, kernel, stride, padding, dilation, conv.groups, conv.bias is not None, spd_kernel, order
+    )
+
+
+@_rule(SpdMaxPool2d)
+def spd_max_pool(pool: SpdMaxPool2d, x: Shape) -> Op:
+    kernel, stride, before, dilation = (_of(pool.windows, name) for name in ("kernel", "stride", "before", "dilation"))
+    return SpdMaxPool(kernel, stride, unless_default(before, kernel), dilation, pool.windows[0].ceil)
+
+
+@_rule(SpdAvgPool2d)
+def spd_avg_pool(pool: SpdAvgPool2d, x: Shape) -> Op:
+    kernel, stride, before = (_of(pool.windows, name) for name in ("kernel", "stride", "before"))
+    return SpdAvgPool(kernel, stride, unless_default(before, kernel), pool.windows[0].ceil)
+
+
+def _of(windows: tuple[Window, Window], name: str) -> Size:
+    """A number of the windows of rows and columns."""
+    return short([getattr(window, name) for window in windows])
 
 
 @_rule(nn.Linear)
@@ -137,11 +193,25 @@ def group_norm(norm: nn.GroupNorm, x: Shape) -> Op:
     return GroupNorm(norm.num_groups, norm.eps)
 
 
+@_rule(nn.InstanceNorm2d)
+def instance_norm(norm: nn.InstanceNorm2d, x: Shape) -> Op:
+    if not norm.affine or norm.track_running_stats:
+        raise Unknown("an instance norm without weights, or with running mean and variance")
+    return InstanceNorm(norm.eps)
+
+
 @_rule(nn.LayerNorm)
 def layer_norm(norm: nn.LayerNorm, x: Shape) -> Op:
     if tuple(norm.normalized_shape) != (x.channels,) or norm.weight is None or norm.bias is None:
         raise Unknown(f"a layer norm over {tuple(norm.normalized_shape)}, other than over the channels")
     return LayerNorm(norm.eps)
+
+
+@_rule(nn.Softmax)
+def softmax(module: nn.Softmax, x: Shape) -> Op:
+    if module.dim is None or module.dim % (1 + len(x)) != 1:
+        raise Unknown(f"softmax over the axis {module.dim}, which is not that of the channels")
+    return Softmax()
 
 
 @_rule(nn.GELU)
@@ -170,11 +240,22 @@ def avg_pool(pool: nn.AvgPool2d, x: Shape) -> Op:
 
 @_rule(nn.AdaptiveAvgPool2d)
 def adaptive_avg_pool(pool: nn.AdaptiveAvgPool2d, x: Shape) -> Op:
-    size = pool.output_size
-    sides = tuple(
-        own or side for own, side in zip(size if isinstance(size, tuple) else (size, size), x[1:], strict=True)
-    )
+    sides = _sides(pool.output_size, x)
     return GlobalAvgPool(keep_size=True) if sides == (1, 1) else AdaptiveAvgPool(short(sides))
+
+
+@_rule(nn.AdaptiveMaxPool2d)
+def adaptive_max_pool(pool: nn.AdaptiveMaxPool2d, x: Shape) -> Op:
+    if pool.return_indices:
+        raise Unknown("a max pool that returns indices")
+    sides = _sides(pool.output_size, x)
+    return GlobalMaxPool(keep_size=True) if sides == (1, 1) else AdaptiveMaxPool(short(sides))
+
+
+def _sides(size: Any, x: Shape) -> tuple[int, ...]:
+    """Height and width of the output of an adaptive pool; None stands for that of the input."""
+    both = size if isinstance(size, tuple) else (size, size)
+    return tuple(own or side for own, side in zip(both, x[1:], strict=True))
 
 
 @_rule(nn.Flatten)

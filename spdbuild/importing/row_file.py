@@ -1,4 +1,4 @@
-"""Files of rows `[from, number, module, args]`, as YOLOv5 and its descendants use them: reading and checking."""
+"""Read and check files of rows `[from, number, module, args]`, as YOLOv5 and its descendants use them."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Row:
 
 @dataclass(frozen=True)
 class RowFile:
-    """A checked file; `settings` are the keys that are no rows."""
+    """A checked file; `settings` are its keys other than the rows."""
 
     source: Source
     settings: Mapping[str, Any]
@@ -70,7 +70,7 @@ def is_row_file(value: Value) -> bool:
 
 
 def read_row_file(source: Source) -> RowFile:
-    """The rows of a file; SourceError with the places of all that is wrong."""
+    """The rows of a file; SourceError with the places of all mistakes."""
     root = parse_yaml(source)
     problems = check_schema(root, _SCHEMA)
     if problems:
@@ -126,7 +126,7 @@ def _source(value: Value, position: int) -> int:
 
 
 def _bound(name: str, module: RowModule, arguments: Value) -> dict[str, Any]:
-    """The arguments by name; those of other kinds than our calls take are refused."""
+    """The arguments by name; those of types that our calls do not take are refused."""
     given = list(arguments)
     if not isinstance(arguments.data, list) or len(given) > len(module.parameters):
         takes = ", ".join(module.parameters)
@@ -143,7 +143,7 @@ def _bound(name: str, module: RowModule, arguments: Value) -> dict[str, Any]:
 
 
 def _argument(module: str, parameter: str, default: Any, value: Value) -> Any:
-    """The value of an argument, of the kind of its default; a whole number where it has none."""
+    """The value of an argument, of the type of its default; a whole number where it has none."""
     data: Any = None if value.data == "None" else value.plain()
     if data is None and default is None:
         return None
@@ -161,7 +161,7 @@ def _argument(module: str, parameter: str, default: Any, value: Value) -> Any:
 
 
 def _ending(rows: list[Row], root: Value) -> Iterator[Problem]:
-    """Detect is the last row and nowhere else, and has anchors for its levels."""
+    """Check that Detect is the last row, and no other one, and that it has anchors for its levels."""
     for position, row in enumerate(rows):
         if row.name == "Detect" and position != len(rows) - 1:
             yield Problem("Detect is not the last row", row.location)

@@ -1,4 +1,4 @@
-"""What the modules of row files are in our language: which arguments they take, which blocks they need, how they call.
+"""The modules of row files in our language: which arguments they take, which blocks they need, how they are called.
 
 Structures are those of the published networks: YOLOv5 v6.0 (Jocher et al. 2021, doi:10.5281/zenodo.5563715), its
 SPD-Conv form (Sunkara and Luo 2022, arXiv:2208.03641), and YOLOv3 (Redmon and Farhadi 2018, arXiv:1804.02767).
@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from spdbuild.arguments import literal
 
-#: The text of each block, behind those of the blocks that it uses.
+#: The text of each block, after those of the blocks that it uses.
 BLOCKS = {
     "conv": """\
 conv(out, kernel=1, stride=1, groups=1):
@@ -73,7 +73,7 @@ focus(out, kernel=1):
 """,
 }
 
-#: Names of layers within our blocks -> those of the weights that row files lead to.
+#: Names of layers within our blocks -> those in weights trained from row files.
 RENAMED = {
     "conv": {"norm": "bn"},
     "padded_conv": {"norm": "bn"},
@@ -84,7 +84,7 @@ RENAMED = {
     "spp": {"reduce": "cv1"},
 }
 
-#: Stands for the default of an argument that has none.
+#: Marks an argument that has no default.
 REQUIRED: Any = ...
 Arguments = Mapping[str, Any]
 
@@ -97,8 +97,8 @@ class RowModule:
     call: our call, from the arguments and, where `repeats` is "depth", the number of the row.
     shrinks: how many times smaller the output is.
     repeats: what the number of a row means: the depth of the block, calls in a chain, or nothing.
-    label: for names; `{level}` is log2 of the stride. inputs: how many, None: several.
-    weights: whether it has any, or may get some, as pools do that are converted.
+    label: for names; `{level}` is log2 of the stride. inputs: how many; None: several.
+    weights: whether it has any, or may get some, as converted pools do.
     """
 
     parameters: Mapping[str, Any]
@@ -140,13 +140,13 @@ def _upsample(arguments: Arguments, number: int) -> str:
 
 
 def _written(function: str, first: Any, options: Mapping[str, tuple[Any, Any]]) -> str:
-    """A call with the options that are not at their default."""
+    """A call with the options that differ from their defaults."""
     given = [f"{name}={literal(value)}" for name, (value, default) in options.items() if value != default]
     return f"{function}({', '.join([literal(first), *given])})"
 
 
 def blocks_of(calls: Iterable[str]) -> list[str]:
-    """The blocks that the calls need, each behind those that it uses."""
+    """The blocks that the calls need, each after those that it uses."""
     texts = list(calls)
     needed: set[str] = set()
     for name, text in reversed(BLOCKS.items()):

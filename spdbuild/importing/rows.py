@@ -15,7 +15,7 @@ from spdbuild.importing.row_modules import BLOCKS, RENAMED, blocks_of
 from spdbuild.loading import Architecture, choose, read_document
 from spdbuild.source import Source, read_source
 
-#: Pixels of the image that the file is written for; row files do not say.
+#: Side of the image that the file is written for, in pixels; row files do not say.
 SIZE = 640
 
 _MULTIPLES = ("depth_multiple", "width_multiple")
@@ -24,7 +24,7 @@ _MULTIPLES = ("depth_multiple", "width_multiple")
 def import_rows(rows: Source | Path | str, *, size: int = SIZE) -> Architecture:
     """The network of a row file, by its path or text; the first variant is chosen where it has `scales`.
 
-    size: pixels of the square image. Raises SourceError with the places of what is wrong.
+    size: side of the square image in pixels. Raises SourceError with the places of all mistakes.
     """
     source = rows if isinstance(rows, Source) else read_source(rows)
     file = read_row_file(source)
@@ -113,7 +113,7 @@ class _Writer:
         return "detect(classes, anchors)" if usual else f"detect(classes, anchors, strides={literal(strides)})"
 
     def _renames(self) -> Iterator[str]:
-        """The table that leads to weights trained from the row file, which count its rows."""
+        """The rename table for weights trained from the row file, whose names count its rows."""
         yield "rename:                    # our weight names -> theirs, which count rows"
         yield "  rows:"
         for position, row in enumerate(self.file.rows):
@@ -135,7 +135,7 @@ class _Writer:
 
 
 def _strides(rows: tuple[Row, ...]) -> dict[int, Fraction]:
-    """Pixels of the image in a pixel of each row's output."""
+    """The stride of each row's output: pixels of the image per pixel of it."""
     strides = {IMAGE: Fraction(1)}
     for position, row in enumerate(rows):
         met = {strides[source] for source in row.reads}
@@ -148,7 +148,7 @@ def _strides(rows: tuple[Row, ...]) -> dict[int, Fraction]:
 
 
 def _names(rows: tuple[Row, ...], strides: dict[int, Fraction]) -> dict[int, str]:
-    """Names of the rows that have weights, or that another row than the next reads."""
+    """Names of the rows that have weights, or that a row other than the next reads."""
     read = {source for position, row in enumerate(rows) for source in row.reads if row.reads != (position - 1,)}
     names: dict[int, str] = {}
     taken: set[tuple[str, str]] = set()
@@ -179,6 +179,6 @@ def _label(rows: tuple[Row, ...], position: int, stride: Fraction) -> str:
 
 
 def _level(stride: Fraction) -> str:
-    """log2 of a stride; a stride between two levels by itself."""
+    """log2 of a stride; a stride that is not at a level is spelled out."""
     level = log2(stride)
     return str(int(level)) if level.is_integer() and level >= 0 else f"_stride{stride.numerator}_{stride.denominator}"

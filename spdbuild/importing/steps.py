@@ -1,4 +1,4 @@
-"""A network as a list of ops in the order in which they run: what is between a torch module and our text."""
+"""A network as a list of ops in the order in which they run: the form between a torch module and our text."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Value(NamedTuple):
 
     @property
     def place(self) -> Place:
-        """Step and output: the value whatever its layout."""
+        """Step and output: the value regardless of its layout."""
         return self.step, self.output
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from torch import Tensor, nn
@@ -20,6 +20,7 @@ from spdbuild.importing.translate import translate
 from spdbuild.importing.tree import module_tree
 from spdbuild.loading import Architecture, choose, read_document
 from spdbuild.source import Source
+from spdbuild.watching import ALONE, check_module
 
 if TYPE_CHECKING:
     from spdbuild.graph import Node
@@ -32,11 +33,11 @@ class Imported:
     weights: the state_dict of the module that `spdbuild.build` makes of it, in memory of its own.
     unused: entries of the module's own state_dict that its evaluation does not read.
     error: greatest difference between the outputs of both with the same random weights and input, divided by the
-        greatest output; nothing but rounding, or it would not have been imported.
+        greatest output; no more than rounding, or it would not have been imported.
     """
 
     architecture: Architecture
-    weights: dict[str, Tensor]
+    weights: dict[str, Tensor] = field(repr=False)
     unused: tuple[str, ...]
     error: float
 
@@ -45,6 +46,8 @@ def import_module(module: nn.Module, example: Tensor, name: str | None = None, s
     """The network that `module` computes in evaluation, with blocks where modules repeat, and its weights.
 
     example: one input (N, C, H, W). name: of the architecture. source: what the file says about where it is from.
+    While it works, no other thread may run a module: torch.fx would take it for a part of this one.
+
     Raises InputError where torch.fx cannot follow the module, our language has no op for what it does, or the network
     that was written computes something else.
     """
@@ -53,6 +56,12 @@ def import_module(module: nn.Module, example: Tensor, name: str | None = None, s
             f"an import needs one image (N, C, H, W) as its example, got a {type(example).__name__}",
             hint="networks of several inputs cannot be imported; spdbuild.convert_module takes them",
         )
+    check_module(module)
+    with ALONE:
+        return _imported(module, example, name, source)
+
+
+def _imported(module: nn.Module, example: Tensor, name: str | None, source: str) -> Imported:
     # A layer by itself is traced as the only part of a module.
     root = nn.Sequential(module) if rule_of(module) else module
     traced = trace(root, example)
@@ -97,7 +106,7 @@ def _quoted(text: str) -> str:
 
 
 def _agrees(graph: Graph, steps: Steps) -> bool:
-    """Whether the graph that was read has the very steps, in their order."""
+    """Whether the graph that was read has exactly these steps, in order."""
     names = [node.name for node in graph.layers]
     inputs = [node.name for node in graph.inputs]
     if len(names) != len(steps.steps):

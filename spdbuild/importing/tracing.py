@@ -30,7 +30,7 @@ class Traced:
     results: dict[fx.Node, Any]
 
     def scope(self, node: fx.Node) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """Names, each within the one before, and classes of the modules whose forward the node is in."""
+        """Names, each relative to the one before, and classes of the modules whose forward the node is in."""
         stack = list(node.meta.get("nn_module_stack", {}).values())
         if node.op == "call_module":
             stack = [entry for entry in stack if entry[0] != node.target]
@@ -43,7 +43,7 @@ class Traced:
 
 
 def trace(module: nn.Module, example: Tensor) -> Traced:
-    """The operations of a copy of `module` in evaluation: its own code may write into what it is run on.
+    """The operations of `module` in evaluation; of a copy, because its code may write into what it is run on.
 
     Raises InputError if the module cannot be copied or run, or torch.fx cannot follow it.
     """
@@ -51,7 +51,7 @@ def trace(module: nn.Module, example: Tensor) -> Traced:
     name, evaluated = type(module).__name__, copied(module).eval()
     try:
         graph = _Tracer().trace(evaluated)
-    except Exception as error:  # whatever the code of others raises when it meets a tensor without numbers
+    except Exception as error:  # whatever third-party code raises when it meets a tensor without numbers
         raise InputError(f"torch.fx cannot follow {name}: {_first_line(error)}") from error
     recorder = _Recorder(evaluated, graph)
     try:
@@ -63,7 +63,7 @@ def trace(module: nn.Module, example: Tensor) -> Traced:
 
 
 def _check_visible(module: nn.Module) -> None:
-    """InputError for what a module does outside of its forward, where torch.fx sees nothing of it."""
+    """Raise InputError for what a module does outside of its forward, where torch.fx cannot see it."""
     for name, part in module.named_modules():
         where = name or "the module itself"
         if is_parametrized(part):

@@ -19,9 +19,9 @@ from spdbuild.ops import OPS, Op
 from spdbuild.ops.activation import Activation
 from spdbuild.ops.convolution import Conv2d
 from spdbuild.ops.dense import Flatten
-from spdbuild.ops.pooling import GlobalAvgPool
+from spdbuild.ops.pooling import AvgPool, GlobalAvgPool, GlobalMaxPool, GlobalPool, MaxPool
 from spdbuild.ops.regularization import Regularization
-from spdbuild.shape import Shape
+from spdbuild.shape import Shape, pair
 
 
 def translate(traced: Traced) -> Steps:
@@ -33,7 +33,7 @@ def translate(traced: Traced) -> Steps:
 
 
 class _Translator:
-    """Where the translation stands; for the rules of functions also the place of the call."""
+    """The state of the translation; for the rules of functions also the place of the call."""
 
     def __init__(self, traced: Traced) -> None:
         self.traced = traced
@@ -119,7 +119,7 @@ class _Translator:
         target = node.target
         if target in AS_MODULES:
             x = args[0] if args else kwargs.pop("input")
-            op = as_module(target, self.shape(x), args[1:], kwargs)
+            op = _for_every_size(as_module(target, self.shape(x), args[1:], kwargs), node, self.shape(x))
             if x.last and not isinstance(op, Activation):
                 raise Unknown("a pool over channels that are last")
             return self.emit(op, x)
@@ -140,8 +140,16 @@ class _Translator:
         )
 
 
+def _for_every_size(op: Op, node: fx.Node, x: Shape) -> Op:
+    """Turn a pool whose kernel the module computes from the size of its input into the global pool that it is."""
+    computed = len(node.all_input_nodes) > 1
+    if not (computed and isinstance(op, AvgPool | MaxPool) and pair(op.kernel) == x[1:] and op.paddings() == (0, 0)):
+        return op
+    return GlobalAvgPool(keep_size=True) if isinstance(op, AvgPool) else GlobalMaxPool(keep_size=True)
+
+
 def _computed(node: fx.Node, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """What the code makes of weights alone, such as a view of them."""
+    """The result of code that reads only weights, such as a view of one."""
     target: Any = node.target
     if node.op == "call_method":
         return getattr(args[0], target)(*args[1:], **kwargs)
@@ -179,7 +187,7 @@ def _check_layout(op: Op, module: nn.Module, x: Value, shape: Shape) -> None:
 
 
 def _without_flatten(steps: Steps) -> Steps:
-    """Steps in which flatten behind a global pool is the pool's own output."""
+    """The steps with each flatten after a global pool merged into the pool."""
     reads = [place for step in steps.steps for place in step.reads] + list(steps.outputs)
     moved: dict[int, int] = {}
     kept: list[Step] = []
@@ -189,9 +197,10 @@ def _without_flatten(steps: Steps) -> Steps:
 
     for number, step in enumerate(steps.steps):
         source = moved.get(step.reads[0][0], 0)
-        pooled = bool(kept) and step.reads[0][0] >= 0 and isinstance(kept[source].op, GlobalAvgPool)
+        pooled = bool(kept) and step.reads[0][0] >= 0 and isinstance(kept[source].op, GlobalPool)
         if isinstance(step.op, Flatten) and pooled and reads.count(step.reads[0]) == 1:
-            kept[source] = replace(kept[source], op=GlobalAvgPool(), shapes=step.shapes)
+            vector = replace(kept[source].op, keep_size=False)  # type: ignore[call-arg]
+            kept[source] = replace(kept[source], op=vector, shapes=step.shapes)
             moved[number] = source
         else:
             kept.append(replace(step, reads=tuple(map(new, step.reads))))

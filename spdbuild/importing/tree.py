@@ -1,7 +1,7 @@
-"""Steps -> the tree of the modules in which they run, as far as our blocks can stand for these.
+"""Steps -> the tree of the modules in which they run, as far as our blocks can represent these.
 
 A block has one output, its last line. A module of which more is read from outside, or that returns something else, is
-taken apart: its parts stand in the module around it.
+dissolved: its parts become parts of the module around it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ class Part:
 
     label: name within the module around it, empty for a function.
     kind: class of the module; empty for a step, and for the whole network.
-    first, last: the steps that it spans. reads: places in front of it that it reads, in the order of reading.
+    first, last: the steps that it spans. reads: places before it that it reads, in the order of reading.
     """
 
     label: str
@@ -52,7 +52,7 @@ def module_tree(steps: Steps, *, flat: bool = False) -> Part:
 class _Builder:
     def __init__(self, steps: Steps, flat: bool) -> None:
         self.steps, self.flat = steps.steps, flat
-        #: The last step that reads any output of a step, or one behind all for what the network returns.
+        #: The last step that reads any output of a step, or one past the end for what the network returns.
         self.last_reader: dict[int, int] = {}
         for number, step in enumerate(steps.steps):
             self.last_reader |= {source: number for source, _ in step.reads}
@@ -69,7 +69,7 @@ class _Builder:
         return found
 
     def module(self, name: str, numbers: list[int], depth: int) -> list[Part]:
-        """The module as one part, as its only step, or taken apart."""
+        """The module as one part, as its only part, or dissolved."""
         inner = self.parts(numbers, depth + 1)
         kind = self.steps[numbers[0]].kinds[depth]
         if len(inner) == 1:

@@ -1,4 +1,4 @@
-"""Weights of others -> weights of an architecture, under its names."""
+"""Third-party weights -> weights of an architecture, under its names."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def import_weights(
     table: str | None = None,
     partial: bool = False,
 ) -> tuple[dict[str, Tensor], Report]:
-    """The weights of other people's file as a state_dict of an architecture, and what became of each tensor.
+    """The weights of a third-party file as a state_dict of an architecture, and what became of each tensor.
 
     file: a safetensors file or a checkpoint of torch, a state_dict or a whole pickled module; nothing in it is run.
     output: safetensors file to write as well, which `build` takes.

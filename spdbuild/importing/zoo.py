@@ -43,7 +43,7 @@ def _torchvision(name: str) -> tuple[nn.Module, int]:
     known = models.list_models(module=models)
     if name not in known:
         raise UnknownNameError(f"torchvision has no classification network '{name}'", hint=nearest(name, known))
-    # These two warn unless they are told how to start.
+    # These two warn unless they are told how to initialize.
     options: dict[str, Any] = {"init_weights": True} if name in ("googlenet", "inception_v3") else {}
     return models.get_model(name, **options), 299 if name == "inception_v3" else SIZE
 

@@ -11,7 +11,7 @@ from spdbuild.shape import Sides, Size
 
 
 class PaddedConv2d(nn.Conv2d):
-    """torch.nn.Conv2d with its own number of zeros on each side; the same parameters under the same names.
+    """torch.nn.Conv2d with a separate number of zeros on each side; the same parameters under the same names.
 
     Input (N, C, H, W), output (N, out, H', W').
 

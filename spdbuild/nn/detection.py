@@ -45,7 +45,7 @@ class Detect(nn.Module):
         self.add_priors()
 
     def add_priors(self) -> None:
-        """Add to the biases what makes a fresh head expect few objects.
+        """Shift the biases so that an untrained head expects few objects.
 
         Objectness: ln(8 / (640/stride)**2), about 8 objects in an image of 640 x 640. Classes: ln(0.6 / (K - 0.99)),
         but ln(0.6) for a single class: the formula, made for many classes, would begin with probability 0.98.

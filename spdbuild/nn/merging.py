@@ -1,4 +1,4 @@
-"""Merging and splitting as modules, so that every line of an architecture is one."""
+"""Merging and splitting as modules, so that every line of an architecture is a module."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Mul(nn.Module):
 
 
 class Concat(nn.Module):
-    """Its inputs behind one another on the channels."""
+    """Its inputs, concatenated along the channels."""
 
     def forward(self, *inputs: Tensor) -> Tensor:
         return torch.cat(inputs, 1)

@@ -1,7 +1,7 @@
 """Pixels into channels and back. Both directions are one reshape, one permute and one copy, in every order.
 
-Of a channels_last tensor a view with the channels last is reshaped: so its gradient is channels_last, too. In another
-format it would make the layers before it several times slower.
+For a channels_last tensor, a view with the channels last is reshaped, so that its gradient is channels_last, too. A
+gradient in another format would make the layers before it several times slower.
 
 Letters: N batch, C channels, i j position of a block, h w size of a block.
 """
@@ -22,8 +22,8 @@ from spdbuild.shape import Size, pair
 class SpaceToDepth(nn.Module):
     """Move each block of pixels into channels: (N, C, H, W) -> (N, C*h*w, H/h, W/w).
 
-    block: pixels of a block; one number or (height, width).
-    order: how the output channels are counted, the slowest first; the default is SPD-Conv's order, and
+    block: size of a block in pixels; one number or (height, width).
+    order: order of the output channels, the slowest axis first; the default is SPD-Conv's order, and
         "channel_row_column" that of torch.nn.PixelUnshuffle.
     odd: "pad" adds zeros at the right and bottom up to a multiple of the block, "error" raises ShapeError.
     """
@@ -51,8 +51,8 @@ class SpaceToDepth(nn.Module):
 class DepthToSpace(nn.Module):
     """Move channels into blocks of pixels: (N, C, H, W) -> (N, C/(h*w), H*h, W*w); the inverse of SpaceToDepth.
 
-    block: pixels of a block; one number or (height, width).
-    order: how the input channels are counted, the slowest first.
+    block: size of a block in pixels; one number or (height, width).
+    order: order of the input channels, the slowest axis first.
     """
 
     def __init__(self, block: Size = 2, order: Order = "column_row_channel") -> None:

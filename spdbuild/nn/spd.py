@@ -1,27 +1,42 @@
-"""SPD-Conv: space-to-depth and a stride-1 convolution in the place of a strided convolution or pool."""
+"""SPD-Conv: space-to-depth and a stride-1 convolution in place of a strided convolution or pool."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 from torch.nn import functional as F
 
+from spdbuild.errors import ArgumentError
 from spdbuild.nn.resampling import space_to_depth
 from spdbuild.phases import Blocks, Order, SpdKernel, Window, phase_axes, phase_order, windows
-from spdbuild.shape import Sides, Size
+from spdbuild.shape import Sides, Size, pair
+
+
+@fx.wrap  # To torch.fx it is one operation: how much it pads depends on the size of the image.
+def padded_blocks(x: Tensor, windows: tuple[Window, Window], blocks: tuple[Blocks, Blocks], order: Order) -> Tensor:
+    """Blocks of pixels as channels: (N, C, H, W) -> (N, C*h*w, rows, columns), for a convolution that does not pad.
+
+    The image is zero-padded or cropped so that `blocks` fit it where `windows` lie.
+    """
+    vertical = windows[0].pixel_padding(x.shape[2], blocks[0])
+    horizontal = windows[1].pixel_padding(x.shape[3], blocks[1])
+    padding = (*horizontal, *vertical)
+    # A symbolic number must not be tested for zero: the answer would hold only for some sizes.
+    needed = any(not isinstance(side, int) or side for side in padding)
+    return space_to_depth(F.pad(x, padding) if needed else x, (windows[0].stride, windows[1].stride), order)
 
 
 class BlockConv2d(nn.Conv2d):
-    """A stride-1 convolution over blocks of pixels that gives as many outputs as the strided windows it stands for.
+    """A stride-1 convolution over blocks of pixels that gives as many outputs as the strided windows it replaces.
 
     Input (N, in_channels, H, W), output (N, out_channels, H', W') of the strided windows, for every H and W; weight
     (out_channels, in_channels*h*w/groups, kernel height, kernel width) for blocks of h x w pixels.
 
     windows: the strided windows of rows and columns.
-    blocks: the stride-1 windows over blocks that stand for them.
-    order: how the channels behind space-to-depth are counted.
+    blocks: the stride-1 windows over blocks that replace them.
+    order: order of the channels after space-to-depth.
     """
 
     def __init__(
@@ -43,16 +58,9 @@ class BlockConv2d(nn.Conv2d):
         super().__init__(depth, out_channels, kernel, groups=groups, bias=bias, **factory)
 
     def forward(self, x: Tensor) -> Tensor:
-        return super().forward(space_to_depth(self.padded(x), self.block, self.order))
-
-    def padded(self, x: Tensor) -> Tensor:
-        """The image with zeros around it, or cropped, so that the blocks fit it without padding."""
-        vertical = self.windows[0].pixel_padding(x.shape[2], self.blocks[0])
-        horizontal = self.windows[1].pixel_padding(x.shape[3], self.blocks[1])
-        padding = (*horizontal, *vertical)
-        # Whether a symbolic number is zero must not be asked: the answer would hold for some sizes alone.
-        needed = any(not isinstance(side, int) or side for side in padding)
-        return F.pad(x, padding) if needed else x
+        blocks = padded_blocks(x, self.windows, self.blocks, self.order)
+        output: Tensor = self._conv_forward(blocks, self.weight, self.bias)
+        return output
 
     def extra_repr(self) -> str:
         before = tuple(blocks.before for blocks in self.blocks)
@@ -61,11 +69,12 @@ class BlockConv2d(nn.Conv2d):
 
 
 class SpdConv2d(BlockConv2d):
-    """Takes the place of a strided torch.nn.Conv2d: the same arguments, the same output shape for every input size.
+    """Drop-in replacement for a strided torch.nn.Conv2d: same arguments, same output shape for every input size.
 
+    padding: as in torch.nn.Conv2d, or ((top, bottom), (left, right)). padding_mode: only "zeros".
     spd_kernel: kernel of the stride-1 convolution, in blocks of stride x stride pixels: "exact" is the smallest that
         can hold the strided convolution, "same" is as many blocks as the strided one has pixels, or a number.
-    order: how the channels behind space-to-depth are counted, the slowest first; by default SPD-Conv's order, with
+    order: order of the channels after space-to-depth, the slowest axis first; by default SPD-Conv's order, and with
         groups that of torch.nn.PixelUnshuffle, the only one in which a group keeps its channels.
     """
 
@@ -75,29 +84,73 @@ class SpdConv2d(BlockConv2d):
         out_channels: int,
         kernel_size: Size,
         stride: Size = 1,
-        padding: Size | Sides = 0,
+        padding: Size | Sides | str = 0,
         dilation: Size = 1,
         groups: int = 1,
         bias: bool = True,
+        padding_mode: str = "zeros",
+        device: Any = None,
+        dtype: Any = None,
         *,
         spd_kernel: SpdKernel = "exact",
         order: Order | None = None,
-        **factory: Any,
     ) -> None:
-        strided = windows(kernel_size, stride, padding, dilation)
+        if padding_mode != "zeros":
+            raise ArgumentError(f"padding_mode must be 'zeros', got '{padding_mode}'", argument="padding_mode")
+        strided = windows(kernel_size, stride, _zeros(padding, kernel_size, stride, dilation), dilation)
         blocks = strided[0].blocks(spd_kernel), strided[1].blocks(spd_kernel)
         order = phase_order(order, groups)
-        super().__init__(in_channels, out_channels, strided, blocks, order, groups, bias, **factory)
+        super().__init__(in_channels, out_channels, strided, blocks, order, groups, bias, device=device, dtype=dtype)
+
+
+class SameSpdConv2d(SpdConv2d):
+    """Replaces a strided convolution whose padding depends on the size of the image, as TensorFlow's "SAME" does.
+
+    Input (N, C, H, W), output (N, out, ceil(H/stride), ceil(W/stride)).
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(padded_same(x, self.windows))
+
+
+@fx.wrap
+def padded_same(x: Tensor, windows: tuple[Window, Window]) -> Tensor:
+    """The image with as many zeros around it as `windows` need to begin at every multiple of their stride.
+
+    If the number of zeros of an axis is odd, one more is added after than before.
+    """
+    sides: list[Any] = []
+    for size, window in zip(x.shape[:1:-1], windows[::-1], strict=True):
+        reach = (-(-size // window.stride) - 1) * window.stride + window.dilation * (window.kernel - 1) + 1
+        zeros = torch.sym_max(reach - size, 0)
+        sides += [zeros // 2, zeros - zeros // 2]
+    return F.pad(x, sides)
+
+
+def _zeros(padding: Size | Sides | str, kernel: Size, stride: Size, dilation: Size) -> Size | Sides:
+    """The zeros around an image that torch's "valid" and "same" stand for; ArgumentError for any other text."""
+    if not isinstance(padding, str):
+        return padding
+    if padding == "valid":
+        return 0
+    if padding != "same" or pair(stride) != (1, 1):
+        hint = "give the zeros on each side as a number" if padding == "same" else "'valid' and 'same' are known"
+        raise ArgumentError(f"padding cannot be '{padding}' with stride={stride}", argument="padding", hint=hint)
+    rows, columns = (gap * (size - 1) for size, gap in zip(pair(kernel), pair(dilation), strict=True))
+    # As in torch, the odd one comes after.
+    return (rows // 2, rows - rows // 2), (columns // 2, columns - columns // 2)
 
 
 class SpdPool2d(BlockConv2d):
-    """A dense convolution without bias that takes the place of a strided pool and begins as an average.
+    """A dense convolution without bias that replaces a strided pool and begins as an average.
 
     Input (N, channels, H, W), output (N, channels, H', W') of the pool, for every H and W.
     """
 
-    def __init__(self, channels: int, windows: tuple[Window, Window], blocks: tuple[Blocks, Blocks]) -> None:
-        super().__init__(channels, channels, windows, blocks, "column_row_channel", bias=False)
+    def __init__(
+        self, channels: int, windows: tuple[Window, Window], blocks: tuple[Blocks, Blocks], **factory: Any
+    ) -> None:
+        super().__init__(channels, channels, windows, blocks, "column_row_channel", bias=False, **factory)
 
     def reset_parameters(self) -> None:
         """Let each output average its own channel, with the shares of `axis_shares` in each direction."""
@@ -114,13 +167,22 @@ class SpdPool2d(BlockConv2d):
 
 
 class SpdAvgPool2d(SpdPool2d):
-    """Takes the place of a strided torch.nn.AvgPool2d: begins as the average of its window, zeros included."""
+    """Replaces a strided torch.nn.AvgPool2d: begins as the average of its window, zeros included."""
 
     def __init__(
-        self, channels: int, kernel_size: Size, stride: Size, padding: Size = 0, ceil_mode: bool = False
+        self,
+        channels: int,
+        kernel_size: Size,
+        stride: Size,
+        padding: Size = 0,
+        ceil_mode: bool = False,
+        *,
+        device: Any = None,
+        dtype: Any = None,
     ) -> None:
         strided = windows(kernel_size, stride, padding, ceil=ceil_mode)
-        super().__init__(channels, strided, (strided[0].exact_blocks(), strided[1].exact_blocks()))
+        blocks = strided[0].exact_blocks(), strided[1].exact_blocks()
+        super().__init__(channels, strided, blocks, device=device, dtype=dtype)
 
     def axis_shares(self, window: Window, blocks: Blocks) -> Tensor:
         shares = torch.zeros(window.stride, blocks.kernel, dtype=torch.float64)
@@ -130,9 +192,9 @@ class SpdAvgPool2d(SpdPool2d):
 
 
 class SpdMaxPool2d(SpdPool2d):
-    """Takes the place of a strided torch.nn.MaxPool2d: a 1x1 convolution that begins as the mean of its block.
+    """Replaces a strided torch.nn.MaxPool2d: a 1x1 convolution that begins as the mean of its block.
 
-    A convolution cannot take the greatest of several numbers; what it should put out is for training to find.
+    A convolution cannot compute a maximum; training has to find what it should output instead.
     """
 
     def __init__(
@@ -143,9 +205,13 @@ class SpdMaxPool2d(SpdPool2d):
         padding: Size = 0,
         dilation: Size = 1,
         ceil_mode: bool = False,
+        *,
+        device: Any = None,
+        dtype: Any = None,
     ) -> None:
         strided = windows(kernel_size, stride, padding, dilation, ceil_mode)
-        super().__init__(channels, strided, (strided[0].blocks(1), strided[1].blocks(1)))
+        blocks = strided[0].blocks(1), strided[1].blocks(1)
+        super().__init__(channels, strided, blocks, device=device, dtype=dtype)
 
     def axis_shares(self, window: Window, blocks: Blocks) -> Tensor:
         return torch.full((window.stride, blocks.kernel), 1 / window.stride, dtype=torch.float64)

@@ -1,4 +1,4 @@
-"""Weights that follow a network into another form, so that it computes what it did. Importing it imports no torch."""
+"""Transfer weights to another form of their network, so that it computes the same. Importing this imports no torch."""
 
 from spdbuild.weight_transfer.carry_over import carry_over
 from spdbuild.weight_transfer.kernel import PixelKernel, smallest_window

@@ -1,8 +1,8 @@
-"""The weights of a network for its converted twin, so that both compute the same.
+"""Carry the weights of a network over to its converted form, so that both compute the same.
 
-Both graphs are walked together. For every layer that they share it is known how its old output lies within its new one
-(an `Embedding`), and the op's rule says which weights keep it so. Where space_to_depth was put behind a convolution,
-the strided output is phase (0, 0) of it; the layers that read it give the other phases weights of zero.
+Both graphs are walked together. For every layer that they share, an `Embedding` says how its old output lies within its
+new one, and the op's rule gives the weights that keep it there. Where space_to_depth was inserted after a convolution,
+the strided output is its phase (0, 0); the layers that read it give the other phases weights of zero.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ def carry_over(before: Graph, after: Graph, weights: Mapping[str, Tensor], *, lo
     """The state dict of `after` with which it computes what `before` computes with `weights`.
 
     after: `before` with strided layers replaced (`spd_conv2d`, `spd_avg_pool`), or unstrided with a space_to_depth
-        behind them. A `spd_max_pool` begins as a mean, the one thing that is not exact.
-    lossy: drop the taps for which a smaller kernel has no place, instead of refusing it.
+        after them. A `spd_max_pool` begins as a mean, the only replacement that is not exact.
+    lossy: drop the taps that do not fit into a smaller kernel, instead of refusing it.
     Raises PassError where some layer cannot keep its function, and WeightsError where `weights` lack a tensor.
     """
     owned = by_layer(before, weights)
@@ -76,7 +76,7 @@ def _inputs(before: Graph, node: Node, embeddings: Embeddings) -> tuple[Embeddin
 
 
 def _inserted(before: Graph, node: Node, x: Embedding) -> Embedding:
-    """The output of a new layer: of space_to_depth behind a convolution that has lost its stride."""
+    """The output of a new layer: space_to_depth after a convolution that has lost its stride."""
     if not isinstance(node.op, SpaceToDepth) or x.step != pair(node.op.block):
         why = f"{before.name} has no layer '{node.name}', and {node.op} does not stand for a stride that is gone"
         raise node.origin.place(PassError(why))

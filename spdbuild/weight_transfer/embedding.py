@@ -14,9 +14,9 @@ class Embedding:
 
     of: the old network's output.
     kin: for each new channel the old channel that it is computed like.
-    carries: whether it is that very channel; if not, it is what the old channel would be at neighbouring pixels.
+    carries: whether it equals that channel; if not, it is what the old channel would be at neighbouring pixels.
     step: pixels of the new output for each of the old; greater than 1 between an unstrided convolution and the
-        space_to_depth behind it.
+        space_to_depth after it.
     """
 
     of: Output
@@ -26,7 +26,7 @@ class Embedding:
 
     @classmethod
     def same(cls, of: Output, channels: int, step: tuple[int, int] = (1, 1)) -> Embedding:
-        """Channel by channel."""
+        """The embedding of an output whose channels stay the same."""
         return cls(of, tuple(range(channels)), (True,) * channels, step)
 
     @cached_property

@@ -1,4 +1,4 @@
-"""The strided convolution that space-to-depth and a convolution are together: its arguments and its weight.
+"""The strided convolution that equals space-to-depth and a convolution together: its arguments and its weight.
 
 The phases of a block are pixels, so a kernel over K blocks of s pixels is one over s*K pixels, at the same place.
 """
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
 
 def conv2d_of(windows: Iterable[Window], x: Shape, out: int, groups: int = 1, bias: bool = False) -> Conv2d:
-    """The convolution of an image `x` with these windows, its arguments written as shortly as can be.
+    """The convolution of an image `x` with these windows, its arguments in their shortest form.
 
-    Padding that differs between the sides costs a copy of the image, so it is evened out where the outputs stay: for
-    the size of `x`, and all sizes that leave the same remainder when divided by the stride.
+    Padding that differs between the sides costs a copy of the image, so it is evened out if that keeps the number of
+    outputs, for the size of `x` and all sizes that leave the same remainder when divided by the stride.
     """
     rows, columns = _evened(tuple(windows), (x.height, x.width))
     kernel, stride, dilation = (
@@ -39,7 +39,7 @@ def conv2d_of(windows: Iterable[Window], x: Shape, out: int, groups: int = 1, bi
 
 
 def folded_spd(op: SpdConv2d | SpdPool, x: Shape) -> Conv2d:
-    """The convolution that does for an image `x` what `op` does."""
+    """The convolution that computes the same as `op` for an image `x`."""
     sizes = x.height, x.width
     windows = [
         smallest_window(_pixels(blocks, like.stride), _floor(like, size))
@@ -51,14 +51,14 @@ def folded_spd(op: SpdConv2d | SpdPool, x: Shape) -> Conv2d:
 
 
 def fold_blocks(weight: Tensor, op: SpdConv2d | SpdPool, folded: Conv2d) -> Tensor:
-    """The weight of `op` for `folded`."""
+    """The weight of `op`, rearranged for `folded`."""
     order = phase_order(op.order, op.groups) if isinstance(op, SpdConv2d) else "column_row_channel"
     rows, columns = (Window(blocks.kernel, before=blocks.before) for blocks in op.blocks())
     return PixelKernel.of_blocks(weight, pair(op.stride), order, (rows, columns)).in_window(folded.windows())
 
 
 def folded_reader(op: SpaceToDepth, conv: Conv2d, x: Shape) -> Conv2d:
-    """The convolution that does, reading what `op` reads, `x`, what `conv` does behind it."""
+    """The convolution that computes from `x`, the input of `op`, what `conv` computes after `op`."""
     windows = [
         _over_pixels(window, block, size % block != 0)
         for window, block, size in zip(conv.windows(), pair(op.block), (x.height, x.width), strict=True)
@@ -67,12 +67,12 @@ def folded_reader(op: SpaceToDepth, conv: Conv2d, x: Shape) -> Conv2d:
 
 
 def fold_reader(weight: Tensor, op: SpaceToDepth, conv: Conv2d, folded: Conv2d) -> Tensor:
-    """The weight of `conv` for `folded`."""
+    """The weight of `conv`, rearranged for `folded`."""
     return PixelKernel.of_blocks(weight, pair(op.block), op.order, conv.windows()).in_window(folded.windows())
 
 
 def folded_producer(op: SpaceToDepth, conv: Conv2d, x: Shape) -> Conv2d:
-    """The convolution that does with `x` what `conv`, of stride 1, and `op` behind it do, if `op` need not pad."""
+    """The convolution that computes from `x` what `conv`, of stride 1, and `op` after it do, if `op` need not pad."""
     (height, width), (rows, columns) = pair(op.block), conv.windows()
     windows = _with_phases(rows, height), _with_phases(columns, width)
     return conv2d_of(windows, x, conv.out * height * width, conv.groups, conv.bias)
@@ -89,7 +89,7 @@ def fold_producer(tensor: Tensor, op: SpaceToDepth, conv: Conv2d, folded: Conv2d
 
 
 def _kernel_of(tensor: Tensor, folded: Conv2d) -> tuple[int, ...]:
-    """Sizes of what each output channel has."""
+    """Shape of the kernel of each output channel; empty for a bias."""
     return () if tensor.dim() == 1 else (tensor.shape[1], *pair(folded.kernel))
 
 
@@ -112,7 +112,7 @@ def _over_pixels(window: Window, block: int, odd: bool) -> Window:
 
 
 def _with_phases(window: Window, block: int) -> Window:
-    """The window that reads what `block` neighbouring places of a window of stride 1 read."""
+    """The window that reads what `block` neighbouring positions of a window of stride 1 read."""
     span = window.dilation * (window.kernel - 1) + block
     return Window(span, block, window.before, window.after)
 
@@ -127,14 +127,14 @@ def _floor(window: Window, size: int) -> Window:
 
 
 def _evened(windows: tuple[Window, ...], sizes: tuple[int, int]) -> tuple[Window, ...]:
-    """The windows with as much padding behind as in front, if both axes then have as many outputs as before."""
+    """The windows with equal padding before and after, if both axes then have the same number of outputs."""
     even = tuple(replace(window, after=window.before) for window in windows)
     same = all(_steps(a, size) == _steps(b, size) for a, b, size in zip(even, windows, sizes, strict=True))
     return even if same else windows
 
 
 def _steps(window: Window, size: int) -> int:
-    """Places of the window after the first; negative if it does not fit at all."""
+    """Positions of the window after the first; negative if it does not fit at all."""
     span = window.dilation * (window.kernel - 1) + 1
     return (size + window.before + window.after - span) // window.stride
 

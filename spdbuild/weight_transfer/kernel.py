@@ -1,7 +1,7 @@
 """One convolution in its two forms: strided over pixels, or of stride 1 over the blocks of space_to_depth.
 
-Between them stands the kernel with every pixel of its reach written out. All weights are only moved, never computed
-with, so that both ways together give the same bits.
+Both are converted by way of a kernel that has every pixel of its reach written out. Weights are only moved, never
+computed with, so that a round trip gives the same bits.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class PixelKernel:
     """A convolution's weight by pixel; pixels between the taps have zeros.
 
     weight: (out, channels of a group, rows, columns).
-    first: row and column of weight[..., 0, 0], counted from the pixel stride*i at which output i stands.
+    first: row and column of weight[..., 0, 0], counted from the pixel stride*i of output i.
     """
 
     weight: Tensor
@@ -80,7 +80,7 @@ class PixelKernel:
         return all(used <= pixels_read(window) for used, window in zip(self.offsets(), windows, strict=True))
 
     def _resized(self, rows: tuple[int, int], columns: tuple[int, int]) -> Tensor:
-        """The weight from a first row and column on, so many rows and columns of it."""
+        """The weight cropped or zero-padded to other rows and columns, each given as (first, number)."""
         top, left = self.first[0] - rows[0], self.first[1] - columns[0]
         height, width = self.weight.shape[2:]
         resized = self.weight.new_zeros(*self.weight.shape[:2], rows[1], columns[1])
@@ -91,7 +91,7 @@ class PixelKernel:
 
 
 def pixels_read(window: Window) -> set[int]:
-    """The pixels that a window over pixels reads, counted from the one at which its output stands."""
+    """The pixels that a window over pixels reads, counted from that of its output."""
     return {u * window.dilation - window.before for u in range(window.kernel)}
 
 
@@ -99,7 +99,7 @@ def smallest_window(used: Iterable[int], like: Window) -> Window:
     """The window of fewest taps that reads the pixels `used` and gives as many outputs as `like`, whatever the size.
 
     Padding cannot be negative, so the window begins no later than the output's pixel, and ends no sooner than `like`
-    can do without padding behind the axis.
+    does without padding after the axis.
     """
     last_of_like = _span(like) - 1 - like.before
     least_end = last_of_like - like.after

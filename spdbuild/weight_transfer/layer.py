@@ -1,4 +1,4 @@
-"""A layer that two networks share, as the rules of the transfer see it."""
+"""A layer that two networks share, as the transfer rules see it."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ _PLACE_BEFORE = 'give the strided convolution in front of it placement "before":
 class Layer:
     """A layer before and after a conversion.
 
-    inputs: how what it read lies in what it reads now.
+    inputs: how its old inputs lie within its new ones.
     weights: the old layer's tensors by their names within the layer.
-    lossy: whether taps for which the new kernel has no place may be dropped.
+    lossy: whether taps that do not fit into the new kernel may be dropped.
     like: a tensor whose type and device new tensors take.
     """
 
@@ -58,7 +58,7 @@ class Layer:
 
 @dataclass(frozen=True)
 class Carried:
-    """What a rule finds: the new layer's tensors by their names in it, and its outputs."""
+    """The result of a rule: the new layer's tensors by their names within it, and its outputs."""
 
     weights: Mapping[str, Tensor]
     outputs: Sequence[Embedding]

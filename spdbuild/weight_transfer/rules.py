@@ -1,7 +1,7 @@
-"""What each op needs in order to compute, from inputs that lie elsewhere, what it computed: one rule, one kind of op.
+"""The weights with which an op computes the same although its inputs lie elsewhere: one rule for each kind of op.
 
-A rule gets the layer and gives the new layer's tensors and how its outputs lie; it raises PassError where the op cannot
-keep its function. `rule` finds the one for an op of the new network by its class.
+A rule takes the layer and returns the new layer's tensors and how its outputs lie; it raises PassError where the op
+cannot keep its function. `rule` dispatches on the class of the new network's op.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from itertools import product
 from typing import TYPE_CHECKING
 
 from spdbuild.graph import Output
-from spdbuild.ops.activation import Activation
+from spdbuild.ops.activation import Activation, Prelu
 from spdbuild.ops.convolution import Conv2d, Convolution
 from spdbuild.ops.dense import Flatten, Linear
 from spdbuild.ops.detection import Detect
 from spdbuild.ops.merging import Add, Concat, Mul, Split
 from spdbuild.ops.normalization import BatchNorm, LayerNorm, LayerScale
 from spdbuild.ops.op import Op
-from spdbuild.ops.pooling import AdaptiveAvgPool, AvgPool, GlobalAvgPool, MaxPool, Pool
+from spdbuild.ops.pooling import AdaptivePool, AvgPool, GlobalPool, MaxPool, Pool
 from spdbuild.ops.regularization import Regularization
 from spdbuild.ops.resampling import Upsample
 from spdbuild.ops.spd import SpdConv2d, SpdPool
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 @singledispatch
 def rule(op: Op, layer: Layer) -> Carried:
-    """Any other op: it must read what it read, and be what it was."""
+    """Any other op: neither it nor what it reads may have changed."""
     _same_op(layer)
     if not all(x.is_same for x in layer.inputs):
         raise layer.refusal("it would mix channels that were not there")
@@ -60,6 +60,11 @@ def _per_channel(op: Op, layer: Layer) -> Carried:
     return Carried(weights, [layer.output(layer.x)])
 
 
+@rule.register(Prelu)
+def _prelu(op: Prelu, layer: Layer) -> Carried:
+    return (_per_channel if op.per_channel else _pointwise)(op, layer)
+
+
 @rule.register(LayerNorm)
 def _per_position(op: LayerNorm, layer: Layer) -> Carried:
     _same_op(layer)
@@ -70,8 +75,8 @@ def _per_position(op: LayerNorm, layer: Layer) -> Carried:
 
 @rule.register(MaxPool)
 @rule.register(AvgPool)
-@rule.register(GlobalAvgPool)
-@rule.register(AdaptiveAvgPool)
+@rule.register(GlobalPool)
+@rule.register(AdaptivePool)
 @rule.register(Upsample)
 def _channel_by_channel(op: Op, layer: Layer) -> Carried:
     _same_op(layer)
@@ -97,6 +102,8 @@ def _convolution(op: Convolution, layer: Layer) -> Carried:
     if not isinstance(old, Conv2d | SpdConv2d) or (old.out, old.groups, old.bias) != (op.out, op.groups, op.bias):
         raise layer.refusal(f"it was {old}")
     _same_pixels(layer)
+    if op == old and isinstance(op, SpdConv2d) and not layer.x.is_same:
+        raise layer.refusal("it was converted before")
     weight = _expanded(layer, layer.tensor("weight"), layer.x, layer.new.input_shapes[0].channels, op.groups)
     step = (1, 1)
     if op != old:
@@ -106,8 +113,6 @@ def _convolution(op: Convolution, layer: Layer) -> Carried:
             weight = _in_blocks(layer, op, old, weight)
         else:
             step = _unstrided(layer, op, old)
-    elif isinstance(op, SpdConv2d) and not layer.x.is_same:
-        raise layer.refusal("it was converted before")
     weights = {**layer.weights, "weight": weight}
     return Carried(weights, [layer.output(step=step)])
 
@@ -133,8 +138,8 @@ def _detect(op: Detect, layer: Layer) -> Carried:
 
 @rule.register(Add)
 @rule.register(Mul)
-def _number_by_number(op: Op, layer: Layer) -> Carried:
-    """All inputs must lie in the same way; a vector or one pixel, which `mul` takes, has no pixels to lie apart."""
+def _elementwise(op: Op, layer: Layer) -> Carried:
+    """All inputs must lie in the same way; those of `mul`, which takes vectors and single pixels, without a step."""
     _same_op(layer)
     if len({(x.kin, x.carries, x.step) for x in layer.inputs}) != 1:
         raise layer.refusal("its inputs no longer have their channels in the same places")
@@ -213,7 +218,7 @@ def _expanded(layer: Layer, weight: Tensor, x: Embedding, channels: int, groups:
 
 
 def _in_blocks(layer: Layer, op: SpdConv2d, old: Conv2d, weight: Tensor) -> Tensor:
-    """The strided kernel's taps at their blocks and phases."""
+    """The strided kernel's taps, moved to their blocks and phases."""
     if (pair(op.stride), op.windows()) != (pair(old.stride), old.windows()):
         raise layer.refusal(f"it was {old}")
     if not (op.is_exact() or layer.lossy):

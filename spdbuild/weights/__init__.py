@@ -1,4 +1,4 @@
-"""Weights in and out: files, names of other people, and what was loaded. Importing it does not import torch."""
+"""Read, rename, match and write weights. Importing this package does not import torch."""
 
 from spdbuild.weights.files import open_weights, read_weights
 from spdbuild.weights.loading import load_into, match_file

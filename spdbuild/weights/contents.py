@@ -1,4 +1,4 @@
-"""The table of contents of a file of weights."""
+"""The table of contents of a weights file."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TensorInfo:
-    """A tensor before it is read: its shape, its type by torch's name ("float16"), and its bytes."""
+    """A tensor before it is read: its shape, its type by torch's name ("float16"), and its size in bytes."""
 
     shape: tuple[int, ...]
     dtype: str
@@ -24,11 +24,11 @@ class TensorInfo:
 
 @dataclass(frozen=True)
 class WeightsFile:
-    """A file whose table of contents is read and whose tensors are not.
+    """A weights file of which only the table of contents has been read.
 
     format: safetensors, torch zip, or torch legacy (before version 1.6).
     taken_from: the key of a checkpoint under which the tensors were ("ema"), or empty.
-    metadata: texts in the file. names: what other people's checkpoint calls its classes, as JSON; it may be wrong.
+    metadata: texts in the file; under "names" the class names of a third-party checkpoint, as JSON, which may be wrong.
     """
 
     path: Path

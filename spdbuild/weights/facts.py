@@ -1,4 +1,4 @@
-"""What a file of weights says of the data that its model was trained on."""
+"""What a weights file says about the data that its model was trained on."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from spdbuild.weights.files import open_weights
 class Facts:
     """Facts in the metadata of a file; empty where it says nothing.
 
-    classes: names of the classes. names: what other people's file calls them.
-    input: shape [C, H, W] of what the network got of an image.
-    size: height and width of all images before `preprocess`, if they have one.
+    classes: names of the classes. names: those that a third-party file gives them.
+    input: shape [C, H, W] of an image as the network got it.
+    size: height and width of the images before `preprocess`, if all have the same.
     """
 
     classes: tuple[str, ...] = ()
@@ -28,13 +28,13 @@ class Facts:
 
     @classmethod
     def of(cls, file: Path) -> Facts:
-        """Those of a file; WeightsError if what stands there is something else."""
+        """The facts of a file; WeightsError if its metadata has something else in their place."""
         texts = open_weights(file).metadata
         kinds = {"classes": str, "input": int, "size": int, "names": str}
         return cls(**{name: _fact(file, name, texts[name], kind) for name, kind in kinds.items() if name in texts})
 
     def texts(self) -> Mapping[str, str]:
-        """As the metadata of a file."""
+        """The facts as the metadata of a file."""
         return {name: json.dumps(fact) for name, fact in asdict(self).items() if fact or name != "names"}
 
 

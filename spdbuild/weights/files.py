@@ -1,4 +1,4 @@
-"""Files of weights of every kind: what they hold, and reading it."""
+"""Open and read weights files of every kind."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from spdbuild.errors import WeightsError
-from spdbuild.weights import safetensors_file, torch_file, torch_legacy
+from spdbuild.weights import safetensors_file, shards, torch_file, torch_legacy
 from spdbuild.weights.contents import WeightsFile
 
 if TYPE_CHECKING:
@@ -14,12 +14,15 @@ if TYPE_CHECKING:
 
 
 def open_weights(path: Path | str) -> WeightsFile:
-    """The table of contents of a file of weights; torch is not imported and nothing in the file is executed.
+    """The table of contents of a weights file; torch is not imported and nothing in the file is executed.
 
-    What the file is, is told by its first bytes, not by its name. Raises WeightsError.
+    The kind of file is recognized by its first bytes, except for an index of several safetensors files, which is
+    recognized by its name. Raises WeightsError.
     """
     path = Path(path)
     start = _first_bytes(path)
+    if path.name.endswith(shards.SUFFIX):
+        return shards.open_index(path)
     if start.startswith(b"PK\x03\x04"):
         return torch_file.open_zip(path)
     if start.startswith(torch_legacy.START):
@@ -32,7 +35,7 @@ def open_weights(path: Path | str) -> WeightsFile:
 def read_weights(path: Path | str) -> dict[str, Tensor]:
     """The tensors of a safetensors file, or of a checkpoint of torch (a state_dict or a whole module), by name.
 
-    Nothing in the file is executed: a pickle that would call something is refused with what it would call.
+    Nothing in the file is executed: a pickle that would call a function is refused, with the call in the message.
     """
     return open_weights(path).load()
 
@@ -40,7 +43,8 @@ def read_weights(path: Path | str) -> dict[str, Tensor]:
 def _first_bytes(path: Path) -> bytes:
     try:
         if path.is_dir():
-            raise WeightsError(f"{path}: this is a folder, not a file")
+            index = next((f"give {file}" for file in sorted(path.glob(f"*{shards.SUFFIX}"))), "")
+            raise WeightsError(f"{path}: this is a folder, not a file", hint=index)
         with path.open("rb") as file:
             return file.read(512)
     except FileNotFoundError:
@@ -50,7 +54,7 @@ def _first_bytes(path: Path) -> bytes:
 
 
 def _guess(start: bytes) -> str:
-    """What a file that is none of weights seems to be."""
+    """What a file that is not a weights file seems to be."""
     if not start:
         return "it is empty"
     if start.startswith(b"version https://git-lfs"):

@@ -1,4 +1,4 @@
-"""Weights of a file -> a model, through the names of either side."""
+"""Load the weights of a file into a model, matching the names of both."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ def match_file(
     graph: Graph | None = None,
     partial: bool = False,
 ) -> tuple[dict[str, Tensor], Report]:
-    """The state_dict of a model that needs `target`, from anyone's file, and what became of each tensor.
+    """The state_dict of a model that needs `target`, from any file, and what became of each tensor.
 
-    tables: rename tables as they are written. The other arguments are those of `match_any`.
+    tables: rename tables as written. The other arguments are those of `match_any`.
     Raises WeightsError for a file that cannot be read or does not fit.
     """
     rules = {name: compile_rules(lines) for name, lines in tables.items()}
@@ -42,22 +42,24 @@ def match_file(
         raise _about(path, error) from None
 
 
-def load_into(module: nn.Module, path: Path | str, *, partial: bool = False) -> Report:
-    """Give `module` the weights of a file that has its names and shapes; WeightsError if it has not exactly these.
+def load_into(module: nn.Module, weights: Path | str | Mapping[str, Tensor], *, partial: bool = False) -> Report:
+    """Load weights with the names and shapes of `module`; WeightsError if they are not exactly these.
 
-    A module on the meta device gets the tensors themselves; all its weights must then be in the file.
+    weights: a file, or a state_dict. A module on the meta device gets the tensors themselves; it must then get all of
+        its weights.
     partial: take what fits, and leave the rest of the module as it is.
     """
+    given = weights if isinstance(weights, Mapping) else read_weights(weights)
     try:
-        state, report = match(describe_module(module), read_weights(path), partial=partial)
+        state, report = match(describe_module(module), given, partial=partial)
     except WeightsError as error:
-        raise _about(path, error) from None
+        raise _about("the state_dict" if given is weights else str(weights), error) from None
     on_meta = any(tensor.is_meta for tensor in module.state_dict().values())
     module.load_state_dict(state, strict=False, assign=on_meta)
     return report
 
 
 def _about(path: Path | str, error: WeightsError) -> SpdbuildError:
-    """The error with the name of the file before it."""
+    """The error, prefixed with the name of the file."""
     known = any(problem.message.startswith(str(path)) for problem in error.problems)
     return error if known else WeightsError.gather(replace(p, message=f"{path}: {p.message}") for p in error.problems)

@@ -1,4 +1,4 @@
-"""Other people's tensors -> the state_dict of our model, and a report on every one of them."""
+"""Third-party tensors -> the state_dict of our model, and a report on each of them."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from spdbuild.weights.report import Entry, Report
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-#: What wrappers put before every name: DataParallel and DDP, a model within a model, torch.compile.
+#: Prefixes that wrappers add to every name: DataParallel and DDP, a model within a model, torch.compile.
 PREFIXES = ("module.", "model.", "_orig_mod.")
 SHOWN = 8
 
 
 def describe_module(module: nn.Module) -> dict[str, TensorInfo]:
-    """What a module needs, in the order of its state_dict; a module on the meta device is enough."""
+    """The tensors that a module needs, in the order of its state_dict; a module on the meta device is enough."""
     return {
         name: TensorInfo(tuple(tensor.shape), str(tensor.dtype).removeprefix("torch."), tensor.nbytes)
         for name, tensor in module.state_dict().items()
@@ -68,12 +68,12 @@ def match_any(
     graph: Graph | None = None,
     partial: bool = False,
 ) -> tuple[dict[str, Tensor], Report]:
-    """`match` by the table that finds most: the one called `table`, or one of `tables`, or our own names.
+    """`match` with the table that finds most: the one called `table`, or one of `tables`, or our own names.
 
-    A prefix that all names of the file share is taken away where that finds more.
+    A prefix that all names of the file share is removed where that finds more.
 
-    graph: the network of `target`, whose space_to_depth may have another order than other people's (SPD-Conv's).
-    Raises UnknownNameError for a table that is not there.
+    graph: the network of `target`, whose space_to_depth may have another order than third-party files (SPD-Conv's).
+    Raises UnknownNameError for a table that does not exist.
     """
     if table is not None and table not in tables:
         raise UnknownNameError(f"there is no rename table '{table}'", hint=nearest(table, tables))
@@ -83,7 +83,7 @@ def match_any(
         for prefix, names in _prefixed(theirs)
         for name, rules in known.items()
     }
-    # The first of equals: our own names, and no prefix taken away.
+    # On a tie the first wins: our own names, and no prefix removed.
     best, prefix = max(found, key=lambda choice: found[choice])
     stripped = {name.removeprefix(prefix): tensor for name, tensor in theirs.items()}
     # A file under our own names was written by us: its channels are in our order, whichever that is.
@@ -93,7 +93,7 @@ def match_any(
 
 
 def _prefixed(theirs: Mapping[str, Tensor]) -> Iterator[tuple[str, set[str]]]:
-    """The prefixes that can be taken away, "" first, with the names that are left."""
+    """The prefixes that can be removed, "" first, with the names that are left."""
     prefix = ""
     while True:
         yield prefix, {name.removeprefix(prefix) for name in theirs}
@@ -117,7 +117,7 @@ def _check_one_to_one(names: Mapping[str, str]) -> None:
 def _match_one(
     name: str, info: TensorInfo, their_name: str, tensor: Tensor | None, reordering: Reordering
 ) -> tuple[Tensor | None, Entry]:
-    """What the model gets under `name`, or None, and what is to be said about it."""
+    """The tensor that the model gets under `name`, or None, and its entry in the report."""
     if tensor is None:
         return _absent(name, info, their_name)
     entry = Entry("loaded", name, their_name, info.shape, tuple(tensor.shape))
@@ -148,7 +148,7 @@ def _absent(name: str, info: TensorInfo, their_name: str) -> tuple[Tensor | None
 
 
 def _fit(tensor: Tensor, shape: tuple[int, ...], reordering: Reordering) -> tuple[Tensor | None, str]:
-    """`tensor` as `shape` and the order ask for it, with a note if it is not as it was; None if that cannot be."""
+    """`tensor` in the wanted shape and order, with a note if it was changed; None if that is impossible."""
     theirs = tuple(tensor.shape)
     source, target = reordering.source, reordering.target
     if theirs == shape:
@@ -172,7 +172,7 @@ def _cast(tensor: Tensor, dtype: str) -> Tensor:
 
 
 def misfits(report: Report) -> Iterator[Problem]:
-    """What strict matching does not accept, one problem a kind."""
+    """What strict matching does not accept: all missing weights, all unused ones, and each mismatch as a problem."""
     needed = sum(entry.name is not None for entry in report.entries)
     missing, unused = ([entry.theirs or "" for entry in report.having(status)] for status in ("missing", "unused"))
     mismatches = report.having("mismatch")

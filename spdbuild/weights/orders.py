@@ -1,4 +1,4 @@
-"""Which weights read channels that space_to_depth made in an order that is not the file's."""
+"""Which weights read channels that space_to_depth made in another order than the file's."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from spdbuild.ops.resampling import SpaceToDepth
 from spdbuild.phases import Order
 from spdbuild.shape import pair
 
-#: Families of ops that leave each channel what it was, but for weights of their own.
+#: Families of ops that keep channels apart, and at most have weights for each of them.
 _CHANNELWISE = ("activation", "pooling", "regularization", "normalization")
 _NORM_WEIGHTS = ("weight", "bias", "running_mean", "running_var")
 
 
 @dataclass(frozen=True)
 class Reordering:
-    """The weight reads channels that space_to_depth made, in the order `target`; the file's in the order `source`."""
+    """A weight reads channels of space_to_depth in the order `target`; the file's weight has the order `source`."""
 
     source: Order = "column_row_channel"
     target: Order = "column_row_channel"
@@ -30,8 +30,8 @@ class Reordering:
 def find_reorderings(graph: Graph, source: Order | None = "column_row_channel") -> dict[str, Reordering]:
     """Which weights read channels of space_to_depth, by our names, for a file whose space_to_depth has another order.
 
-    source: the order of the file; None for a file of our own, whose channels are where ours are.
-    Raises WeightsError where such channels meet what permuted weights cannot set right: a concatenation, groups.
+    source: the order of the file; None for a file of our own, which has the order of the network.
+    Raises WeightsError where such channels reach what permuted weights cannot correct: a concatenation, groups.
     """
     return dict(_reorderings(graph, source))
 

@@ -1,4 +1,4 @@
-"""Weights of the same convolution in another form: other order of space-to-depth, or a strided kernel in its place."""
+"""Weights of a convolution in another form: for another order of space-to-depth, or as a strided kernel instead."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from spdbuild.weight_transfer.kernel import PixelKernel
 if TYPE_CHECKING:
     from torch import Tensor
 
-#: Block sizes that are looked for when two shapes do not agree.
+#: The largest block size that is tried when two shapes differ.
 MAX_BLOCK = 16
 
 
 def permute_order(
     weight: Tensor, source: Order, target: Order, block: tuple[int, int] = (2, 2), axis: int = 1
 ) -> Tensor:
-    """`weight` behind space_to_depth in the order `source`, for space_to_depth in the order `target`.
+    """A weight that follows space_to_depth in the order `source`, permuted for the order `target`.
 
     block: height and width of the blocks.
-    axis: that of the channels which space_to_depth made: 1 for the convolution that reads them, (out, h*w*c, k, k), and
+    axis: that of the channels that space_to_depth made: 1 for the convolution that reads them, (out, h*w*c, k, k), and
         0 for a norm's vector, (h*w*c,).
-    Raises ShapeError if their number is no multiple of h*w.
+    Raises ShapeError if their number is not a multiple of h*w.
     """
     (height, width), shape = block, tuple(weight.shape)
     if shape[axis] % (height * width):
@@ -38,7 +38,7 @@ def permute_order(
 
 
 def fold_kernel(weight: Tensor, block: int, order: Order = "column_row_channel") -> Tensor:
-    """The kernel with stride `block` that does what space_to_depth(block) and the stride-1 kernel `weight` do.
+    """The kernel of stride `block` that equals space_to_depth(block) followed by the stride-1 kernel `weight`.
 
     (out, block**2 * c, k, l) -> (out, c, block * k, block * l): W[o, c, s*a + row, s*b + column] is
     w[o, (column, row, c), a, b] in the order of SPD-Conv.

@@ -32,12 +32,12 @@ _EMPTY: dict[str, Callable[[], Any]] = {"EMPTY_LIST": list, "EMPTY_DICT": dict, 
 def read_pickle(stream: IO[bytes], load_persistent: Callable[[Any], Any]) -> Any:
     """What the next pickle of `stream` describes, as plain data and stand-ins.
 
-    stream: where reading more than is left reserves no memory for it: a BytesIO or an mmap.
-    load_persistent: the stand-in for what lies outside the pickle, from the identifier that the pickle has for it.
+    stream: one that allocates no memory for a read beyond its end: a BytesIO or an mmap.
+    load_persistent: maps the pickle's identifier of something outside of it to a stand-in.
     Raises WeightsError for a pickle that is damaged or asks for more than to be read.
     """
     with warnings.catch_warnings():
-        # Python warns of escapes in texts of the first protocol that are none.
+        # Python warns about invalid escapes in texts of the first protocol.
         warnings.simplefilter("ignore", DeprecationWarning)
         return _Machine(load_persistent).run(stream)
 
@@ -110,7 +110,7 @@ class _Machine:
         return gathered
 
     def pop_top(self, _: Any) -> None:
-        # An empty part of the stack means that the mark itself is taken away.
+        # If this part of the stack is empty, the mark itself is popped.
         self.stack.pop() if self.stack else self.pop_mark()
 
     def duplicate(self, _: Any) -> None:
@@ -172,7 +172,7 @@ class _Machine:
     def push_name(self, module: str, attribute: str) -> None:
         name = GlobalName(module, attribute)
         if name.is_refused:
-            # Refused at the call, whose arguments are worth telling, or else at the end.
+            # Refused at the call, so that the message shows its arguments, or else at the end.
             self.refused.append(name)
         self.stack.append(name)
 

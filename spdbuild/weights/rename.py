@@ -1,7 +1,7 @@
-"""Rename tables: from our weight names to those of other people's checkpoints.
+"""Rename tables: from our weight names to those of third-party checkpoints.
 
     stem.conv: conv1                      a run of whole name parts becomes another
-    stage{s}.rest.{i}: layer{s}.{i + 1}   {x} stands for a part, or what is left of one, and can be computed with
+    stage{s}.rest.{i}: layer{s}.{i + 1}   {x} stands for a part, or the rest of one, and can be used in arithmetic
 
 Every rule is tried once, from top to bottom, and replaces the first run that it finds.
 """
@@ -55,7 +55,7 @@ class Rule:
 
 
 def rename(name: str, rules: Sequence[Rule]) -> str:
-    """The other people's name of our weight `name`."""
+    """The third-party name of our weight `name`."""
     for rule in rules:
         name = rule.apply(name)
     return name
@@ -64,7 +64,7 @@ def rename(name: str, rules: Sequence[Rule]) -> str:
 def compile_rules(table: Mapping[str, Value | str]) -> tuple[Rule, ...]:
     """The rules of one rename table, our patterns to theirs, in order.
 
-    All that is wrong with the table is raised as one SourceError, with its places where the values know them.
+    All mistakes in the table are raised as one SourceError, with their places where the values know them.
     """
     rules: list[Rule] = []
     problems: list[Problem] = []
@@ -101,7 +101,7 @@ def _within(key: Location | None, offset: int) -> Location | None:
 
 @dataclass(frozen=True)
 class _Part:
-    """A piece of a pattern: a text, or the inside of braces. place: of a character of it."""
+    """A piece of a pattern: a text, or the inside of braces. place: that of the character at an offset in it."""
 
     text: str
     is_field: bool
@@ -131,7 +131,7 @@ def _literal(pattern: str, start: int, end: int, place: _Place) -> Iterator[_Par
 
 
 def _expression(part: _Part, known: set[str]) -> ast.expr:
-    """The tree of what stands in braces on their side."""
+    """The syntax tree of an expression in braces on their side."""
     try:
         tree = parse_expression(part.text)
         for error in check_expression(tree, known, part.text):
@@ -142,7 +142,7 @@ def _expression(part: _Part, known: set[str]) -> ast.expr:
 
 
 def _pattern(parts: list[_Part], numbers: set[str]) -> re.Pattern[str]:
-    """What finds the run: whole parts, and digits alone where theirs computes with them."""
+    """The pattern that finds the run: whole parts, and only digits where their side computes with them."""
     found = ""
     seen: set[str] = set()
     for before, part in zip([None, *parts], parts, strict=False):

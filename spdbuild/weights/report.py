@@ -8,15 +8,15 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 #: loaded: as it was; cast: to another floating type; permuted: rearranged (and cast, if the note says so); initial: the
-#: file is too old to have it and its value is known; mismatch: both sides have it in shapes or types that do not agree;
-#: missing: the model has it and the file has not; unused: the file has it and the model has not.
+#: file is too old to have it and its value is known; mismatch: both sides have it, in different shapes or types;
+#: missing: the model has it and the file does not; unused: the file has it and the model does not.
 Status = Literal["loaded", "cast", "permuted", "initial", "mismatch", "missing", "unused"]
 STATUSES: tuple[Status, ...] = ("loaded", "cast", "permuted", "initial", "mismatch", "missing", "unused")
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One tensor. name: ours; theirs: in the file; both, where both sides have it. note: what was done or is wrong."""
+    """One tensor. name: ours, if we have it. theirs: the one looked up in the file. note: what was done or is wrong."""
 
     status: Status
     name: str | None
@@ -28,10 +28,10 @@ class Entry:
 
 @dataclass(frozen=True)
 class Report:
-    """Every tensor of the model in its order, and then what the file has beyond them.
+    """Every tensor of the model in order, followed by the unused ones of the file.
 
     table: the rename table that was used, or empty if the names are ours.
-    prefix: what was taken from the front of all names of the file.
+    prefix: what was removed from the front of all names of the file.
     """
 
     entries: tuple[Entry, ...]
@@ -40,7 +40,7 @@ class Report:
 
     @property
     def counts(self) -> Mapping[Status, int]:
-        """How many tensors have each status; all statuses are there."""
+        """How many tensors have each status; all statuses are present."""
         found = Counter(entry.status for entry in self.entries)
         return {status: found[status] for status in STATUSES}
 

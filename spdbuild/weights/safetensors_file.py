@@ -33,7 +33,7 @@ def open_file(path: Path) -> WeightsFile:
 
 
 def _info(shape: list[int], dtype: str) -> TensorInfo:
-    """The header's words in torch's: F16 is float16, BF16 is bfloat16."""
+    """The header's entry in torch's terms: F16 is float16, BF16 is bfloat16."""
     kinds = {"BF": "bfloat", "F": "float", "I": "int", "U": "uint", "BOOL": "bool", "C": "complex"}
     letters = dtype.split("_")[0].rstrip("0123456789")
     name = kinds.get(letters, letters.lower()) + dtype[len(letters) :].lower()
@@ -56,13 +56,13 @@ def save_weights(path: Path | str, state_dict: Mapping[str, Tensor], metadata: M
 
     path = Path(path)
     texts = {"format": "pt", "spdbuild": version("spdbuild"), **(metadata or {})}
-    # Tied weights are written out: safetensors has no references.
+    # Tied weights are written out in full: safetensors has no references.
     tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in state_dict.items()}
     write_whole(path, lambda beside: _fill(beside, tensors, texts), failure=WeightsError)
 
 
 def _fill(path: Path, tensors: Mapping[str, Tensor], texts: Mapping[str, str]) -> None:
-    """Raises OSError, of which the library tells the number in its message alone."""
+    """Write the file; raises OSError, whose number the library gives only in its message."""
     from safetensors import SafetensorError
     from safetensors.torch import save_file
 

@@ -1,7 +1,8 @@
-"""What stands for the objects of a pickle: plain records on which nothing can be called.
+"""Stand-ins for the objects of a pickle: plain records on which nothing can be called.
 
-A pickle names classes and functions and says how to call them. Here a name stays a name, an object of a class is a note
-of what it would have been made from, and a tensor is a place in a file. Only `CALLS` does anything, and that is ours.
+A pickle names classes and functions and says how to call them. Here a name stays a name, an object of a class is a
+record of what it would be made from, and a tensor is a place in a file. Only the functions in `CALLS` run, and they are
+ours.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ STORAGE_DTYPES = {
     "torch.ComplexDoubleStorage": "complex128",
 }
 
-#: Names that checkpoints hold and that only carry values: of Python itself, of which all else is refused, and functions
+#: Names in checkpoints that only carry values: those of Python itself, whose other names are all refused, and functions
 #: of numpy and torch.
 _VALUES = "set frozenset list tuple dict slice range complex bytearray bytes object int float str bool"
 _PATHS = "Path PosixPath WindowsPath PurePosixPath PureWindowsPath"
@@ -93,18 +94,18 @@ class GlobalName:
 
     @property
     def is_refused(self) -> bool:
-        """Whether this is part of Python and more than a holder of values."""
+        """Whether this is part of Python and does more than hold values."""
         return self.module.split(".")[0] in _PYTHON and str(self) not in HARMLESS
 
     @property
     def is_class(self) -> bool:
-        """Whether a call of it makes an object, by the habit of writing classes in capitals."""
+        """Whether calling it makes an object, going by the convention that names of classes are capitalized."""
         return self.attribute.rsplit(".", 1)[-1].lstrip("_")[:1].isupper()
 
 
 @dataclass(eq=False, repr=False)
 class StandIn:
-    """An object of a class that is not there: its class, arguments and state, and what was put into it."""
+    """An object of a class that is never imported: its class, arguments and state, and what was put into it."""
 
     kind: GlobalName
     arguments: tuple[Any, ...] = ()
@@ -173,7 +174,7 @@ def create(kind: Any, arguments: Any) -> Any:
 
 
 def set_state(instance: Any, state: Any) -> None:
-    """Note the state of a stand-in; tensors and mappings keep nothing but their values."""
+    """Record the state of a stand-in; tensors and mappings keep only their values."""
     if isinstance(instance, StandIn):
         instance.state = state
     elif not isinstance(instance, dict | StoredTensor):
@@ -228,13 +229,13 @@ def _reconstructor(kind: Any, _base: Any, _state: Any) -> Any:
 
 
 def checked_key(key: Any) -> Any:
-    """`key` if it can be one of a mapping; Python's own hash would follow tuples to any depth."""
+    """`key` if it is accepted as one of a mapping; Python's own hash would follow tuples to any depth."""
     if not isinstance(key, str | int | float | bytes | GlobalName | None | StandIn | StoredTensor):
         raise WeightsError(f"the pickle has a mapping with the key {_shorten.repr(key)}")
     return key
 
 
-#: What is called in the place of a function that a pickle names, with the least and most arguments that it takes.
+#: What is called in place of a function that a pickle names, with the fewest and most arguments that it takes.
 CALLS: dict[str, tuple[Callable[..., Any], int, int]] = {
     "torch._utils._rebuild_tensor": (_rebuild_tensor, 4, 4),
     "torch._utils._rebuild_tensor_v2": (_rebuild_tensor, 4, 7),

@@ -11,7 +11,7 @@ from typing import Any
 from spdbuild.errors import WeightsError
 from spdbuild.weights.stand_ins import StandIn, StoredTensor
 
-#: Where checkpoints keep the model, the one that is better to evaluate first.
+#: The keys under which checkpoints keep the model; first the one that is better to evaluate.
 MODEL_KEYS = ("ema", "model_ema", "state_dict_ema", "model", "state_dict", "model_state", "model_state_dict", "weights")
 
 MAX_DEPTH = 100
@@ -19,7 +19,7 @@ MAX_MODULES = MAX_TENSORS = 100_000
 
 
 def find_tensors(saved: Any) -> tuple[dict[str, StoredTensor], str]:
-    """The tensors in `saved` in their order, and the keys that led to them ("", "ema", ...)."""
+    """The tensors in `saved`, in order, and the key under which they are ("", "ema", ...)."""
     tensors = _tensors(saved)
     if tensors:
         return tensors, ""
@@ -34,9 +34,9 @@ def find_tensors(saved: Any) -> tuple[dict[str, StoredTensor], str]:
 
 
 def find_class_names(saved: Any, key: str) -> tuple[str, ...]:
-    """The names of its classes that a checkpoint keeps with the tensors found under `key`, or beside them; else none.
+    """The class names that a checkpoint keeps with the tensors found under `key`, or beside them; empty if it has none.
 
-    They are a list or a mapping from numbers, called `names`; numbers in place of names are none.
+    They are a list or a mapping from numbers, called `names`; names that are only numbers do not count.
     """
     model = _items(saved).get(key) if key else saved
     for holder in (model.state if isinstance(model, StandIn) else None, _items(saved)):

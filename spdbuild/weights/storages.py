@@ -11,7 +11,7 @@ from spdbuild.weights.stand_ins import ITEM_SIZES, STORAGE_DTYPES, GlobalName, S
 
 
 def parse_identifier(identifier: Any) -> Storage:
-    """The storage that the tuple `identifier` means: 'storage', class, key, device, number of elements, part of it."""
+    """The storage that a tuple describes: 'storage', class, key, device, number of elements, part of it."""
     if not isinstance(identifier, tuple) or len(identifier) not in (5, 6) or identifier[0] != "storage":
         raise WeightsError(f"the pickle refers to {reprlib.repr(identifier)}, which is no storage of torch")
     _, kind, key, _, count, *part = identifier
@@ -27,7 +27,7 @@ def parse_identifier(identifier: Any) -> Storage:
 
 
 def _part(whole: Storage, part: Any) -> Storage:
-    """The `part` (key, start, count) of a storage, as files from before torch 1.6 know it."""
+    """The `part` (key, start, count) of a storage, as in files from before torch 1.6."""
     if not isinstance(part, tuple) or len(part) != 3 or not all(type(n) is int and n >= 0 for n in part[1:]):
         raise WeightsError(f"the storage '{whole.key}' has the part {reprlib.repr(part)}")
     _, start, count = part
@@ -45,9 +45,9 @@ def _is_class(identifier: Any) -> bool:
 
 
 class KnownStorages:
-    """What a pickle may refer to: each key with one dtype and one size, and that size as the file says.
+    """The storages that a pickle may refer to: each key always with the same size, and with that in the file.
 
-    size: the bytes that the file holds under a key, or None if nothing; not given where the file tells only later.
+    size: the bytes that the file holds under a key, or None if it has none; left out where that is known only later.
     """
 
     def __init__(self, size: Callable[[str], int | None] | None = None) -> None:

@@ -1,4 +1,4 @@
-"""Checkpoints of torch, of either form: their tensors without their code."""
+"""Checkpoints of torch, in either format: their tensors without their code."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from spdbuild.weights.torch_zip import TorchZip
 if TYPE_CHECKING:
     from torch import Tensor
 
-#: Tensors may share numbers in the file, and get their own when they are read; no model shares more than this.
+#: Tensors may share a storage in the file, and get their own when read; no model shares by a greater factor than this.
 MAX_SHARING = 8
 
 
@@ -47,14 +47,14 @@ def _open(path: Path, form: str, file: TorchZip | TorchLegacy) -> WeightsFile:
 
 
 def _named(error: WeightsError, path: Path) -> WeightsError:
-    """The error with the name of the file before it, and without what a terminal would take for commands."""
+    """The error, prefixed with the name of the file, and without what a terminal would take for commands."""
     problem = error.problems[0]
     message = problem.message if problem.message.startswith(str(path)) else f"{path}: {problem.message}"
     return WeightsError("".join(c if c.isprintable() else "?" for c in message), hint=problem.hint)
 
 
 def _load(stored: Mapping[str, StoredTensor], file: TorchZip | TorchLegacy) -> dict[str, Tensor]:
-    """The tensors, each with numbers of its own; a storage is in memory once and only while it is needed."""
+    """The tensors, each with memory of its own; a storage is in memory once and only while it is needed."""
     users: dict[str, list[str]] = {}
     for name, tensor in stored.items():
         users.setdefault(tensor.storage.key, []).append(name)

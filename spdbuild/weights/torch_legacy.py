@@ -22,7 +22,7 @@ START = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."
 
 
 class TorchLegacy:
-    """A file whose storages are found once its pickles are read."""
+    """A file whose storages can be found only after its pickles are read."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -63,7 +63,7 @@ class TorchLegacy:
         return places
 
     def read_storages(self, keys: Iterable[str]) -> Iterator[tuple[str, bytearray]]:
-        """The keys with the raw numbers of their storages."""
+        """The keys with the raw bytes of their storages."""
         with self.path.open("rb") as file:
             for key in keys:
                 start, size = self.places[key]
@@ -72,7 +72,7 @@ class TorchLegacy:
 
 
 def _check_count(path: Path, key: str, raw: bytes, size: int) -> None:
-    """The number of elements is written once more in front of them."""
+    """Check the number of elements, which is repeated in front of them."""
     (count,) = struct.unpack("<q", raw)
     if not (count == size == 0 or count > 0 and size % count == 0 and size // count in (1, 2, 4, 8, 16)):
         raise WeightsError(f"{path}: the storage '{key}' of {size:,} bytes claims {count:,} elements")

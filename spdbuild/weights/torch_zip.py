@@ -13,11 +13,11 @@ from spdbuild.errors import WeightsError
 from spdbuild.weights.pickle_reader import read_pickle
 from spdbuild.weights.storages import KnownStorages
 
-#: The pickle of a large checkpoint is some megabytes: the tensors lie beside it.
+#: The pickle of a large checkpoint has a few megabytes: the tensors lie beside it.
 MAX_PICKLE_BYTES = 64 * 2**20
 MAX_FILES = 200_000
 
-#: The bit of a member's flags that says that a password is needed.
+#: The flag bit of an encrypted member.
 _ENCRYPTED = 0x1
 
 
@@ -71,7 +71,7 @@ class TorchZip:
         return member.file_size if member else None
 
     def read_storages(self, keys: Iterable[str]) -> Iterator[tuple[str, bytearray]]:
-        """The keys with the raw numbers of their storages."""
+        """The keys with the raw bytes of their storages."""
         names = (f"{self.folder}data/{key}" for key in keys)
         return ((name.removeprefix(f"{self.folder}data/"), bytearray(raw)) for name, raw in self.read_many(names))
 

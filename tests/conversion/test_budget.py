@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 
-from spdbuild.conversion.budget import Budget, Spending, amount, parse_budget
+from spdbuild.conversion.budget import Budget, Spending, amount, impossible, parse_budget
 from spdbuild.errors import InputError
 
 
@@ -38,6 +38,12 @@ def test_a_limit_of_a_factor_allows_exactly_so_many_times_the_cost() -> None:
     assert 1.1 * 110 > 121
     assert Spending(parse_budget("params=1.1x"), strided=110, converted=121).fits
     assert not Spending(parse_budget("params=1.1x"), strided=110, converted=122).fits
+
+
+def test_what_costs_nothing_strided_has_no_ratio() -> None:
+    error = impossible([Spending(parse_budget("macs=1.0x"), strided=0, converted=576)])
+    told = "no conversion stays within the budget: at most 0 MACs, the least is 576 MACs"
+    assert error.problems[0].message == told
 
 
 def test_amounts_have_their_unit() -> None:

@@ -12,9 +12,11 @@ import spdbuild
 from spdbuild.arguments import arguments_of
 from spdbuild.cli import spdbuild as command
 from spdbuild.conversion import latency
+from spdbuild.conversion.budget import meter_of
+from spdbuild.conversion.choices import choices
 from spdbuild.conversion.fitting import Fit, fit_budget
 from spdbuild.conversion.taps import taps_of
-from spdbuild.errors import InputError
+from spdbuild.errors import ArgumentError, InputError
 from spdbuild.graph import Graph
 from spdbuild.passes import run_passes
 from spdbuild.passes.strided_to_spd import StridedToSpd, is_strided
@@ -162,6 +164,29 @@ def test_the_width_shrinks_and_the_kernels_stay() -> None:
     assert run_passes(wider.graph, [StridedToSpd()])[0].macs > KNOWN["yolov5", "s"][0]
 
 
+@pytest.mark.parametrize("factor", [0.3, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.2])
+def test_the_width_is_the_greatest_that_fits(factor: float) -> None:
+    text = (
+        "model: m\ninputs: {image: [3, 8, 8]}\nvars: {width: 16}\nlayers:\n"
+        "  - one: conv2d(width, 3, stride=2)\n  - two: conv2d(width, 3, stride=2)\n"
+    )
+
+    def parameters(width: int) -> int:
+        return spdbuild.convert(spdbuild.load(text, vars={"width": width}))[1].after.parameters
+
+    architecture = spdbuild.load(text)
+    found = fit_budget(architecture, [f"params={factor}x"], width="width").architecture.vars
+    limit = factor * architecture.graph.parameters
+    assert found == {"width": max(width for width in range(1, 17) if parameters(width) <= limit)}
+
+
+def test_only_one_of_the_layers_that_share_a_reader_may_be_placed_after() -> None:
+    lines = "  - a: conv2d(8, 3, stride=2)\n  - b: conv2d(8, 3, stride=2) <- image\n  - concat() <- a, b\n"
+    text = f"model: m\ninputs: {{image: [3, 8, 8]}}\nlayers:\n{lines}  - narrow: conv2d(1)\n"
+    found = choices(spdbuild.load(text).graph, StridedToSpd(), [meter_of("macs")])
+    assert [{option.item.placement for option in options} for options in found] == [{"before", "after"}, {"before"}]
+
+
 def test_a_width_that_fits_as_it_is_stays() -> None:
     architecture = spdbuild.load("yolov5", variant="n")
     assert fit_budget(architecture, ["macs=2x"], width="width_multiple").architecture is architecture
@@ -197,3 +222,10 @@ def test_layers_and_networks_are_timed_in_torch(monkeypatch: pytest.MonkeyPatch)
     assert fit.step == StridedToSpd()
     assert fit.spendings[0].fits
     assert min(fit.spendings[0].strided, fit.spendings[0].converted) > 0
+
+
+def test_budgets_are_one_text_or_several() -> None:
+    one, several = (fit_budget("resnet18", budgets) for budgets in ("macs=1.2x", ["macs=1.2x"]))
+    assert one.options == several.options
+    with pytest.raises(ArgumentError, match="budgets must be texts, got 3"):
+        fit_budget("resnet18", 3)  # type: ignore[arg-type]

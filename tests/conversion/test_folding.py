@@ -131,6 +131,18 @@ def test_new_taps_that_are_trained_make_the_kernel_larger() -> None:
     assert str(trimmed) == "conv2d(4, kernel=[3, 4], stride=2, padding=[[1, 1], [2, 1]])"
 
 
+def test_a_kernel_smaller_than_the_strided_one_is_preferred_to_it() -> None:
+    text = "model: m\ninputs: {image: [3, 16, 16]}\nlayers:\n  - conv: conv2d(4, 3, stride=2)\n"
+    graph = spdbuild.load(text).graph
+    weight = torch.randn(4, 3, 3, 3)
+    weight[:, :, 0] = weight[:, :, :, 0] = 0
+    converted, _ = run_passes(graph, [StridedToSpd()])
+    folding = fold(converted, carry_over(graph, converted, {"conv.weight": weight}))
+    assert str(folding.graph["conv"].op) == "conv2d(4, kernel=2, stride=2)"
+    assert folding.weights is not None
+    assert torch.equal(folding.weights["conv.weight"], weight[:, :, 1:, 1:])
+
+
 def test_zeros_in_the_other_phases_fold_to_the_kernel_that_skips_them() -> None:
     """A network placed after with the strided one's weights: the readers read one pixel of four again."""
     text = "model: m\ninputs: {image: [3, 16, 16]}\nlayers:\n  - conv: conv2d(4, 3, stride=2)\n  - next: conv2d(5, 3)\n"

@@ -109,3 +109,20 @@ def test_the_modes_of_all_parts_are_as_before_whatever_happens() -> None:
     with pytest.raises(RuntimeError):
         fit_pools(model, nn.Sequential(nn.Identity(), SpdMaxPool2d(3, 2, 2)), [torch.zeros(1, 4, 8, 8)])
     assert [part.training for part in model.modules()] == [True, False, True]
+
+
+def test_pixels_that_no_window_reads_do_not_count() -> None:
+    seen = torch.randn(4, 3, 7, 9, generator=torch.Generator().manual_seed(0))
+    cut, even = Shown(SpdMaxPool2d(3, 2, 2)), Shown(SpdMaxPool2d(3, 2, 2))
+    pool = Shown(nn.MaxPool2d(2))
+    residual = fit_pools(pool, cut, [seen])["pool"]
+    assert residual == pytest.approx(fit_pools(pool, even, [seen[..., :6, :8]])["pool"], rel=1e-12)
+    torch.testing.assert_close(cut.pool.weight, even.pool.weight)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_an_exact_fit_has_no_residual_below_zero(seed: int) -> None:
+    seen = torch.randn(2, 3, 4, 4, generator=torch.Generator().manual_seed(seed))
+    flat = seen.repeat_interleave(2, 2).repeat_interleave(2, 3)
+    residual = fit_pools(Shown(nn.MaxPool2d(2)), Shown(SpdMaxPool2d(3, 2, 2)), [flat])["pool"]
+    assert 0 <= residual < 1e-12

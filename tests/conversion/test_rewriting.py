@@ -99,7 +99,7 @@ layers:
 
 def test_a_text_that_cannot_be_rewritten_has_no_file_to_extend_and_becomes_flat() -> None:
     converted, report = spdbuild.convert(CHANNELS_FROM_ABOVE, placement="after")
-    assert report.overlay == "rewritten lines would change 'second.conv' too, whose line depends on channels"
+    assert report.overlay == "<text>:5: rewritten lines would change 'second.conv' too, whose line depends on channels"
     assert report.flat == "there is no file to extend"
     assert (
         converted.text
@@ -167,3 +167,31 @@ layers:
     converted, report = spdbuild.convert(spdbuild.load(text, vars={"kind": value}))
     assert not report.overlay
     assert spdbuild.load(converted.text).document.vars["kind"] == value
+
+
+def test_the_ends_of_lines_stay_what_they_are() -> None:
+    text = "model: m\r\ninputs: {image: [3, 8, 8]}\r\nlayers:\r\n  - a: conv2d(8, 3, 2)\r\n  - b: conv2d(8)\r\n"
+    converted, report = convert(load_first_variant(text), placement="after")
+    assert not report.overlay
+    assert "\r\n  - a_to_depth: space_to_depth(2)\r\n" in converted.text
+    assert converted.text.count("\n") == converted.text.count("\r\n")
+
+
+REASONS = {
+    "repeats": (
+        "  - c: conv2d(8, 3, 2) * 2\n  - d: conv2d(4)\n",
+        "case.yaml:4: 'c' is repeated, and each repeat needs a space_to_depth of its own",
+    ),
+    "channels": (
+        "  - c: conv2d(8, 3, 2)\n  - d: half()\n",
+        "case.yaml:5: rewritten lines would change 'd.a' too, whose line depends on channels",
+    ),
+}
+
+
+@pytest.mark.parametrize(("lines", "reason"), REASONS.values(), ids=REASONS)
+def test_the_reason_names_the_line_that_cannot_be_rewritten(lines: str, reason: str) -> None:
+    head = "model: m\ninputs: {image: [3, 16, 16]}\n"
+    block = "blocks:\n  half():\n    - a: conv2d(in_channels // 2)\n" if "half" in lines else ""
+    _, report = convert(load_first_variant(head + block + "layers:\n" + lines), placement="after")
+    assert report.overlay == reason

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import product
+from random import Random
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -61,3 +62,17 @@ def test_of_many_selections_a_part_is_remembered_and_the_limit_is_met() -> None:
 
 def test_without_layers_nothing_is_selected() -> None:
     assert select([], (0.0,)) == ()
+
+
+def test_where_few_costs_are_possible_the_best_of_many_layers_is_found() -> None:
+    # 3^30 selections, of which no more than the 91 different costs are unbeaten; the best by the usual recurrence.
+    random = Random(0)
+    layers = [[Option(0, (random.randrange(50),), (cost,)) for cost in range(3)] for _ in range(30)]
+    best = {0: 0}
+    for options in layers:
+        sums = [(cost + option.costs[0], worth + option.worth[0]) for cost, worth in best.items() for option in options]
+        best = {cost: max(worth for other, worth in sums if other == cost) for cost, _ in sums}
+    for limit in (5, 20, 40):
+        found = select(layers, (limit,))
+        assert found is not None
+        assert totals(found)[0] == (max(worth for cost, worth in best.items() if cost <= limit),)

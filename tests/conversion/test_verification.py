@@ -11,7 +11,7 @@ from torch import nn
 import spdbuild
 from spdbuild.conversion.folding import fold
 from spdbuild.conversion.verification import Verification, random_inputs, random_weights, verify, weights_for
-from spdbuild.errors import InputError
+from spdbuild.errors import ArgumentError, InputError
 from spdbuild.graph import Graph
 from spdbuild.graph.text import graph_text
 
@@ -55,6 +55,32 @@ def test_an_exact_conversion_is_equal_in_every_layer() -> None:
     assert found.largest < 1e-14
 
 
+UNET = """
+model: unet
+inputs: {image: [3, 16, 16]}
+layers:
+  - high: conv2d(8, 3)
+  - act: prelu(per_channel=true)
+  - low: conv2d(8, 3, stride=2)
+  - norm: instance_norm()
+  - elu()
+  - up: conv_transpose2d(8, 2, stride=2)
+  - joined: concat() <- act, up
+  - down: conv2d(8, 3, stride=2)
+  - slope: prelu(per_channel=true)
+  - head: conv2d(4)
+  - softmax()
+  - global_max_pool()
+"""
+
+
+@pytest.mark.parametrize("options", [{}, {"placement": "after", "only": ["down"]}], ids=["before", "after"])
+def test_ops_that_a_conversion_leaves_alone_keep_their_weights(options: dict[str, object]) -> None:
+    report = spdbuild.convert(UNET, **options)[1]
+    assert {"up", "act", "head"}.isdisjoint(layer.name for layer in report.replaced)
+    assert compared(report.before, report.after).equal
+
+
 def test_a_mean_in_the_place_of_a_max_pool_is_where_they_part() -> None:
     found = compared(*converted())
     assert not found.equal
@@ -68,17 +94,17 @@ def test_layers_of_other_shapes_are_skipped() -> None:
     assert found.skipped == ("one.conv", "one.norm", "relu", "pool")
 
 
+class Plus(nn.Module):
+    def __init__(self, more: float) -> None:
+        super().__init__()
+        self.more = torch.tensor([0.0, more, 0.0, 0.0], dtype=torch.float64)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x + self.more
+
+
 def test_the_error_is_relative_to_the_largest_number() -> None:
     """Outputs 1 .. 4, and one that is 0.2 too large: 0.2 / 4."""
-
-    class Plus(nn.Module):
-        def __init__(self, more: float) -> None:
-            super().__init__()
-            self.more = torch.tensor([0.0, more, 0.0, 0.0], dtype=torch.float64)
-
-        def forward(self, x: torch.Tensor) -> torch.Tensor:
-            return x + self.more
-
     x = torch.tensor([[1.0, 2.0, 3.0, -4.0]], dtype=torch.float64)
     assert verify(Plus(0), Plus(0.2), [(x,)], 0.01).largest == pytest.approx(0.05)
     assert verify(Plus(0), Plus(0.2), [(0 * x,)], 0.01).largest == pytest.approx(0.2)
@@ -128,3 +154,23 @@ def test_random_weights_are_the_same_every_time_and_leave_the_seed_alone() -> No
     assert torch.equal(drawn, torch.rand(3))
     assert all(torch.equal(tensor, random_weights(graph)[name]) for name, tensor in first.items())
     assert (first["one.norm.running_var"] != 1).all()
+
+
+def test_one_tensor_a_run_and_one_run_are_inputs_too() -> None:
+    x = torch.ones(1, 4)
+    for inputs in (x, [x], [(x,)], [[x]]):
+        assert verify(Plus(0), Plus(1e-6), inputs).equal
+        assert not verify(Plus(0), Plus(1e-3), inputs).equal
+
+
+def test_what_is_no_module_is_refused() -> None:
+    with pytest.raises(ArgumentError, match=r"model_b must be a torch\.nn\.Module, got a str"):
+        verify(Plus(0), "resnet18", torch.ones(1, 4))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("norm", ["batch_norm()", "group_norm(2)", "layer_norm()"])
+def test_random_weights_of_norms_are_as_general_as_trained_ones(norm: str) -> None:
+    text = f"model: m\ninputs: {{image: [3, 4, 4]}}\nlayers:\n  - conv: conv2d(4)\n  - norm: {norm}\n"
+    weights = random_weights(spdbuild.load(text).graph)
+    assert (weights["norm.weight"] != 1).all()
+    assert (weights["norm.bias"] != 0).all()

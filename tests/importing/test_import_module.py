@@ -214,8 +214,10 @@ class Branching(nn.Module):
 @pytest.mark.parametrize(
     ("module", "message"),
     [
-        (nn.Sequential(nn.PReLU()), "0 cannot be imported: there is no op for PReLU()"),
-        (nn.Sequential(nn.Conv2d(3, 4, 1), nn.ELU()), "1 cannot be imported: there is no op for ELU()"),
+        (nn.Sequential(nn.Softplus()), "0 cannot be imported: there is no op for Softplus()"),
+        (nn.Sequential(nn.Conv2d(3, 4, 1), nn.CELU()), "1 cannot be imported: there is no op for CELU()"),
+        (nn.Softmax(2), "softmax over the axis 2, which is not that of the channels"),
+        (nn.InstanceNorm2d(3), "an instance norm without weights"),
         (nn.Conv2d(3, 4, 3, padding_mode="circular"), "a convolution that pads by 'circular'"),
         (Twice(), "conv cannot be imported: there is no op for a layer that runs twice with the same weights"),
         (Slicing(), "the module itself cannot be imported: there is no op for a slice of a tensor"),
@@ -229,6 +231,43 @@ def test_what_no_op_does_is_named(module: nn.Module, message: str) -> None:
     with pytest.raises(InputError) as caught:
         spdbuild.import_module(module, torch.randn(1, 3, 8, 8))
     assert message in str(caught.value)
+
+
+class Shares(nn.Module):
+    """Shares and pools by functions."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.up = nn.ConvTranspose2d(3, 8, 3, 2, 1, 1, groups=1, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = F.elu(F.softmax(self.up(x), dim=1), 0.5)
+        return F.adaptive_max_pool2d(x, (2, 3)) * x.softmax(1).mean((2, 3), keepdim=True)
+
+
+@pytest.mark.parametrize(
+    ("module", "lines"),
+    [
+        (
+            nn.ConvTranspose2d(3, 6, (4, 2), 2, (1, 0), dilation=1, groups=3),
+            "conv_transpose2d(6, kernel=[4, 2], stride=2, padding=[1, 0], groups=3, bias=true)",
+        ),
+        (nn.PReLU(), "prelu()"),
+        (nn.PReLU(3), "prelu(true)"),
+        (nn.ELU(0.3), "elu(0.3)"),
+        (nn.Softmax(1), "softmax()"),
+        (nn.Softmax(-3), "softmax()"),
+        (nn.InstanceNorm2d(3, affine=True), "instance_norm()"),
+        (nn.AdaptiveMaxPool2d((4, 2)), "adaptive_max_pool([4, 2])"),
+        (nn.AdaptiveMaxPool2d(1), "global_max_pool(true)"),
+        (Shares(), "conv_transpose2d(8, kernel=3, stride=2, padding=1, output_padding=1)"),
+    ],
+    ids=lambda value: "" if isinstance(value, str) else type(value).__name__,
+)
+def test_a_module_becomes_the_op_of_its_name(module: nn.Module, lines: str) -> None:
+    for parameter in module.parameters():
+        nn.init.normal_(parameter)
+    assert lines in same(module, torch.randn(1, 3, 8, 8)).architecture.text
 
 
 def test_shuffled_channels_are_refused_with_their_place() -> None:
@@ -248,3 +287,26 @@ def test_the_module_keeps_its_modes(make: Callable[[], nn.Module]) -> None:
     module = make().train()
     spdbuild.import_module(module, torch.randn(1, 3, 4, 4))
     assert all(part.training for part in module.modules())
+
+
+class PoolingWhole(nn.Module):
+    """Pools with the size of the image as the kernel."""
+
+    def __init__(self, pool: Callable[..., Tensor]) -> None:
+        super().__init__()
+        self.conv, self.pool = nn.Conv2d(3, 8, 3, 2, 1), pool
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.conv(x)
+        return self.pool(x, x.shape[2:]).flatten(1)
+
+
+@pytest.mark.parametrize(("pool", "op"), [(F.avg_pool2d, "global_avg_pool"), (F.max_pool2d, "global_max_pool")])
+def test_a_pool_whose_kernel_is_the_size_of_the_image_is_global(pool: Callable[..., Tensor], op: str) -> None:
+    imported = same(PoolingWhole(pool), torch.randn(1, 3, 64, 64))
+    assert imported.architecture.text.endswith(f"  - {op}()\n")
+
+
+def test_a_kernel_as_large_as_the_image_that_is_a_number_stays_a_number() -> None:
+    imported = same(nn.Sequential(nn.Conv2d(3, 8, 3, 2, 1), nn.AvgPool2d(16)), torch.randn(1, 3, 32, 32))
+    assert "avg_pool(16, stride=16, padding=0)" in imported.architecture.text

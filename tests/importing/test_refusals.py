@@ -214,3 +214,30 @@ def test_a_failed_trace_leaves_the_modes() -> None:
     with pytest.raises(InputError, match=r"torch.fx cannot follow Branching"):
         spdbuild.import_module(model, torch.randn(1, 3, 8, 8))
     assert all(part.training for part in model.modules())
+
+
+class OfSize(nn.Module):
+    """Computes numbers from the size of the image."""
+
+    def __init__(self, function: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.conv, self.function = nn.Conv2d(3, 8, 3, 2, 1), function
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.function(self.conv(x))
+
+
+@pytest.mark.parametrize(
+    ("function", "message"),
+    [
+        (lambda x: F.max_pool2d(x, x.shape[2] // 2), "128x128 the imported network has outputs of other shapes"),
+        (lambda x: F.avg_pool2d(x, x.shape[2] // 2, 16).mean((2, 3)), "97x129 the imported network has a relative"),
+    ],
+    ids=["shape", "numbers"],
+)
+def test_numbers_that_depend_on_the_size_of_the_image_are_refused(
+    function: Callable[[Tensor], Tensor], message: str
+) -> None:
+    with pytest.raises(InputError, match=f"for an image of {message}") as caught:
+        spdbuild.import_module(OfSize(function), torch.randn(1, 3, 64, 64))
+    assert "spdbuild.convert_module keeps that code" in str(caught.value)

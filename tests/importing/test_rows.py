@@ -221,3 +221,25 @@ def test_all_mistakes_are_told_at_once() -> None:
 @pytest.mark.parametrize(("text", "rows"), [(ANCHORS + STRIDED_ROWS, True), ("model: a\nlayers: [relu()]\n", False)])
 def test_row_files_are_told_from_ours(text: str, rows: bool) -> None:
     assert is_row_file(parse_yaml(Source("x.yaml", text))) == rows
+
+
+def test_a_bound_on_the_channels_that_not_all_scales_have_is_left_out() -> None:
+    scales = "scales: {{n: [0.33, 0.25, 512], l: [1, 1]}}"
+    text = ANCHORS.replace("depth_multiple: {depth}\nwidth_multiple: {width}", scales)
+    architecture = spdbuild.import_rows(Source("rows.yaml", text.format() + STRIDED_ROWS))
+    assert spdbuild.load(architecture.text, variant="l").graph.parameters == 46563709
+
+
+@pytest.mark.parametrize(
+    ("arguments", "op"),
+    [
+        ("[6, 3, 1, None, 3]", "conv2d(6, kernel=3, groups=3)"),
+        # Without a padding they take half of the kernel, rounded down, where ours is half of one less.
+        ("[6, 2, 2]", "conv2d(6, kernel=2, stride=2, padding=1)"),
+        ("[6, 2, 2, 0]", "conv2d(6, kernel=2, stride=2)"),
+    ],
+)
+def test_arguments_of_convolutions_mean_what_they_mean_there(arguments: str, op: str) -> None:
+    text = f"{START}backbone: [[-1, 1, Conv, {arguments}]]\n{HEAD}"
+    graph = spdbuild.import_rows(Source("rows.yaml", text), size=64).graph
+    assert str(graph["backbone.stem.conv"].op) == op

@@ -10,7 +10,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from spdbuild.nn import PaddedConv2d, SpaceToDepth, SpdAvgPool2d, SpdConv2d, SpdMaxPool2d
+from spdbuild.errors import ArgumentError
+from spdbuild.nn import PaddedConv2d, SameSpdConv2d, SpaceToDepth, SpdAvgPool2d, SpdConv2d, SpdMaxPool2d
 from spdbuild.phases import Order, tap
 
 SIZES = st.integers(1, 14)
@@ -136,7 +137,13 @@ def test_a_convolution_of_channels_last_stays_channels_last() -> None:
     torch.testing.assert_close(spd(x), spd(x.contiguous()))
 
 
-MODULES = [SpaceToDepth(2), SpdConv2d(4, 6, 3, 2, 1), SpdConv2d(4, 6, 2, 2), SpdMaxPool2d(4, 3, 2, 1)]
+MODULES = [
+    SpaceToDepth(2),
+    SpdConv2d(4, 6, 3, 2, 1),
+    SpdConv2d(4, 6, 2, 2),
+    SameSpdConv2d(4, 6, 3, 2),
+    SpdMaxPool2d(4, 3, 2, 1),
+]
 
 
 @pytest.mark.parametrize("module", MODULES, ids=str)
@@ -166,3 +173,36 @@ def test_torch_export_takes_it_for_any_size(module: nn.Module) -> None:
     program = exported(module, torch.randn(2, 4, 8, 8))
     x = torch.randn(5, 4, 12, 20)
     torch.testing.assert_close(program(x), module(x))
+
+
+@pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel")
+def test_paddings_in_words_are_those_of_torch() -> None:
+    x = torch.randn(1, 3, 9, 8, dtype=torch.float64)
+    for arguments in ((4, (3, 4), 1, "same", 2), (4, 3, 2, "valid")):
+        strided, spd = nn.Conv2d(3, *arguments).double(), SpdConv2d(3, *arguments).double()
+        assert spd(x).shape == strided(x).shape
+    same = nn.Conv2d(3, 4, (3, 4), padding="same").double()
+    spd = SpdConv2d(3, 4, (3, 4), padding="same").double()
+    spd.load_state_dict(same.state_dict())
+    torch.testing.assert_close(spd(x), same(x), rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"padding_mode": "reflect"}, "padding_mode must be 'zeros', got 'reflect'"),
+        ({"padding": "same"}, "padding cannot be 'same' with stride=2"),
+        ({"padding": "full"}, "padding cannot be 'full'"),
+    ],
+    ids=str,
+)
+def test_paddings_that_it_does_not_have_are_refused(options: dict[str, str], message: str) -> None:
+    with pytest.raises(ArgumentError, match=message):
+        SpdConv2d(3, 4, 3, 2, **options)
+
+
+def test_dtype_and_device_are_arguments() -> None:
+    for spd in (SpdConv2d(3, 4, 3, 2, dtype=torch.float16, device="meta"), SpdAvgPool2d(3, 2, 2, dtype=torch.float16)):
+        assert spd.weight.dtype == torch.float16
+    pool = SpdAvgPool2d(1, 3, 2, dtype=torch.float64)
+    assert pool.weight.max() == torch.tensor(1 / 3, dtype=torch.float64) ** 2

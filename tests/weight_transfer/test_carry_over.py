@@ -176,6 +176,7 @@ def test_a_lossy_transfer_keeps_the_taps_that_fit() -> None:
     ("reader", "why"),
     [
         ("deep: conv2d(8, 3, groups=8)", "its 8 groups would read other channels than they did"),
+        ("down: spd_conv2d(8, 3, stride=2)", "it was converted before"),
         ("norm2: group_norm(4)", "it would mix channels that were not there"),
         ("norm2: layer_norm()", "its mean would be taken over channels that were not there"),
     ],
@@ -193,6 +194,14 @@ def test_weights_of_another_network_are_refused() -> None:
     changed, _ = run_passes(graph, [StridedToSpd()])
     with pytest.raises(WeightsError, match=r"the weights have no 'conv\.weight'"):
         carry_over(graph, changed, {})
+
+
+def test_outputs_in_another_order_are_refused() -> None:
+    graph = graph_of("  - a: conv2d(4)\n  - b: conv2d(4) <- image\noutputs: [a, b]\n")
+    other = graph.copy()
+    other.outputs = graph.outputs[::-1]
+    with pytest.raises(PassError, match="output 'b' of m has other channels than output 'a' of m"):
+        carry_over(graph, other, randomized(graph).state_dict())
 
 
 def test_a_network_with_other_layers_is_refused() -> None:

@@ -102,6 +102,14 @@ HAND_WRITTEN = {
         b"ctorch.hub\nload\n(S'a/b'\ntR.",
         "the pickle wants to call torch.hub.load('a/b')",
     ),
+    "a part of a package of Python": (
+        b"cmultiprocessing.pool\nPool\n(tR.",
+        "the pickle wants to call multiprocessing.pool.Pool()",
+    ),
+    "a part of a package of Python that is not called": (
+        b"}S'x'\ncxml.dom.minidom\nparse\ns.",
+        "the pickle refers to xml.dom.minidom.parse",
+    ),
     "a nested torch.load": (
         b"ctorch.storage\n_load_from_bytes\n(S'x'\ntR.",
         "the pickle wants to call torch.storage._load_from_bytes('x')",

@@ -81,7 +81,10 @@ def test_a_rule_replaces_the_first_run_of_whole_parts(table: dict[str, str], our
 
 
 WRITE = "write {x} for a part"
-ALLOWED = "numbers, texts, true, false, lists, names, + - * / //, comparisons, and/or/not, round, max, min, round_up"
+ALLOWED = (
+    "numbers, texts, true, false, lists, names, + - * / //, comparisons, and/or/not, x if y else z, list[index], "
+    "round, max, min, round_up"
+)
 
 #: A line of a table, the column of the mistake, message and hint.
 ERRORS = [

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar, cast
 
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from spdbuild.arguments import construct, signature
 from spdbuild.conversion.foreign.checking import check_outputs, observe_again, output_error
 from spdbuild.conversion.foreign.layers import Left, is_exact, spd_convolution, spd_pool
-from spdbuild.conversion.foreign.observing import Observation, observe
+from spdbuild.conversion.foreign.observing import Arguments, Observation, observe
 from spdbuild.conversion.foreign.report import Cost, Kept, ModuleReport, Replaced
 from spdbuild.conversion.foreign.sites import Site, find_sites
 from spdbuild.conversion.pool_fitting import fit_pools
@@ -21,18 +21,23 @@ from spdbuild.nn.spd import BlockConv2d
 from spdbuild.passes.strided_to_spd import StridedToSpd, refuse_left
 from spdbuild.patterns import matches, unmatched
 from spdbuild.phases import SpdKernel
-from spdbuild.watching import copied
+from spdbuild.watching import ALONE, check_module, copied
 
 Module = TypeVar("Module", bound=nn.Module)
 
-#: The options of the pass that mean something for a module whose layers cannot be given other inputs.
+#: The options of the pass that make sense for a module, whose layers cannot be given other inputs.
 OPTIONS = ("placement", "kernel", "pool", "keep", "only", "strict")
 
 
 def convert_module(
-    module: Module, example: Tensor | Sequence[Any], *, calibrate: Iterable[Tensor] | None = None, **options: Any
+    module: Module,
+    example: Tensor | Sequence[Any],
+    *,
+    keywords: Mapping[str, Any] | None = None,
+    calibrate: Iterable[Tensor | Sequence[Any]] | None = None,
+    **options: Any,
 ) -> tuple[Module, ModuleReport]:
-    """A copy of `module` in which SPD-Conv stands for every strided convolution and pool, and what was done.
+    """A copy of `module` in which SPD-Conv replaces every strided convolution and pool, and a report.
 
     Convolutions keep their function exactly: the weights move to their blocks and phases. Average pools begin as the
     same average, max pools as the mean. Layers are replaced where they are; functions such as F.max_pool2d within a
@@ -40,15 +45,37 @@ def convert_module(
     the state_dict, hooks, dtype, device, modes, and what is trained.
 
     example: what the module is called with: a tensor, or a list of arguments. It is run before and after, to see what
-        is computed and to compare.
-    calibrate: batches of images on which what replaces max pools is fitted to them.
+        it computes and to compare.
+    keywords: named arguments of that call.
+    calibrate: batches of images on which the replacements of max pools are fitted to them; of pairs of images and
+        labels, as a DataLoader yields them, only the images are used.
     options: placement (only "before"), kernel, pool, keep, only and strict of the pass strided_to_spd; the patterns of
         keep and only match names of modules.
+    While it works, no other thread may run a module: torch.fx, where it follows a `forward`, would trace that one too.
+
     Raises InputError for an example that the module does not take. Raises PassError as the pass does, and where the
-    module's own code stands in the way: it holds a layer in a plain list, or reads the numbers of one.
+    module's own code prevents the conversion: it holds a layer in a plain list, or reads the numbers of one.
     """
-    step = _step(options)
-    arguments = (example,) if isinstance(example, Tensor) else tuple(example)
+    check_module(module)
+    arguments = Arguments((example,) if isinstance(example, Tensor) else _listed(example), dict(keywords or {}))
+    with ALONE:
+        converted, report = _converted(module, arguments, calibrate, _step(options))
+    return cast(Module, converted), report
+
+
+def _listed(example: Any) -> tuple[Any, ...]:
+    if not isinstance(example, Sequence) or isinstance(example, str):
+        kind = type(example).__name__
+        hint = "named arguments go into keywords={...}" if isinstance(example, Mapping) else ""
+        raise ArgumentError(
+            f"example must be a tensor or a list of arguments, got a {kind}", argument="example", hint=hint
+        )
+    return tuple(example)
+
+
+def _converted(
+    module: nn.Module, arguments: Arguments, calibrate: Iterable[Tensor | Sequence[Any]] | None, step: StridedToSpd
+) -> tuple[nn.Module, ModuleReport]:
     whole = _Whole(copied(module))
     before, cost = observe(whole.content, arguments), _parameters(whole)
     sites = find_sites(whole, before, split_pools=step.pool == "conv")
@@ -61,7 +88,7 @@ def convert_module(
     after = _put(other, whole, arguments, after)
     residuals = {}
     if calibrate is not None:
-        residuals = fit_pools(_with_layers(module, arguments), whole.content, calibrate)
+        residuals = fit_pools(_with_layers(module, arguments), whole.content, calibrate, arguments.named)
         after = observe(whole.content, arguments)
     entries = [_entry(site, new, before, after) for site, new in zip(sites, results, strict=True)]
     report = ModuleReport(
@@ -75,11 +102,11 @@ def convert_module(
     )
     if step.strict:
         refuse_left([(entry.name, entry.why) for entry in report.left])
-    return cast(Module, whole.content), report
+    return whole.content, report
 
 
 class _Whole(nn.Module):
-    """Holds a module under the empty name: the names of its parts stay, and it can be replaced as they can."""
+    """Holds a module under the empty name: the names of its parts stay, and it can be replaced like them."""
 
     def __init__(self, content: nn.Module) -> None:
         super().__init__()
@@ -106,8 +133,8 @@ def _step(options: dict[str, Any]) -> StridedToSpd:
     return step
 
 
-def _with_layers(module: nn.Module, arguments: tuple[Any, ...]) -> nn.Module:
-    """A copy that computes the same, with a layer of its own in the place of each strided function."""
+def _with_layers(module: nn.Module, arguments: Arguments) -> nn.Module:
+    """A copy that computes the same, with a layer of its own in place of each strided function."""
     whole = _Whole(copied(module))
     sites = find_sites(whole, observe(whole.content, arguments))
     names = {name for name, _ in whole.named_modules()}
@@ -126,7 +153,7 @@ def _check_patterns(step: StridedToSpd, root: nn.Module, sites: list[Site]) -> N
 
 @dataclass(frozen=True)
 class _New:
-    """A new layer for a strided place, and whether it computes the very same function."""
+    """A new layer for a strided place, and whether it computes exactly the same function."""
 
     layer: nn.Module
     exact: bool
@@ -145,8 +172,8 @@ def _replacement(site: Site, step: StridedToSpd) -> _New | str:
     return new
 
 
-def _put(new: list[tuple[Site, _New]], whole: _Whole, arguments: tuple[Any, ...], before: Observation) -> Observation:
-    """Put new layers in their places; what the module computes with them."""
+def _put(new: list[tuple[Site, _New]], whole: _Whole, arguments: Arguments, before: Observation) -> Observation:
+    """Put new layers in their places, and observe what the module computes with them."""
     if not new:
         return before
     for site, made in new:
@@ -177,7 +204,7 @@ def _new_layer(site: Site, layer: nn.Module, kernel: SpdKernel) -> _New:
 
 
 def _carry_over(old: nn.Module, new: nn.Module) -> None:
-    """Give the new layer the old one's mode, its hooks, and what attributes people gave it."""
+    """Give the new layer the old one's mode, its hooks, and the attributes that users gave it."""
     new.training = old.training
     for name, value in vars(old).items():
         if "_hooks" in name or name not in vars(new):

@@ -1,6 +1,6 @@
 """Strided functions within the `forward` of a module: found by torch.fx, and replaced by layers.
 
-Only the one `forward` is traced; the modules that it calls, and all that is outside of it, stay as they are. The module
+Only that `forward` is traced; the modules that it calls, and all that is outside of it, stay as they are. The module
 keeps its attributes, and its class becomes a subclass of what it was, with the new `forward`.
 """
 
@@ -37,7 +37,7 @@ class Forward:
     """
 
     def __init__(self, module: nn.Module, shared: Collection[nn.Module] = ()) -> None:
-        """Trace; Left if torch.fx cannot, or if what it sees would not hold always."""
+        """Trace the module; Left if torch.fx cannot, or if the trace would not hold for every call."""
         self.module = module
         self.graph = _trace(module)
         self.sites = [node for node in self.graph.nodes if self._is_site(node, shared)]
@@ -61,7 +61,7 @@ class Forward:
         return next(kind for kind, what in KINDS.items() if what == self.computes(site))(**given)
 
     def name(self, site: fx.Node) -> str:
-        """A name for the layer in the place of `site` that is still free in the module."""
+        """A name for the layer in place of `site` that is still free in the module."""
         base = str(site.target).rpartition(".")[2] if site.op == "call_module" else self.computes(site)
         number = 1 + [other.target for other in self.sites[: self.sites.index(site)]].count(site.target)
         name = base if number == 1 else f"{base}_{number}"
@@ -70,7 +70,7 @@ class Forward:
         return name
 
     def replace(self, site: fx.Node, name: str, layer: nn.Module) -> None:
-        """Let the module call `layer`, which it gets under `name`, in the place of `site`."""
+        """Let the module call `layer`, which it gets under `name`, in place of `site`."""
         layer.training = self.module.training
         self.module.add_module(name, layer)
         with self.graph.inserting_before(site):
@@ -114,7 +114,7 @@ class Forward:
         return sum(len(node.users) for node in reads)
 
     def _drop_unread_parameters(self) -> None:
-        """Take away the parameters that only a replaced function read: its layer has them now."""
+        """Remove the parameters that only a replaced function read: its layer has them now."""
         for node in reversed(list(self.graph.nodes)):
             if node.op == "get_attr" and not node.users:
                 self.graph.erase_node(node)
@@ -179,7 +179,7 @@ def _traced(module: nn.Module, training: bool) -> fx.Graph:
             graph = _OneForward().trace(module)
         except Left:
             raise
-        except Exception as error:  # whatever the code of others raises when it meets a tensor without numbers
+        except Exception as error:  # whatever third-party code raises when it meets a tensor without numbers
             raise Left(f"torch.fx cannot follow its forward: {first_line(error)}") from None
         changed = state.changed()
     if changed.startswith("_tensor_constant"):

@@ -5,13 +5,16 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from spdbuild.nn import PaddedConv2d, SpdAvgPool2d, SpdConv2d, SpdMaxPool2d
+from spdbuild.nn import PaddedConv2d, SameSpdConv2d, SpdAvgPool2d, SpdConv2d, SpdMaxPool2d
 from spdbuild.phases import SpdKernel
 from spdbuild.shape import Sides, Size, pair
 from spdbuild.weight_transfer import PixelKernel
 
-#: Strided layers that can be seen from outside, and how a report calls what they compute.
+#: Strided layers that can be seen from outside, and what a report calls their function.
 KINDS: dict[type[nn.Module], str] = {nn.Conv2d: "conv2d", nn.MaxPool2d: "max_pool2d", nn.AvgPool2d: "avg_pool2d"}
+
+#: A class with a forward of its own whose function is known: timm's convolution with TensorFlow's padding.
+_SAME = "timm.layers.conv2d_same.Conv2dSame"
 
 
 class Left(Exception):
@@ -25,12 +28,13 @@ def kind_of(layer: nn.Module) -> str | None:
 
 
 def spd_convolution(conv: nn.Conv2d, kernel: SpdKernel) -> SpdConv2d:
-    """The SPD-Conv in the place of a strided convolution, with its weights; Left if there is none.
+    """The SPD-Conv that replaces a strided convolution, with its weights; Left if there is none.
 
-    The weight keeps dtype, device and whether it is trained; the bias is the very same parameter.
+    The weight keeps dtype, device and requires_grad; the bias is the same parameter object.
     """
     _check_convolution(conv)
-    new = SpdConv2d(
+    kind = SameSpdConv2d if _class(conv) == _SAME else SpdConv2d
+    new = kind(
         conv.in_channels,
         conv.out_channels,
         pair(conv.kernel_size),  # type: ignore[arg-type]
@@ -50,14 +54,14 @@ def spd_convolution(conv: nn.Conv2d, kernel: SpdKernel) -> SpdConv2d:
 
 
 def is_exact(conv: SpdConv2d) -> bool:
-    """Whether the blocks of `conv` hold every tap of the strided convolution in whose place it stands."""
+    """Whether the blocks of `conv` hold every tap of the strided convolution that it replaces."""
     return all(map(lambda blocks, window: blocks.covers(window.exact_blocks()), conv.blocks, conv.windows))
 
 
 def spd_pool(
     pool: nn.MaxPool2d | nn.AvgPool2d, channels: int, dtype: torch.dtype, device: torch.device
 ) -> tuple[SpdMaxPool2d | SpdAvgPool2d, bool]:
-    """The convolution in the place of a strided pool, and whether it begins as the very same function.
+    """The convolution that replaces a strided pool, and whether it begins as exactly the same function.
 
     Left if there is none.
 
@@ -70,18 +74,19 @@ def spd_pool(
         if pool.return_indices:
             raise Left("it returns indices, and a convolution has none")
         args = (pair(pool.kernel_size), pair(pool.stride), pair(pool.padding), pair(pool.dilation))  # type: ignore[arg-type]
-        return SpdMaxPool2d(channels, *args, pool.ceil_mode).to(device, dtype), False
+        return SpdMaxPool2d(channels, *args, pool.ceil_mode, device=device, dtype=dtype), False
     if pool.divisor_override is not None:
         raise Left(f"it divides by divisor_override={pool.divisor_override}, not by the pixels of its window")
-    new = SpdAvgPool2d(channels, pair(pool.kernel_size), pair(pool.stride), pair(pool.padding), pool.ceil_mode)
-    borders = pool.count_include_pad or pair(pool.padding) == (0, 0)
-    return new.to(device, dtype), borders and not pool.ceil_mode
+    sizes = pair(pool.kernel_size), pair(pool.stride), pair(pool.padding)
+    borders = pool.count_include_pad or sizes[2] == (0, 0)
+    new = SpdAvgPool2d(channels, *sizes, pool.ceil_mode, device=device, dtype=dtype)
+    return new, borders and not pool.ceil_mode
 
 
 def _check_convolution(conv: nn.Conv2d) -> None:
     kind = type(conv)
     own = kind.forward is not nn.Conv2d.forward or kind._conv_forward is not nn.Conv2d._conv_forward
-    if own and kind is not PaddedConv2d:
+    if own and kind is not PaddedConv2d and _class(conv) != _SAME:
         raise Left(f"its class {_class(conv)} has a forward of its own")
     if conv.padding_mode != "zeros":
         raise Left(f"its padding is not of zeros but '{conv.padding_mode}'")
@@ -89,11 +94,10 @@ def _check_convolution(conv: nn.Conv2d) -> None:
         raise Left("its weight is computed from other numbers, as by weight_norm or pruning")
 
 
-def _padding(conv: nn.Conv2d) -> Size | Sides:
+def _padding(conv: nn.Conv2d) -> Size | Sides | str:
     if isinstance(conv, PaddedConv2d):
         return conv.sides
-    # torch refuses padding="same" with a stride, so the only text is "valid".
-    return 0 if isinstance(conv.padding, str) else pair(conv.padding)  # type: ignore[arg-type]
+    return conv.padding  # type: ignore[return-value]
 
 
 def _class(module: nn.Module) -> str:

@@ -1,6 +1,6 @@
-"""Run a module once and see which strided windows it really computes, whoever asks for them.
+"""Run a module once and see which strided windows it really computes, whatever code asks for them.
 
-Below every way to write a layer (a module, a function, TorchScript) stand a few operators of torch; they are watched,
+Every way to write a layer (a module, a function, TorchScript) ends in a few operators of torch; they are watched,
 together with the modules whose `forward` is running.
 """
 
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,7 +16,7 @@ from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -30,12 +31,22 @@ from spdbuild.watching import evaluation
 
 _TORCH = str(Path(torch.__file__).parent) + os.sep
 _aten = torch.ops.aten
-#: Operators of pooling -> how a report calls them.
+#: Pooling operators -> what a report calls them.
 _POOLS = {
     _aten.max_pool2d_with_indices: "max_pool2d",
     _aten.max_pool2d: "max_pool2d",
     _aten.avg_pool2d: "avg_pool2d",
 }
+
+
+class Arguments(NamedTuple):
+    """What a module is called with."""
+
+    positional: tuple[Any, ...]
+    named: dict[str, Any]
+
+    def call(self, module: nn.Module) -> Any:
+        return module(*self.positional, **self.named)
 
 
 @dataclass(frozen=True)
@@ -85,10 +96,10 @@ class Observation:
     readers: dict[int, set[nn.Module]] = field(default_factory=dict)
 
 
-def observe(module: nn.Module, arguments: tuple[Any, ...]) -> Observation:
-    """What `module` computes of these arguments in evaluation, without gradients.
+def observe(module: nn.Module, arguments: Arguments) -> Observation:
+    """What `module` computes from these arguments in evaluation, without gradients.
 
-    Its modes, buffers and attributes, the arguments, and torch's random numbers are afterwards as before.
+    Its modes, buffers and attributes, the arguments, and torch's random state are left as they were.
     Raises InputError if the module cannot take the arguments.
     """
     observation = Observation()
@@ -97,7 +108,7 @@ def observe(module: nn.Module, arguments: tuple[Any, ...]) -> Observation:
     try:
         with evaluation(module), kept(module, arguments), _stacked(stack, observation), torch.no_grad():
             with flops, watch:
-                result = module(*tree_map_only(Tensor, torch.clone, arguments))
+                result = tree_map_only(Tensor, torch.clone, arguments).call(module)
             # An output may be a buffer, which is about to be put back.
             observation.outputs = [x.clone() for x in tree_leaves(result) if _is_floating(x)]
     except Exception as error:
@@ -120,7 +131,7 @@ def _is_floating(x: Any) -> bool:
 
 
 class _Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Notes every strided operator, and who reads the parameters of `module`."""
+    """Records every strided operator, and who reads the parameters of `module`."""
 
     def __init__(self, stack: list[Run], observation: Observation, module: nn.Module) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -167,17 +178,20 @@ def _place(frame: FrameType | None) -> str:
 
 @contextmanager
 def _stacked(stack: list[Run], observation: Observation) -> Iterator[None]:
-    """Keep `stack` at the modules whose `forward` is running, and note what ran."""
-    numbers = count()
+    """Keep `stack` at the modules whose `forward` is running in this thread, and note what ran."""
+    numbers, thread = count(), threading.get_ident()
 
     def enter(module: nn.Module, arguments: Any) -> None:
+        # torch calls these hooks for the modules of every thread.
+        if threading.get_ident() != thread:
+            return
         stack.append(Run(module, next(numbers)))
         observation.ran.add(module)
         if arguments and isinstance(arguments[0], Tensor) and arguments[0].dim() == 3:
             observation.unbatched.add(module)
 
     def leave(module: nn.Module, _: Any, __: Any) -> None:
-        while stack and stack.pop().module is not module:
+        while threading.get_ident() == thread and stack and stack.pop().module is not module:
             pass
 
     handles = [register_module_forward_pre_hook(enter), register_module_forward_hook(leave, always_call=True)]

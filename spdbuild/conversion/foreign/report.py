@@ -8,12 +8,12 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Replaced:
-    """A strided place that is none any more.
+    """A strided place that was replaced.
 
     name: of the new layer. kind: what it computed: conv2d, max_pool2d or avg_pool2d.
     at: the line of Python that asked for it, file:line; empty if the example did not run it.
     before, after: numbers of the layer: kernel, stride, params, macs and so on.
-    exact: whether the new layer computes the very same function.
+    exact: whether the new layer computes exactly the same function.
     """
 
     name: str
@@ -47,10 +47,10 @@ class ModuleReport:
     """The strided places of a module, in the order in which the example ran them.
 
     replaced: those that are SPD-Conv now. kept: layers that stay, by an option or for a reason.
-    unseen: what the example computes in code where neither a layer nor torch.fx shows it; it stays as well.
+    unseen: what the example computes in code where neither a layer nor torch.fx reveals it; it stays as well.
     error: greatest difference between the outputs before and after, divided by the greatest output before; both in
         evaluation, on the example. None if the module returns no tensors.
-    residuals: share of the variance of what each fitted max pool put out that is left.
+    residuals: for each fitted max pool, the share of its output's variance that its replacement leaves unexplained.
     """
 
     replaced: tuple[Replaced, ...]
@@ -78,12 +78,17 @@ class ModuleReport:
             "residuals": self.residuals,
         }
 
+    def __repr__(self) -> str:
+        return f"ModuleReport({self._counts()})"
+
     def __str__(self) -> str:
         error = "the outputs were not compared" if self.error is None else f"relative error {self.error:.1e}"
-        counts = f"{len(self.replaced)} replaced, {len(self.kept)} kept, {len(self.unseen)} not seen"
         params = f"parameters {self.before.params:,} -> {self.after.params:,}"
         macs = f"MACs {self.before.macs:,} -> {self.after.macs:,}"
-        return "\n".join([f"{counts}; {error}", f"{params}, {macs}", *map(_line, self.left)])
+        return "\n".join([f"{self._counts()}; {error}", f"{params}, {macs}", *map(_line, self.left)])
+
+    def _counts(self) -> str:
+        return f"{len(self.replaced)} replaced, {len(self.kept)} kept, {len(self.unseen)} not seen"
 
 
 def _plain(entry: Replaced | Kept) -> dict[str, Any]:

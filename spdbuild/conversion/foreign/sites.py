@@ -20,7 +20,7 @@ class Site:
     name: of the layer, or of the function within a module: `Mixed_6a.max_pool2d`.
     kind: "conv2d", "max_pool2d" or "avg_pool2d".
     module: the layer itself, or the module whose forward calls the function.
-    layer: what computes it, as a layer; None where only that it is computed is known.
+    layer: the layer that computes it; None where nothing more is known than that it is computed.
     put: puts another layer in its place.
     calls: what the example computed here.
     left: why it has to stay as it is; empty if it can be replaced.
@@ -46,13 +46,13 @@ class Site:
 
 
 def find_sites(root: nn.Module, observed: Observation, split_pools: bool = True) -> list[Site]:
-    """The strided places of a module in the order in which they first ran, and behind them those that did not run.
+    """The strided places of a module in the order in which they first ran, followed by those that did not run.
 
     split_pools: whether each use of a pool that reads several numbers of channels is a place by itself, if it can be:
-        the convolution in the place of a pool has one number of channels.
+        the convolution that replaces a pool has one number of channels.
     """
     layers = _layer_sites(root)
-    strangers = _attribute(layers, observed.calls)
+    strangers = _assign_calls(layers, observed.calls)
     names = {module: name for name, module in root.named_modules()}
     for layer, site in layers.items():
         if split_pools and len(site.channels) > 1 and site.kind != "conv2d":
@@ -114,8 +114,8 @@ def _put_layer(holders: list[tuple[nn.Module, str]], new: nn.Module) -> None:
         parent._modules[name] = new
 
 
-def _attribute(layers: dict[nn.Module, Site], calls: list[Call]) -> dict[nn.Module, list[Call]]:
-    """Give each call to the layer that made it; those that no layer made, by the module that did."""
+def _assign_calls(layers: dict[nn.Module, Site], calls: list[Call]) -> dict[nn.Module, list[Call]]:
+    """Assign each call to the layer that made it; return those that no layer made, by the module that did."""
     weights = {address(layer.weight): site for layer, site in layers.items() if isinstance(layer, nn.Conv2d)}
     strangers: dict[nn.Module, list[Call]] = {}
     for call in calls:
@@ -137,7 +137,7 @@ def _caller(call: Call, layer: nn.Module) -> nn.Module:
 
 
 def _with_functions(sites: list[Site], name: str, module: nn.Module, calls: list[Call]) -> Iterator[Site]:
-    """The sites, and those of the functions that `module` calls; these stand for pools that they split."""
+    """The sites, and those of the functions that `module` calls; these replace the pools that they split."""
     shared = {call.runs[-1].module for call in calls} - {module}
     runs: dict[int, list[Call]] = {}
     for call in sorted(calls, key=lambda call: call.number):

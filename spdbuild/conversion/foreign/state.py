@@ -1,4 +1,4 @@
-"""What a module holds beside its layers and parameters: left as it was, however often others' code is run or traced."""
+"""Preserve what a module holds besides layers and parameters, however often third-party code is run or traced."""
 
 from __future__ import annotations
 
@@ -11,16 +11,17 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
-#: Attributes of a module that are no attributes to its code: the names in them are.
+#: Attributes of a module that its code does not use as attributes; it uses the names in them.
 _NAMES = ("_parameters", "_modules", "_buffers")
 _MISSING = object()
 
 
 @contextmanager
-def kept(root: nn.Module, arguments: tuple[Any, ...] = ()) -> Iterator[State]:
-    """Put back at the end what the parts of `root` hold, and torch's random numbers.
+def kept(root: nn.Module, arguments: Any = ()) -> Iterator[State]:
+    """Restore at the end what the parts of `root` hold, and torch's random state.
 
-    arguments: what `root` is called with; their devices are those whose random numbers are put back, beside the CPU's.
+    arguments: what `root` is called with; besides that of the CPU, the random state of its tensors' devices is
+        restored.
     """
     state = State(root)
     tensors = [*root.parameters(), *(leaf for leaf in tree_leaves(arguments) if isinstance(leaf, Tensor))]
@@ -32,18 +33,18 @@ def kept(root: nn.Module, arguments: tuple[Any, ...] = ()) -> Iterator[State]:
 
 
 class State:
-    """Buffers, attributes, and what is in lists and dictionaries of them, at one moment."""
+    """A snapshot of buffers, attributes, and the contents of lists and dictionaries in them."""
 
     def __init__(self, root: nn.Module) -> None:
         seen: set[int] = set()
         self._parts = [_Part(part, seen) for part in root.modules()]
 
     def changed(self) -> str:
-        """An attribute that holds something else than it did; empty if none does."""
+        """The name of an attribute whose content has changed; empty if there is none."""
         return next(filter(None, (part.changed() for part in self._parts)), "")
 
     def restore(self) -> None:
-        """Put back what has changed, but for parts that gave themselves parameters or layers: they are made now."""
+        """Restore what has changed, except in parts that gave themselves parameters or layers: they are made now."""
         for part in self._parts:
             if part.is_complete():
                 part.restore()
@@ -64,7 +65,7 @@ class _Part:
             return
         seen.add(id(value))
         if isinstance(value, Tensor) and not isinstance(value, nn.Parameter):
-            # Tensors made in inference mode cannot be written outside of it, and do not count their changes.
+            # Tensors made in inference mode cannot be written outside of it, and do not count their versions.
             if not value.is_inference():
                 self.tensors.append((name, value, value.detach().clone(), value._version))
         elif isinstance(value, list | dict | set | deque):
