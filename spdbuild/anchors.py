@@ -1,7 +1,7 @@
-"""Whether a head's anchors fit the boxes of a data set, and anchors that fit better.
+"""Check whether a head's anchors fit the boxes of a data set, and search for anchors that fit better.
 
-Sizes are pairs (width, height) in pixels of the network's input. A box fits an anchor by the smallest of the four
-ratios between their widths and heights: 1 where they are equal, 1/4 where one side is four times longer or shorter.
+Sizes are pairs (width, height) in pixels of the network's input. The fit of a box and an anchor is the smallest of the
+four ratios between their widths and heights: 1 if they are equal, 1/4 if one side is four times longer or shorter.
 """
 
 from __future__ import annotations
@@ -17,16 +17,17 @@ Random = np.random.Generator
 
 @dataclass(frozen=True, slots=True)
 class AnchorOptions:
-    """Numbers of the check; the defaults are those of YOLOv5.
+    """Settings of the check; the defaults are those of YOLOv5.
 
-    anchor_ratio: a box can be learnt if an anchor's sides are less than this many times longer or shorter.
-    min_recall: share of boxes that must be learnable; below it new anchors are looked for.
-    jitter: by how much, as a share, the check scales boxes up or down, as augmentation will.
-    min_side: boxes with both sides below it are left out of the search, and no anchor becomes smaller; pixels.
-    boxes: how many boxes, drawn at random, the search looks at.
-    iterations: of k-means, at most.
-    generations: of mutation behind k-means.
-    mutation_share, mutation_size: how many of the anchors' sides a generation changes, and by how much (a deviation).
+    anchor_ratio: a box is learnable if an anchor's sides are less than this many times longer or shorter.
+    min_recall: share of boxes that must be learnable; below it, new anchors are searched for.
+    jitter: largest share by which the check scales boxes up or down, as augmentation will.
+    min_side: in pixels; boxes with both sides below it are left out of the search, and no anchor becomes smaller.
+    boxes: number of boxes, drawn at random, that the search uses.
+    iterations: maximum number of k-means iterations.
+    generations: number of generations of mutation after k-means.
+    mutation_share, mutation_size: share of the anchors' sides that a generation changes, and the standard deviation of
+        the changes.
     """
 
     anchor_ratio: float = 4.0
@@ -54,7 +55,7 @@ class AnchorCheck:
 
 
 def best_possible_recall(sizes: Array, anchors: Array, anchor_ratio: float = 4.0) -> float:
-    """Share of boxes [B, 2], none without area, that fit at least one of the anchors [..., 2]; 1 without boxes."""
+    """Share of boxes [B, 2], none without area, that fit at least one of the anchors [..., 2]; 1 if there are none."""
     if not len(sizes):
         return 1.0
     return float((_best_fit(np.log(sizes), np.log(anchors.reshape(-1, 2))) > 1 / anchor_ratio).mean())
@@ -63,8 +64,8 @@ def best_possible_recall(sizes: Array, anchors: Array, anchor_ratio: float = 4.0
 def check_anchors(sizes: Array, anchors: Array, options: AnchorOptions | None = None, seed: int = 0) -> AnchorCheck:
     """Keep the anchors [L, A, 2] if enough of the boxes [B, 2] fit them, or if no others are found that more boxes fit.
 
-    Boxes without area are passed over. New anchors are sorted by area and given to the levels in turn, so the finest
-    level comes first.
+    Boxes without area are skipped. New anchors are sorted by area and assigned to the levels in order, which must begin
+    with the finest.
     """
     options = options or AnchorOptions()
     random = np.random.default_rng(seed)
@@ -86,7 +87,7 @@ def check_anchors(sizes: Array, anchors: Array, options: AnchorOptions | None = 
 def cluster(sizes: Array, count: int, random: Random, iterations: int = 30) -> Array:
     """The `count` means [count, 2] of k-means over sizes [B, 2], each axis measured in its standard deviation.
 
-    Source: Lloyd 1982; the start of Arthur and Vassilvitskii 2007, "k-means++".
+    Source: Lloyd 1982; the initialization of Arthur and Vassilvitskii 2007, "k-means++".
     """
     deviation = sizes.std(axis=0)
     scale = np.where(deviation > 0, deviation, 1.0)
@@ -118,21 +119,21 @@ def evolve(anchors: Array, sizes: Array, random: Random, options: AnchorOptions)
 
 
 def _fitness(log_sizes: Array, anchors: Array, anchor_ratio: float) -> float:
-    """Mean fit of the boxes with their best anchor, where a box that cannot be learnt counts 0."""
+    """Mean fit of the boxes with their best anchor, where a box that is not learnable counts as 0."""
     fit = _best_fit(log_sizes, np.log(anchors))
     return float((fit * (fit > 1 / anchor_ratio)).mean())
 
 
 def _best_fit(log_sizes: Array, log_anchors: Array) -> Array:
     """The fit of each box with its best anchor: logarithms [B, 2] and [A, 2] -> [B]."""
-    # The smaller of r and 1/r is exp(-|log r|), so that no division is left for B x A pairs.
+    # The smaller of r and 1/r is exp(-|log r|), which needs no division for the B x A pairs.
     width = np.abs(log_sizes[:, None, 0] - log_anchors[None, :, 0])
     height = np.abs(log_sizes[:, None, 1] - log_anchors[None, :, 1])
     return np.asarray(np.exp(-np.maximum(width, height).min(axis=1)))
 
 
 def _spread(points: Array, count: int, random: Random) -> Array:
-    """Points far from one another: each next one is drawn by its squared distance to the nearest so far."""
+    """Points far apart: each is drawn with probability proportional to its squared distance to the nearest so far."""
     chosen: Array = points[random.integers(len(points))][None]
     for _ in range(count - 1):
         distance = _squared_distances(points, chosen).min(axis=1)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import colorsys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from functools import cache
 from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
@@ -19,6 +21,10 @@ WRONG: Colour = (192, 32, 32)
 _PAPER, _INK, _SHADE = (255, 255, 255), (34, 34, 34), (31, 119, 180)
 #: Letters that reach as far up and down as any.
 _TALLEST = "Ajg"
+
+#: What Pillow's font has besides ASCII, and fonts of the system with the letters of many languages.
+_OTHERS = dict.fromkeys(map(ord, "…·"))
+_SYSTEM_FONTS = ("DejaVuSans.ttf", "NotoSans-Regular.ttf", "Arial.ttf", "LiberationSans-Regular.ttf")
 
 #: Turning the hue by the golden ratio sets the colours of neighbouring classes far apart.
 _GOLDEN_RATIO = 0.618033988749895
@@ -46,7 +52,7 @@ def draw_boxes(
     drawn = image.convert("RGB").copy()
     draw = ImageDraw.Draw(drawn)
     line = width or max(1, round(max(image.size) / 400))
-    font = _font(max(10, round(max(image.size) / 50)))
+    font = _font(max(10, round(max(image.size) / 50)), *texts)
     for box, colour in zip(boxes_xyxy, colours, strict=True):
         _frame(draw, box, colour, line)
     # Texts come last, so that no line runs through one.
@@ -85,7 +91,7 @@ def captioned(image: Image.Image, text: str, colour: Colour = _INK, width: int |
 
     width: of the paper in pixels; that of the image if None, which stands in the middle of wider paper.
     """
-    width, font = width or image.width, _font(12)
+    width, font = width or image.width, _font(12, text)
     while text and font.getlength(text) > width:
         text = text[:-2].rstrip() + "…" if len(text) > 2 else ""
     paper = Image.new("RGB", (width, image.height + _tag_size(_TALLEST, font)[1]), _PAPER)
@@ -119,10 +125,10 @@ def arrange(images: Sequence[Image.Image], columns: int, gap: int = 4) -> Image.
 
 def draw_bars(title: str, values: Mapping[str, float], width: int = 640) -> Image.Image:
     """A horizontal bar with name and number for each value, in the order given."""
-    font, row, left = _font(12), 18, 180
+    font, row, left = _font(12, *values), 18, 180
     image = Image.new("RGB", (width, 40 + row * len(values)), _PAPER)
     draw = ImageDraw.Draw(image)
-    draw.text((10, 8), title, fill=_INK, font=_font(14))
+    draw.text((10, 8), title, fill=_INK, font=_font(14, title))
     longest = max(values.values(), default=0) or 1
     for position, (name, value) in enumerate(values.items()):
         top = 34 + position * row
@@ -138,5 +144,17 @@ def write_png(image: Image.Image, path: Path) -> None:
     write_whole(path, lambda beside: image.save(beside, "PNG"))
 
 
-def _font(size: int) -> _Font:
-    return ImageFont.load_default(size)
+def _font(size: int, *texts: str) -> _Font:
+    """Pillow's own font, which is the same everywhere; one of the system's for texts with letters that it lacks."""
+    name = None if all(text.translate(_OTHERS).isascii() for text in texts) else _system_font()
+    return ImageFont.load_default(size) if name is None else ImageFont.truetype(name, size)
+
+
+@cache
+def _system_font() -> str | None:
+    """The first of the usual fonts that the system has."""
+    for name in _SYSTEM_FONTS:
+        with suppress(OSError):
+            ImageFont.truetype(name)
+            return name
+    return None

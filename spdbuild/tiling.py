@@ -1,4 +1,4 @@
-"""A large image as overlapping tiles, and the detections of the tiles as those of the image."""
+"""Cut a large image into overlapping tiles, and merge the detections of the tiles."""
 
 from __future__ import annotations
 
@@ -12,13 +12,15 @@ from torch import Tensor
 from spdbuild.boxes import area_xyxy, clip_xyxy, intersection_xyxy
 from spdbuild.errors import ArgumentError
 
-# A box that ends this near a cut, in pixels, may be a part of an object.
-_MARGIN = 2.0
+# A box that ends this close to a cut, in pixels, may be a part of an object.
+MARGIN = 2.0
+# The share of such a box that another may cover before it is dropped.
+MAX_COVERED = 0.5
 
 
 @dataclass(frozen=True, slots=True)
 class Tile:
-    """A part of an image, in its pixels."""
+    """A part of an image, in pixels of the image."""
 
     left: int
     top: int
@@ -29,7 +31,7 @@ class Tile:
 def tiles(height: int, width: int, size: int, overlap: float = 0.2) -> list[Tile]:
     """Tiles of `size` x `size` pixels that cover an image, row by row and evenly spaced.
 
-    overlap: share of a tile that its neighbour sees too, at least; an object smaller than that is whole in one of
+    overlap: the least share of a tile that its neighbour covers too; an object smaller than that is whole in one of
         them. A side of the image that is shorter than `size` gives tiles of that side.
     """
     if not 0 <= overlap < 1:
@@ -40,9 +42,9 @@ def tiles(height: int, width: int, size: int, overlap: float = 0.2) -> list[Tile
 
 
 def looked_at(height: int, width: int, size: int | None, overlap: float, whole: bool) -> list[Tile]:
-    """The tiles of an image in turn, and behind them, if it is larger than one, the `whole` of it.
+    """The tiles of an image, followed, if `whole` and the image is larger than one tile, by the whole image.
 
-    size: None for images that are looked at whole alone.
+    size: that of a tile; None: only the whole image.
     """
     everything = Tile(0, 0, width, height)
     if size is None or max(height, width) <= size:
@@ -61,15 +63,15 @@ def merge_detections(
     height: int,
     width: int,
     max_iou: float = 0.5,
-    max_covered: float = 0.5,
+    max_covered: float = MAX_COVERED,
     class_agnostic: bool = False,
 ) -> Tensor:
     """The detections of the whole image [D, 6], best score first, from those of its tiles.
 
     found: per tile [D, 6], rows (left, top, right, bottom, score, class) in pixels of the tile.
-    max_iou: of two boxes that overlap more, the one with the lower score goes.
-    max_covered: a box that ends at the cut of its tile is taken for a part of an object; it goes if a box that ends
-        at no cut covers more than this share of it, whatever the scores.
+    max_iou: of two boxes that overlap more, the one with the lower score is dropped.
+    max_covered: a box that ends at a cut edge of its tile is taken for a part of an object; it is dropped if a box that
+        ends at no cut covers more than this share of it, whatever the scores.
     """
     parts = torch.cat([_at_a_cut(boxes, tile, height, width) for boxes, tile in zip(found, seen, strict=True)])
     moved = torch.cat([_moved(boxes, tile) for boxes, tile in zip(found, seen, strict=True)])
@@ -85,22 +87,22 @@ def _moved(detections: Tensor, tile: Tile) -> Tensor:
 
 
 def _at_a_cut(detections: Tensor, tile: Tile, height: int, width: int) -> Tensor:
-    """Which boxes of a tile end where it was cut out of the image: bool [D]."""
+    """Which boxes of a tile end at an edge where it was cut out of the image: bool [D]."""
     left, top, right, bottom = detections[:, :4].unbind(dim=1)
     cut = torch.zeros_like(left, dtype=torch.bool)
     if tile.left > 0:
-        cut |= left <= _MARGIN
+        cut |= left <= MARGIN
     if tile.top > 0:
-        cut |= top <= _MARGIN
+        cut |= top <= MARGIN
     if tile.left + tile.width < width:
-        cut |= right >= tile.width - _MARGIN
+        cut |= right >= tile.width - MARGIN
     if tile.top + tile.height < height:
-        cut |= bottom >= tile.height - _MARGIN
+        cut |= bottom >= tile.height - MARGIN
     return cut
 
 
 def _covered(parts: Tensor, whole: Tensor, max_covered: float, class_agnostic: bool) -> Tensor:
-    """Which of the boxes [P, 6] lie for the most part on one of the boxes [W, 6] of their class: bool [P]."""
+    """Which of the boxes [P, 6] are largely covered by one of the boxes [W, 6] of their class: bool [P]."""
     shared = intersection_xyxy(parts[:, :4], whole[:, :4])  # [P, W]
     if not class_agnostic:
         shared = shared * (parts[:, None, 5] == whole[None, :, 5])

@@ -1,7 +1,6 @@
-"""The command line: each file here that has a `command` is one; it is imported when it is run or its help is asked for.
+"""The command line: each file here with a `command` is one, imported when it is run or its help is requested.
 
-A command reads arguments, calls one function of the library, and prints. Results go to stdout, what is said to people
-to stderr.
+A command reads arguments, calls one function of the library, and prints: results to stdout, messages to stderr.
 """
 
 from __future__ import annotations
@@ -21,8 +20,8 @@ from spdbuild.cli.command_group import CommandGroup
 from spdbuild.errors import DiskFullError, SpdbuildError
 from spdbuild.training.signals import EndedBySignal, interrupt_on_signals
 
-#: How often a thread of torch looks whether the others are done before it gives its processor to another program. With
-#: OpenMP's own number a run beside a busy program is a hundred times slower than alone; with less this one is, alone.
+#: How often a thread of torch checks whether the others are done before it yields its processor to another program.
+#: With OpenMP's default, a run beside a busy program is a hundred times slower than alone; with less, a run alone is.
 SPINS = "10000"
 
 #: What a shell adds to the number of the signal that ended a program.
@@ -42,7 +41,7 @@ class Commands(CommandGroup):
             _say(str(error))
             ctx.exit(error.exit_code)
         except OSError as error:
-            # Files raise their own errors; this is what the command prints, on its way into a file.
+            # Writing files raises its own errors; this is the printed output, redirected to a file.
             if error.errno != errno.ENOSPC:
                 raise
             _say(f"error: the output cannot be written: {error.strerror}")
@@ -56,7 +55,7 @@ class Commands(CommandGroup):
 
 
 def _say(text: str) -> None:
-    # The terminal may be what has ended the program.
+    # The program may have ended because its terminal is gone.
     with suppress(OSError):
         click.echo(text, err=True)
 
@@ -77,11 +76,11 @@ def spdbuild() -> None:
 
 
 def main() -> NoReturn:
-    """What the command `spdbuild` runs."""
+    """The entry point of the command `spdbuild`."""
     if not {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT"} & os.environ.keys():
         os.environ["GOMP_SPINCOUNT"] = SPINS
     if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
-        # Names of files are not always text, and what is said of them is no reason to fail.
+        # File names are not always valid text, and printing them is no reason to fail.
         sys.stdout.reconfigure(errors="backslashreplace")
     with interrupt_on_signals():
         spdbuild(prog_name="spdbuild")

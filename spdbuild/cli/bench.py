@@ -1,4 +1,4 @@
-"""`spdbuild bench`: how long networks take to answer on this machine."""
+"""`spdbuild bench`: the inference time of networks on this machine."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Examples:
 @click.option("--against", type=ARCHITECTURE, help="Time this architecture too, in turns, and give the ratio.")
 @choice_options
 @click.option(
-    "--batch", type=click.IntRange(min=1), default=Conditions.batch, show_default=True, help="Images in one call."
+    "--batch", type=click.IntRange(min=1), default=Conditions.batch, show_default=True, help="Images per call."
 )
 @click.option("--size", type=click.IntRange(min=1), help="Height and width of the images.")
 @click.option(
@@ -37,11 +37,11 @@ Examples:
     type=click.Choice(get_args(Precision)),
     default=Conditions.precision,
     show_default=True,
-    help="Of all numbers.",
+    help="Precision of weights and images.",
 )
 @click.option("--channels-last", is_flag=True, help="Store channels as the last axis.")
 @click.option("--device", default="auto", show_default=True, help="cpu, cuda, cuda:1, mps; auto takes a GPU.")
-@click.option("--threads", type=click.IntRange(min=1), help="Threads of the CPU. [default: as torch has it]")
+@click.option("--threads", type=click.IntRange(min=1), help="Threads of the CPU. [default: torch's setting]")
 @click.option(
     "--seconds",
     type=click.FloatRange(min=0),
@@ -63,10 +63,10 @@ def command(
     seconds: float,
     as_json: bool,
 ) -> None:
-    """Time forward passes of an architecture with random weights, behind a warm-up.
+    """Time forward passes of an architecture with random weights, after a warm-up.
 
-    ARCHITECTURE is a path, a built-in name, or the folder of a run. The options that pick a network hold for both
-    architectures. Where the memory does not hold the batch, half of it is tried.
+    ARCHITECTURE is a path, a built-in name, or the folder of a run. The options that select a network apply to both
+    architectures. If the batch does not fit into memory, half of it is tried.
     """
     graphs = [_sized(choice.load(name).graph, size) for name in (architecture, against) if name]
     from spdbuild.training.device import choose_device
@@ -107,4 +107,4 @@ def _conditions(found: Benchmark) -> str:
     layout = ["channels last"] if conditions.channels_last else []
     threads = f"{conditions.device} ({conditions.threads} thread{'s' if conditions.threads != 1 else ''})"
     parts = [threads, conditions.precision, *layout, f"batch {conditions.batch}"]
-    return f"{', '.join(parts)}; {len(found.times[0].seconds)} calls each, in turns, behind a warm-up"
+    return f"{', '.join(parts)}; {len(found.times[0].seconds)} calls each, in turns, after a warm-up"

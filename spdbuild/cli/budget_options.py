@@ -1,4 +1,4 @@
-"""Options of a conversion that must cost no more than asked."""
+"""Options of a conversion that must stay within budgets."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class BudgetOptions:
-    """What a converted network may cost, and what may give way for it.
+    """What a converted network may cost, and what may change to meet that.
 
-    limits: the budgets as text, none if the options stand as they are. may_keep: layers may stay strided. width: the
+    limits: the budgets as text, none if the options are used as given. may_keep: layers may stay strided. width: the
         var that may shrink.
     """
 
@@ -55,10 +55,10 @@ def budget_options(function: Function) -> Function:
         "limits",
         multiple=True,
         metavar="QUANTITY=LIMIT",
-        help="Choose kernels and placements that cost at most macs=1.0x, params=7M or latency=20ms, say; x is times "
-        "the strided network. May be repeated.",
+        help="Choose kernels and placements within a budget such as macs=1.0x, params=7M or latency=20ms; x means "
+        "times the strided network. May be repeated.",
     )
-    @click.option("--budget-keep", "may_keep", is_flag=True, help="Let layers stay strided where the budget needs it.")
+    @click.option("--budget-keep", "may_keep", is_flag=True, help="Let layers stay strided if the budget requires it.")
     @click.option("--width", metavar="VAR", help="Keep the kernels and let this var shrink to meet the budget.")
     @functools.wraps(function)
     def wrapper(limits: tuple[str, ...], may_keep: bool, width: str | None, **rest: Any) -> Any:

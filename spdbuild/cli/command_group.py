@@ -1,4 +1,4 @@
-"""A group whose commands are files of a folder, and what installed packages add to them."""
+"""A group whose commands are the files of a folder and those that installed packages add."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
 
 class CommandGroup(click.Group):
-    """The commands of one package, by name: each file with a `command` is one, imported when it is asked for.
+    """The commands of one package, by name: each file with a `command` is one, imported on demand.
 
-    A file is named like its command, so that no other is imported to find it; where that cannot be, all are looked at.
+    A file is named like its command, so that no other is imported to find it; if that is impossible, all are searched.
 
     package: where the files are.
-    entry_points: the entry-point group under which an installed package offers more, each a click.Command; looked at
-        when a name is unknown or all are listed, because reading entry points takes longer than everything else here.
+    entry_points: the entry-point group under which installed packages offer more, each a click.Command; read only when
+        a name is unknown or all are listed, because reading entry points takes longer than everything else here.
     """
 
     package: ClassVar[str]
@@ -48,7 +48,7 @@ class CommandGroup(click.Group):
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """List the commands in the help, and behind them what installed packages offer under a name that is taken."""
+        """List the commands in the help, followed by those of installed packages whose names are taken."""
         super().format_commands(ctx, formatter)
         taken = self._built_in().keys() & self._offered()
         if taken:
@@ -57,7 +57,7 @@ class CommandGroup(click.Group):
                 formatter.write_dl([(name, why) for name in sorted(taken)])
 
     def _built_in(self, only: str = "") -> dict[str, click.Command]:
-        """The commands of the files; with `only` that of this file alone."""
+        """The commands of the files; with `only`, that of this file alone."""
         found = {}
         for module in pkgutil.iter_modules(importlib.import_module(self.package).__path__):
             if only in ("", module.name):
@@ -76,20 +76,20 @@ class CommandGroup(click.Group):
 
 
 def _loaded(points: Sequence[EntryPoint]) -> click.Command:
-    """The command of the entry points of one name; where there is none, one that says why."""
+    """The command that entry points of one name offer; if there is none, one that says why."""
     point = points[0]
     where = f"the entry point '{point.name}' of {point.group}"
     if len(points) > 1:
         return _refusing(point.name, f"{where} is there twice: {' and '.join(point.value for point in points)}")
     try:
         command = point.load()
-    except Exception as error:  # whatever the code of others raises when it is imported
+    except Exception as error:  # whatever third-party code raises when it is imported
         return _refusing(point.name, f"{where} does not load: {first_line(error)}")
     return command if isinstance(command, click.Command) else _refusing(point.name, f"{where} is no click.Command")
 
 
 def _refusing(name: str, why: str) -> click.Command:
-    """A command that says why it is none, whatever its arguments are."""
+    """A command that, whatever its arguments, only says why it is not available."""
 
     def refuse() -> NoReturn:
         raise InputError(why)

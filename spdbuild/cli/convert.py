@@ -23,7 +23,7 @@ from spdbuild.cli.weight_options import WeightsOptions, weight_options
 from spdbuild.errors import InputError
 from spdbuild.ops.spd import SpdConv2d, SpdPool
 from spdbuild.passes.strided_to_spd import PRESETS, StridedToSpd
-from spdbuild.quantities import change, ratio, scaled
+from spdbuild.quantities import change, scaled
 from spdbuild.shape import pair
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ Examples:
 
 @click.command("convert", epilog=_EXAMPLES)
 @click.argument("architecture", type=ARCHITECTURE)
-@click.option("--preset", type=click.Choice(list(PRESETS)), help="Options of a published network; others win over it.")
+@click.option("--preset", type=click.Choice(list(PRESETS)), help="Options of a published network; others override it.")
 @field_options(StridedToSpd)
 @budget_options
 @choice_options
@@ -71,14 +71,14 @@ def command(
     The YAML of the new architecture goes to FILE, or to stdout with the report on stderr. A pattern is the name of a
     layer, or of a block or section with everything in it; * stands for any text.
 
-    ARCHITECTURE is a file, a built-in name, or torchvision:NAME or timm:NAME. These are written in our language first;
-    one that cannot be is converted as the module it is, and has no YAML.
+    ARCHITECTURE is a file, a built-in name, or torchvision:NAME or timm:NAME. The latter are written in our language
+    first; one that cannot be is converted as a torch module, and has no YAML.
 
-    With --weights the converted network computes what the old one does, but for max pools: they stay with --pool keep,
-    begin as a mean, or are fitted with --calibrate.
+    With --weights the converted network computes what the old one does, except for max pools: they stay with
+    --pool keep, start as a mean, or are fitted with --calibrate.
 
     With --budget each layer gets the kernel and placement with which the network holds most taps of the strided one
-    and stays within the limits; --kernel and --kernels are then the greatest to choose.
+    and stays within the limits; --kernel and --kernels are then upper limits.
     """
     from spdbuild.importing.zoo import is_named
 
@@ -130,7 +130,7 @@ def _show(report: ConversionReport, budget: Iterable[str], *, err: bool) -> None
         click.echo("" if report.replaced else "nothing was replaced", err=err)
         _kept(report).show(err=err)
     for layer, residual in report.residuals.items():
-        click.echo(f"{layer} is fitted: {residual:.3g} of the variance of what it puts out is left", err=err)
+        click.echo(f"{layer} is fitted: {residual:.3g} of the variance of its output is left", err=err)
     if report.flat:
         click.echo(
             f"\nthe file has one line a layer, under flat names, because the old lines could not be rewritten: "
@@ -141,7 +141,7 @@ def _show(report: ConversionReport, budget: Iterable[str], *, err: bool) -> None
         click.echo(
             f"\nthe file extends the old one, because its lines could not be rewritten: {report.overlay}", err=err
         )
-    click.echo("\n".join(["", _totals(report), *budget]), err=err)
+    click.echo("\n".join(["", str(report), *budget]), err=err)
 
 
 def _replaced(report: ConversionReport) -> Table:
@@ -181,14 +181,3 @@ def _kept(report: ConversionReport) -> Table:
     for entry in report.kept:
         table.add(entry.name, str(entry.before), entry.why)
     return table
-
-
-def _totals(report: ConversionReport) -> str:
-    before, after = report.before, report.after
-    return "\n".join(
-        [
-            f"{len(report.replaced)} replaced, {len(report.kept)} kept",
-            f"parameters  {before.parameters:,} -> {after.parameters:,}  {ratio(before.parameters, after.parameters)}",
-            f"MACs        {scaled(before.macs)} -> {scaled(after.macs)}  {ratio(before.macs, after.macs)}",
-        ]
-    )

@@ -13,9 +13,9 @@ from spdbuild.cli.weight_options import WeightsOptions
 
 @dataclass(frozen=True)
 class Request:
-    """What was asked for, beside the network.
+    """What was asked for, besides the network.
 
-    preset, options: of the pass. output: file of the architecture. form: of the report, where it is not a table.
+    preset, options: those of the pass. output: file of the architecture. form: that of the report, if not a table.
     """
 
     choice: Choice
@@ -29,7 +29,7 @@ class Request:
 
     @property
     def for_architectures(self) -> list[str]:
-        """What of it means something only where the network is written in our language."""
+        """The options given that make sense only if the network is written in our language."""
         asked = {
             "-o": self.output,
             "--preset": self.preset,

@@ -1,4 +1,4 @@
-"""`spdbuild data`: look at data sets; each file in `data_commands` that has a `command` is one of its commands."""
+"""`spdbuild data`: commands for data sets; each file in `data_commands` with a `command` is one of them."""
 
 from __future__ import annotations
 

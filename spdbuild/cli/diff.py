@@ -27,14 +27,14 @@ Examples:
 @click.argument("before", type=ARCHITECTURE)
 @click.argument("after", type=ARCHITECTURE)
 @choice_options
-@click.option("--all", "everything", is_flag=True, help="List layers that are equal, too.")
+@click.option("--all", "everything", is_flag=True, help="List equal layers, too.")
 @markdown_option
 @json_option
 def command(before: str, after: str, choice: Choice, everything: bool, form: str | None, as_json: bool) -> None:
     """Compare two architectures layer by layer: what was changed, added (+) and removed (-), and what it costs.
 
-    BEFORE and AFTER are paths, built-in names, or folders of runs. Layers belong together by their names, and where
-    these differ, by the order of their ops. The options hold for both.
+    BEFORE and AFTER are paths, built-in names, or folders of runs. Layers are matched by their names and, where these
+    differ, by the order of their ops. The options apply to both.
     """
     from spdbuild.alignment import align
 

@@ -24,12 +24,13 @@ Examples:
 @click.option("--against", type=ARCHITECTURE, help="Frame what differs from this architecture.")
 @output_option("the picture")
 def command(architecture: str, choice: Choice, depth: int, against: str | None, output: Path | None) -> None:
-    """Draw the blocks of an architecture, from top to bottom, as an SVG: in FILE, or on stdout.
+    """Draw the blocks of an architecture, from top to bottom, as an SVG: to FILE, or to stdout.
 
     ARCHITECTURE is a path, a built-in name, or the folder of a run.
 
-    Boxes with layers that skip pixels are red, those with space-to-depth green. With --against the boxes with changed
-    layers have an orange frame, those with new layers alone a blue one; the options that pick a network hold for both.
+    Boxes with layers that skip pixels are red, those with space-to-depth green. With --against, boxes with layers that
+    differ get a frame, blue if all their layers are new and else orange; the options that select a network apply to
+    both.
     """
     from spdbuild.api import draw
 

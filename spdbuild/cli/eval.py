@@ -7,12 +7,16 @@ from typing import TYPE_CHECKING
 
 import click
 
+from spdbuild.cli.detector_options import changes
 from spdbuild.cli.json_output import print_json
 from spdbuild.cli.options import PATH, imports_option, json_option
 from spdbuild.tables import Table
 
 if TYPE_CHECKING:
     from spdbuild.training.evaluate import Report
+
+#: Options that stand for a key of a detector's recipe.
+_KEYS = {"--min-score": "task.evaluation.nms.min_score", "--max-iou": "task.evaluation.nms.max_iou"}
 
 #: The first character keeps click from joining the lines.
 _EXAMPLES = """\b
@@ -26,15 +30,17 @@ Examples:
 @click.command("eval", epilog=_EXAMPLES)
 @click.argument("run")
 @click.argument("overrides", nargs=-1, metavar="[KEY.PATH=VALUE | ~KEY.PATH]...")
-@click.option("--weights", type=PATH, help="File of weights in place of the run's best.")
-@click.option("--split", help="Which images: a split of the data; without it the one that training evaluates on.")
+@click.option("--weights", type=PATH, help="Weights to use in place of the run's best.")
+@click.option("--split", help="The split of the data to evaluate on; by default the one that training uses.")
 @click.option("--no-speed", is_flag=True, help="Do not time the model.")
 @click.option(
     "-o",
     "--output",
     type=PATH,
-    help="Folder for tables, what each image gave, the confusion matrix and samples; of a detector also curves.",
+    help="Folder for tables, results by image, the confusion matrix and samples; for a detector also curves.",
 )
+@click.option("--min-score", type=click.FloatRange(0, 1), help="Least score of a box that counts as a detection.")
+@click.option("--max-iou", type=click.FloatRange(0, 1), help="Of two detections that overlap more, the better counts.")
 @imports_option
 @json_option
 def command(
@@ -42,6 +48,8 @@ def command(
     overrides: tuple[str, ...],
     weights: Path | None,
     split: str | None,
+    min_score: float | None,
+    max_iou: float | None,
     no_speed: bool,
     output: Path | None,
     allow_imports: bool,
@@ -51,9 +59,11 @@ def command(
     from spdbuild.training.distributed import is_first
     from spdbuild.training.evaluate import evaluate
 
+    values = {"--min-score": min_score, "--max-iou": max_iou}
+    changed = changes(run, overrides, values, _KEYS, allow_imports=allow_imports)
     report = evaluate(
         run,
-        overrides,
+        (*overrides, *changed),
         weights=weights,
         split=split,
         speed=not no_speed,
@@ -82,8 +92,10 @@ def _text(report: Report) -> str:
     if report.speed:
         latency = ", ".join(f"{name} {value:.2f} ms" for name, value in report.speed.latency_ms.items())
         where = f"{report.stored.device} {report.stored.precision}"
-        lines.append(f"  {report.speed.images_per_second:,.0f} images/s in batches of {report.speed.batch} ({where})")
-        lines.append(f"  latency of one image: {latency}")
+        tiles = evaluation.counts.get("tiles")
+        what, each = ("image", "") if tiles is None else ("tile", f"; an image has {tiles / report.images:.1f} of them")
+        lines.append(f"  {report.speed.images_per_second:,.0f} {what}s/s in batches of {report.speed.batch} ({where})")
+        lines.append(f"  latency of one {what}: {latency}{each}")
     for batch, stages in report.stages.items():
         times = ", ".join(f"{stage} {value:.2f}" for stage, value in stages.items())
         lines.append(f"  milliseconds an image in batches of {batch}: {times}")

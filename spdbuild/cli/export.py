@@ -33,22 +33,22 @@ Examples:
     "--weights",
     type=PATH,
     metavar="FILE",
-    help="Weights of an architecture, which needs them; a run has its own.",
+    help="Weights of an architecture (required); a run has its own.",
 )
-@click.option("--to", metavar="FORMAT", help="onnx or pt2. [default: as FILE ends, else onnx]")
+@click.option("--to", metavar="FORMAT", help="onnx or pt2. [default: by the suffix of FILE, else onnx]")
 @output_option("the network")
-@click.option("--batch", type=click.IntRange(min=1), help="Images of a call. [default: 1]")
-@click.option("--dynamic", is_flag=True, help="Let a call have any number of images.")
+@click.option("--batch", type=click.IntRange(min=1), help="Images per call. [default: 1]")
+@click.option("--dynamic", is_flag=True, help="Accept any number of images per call.")
 @click.option(
-    "--any-size", is_flag=True, help="Let images have other sizes, in whole cells of the network's coarsest features."
+    "--any-size", is_flag=True, help="Accept images of other sizes, in whole cells of the network's coarsest features."
 )
 @click.option(
     "--opset",
     type=int,
-    help=f"Version of ONNX's ops, {OPSETS[0]} to {OPSETS[-1]}. [default: the one that torch prefers]",
+    help=f"ONNX opset version, {OPSETS[0]} to {OPSETS[-1]}. [default: the one that torch prefers]",
 )
 @click.option("--keep", is_flag=True, help="Leave space-to-depth and norms as they are.")
-@click.option("--raw", is_flag=True, help="Let a detector give a map for each level in place of decoded boxes.")
+@click.option("--raw", is_flag=True, help="Let a detector return raw maps, one per level, instead of decoded boxes.")
 @click.option(
     "--tolerance",
     type=click.FloatRange(min=0),
@@ -75,16 +75,17 @@ def command(
     """Write a trained network as a file that runs without spdbuild: ONNX, or a program of torch.export (.pt2).
 
     NETWORK is the folder of a run, or an architecture with --weights. Norms are multiplied into convolutions and
-    space-to-depth is folded, as `spdbuild fold` does. A classifier gives `logits` [N, classes]. A detector gives
+    space-to-depth is folded, as `spdbuild fold` does. A classifier outputs `logits` [N, classes]. A detector outputs
     `detections` [N, boxes, 5 + classes]: x and y of the centre, width and height in pixels of the input, objectness,
-    and a probability for each class; overlaps are not suppressed. Names of classes, how images must be prepared, and
-    where the weights are from are in the file, as ONNX's metadata or as spdbuild.json.
+    and a probability for each class; overlaps are not suppressed. The file also says, as ONNX metadata or in
+    spdbuild.json, what the classes are called, how images must be prepared and cut into tiles, which boxes a run keeps,
+    and where the weights are from; with --raw also anchors, strides, and how to decode boxes with them.
 
-    With --any-size a detector need not have its images letterboxed to a square, but to multiples of its stride alone.
+    With --any-size, a detector's images need not be letterboxed to a square, only to multiples of its stride.
 
-    Without -o it goes into the current folder under the name of the run or architecture. It is run on random inputs, an
-    ONNX file in ONNX Runtime. If it differs from the network by more than the tolerance, none is written and the exit
-    code is 1.
+    Without -o, the file goes into the current folder under the name of the run or architecture. It is run on random
+    inputs, an ONNX file in ONNX Runtime. If it differs from the network by more than the tolerance, no file is written
+    and the exit code is 1.
     """
     if dynamic and batch is not None:
         raise InputError("--batch and --dynamic say both how many images a call has", hint="leave one of them out")
@@ -121,7 +122,7 @@ def _source(network: str, choice: Choice) -> str | Architecture:
 
 
 def _name(network: str, choice: Choice) -> str:
-    """What a file without a name is called: like the run, or like the architecture and its variant."""
+    """The default name of the file: that of the run, or of the architecture and its variant."""
     path = Path(network)
     if path.is_dir():
         return path.resolve().name

@@ -44,7 +44,7 @@ def field_options(cls: type[Any]) -> Callable[[Callable[..., Any]], Callable[...
 
 
 def given(options: dict[str, Any]) -> dict[str, Any]:
-    """The options that a person gave; the words of repeated ones are split at commas."""
+    """The options that were given; the words of repeated ones are split at commas."""
     chosen = {name: value for name, value in options.items() if value not in (None, ())}
     return {name: tuple(_words(value)) if isinstance(value, tuple) else value for name, value in chosen.items()}
 

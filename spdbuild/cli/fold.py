@@ -13,7 +13,6 @@ from spdbuild.cli.options import ARCHITECTURE, PATH, Choice, choice_options, jso
 from spdbuild.cli.output import put_text
 from spdbuild.cli.tables import Table
 from spdbuild.errors import InputError
-from spdbuild.quantities import ratio, scaled
 
 if TYPE_CHECKING:
     from spdbuild.conversion.folding import Folding
@@ -36,7 +35,7 @@ Examples:
 @click.option(
     "--into-producers",
     is_flag=True,
-    help="Where only the convolution in front of a space_to_depth can take it, fold it there, which costs MACs.",
+    help="Where only the convolution before a space_to_depth can absorb it, fold it there, which costs MACs.",
 )
 @json_option
 def command(
@@ -51,8 +50,8 @@ def command(
 ) -> None:
     """Turn space-to-depth and the convolutions around it into strided convolutions, for deployment.
 
-    NETWORK is an architecture or the folder of a run. The YAML is flat: one line a layer, named with _ for each dot.
-    With weights each kernel is as small as its taps allow; without them every tap of a block counts.
+    NETWORK is an architecture or the folder of a run. The YAML is flat: one line per layer, named with _ for each dot.
+    With weights, each kernel is as small as its taps allow; without them, every tap of a block counts.
     """
     from spdbuild.conversion.folding import fold
 
@@ -86,10 +85,4 @@ def _show(folding: Folding, *, err: bool) -> None:
         for change in folding.kept:
             table.add(change.name, change.why)
         table.show(err=err)
-    before, after = folding.before, folding.graph
-    click.echo(
-        f"{len(folding.folded)} layers folded, {len(folding.fused)} norms fused, {len(folding.kept)} kept\n"
-        f"parameters  {before.parameters:,} -> {after.parameters:,}  {ratio(before.parameters, after.parameters)}\n"
-        f"MACs        {scaled(before.macs)} -> {scaled(after.macs)}  {ratio(before.macs, after.macs)}",
-        err=err,
-    )
+    click.echo(str(folding), err=err)

@@ -28,15 +28,15 @@ Examples:
 @output_option("the architecture")
 @click.option("--weights", type=PATH, metavar="FILE", help="The network's weights, under its own names.")
 @click.option("--weights-out", type=PATH, metavar="FILE", help="Write the weights, under our names, to FILE.")
-@click.option("--input", "shape", metavar="C,H,W", help="Input shape; for a file of rows the square image's.")
+@click.option("--input", "shape", metavar="C,H,W", help="Input shape; for a file of rows, that of the square image.")
 def command(
     network: str, output: Path | None, weights: Path | None, weights_out: Path | None, shape: str | None
 ) -> None:
-    """Write a network of others in the language of spdbuild.
+    """Write a third-party network in the language of spdbuild.
 
     NETWORK is torchvision:NAME or timm:NAME, which begin with random weights, or a YAML file of rows
-    [from, number, module, args]. The YAML goes to FILE, or to stdout. Modules that differ in numbers alone become one
-    block; what computes something that no op does is named, and nothing is written.
+    [from, number, module, args]. The YAML goes to FILE, or to stdout. Modules that differ only in numbers become one
+    block. If the network does something that no op computes, that is reported and nothing is written.
     """
     from spdbuild.importing.zoo import is_named
 

@@ -1,4 +1,4 @@
-"""`spdbuild convert torchvision:NAME`: by way of our language where it can be, else the module as it is."""
+"""`spdbuild convert torchvision:NAME`: by way of our language where possible, else the module as it is."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 def convert_library(name: str, request: Request, convert: Callable[[Document, Request], None]) -> None:
     """Convert a network of a library, with random weights or those of `--weights`.
 
-    convert: what is done with an architecture, and with the request for the weights under its names.
+    convert: converts an architecture, given the request with the weights under its names.
     Where our language has no op for something, the module itself is converted; then there is no YAML.
     """
     from spdbuild.importing.torch_module import import_module

@@ -1,4 +1,4 @@
-"""A network that a person names: an architecture with or without weights, or the folder of a run with its best."""
+"""A network given by name: an architecture with or without weights, or the folder of a run with its best weights."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class NamedNetwork:
 
 
 def named_network(name: str, choice: Choice, weights: Path | None) -> NamedNetwork:
-    """The network of an architecture that `choice` picks, or of a run's folder; `weights` win over the run's."""
+    """The network of an architecture that `choice` picks, or of a run's folder; `weights` override the run's."""
     if not Path(name).is_dir():
         return NamedNetwork(choice.load(name).graph, weights)
     stored = choice.stored(name, weights)

@@ -1,4 +1,4 @@
-"""`spdbuild new`: a file to begin from."""
+"""`spdbuild new`: a file to start from."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Examples:
 @imports_option
 @output_option("the architecture")
 def command(name: str, base: str | None, allow_imports: bool, output: Path | None) -> None:
-    """Write an architecture called NAME to begin from: a small commented one, or a copy of another.
+    """Write an architecture called NAME to start from: a small commented one, or a copy of another.
 
     It goes to FILE, which must not exist, or to stdout.
     """

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 @click.argument("name", required=False)
 @json_option
 def command(name: str | None, as_json: bool) -> None:
-    """List the ops, or show all of one: arguments, shapes, an example, and where it was published."""
+    """List the ops, or describe one in full: arguments, shapes, an example, and where it was published."""
     from spdbuild.ops import OPS
 
     if as_json:

@@ -52,7 +52,7 @@ class PngFile(click.Path):
 class DependentOption(click.Option):
     """An option that means nothing without another one, and is refused without it.
 
-    needs: the other one, as it is typed. why: what for, behind its name in the message.
+    needs: the other one, as it is typed. why: what for; it follows that name in the message.
     """
 
     def __init__(self, *names: Any, needs: str, why: str = "", **options: Any) -> None:
@@ -85,7 +85,7 @@ def output_option(what: str) -> Callable[[Function], Function]:
 
 @dataclass(frozen=True)
 class Choice:
-    """Which network of a file is meant, as the options say."""
+    """Which network of a file the options select."""
 
     variant: str | None
     vars: Mapping[str, Any]
@@ -99,18 +99,18 @@ class Choice:
         return read_document(source_of(name), allow_imports=self.allow_imports)
 
     def load(self, name: str) -> Architecture:
-        """The architecture of a path or built-in name, or that which a run has trained, by the run's folder."""
+        """The architecture of a path or built-in name, or the one that a run has trained, by the run's folder."""
         return self.stored(name).architecture if Path(name).is_dir() else self.of(self.document(name))
 
     def stored(self, run: str, weights: Path | None = None) -> StoredGraph:
-        """The network that a run has trained, by the run's folder; `weights` win over its best."""
+        """The network that a run has trained, by the run's folder; `weights` override its best."""
         self.require_none(run)
         from spdbuild.training.stored_run import stored_graph
 
         return stored_graph(run, weights, self.inputs, allow_imports=self.allow_imports)
 
     def require_none(self, run: str) -> None:
-        """Refuse options that would make another network of the one in a run's folder; raises InputError."""
+        """Refuse options that would change the network in a run's folder; raises InputError."""
         if self.variant or self.vars:
             hint = "leave --variant and --var out"
             raise InputError(f"{run} is a run, and has the network that it trained", hint=hint)
@@ -123,7 +123,7 @@ class Choice:
 
 
 def choice_options(function: Function) -> Function:
-    """Options that pick a network of an architecture file; the function gets them as `choice`."""
+    """Options that select a network of an architecture file; the function gets them as `choice`."""
 
     @click.option("--variant", help="Variant of the architecture.")
     @click.option("--var", "variables", multiple=True, metavar="NAME=VALUE", help="Set a var; may be repeated.")

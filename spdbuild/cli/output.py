@@ -1,4 +1,4 @@
-"""A text that a command makes: on stdout, or in the file of `-o`."""
+"""The text output of a command: to stdout, or to the file of `-o`."""
 
 from __future__ import annotations
 
@@ -20,6 +20,6 @@ def put_text(text: str, output: Path | None) -> None:
 
 
 def refuse_existing(output: Path | None) -> None:
-    """InputError if the file is there: for a command that makes what a person then changes."""
+    """Raise InputError if the file exists: for a command whose output the user goes on to edit."""
     if output is not None and output.exists():
         raise InputError(f"{output} exists", hint="give another file; this command replaces none")

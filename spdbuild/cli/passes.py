@@ -14,9 +14,9 @@ from spdbuild.cli.tables import Table
 @click.argument("name", required=False)
 @json_option
 def command(name: str | None, as_json: bool) -> None:
-    """List the passes, or show all of one: options, cases, and where it was published.
+    """List the passes, or describe one in full: options, cases, and where it was published.
 
-    A file runs passes under the key 'passes:'; the command convert runs strided_to_spd.
+    A file lists the passes to run under the key 'passes:'; the command convert runs strided_to_spd.
     """
     from spdbuild.passes import PASSES
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from spdbuild.cli.detector_options import changes
 from spdbuild.cli.json_output import print_json
 from spdbuild.cli.options import PATH, DependentOption, imports_option, json_option
-from spdbuild.errors import InputError, RunError
+from spdbuild.errors import RunError
 
 if TYPE_CHECKING:
     from spdbuild.training.task import Prediction
@@ -25,7 +25,15 @@ Examples:
   spdbuild predict coco_yolov5_spd_n large.jpg --weights imported.safetensors --tile 640 -o seen --save crops
 """
 
-#: Things that a line names; --json and --save have them all.
+#: Options that stand for a key of a detector's recipe.
+_KEYS = {
+    "--min-score": "task.seeing.nms.min_score",
+    "--max-iou": "task.seeing.nms.max_iou",
+    "--max-detections": "task.seeing.nms.max_detections",
+    "--tile": "task.seeing.tile",
+}
+
+#: The number of things that a line names; --json and --save have them all.
 _SHOWN = 12
 
 #: Keys of `training.outputs.WRITERS`, which imports torch; a test compares them.
@@ -35,7 +43,7 @@ _FORMS = ("pictures", "crops", "txt", "json", "csv")
 @click.command("predict", epilog=_EXAMPLES)
 @click.argument("run")
 @click.argument("sources", nargs=-1, required=True, type=PATH)
-@click.option("--weights", type=PATH, help="File of weights in place of the run's best.")
+@click.option("--weights", type=PATH, help="Weights to use in place of the run's best.")
 @click.option(
     "-o",
     "--output",
@@ -50,13 +58,17 @@ _FORMS = ("pictures", "crops", "txt", "json", "csv")
     why=" FOLDER to write into",
     multiple=True,
     type=click.Choice(_FORMS),
-    help="What goes into the folder instead.",
+    help="What to write into the folder instead.",
 )
 @click.option("--min-score", type=click.FloatRange(0, 1), help="Least score of a box that a detector shows.")
+@click.option("--max-iou", type=click.FloatRange(0, 1), help="Of two boxes that overlap more, the better is shown.")
+@click.option(
+    "--max-detections", type=click.IntRange(1), help="Boxes per picture that a detector shows, the best first."
+)
 @click.option(
     "--tile",
     type=click.IntRange(32),
-    help="Side in pixels of the windows in which a detector looks at larger pictures.",
+    help="Side in pixels of the tiles in which a detector looks at larger pictures.",
 )
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change a key of the recipe.")
 @imports_option
@@ -68,19 +80,22 @@ def command(
     output: Path | None,
     forms: tuple[str, ...],
     min_score: float | None,
+    max_iou: float | None,
+    max_detections: int | None,
     tile: int | None,
     overrides: tuple[str, ...],
     allow_imports: bool,
     as_json: bool,
 ) -> None:
-    """Show SOURCES to the model of RUN: image files, folders of them, patterns, and films for a detector."""
+    """Show SOURCES to the model of RUN: image files, folders of them, patterns, and videos for a detector."""
     from spdbuild.training.outputs import Outputs
     from spdbuild.training.predict import predict, source_roots
 
-    changes = _changes(run, overrides, {"--min-score": min_score, "--tile": tile}, allow_imports)
+    values = {"--min-score": min_score, "--max-iou": max_iou, "--max-detections": max_detections, "--tile": tile}
+    changed = changes(run, overrides, values, _KEYS, allow_imports=allow_imports)
     written = Outputs(output, forms, source_roots(sources)) if output else None
     entries, problems = [], []
-    seen = predict(run, sources, (*overrides, *changes), weights=weights, allow_imports=allow_imports)
+    seen = predict(run, sources, (*overrides, *changed), weights=weights, allow_imports=allow_imports)
     with written or nullcontext():
         for prediction in seen:
             if written:
@@ -96,25 +111,6 @@ def command(
         print_json(entries)
     if problems:
         raise RunError(f"{len(problems)} {'file' if len(problems) == 1 else 'files'} could not be read")
-
-
-#: Options that stand for a key of a detector's recipe.
-_KEYS = {"--min-score": "task.seeing.nms.min_score", "--tile": "task.seeing.tile"}
-
-
-def _changes(
-    run: str, overrides: tuple[str, ...], given: Mapping[str, float | None], allow_imports: bool = False
-) -> list[str]:
-    """The options that are given, as changes of the recipe; InputError if the run is not a detector's."""
-    from spdbuild.training.stored_run import recipe_of
-
-    options = {option: value for option, value in given.items() if value is not None}
-    # Asked before the recipe is changed: its error would quote a line that nobody has typed.
-    if options and (task := recipe_of(run, overrides, allow_imports=allow_imports).task.name) != "detection":
-        named = " and ".join(options)
-        message = f"{named} {'is' if len(options) == 1 else 'are'} for detectors, and the task of {run} is {task}"
-        raise InputError(message, hint=f"leave out {named}")
-    return [f"{_KEYS[option]}={value}" for option, value in options.items()]
 
 
 def _line(prediction: Prediction) -> str:

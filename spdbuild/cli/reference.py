@@ -1,4 +1,4 @@
-"""What the commands `ops` and `passes`, and the documentation, say of a registered class."""
+"""What the commands `ops` and `passes`, and the documentation, say about a registered class."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Reference:
 
 
 def reference(cls: type[Any]) -> Reference:
-    """What there is to say of a registered class."""
+    """The reference of a registered class."""
     told = documentation(cls)
     return Reference(cls.name, told.summary, told.body, told.source, tuple(_arguments(cls)))
 

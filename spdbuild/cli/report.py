@@ -1,4 +1,4 @@
-"""`spdbuild report`: what several runs say together."""
+"""`spdbuild report`: what several runs show together."""
 
 from __future__ import annotations
 
@@ -35,15 +35,15 @@ Examples:
     type=int,
     default=0,
     metavar="N",
-    help="Draw the test images anew N times, and say how far each difference depends on them; 200 suffice.",
+    help="Resample the test images N times, and report how far each difference depends on them; 200 suffice.",
 )
 @click.option(
     "--together",
     cls=DependentOption,
     needs="--resample",
     metavar="PATTERN",
-    help="Draw images together in whose names this regular expression, or what is in its parentheses, matches the "
-    "same: frames of a film, images of a patient.",
+    help="Draw images together if this regular expression, or its part in parentheses, matches the same text in their "
+    "names: frames of a video, images of a patient.",
 )
 @json_option
 def command(
@@ -55,19 +55,19 @@ def command(
     together: str | None,
     as_json: bool,
 ) -> None:
-    """Gather runs: what each recipe reached over its seeds, how far converted networks are apart, and what they cost.
+    """Summarize runs: each recipe's results over its seeds, the differences between converted networks, and the costs.
 
-    RUN is the folder of a run, with those that it is compared with, or a folder that holds runs. Runs belong together
-    whose recipes differ in nothing but the seed and keys that do not change the result: title, compare, expect,
-    workers, device, save_every, data.memory_gib, task.cache, task.seeing and task.evaluation.backend. Runs on other
-    data, or with another task.evaluation, are shown by themselves.
+    RUN is the folder of a run, including the runs that it is compared with, or a folder that holds runs. Runs belong
+    together if their recipes differ only in the seed and in keys that do not change the result: title, compare,
+    expect, workers, device, save_every, data.memory_gib, task.cache, task.seeing and task.evaluation.backend. Runs on
+    other data, or with another task.evaluation, are shown separately.
 
-    Each is compared with the nearest recipe before it that shares a seed: a converted network with itself unconverted.
-    One seed gives no conclusion about other trainings; --resample then still tells whether the difference of these two
-    networks could be one of the test images that happened to be there. Images that are alike, such as frames of a film,
-    tell less than their number: --together draws them as one.
+    Each is compared with the nearest recipe before it that shares a seed: a converted network with the unconverted one.
+    One seed allows no conclusion about other training runs; --resample then still tells whether the difference between
+    these two networks could be due to the choice of test images. Similar images, such as frames of a video, tell less
+    than their number suggests: --together draws them as one.
 
-    Runs that have not ended and damaged folders are told and left out. torch is not needed.
+    Unfinished runs and damaged folders are reported and left out. torch is not needed.
     """
     from spdbuild.reporting.report import report
 

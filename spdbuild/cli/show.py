@@ -32,9 +32,9 @@ Examples:
 @click.option("--text", is_flag=True, help="Print the flat YAML: no blocks, vars or variants.")
 @json_option
 def command(name: str, overrides: tuple[str, ...], choice: Choice, text: bool, as_json: bool) -> None:
-    """Show the graph of an architecture, one line a node with its op, inputs and shapes; or all values of a recipe.
+    """Show the graph of an architecture, one line per node with op, inputs and shapes; or all values of a recipe.
 
-    NAME is a path, a built-in name, or the folder of a run, whose graph is that which it has trained.
+    NAME is a path, a built-in name, or the folder of a run, for the graph that it has trained.
     KEY.PATH=VALUE and ~KEY.PATH change a recipe as they do in `spdbuild train`.
     """
     path = Path(name) if Path(name).is_dir() else find(name)

@@ -12,7 +12,7 @@ from spdbuild.cli.json_output import print_json
 from spdbuild.cli.options import ARCHITECTURE, Choice, choice_options, json_option, markdown_option
 from spdbuild.cli.tables import Table
 from spdbuild.graph.names import name_parts
-from spdbuild.quantities import memory, scaled, shapes_text, share
+from spdbuild.quantities import scaled, shapes_text, share
 
 if TYPE_CHECKING:
     from spdbuild.cost import LayerCost, Summary
@@ -38,7 +38,7 @@ def command(architecture: str, choice: Choice, depth: int, form: str | None, as_
     """Shapes, parameters, MACs and FLOPs of an architecture, layer by layer.
 
     ARCHITECTURE is a path, a built-in name, or the folder of a run. The last line has the totals; activations are the
-    outputs of all layers, peak is the most of them alive at once in inference. No tensor is made.
+    outputs of all layers, peak is the most of them alive at once in inference. No tensor is allocated.
     """
     from spdbuild.api import summary
 
@@ -49,24 +49,10 @@ def command(architecture: str, choice: Choice, depth: int, form: str | None, as_
         click.echo(_layers(costs).csv(), nl=False)
     elif form == "markdown":
         click.echo(_blocks(costs, depth).markdown(), nl=False)
-        click.echo(f"\n{CONVENTION}\n\n{totals(costs)}")
+        click.echo(f"\n{CONVENTION}\n\n{costs}")
     else:
         _blocks(costs, depth).show()
-        click.echo(f"\n{CONVENTION}\n{totals(costs)}")
-
-
-def totals(costs: Summary) -> str:
-    """The last line."""
-    return ", ".join(
-        [
-            f"{len(costs.layers)} nodes",
-            f"{costs.params:,} parameters",
-            scaled(costs.macs, "MACs"),
-            scaled(costs.flops, "FLOPs"),
-            f"activations {memory(costs.activation_elements)} (fp32)",
-            f"peak {memory(costs.peak_elements)}",
-        ]
-    )
+        click.echo(f"\n{CONVENTION}\n{costs}")
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""`spdbuild train`: run a recipe, or go on with a run."""
+"""`spdbuild train`: run a recipe, or resume a run."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ Examples:
 @click.command("train", epilog=_EXAMPLES)
 @click.argument("recipe", required=False)
 @click.argument("overrides", nargs=-1, metavar="[KEY.PATH=VALUE | ~KEY.PATH]...")
-@click.option("--resume", type=PATH, help="Folder of a run to go on with.")
-@click.option("--runs", type=PATH, default=Path("runs"), help="Folder for the folders of runs.")
-@click.option("--quiet", is_flag=True, help="Say nothing; the log in the run's folder is written all the same.")
+@click.option("--resume", type=PATH, help="Folder of a run to resume.")
+@click.option("--runs", type=PATH, default=Path("runs"), help="Folder in which the folders of runs are made.")
+@click.option("--quiet", is_flag=True, help="Print nothing; the log in the run's folder is still written.")
 @imports_option
 @json_option
 def command(
@@ -36,7 +36,7 @@ def command(
     allow_imports: bool,
     as_json: bool,
 ) -> None:
-    """Train a network by a RECIPE, a path or a built-in name, in a new folder below runs/."""
+    """Train a network from a RECIPE, a path or a built-in name, in a new folder below runs/."""
     from spdbuild.training import run
     from spdbuild.training.distributed import is_first
 

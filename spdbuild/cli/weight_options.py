@@ -1,4 +1,4 @@
-"""Options of a command that writes a network's weights beside its architecture."""
+"""Options of a command that writes a network's weights besides its architecture."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from spdbuild.conversion.report import ConversionReport
     from spdbuild.loading import Architecture
 
-#: Images that a fit of max pools looks at: enough for the few unknowns of each channel.
+#: Images that a fit of max pools uses: enough for the few unknowns of each channel.
 CALIBRATION_IMAGES = 64
 
 
@@ -28,8 +28,8 @@ CALIBRATION_IMAGES = 64
 class WeightsOptions:
     """Which weights to carry over, and how.
 
-    source, output: files to read and to write, or neither. lossy: drop taps that have no place.
-    calibrate: folder of images on which what replaces max pools is fitted.
+    source, output: files to read and to write, or neither. lossy: drop taps that do not fit.
+    calibrate: folder of images on which the replacements of max pools are fitted.
     """
 
     source: Path | None
@@ -82,7 +82,7 @@ def weight_options(function: Function) -> Function:
 
     @click.option("--weights", "source", type=PATH, metavar="FILE", help="Weights of the architecture, to carry over.")
     @click.option("--weights-out", type=PATH, metavar="FILE", help="Write the converted network's weights to FILE.")
-    @click.option("--lossy", is_flag=True, help="Drop taps for which a smaller kernel has no place.")
+    @click.option("--lossy", is_flag=True, help="Drop taps that do not fit into a smaller kernel.")
     @click.option("--calibrate", type=PATH, metavar="FOLDER", help="Fit replaced max pools on the images in FOLDER.")
     @functools.wraps(function)
     def wrapper(source: Path | None, weights_out: Path | None, lossy: bool, calibrate: Path | None, **rest: Any) -> Any:

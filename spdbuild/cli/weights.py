@@ -1,4 +1,4 @@
-"""`spdbuild weights`: other people's checkpoints."""
+"""`spdbuild weights`: third-party checkpoints."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ Examples:
 
 @click.group("weights")
 def command() -> None:
-    """Look into files of weights, and take over other people's."""
+    """Inspect weights files, and import third-party ones."""
 
 
 @command.command("import", epilog=_IMPORT_EXAMPLES)
 @click.argument("file", type=PATH)
 @click.option("--arch", required=True, type=ARCHITECTURE, help="Architecture that gets the weights.")
 @choice_options
-@click.option("--table", help="Rename table of the architecture; without it the one that finds most.")
+@click.option("--table", help="Rename table of the architecture; by default the one that finds most.")
 @click.option("--partial", is_flag=True, help="Take what fits and leave out the rest.")
 @click.option("-o", "--output", required=True, type=PATH, help="safetensors file to write.")
 @json_option
@@ -56,7 +56,7 @@ def import_file(
 @click.argument("file", type=PATH)
 @json_option
 def show(file: Path, as_json: bool) -> None:
-    """Names, shapes and types of the tensors in FILE; nothing in it is run, and no tensor is read."""
+    """List the names, shapes and types of the tensors in FILE; nothing in it is run, and no tensor is read."""
     from spdbuild.weights import open_weights
 
     contents = open_weights(file)

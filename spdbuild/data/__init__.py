@@ -1,4 +1,4 @@
-"""Data sets, and what brings their images to a network in batches."""
+"""Data sets, and the loaders that bring their images to a network in batches."""
 
 from spdbuild.data.dataset import DATASETS, DataSet, Split
 from spdbuild.data.images import ArrayImages, FileImages, ImageSet

@@ -1,4 +1,4 @@
-"""How many batches a set gives, and which sizes of a batch make sense."""
+"""How many batches a set gives, and which batch sizes make sense."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from spdbuild.errors import RecipeError
 
 
 def share_of(samples: Tensor, rank: int, world: int) -> Tensor:
-    """What the process `rank` of `world` has of the samples [n] of a batch."""
+    """Those of a batch's samples [n] that belong to process `rank` of `world`."""
     return samples[rank::world]
 
 
 def batch_count(images: int, batch: int, drop_last: bool) -> int:
-    """Batches of a whole epoch."""
+    """The number of batches in a whole epoch."""
     full, rest = divmod(images, batch)
     return full + (rest > 0 and not drop_last)
 

@@ -1,8 +1,8 @@
-"""What was decoded once: images as one array, in a folder whose name stands for all that they depend on.
+"""The cache of decoded images: one array, in a folder whose name stands for everything that the images depend on.
 
-The cache of detection (spdbuild.data.detection.store) shares the folder with it and nothing else. There an entry is one
-file that images of many sizes are decoded into, behind one another, because they need not fit into memory together;
-here it is an array that was made in memory, and what is known of bad files.
+The cache of detection (spdbuild.data.detection.store) shares the parent folder and nothing else. There an entry is one
+file into which images of many sizes are decoded, one after another, because they need not fit into memory together;
+here it is an array that was made in memory, and a list of the bad files.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from spdbuild.data.listing import Listing
 from spdbuild.errors import SpdbuildError
 from spdbuild.files import write_folder
 
-#: Raised with every change of what decoding gives, so that arrays of older versions are not used.
+#: Incremented whenever decoding gives something else, so that arrays of older versions are not used.
 _FORMAT = 1
 _LOG = logging.getLogger("spdbuild.data")
 
@@ -46,7 +46,7 @@ def cache_folder() -> Path:
 
 
 def cache_key(listing: Listing, size: tuple[int, int] | None, resize: Resize | None, keep: bool) -> str:
-    """A name that changes with any file's name, length or time, and with everything that decoding depends on."""
+    """A name that changes with any file's name, length or date, and with everything that decoding depends on."""
     digest = hashlib.sha256(json.dumps([_FORMAT, PIL.__version__, size, resize, keep]).encode())
     digest.update(str(listing.root.resolve()).encode())
     for path in listing.paths:
@@ -55,7 +55,7 @@ def cache_key(listing: Listing, size: tuple[int, int] | None, resize: Resize | N
 
 
 def _state(path: Path) -> str:
-    """Length and time of a file; a word where there is none, such as behind a broken link."""
+    """Length and modification time of a file; a placeholder if it does not exist, as with a broken link."""
     try:
         status = path.stat()
     except OSError:
@@ -80,12 +80,12 @@ def load(key: str, paths: Sequence[Path]) -> Decoded | None:
 
 
 def save(key: str, paths: Sequence[Path], decoded: Decoded) -> None:
-    """An entry is there whole or not at all. No room for it is not an error."""
+    """Write an entry, whole or not at all; a lack of space is not an error."""
     target = cache_folder() / key
     try:
         write_folder(target, lambda folder: _write(folder, paths, decoded))
     except SpdbuildError as error:
-        # Another process may have been first; its entry is as good.
+        # Another process may have been first; its entry is just as good.
         if not target.is_dir():
             _LOG.warning("decoded images are not kept: %s", error)
 

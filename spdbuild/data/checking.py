@@ -1,4 +1,4 @@
-"""What is in the files of a data set, good or not, before anything is trained on it."""
+"""What the files of a data set hold, good or bad, before anything is trained on it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from spdbuild.data.dataset import FileDataSet, Split, splits_of
-from spdbuild.data.decoding import describe_fault, opened, to_rgb
+from spdbuild.data.decoding import describe_fault, lost_levels, opened, to_rgb
 from spdbuild.data.images import ArrayImages, FileImages
 from spdbuild.data.listing import Listing
 from spdbuild.data.reading import Reading
@@ -25,8 +25,9 @@ class Inspection:
 
     name: the file below the data set's folder, its path where no folder is known, or the image's number.
     size: width x height in pixels once it is upright, empty if unknown.
-    mode: Pillow's word for the kind of pixels, empty if unknown.
+    mode: Pillow's name for the pixel format, empty if unknown.
     digest: equal for equal files. fault: why it cannot be used, empty if it can.
+    dark: why it becomes nearly black, empty if it does not.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Inspection:
     mode: str
     digest: bytes
     fault: str
+    dark: str = ""
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,7 @@ class SplitCheck:
 
     classes: images of each class. sizes, modes: how many images have them.
     bad: files that cannot be used, with the reason. duplicates: groups of equal files.
+    dark: 16-bit files that become nearly black, with the reason.
     """
 
     images: int
@@ -51,6 +54,7 @@ class SplitCheck:
     modes: dict[str, int]
     bad: dict[str, str]
     duplicates: tuple[tuple[str, ...], ...]
+    dark: dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -58,7 +62,7 @@ class Check:
     """All splits.
 
     leaks: groups of equal files in more than one split.
-    odd_sizes: why images that can be read cannot be trained on together. advice: what to do about that, if so.
+    odd_sizes: why images that can be read cannot be trained on together. advice: what to do in that case.
     """
 
     splits: dict[Split, SplitCheck]
@@ -76,8 +80,8 @@ class Check:
 class _Inspected:
     """The images of one split.
 
-    resized: the size, width x height, that all are read at; empty where they must have one size of their own.
-    odd_advice: what to do if they have not.
+    resized: the size, width x height, to which all are resized; empty where they must already have one size.
+    odd_advice: what to do if they do not.
     """
 
     classes: tuple[str, ...]
@@ -104,7 +108,7 @@ def check(data_set: Any) -> Check:
 
 
 def _odd_sizes(inspected: dict[Split, _Inspected]) -> Iterator[str]:
-    """What training says of sizes: within a split all have that of its first image, and the splits have the same."""
+    """What training rejects: within a split all images must have the size of its first, and all splits the same."""
     common = []
     for split, found in inspected.items():
         good = found.good
@@ -124,7 +128,7 @@ def _inspect_split(data_set: Any, split: Split) -> _Inspected:
     if isinstance(data_set, FileDataSet):
         return _inspect_listing(data_set.listing(split), data_set.reading)
     if hasattr(data_set, "listing"):
-        # Nobody knows which sizes would be wrong.
+        # There is no telling which sizes would be wrong.
         raise InputError(
             f"the data set '{data_set.name}' has `listing` and lacks `reading`, which says what sizes images may have",
             hint="give it a property `reading`, a spdbuild.data.reading.Reading, which its `open` uses, too",
@@ -146,18 +150,18 @@ def _inspect_listing(listing: Listing, reading: Reading) -> _Inspected:
 
 
 def _inspect_file(path: Path, name: str, label: int) -> Inspection:
-    size = mode = fault = ""
+    size = mode = fault = dark = ""
     content = b""
     try:
         content = path.read_bytes()
         with opened(io.BytesIO(content)) as image:
             size, mode = f"{image.width}x{image.height}", image.mode
-            upright = to_rgb(image)
+            upright, dark = to_rgb(image), lost_levels(image)
             size = f"{upright.width}x{upright.height}"
-    # Pillow's readers raise what they like for damaged files.
+    # Pillow's readers raise arbitrary errors for damaged files.
     except Exception as error:
         fault = describe_fault(path, error)
-    return Inspection(name, label, size, mode, hashlib.sha256(content).digest(), fault)
+    return Inspection(name, label, size, mode, hashlib.sha256(content).digest(), fault, dark)
 
 
 def _inspect_array(images: ArrayImages) -> Iterator[Inspection]:
@@ -176,6 +180,7 @@ def _summary(classes: tuple[str, ...], images: list[Inspection]) -> SplitCheck:
         modes=dict(Counter(image.mode for image in good).most_common()),
         bad={image.name: image.fault for image in images if image.fault},
         duplicates=_groups((image.name, image.digest) for image in good),
+        dark={image.name: image.dark for image in good if image.dark},
     )
 
 

@@ -55,10 +55,10 @@ class Cifar10(_Cifar):
         root/
           cifar-10-batches-py/       or cifar-10-python.tar.gz, which is unpacked
 
-    Every file is compared with its published MD5. The same images as PNG files in class folders are read by `folder`.
+    Every file is checked against its published MD5. `folder` reads the same images as PNG files in class folders.
 
-    root: the folder with the archive, as seen from the current folder.
-    download: fetch the archive (163 MiB) if it is not there.
+    root: the folder with the archive, relative to the current folder.
+    download: fetch the archive (163 MiB) if it is missing.
 
     Source: Krizhevsky 2009, "Learning Multiple Layers of Features from Tiny Images",
     www.cs.toronto.edu/~kriz/cifar.html.
@@ -80,10 +80,10 @@ class Cifar100(_Cifar):
         root/
           cifar-100-python/          or cifar-100-python.tar.gz, which is unpacked
 
-    Every file is compared with its published MD5.
+    Every file is checked against its published MD5.
 
-    root: the folder with the archive, as seen from the current folder.
-    download: fetch the archive (161 MiB) if it is not there.
+    root: the folder with the archive, relative to the current folder.
+    download: fetch the archive (161 MiB) if it is missing.
 
     Source: Krizhevsky 2009, "Learning Multiple Layers of Features from Tiny Images",
     www.cs.toronto.edu/~kriz/cifar.html.
@@ -97,11 +97,11 @@ class Cifar100(_Cifar):
 
 
 def _read(reader: Any, root: Path, split: Split, download: bool) -> ArrayImages:
-    """What torchvision's `reader` reads. It unpickles files, but none whose MD5 is not the published one."""
+    """The images that torchvision's `reader` reads. It unpickles files, but only those with the published MD5."""
     try:
         data = reader(root, train=split == "train")
     except RuntimeError:
-        # A file is not there or has another MD5.
+        # A file is missing or has another MD5.
         _provide(reader, root if download else existing_folder(root), download)
         data = _read_unpacked(reader, root, split)
     images = torch.from_numpy(data.data).permute(0, 3, 1, 2).contiguous()
@@ -124,7 +124,7 @@ def _archive(reader: Any, root: Path) -> Path:
 
 
 def _provide(reader: Any, root: Path, download: bool) -> None:
-    """Unpack the archive, which is fetched first if it may be and is not there; DataError if there is no sound one."""
+    """Unpack the archive, downloaded first if it is missing and may be; DataError if there is no sound one."""
     from torchvision.datasets.utils import check_integrity
 
     archive = _archive(reader, root)
@@ -144,14 +144,14 @@ def _provide(reader: Any, root: Path, download: bool) -> None:
 
 
 def _move(source: Path, target: Path) -> None:
-    """Put files one by one in the place of those that are there, which other processes may be reading."""
+    """Replace existing files one by one, because other processes may be reading them."""
     target.mkdir(exist_ok=True)
     for path in source.iterdir() if source.is_dir() else ():
         path.replace(target / path.name)
 
 
 def _missing(reader: Any, root: Path) -> DataError:
-    """What to raise where neither sound files nor a sound archive are in `root`."""
+    """The error for a `root` with neither sound files nor a sound archive."""
     archive = _archive(reader, root)
     if (root / reader.base_folder).is_dir():
         return _damaged(reader, root)

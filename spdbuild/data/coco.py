@@ -8,24 +8,32 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 from spdbuild.data.dataset import DATASETS, Fields
+from spdbuild.data.decoding import is_image_name
 from spdbuild.data.detection.coco_json import read_coco
 from spdbuild.data.detection.dataset import DetectionSplit, existing, usable
 from spdbuild.data.detection.table import DetectionSet
 from spdbuild.data.reading import OnError
 from spdbuild.data.tiny_objects import TinyObjects
-from spdbuild.errors import MissingSplitError
+from spdbuild.errors import MissingSplitError, UnsplitError
 from spdbuild.roles import Role, role
 
-#: Where the annotations of a split are in the usual layouts, and its images, which have the first of these places.
+#: The usual layouts: where a split has its annotations, and where its images may be; the first that exists counts.
 _LAYOUTS = {
     "annotations/instances_{}2017.json": ("{}2017", "images/{}2017"),
-    "annotations/instances_{}.json": ("images/{}", "{}"),
+    "annotations/instances_{}.json": ("images/{}", "{}", "images"),
     "annotations/{}.json": ("images/{}", "{}", "images"),
     "{}.json": ("images/{}", "images"),
     "{}/_annotations.coco.json": ("{}",),
+    "{}/labels.json": ("{}/data",),
 }
 
-#: What the splits are called.
+#: The same for data sets that are not split, as CVAT and FiftyOne write them: all images are for training.
+_UNSPLIT = {
+    "annotations/instances_default.json": ("images/default", "images"),
+    "labels.json": ("data",),
+}
+
+#: The names that each split may have.
 _SPLITS = {"train": ("train",), "val": ("val", "valid", "validation"), "test": ("test",)}
 
 
@@ -38,10 +46,10 @@ class Coco:
           images/train/*.jpg           train_images: images/train
           annotations/train.json       train_annotations: annotations/train.json; and so for val
 
-    root: the folder that the other paths start from, as seen from the current folder.
+    root: the folder that the other paths start from, relative to the current folder.
     train_images, val_images, test_images: folders of images.
-    train_annotations, val_annotations, test_annotations: JSON files.
-    ignore: names of categories that are no classes; detections in their regions do not count.
+    train_annotations, val_annotations, test_annotations: JSON files; empty for a split that does not exist.
+    ignore: names of categories that are not classes; detections in their regions do not count.
     on_error: refuse annotations and images that cannot be used, or skip them.
 
     Source: Lin et al. 2014, "Microsoft COCO: Common Objects in Context", arXiv:1405.0312.
@@ -64,7 +72,13 @@ class Coco:
 
     def read(self, split: DetectionSplit) -> DetectionSet:
         root = Path(self.root).expanduser()
-        annotations = existing(root, getattr(self, f"{split}_annotations"), MissingSplitError)
+        file = getattr(self, f"{split}_annotations")
+        if not file:
+            raise UnsplitError(
+                f"{root} has no split '{split}': all images are in '{self.train_annotations}'",
+                hint=f"write the annotations of some of them into another file, and name it {split}_annotations",
+            )
+        annotations = existing(root, file, MissingSplitError)
         return read_coco(annotations, existing(root, getattr(self, f"{split}_images")), ignore=self.ignore)
 
     @classmethod
@@ -72,7 +86,13 @@ class Coco:
         fields = {"root": str(root)}
         for split, names in _SPLITS.items():
             fields |= _split_fields(root, split, names)
-        return fields if "train_annotations" in fields else None
+        if "train_annotations" in fields:
+            return fields
+        for file, folders in _UNSPLIT.items():
+            found = next((folder for folder in folders if (root / folder).is_dir()), None)
+            if found and (root / file).is_file():
+                return {"root": str(root), "train_annotations": file, "train_images": found, "val_annotations": ""}
+        return None
 
     @classmethod
     def sample(cls) -> DetectionSet:
@@ -80,9 +100,17 @@ class Coco:
 
 
 def _split_fields(root: Path, split: str, names: tuple[str, ...]) -> Fields:
-    """Where `root` has a split that is called one of `names`; empty if nowhere."""
+    """Where `root` has a split under one of `names`; empty if it has none."""
     for name, (file, folders) in itertools.product(names, _LAYOUTS.items()):
         found = next((folder for folder in folders if (root / folder.format(name)).is_dir()), None)
         if found and (root / file.format(name)).is_file():
             return {f"{split}_annotations": file.format(name), f"{split}_images": found.format(name)}
+    for name in names:
+        # A folder of class folders may have a file of this name beside it.
+        if (root / f"{name}.json").is_file() and _holds_images(root / name):
+            return {f"{split}_annotations": f"{name}.json", f"{split}_images": name}
     return {}
+
+
+def _holds_images(folder: Path) -> bool:
+    return folder.is_dir() and any(map(is_image_name, folder.iterdir()))

@@ -21,7 +21,7 @@ class DataSet(Protocol):
     name: ClassVar[str]
     task: ClassVar[Literal["classification"]]
 
-    # One that has other splits than `train` and `test` says so: a property `splits`, see `splits_of`.
+    # One with other splits than `train` and `test` has a property `splits`, see `splits_of`.
 
     def open(self, split: Split) -> ImageSet:
         """The images of one split; DataError where the files are not what they should be."""
@@ -35,7 +35,7 @@ class DataSet(Protocol):
 
 @runtime_checkable
 class FileDataSet(Protocol):
-    """One that says which files it reads and how: `spdbuild data check` then looks at those, too, that `open` refuses.
+    """One that says which files it reads and how, so that `spdbuild data check` also sees those that `open` refuses.
 
     A data set has both members or neither.
     """
@@ -46,12 +46,12 @@ class FileDataSet(Protocol):
 
     @property
     def reading(self) -> Reading:
-        """How `open` makes images of them, whatever their sizes or only of one size."""
+        """How `open` turns them into images: resized from any size, or all of one size."""
         ...
 
 
 def splits_of(data_set: Any) -> tuple[Split, ...]:
-    """The splits of a data set for classification: to train on, to evaluate on meanwhile, to keep for the end."""
+    """The splits of a data set for classification: for training, for evaluation during it, and held out for the end."""
     splits: tuple[Split, ...] = getattr(data_set, "splits", ("train", "test"))
     return splits
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -13,6 +13,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
+
+from spdbuild.data.pictures import Picture, Source, path_of
 
 Resize = Literal["squash", "crop", "pad"]
 
@@ -31,6 +33,9 @@ _HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b
 #: Pillow modes whose conversion to RGB loses nothing that a photograph has.
 _SOUND_MODES = frozenset(("1", "L", "P", "RGB", "CMYK", "YCbCr"))
 _TRANSPARENT_MODES = frozenset(("LA", "PA", "RGBA", "RGBa"))
+
+#: Grey levels that a 16-bit image of 14 bits keeps; a camera of as many or fewer looks dark.
+_FEW_LEVELS = 64
 
 #: The tag of EXIF that says how an image is to be turned, 1 where it is upright.
 ORIENTATION = 0x0112
@@ -95,22 +100,24 @@ _LIMIT = _PillowLimit()
 
 
 @contextmanager
-def opened(source: Path | BytesIO) -> Iterator[Image.Image]:
+def opened(source: Source | BytesIO) -> Iterator[Image.Image]:
     """An image of at most MAX_PIXELS, opened by Pillow; whatever Pillow raises for others, and UnsoundImageError."""
-    with _LIMIT, Image.open(source) as image:
+    # A picture is its caller's, who may use it again and so must find it open.
+    with _LIMIT, nullcontext(source.image) if isinstance(source, Picture) else Image.open(source) as image:
         if image.width * image.height > MAX_PIXELS:
             raise UnsoundImageError(f"is {image.width}x{image.height} pixels; {_LARGEST}")
         yield image
 
 
-def decode(path: Path, size: tuple[int, int] | None, resize: Resize | None) -> NDArray[np.uint8] | BadFile:
-    """The pixels of `path`, uint8 [3, H, W].
+def decode(source: Source, size: tuple[int, int] | None, resize: Resize | None) -> NDArray[np.uint8] | BadFile:
+    """The pixels of a file or picture, uint8 [3, H, W].
 
     size: height and width in pixels of the result; None keeps those of the file.
     resize: how an image of another size gets `size`; None refuses it.
     """
+    path = path_of(source)
     try:
-        with opened(path) as image:
+        with opened(source) as image:
             rgb = to_rgb(image)
     # Pillow's readers raise what they like for damaged files: OSError, SyntaxError, struct.error, zlib.error, ...
     except Exception as error:
@@ -141,6 +148,28 @@ def to_rgb(image: Image.Image) -> Image.Image:
     if image.mode not in _SOUND_MODES:
         raise UnsoundImageError(f"has pixels of mode {image.mode}, whose range is not known")
     return image.convert("RGB")
+
+
+def lost_levels(image: Image.Image) -> str:
+    """What becomes of a 16-bit image that uses a quarter of its range or less, in a person's words; else empty."""
+    if not image.mode.startswith("I;16"):
+        return ""
+    largest = int(np.asarray(image).max())
+    left = (largest >> 8) + 1
+    if left > _FEW_LEVELS:
+        return ""
+    number = "1 grey level is" if left == 1 else f"{left} grey levels are"
+    return f"is a 16-bit image whose largest value is {largest}: {number} left; multiply its values up to 65535"
+
+
+def file_levels(path: Path) -> str:
+    """The same of a file; empty for one that cannot be read."""
+    try:
+        with opened(path) as image:
+            return lost_levels(image)
+    # Pillow's readers raise what they like for damaged files, which are told elsewhere.
+    except Exception:
+        return ""
 
 
 def _opaque(rgba: Image.Image) -> Image.Image:

@@ -1,4 +1,4 @@
-"""Handwritten digits that come with scikit-learn: real data that needs neither network nor files."""
+"""Handwritten digits that come with scikit-learn: real data that needs no download and no files."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _TEST_IMAGES = 360
 class Digits:
     """1,797 handwritten digits of 8x8 pixels with 17 grey levels in 10 classes.
 
-    The last 360 are the test split: the images are ordered by writer, so most of its hands are new.
+    The last 360 are the test split: the images are ordered by writer, so most of its writers are new.
 
     Source: Alpaydin and Kaynak 1998, "Optical Recognition of Handwritten Digits", doi:10.24432/C50P49, CC BY 4.0; the
     test part of it, as scikit-learn ships it.

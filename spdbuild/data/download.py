@@ -1,4 +1,4 @@
-"""A published file from the network: whole and as published, or not there at all."""
+"""Download a published file: whole and as published, or not at all."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from rich.progress import wrap_file
 from spdbuild.errors import DataError
 from spdbuild.files import make_folder, write_whole
 
-#: Seconds without a byte after which a server is given up.
+#: Seconds without a byte after which the download fails.
 _TIMEOUT = 60.0
 
 _CHUNK = 1 << 20
 
 
 def fetch(url: str, target: Path, md5: str) -> None:
-    """Write what is at `url` to `target`; DataError if it cannot be had or has another MD5."""
+    """Write what is at `url` to `target`; DataError if the download fails or has another MD5."""
     make_folder(target.parent, failure=DataError)
     write_whole(target, lambda beside: _fill(beside, url, target, md5), failure=DataError)
 

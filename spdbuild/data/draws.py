@@ -1,4 +1,4 @@
-"""Random numbers of a batch that depend on nothing but seed, epoch, batch and the sample's place in the batch."""
+"""Random numbers of a batch that depend only on seed, epoch, batch and the sample's position in the batch."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Draws:
 
     @cached_property
     def on_cpu(self) -> Draws:
-        """The same stream of draws for whoever wants Python's numbers: from a device they would have to come back."""
+        """The same stream of draws for callers that need Python numbers, which a device would have to send back."""
         return Draws(self._generator, self._total, self.rows)
 
     def uniform(self, low: float = 0.0, high: float = 1.0) -> Tensor:
@@ -65,7 +65,7 @@ class Draws:
     def partners(self) -> Tensor:
         """For each row the position, among the rows at hand, of the sample before it in the batch, int64 [n].
 
-        A row whose predecessor is not at hand gets itself: it is there only as the partner of another.
+        A row whose predecessor is not at hand gets itself: it serves only as the partner of another.
         """
         positions = {row: position for position, row in enumerate(self.rows.tolist())}
         before = [(row - 1) % self._total for row in positions]

@@ -1,4 +1,4 @@
-"""A folder of classes: the layout in which people keep images of their own."""
+"""A folder for each class: the layout in which people keep their own images."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from spdbuild.phrases import some
 from spdbuild.ranges import require_range
 from spdbuild.roles import Role, role
 
-#: What people call the folders of images that are not trained on, in the order in which they are looked for.
+#: Usual names of the folders with images that are not trained on, in the order in which they are looked for.
 _VAL_FOLDERS = ("val", "valid", "validation")
 _TEST_FOLDERS = ("test", *_VAL_FOLDERS)
 
@@ -26,25 +26,25 @@ _TEST_FOLDERS = ("test", *_VAL_FOLDERS)
 @DATASETS.register
 @dataclass(frozen=True)
 class Folder:
-    """Images in folders that are named like their classes.
+    """Images in folders that are named after their classes.
 
         root/
           train/<class>/*.png     any image format, also in folders below
           val/<class>/*.png       or valid/, validation/
           test/<class>/*.png
 
-    One of val/ and test/ is enough: it is evaluated on while training. Where both are there that is val/, by which the
-    best epoch is chosen, and test/ is kept for `spdbuild eval RUN --split test`.
+    One of val/ and test/ is enough: training evaluates on it. With both, training evaluates on val/ and chooses the
+    best epoch by it; test/ is kept for `spdbuild eval RUN --split test`.
 
-    The classes are those of the training folder, in the order of their names. Every image has three channels: those of
-    a grey one are equal. No data set gives images of one channel.
+    The classes are those of the training folder, sorted by name. Every image has three channels, which are equal in a
+    grey one: no data set gives images of one channel.
 
-    root: the folder that holds the splits, as seen from the current folder.
+    root: the folder that holds the splits, relative to the current folder.
     train: name of the training folder below it.
     val: name of the validation folder below it; if empty, the first that exists of val, valid, validation.
     test: name of the test folder below it; if empty, test.
     size: side in pixels to which images are resized; not needed where all have one size.
-    resize: squash changes proportions, crop cuts off what is too long, pad fills up with black.
+    resize: squash changes the proportions, crop cuts off the ends of the longer side, pad fills up with black.
     on_error: refuse files that cannot be read, or skip and count them.
     memory_gib: up to this many GiB of pixels are decoded once and kept in memory.
     """
@@ -70,11 +70,11 @@ class Folder:
 
     @property
     def splits(self) -> tuple[Split, ...]:
-        """With a validation split where there is a test folder beside it."""
+        """With a validation split if there is a test folder beside it."""
         return ("train", "val", "test") if self._val_name() else ("train", "test")
 
     def _val_name(self) -> str | None:
-        """The validation folder, where another one is for the test."""
+        """The name of the validation folder if another folder holds the test split."""
         if self.val or not (self.test or (Path(self.root) / "test").is_dir()):
             return self.val or None
         return next((name for name in _VAL_FOLDERS if name != self.test and (Path(self.root) / name).is_dir()), None)
@@ -92,7 +92,7 @@ class Folder:
         return _list(folder, classes)
 
     def _held_out(self, split: Split) -> tuple[Sequence[str], str]:
-        """Names that the folder of a split that is not trained on may have, and what it is called in messages."""
+        """Names that the folder of a held-out split may have, and what messages call it."""
         val = self._val_name()
         if split == "val" and val is not None:
             return (val,), "validation"
@@ -105,7 +105,7 @@ class Folder:
 
 
 def _split_folder(root: Path, names: Sequence[str], what: str) -> Path:
-    """The first of `names` below `root`; the hint says which of the usual mistakes was made."""
+    """The first of `names` below `root`; the error's hint says which of the usual mistakes was made."""
     for name in names:
         if (root / name).is_dir():
             return root / name
@@ -123,8 +123,12 @@ def _layout_hint(root: Path, names: Sequence[str]) -> str:
         return "this is CIFAR's own archive: read it with name: cifar10 or cifar100"
     if {"images", "labels"} <= {folder.name for folder in folders}:
         return f"YOLO's files are read from a dataset YAML: write {root}/data.yaml with train, val and names"
-    if any((root / "annotations").glob("*.json")):
-        return "COCO's files are read with name: coco, train_images: ..., train_annotations: ..., and so for val"
+    if any((root / "annotations").glob("*.json")) or any(root.glob("*.json")):
+        return (
+            "COCO's files are read with name: coco, train_images: ..., train_annotations: ..., and so for val; found "
+            "without that are annotations/instances_train.json or annotations/train.json with images/train/ or train/, "
+            "train.json with train/, train/_annotations.coco.json, and labels.json with data/"
+        )
     if not folders:
         return "it should hold train/<class>/*.png and test/<class>/*.png"
     near = nearest(names[0], (folder.name for folder in folders))
@@ -159,7 +163,7 @@ def _check_test_classes(folder: Path, classes: tuple[str, ...]) -> None:
 
 
 def _test_class_names(folder: Path) -> tuple[str, ...]:
-    """The class folders of a test folder, which may lack some of the training classes but not all but one."""
+    """The class folders of a test folder; training classes may be missing, as long as two or more are there."""
     if (folder / "val_annotations.txt").is_file():
         _refuse_tiny_imagenet(folder)
     return _class_names(folder)

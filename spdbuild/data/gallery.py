@@ -19,7 +19,7 @@ _SMALLEST_SHARE = 0.005
 
 
 def gallery(loader: Loader, *, columns: int = 4, most: int = 16) -> Image.Image:
-    """The first images of the epoch that is set, at most `most`, in rows; pixels from 0 to 1, not normalised."""
+    """The first images of the loader's current epoch, at most `most`, in rows; pixels from 0 to 1, not normalised."""
     images = (image for batch in loader for image in _drawn(*batch, loader.image_set.classes))
     return arrange(list(islice(images, most)), columns)
 
@@ -32,7 +32,7 @@ def _drawn(images: Tensor, labels: Tensor, classes: Sequence[str]) -> Iterator[I
 
 
 def _name(label: Tensor, classes: Sequence[str]) -> str:
-    """The class of a number; of a mixed image its classes with their shares, the largest first."""
+    """The name of a class; for a mixed image those of its classes with their shares, the largest first."""
     if not label.ndim:
         return classes[int(label)]
     shares = sorted(zip(label.tolist(), classes, strict=True), reverse=True)

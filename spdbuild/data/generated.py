@@ -16,7 +16,7 @@ from spdbuild.data.memory import require_memory
 from spdbuild.errors import ArgumentError
 from spdbuild.ranges import require_range
 
-#: Textures of period 2. Of every other pixel in every other row all three leave the same: one value everywhere.
+#: Textures of period 2. Every other pixel of every other row looks the same in all three: one value everywhere.
 _TEXTURES = {
     "columns": ((1, -1), (1, -1)),
     "rows": ((1, 1), (-1, -1)),
@@ -29,23 +29,23 @@ _CELL = 6
 _CONTRAST = 48
 _NOISE = 6
 
-#: A pixel is there three times at once while images are made, in three channels of four bytes.
+#: While images are made, each pixel exists three times at once, in three channels of four bytes.
 _BYTES_PER_PIXEL = 3 * 3 * 4
 
 
 @DATASETS.register
 @dataclass(frozen=True)
 class Generated:
-    """Smooth coloured backgrounds with two small textured cells side by side: their textures are the class.
+    """Smooth coloured backgrounds with two small textured cells side by side; the pair of textures is the class.
 
-    A cell has 6x6 pixels of columns, rows or checks one pixel wide, or of the inverse. A network that skips every other
-    pixel before it looks sees the same two flat squares in every class. The splits are disjoint: they are drawn from
+    A cell has 6x6 pixels of columns, rows or checks one pixel wide, or of the inverse. A network that drops every other
+    pixel first sees the same two flat squares in every class. The splits are disjoint: they are drawn from
     different streams of random numbers.
 
     classes: 2 to 9, pairs of the three textures.
-    train, test: images of each split.
+    train, test: number of images in each split.
     size: side of the images in pixels, at least 16.
-    seed: another seed, other images.
+    seed: another seed gives other images.
     """
 
     task: ClassVar[Literal["classification"]] = "classification"

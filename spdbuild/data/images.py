@@ -15,8 +15,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from spdbuild.data.decoding import BadFile, OddSize, Resize, decode
+from spdbuild.data.decoding import BadFile, OddSize, Resize, decode, file_levels
 from spdbuild.phrases import some
+
+#: The number of files whose grey levels are checked before use.
+_LOOKED_AT = 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,7 +29,7 @@ class ArrayImages:
     images: uint8 [N, 3, H, W].
     labels: int64 [N], positions in `classes`.
     skipped: files that were left out because they cannot be read.
-    paths: a file for each image, if they are from files of their own.
+    paths: a file for each image, if each has its own.
     """
 
     images: Tensor
@@ -44,7 +47,7 @@ class ArrayImages:
 
     @cached_property
     def digest(self) -> str:
-        """The same for the same files below one folder, or the same pixels, with the same labels in the same order."""
+        """Equal for the same files below one folder, or the same pixels, with the same labels in the same order."""
         if self.paths:
             return _files_digest(self.paths, self.labels)
         return _digest(f"{tuple(self.images.shape)}".encode(), self.images.numpy(), self.labels.numpy())
@@ -86,7 +89,7 @@ class FileImages:
 
     @cached_property
     def digest(self) -> str:
-        """The same for the same files below one folder, with the same labels in the same order."""
+        """Equal for the same files below one folder, with the same labels in the same order."""
         return _files_digest(self.paths, self.labels)
 
     def advice_on(self, file: BadFile) -> str:
@@ -96,7 +99,7 @@ class FileImages:
     def read(self, indices: Sequence[int]) -> Tensor | BadFile:
         """The images at `indices`, uint8 [n, 3, H, W], or the first file that cannot be read.
 
-        A bad file is returned, not raised: an error that crosses from a worker process would lose its form.
+        A bad file is returned, not raised: an exception from a worker process would arrive as another type.
         """
         images = np.empty((len(indices), 3, *self.size), np.uint8)
         for position, index in enumerate(indices):
@@ -112,7 +115,7 @@ ImageSet = ArrayImages | FileImages
 
 def _files_digest(paths: Sequence[Path], labels: Tensor) -> str:
     texts = [str(path) for path in paths]
-    # What the first and the last in the order of the alphabet share, all share.
+    # What the first and the last path in alphabetical order share, all share.
     root = os.path.commonpath((min(texts), max(texts)))
     return _digest("\0".join(text.removeprefix(root) for text in texts).encode(), labels.numpy())
 
@@ -125,7 +128,7 @@ def _digest(*parts: bytes | NDArray[Any]) -> str:
 
 
 def left_out(skipped: Sequence[BadFile], kept: int, purpose: str) -> list[str]:
-    """A line that names the files that were skipped, beside those that are `kept`; none if none was.
+    """A line that names the skipped files, beside a number of `kept` ones; no line if none was skipped.
 
     purpose: of the files, such as "to train on".
     """
@@ -133,3 +136,13 @@ def left_out(skipped: Sequence[BadFile], kept: int, purpose: str) -> list[str]:
         return []
     faults = some([f"{file.path} {file.reason}" for file in skipped], 5, "; ")
     return [f"left out of the files {purpose}, {len(skipped):,} of {len(skipped) + kept:,}: {faults}"]
+
+
+def dark_remarks(paths: Sequence[Path], purpose: str) -> list[str]:
+    """A line if one of a few files, spread over all, is a 16-bit image that becomes nearly black; else none.
+
+    purpose: of the files, such as "to train on".
+    """
+    looked_at = paths[:: max(1, len(paths) // _LOOKED_AT)][:_LOOKED_AT]
+    found = next(((path, told) for path in looked_at if (told := file_levels(path))), None)
+    return [f"warning: of the images {purpose}, {found[0]} {found[1]}"] if found else []

@@ -1,4 +1,4 @@
-"""An image scaled into a fixed size with its aspect kept, the rest filled; boxes taken there and back."""
+"""Letterboxing: an image scaled into a fixed size with its aspect ratio kept, the rest padded; and its boxes."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ FILL = 114
 
 @dataclass(frozen=True, slots=True)
 class Letterbox:
-    """Where an image of `source` size goes in one of `target` size; all in pixels, sizes as (height, width).
+    """The placement of an image of `source` size in one of `target` size; all in pixels, sizes as (height, width).
 
-    gain: factor of the scaling, before sizes are rounded to whole pixels.
+    gain: scale factor, before sizes are rounded to whole pixels.
     resized: size of the scaled image.
-    left, top: its place in the target.
+    left, top: its position in the target.
     """
 
     source: tuple[int, int]
@@ -34,7 +34,7 @@ class Letterbox:
     def fit(
         cls, source: tuple[int, int], size: tuple[int, int], *, upscale: bool = True, multiple: int | None = None
     ) -> Letterbox:
-        """The letterbox of an image of `source` size in `size`, the image in the middle.
+        """The letterbox of an image of `source` size, centred in `size`.
 
         upscale: whether a small image is enlarged to touch the border.
         multiple: pad no further than the next multiple of it on each side, so the target may be smaller than `size`.
@@ -46,7 +46,7 @@ class Letterbox:
         spare = (size[0] - resized[0], size[1] - resized[1])
         if multiple:
             spare = (spare[0] % multiple, spare[1] % multiple)
-        # Of an odd number of pixels the smaller half goes to the top and left; 0.1 decides what .5 rounds to.
+        # If the padding is odd, its smaller half goes to the top and left; 0.1 decides what .5 rounds to.
         top, left = round(spare[0] / 2 - 0.1), round(spare[1] / 2 - 0.1)
         return cls(source, (resized[0] + spare[0], resized[1] + spare[1]), gain, resized, left, top)
 
@@ -64,7 +64,7 @@ class Letterbox:
     def scale(self) -> tuple[float, float]:
         """Factors (x, y) from pixels of the source to those of the target.
 
-        Each axis has its own: the sizes are whole pixels, so neither is `gain` to the last digit.
+        Each axis has its own: the sizes are whole pixels, so neither factor is exactly `gain`.
         """
         return self.resized[1] / self.source[1], self.resized[0] / self.source[0]
 
@@ -78,10 +78,10 @@ class Letterbox:
 def rectangular_sizes(
     sizes: Sequence[tuple[int, int]], image_size: int, batch: int, multiple: int = 32, pad: float = 0.5
 ) -> tuple[list[int], list[tuple[int, int]]]:
-    """Batches of images with like aspect, each with the smallest size that holds its images.
+    """Batches of images of similar aspect ratio, each with the smallest size that holds its images.
 
     sizes: (height, width) of each image in pixels; image_size: length that the long side is scaled to.
-    pad: what is added to each side before it is rounded up, in multiples.
+    pad: what is added to each side before it is rounded up, in units of `multiple`.
 
     Returns the order in which the images are taken, and the (height, width) of each batch of that order.
     """

@@ -27,7 +27,7 @@ class Listing:
     classes: tuple[str, ...]
 
     def name(self, path: Path) -> str:
-        """`path` as it is called below the root."""
+        """`path` relative to the root."""
         return path.relative_to(self.root).as_posix()
 
 
@@ -38,15 +38,15 @@ def existing_folder(path: Path) -> Path:
         hint = "unpack it and give the folder" if packed else "give the folder that holds the data set"
         raise DataError(f"{path} is a file, not a folder", hint=hint)
     if not path.is_dir():
-        raise DataError(f"there is no folder {path}", hint=_where_else(path))
+        raise DataError(f"there is no folder {path}", hint=_missing_hint(path))
     if not os.access(path, os.R_OK | os.X_OK):
         raise DataError(f"the folder {path} may not be read", hint=f"check its permissions: ls -ld {path}")
     return path
 
 
-def _where_else(path: Path) -> str:
+def _missing_hint(path: Path) -> str:
     parent = next(folder for folder in path.absolute().parents if folder.is_dir())
-    # The folders of a whole file system are no help.
+    # The names at the root of a file system are no help.
     if parent != path.absolute().parent or parent == parent.parent:
         return f"the last folder on the way that exists is {parent}"
     return nearest(path.name, (folder.name for folder in subfolders(parent))) or _without_folders(parent)
@@ -58,7 +58,7 @@ def _without_folders(folder: Path) -> str:
 
 
 def subfolders(folder: Path) -> list[Path]:
-    """The folders in `folder`, by name; not seen are hidden ones, what archivers leave behind, and links back."""
+    """The folders in `folder`, by name, without hidden ones, what archivers leave behind, and links that lead back."""
     way = (folder.resolve(),)
     return sorted(
         entry
@@ -68,12 +68,12 @@ def subfolders(folder: Path) -> list[Path]:
 
 
 def with_slashes(folder: Path, name: str) -> str:
-    """The name of something below `folder`, with `/` in place of Windows' separators unless something is called so."""
+    """A name below `folder`, with `/` in place of Windows' separators unless something has exactly this name."""
     return name.replace("\\", "/") if "\\" in name and not (folder / name).exists() else name
 
 
 def image_files(folder: Path) -> Iterator[Path]:
-    """The image files anywhere below `folder`, by path; hidden ones are not seen, nor what a link back leads to."""
+    """The image files anywhere below `folder`, by path, without hidden ones; links that lead back are not followed."""
     return _image_files(folder, (folder.resolve(),))
 
 
@@ -90,5 +90,5 @@ def _image_files(folder: Path, way: tuple[Path, ...]) -> Iterator[Path]:
 
 
 def _leads_back(entry: Path, way: tuple[Path, ...]) -> bool:
-    """Whether a link leads to one of the folders of `way` or to one around it, so that they would come again."""
+    """Whether a link leads to one of the folders of `way` or a parent of one, so that they would come again."""
     return entry.is_symlink() and any(folder.is_relative_to(entry.resolve()) for folder in way)

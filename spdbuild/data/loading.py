@@ -23,9 +23,9 @@ from spdbuild.errors import DataError
 
 @dataclass(frozen=True)
 class _Part:
-    """What one process does of a batch.
+    """The part of a batch that one process handles.
 
-    index: number of the batch in its epoch.
+    index: position of the batch in its epoch.
     total: samples of the batch over all processes.
     rows: positions in the batch that this process reads; the first `own` are its share, the others their partners.
     samples: positions in the image set, one for each row.
@@ -39,16 +39,16 @@ class _Part:
 
 
 class Loader:
-    """Batches (images float32 [n, 3, H, W], labels int64 [n] or, behind mixup and cutmix, float32 [n, K]).
+    """Batches (images float32 [n, 3, H, W], labels int64 [n] or, after mixup and cutmix, float32 [n, K]).
 
-    The same numbers, bit for bit, whatever the number of workers, and after `set_epoch(epoch, start_batch)` the batches
-    that an uninterrupted epoch would have given. Of every batch, process `rank` of `world` gets the samples at
+    They are the same, bit for bit, for any number of workers, and after `set_epoch(epoch, start_batch)` those that an
+    uninterrupted epoch would have given. Of every batch, process `rank` of `world` gets the samples at
     positions rank, rank + world, ...: all processes together have the batch that a single one would have. Without
     shuffling each sample comes once, in the order of the set; a last batch smaller than `world` is empty on some ranks.
 
-    batch: samples of a step over all processes.
+    batch: samples per step over all processes.
     workers: processes that decode files; images in memory need none.
-    drop_last: leave out a last batch that is not full.
+    drop_last: leave out an incomplete last batch.
     """
 
     def __init__(
@@ -81,15 +81,15 @@ class Loader:
         check_batches(len(image_set), batch, world, shuffle=shuffle, drop_last=drop_last)
 
     def __len__(self) -> int:
-        """Batches of a whole epoch."""
+        """The number of batches in a whole epoch."""
         return batch_count(len(self.image_set), self.batch, self.drop_last)
 
     def set_epoch(self, epoch: int, start_batch: int = 0) -> None:
-        """What the next iteration gives: `epoch`, from batch `start_batch` on."""
+        """Let the next iteration give `epoch` from batch `start_batch` on."""
         self.epoch, self.start_batch = epoch, start_batch
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        # Workers are some batches ahead.
+        # Workers run some batches ahead.
         parts, ahead = tee(self._parts())
         for part, images in zip(parts, self._pixels.read(part.samples for part in ahead), strict=True):
             yield self._finish(part, images)
@@ -124,16 +124,16 @@ class Loader:
 
 
 def _require_room(image_set: FileImages, batch: int, device: torch.device) -> None:
-    """Refuse images of which the `batch` that one process decodes at a time has no room in memory."""
+    """Refuse images if the `batch` that one process decodes at a time does not fit into memory."""
     height, width = image_set.size
-    # A byte each as they are decoded, and four as the network gets them, which another device holds in its own memory.
+    # One byte a value as decoded, and four as the network gets it, which another device holds in its own memory.
     each = 3 * height * width * (5 if device.type == "cpu" else 1)
     what = f"the pixels of {batch:,} {'image' if batch == 1 else 'images'} of {width}x{height}, a batch,"
     require_memory(batch * each, what, hint="a smaller batch, or smaller images")
 
 
 class _Memory:
-    """Pixels that are on the device already."""
+    """Pixels that are already on the device."""
 
     def __init__(self, image_set: ArrayImages, device: torch.device) -> None:
         self._images, self._device = image_set.images.to(device), device

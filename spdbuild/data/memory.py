@@ -1,4 +1,4 @@
-"""How much memory this process can still have, of its own and shared with others."""
+"""How much memory this process can still get, private and shared with others."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from spdbuild.errors import DataError
 
 @dataclass(frozen=True)
 class _Files:
-    """Where a version of Linux's control groups says what a group may have and has.
+    """The files in which a version of Linux's control groups has a group's limit and usage.
 
-    spare: the entry of memory.stat that counts what the group's cache of files would give back.
+    spare: the entry of memory.stat that counts what the group's file cache would give back.
     """
 
     limit: str
@@ -27,17 +27,17 @@ _SECOND = _Files("memory.max", "memory.current", "inactive_file")
 
 
 def free_memory(processes: Path = Path("/proc"), groups: Path = Path("/sys/fs/cgroup")) -> int:
-    """Bytes: what the machine has available, caches of files included, or less where a container has a limit.
+    """The bytes that the machine has available, file caches included, or fewer where a container has a limit.
 
-    processes, groups: where Linux says it; of other systems the whole memory counts as free.
+    processes, groups: where Linux reports it; on other systems the whole memory counts as free.
     """
     return min([_available(processes), *_left_in_groups(processes, groups)])
 
 
 def free_shared_memory(folder: Path = Path("/dev/shm")) -> int:
-    """Bytes that processes can share: within `free_memory`, and what is left of Linux's folder for it.
+    """The bytes that processes can share: at most `free_memory`, and what is left of Linux's folder for it.
 
-    A container's folder is often of 64 MB only, and who writes more than fits is killed.
+    A container's folder often has only 64 MB, and a process that writes more is killed.
     """
     free = free_memory()
     if not folder.is_dir():
@@ -47,7 +47,7 @@ def free_shared_memory(folder: Path = Path("/dev/shm")) -> int:
 
 
 def require_memory(needed: int, what: str, *, hint: str) -> None:
-    """Refuse `what`, a plural that needs so many bytes, if they are more than are free; raises DataError."""
+    """Raise DataError if `what`, a plural, needs more bytes than are free."""
     free = free_memory()
     if needed > free:
         raise DataError(f"{what} need {_gib(needed)} of memory, and {_gib(free)} are free", hint=hint)
@@ -65,7 +65,7 @@ def _available(processes: Path) -> int:
 
 
 def _left_in_groups(processes: Path, groups: Path) -> Iterator[int]:
-    """What is left to each group with a limit that the process is in."""
+    """The bytes that are left to each group that has a limit and that the process is in."""
     try:
         lines = (processes / "self" / "cgroup").read_text().splitlines()
     except OSError:
@@ -75,7 +75,7 @@ def _left_in_groups(processes: Path, groups: Path) -> Iterator[int]:
         if controllers and "memory" not in controllers.split(","):
             continue
         files, root = (_FIRST, groups / "memory") if controllers else (_SECOND, groups)
-        # Within a container the path can be that of the machine, which is not there: then the root is the group.
+        # Within a container the path can be the host's, which does not exist there: then the root is the group.
         folder = root / path.lstrip("/")
         for level in (folder, *folder.parents):
             if level.is_relative_to(root) and (level / files.limit).is_file():
@@ -90,6 +90,6 @@ def _left(group: Path, files: _Files) -> Iterator[int]:
 
 
 def _entry(file: Path, name: str) -> int:
-    """The number behind a name, which starts a line of its own; 0 if there is none."""
+    """The number after a name at the start of a line; 0 if there is none."""
     lines = (line.split() for line in file.read_text().splitlines())
     return next((int(words[1]) for words in lines if words[:1] == [name]), 0)

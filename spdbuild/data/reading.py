@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -19,20 +18,21 @@ from spdbuild.data.decoding import BadFile, OddSize, Resize, decode, file_length
 from spdbuild.data.images import ArrayImages, FileImages, ImageSet
 from spdbuild.data.listing import Listing
 from spdbuild.data.memory import require_memory
+from spdbuild.data.pictures import Source, path_of
 from spdbuild.data.processors import processors
 from spdbuild.errors import DataError
 from spdbuild.phrases import some
 
 OnError = Literal["refuse", "skip"]
 
-#: Fewer files are decoded as fast as a cache is looked up.
+#: Fewer files than this are decoded as fast as a cache is looked up.
 _CACHED_FROM = 1000
 
 #: Below this mean length in bytes a file is decoded so quickly that threads only wait for one another: one thread
 #: reads 16,000 of CIFAR's PNG files a second, two together 5,000.
 _THREADED_FROM = 16_384
 
-#: While an image is decoded a pixel takes the four bytes that Pillow has for it and two copies of three.
+#: While an image is decoded, each pixel takes four bytes in Pillow and two copies of three.
 _BYTES_PER_PIXEL = 4 + 3 + 3
 
 
@@ -42,7 +42,7 @@ class Reading:
 
     size: side in pixels to which images are resized; None if all have one size.
     resize: how (see `spdbuild.data.decoding.resized`).
-    on_error: whether files that cannot be read are an error or are left out, and counted.
+    on_error: whether files that cannot be read are an error, or are left out and counted.
     memory_gib: image sets up to this size, in GiB of decoded pixels, are kept in memory.
     odd_advice: what to do about images of different sizes where `size` is None.
     """
@@ -62,7 +62,7 @@ def open_listing(listing: Listing, reading: Reading) -> ImageSet:
     require_memory(_BYTES_PER_PIXEL * size[0] * size[1], what, hint="a smaller size")
     in_memory = 3 * size[0] * size[1] * len(listing.paths) <= reading.memory_gib * 2**30
     if not in_memory and reading.on_error == "refuse":
-        # Faults are met when the file is read: looking for them first would decode everything twice.
+        # Bad files turn up when they are read: looking for them first would decode everything twice.
         return FileImages(
             listing.paths,
             torch.tensor(listing.labels),
@@ -113,7 +113,7 @@ def _refuse(listing: Listing, bad: Sequence[BadFile], reading: Reading) -> None:
 
 
 def _refuse_lost_classes(listing: Listing, bad: Sequence[BadFile]) -> None:
-    """Refuse to skip all files of a class, which would be one that no image is of."""
+    """Refuse to skip all files of a class, which would leave the class without images."""
     paths = {file.path for file in bad}
     kept = {label for path, label in zip(listing.paths, listing.labels, strict=True) if path not in paths}
     lost = sorted(set(listing.labels) - kept)
@@ -144,7 +144,7 @@ def _decode_listing(listing: Listing, size: tuple[int, int], resize: Resize | No
 
 
 def _decode_now(listing: Listing, size: tuple[int, int], resize: Resize | None, keep: bool) -> Decoded:
-    """Without the cache, whose pixels need no memory of their own: they are mapped."""
+    """Decode without the cache; its pixels need no check of memory, because they are mapped."""
     if keep:
         needed = 3 * size[0] * size[1] * len(listing.paths)
         what = f"the pixels of {len(listing.paths):,} images of {size[1]}x{size[0]}"
@@ -153,8 +153,8 @@ def _decode_now(listing: Listing, size: tuple[int, int], resize: Resize | None, 
     return decode_all(listing.paths, size, resize, keep)
 
 
-def decode_all(paths: Sequence[Path], size: tuple[int, int], resize: Resize | None, keep: bool) -> Decoded:
-    """All images; without `keep` only the files that are bad."""
+def decode_all(paths: Sequence[Source], size: tuple[int, int], resize: Resize | None, keep: bool) -> Decoded:
+    """Decode all images; without `keep`, return only the bad files."""
     images = np.empty((len(paths) if keep else 0, 3, *size), np.uint8)
     good, bad = 0, []
     for result in _decode_each(paths, size, resize):
@@ -167,10 +167,10 @@ def decode_all(paths: Sequence[Path], size: tuple[int, int], resize: Resize | No
 
 
 def _decode_each(
-    paths: Sequence[Path], size: tuple[int, int], resize: Resize | None
+    paths: Sequence[Source], size: tuple[int, int], resize: Resize | None
 ) -> Iterator[NDArray[np.uint8] | BadFile]:
     one = partial(decode, size=size, resize=resize)
-    first = [file_length(path) or 0 for path in paths[:100]]
+    first = [file_length(path_of(path)) or 0 for path in paths[:100]]
     if sum(first) < _THREADED_FROM * len(first):
         yield from map(one, paths)
         return

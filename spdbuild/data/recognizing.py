@@ -11,9 +11,9 @@ from spdbuild.data.listing import existing_folder
 
 
 def recognized(root: Path) -> tuple[type[Any], Fields]:
-    """The class of the data set in `root` and its fields: the first that finds itself there, else a folder of classes.
+    """The class of the data set in `root` and its fields: the first that recognizes it, else a folder of classes.
 
-    A class that can be found has a class method `fields_in(root)`, which gives its fields, or None if it is not there.
+    A class takes part through a class method `fields_in(root)`, which returns its fields, or None if it is not there.
     """
     existing_folder(root)
     for _, cls in DATASETS.items():

@@ -11,7 +11,7 @@ from spdbuild.data.dataset import splits_of
 from spdbuild.data.images import ImageSet
 from spdbuild.data.loading import Loader
 
-#: Images are looked at so many at a time, and fewer where they would have more pixels than this, of all channels.
+#: Images are read in batches of this size, or smaller ones that do not exceed this many values over all channels.
 _BATCH, _PIXELS = 256, 2**26
 
 

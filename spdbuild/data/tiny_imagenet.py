@@ -33,7 +33,7 @@ class TinyImagenet:
 
     Grey images become RGB; the files with boxes are not used. The published test split has no labels.
 
-    root: the folder with wnids.txt, as seen from the current folder.
+    root: the folder with wnids.txt, relative to the current folder.
     on_error: refuse files that cannot be read, or skip and count them.
     memory_gib: up to this many GiB of pixels are decoded once and kept in memory.
 
@@ -141,7 +141,7 @@ def _annotated(folder: Path, labels: dict[str, int], place: str, fields: list[st
     path = folder / "images" / fields[0]
     if fields[1] not in labels:
         raise DataError(f"{place}: the class {fields[1]} is not in wnids.txt", hint=nearest(fields[1], labels))
-    # A broken link is a bad file among others.
+    # A broken link counts as a bad file.
     if not path.is_file() and not path.is_symlink():
         raise DataError(f"{place}: there is no file {path}", hint=_AGAIN)
     return path, labels[fields[1]]

@@ -13,7 +13,7 @@ from spdbuild.data.detection.dataset import DetectionSplit
 from spdbuild.data.detection.table import DetectionSet, ImageRecord, Pixels, Table
 from spdbuild.ranges import require_range
 
-#: Each class is a pattern that only its fine detail tells from the others.
+#: Each class is a pattern that differs from the others only in fine detail.
 NAMES = ("disc", "ring", "square", "frame", "cross", "stripes")
 
 
@@ -33,17 +33,17 @@ class Shape:
 class TinyObjects:
     """Discs, rings, squares, frames, crosses and stripes of a few pixels on a rough background.
 
-    Image i of a split is the same whatever the number of images. Objects do not overlap, and a box is exactly the
+    Image i of a split is the same for any number of images. Objects do not overlap, and a box is exactly the
     extent of the painted pixels.
 
-    images: of the training split; the others have a quarter of that.
+    images: number in the training split; the other splits have a quarter of it.
     size: height and width of an image in pixels.
     smallest, largest: side of an object in pixels.
-    objects: at most so many in an image; some images have none.
-    classes: how many of the six.
-    seed: of everything.
+    objects: largest number in an image; some images have none.
+    classes: how many of the six patterns.
+    seed: of all random numbers.
 
-    Source: made here.
+    Source: defined here.
     """
 
     task: ClassVar[Literal["detection"]] = "detection"
@@ -68,7 +68,7 @@ class TinyObjects:
         return self.read(split)
 
     def read(self, split: DetectionSplit) -> DetectionSet:
-        """The table of a split; pixels are painted when they are asked for."""
+        """The table of a split; pixels are painted on demand."""
         table = Table(NAMES[: self.classes], range(1, self.classes + 1))
         count = self.images if split == "train" else max(1, self.images // 4)
         painter = Painter(self, split)

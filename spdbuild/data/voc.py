@@ -18,12 +18,12 @@ from spdbuild.roles import Role, role
 @DATASETS.register
 @dataclass(frozen=True)
 class Voc:
-    """An XML file for each image, and lists of the images of each split; without any list all images are to train on.
+    """An XML file for each image, and lists of the images of each split; without any list, all images are for training.
 
-    root: the folder with Annotations, JPEGImages and ImageSets, as seen from the current folder.
+    root: the folder with Annotations, JPEGImages and ImageSets, relative to the current folder.
     train, val, test: names of the splits' lists in ImageSets/Main.
-    names: of the classes in their order; if empty, all that the annotations name, in alphabetical order.
-    ignore: names of classes that are none; detections in their regions do not count.
+    names: the classes in their order; if empty, all that the annotations name, in alphabetical order.
+    ignore: names of categories that are not classes; detections in their regions do not count.
     on_error: refuse annotations and images that cannot be used, or skip them.
 
     Source: Everingham et al. 2010, "The Pascal Visual Object Classes (VOC) Challenge", IJCV 88.

@@ -1,4 +1,4 @@
-"""Batches made by worker processes, or in this one where there are none."""
+"""Batches made by worker processes, or in this process if there are none."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ Batch = TypeVar("Batch")
 #: Whether a program can see who sends a signal.
 _SEES_SENDERS = hasattr(signal, "sigwaitinfo")
 
-#: What terminals and batch systems send to all processes of a group. The main one answers, for its workers too.
+#: What terminals and batch systems send to a whole process group. The main process handles it for its workers, too.
 _GROUP_SIGNALS = (signal.SIGINT, signal.SIGHUP, *((signal.SIGTERM,) if _SEES_SENDERS else ()))
 
 
 class Workers(Generic[Plan, Batch]):
-    """Processes that stay from one epoch to the next.
+    """Worker processes that live on from one epoch to the next.
 
-    make: the batch of a plan; it is copied into each process. An error that crosses from there would lose its form, so
-        what is wrong is given back as the batch.
-    workers: how many, if the machine has so many processors for them; 0 makes the batches here.
-    pin_memory: whether batches are put where a GPU fetches them faster.
+    make: turns a plan into a batch; it is copied into each process. An exception from there would arrive as another
+        type, so an error is returned in place of the batch.
+    workers: how many, but no more than there are processors; 0 makes the batches in this process.
+    pin_memory: whether batches are put into pinned memory, from which a GPU copies them faster.
     """
 
     def __init__(self, make: Callable[[Plan], Batch], workers: int, *, pin_memory: bool) -> None:
@@ -39,14 +39,14 @@ class Workers(Generic[Plan, Batch]):
         self._planned: _Planned[Plan] = _Planned()
         plans: Any = self._planned
         self._loader: DataLoader[Any] = DataLoader(
-            _Made(make),
+            _FunctionDataset(make),
             batch_size=None,
             sampler=plans,
-            collate_fn=_same,
+            collate_fn=_identity,
             num_workers=workers,
             persistent_workers=workers > 0,
             worker_init_fn=_ignore_group,
-            # Forked processes share the data set; to others it would be sent, which is the default of Python 3.14.
+            # Forked processes share the data set; to others, the default of Python 3.14, it would be sent.
             multiprocessing_context="fork" if workers and sys.platform == "linux" else None,
             pin_memory=pin_memory,
             # A generator of its own: otherwise each epoch would take a number from torch's global one.
@@ -56,15 +56,15 @@ class Workers(Generic[Plan, Batch]):
     def batches(self, plans: Iterable[Plan]) -> Iterator[Batch]:
         """The batches of `plans`, in their order."""
         self._planned.plans = plans
-        # The first time processes are started here.
-        with _held_back(_GROUP_SIGNALS):
+        # The first time, this starts the processes.
+        with _blocked(_GROUP_SIGNALS):
             batches = iter(self._loader)
         yield from batches
 
 
 @contextmanager
-def _held_back(signals: Iterable[signal.Signals]) -> Iterator[None]:
-    """The context in which signals wait; processes that are started there are never reached by them."""
+def _blocked(signals: Iterable[signal.Signals]) -> Iterator[None]:
+    """A context in which signals are blocked; processes that are started in it never receive them."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, signals)
     try:
         yield
@@ -73,15 +73,15 @@ def _held_back(signals: Iterable[signal.Signals]) -> Iterator[None]:
 
 
 def _ignore_group(worker: int) -> None:
-    # Where processes are not forked, Python may have let these through again.
+    # In processes that are not forked, Python may have unblocked these again.
     for number in (signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     if _SEES_SENDERS:
-        threading.Thread(target=_heed_parent, daemon=True).start()
+        threading.Thread(target=_obey_parent, daemon=True).start()
 
 
-def _heed_parent() -> None:
-    """End this process when its parent says so, as Python does when it exits, to wait for it then."""
+def _obey_parent() -> None:
+    """End this process when its parent sends SIGTERM, as Python does at exit before it waits for this process."""
     while signal.sigwaitinfo([signal.SIGTERM]).si_pid != os.getppid():
         pass
     os._exit(0)
@@ -96,8 +96,8 @@ class _Planned(Generic[Plan]):
         return iter(self.plans)
 
 
-class _Made(Dataset[Any]):
-    """A function as torch's loader calls it."""
+class _FunctionDataset(Dataset[Any]):
+    """A function as a dataset of torch's loader."""
 
     def __init__(self, make: Callable[[Any], Any]) -> None:
         self._make = make
@@ -106,5 +106,5 @@ class _Made(Dataset[Any]):
         return self._make(plan)
 
 
-def _same(batch: Any) -> Any:
+def _identity(batch: Any) -> Any:
     return batch

@@ -18,22 +18,22 @@ from spdbuild.roles import Role, role
 @DATASETS.register
 @dataclass(frozen=True)
 class Yolo:
-    """A dataset YAML as other YOLO tools have it, with a text file of boxes or outlines for each image.
+    """A dataset YAML as other YOLO tools use it, with a text file of boxes or outlines for each image.
 
         data.yaml                  path: folder            the YAML's own folder, if empty
-                                   train: images/train     a folder, a file with a path a line, or a list of them
+                                   train: images/train     a folder, a file with one path per line, or a list of them
                                    val: images/val         test: is optional
                                    names: [person, car]
         images/train/*.jpg         any image format, also in folders below
-        labels/train/*.txt         a line an object: class x y width height, its centre and size as shares of the image
+        labels/train/*.txt         a line per object: class x y width height, centre and size as fractions of the image
 
     `path` is looked for beside the YAML, then in the current folder. An image without a text file has no objects.
 
-    file: the dataset YAML, as seen from the current folder; its keys path, train, val, test and names are used.
-    ignore: names of classes that are none; detections in their regions do not count.
+    file: the dataset YAML, relative to the current folder; its keys path, train, val, test and names are used.
+    ignore: names of categories that are not classes; detections in their regions do not count.
     on_error: refuse annotations and images that cannot be used, or skip them.
 
-    Source: the format of Redmon's Darknet and of the data set files of YOLOv5, as users have them.
+    Source: the format of Redmon's Darknet and of the data set files of YOLOv5, as in common use.
     """
 
     task: ClassVar[Literal["detection"]] = "detection"

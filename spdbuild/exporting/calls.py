@@ -16,12 +16,12 @@ from spdbuild.graph import Graph, Node
 from spdbuild.receptive import receptive_fields
 from spdbuild.shape import Shape
 
-#: Lengths of the batches on which a file for any batch is compared; the first is also the example of the tracing.
+#: Batch sizes on which a file for any batch is compared; the first is also the example for tracing.
 BATCHES = (2, 1, 3)
 RUNS = len(BATCHES)
-#: Rows and columns of cells in an image, at least: tracing takes a length of 1 for one that never changes.
+#: Fewest rows and columns of cells in an image: tracing takes a length of 1 for one that never changes.
 CELLS = 2
-#: Cells by which the images on which a file for any size is compared are larger than the network's own, in turns.
+#: By how many cells the images on which a file for any size is compared exceed the network's own, one pair per run.
 _LARGER = ((0, 0), (1, 2), (3, 0))
 
 
@@ -29,8 +29,8 @@ _LARGER = ((0, 0), (1, 2), (3, 0))
 class Calls:
     """How many images a call may give, and of which sizes.
 
-    batch: images of a call; None: any number.
-    cell: height and width of which those of an image are multiples, CELLS of them or more; None: one size alone.
+    batch: images per call; None: any number.
+    cell: height and width of which those of an image are multiples, by CELLS or more; None: only one size.
     """
 
     batch: int | None
@@ -44,14 +44,14 @@ class Calls:
 
     @property
     def lengths(self) -> dict[int, Any]:
-        """What torch.export is told of these axes."""
+        """What torch.export is told about these axes."""
         known: dict[int, Any] = {0: Dim("batch", min=1)} if self.batch is None else {}
         if self.cell:
             known |= {axis: size * Dim(self.axes[axis], min=CELLS) for axis, size in enumerate(self.cell, 2)}
         return known
 
     def shapes(self, graph: Graph) -> list[list[Shape]]:
-        """The shapes of the inputs on which a file is compared, a list a run, the batch left out."""
+        """The shapes of the inputs on which a file is compared, one list per run, without the batch."""
         own = [node.shape for node in graph.inputs]
         if self.cell is None:
             return [own] * RUNS
@@ -69,7 +69,7 @@ class Calls:
 
 
 def calls_of(graph: Graph, batch: int | None, any_size: bool) -> Calls:
-    """What the network can be given; ArgumentError where it cannot take images of any size.
+    """The calls that the network can take; ArgumentError where it cannot take images of any size.
 
     any_size: whether images may have other sizes than the network's own, in whole cells of its coarsest features.
     """
@@ -88,9 +88,9 @@ def calls_of(graph: Graph, batch: int | None, any_size: bool) -> Calls:
 
 
 def _cell(graph: Graph) -> tuple[int, int]:
-    """Height and width of the pixels that lie between outputs of every layer: of all strides the least multiple."""
+    """Height and width of a cell in pixels: the least common multiple of all strides."""
     fields = receptive_fields(graph).values()
-    # What sees the whole image has the stride 0; between pixels lie those of layers that are finer than the image.
+    # What sees the whole image has the stride 0; layers that are finer than the image have a fraction as their stride.
     rows, columns = (lcm(*(field[axis].stride.numerator for field in fields if field[axis].stride)) for axis in (0, 1))
     return rows, columns
 
@@ -108,10 +108,10 @@ def _check_own_size(graph: Graph, calls: Calls) -> None:
 
 
 def _check_other_size(graph: Graph, inputs: list[Shape]) -> None:
-    """Refuse a network that has no shapes for these inputs, or other weights."""
+    """Refuse a network that has no shapes for these inputs, or would have other weights."""
     try:
         other = graph.with_inputs(inputs)
-        why = next((f"{node.name} would have other weights" for node in other if _weighs(node, graph)), "")
+        why = next((f"{node.name} would have other weights" for node in other if _has_other_weights(node, graph)), "")
     except ShapeError as error:
         why = error.problems[0].message
     if why:
@@ -119,5 +119,5 @@ def _check_other_size(graph: Graph, inputs: list[Shape]) -> None:
         raise ArgumentError(f"{graph.name} takes no images of {inputs[0]}: {why}", argument="any_size", hint=hint)
 
 
-def _weighs(node: Node, graph: Graph) -> bool:
+def _has_other_weights(node: Node, graph: Graph) -> bool:
     return node.parameters != graph[node.name].parameters

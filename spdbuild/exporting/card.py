@@ -1,15 +1,21 @@
-"""What a program must know to use an exported file: facts by name, which go into the file."""
+"""What a program must know to use an exported file: facts by name, which are stored in the file."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
+
+import torch
 
 from spdbuild import __version__
 from spdbuild.data.augment.normalize import Normalize
 from spdbuild.data.letterbox import FILL
 from spdbuild.exporting.network import DETECTIONS, LOGITS, TrainedNetwork, head_of_graph
+from spdbuild.nn.detection import Detect
+from spdbuild.tiling import MARGIN, MAX_COVERED
 from spdbuild.training.recipe.sections import plain
+from spdbuild.training.tasks.detection import Detection
 from spdbuild.weights import file_sha256
 from spdbuild.weights.facts import Facts
 
@@ -18,24 +24,49 @@ _MEANINGS = {
     "of an object; probability of each class. The score is the product of both; overlaps are not suppressed.",
     LOGITS: "[N, classes]: before the softmax.",
 }
-_MAP = "[N, anchors, rows, columns, 5 + classes]: what the head gives for a level, not decoded."
+_FILTER = "bilinear, antialiased"
+_MAP = (
+    "[N, anchors, rows, columns, 5 + classes]: what the head gives for a level, not decoded. With s the logistic "
+    "function 1 / (1 + exp(-v)) of a value, and anchor and stride those of the level in `head`, in pixels of the "
+    "input: centre x = (2 s - 0.5 + column) stride, centre y = (2 s - 0.5 + row) stride, width = (2 s)^2 anchor "
+    "width, height = (2 s)^2 anchor height; probability of an object and of each class = s."
+)
+_MERGING = (
+    "Each tile is cut from the image in its file, prepared as `preprocess` says, and its boxes are moved to where it "
+    "lies. A box that ends within `margin` pixels of a border at which its tile was cut goes if a box of its class "
+    "that does not covers more than `max_covered` of it. Then, class by class, of two boxes that overlap by more than "
+    "`max_iou` the one with the lower score goes."
+)
 
 
-def card_of(network: TrainedNetwork, outputs: Sequence[str], cell: tuple[int, int] | None = None) -> dict[str, Any]:
+def card_of(
+    network: TrainedNetwork,
+    outputs: Sequence[str],
+    cell: tuple[int, int] | None = None,
+    head: Detect | None = None,
+) -> dict[str, Any]:
     """Everything about a network that its file should say: texts, and data that JSON can hold.
 
     spdbuild, architecture, task, inputs (shapes without the batch), cell (what heights and widths are multiples of,
-    where they may differ from those of `inputs`), outputs (what each means), classes, preprocess
-    (what is done to an image, in order), weights, weights_sha256. What is not known is left out.
+    where they may differ from those of `inputs`), outputs (what each means), head (strides, and anchors [L, A, 2], in
+    pixels), classes, channels (their order), preprocess (what is done to an image, in order), tiles (how large images
+    are looked at), selection (which boxes a run counts and shows), weights, weights_sha256. What is not known is left
+    out.
+
+    head: the one whose maps are output without decoding.
     """
     facts = Facts.of(network.weights)
+    preprocess = _preprocess(network, facts)
     known: dict[str, Any] = {
         "task": _task(network, outputs),
         "inputs": {node.name: list(node.shape) for node in network.graph.inputs},
         "cell": list(cell or ()),
         "outputs": _meanings(network, outputs),
+        "head": _head(head) if head else None,
         "classes": list(facts.classes or facts.names),
-        "preprocess": _preprocess(network, facts),
+        "channels": "RGB" if preprocess else "",
+        "preprocess": preprocess,
+        **_detections(network),
     }
     return {
         "spdbuild": __version__,
@@ -60,11 +91,29 @@ def _meanings(network: TrainedNetwork, outputs: Sequence[str]) -> Mapping[str, s
     return {name: meaning for name, meaning in told.items() if meaning}
 
 
+def _head(head: Detect) -> dict[str, Any]:
+    strides = torch.tensor(head.strides).view(-1, 1, 1)
+    return {"strides": list(head.strides), "anchors": (head.anchors.cpu() * strides).tolist()}
+
+
+def _detections(network: TrainedNetwork) -> dict[str, Any]:
+    """How a detector's run turns the boxes of its network into those of an image."""
+    if network.recipe is None or not isinstance(task := network.recipe.task, Detection):
+        return {}
+    judged, shown = (asdict(options) for options in (task.evaluation.nms, task.seeing.nms))
+    found: dict[str, Any] = {"selection": {"evaluation": judged, "predict": shown}}
+    if task.tiles.size is not None:
+        merging = {"rule": _MERGING, "margin": MARGIN, "max_covered": MAX_COVERED, "max_iou": judged["max_iou"]}
+        sizes = {"size": task.tiles.size, "overlap": task.tiles.overlap, "whole": task.tiles.whole}
+        found["tiles"] = {**sizes, "merging": merging}
+    return found
+
+
 def _preprocess(network: TrainedNetwork, facts: Facts) -> list[Any]:
-    """What turns an RGB image of bytes into the input; empty where only a recipe could tell."""
+    """The steps from an RGB image of bytes to the input; empty if only a recipe could tell."""
     divided = {"name": "divide", "by": 255}
     if head_of_graph(network.graph) is not None:
-        return [{"name": "letterbox", "fill": FILL}, divided]
+        return [{"name": "letterbox", "fill": FILL, "at": "centre", "enlarge": True, "filter": _FILTER}, divided]
     if network.recipe is None:
         return []
     how = getattr(network.recipe.data, "resize", "squash")
@@ -81,7 +130,7 @@ def _image_size(network: TrainedNetwork, facts: Facts) -> list[int]:
 
 def _step(step: Any) -> dict[str, Any]:
     if isinstance(step, Normalize):
-        # A reader of the file has our names of statistics nowhere.
+        # A reader of the file does not know our names of statistics.
         mean, std = step.constants()
         return {"name": "normalize", "mean": list(mean), "std": list(std)}
     described: dict[str, Any] = plain(step)

@@ -1,4 +1,4 @@
-"""From a trained network to a file for deployment that computes the same."""
+"""Export a trained network to a file for deployment that computes the same."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torch.export import ExportedProgram
 
 from spdbuild.conversion.folding import Folding, fold
 from spdbuild.conversion.weights import weights_of
-from spdbuild.errors import RunError, first_line
+from spdbuild.errors import ArgumentError, RunError, first_line
 from spdbuild.exporting.calls import Calls, calls_of
 from spdbuild.exporting.card import card_of
 from spdbuild.exporting.formats import Axes, Format, format_for, runner_of
@@ -22,6 +22,7 @@ from spdbuild.exporting.network import (
     DETECTIONS,
     TrainedNetwork,
     decoded_head,
+    head_of_graph,
     module_of,
     output_names,
     trained_network,
@@ -30,18 +31,18 @@ from spdbuild.exporting.parity import Parity, compare
 from spdbuild.files import write_whole
 from spdbuild.graph import Graph
 from spdbuild.loading import Architecture
-from spdbuild.nn.detection import BOX_AND_OBJECT
+from spdbuild.nn.detection import BOX_AND_OBJECT, Detect
 from spdbuild.shape import Shape
 
 
 @dataclass(frozen=True)
 class Export:
-    """A file that was written, and what is known of it.
+    """An exported file, and what is known about it.
 
-    graph: the network in the file. folding: how it was made; None if it is the network as it was.
-    calls: what a call may be given. outputs: shape of each without the batch, by name; None where it goes by the size
-        of the image.
-    opset: version of ONNX's ops; None in other formats. card: the facts in the file.
+    graph: the network in the file. folding: how it was folded; None if it was not.
+    calls: what a call may be given. outputs: shape of each without the batch, by name; None for sizes that depend on
+        that of the image.
+    opset: ONNX opset version; None in other formats. card: the facts in the file.
     """
 
     file: Path
@@ -54,6 +55,9 @@ class Export:
     card: Mapping[str, Any]
     parity: Parity
     tolerance: float
+
+    def __repr__(self) -> str:
+        return f"Export({self.file}: {self.format}, relative difference {self.parity.relative:.1e})"
 
     def to_dict(self) -> dict[str, Any]:
         """The document that `spdbuild export --json` prints."""
@@ -94,25 +98,28 @@ def export(
     tolerance: float = TOLERANCE,
     allow_imports: bool = False,
 ) -> Export:
-    """Write a trained network as a file that runs without spdbuild, once it is found to compute the same.
+    """Write a trained network as a file that runs without spdbuild, after checking that it computes the same.
 
     A classifier gives `logits` [N, K]. A detector gives `detections` [N, boxes, 5 + K]: centre x, centre y, width and
-    height in pixels of the input, objectness, and the probability of each class; what overlaps is not suppressed.
+    height in pixels of the input, objectness, and the probability of each class; overlapping boxes are not suppressed.
 
     network: the folder of a run, an architecture, its name or path. weights: file of its weights; a run has its own.
-    to: "onnx" or "pt2"; by default what the name of `output` says.
-    inputs: shapes (C, H, W) in place of the network's own. batch: images of a call; None: any number.
+    to: "onnx" or "pt2"; by default the one that the suffix of `output` means.
+    inputs: shapes (C, H, W) in place of the network's own. batch: images per call; None: any number.
     any_size: let images have any height and width in whole cells of the network's coarsest features, 2 or more, such as
-        64, 96, 128 where it reduces them 32 times.
-    opset: version of ONNX's ops. keep: leave space-to-depth and norms as they are, in place of folding them.
-    raw: let a detector give a map for each level, as in training.
+        64, 96, 128 for a stride of 32.
+    opset: ONNX opset version. keep: leave space-to-depth and norms as they are, instead of folding them.
+    raw: let a detector return one map of raw predictions for each level, as in training.
     tolerance: greatest relative difference (see `Parity`) from the network before folding.
     allow_imports: whether Python files that the architecture names under `imports:` may run.
-    Raises RunError, and leaves `output` as it was, if they differ by more; InputError for what cannot be asked.
+    Raises RunError, and leaves `output` as it was, if they differ by more; InputError for invalid arguments.
     """
     path = Path(output)
     kind = format_for(path, to, opset)
     kind.require()
+    if not isinstance(weights, str | Path | None):
+        hint = "spdbuild.weights.save_weights(file, state_dict) writes one"
+        raise ArgumentError(f"weights must be a file, got a {type(weights).__name__}", argument="weights", hint=hint)
     own_weights = None if weights is None else Path(weights)
     trained = trained_network(network, own_weights, inputs, allow_imports=allow_imports)
     calls = calls_of(trained.graph, batch, any_size)
@@ -143,7 +150,7 @@ class _Job:
             self.graph, self.model = self.folding.graph, module_of(self.folding.graph, self.folding.weights, head)
         names = output_names(network.graph, head)
         self.axes = Axes(tuple(node.name for node in self.graph.inputs), names, calls.axes)
-        self.card = card_of(network, names, calls.cell)
+        self.card = card_of(network, names, calls.cell, None if head else self._raw_head())
 
     def fill(self, beside: Path) -> Export:
         """Fill the file and compare what it computes; RunError if that is not the same."""
@@ -170,6 +177,11 @@ class _Job:
             self.tolerance,
         )
 
+    def _raw_head(self) -> Detect | None:
+        name = head_of_graph(self.graph)
+        module = self.reference.get_submodule(name) if name else None
+        return module if isinstance(module, Detect) else None
+
     def _parts(self, output: Tensor) -> Sequence[Tensor]:
         """An output as tensors whose numbers are of one kind: pixels, or probabilities."""
         if self.axes.outputs != (DETECTIONS,):
@@ -177,7 +189,7 @@ class _Job:
         return [output[..., : BOX_AND_OBJECT - 1], output[..., BOX_AND_OBJECT - 1 :]]
 
     def _output_shapes(self) -> dict[str, tuple[int | None, ...]]:
-        """Of each output; None for what is not the same for images of all sizes."""
+        """The shape of each output, by name; None for sizes that depend on that of the image."""
         found = [self._shapes_for(inputs) for inputs in dict.fromkeys(map(tuple, self.calls.shapes(self.graph)))]
         return {
             name: tuple(size if len({size, *others}) == 1 else None for size, *others in zip(*shapes, strict=True))
@@ -193,16 +205,16 @@ class _Job:
 
 
 def _traced(model: nn.Module, graph: Graph, calls: Calls) -> ExportedProgram:
-    """The module as a program of torch.export, which notes neither inputs nor places in our code."""
+    """The module as a program of torch.export, without example inputs and stack traces."""
     example = next(calls.samples(graph))
     lengths = calls.lengths
     shapes = tuple(lengths for _ in example) if lengths else None
     try:
         program = torch.export.export(model, example, dynamic_shapes=shapes)
     except RuntimeError as error:
-        # An op of one's own may do what no program can say.
+        # A user's own op may do what a program cannot express.
         raise RunError(f"torch.export cannot follow {graph.name}: {first_line(error)}") from error
-    # They would be the greatest part of the file of a small network.
+    # They would make up most of the file of a small network.
     program.example_inputs = None
     for node in program.graph.nodes:
         node.meta.pop("stack_trace", None)

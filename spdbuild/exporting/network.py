@@ -1,4 +1,4 @@
-"""A trained network on its way into a file: where it is from, and the module that is written."""
+"""A trained network to export: where it is from, and the module that is written."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor, fx, nn
 
 from spdbuild.errors import ArgumentError, WeightsError
 from spdbuild.graph import Graph, Output
-from spdbuild.loading import Architecture, input_shapes, load
+from spdbuild.loading import Architecture, graph_of, input_shapes, load
 from spdbuild.modules import compile_graph
 from spdbuild.nn.detection import Detect as DetectModule
 from spdbuild.ops.detection import Detect
@@ -37,7 +37,7 @@ def trained_network(
     *,
     allow_imports: bool = False,
 ) -> TrainedNetwork:
-    """The network of a run's folder, or of an architecture with its weights; `weights` win over the run's.
+    """The network of a run's folder, or of an architecture with its weights; `weights` override the run's.
 
     inputs: shapes (C, H, W) in place of its own. allow_imports: whether Python files that it names may run.
     Raises WeightsError where there are no weights.
@@ -45,8 +45,7 @@ def trained_network(
     if isinstance(network, str | Path) and Path(network).is_dir():
         stored = stored_graph(network, weights, inputs, allow_imports=allow_imports)
         return TrainedNetwork(stored.graph, stored.weights, stored.recipe)
-    architecture = load(network, allow_imports=allow_imports) if isinstance(network, str | Path) else network
-    graph = architecture if isinstance(architecture, Graph) else architecture.graph
+    graph = graph_of(load(network, allow_imports=allow_imports) if isinstance(network, str | Path) else network)
     if weights is None:
         hint = "give them with --weights, or name the folder of a run"
         raise WeightsError(f"only a trained network is worth a file, and {graph.name} comes without weights", hint=hint)
@@ -56,7 +55,7 @@ def trained_network(
 
 
 def head_of_graph(graph: Graph) -> str | None:
-    """Name of the detection head whose maps, all of them and in their order, are what the network gives; else None."""
+    """Name of the detection head whose maps, all of them and in order, are the network's outputs; else None."""
     heads = [node for node in graph.layers if isinstance(node.op, Detect)]
     if len(heads) != 1:
         return None
@@ -75,7 +74,7 @@ def decoded_head(graph: Graph, raw: bool) -> str | None:
 
 
 def output_names(graph: Graph, head: str | None) -> tuple[str, ...]:
-    """What a file calls the outputs. head: the one whose boxes are decoded, if that is done."""
+    """The names of the outputs in the file. head: the one whose boxes are decoded, if any."""
     if head is not None:
         return (DETECTIONS,)
     if len(graph.outputs) == 1 and len(graph.shape_of(graph.outputs[0])) == 1:
@@ -87,7 +86,7 @@ def output_names(graph: Graph, head: str | None) -> tuple[str, ...]:
 
 
 def module_of(graph: Graph, weights: Mapping[str, Tensor], head: str | None) -> nn.Module:
-    """The network in evaluation with its weights; the maps of `head` are decoded at its end."""
+    """The network in evaluation mode with its weights; the maps of `head` are decoded at its end."""
     model = compile_graph(graph)
     model.load_state_dict(weights)
     if head is not None:
@@ -97,7 +96,7 @@ def module_of(graph: Graph, weights: Mapping[str, Tensor], head: str | None) -> 
 
 
 class _Decoded(nn.Module):
-    """A head's maps, one a level, as its detections (N, boxes, 5 + K)."""
+    """Decodes a head's maps, one per level, into detections (N, boxes, 5 + K)."""
 
     def __init__(self, head: DetectModule) -> None:
         super().__init__()

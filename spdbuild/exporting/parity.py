@@ -18,7 +18,7 @@ class Parity:
     """How far the outputs of a file are from those of the network, over all inputs; NaN where either has one.
 
     absolute, relative: the greatest errors of an output (see `spdbuild.agreement`); boxes and probabilities of a
-        detector count as two, because pixels are hundreds of times greater. runs: number of inputs.
+        detector count as two outputs, because pixels are hundreds of times greater. runs: number of inputs.
     """
 
     absolute: float

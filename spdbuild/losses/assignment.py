@@ -16,7 +16,7 @@ _OFFSETS = ((0.0, 0.0), (0.5, 0.0), (0.0, 0.5), (-0.5, 0.0), (0.0, -0.5))
 class Assignment:
     """M matches of labelled boxes with anchors of one level; every field has M rows.
 
-    image, anchor, row, column: where in the level's map [N, A, rows, columns, 5 + K] the prediction stands.
+    image, anchor, row, column: the prediction's position in the level's map [N, A, rows, columns, 5 + K].
     label: class index.
     boxes_cxcywh: the box that the prediction should give, in grid cells, its centre relative to the cell's corner.
     anchor_sizes: width and height of the matched anchors [M, 2], in grid cells.
@@ -70,7 +70,7 @@ def assign(targets: Tensor, anchors: Tensor, rows: int, columns: int, anchor_rat
 
 @lru_cache
 def _constants(rows: int, columns: int, dtype: torch.dtype, device: torch.device) -> tuple[Tensor, Tensor]:
-    """The sides of the grid (columns, rows) and _OFFSETS. They are kept, as each copy to a device waits for it."""
+    """The sides of the grid (columns, rows) and _OFFSETS. They are cached, because each copy to a device blocks."""
     sides, offsets = (torch.tensor(values, dtype=dtype, device=device) for values in ((columns, rows), _OFFSETS))
     return sides, offsets
 

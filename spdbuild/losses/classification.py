@@ -31,7 +31,7 @@ class ClassificationLoss(Loss):
         require_range(self, "label_smoothing", least=0, below=1)
 
     def weights(self, labels: Tensor, classes: Sequence[str]) -> Tensor | None:
-        """float32 [K'], a factor for each class, given the classes [N] of all training images; None: all count alike.
+        """float32 [K'], a factor for each class, given the classes [N] of all training images; None: all are equal.
 
         Raises ArgumentError.
         """
@@ -47,8 +47,8 @@ class ClassificationLoss(Loss):
 class CrossEntropy(ClassificationLoss):
     """Softmax and cross-entropy.
 
-    class_weights: what the images of a class count, by its name, such as {crack: 5}, 1 for the others; balanced: the
-        images of each class together as much as those of any other; empty: every image alike.
+    class_weights: the weights of images by the name of their class, such as {crack: 5}, with 1 for the others;
+        balanced: each class has the same total weight; empty: all images have the same weight.
     """
 
     class_weights: Literal["balanced"] | dict[str, float] | None = None
@@ -81,10 +81,10 @@ class CrossEntropy(ClassificationLoss):
         return functional.cross_entropy(logits.float(), labels, label_smoothing=self.label_smoothing)
 
     def _weighted(self, logits: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
-        """Each image's loss times the weight of its class, also what smoothing adds to it; of a mixture, of each part.
+        """Each image's loss times the weight of its class, smoothing included; for a mixture, part by part.
 
-        torch gives what smoothing adds the weights of the classes that it goes to, so that rare ones draw all answers;
-        and it divides by the weights of a batch, so that an image would count differently beside others.
+        torch weights the smoothing term by the classes that it goes to, so that rare ones would draw all answers; and
+        it divides by the weights of a batch, so that an image would count differently in another batch.
         """
         if not labels.is_floating_point():
             labels = functional.one_hot(labels, len(weights))
@@ -121,5 +121,5 @@ def distillation(logits: Tensor, teacher_logits: Tensor, temperature: float) -> 
 
 
 def _widened(shares: Tensor, logits: Tensor) -> Tensor:
-    """Shares of classes with zeros for outputs that no class of the data has."""
+    """Shares of classes, with zeros for outputs that belong to no class of the data."""
     return functional.pad(shares.float(), (0, logits.shape[1] - shares.shape[1]))

@@ -21,7 +21,7 @@ from spdbuild.ranges import require_range
 @LOSSES.register
 @dataclass(frozen=True)
 class DetectionLossOptions(Loss):
-    """Numbers of the loss; the defaults are those of YOLOv5 for 3 levels, 80 classes and 640 pixels.
+    """Parameters of the loss; the defaults are those of YOLOv5 for 3 levels, 80 classes and 640 pixels.
 
     box_gain, objectness_gain, class_gain: factors of the three parts.
     class_positive_weight, objectness_positive_weight: factors of the positive terms of the two cross entropies.
@@ -54,7 +54,7 @@ class DetectionLossOptions(Loss):
         require_range(self, "iou_share", least=0, most=1)
 
     def scaled(self, levels: int, classes: int, image_size: int) -> DetectionLossOptions:
-        """The gains that mean the same for another number of levels or classes or image size (pixels)."""
+        """The options with equivalent gains for another number of levels or classes, or image size (pixels)."""
         share = 3 / levels
         return replace(
             self,
@@ -76,7 +76,7 @@ class DetectionLossOptions(Loss):
 
 
 class DetectionLossParts(NamedTuple):
-    """Scalars; `total` carries the gradient, the three parts behind their gains are for reports.
+    """Scalars; `total` carries the gradient, the three parts, times their gains, are for reports.
 
     total = (box + objectness + classification) * images in the batch.
     """
@@ -91,9 +91,9 @@ class DetectionLoss:
     """Loss of the raw maps of a detection head.
 
     anchors: [L, A, 2], or a sequence of L tensors [A, 2]: widths and heights in grid cells of their level.
-    classes: K; the classes' part is left out where there is one class only.
+    classes: K; with a single class, the part of the classes is left out.
 
-    Half-precision maps are computed with in float32, all others in their own type.
+    Half-precision maps are converted to float32; all others keep their type.
 
     Source: Jocher et al., YOLOv5 v6.0, doi:10.5281/zenodo.5563715; focal loss of Lin et al. 2017, arXiv:1708.02002.
     """
@@ -145,7 +145,7 @@ class DetectionLoss:
         return self._cross_entropy(logits, wanted, self.options.class_positive_weight)
 
     def _cross_entropy(self, logits: Tensor, wanted: Tensor, positive_weight: float) -> Tensor:
-        """Mean binary cross entropy of logits, focused on what is still wrong if `focal_gamma` asks for it."""
+        """Mean binary cross entropy of logits, with the factor of the focal loss if `focal_gamma` is set."""
         weight = None if positive_weight == 1 else logits.new_tensor(positive_weight)
         gamma = self.options.focal_gamma
         if gamma == 0:
@@ -163,7 +163,7 @@ def _ciou(predicted: Tensor, matches: Assignment) -> Tensor:
 
 
 def _write_objectness(wanted: Tensor, matches: Assignment, values: Tensor) -> None:
-    """Write M values into the map [N, A, rows, columns]; of several for one cell the last one counts.
+    """Write M values into the map [N, A, rows, columns]; of several for one cell, the last one counts.
 
     Every write to a cell carries the last match's value, so the order in which a device writes does not matter.
     """

@@ -1,4 +1,4 @@
-"""What every loss says about itself. `LOSSES` finds them by name."""
+"""The base of all losses, which `LOSSES` finds by name."""
 
 from __future__ import annotations
 

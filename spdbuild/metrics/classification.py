@@ -10,9 +10,9 @@ from spdbuild.metrics.by_image.answers import TOP
 
 
 def judge(logits: Tensor, labels: Tensor) -> Tensor:
-    """float32 [N, 3] on the device of the logits [N, outputs]: output predicted, place of the label, cross-entropy.
+    """float32 [N, 3] on the device of the logits [N, outputs]: predicted output, rank of the label, cross-entropy.
 
-    The place of a label is among the TOP highest logits, from 0; TOP if it is not among them, or they are not finite.
+    The label is ranked among the TOP highest logits, from 0; TOP if it is not among them, or they are not finite.
     """
     logits = logits.float()
     best = logits.topk(min(TOP, logits.shape[1]), dim=1).indices  # [N, TOP]

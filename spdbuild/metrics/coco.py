@@ -23,7 +23,7 @@ CocoDict = Mapping[str, Any]
 def detection_rows(image_id: int, detections: Tensor, category_ids: Sequence[int] | Tensor) -> NDArray[np.float64]:
     """Detections of one image [D, 6] (left, top, right, bottom, score, class index) as rows [D, 7].
 
-    category_ids: that of each class; as float64 [K] it is not made anew for every image.
+    category_ids: that of each class; as float64 [K] they are not converted anew for every image.
     """
     given = detections.detach().to("cpu", torch.float64)
     categories = torch.as_tensor(category_ids, dtype=torch.float64)[given[:, 5].long()]
@@ -33,13 +33,16 @@ def detection_rows(image_id: int, detections: Tensor, category_ids: Sequence[int
 
 
 def predictions_json(rows: NDArray[np.float64]) -> str:
-    """Detections [D, 7] as the text of COCO's results file: boxes with 3 decimals, scores with 5."""
+    """Detections [D, 7] as the text of COCO's results file: boxes with 3 decimals, scores with 8.
+
+    With fewer, different scores would become equal, and precision depends on their order.
+    """
     records = [
         {
             "image_id": int(image_id),
             "category_id": int(category_id),
             "bbox": [round(side, 3) for side in box],
-            "score": round(score, 5),
+            "score": round(score, 8),
         }
         for image_id, *box, score, category_id in rows.tolist()
     ]

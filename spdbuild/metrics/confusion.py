@@ -1,4 +1,4 @@
-"""What a detector takes for what: objects by detections, with background as a further class."""
+"""The confusion matrix of a detector: objects by detections, with background as a further class."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from spdbuild.boxes import area_xyxy, intersection_xyxy, iou_xyxy
 
 
 class Outcome(NamedTuple):
-    """What became of one image.
+    """The outcome of one image.
 
     objects: how many there are: right, found as another class (confused), or missed.
-    background: detections where no object is.
+    background: detections where there is no object.
     """
 
     objects: int
@@ -33,10 +33,10 @@ class Outcome(NamedTuple):
 class DetectionConfusion:
     """Counts gathered image by image.
 
-    matrix: [K + 1, K + 1] true class by detected class; the last row is background that was taken for an object, the
-        last column are objects that were not found, the last cell stays 0.
+    matrix: [K + 1, K + 1] true class by detected class; the last row is background that was detected as an object,
+        the last column objects that were not found; the last cell stays 0.
     min_score: detections below it are left out.
-    min_iou: how much a detection must overlap an object to stand for it, whatever the classes.
+    min_iou: least IoU at which a detection matches an object, whatever the classes.
     """
 
     def __init__(self, classes: int, min_score: float = 0.25, min_iou: float = 0.45) -> None:
@@ -44,11 +44,11 @@ class DetectionConfusion:
         self.min_score, self.min_iou = min_score, min_iou
 
     def update(self, detections: Tensor, boxes_xyxy: Tensor, labels: Tensor, crowd: Tensor | None = None) -> Outcome:
-        """Count one image, and say what became of it.
+        """Count one image, and return its outcome.
 
         detections: [D, 6], rows (left, top, right, bottom, score, class index).
         boxes_xyxy, labels, crowd: [B, 4], [B] class indices and [B] bool, the objects. A crowd region is no object, and
-            a detection that lies on one with more than half of its area is not taken for background.
+            a detection with more than half of its area on one does not count as background.
         """
         detections = detections[detections[:, 4] >= self.min_score]
         regions = boxes_xyxy[:0] if crowd is None else boxes_xyxy[crowd]
@@ -66,7 +66,7 @@ class DetectionConfusion:
 
 
 def _pairs(iou: NDArray[np.float64], min_iou: float) -> tuple[list[int], list[int]]:
-    """Pairs of objects and detections, one to one, the pair that overlaps most first: indices of [B, D]."""
+    """Pairs of objects and detections, one to one, the largest overlap first: indices into [B, D]."""
     objects, found = np.nonzero(iou >= min_iou)
     order = np.argsort(-iou[objects, found], kind="stable")
     pairs: dict[int, int] = {}
@@ -79,7 +79,7 @@ def _pairs(iou: NDArray[np.float64], min_iou: float) -> tuple[list[int], list[in
 
 
 def _covered(boxes_xyxy: Tensor, regions_xyxy: Tensor) -> Tensor:
-    """Whether each box [D, 4] lies on one of the regions [R, 4] with more than half of its area: bool [D]."""
+    """Whether each box [D, 4] has more than half of its area on one of the regions [R, 4]: bool [D]."""
     if not len(regions_xyxy):
         return torch.zeros(len(boxes_xyxy), dtype=torch.bool, device=boxes_xyxy.device)
     shared = intersection_xyxy(boxes_xyxy, regions_xyxy).amax(dim=1)

@@ -1,4 +1,4 @@
-"""Precision, recall and F1 of detections over the score from which on they are kept."""
+"""Precision, recall and F1 of detections over the minimum score."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Flags = NDArray[np.bool_]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ScoreCurves:
-    """One curve a class over S minimum scores; a class without detections has zeros everywhere.
+    """One curve per class over S minimum scores; a class without detections has zeros everywhere.
 
     classes: [K] indices of the classes that have objects.
     scores: [S] from 0 to 1.
@@ -35,7 +35,7 @@ class ScoreCurves:
 
     @property
     def mean_precision(self) -> Array:
-        """[S] over the classes that have a detection of at least that score; NaN where none has one."""
+        """[S] over the classes that have a detection of at least that score; NaN if none has one."""
         found = self.highest[:, None] >= self.scores
         total = np.where(found, self.precision, 0).sum(axis=0)
         mean: Array = np.full(len(self.scores), np.nan)
@@ -71,7 +71,7 @@ def score_curves(correct: Flags, scores: Array, predicted: Array, labels: Array,
 
 
 def precision_and_recall(correct: Flags, objects: int) -> tuple[Array, Array]:
-    """After each of the detections [D, ...], best score first, for `objects` objects of the class: two [D, ...]."""
+    """Both after each of the detections [D, ...], best score first, for `objects` objects of the class: [D, ...]."""
     hits = correct.cumsum(axis=0)
     taken = np.arange(1, len(correct) + 1).reshape(-1, *[1] * (correct.ndim - 1))
     return hits / taken, hits / objects

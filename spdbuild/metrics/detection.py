@@ -28,8 +28,8 @@ class EvaluationOptions:
     sizes: the bins for which precision and recall are given too.
     max_detections: numbers of detections per image at which recall is given; precision is given at the largest.
     class_agnostic: whether a detection may have any class.
-    backend: the library that matches; faster-coco-eval gives the same numbers sooner and is an extra, but not what
-        each image gave, which intervals over images are made of.
+    backend: the library that matches; faster-coco-eval, an extra, gives the same numbers faster, but not the results
+        by image, which intervals over images are computed from.
     """
 
     sizes: tuple[SizeBin, ...] = COCO_SIZES
@@ -42,7 +42,7 @@ class EvaluationOptions:
 class ClassMetrics:
     """One category; None where it has no objects (of that size).
 
-    ap: at IoU 0.50 to 0.95 in steps of 0.05; ap50, ap75: at one IoU. ar: at the same ten and the most detections.
+    ap: at IoU 0.50 to 0.95 in steps of 0.05; ap50, ap75: at one IoU. ar: at the same ten, with the most detections.
     objects: how many there are, crowd regions left out; by size: the same.
     """
 
@@ -59,12 +59,12 @@ class ClassMetrics:
 
 @dataclass(frozen=True, slots=True)
 class DetectionMetrics:
-    """Means over categories, as fractions; None where there is no object to find, which people read as "n/a".
+    """Means over categories, as fractions; None where there is no object to find, shown as "n/a".
 
     ap: at IoU 0.50 to 0.95 in steps of 0.05; ap50, ap75: at one IoU.
-    ar: by detections per image, at IoU 0.50 to 0.95; ar_by_size: at the most detections.
+    ar: by detections per image, at IoU 0.50 to 0.95; ar_by_size: with the most detections.
     precision: [K, 101] at recall 0, 0.01 to 1 and IoU 0.5, NaN for a category without objects.
-    matches: what became of each detection; None with a backend that does not tell.
+    matches: the outcome of each detection; None with a backend that does not tell.
     """
 
     ap: float | None
@@ -99,7 +99,7 @@ def evaluate_detections(
     """Judge detections against the ground truth.
 
     ground_truth: COCO dictionary with images, categories and annotations; an annotation without an area has that of its
-        box, one without `iscrowd` is no crowd. As in COCO, a detection on a crowd region is ignored.
+        box, one without `iscrowd` is not a crowd. As in COCO, a detection on a crowd region is ignored.
     rows: [D, 7] detections: image id, left, top, width, height (pixels), score, category id.
     """
     options = options or EvaluationOptions()
@@ -159,9 +159,9 @@ def _found_annotations(rows: Array, class_agnostic: bool) -> list[dict[str, Any]
 
 
 def _judged(truth: dict[str, Any], found: dict[str, Any], options: EvaluationOptions) -> Any:
-    """The backend's evaluation, done: precision [T, R, K, S, M] and recall [T, K, S, M], -1 where there is no object.
+    """The backend's finished evaluation: precision [T, R, K, S, M] and recall [T, K, S, M], -1 without any object.
 
-    T IoU thresholds, R recalls, K categories, S sizes with all of them together first, M numbers of detections.
+    T IoU thresholds, R recalls, K categories, S sizes, the first of them all sizes, M numbers of detections.
     """
     index, evaluation = _backend(options.backend)
     with contextlib.redirect_stdout(io.StringIO()):
@@ -176,7 +176,7 @@ def _judged(truth: dict[str, Any], found: dict[str, Any], options: EvaluationOpt
 
 
 def _matches(job: Any, options: EvaluationOptions) -> Matches | None:
-    """What the evaluation was made of, where its backend keeps it."""
+    """The matches that the evaluation is computed from, if its backend keeps them."""
     if options.backend != "pycocotools":
         return None
     names, params = [size.name for size in options.sizes], job.params
@@ -263,5 +263,5 @@ def _counts(truth: dict[str, Any], sizes: Sequence[SizeBin]) -> list[list[int]]:
 
 
 def _mean(values: Array) -> float | None:
-    """The mean of what is defined; the backends mark the rest by -1."""
+    """The mean of the defined values; the backends mark the others by -1."""
     return mean(np.where(values > -1, values, np.nan))

@@ -12,20 +12,20 @@ from spdbuild.nn.detection import BOX_AND_OBJECT
 from spdbuild.ranges import require_range
 
 # Pixels by which the boxes of one class are moved away from those of the one before it, unless boxes lie further apart.
-# The published code's: as float32 rounds what is moved, another number could suppress others at the limit of the IoU.
+# From the published code: float32 rounds moved boxes, so that another number could suppress others at the IoU limit.
 _CLASS_OFFSET = 4096
 
 
 @dataclass(frozen=True, slots=True)
 class NmsOptions:
-    """Numbers of the selection; the defaults are those of the published COCO evaluation.
+    """Parameters of the selection; the defaults are those of the published COCO evaluation.
 
     min_score: objectness, and objectness times class probability, must exceed it.
-    max_iou: of two boxes that overlap more, the one with the lower score goes.
+    max_iou: of two boxes that overlap more, the one with the lower score is dropped.
     multi_label: a row gives a box for every class above min_score, instead of for its best class alone.
     class_agnostic: boxes of different classes suppress each other too.
-    max_detections: boxes kept of an image.
-    max_candidates: boxes of an image that take part, by score.
+    max_detections: boxes kept per image.
+    max_candidates: boxes per image that take part, the best first.
     """
 
     min_score: float = 0.001
@@ -42,7 +42,7 @@ class NmsOptions:
 
 @dataclass(frozen=True, slots=True)
 class DisplayNmsOptions(NmsOptions):
-    """Numbers of the selection for what is shown to people: few boxes, one class each; the published defaults."""
+    """Parameters of the selection for what is shown to people: few boxes, one class each; the published defaults."""
 
     min_score: float = 0.25
     max_iou: float = 0.45
@@ -55,7 +55,7 @@ def select_detections(decoded: Tensor, options: NmsOptions | None = None) -> lis
 
     decoded: [N, R, 5 + K], rows (centre x, centre y, width, height, objectness, class probabilities); boxes in pixels.
 
-    The result depends on nothing but the arguments: no time limit ends the search.
+    The result depends only on the arguments: no time limit ends the search.
     """
     options = options or NmsOptions()
     return [_select(rows, options) for rows in decoded]
@@ -79,7 +79,7 @@ def _select(rows: Tensor, options: NmsOptions) -> Tensor:
 
 
 def _apart(detections: Tensor) -> Tensor:
-    """The boxes of detections [B, 6], each class where it meets no other: so one pass suppresses within classes."""
+    """The boxes of detections [B, 6], moved so that no two classes overlap: one pass then suppresses within classes."""
     boxes = detections[:, :4]
     if not len(boxes):
         return boxes
@@ -88,9 +88,9 @@ def _apart(detections: Tensor) -> Tensor:
 
 
 def _kept(boxes_xyxy: Tensor, scores: Tensor, options: NmsOptions) -> Tensor:
-    """Indices of the first `max_detections` boxes that are kept of [B, 4], best score first.
+    """Indices of the first `max_detections` boxes of [B, 4] that are kept, best score first.
 
-    A box is suppressed by better ones alone, and the cost is quadratic: so a few of the best are tried before more.
+    Only better boxes suppress a box, and the cost is quadratic, so a few of the best are tried before more.
     """
     from torchvision.ops import nms
 

@@ -31,7 +31,7 @@ class ReferencePrecision:
     def scalars(self) -> dict[str, float]:
         """The fitness, by which the best checkpoint is chosen, and precision, recall and F1 averaged over classes.
 
-        These are given at the lowest score with the highest mean F1, which is there, too. Nothing without any class.
+        The last three are those at the lowest score with the highest mean F1, `best_score`. Empty without any class.
         """
         if not len(self.ap):
             return {}
@@ -51,7 +51,7 @@ def correct_detections(detections: Tensor, boxes_xyxy: Tensor, labels: Tensor) -
     detections: [D, 6], rows (left, top, right, bottom, score, class), best score first.
     boxes_xyxy, labels: [B, 4] and [B], the objects.
 
-    A detection takes the object of its class that it overlaps most; of several that take the same one the first has it.
+    A detection takes the object of its class that it overlaps most; if several take the same one, the first gets it.
     """
     same = labels[:, None] == detections[None, :, 5]
     iou = (iou_xyxy(boxes_xyxy, detections[:, :4]) * same).cpu().double().numpy()  # [B, D]

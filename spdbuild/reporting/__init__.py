@@ -1,1 +1,1 @@
-"""Runs that have ended -> what they say together, over seeds and in pairs. Nothing here imports torch."""
+"""Runs that have ended -> a joint report on them, over seeds and in pairs. Nothing here imports torch."""

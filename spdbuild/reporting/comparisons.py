@@ -1,4 +1,4 @@
-"""Two groups of runs, seed by seed: how far their metrics are apart, and what the one costs more."""
+"""Two groups of runs, compared seed by seed: how far their metrics are apart, and how their costs compare."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from spdbuild.reporting.intervals import interval
 
 @dataclass(frozen=True)
 class Difference:
-    """A metric of a group less that of its reference, for each seed that both have.
+    """A metric of a group minus that of its reference, for each seed that both have.
 
-    over_images: interval of the mean over resampled images, if that was taken.
+    over_images: interval of the mean over resampled images, if it was computed.
     """
 
     metric: str
@@ -30,7 +30,7 @@ class Difference:
 
     @property
     def interval(self) -> tuple[float, float] | None:
-        """Of the mean, with 95 % confidence; None where seeds cannot give one."""
+        """The 95 % confidence interval of the mean; None if the seeds cannot give one."""
         return interval(list(self.values.values()))
 
     @property
@@ -61,9 +61,9 @@ class Difference:
 class Comparison:
     """A group and the one that it is compared with; they share seeds.
 
-    differing: key paths in which their recipes differ. differences: of all metrics that both have, by their order.
-    unresampled: why there are no intervals over images, a reason a run, if they were wanted.
-    carriers: for each metric with such an interval the images that it rests on, or their groups.
+    differing: key paths in which their recipes differ. differences: of all metrics that both have, in their order.
+    unresampled: why there are no intervals over images, if they were wanted: one reason per run.
+    carriers: for each metric with such an interval the number of images that it rests on, or of their groups.
     image_groups: how many groups of images were drawn, each as a whole; None if images were drawn one by one.
     """
 
@@ -85,7 +85,7 @@ class Comparison:
 
     @property
     def costs(self) -> dict[str, float | None]:
-        """What the group has in times of its reference; None where it cannot be compared."""
+        """The costs of the group as multiples of its reference's; None where they cannot be compared."""
         group, reference = self.group, self.reference
         ratios = {"parameters": (group.parameters, reference.parameters), "MACs": (group.macs, reference.macs)}
         alone = len({run.machine for run in (*group.runs, *reference.runs)}) == 1
@@ -109,9 +109,9 @@ class Comparison:
 
 
 def compare(section: Section, against: str | None = None) -> list[Comparison]:
-    """Each group with the one before it that shares a seed and whose recipe is the nearest.
+    """Compare each group with the one before it that shares a seed and whose recipe is the most similar.
 
-    A converted network so meets itself without passes, and where there is none the cheapest of its kind.
+    So a converted network is compared with itself without passes or, if there is none, with the cheapest of its kind.
     against: the group that all others are compared with, if the section has it.
     """
     names = [group.name for group in section.groups]

@@ -1,4 +1,4 @@
-"""What the result of a run depends on but for its seed, and what decides whether two runs can be compared."""
+"""What the result of a run depends on besides its seed, and what decides whether two runs can be compared."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any
 from spdbuild.reporting.run import Run
 from spdbuild.size_bins import COCO_SIZES
 
-#: Keys of a recipe that say who, where and how long to look, not what comes out. What `precision` was chosen by the
-#: device is compared, not what the recipe left open.
+#: Keys of a recipe that do not affect the result of a run. Of `precision`, the value that was chosen for the device is
+#: compared, not that of the recipe.
 IGNORED = frozenset(
     (
         "title",
@@ -32,17 +32,17 @@ _MEASURED = ("data", "task.name", "task.evaluation")
 #: Keys that `architecture.yaml` follows from.
 _NETWORK = frozenset(("architecture", "variant", "vars", "passes", "input", "data"))
 
-#: What everything is measured by that does not say otherwise.
+#: The object sizes that apply unless a recipe gives others.
 _SIZES = {f"task.evaluation.sizes.{size.name}": [size.low, size.high] for size in COCO_SIZES}
 
 Conditions = Mapping[str, Any]
 
 
 def conditions(run: Run) -> Conditions:
-    """Values by key path: the resolved recipe without what does not change the result, and what it was made into.
+    """Values by key path: the resolved recipe without what does not affect the result, and what it was resolved to.
 
-    A key that is empty is left out, so that recipes older than a key compare equal to those that leave it empty; and so
-    are COCO's sizes of objects, which older runs wrote out.
+    Empty keys are left out, so that recipes older than a key compare equal to those that leave it empty; so are COCO's
+    object sizes, which older runs wrote out.
     """
     chosen = {"architecture.yaml": run.network, "precision": run.summary.precision}
     leaves = {path: value for path, value in _leaves(run.recipe) if value != _SIZES.get(path)}
@@ -50,19 +50,19 @@ def conditions(run: Run) -> Conditions:
 
 
 def measured(conditions: Conditions) -> Conditions:
-    """Those of the conditions that say on which images runs were evaluated, and how."""
+    """The conditions that determine on which images runs were evaluated, and how."""
     return {path: value for path, value in conditions.items() if _below(path, _MEASURED)}
 
 
 def identity(conditions: Conditions) -> str:
-    """The same text for the same conditions alone."""
+    """A text that is the same only for the same conditions."""
     return json.dumps(conditions, sort_keys=True)
 
 
 def differing(several: Sequence[Conditions]) -> list[str]:
     """Key paths in which conditions differ, without those that follow from others.
 
-    Where a `name` differs, the keys beside it are other things; and the file of a network follows from what made it.
+    Where a `name` differs, the keys beside it mean other things; and the file of a network follows from what made it.
     """
     paths = dict.fromkeys(path for conditions in several for path in conditions)
     found = [path for path in paths if len({value_text(conditions, path) for conditions in several}) > 1]
@@ -89,7 +89,7 @@ def _leaves(values: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, A
 
 
 def _plain(value: Any) -> Any:
-    """32.0 as 32: a recipe that was read from its resolved form has fractions where the defaults are whole."""
+    """32.0 as 32: a recipe that was read from its resolved form has floats where the defaults are integers."""
     if isinstance(value, list):
         return [_plain(entry) for entry in value]
     return int(value) if isinstance(value, float) and value.is_integer() else value

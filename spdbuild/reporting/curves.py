@@ -1,4 +1,4 @@
-"""How the metrics of groups went over the epochs, as charts."""
+"""Charts of the metrics of groups over the epochs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from spdbuild.training.run_charts import run_charts
 
 
 def curves(section: Section, metrics: Sequence[str]) -> list[Chart]:
-    """A chart a metric with a line a group: the mean over its seeds, up to the last epoch that all of them have."""
+    """A chart per metric with a line per group: the mean over its seeds, up to the last epoch that all of them have."""
     return [chart for metric in metrics if (chart := _curve(section, metric)) is not None]
 
 
@@ -30,7 +30,7 @@ def _curve(section: Section, metric: str) -> Chart | None:
 
 
 def _means(group: Group, column: str) -> list[tuple[int, float]]:
-    """Epochs with a value in all runs of a group, and its mean."""
+    """The epochs with a value in all runs of a group, each with the mean of the values."""
     runs = [{int(row["epoch"]): row.get(column) for row in run.rows} for run in group.runs]
     found = []
     for epoch in sorted(set.intersection(*map(set, runs))):

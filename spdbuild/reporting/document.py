@@ -9,7 +9,7 @@ from spdbuild.reporting.comparisons import Comparison
 from spdbuild.reporting.groups import Group, Section
 from spdbuild.reporting.run import Run
 
-#: Facts of a summary that are told as they are.
+#: Facts of a summary that are copied as they are.
 _FACTS = ("metrics", "counts", "monitor", "best", "best_epoch", "epochs", "planned_epochs", "steps", "seconds")
 
 

@@ -11,13 +11,13 @@ from spdbuild.errors import InputError, nearest
 from spdbuild.reporting.folder import is_report
 from spdbuild.training.run_folder import TAKEN, RunFolder
 
-#: Folders below the one that was named in which runs are looked for.
+#: How many levels below a named folder are searched for runs.
 _DEPTH = 3
 
 
 @dataclass(frozen=True)
 class LeftOut:
-    """A folder of which no number was taken, and why."""
+    """A folder that a report leaves out, and why."""
 
     folder: Path
     why: str
@@ -27,14 +27,14 @@ class LeftOut:
 
 
 def is_run(folder: Path) -> bool:
-    """Whether a folder is that of a run, however far that came."""
+    """Whether a folder is that of a run, however far the run got."""
     return RunFolder(folder).recipe.is_file()
 
 
 def find_runs(paths: Iterable[Path]) -> tuple[list[Path], list[LeftOut]]:
-    """The folders of runs at or below `paths`, each once, a run before its twins; and what is no run.
+    """The folders of runs at or below `paths`, each once, a run before its twins; and the folders without runs.
 
-    Raises InputError for a path that is no folder.
+    Raises InputError for a path that is not a folder.
     """
     found, left_out = dict[Path, Path](), dict[Path, LeftOut]()
     for path in paths:
@@ -71,7 +71,7 @@ def _look(folder: Path, depth: int) -> tuple[list[Path], list[LeftOut]]:
 
 
 def _folders(folder: Path) -> list[Path]:
-    """The folders in one, but for hidden ones; none in one that cannot be read."""
+    """The subfolders of a folder except hidden ones; none if it cannot be read."""
     with suppress(OSError):
         return sorted(entry for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith("."))
     return []

@@ -1,4 +1,4 @@
-"""The folder of a report: written whole or not at all, in place of an earlier report and of nothing else."""
+"""The folder of a report: written atomically, replacing an earlier report and nothing else."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 from spdbuild.errors import InputError
 from spdbuild.files import make_folder, unwritten
 
-#: What a report is made of.
+#: The files of a report.
 MARKDOWN, TABLE, PAGE = "report.md", "runs.csv", "index.html"
 _FILES = frozenset((MARKDOWN, TABLE, PAGE))
 
@@ -20,7 +20,7 @@ def is_report(folder: Path) -> bool:
 
 
 def check_folder(folder: Path) -> None:
-    """Refuse a folder that holds something else than a report; raises InputError."""
+    """Refuse a folder that holds anything but a report; raises InputError."""
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{folder} is a file", hint="give a folder that is new, empty, or an earlier report")
     others = sorted(entry.name for entry in folder.iterdir() if entry.name not in _FILES) if folder.exists() else []
@@ -30,7 +30,7 @@ def check_folder(folder: Path) -> None:
 
 
 def write_folder(folder: Path, files: Mapping[str, str]) -> None:
-    """Write `files` by name into a folder that is there whole or as it was. Raises InputError and DiskFullError."""
+    """Write `files` by name into a folder, all or none of them. Raises InputError and DiskFullError."""
     check_folder(folder)
     make_folder(folder.parent)
     try:
@@ -45,7 +45,7 @@ def write_folder(folder: Path, files: Mapping[str, str]) -> None:
 
 
 def _exchange(folder: Path, fresh: Path, old: Path) -> None:
-    """Put `fresh` in the place of `folder`, and what was there in that of `old`."""
+    """Move `fresh` to `folder`, and what was there to `old`."""
     replaced = folder.exists()
     if replaced:
         folder.replace(old)

@@ -1,4 +1,4 @@
-"""Runs that are alike but for their seeds, and groups of them that were measured in the same way."""
+"""Runs that differ only in their seeds, and groups of them that were measured in the same way."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from spdbuild.reporting.run import Run
 
 @dataclass(frozen=True)
 class Spread:
-    """Values of one thing, one a seed: their mean, their sample standard deviation (n - 1; None of one), the ends."""
+    """Values of one quantity, one per seed: mean, sample standard deviation (n - 1; None for one value) and ends."""
 
     values: tuple[float, ...]
 
@@ -35,7 +35,7 @@ class Spread:
 
 @dataclass(frozen=True)
 class Group:
-    """Runs of one recipe, one a seed, in the order of the seeds."""
+    """Runs of one recipe, one per seed, in the order of the seeds."""
 
     name: str
     conditions: Conditions
@@ -51,8 +51,8 @@ class Group:
 
     @property
     def macs(self) -> int:
-        """Of one image."""
-        return self.runs[0].summary.macs
+        """For one image, with all its tiles if images are looked at in tiles."""
+        return self.runs[0].summary.macs_per_image
 
     @property
     def seconds(self) -> Spread | None:
@@ -80,7 +80,7 @@ class Group:
 
 @dataclass(frozen=True)
 class Section:
-    """Groups whose runs were evaluated on the same images in the same way; the networks as they were come first."""
+    """Groups whose runs were evaluated on the same images in the same way; networks without passes come first."""
 
     title: str
     measured: Conditions
@@ -96,7 +96,7 @@ class Section:
         return tuple(dict.fromkeys(name for run in self.runs for name in run.summary.metrics))
 
     def shown(self, wanted: Sequence[str] = ()) -> tuple[str, ...]:
-        """The metrics of tables: those that are wanted, else the average precisions of detectors, else all."""
+        """The metrics for tables: those that are wanted, else the average precisions of detectors, else all."""
         if wanted:
             return tuple(name for name in wanted if name in self.metrics)
         precisions = tuple(name for name in self.metrics if name in ("AP", "AP50", "AP75") or name.startswith("AP_"))
@@ -104,7 +104,7 @@ class Section:
 
 
 def make_sections(runs: Iterable[Run]) -> tuple[list[Section], list[LeftOut]]:
-    """Sections in the order of their first runs; and runs whose seed another run of the same recipe has, too."""
+    """Sections in the order of their first runs; and runs left out because their recipe has another with their seed."""
     alike, left_out = _alike(runs)
     parts = dict[str, list[tuple[Conditions, list[Run]]]]()
     for known, members in alike:
@@ -133,7 +133,7 @@ def _alike(runs: Iterable[Run]) -> tuple[list[tuple[Conditions, list[Run]]], lis
 
 
 def _names(alike: Sequence[tuple[Conditions, list[Run]]]) -> list[str]:
-    """Names of groups: that of their runs, if these are called alike."""
+    """Names of groups: that of their runs, if these share one."""
     names = []
     for _, members in alike:
         first, *others = dict.fromkeys(run.name for run in members)
@@ -142,5 +142,5 @@ def _names(alike: Sequence[tuple[Conditions, list[Run]]]) -> list[str]:
 
 
 def _ordered(groups: Iterable[Group]) -> tuple[Group, ...]:
-    """Networks without passes before others, cheap ones before dear ones."""
+    """Networks without passes before others, cheap ones before expensive ones."""
     return tuple(sorted(groups, key=lambda group: (bool(group.conditions.get("passes")), group.macs, group.name)))

@@ -1,4 +1,4 @@
-"""index.html: a report as one page that needs no other file."""
+"""index.html: a report as one self-contained page."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How far a mean can be trusted: deviations and Student's intervals.
+"""How far a mean can be trusted: standard deviations and Student's intervals.
 
 The quantiles come from the finite series of the t distribution for whole degrees of freedom: Abramowitz and Stegun,
 Handbook of Mathematical Functions, 26.7.3 and 26.7.4.
@@ -11,19 +11,19 @@ from collections.abc import Sequence
 from functools import cache
 from statistics import fmean, stdev
 
-#: Share of such intervals that hold the true mean, if what is averaged is drawn from a normal distribution.
+#: Share of such intervals that contain the true mean, if the values are drawn from a normal distribution.
 CONFIDENCE = 0.95
-#: Differences that are equal but for rounding tell nothing of how they spread.
+#: Values that are equal except for rounding say nothing about their spread.
 _ROUNDING = 1e-12
 
 
 def deviation(values: Sequence[float]) -> float | None:
-    """The sample standard deviation, with n - 1; None of one value."""
+    """The sample standard deviation, with n - 1; None for one value."""
     return stdev(values) if len(values) > 1 else None
 
 
 def interval(values: Sequence[float]) -> tuple[float, float] | None:
-    """Student's interval of the mean; None of one value, and of values without any spread."""
+    """Student's interval of the mean; None for one value, and for values without any spread."""
     spread = deviation(values)
     if spread is None or spread <= _ROUNDING:
         return None
@@ -33,11 +33,11 @@ def interval(values: Sequence[float]) -> tuple[float, float] | None:
 
 @cache
 def t_quantile(freedom: int, confidence: float = CONFIDENCE) -> float:
-    """The t below whose absolute value lies the share `confidence` of Student's distribution."""
+    """The t for which the share `confidence` of Student's distribution lies between -t and t."""
     low, high = 0.0, 1.0
     while _within(high, freedom) < confidence:
         high *= 2
-    # Halved as often as a number of double precision can tell.
+    # More often than double precision can resolve.
     for _ in range(100):
         middle = (low + high) / 2
         low, high = (middle, high) if _within(middle, freedom) < confidence else (low, middle)

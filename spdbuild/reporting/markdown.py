@@ -8,7 +8,7 @@ from spdbuild.reporting.parts import Part
 
 
 def markdown(title: str, parts: Iterable[Part]) -> str:
-    """The title and the parts; charts are left to the page."""
+    """The title and the parts; charts are only on the page."""
     blocks = [f"# {title}\n"]
     for part in parts:
         blocks += [f"## {part.title}\n", *(table.markdown() for table in part.tables)]

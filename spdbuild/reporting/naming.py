@@ -1,4 +1,4 @@
-"""Names that tell things apart."""
+"""Unique names."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ from spdbuild.reporting.conditions import Conditions, differing, value_text
 
 
 def unique_names(names: Sequence[str], several: Sequence[Conditions]) -> list[str]:
-    """The names, those that several have with what differs behind them: `quickstart (epochs=12)`.
+    """The names, each duplicate followed by what differs: `quickstart (epochs=12)`.
 
-    several: of what each name stands for, no two alike.
+    several: the conditions that each name stands for, no two alike.
     """
     found = list(names)
     for name in {name for name in names if names.count(name) > 1}:
         places = [i for i, other in enumerate(names) if other == name]
-        paths = _telling([several[i] for i in places])
+        paths = _distinguishing([several[i] for i in places])
         for i in places:
             told = ", ".join(f"{path}={value_text(several[i], path)}" for path in paths)
             found[i] = f"{name} ({told})"
     return found
 
 
-def _telling(several: Sequence[Conditions]) -> list[str]:
-    """Key paths, no more than are needed, whose values tell all conditions apart."""
+def _distinguishing(several: Sequence[Conditions]) -> list[str]:
+    """Key paths, no more than are needed, whose values distinguish all conditions."""
     chosen, told = list[str](), 1
     for path in [*differing(several), "architecture.yaml"]:
         apart = len({tuple(value_text(conditions, key) for key in (*chosen, path)) for conditions in several})

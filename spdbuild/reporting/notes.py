@@ -1,4 +1,4 @@
-"""What one must know to read the numbers of a section rightly."""
+"""What readers must know to interpret the numbers of a section."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from spdbuild.reporting.comparisons import Comparison
 from spdbuild.reporting.conditions import differing
 from spdbuild.reporting.groups import Section
 
-#: What holds for all of them.
+#: Notes that hold for all sections.
 READING = (
     "Metrics are those of the weights that a run ended with, mean ± sample standard deviation (n - 1) over the seeds. "
     "The best epoch of a run is chosen by the images that it is measured on, so its metrics, in runs.csv, flatter."
@@ -24,7 +24,7 @@ _IMAGES = (
     "other trainings."
 )
 _ALIKE = (
-    "Frames of one film or images of one writer are alike, and tell less than their number, unless --together draws "
+    "Frames of one video or images of one writer are alike, and tell less than their number, unless --together draws "
     "them as one."
 )
 _TOGETHER = "A group has the images in whose names '{together}' matches the same."
@@ -33,7 +33,7 @@ _MANY = 30
 
 
 def over_images(resamples: int, together: str | None) -> str:
-    """How to read intervals over images; together: the pattern of the names of those that were drawn as one."""
+    """How to read intervals over images. together: pattern of the names of images that were drawn as one."""
     if together is None:
         return _IMAGES.format(resamples=resamples, drawn="images", alike=_ALIKE)
     return _IMAGES.format(resamples=resamples, drawn="groups of images", alike=_TOGETHER.format(together=together))
@@ -46,7 +46,7 @@ def notes(
     metrics: Sequence[str],
     against: str | None = None,
 ) -> list[str]:
-    """Sentences about a section, of which `metrics` are shown beside `others`.
+    """Sentences about a section of which `metrics` are shown. others: the sections that it is shown beside.
 
     against: the group that all others were to be compared with.
     """

@@ -15,7 +15,7 @@ from spdbuild.training.comparison import number_text
 
 @dataclass(frozen=True)
 class Part:
-    """What stands below one heading: sentences, tables, and charts where there is room for them."""
+    """What is below one heading: sentences, tables, and charts where there is room for them."""
 
     title: str
     sentences: tuple[str, ...] = ()
@@ -24,7 +24,7 @@ class Part:
 
 
 def groups_table(section: Section, metrics: Sequence[str]) -> Table:
-    """What the groups reached and what they cost, a row each."""
+    """The metrics and the costs of the groups, a row each."""
     numbers = ("seeds", *metrics, "parameters", "MACs", "training s", "images/s")
     table = Table(("runs", *numbers), numbers)
     for group in section.groups:
@@ -35,7 +35,7 @@ def groups_table(section: Section, metrics: Sequence[str]) -> Table:
 
 
 def differences_table(comparisons: Sequence[Comparison], metrics: Sequence[str]) -> Table:
-    """How far groups are apart, a row a metric."""
+    """How far groups are apart, with a row per metric."""
     resampled = any(entry.over_images for comparison in comparisons for entry in comparison.differences)
     numbers = ("seed by seed", "mean", "95 % interval", *(["over images"] if resampled else []))
     table = Table(("difference", "metric", "seeds", *numbers, "conclusion"), numbers)
@@ -47,7 +47,7 @@ def differences_table(comparisons: Sequence[Comparison], metrics: Sequence[str])
 
 
 def costs_table(comparisons: Sequence[Comparison]) -> Table:
-    """What groups have in times of their references, and where their recipes differ."""
+    """The costs of groups as multiples of their references', and where their recipes differ."""
     names = tuple(comparisons[0].costs)
     table = Table(("cost", *names, "recipes differ in"), names)
     for comparison in comparisons:
@@ -57,7 +57,7 @@ def costs_table(comparisons: Sequence[Comparison]) -> Table:
 
 
 def runs_table(section: Section, metrics: Sequence[str]) -> Table:
-    """Each run by itself."""
+    """Each run by itself, a row each."""
     numbers = ("seed", *metrics, "epochs", "training s", "images/s")
     table = Table(("run of", *numbers, "folder"), numbers)
     for group, run in _members(section):
@@ -70,7 +70,7 @@ def runs_table(section: Section, metrics: Sequence[str]) -> Table:
 
 
 def made_table(sections: Sequence[Section]) -> Table:
-    """With which command, by which state of the program and on which machine each run was made."""
+    """The command, the state of the program and the machine that each run was made with."""
     table = Table(("folder", "seed", "command", "commit", "machine"), ("seed",))
     for run in (run for section in sections for run in section.runs):
         table.add(str(run.folder), str(run.seed), run.command, run.commit, run.machine)

@@ -28,12 +28,12 @@ from spdbuild.reporting.runs_csv import runs_csv
 
 @dataclass(frozen=True)
 class Report:
-    """What runs say together.
+    """A joint report on runs.
 
-    sections: runs that were measured alike. left_out: folders without a number here.
-    comparisons: of the groups of each section. metrics: those that tables show; none: a choice.
-    against: the group that all others are compared with, if one is. resamples: of the images, for differences;
-    together: pattern of the names of images that were drawn as one.
+    sections: runs that were measured alike. left_out: folders that are not part of the report.
+    comparisons: of the groups of each section. metrics: those that tables show; empty: a selection.
+    against: the group that all others are compared with, if there is one. resamples: number of resamples of the images,
+    for differences; together: pattern of the names of images that were drawn as one.
     """
 
     sections: tuple[Section, ...]
@@ -46,7 +46,7 @@ class Report:
 
     @property
     def parts(self) -> list[Part]:
-        """What is printed: the tables of each section with what one must know of it, and how to read them."""
+        """What is printed: the tables of each section with notes on it, and how to read them."""
         reading = [READING]
         if any(self.comparisons):
             reading.append(DIFFERENCES)
@@ -69,7 +69,7 @@ class Report:
         title = f"{sum(len(section.runs) for section in self.sections)} runs of spdbuild"
         told = [*self.parts, *self._origins()]
         charts = [tuple(curves(section, section.shown(self.metrics))) for section in self.sections]
-        # Sections are told first, in their order.
+        # The sections come first, in their order.
         drawn = [replace(part, charts=own) for part, own in zip(told, charts, strict=False)]
         page = html(title, [*drawn, *told[len(drawn) :]])
         files = {MARKDOWN: markdown(title, told), TABLE: runs_csv(self.sections), PAGE: page}
@@ -101,14 +101,14 @@ def report(
     together: str | None = None,
     quiet: bool = False,
 ) -> Report:
-    """Gather the runs in or below folders: by recipe over their seeds, with paired differences and costs.
+    """Report on the runs in or below folders: grouped by recipe over seeds, with paired differences and costs.
 
-    runs: folders of runs, with those that they are compared with, or folders that hold runs. metrics: which the tables
-    show. against: name of the group that all others are compared with. output: folder for report.md, runs.csv and
-    index.html. resamples: of the test images, for the intervals of differences over them; 0: none. together: a regular
-    expression; images in whose names it matches the same are drawn together. quiet: no progress.
+    runs: folders of runs, which include their twins, or folders that hold runs. metrics: those that the tables show.
+    against: name of the group that all others are compared with. output: folder for report.md, runs.csv and index.html.
+    resamples: number of resamples of the test images, for the intervals of differences over them; 0: none. together: a
+    regular expression; images in whose names it matches the same text are drawn together. quiet: show no progress.
     torch is not imported. Raises InputError if there is nothing to report, ArgumentError for too few resamples and for
-    what is no regular expression.
+    an invalid regular expression.
     """
     if resamples and resamples < LEAST:
         message = f"{resamples} resamples tell too little"
@@ -151,7 +151,7 @@ def _resampled(
 
 
 def _read(folders: Iterable[Path], left_out: list[LeftOut]) -> list[Run]:
-    """The runs that can be reported; the others are told in `left_out`."""
+    """The runs that can be reported; the others are added to `left_out`."""
     found = []
     for folder in folders:
         try:
@@ -167,7 +167,7 @@ def _read(folders: Iterable[Path], left_out: list[LeftOut]) -> list[Run]:
 
 
 def _missing_twins(run: Run) -> list[LeftOut]:
-    """The runs that a run's recipe asks for beside it and that have not begun."""
+    """The twins that a run's recipe asks for and that have not begun."""
     why = f"it has not begun; go on with `spdbuild train --resume {run.folder}`"
     twins = [run.folder / name for name in run.recipe["compare"]]
     return [LeftOut(twin, why) for twin in twins if not twin.is_dir()]

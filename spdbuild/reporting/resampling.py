@@ -23,11 +23,11 @@ from spdbuild.reporting.intervals import CONFIDENCE
 from spdbuild.reporting.run import Run
 from spdbuild.training.run_folder import RunFolder
 
-#: Fewer give a deviation that is far off by chance.
+#: Fewer resamples can give a deviation that is far off by chance.
 LEAST = 50
-#: A metric is taken only where this share of the resamples has objects to measure it with.
+#: A metric is used only if this share of the resamples has objects to measure it with.
 _DEFINED = 0.95
-#: Differences that are equal but for rounding tell nothing of how they spread.
+#: Differences that are equal except for rounding say nothing about their spread.
 _EQUAL = 1e-12
 #: Losses are stored in single precision.
 _ROUNDING = 1e-5
@@ -37,9 +37,9 @@ Pair = tuple[ByImage, ByImage]
 
 @dataclass(frozen=True, eq=False)
 class Drawn:
-    """What is drawn anew.
+    """What is resampled.
 
-    pairs: what both networks gave for each image, a pair a seed.
+    pairs: the results of both networks for each image, one pair per seed.
     groups: [N], the group of each image, counted from 0: a group is drawn as a whole. None: image by image.
     """
 
@@ -48,7 +48,7 @@ class Drawn:
 
 
 def pattern_of(together: str | None) -> re.Pattern[str] | None:
-    """A regular expression, if one is given; raises ArgumentError for what is none."""
+    """A compiled regular expression, if one is given; raises ArgumentError for an invalid one."""
     try:
         return None if together is None else re.compile(together)
     except re.error as error:
@@ -57,7 +57,7 @@ def pattern_of(together: str | None) -> re.Pattern[str] | None:
 
 
 def read_drawn(comparison: Comparison, together: re.Pattern[str] | None = None) -> Drawn | tuple[str, ...]:
-    """What can be drawn anew for a comparison; or why that is not known, a reason a run.
+    """What can be resampled for a comparison; or why that is not known, one reason per run.
 
     together: pattern of what the names of the images of a group have in common.
     """
@@ -86,7 +86,7 @@ def read_drawn(comparison: Comparison, together: re.Pattern[str] | None = None) 
 
 
 def _groups(together: re.Pattern[str], names: Sequence[str], run: Run) -> NDArray[np.int64]:
-    """[N], the group of each image by its name; raises InputError where names tell no groups."""
+    """[N], the group of each image by its name; raises InputError if names give no groups."""
     if not names:
         raise InputError(f"{RunFolder(run.folder).report / FILE} has no names of images; {_advice(run)}")
     found = [together.search(name) for name in names]
@@ -94,7 +94,7 @@ def _groups(together: re.Pattern[str], names: Sequence[str], run: Run) -> NDArra
         raise InputError(
             f"the pattern '{together.pattern}' matches nothing in the name of image '{names[found.index(None)]}'"
         )
-    # The parentheses of a pattern, if it has any, hold what counts.
+    # If the pattern has parentheses, only what is in them counts.
     keys = [match.groups() or match.group() for match in found if match]
     numbers = {key: number for number, key in enumerate(dict.fromkeys(keys))}
     if len(numbers) == 1:
@@ -105,8 +105,8 @@ def _groups(together: re.Pattern[str], names: Sequence[str], run: Run) -> NDArra
 def resampled(comparison: Comparison, drawn: Drawn, resamples: int, advance: Callable[[], None]) -> Comparison:
     """The comparison with the intervals of its mean differences over images.
 
-    Every resample draws as many images, or groups, as there are, with some of them several times, the same for both
-    networks and all seeds. advance: called behind each resample.
+    Every resample draws as many images, or groups, as there are, with replacement, the same for both networks and all
+    seeds. advance: called after each resample.
     """
     deviations = _deviations(drawn, resamples, advance)
     carriers = drawn.pairs[0][0].carriers(drawn.groups)
@@ -118,7 +118,7 @@ def resampled(comparison: Comparison, drawn: Drawn, resamples: int, advance: Cal
 
 
 def _with_interval(difference: Difference, seeds: Sequence[int], deviations: dict[str, float]) -> Difference:
-    """None where there is no deviation, or where it is that of other seeds than the difference."""
+    """The difference with its interval; without one if there is no deviation, or if it is that of other seeds."""
     deviation = deviations.get(difference.metric, 0.0)
     if deviation <= _EQUAL or tuple(difference.values) != tuple(seeds):
         return difference
@@ -127,9 +127,9 @@ def _with_interval(difference: Difference, seeds: Sequence[int], deviations: dic
 
 
 def _read(run: Run) -> tuple[ByImage, tuple[str, ...]]:
-    """What the run gave for each image, and the images' names.
+    """The results of the run for each image, and the images' names.
 
-    Raises InputError where that is not known, or is not of the run's metrics.
+    Raises InputError if they are not known, or do not agree with the run's metrics.
     """
     path = RunFolder(run.folder).report / FILE
     if not path.is_file():
@@ -137,7 +137,7 @@ def _read(run: Run) -> tuple[ByImage, tuple[str, ...]]:
     found, names = load(path)
     for name, value in found.metrics().items():
         known = run.summary.metrics.get(name)
-        # What is no number is none in a summary, too.
+        # A value that is not finite is None in a summary, too.
         if value is None or known is None or not math.isfinite(value):
             continue
         if abs(value - known) > _ROUNDING * max(1, abs(known)):
@@ -149,7 +149,7 @@ def _read(run: Run) -> tuple[ByImage, tuple[str, ...]]:
 
 
 def _advice(run: Run) -> str:
-    """How the file is made behind a run; of the backends of detection only pycocotools tells what it is made of."""
+    """How to make the file after a run; of the detection backends only pycocotools gives results per image."""
     evaluation: Any = run.recipe["task"].get("evaluation")
     backend = evaluation.get("backend", "pycocotools") if isinstance(evaluation, dict) else "pycocotools"
     overrides = [f"precision={run.summary.precision}"]
@@ -160,7 +160,7 @@ def _advice(run: Run) -> str:
 
 
 def _deviations(drawn: Drawn, resamples: int, advance: Callable[[], None]) -> dict[str, float]:
-    """By metric the standard deviation of the mean difference of the pairs over resampled images."""
+    """The standard deviation, by metric, of the mean difference of the pairs over resampled images."""
     groups = np.arange(len(drawn.pairs[0][0])) if drawn.groups is None else drawn.groups
     count = int(groups.max()) + 1
     generator = np.random.default_rng(0)
@@ -175,7 +175,7 @@ def _deviations(drawn: Drawn, resamples: int, advance: Callable[[], None]) -> di
 
 
 def _mean_differences(pairs: Iterable[Pair], weights: NDArray[np.float64]) -> list[tuple[str, float]]:
-    """Of the metrics that all networks have, as finite numbers, for images that count `weights` times."""
+    """The mean differences of the metrics that are finite for all networks, for images that count `weights` times."""
     found = [(own.metrics(weights), other.metrics(weights)) for own, other in pairs]
     differences = []
     for name in found[0][0]:

@@ -27,9 +27,9 @@ _RUNNING = "go on with `spdbuild train --resume {}`"
 class Run:
     """A run that has ended.
 
-    name: its title without the seed, behind that of the run that it is a twin of: quickstart/strided.
+    name: its title without the seed; for a twin after that of the run that it belongs to: quickstart/strided.
     recipe: resolved, as plain data. network: digest of architecture.yaml and of what it extends and imports.
-    environment: what it was made with. rows: its metrics, an epoch each.
+    environment: what it was made with. rows: its metrics, one row per epoch.
     """
 
     folder: Path
@@ -47,18 +47,18 @@ class Run:
 
     @property
     def images_per_second(self) -> float:
-        """In training: the median over the epochs."""
+        """The speed of training: the median over the epochs."""
         return float(median(row["images_per_second"] for row in self.rows))
 
     @property
     def commit(self) -> str:
-        """Of spdbuild, in short; its version where it was not run from a repository."""
+        """The commit of spdbuild, abbreviated; its version if it was not run from a repository."""
         commit = self.environment.get("spdbuild_commit")
         return str(commit)[:10] if commit else f"spdbuild {self.environment['versions'].get('spdbuild', 'unknown')}"
 
     @property
     def command(self) -> str:
-        """As a person types it: the program without its folder; with those that went on with the run."""
+        """The command as a person types it, without the program's folder; with those that resumed the run."""
         return typed_commands(self.environment)
 
     @property
@@ -74,7 +74,7 @@ class Run:
 
 
 def read_run(folder: Path) -> Run:
-    """The run in a folder; raises InputError or SourceError that says what keeps it from being reported."""
+    """The run in a folder; raises InputError or SourceError if it cannot be reported."""
     files = RunFolder(folder)
     recipe = _recipe(files.recipe)
     lines = _text(files.rows).splitlines() if files.rows.is_file() else []
@@ -95,7 +95,7 @@ def _network(files: RunFolder) -> str:
 
 
 def _require_end(folder: Path, recipe: Mapping[str, Any], summary: Summary | None, rows: tuple[Any, ...]) -> None:
-    """Refuse a run that has not come to its end, also one that had and was made longer since."""
+    """Refuse a run that has not come to its end, or that had and has been extended since."""
     hint = _RUNNING.format(_around(folder) or folder)
     if not rows:
         raise InputError(f"it has not come to the end of its first epoch; {hint}")
@@ -118,7 +118,7 @@ def _recipe(path: Path) -> Mapping[str, Any]:
 
 
 def _name(recipe: Mapping[str, Any], folder: Path) -> str:
-    """The title of a run; the name of a twin is that of its folder, behind the title of the run around it."""
+    """The title of a run without the seed; that of a twin after the title of the run around it."""
     title, around = str(recipe.get("title") or "run"), _around(folder)
     if around is None:
         return _seedless(title, recipe["seed"])
@@ -127,8 +127,8 @@ def _name(recipe: Mapping[str, Any], folder: Path) -> str:
 
 
 def _around(folder: Path) -> Path | None:
-    """The folder of the run that a twin is in; None if the run is no twin."""
-    # `.` and `..` have no parent that their path tells.
+    """The folder of the run that a twin is in; None if the run is not a twin."""
+    # The paths `.` and `..` do not show their parents.
     parent = folder.parent if folder.name not in ("", "..") else folder.resolve().parent
     return parent if is_run(parent) else None
 
@@ -190,7 +190,7 @@ def _summary(files: RunFolder) -> Summary | None:
 
 
 def _holds(value: Any, kind: Any) -> bool:
-    """Whether a value of JSON is what a field of a summary is annotated with."""
+    """Whether a JSON value fits the annotation of a field of a summary."""
     try:
         fit(value, kind, "")
     except ArgumentError:

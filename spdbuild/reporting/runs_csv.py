@@ -1,4 +1,4 @@
-"""runs.csv: all that is known of each run in numbers, a row each."""
+"""runs.csv: all numbers that are known of the runs, a row each."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from spdbuild.reporting.groups import Group, Section
 from spdbuild.reporting.run import Run
 from spdbuild.tables import Table
 
-#: Facts of a summary that stand in columns of their own.
+#: Facts of a summary that have columns of their own.
 _COSTS = ("parameters", "macs", "precision", "device", "epochs", "planned_epochs", "steps", "seconds")
 _BEST = ("monitor", "best", "best_epoch")
 

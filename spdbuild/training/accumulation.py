@@ -1,4 +1,4 @@
-"""Which batches make a step together."""
+"""Gradient accumulation: which batches form an optimizer step."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Accumulation:
-    """The number of batches whose gradients make one step; it may grow from 1 over the first batches of a run.
+    """The number of batches accumulated for one step; it may grow from 1 over the first batches of a run.
 
-    It is a function of a batch's number alone, so a resumed run is where it was. An epoch ends with a step of the
+    It depends on the batch's number alone, so a resumed run continues unchanged. The last step of an epoch takes the
     batches that are left.
 
-    full: batches of a step, before rounding; less than 1 is 1. growing: batches of the run over which it grows.
+    full: batches per step before rounding, at least 1 after it. growing: batches of the run over which it grows.
     """
 
     full: float
     growing: int = 0
 
     def batches(self, number: int) -> int:
-        """How many batches a step needs to end with batch `number` of the run, counted from 0."""
+        """How many batches a step must have to end with batch `number` of the run, counted from 0."""
         share = min(number / self.growing, 1.0) if self.growing else 1.0
         return max(round(1 + (self.full - 1) * share), 1)
 
     def steps(self, batches: Iterable[T], first: int) -> Iterator[list[T]]:
-        """The batches of each step. first: number of the first of `batches` in the run."""
+        """The batches of each step. first: number of the first one of `batches` in the run."""
         group: list[T] = []
         for number, batch in enumerate(batches, first):
             group.append(batch)
@@ -40,7 +40,7 @@ class Accumulation:
             yield group
 
     def starts(self, count: int, first: int) -> list[int]:
-        """Where the steps of an epoch of `count` batches begin within it, and its end.
+        """The batches at which the steps of an epoch of `count` batches begin, and the end of the epoch.
 
         first: number of the epoch's first batch in the run.
         """

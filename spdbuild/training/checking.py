@@ -1,4 +1,4 @@
-"""Everything that can be said against a recipe before it meets its data."""
+"""Checks of a recipe that need no data."""
 
 from __future__ import annotations
 
@@ -16,15 +16,16 @@ from spdbuild.training.recipe.overrides import Overrides
 def check_recipe(
     recipe: str | Path | Mapping[str, Any] | Recipe, overrides: Overrides = (), *, allow_imports: bool = False
 ) -> tuple[Recipe, dict[str, Graph]]:
-    """The recipe, and the networks that it, its twins and their teachers name, behind their passes; by name.
+    """The recipe, and the graphs of its network, its twins and their teachers by name, after their passes.
 
     The shapes are those that the architectures declare. All problems are raised together, with their places.
 
-    recipe: a path, the name of a built-in one, its text, a mapping of its keys, or one that is read already, which
-        `overrides` do not change.
+    recipe: a path, the name of a built-in recipe, YAML text, a mapping of keys, or a loaded recipe, which `overrides`
+        do not change.
     allow_imports: whether Python files that the architectures name under `imports:` may run.
     """
     wanted = recipe if isinstance(recipe, Recipe) else load_recipe(recipe, overrides)
+    wanted.task.require(wanted)
     graphs: dict[str, Graph] = {}
     problems: list[Problem] = []
     for name, network in _networks(wanted).items():

@@ -1,4 +1,4 @@
-"""The state of a run in one file: all that an exact resume needs, as tensors and plain values."""
+"""The state of a run in one file: everything that an exact resume needs, as tensors and plain values."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ _NEW_RUN = "start a new run from the weights of this one: weights=<run>/weights/
 
 @dataclass(frozen=True)
 class State:
-    """The parts of a state; tensors, numbers, texts, lists and mappings.
+    """The parts of a state: tensors, numbers, strings, lists and mappings.
 
-    position: where the run is. data: what it is trained and evaluated on.
-    ema: the average's weights and the number of its updates; None without one.
-    counts, generators: an entry for each process.
+    position: how far the run has got. data: facts about what it is trained and evaluated on.
+    ema: weights of the moving average and the number of its updates; None without one.
+    counts, generators: one entry per process.
     """
 
     position: dict[str, Any]
@@ -47,11 +47,11 @@ class State:
 
 @dataclass
 class Position:
-    """How far a run is.
+    """How far a run has got.
 
-    epoch: epochs that are complete. batch: batches done of the next one. step: optimizer updates in all.
-    sums: loss parts, each summed over the images of the epoch that this process has seen so far. images: how many
-    those are.
+    epoch: completed epochs. batch: completed batches of the next epoch. step: optimizer updates in total.
+    sums: loss components, each summed over the images that this process has seen in the epoch. images: the number of
+    those images.
     best: best value of the task's metric so far. best_epoch: when it was reached, counted from 1; 0: not yet.
     seconds: training time so far. rows: the metrics of every epoch.
     """
@@ -67,39 +67,39 @@ class Position:
     rows: list[dict[str, Any]] = field(default_factory=list)
 
     def plain(self) -> dict[str, Any]:
-        """What is the same on every process."""
+        """The fields that are the same on every process."""
         return {name: value for name, value in asdict(self).items() if name not in ("sums", "images")}
 
     def counts(self) -> dict[str, Any]:
-        """What each process has for itself."""
+        """The fields that differ between processes."""
         return {"sums": {name: value.cpu() for name, value in self.sums.items()}, "images": self.images}
 
     @classmethod
     def of(cls, plain: dict[str, Any]) -> Position:
-        """The position that `plain` was taken of; ValueError if it is of none."""
+        """The position that `plain` describes; raises ValueError if it describes none."""
         known = cls().plain()
         if plain.keys() != known.keys() or not all(_like(value, known[name]) for name, value in plain.items()):
             raise ValueError("this is no position in a run")
         return cls(**plain)
 
     def take(self, counts: dict[str, Any], device: torch.device) -> None:
-        """Go on from `counts`."""
+        """Set the fields that differ between processes from `counts`."""
         self.sums = {name: value.to(device) for name, value in counts["sums"].items()}
         self.images = int(counts["images"])
 
 
 def _like(value: Any, example: Any) -> bool:
-    """Whether a value is of the kind of an example; a whole number may stand for any."""
+    """Whether a value has the type of an example; an integer may stand for a float."""
     return type(value) is type(example) or (type(value) is int and isinstance(example, float))
 
 
 def save_state(path: Path, state: State) -> None:
-    """Write a state; the old file stays until the new one is whole."""
+    """Write a state; the old file stays until the new one is complete."""
     write_whole(path, lambda beside: _fill(beside, {"version": VERSION, **vars(state)}))
 
 
 def _fill(path: Path, state: dict[str, Any]) -> None:
-    # Through a file of its own torch does not tell why it could not write.
+    # When torch opens the file itself, it does not report why it could not write.
     with path.open("wb") as file, unwrapped_os_error():
         torch.save(state, file)
 
@@ -126,12 +126,12 @@ def load_state(path: Path) -> State:
 
 
 def damaged(path: Path, part: str) -> WeightsError:
-    """What to raise if a part of a state, which was read as a whole, is not what `save_state` has written."""
+    """The error for a readable state file of which `part` is not what `save_state` has written."""
     return WeightsError(f"{path}: this is no state of a run: {part} is missing or damaged", hint=_NEW_RUN)
 
 
 def generator_states(device: torch.device) -> dict[str, Any]:
-    """The states of the global generators of this process."""
+    """The states of the global random number generators of this process."""
     version, words, gauss = random.getstate()
     name, keys, index, has_gauss, cached = np.random.get_state()
     states: dict[str, Any] = {
@@ -157,7 +157,7 @@ def restore_generators(states: dict[str, Any], device: torch.device) -> None:
 
 @contextmanager
 def generators_kept(device: torch.device) -> Iterator[None]:
-    """The context behind which the global generators of this process are what they were."""
+    """Restore the global generators of this process when the context ends."""
     before = generator_states(device)
     try:
         yield
@@ -166,7 +166,7 @@ def generators_kept(device: torch.device) -> Iterator[None]:
 
 
 def seed_generators(seed: int, rank: int) -> None:
-    """Start the global generators of this process."""
+    """Seed the global generators of this process."""
     random.seed(seed + rank)
     np.random.seed((seed + rank) % 2**32)
     torch.manual_seed(seed + rank)

@@ -9,9 +9,9 @@ from spdbuild.training.result import Result
 
 
 def comparison_table(results: Sequence[Result], headline: Sequence[str] = ()) -> str:
-    """A Markdown table, a row a run: metrics, parameters, MACs of one image, images a second in training.
+    """A Markdown table with a row per run: metrics, parameters, MACs per image, images per second in training.
 
-    headline: the metrics that are shown; all, if it names none.
+    headline: the metrics to show; all if it is empty.
     """
     names = headline or list(dict.fromkeys(name for result in results for name in result.metrics))
     numbers = (*names, "parameters", "MACs", "images/s")

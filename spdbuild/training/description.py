@@ -1,4 +1,4 @@
-"""The files that say what a run is made of, without which it can neither go on nor be evaluated."""
+"""The files that describe a run, without which it can be neither resumed nor evaluated."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from spdbuild.training.session import Session
 
 
 def describe(session: Session, recipe: Recipe) -> None:
-    """Have the session keep its description, to which belongs what the environment in its folder says.
+    """Keep the description in the session, including the environment file in its folder.
 
-    recipe: as the run's folder has it; the session's own can have its network from there.
+    recipe: as stored in the run's folder; the session's own recipe may take its network from there.
     """
     folder, architecture = session.folder, session.network.architecture
     session.description = {
         **kept_files(architecture.document),
         folder.environment.name: folder.environment.read_text(encoding="utf-8"),
-        # The last one: with it a folder is that of a run.
+        # The last one, because it makes a folder the folder of a run.
         folder.recipe.name: recipe.resolved(),
     }
 
 
 def describe_again(session: Session) -> None:
-    """Write the description anew if somebody has removed the folder while the run trains."""
+    """Write the description again if the folder was removed while the run trains."""
     folder = session.folder
     if folder.recipe.is_file():
         return

@@ -1,4 +1,4 @@
-"""Where a run computes, and with which algorithms."""
+"""The device that a run computes on, and whether its algorithms are deterministic."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from spdbuild.errors import RecipeError, RunError
 if TYPE_CHECKING:
     from spdbuild.training.recipe import Recipe
 
-#: How torch begins to tell of an op that it cannot compute the same way twice.
+#: Part of torch's message about an op that it cannot compute deterministically.
 _NOT_DETERMINISTIC = "does not have a deterministic implementation"
 
 
 def choose_device(wanted: str) -> torch.device:
-    """The device of this process; "auto" takes a GPU where there is one.
+    """The device of this process; "auto" takes a GPU if there is one.
 
-    Of the processes that torchrun starts on a machine each takes the GPU of its own number.
+    Each process that torchrun starts on a machine takes the GPU of its own local rank.
     """
     if wanted == "auto":
         wanted = "cuda" if torch.cuda.is_available() else "cpu"
@@ -61,9 +61,9 @@ def _gpu(device: torch.device) -> torch.device:
 
 @contextmanager
 def determinism(wanted: bool) -> Iterator[None]:
-    """The context in which only algorithms are used that give the same bits each time, or else the quickest ones.
+    """Use only algorithms that give the same bits each time while the context lasts, or else the fastest ones.
 
-    Raises RunError for an op that has no such algorithm on its device.
+    Raises RunError for an op that has no deterministic algorithm on its device.
     """
     before = torch.get_deterministic_debug_mode(), torch.backends.cudnn.benchmark
     if wanted:

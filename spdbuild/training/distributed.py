@@ -22,19 +22,19 @@ from spdbuild.training.sync_norm import synchronized
 #: A process that waits longer than this for another takes the job down: the other has died or hangs.
 TIMEOUT = timedelta(minutes=10)
 
-#: The keys of a store that begin alike, as a store.
+#: The keys of a store that share a prefix, as a store.
 _Part = distributed.PrefixStore  # type: ignore[attr-defined]
 
-#: Counts the runs that this process takes part in, in the order in which every process comes to them.
+#: Numbers the runs that this process takes part in; all processes come to them in the same order.
 _RUNS = itertools.count()
 
 
 @dataclass(frozen=True)
 class Processes:
-    """This process among all of a run.
+    """This process among all processes of a run.
 
     rank: number of this process. world: number of processes.
-    store: what the processes of a job know of one another, which outlives them when torchrun starts them anew.
+    store: the store that the processes of a job share; it outlives them when torchrun restarts them.
     """
 
     rank: int = 0
@@ -43,7 +43,7 @@ class Processes:
 
     @property
     def first(self) -> bool:
-        """Whether this process writes the files and speaks."""
+        """Whether this is the process that writes files and messages."""
         return self.rank == 0
 
     @property
@@ -75,7 +75,7 @@ class Processes:
         return values[0]
 
     def once(self, make: Callable[[], str]) -> str:
-        """What `make` gives the first process, on every process; a job that torchrun starts anew is told it again."""
+        """What `make` returns on the first process, on every process; the same again if torchrun restarts the job."""
         return str(self.from_first(self._remembered(make) if self.first else None))
 
     def _remembered(self, make: Callable[[], str]) -> str:
@@ -86,17 +86,17 @@ class Processes:
         return str(self.store.get("once"), "utf-8")
 
     def any(self, holds: bool) -> bool:
-        """Whether something holds for one of the processes."""
+        """Whether something holds for any of the processes."""
         return bool(self.largest(torch.tensor(float(holds))))
 
     def sum(self, tensor: Tensor) -> Tensor:
-        """The sum of every process's tensor, which each of them becomes."""
+        """The sum of the tensor over all processes, computed in place."""
         if self.several:
             distributed.all_reduce(tensor)
         return tensor
 
     def largest(self, tensor: Tensor) -> Tensor:
-        """The largest of every process's tensor, number by number, which each of them becomes."""
+        """The elementwise maximum of the tensor over all processes, computed in place."""
         if self.several:
             distributed.all_reduce(tensor, op=distributed.ReduceOp.MAX)
         return tensor
@@ -107,7 +107,7 @@ class Processes:
             raise RecipeError(f"a batch of {batch} cannot be shared by {self.world} processes")
 
     def share_buffers(self, model: nn.Module) -> None:
-        """Give every process's model what the first one's batch norms have counted."""
+        """Copy the model's buffers, such as batch norm statistics, from the first process to all others."""
         if self.several:
             for buffer in model.buffers():
                 distributed.broadcast(buffer, src=0)
@@ -115,7 +115,7 @@ class Processes:
     def wrap(
         self, model: nn.Module, device: torch.device, sync_batch_norm: bool
     ) -> nn.parallel.DistributedDataParallel | None:
-        """The model as several processes call it in training, which averages their gradients; None of a single one."""
+        """The model wrapped so that training averages gradients over processes; None for a single process."""
         if not self.several:
             return None
         if sync_batch_norm:
@@ -125,7 +125,7 @@ class Processes:
 
 
 def is_first() -> bool:
-    """Whether this is the first process of its job, before or behind the time in which they are joined."""
+    """Whether this is the first process of its job; it works outside of `joined`, too."""
     return current_job().rank == 0
 
 
@@ -133,7 +133,7 @@ def is_first() -> bool:
 def joined(device: torch.device) -> Iterator[Processes]:
     """The processes of this run, connected while the context lasts. device: where this one computes.
 
-    Raises RecipeError if the environment does not say clearly which processes those are.
+    Raises RecipeError if the environment does not say which processes those are.
     """
     world, number = current_job().world, next(_RUNS)
     if world == 1 and not distributed.is_torchelastic_launched():
@@ -148,7 +148,7 @@ def joined(device: torch.device) -> Iterator[Processes]:
         reason = first_line(error)
         if not any(word in reason for word in ("gloo", "NCCL", "Connection")):
             raise
-        # Of what the library says: neither the place in its source nor its advice.
+        # The library's message without the place in its source and without its advice.
         told = re.sub(r"^\[[^]]*\] ", "", reason).split(". ")[0]
         hint = "torchrun says which one, and how; `spdbuild train --resume` goes on from the last state"
         raise RunError(f"another process of the run has ended: {told}", hint=hint) from None
@@ -159,22 +159,22 @@ def joined(device: torch.device) -> Iterator[Processes]:
 
 @functools.cache
 def _meet() -> tuple[int, Any]:
-    """The number of this process, and the store of the job.
+    """The rank of this process, and the store of the job.
 
-    They meet once: a process that came to its next run early would find the store of the one before, as it closes.
+    They meet only once: a process that came early to its next run would find the previous run's store while it closes.
     """
     require_meeting_place()
     store, rank, _ = next(distributed.rendezvous("env://", timeout=TIMEOUT))  # type: ignore[attr-defined]
-    # torch may have put the attempt before every key, and what is in the store is for all attempts.
+    # torch may prefix every key with the attempt, but what is in the store is for all attempts.
     while isinstance(store, _Part):
         store = store.underlying_store
     return rank, store
 
 
 def _connect(store: Any, rank: int, world: int, device: torch.device) -> None:
-    """Connect the processes; the store must be new, as torchrun's still has the addresses of processes that are dead.
+    """Connect the processes; the store must be new, as torchrun's still holds the addresses of dead processes.
 
-    Tensors on a GPU travel by nccl and all others by gloo, so that no device is waited for to exchange an object.
+    Tensors on a GPU travel by nccl and all others by gloo, so that exchanging an object does not wait for a device.
     """
     gpu = device.type == "cuda"
     distributed.init_process_group(

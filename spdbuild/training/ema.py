@@ -1,4 +1,4 @@
-"""The moving average of a model."""
+"""The exponential moving average of a model."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from torch import Tensor, nn
 
 
 class Ema:
-    """A copy of a model whose floating numbers follow those of the model: v = d * v + (1 - d) * new.
+    """A copy of a model whose floating-point tensors follow those of the model: v = d * v + (1 - d) * new.
 
-    d = decay * (1 - exp(-updates / ramp)), so that the first weights, which are random, are soon forgotten. Batch-norm
-    statistics are averaged like weights; whole numbers are copied.
+    d = decay * (1 - exp(-updates / ramp)), so that the random initial weights are soon forgotten. Batch-norm statistics
+    are averaged like weights; integer tensors are copied.
 
     model: the average; in eval mode, without gradients.
     """
@@ -26,11 +26,11 @@ class Ema:
 
     @torch.no_grad()
     def update(self, model: nn.Module) -> None:
-        """Take in the weights after a step."""
+        """Update the average with the weights after a step."""
         self.updates += 1
         decay = self.decay * (1 - math.exp(-self.updates / self.ramp)) if self.ramp else self.decay
         if model is not self._followed:
-            # Looking for the tensors takes three times as long as averaging them.
+            # Collecting the tensors takes three times as long as averaging them.
             self._followed, self._tensors = model, _pairs(self.model, model)
         average, new, counts, new_counts = self._tensors
         torch._foreach_lerp_(average, new, 1 - decay)
@@ -39,7 +39,7 @@ class Ema:
 
 
 def _pairs(average: nn.Module, model: nn.Module) -> tuple[list[Tensor], list[Tensor], list[Tensor], list[Tensor]]:
-    """Tensors of floating numbers, of the average and of the model, and those of whole numbers."""
+    """The floating-point tensors of the average and of the model, then the integer tensors of both."""
     pairs = list(zip(average.state_dict().values(), model.state_dict().values(), strict=True))
     floating = [pair for pair in pairs if pair[0].is_floating_point()]
     whole = [pair for pair in pairs if not pair[0].is_floating_point()]

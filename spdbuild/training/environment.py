@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 _PACKAGES = ("spdbuild", "torchvision", "numpy", "safetensors", "pillow", "pycocotools")
-#: The packages that bring cv2.
+#: The packages that provide cv2.
 _OPENCV = ("opencv-python-headless", "opencv-python", "opencv-contrib-python-headless", "opencv-contrib-python")
 
 
@@ -54,7 +54,7 @@ def _processor() -> str:
 
 
 def _commit(path: Path) -> str | None:
-    """The commit of the repository around a folder, or of that which keeps a file; None if there is no such."""
+    """The commit of the repository around a folder, or of the one that tracks a file; None if there is none."""
     folder, asked = (path, ["rev-parse", "HEAD"]) if path.is_dir() else (path.parent, ["ls-files", path.name])
     try:
         done = subprocess.run(["git", "-C", folder, *asked], capture_output=True, text=True, timeout=10)
@@ -65,7 +65,7 @@ def _commit(path: Path) -> str | None:
 
 
 def typed_commands(facts: Mapping[str, Any]) -> str:
-    """The command of a stored environment as a person types it, and those that went on with the run."""
+    """The command of a stored environment as a person types it, and those that resumed the run."""
     return "; then ".join(typed(entry["command"]) for entry in (facts, *facts.get("resumed", ())))
 
 

@@ -1,4 +1,4 @@
-"""What a trained model is worth: metrics on a data set, and how quick it is."""
+"""Evaluation of a trained model: metrics on a data set, and speed."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from spdbuild.training.task import Evaluation
 class Report:
     """The metrics, the costs and the speed of a model.
 
-    stages: milliseconds an image of each stage from file to result, by size of the batch.
+    stages: milliseconds per image of each stage from file to result, by batch size.
     """
 
     stored: StoredModel
@@ -66,9 +66,10 @@ def evaluate(
 ) -> Report:
     """Evaluate a trained model on the images of its data set.
 
-    model: the folder of a run, a recipe (with `weights`), or what `load_model` gave, which need not be loaded again.
-    split: of the data; the one that training evaluates on, unless it is given.
-    speed: whether the model is timed as well, by the first process.
+    model: the folder of a run, a recipe (with `weights`), or a model that `load_model` returned.
+    The data of a detector may have only some of its classes, in any order: they are matched by name.
+    split: of the data; by default the one that training evaluates on.
+    speed: whether the first process also times the model.
     output: folder for tables, pictures and the task's own files.
     allow_imports: whether Python files that its architecture names under `imports:` may run.
 
@@ -80,12 +81,12 @@ def evaluate(
     recipe = _recipe(model, weights, overrides, allow_imports)
     split, images = _images(recipe, split)
     classes, size = tuple(images.classes), recipe.task.size(recipe, images)
-    if isinstance(model, StoredModel):
-        stored = model
-        if stored.classes:
+    stored = model if isinstance(model, StoredModel) else load_model(model, weights, overrides, classes, size)
+    if stored.classes and stored.classes != classes:
+        renumbered = recipe.task.renumbered(images, stored.classes)
+        if renumbered is None:
             check_classes(stored.weights, stored.classes, classes)
-    else:
-        stored = load_model(model, weights, overrides, classes, size)
+        images = renumbered
     check_input(stored.recipe, stored.input, size)
     with joined(stored.device) as processes:
         evaluation = _evaluation(stored, images, processes, output)
@@ -127,7 +128,7 @@ def _evaluation(stored: StoredModel, images: Any, processes: Processes, output: 
 
 
 def _speeds(stored: StoredModel, images: Any) -> tuple[Speed, dict[int, dict[str, float]]]:
-    """Of the network alone, and of the stages from file to result by size of the batch."""
+    """The speed of the network alone, and the times of the stages from file to result by batch size."""
     recipe, device, precision = stored.recipe, stored.device, stored.precision
     batch = recipe.test_batch or recipe.batch
     timed = measure_speed(stored.model, stored.input, batch, precision, device, channels_last=recipe.channels_last)

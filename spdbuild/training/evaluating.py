@@ -1,4 +1,4 @@
-"""A model on a data set: metrics of every image once, whatever the number of processes."""
+"""Evaluation on a data set: every image counts once, whatever the number of processes."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from spdbuild.training.task import Batches, Evaluation, Meter
 def evaluate_model(
     model: nn.Module, batches: Batches, meter: Meter, precision: str, device: torch.device, processes: Processes
 ) -> Evaluation:
-    """The metrics of the first process's `model`, in eval mode afterwards, over all batches of all processes.
+    """The metrics of the first process's `model`, left in eval mode, over all batches of all processes.
 
-    The first process judges; the others are told the result without its files and without what each image gave.
-    Raises RunError if a metric is not finite, if a process that reads images is killed, or if the memory is full.
+    The first process computes them; the others get the result without its files and without its values per image.
+    Raises RunError if a metric is not finite, if a data-loading process is killed, or if memory runs out.
     """
     model.eval()
     processes.share_buffers(model)

@@ -1,4 +1,4 @@
-"""The metrics of a run as events for TensorBoard, where that is installed."""
+"""The metrics of a run as events for TensorBoard, if it is installed."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from spdbuild.files import append
 
 
 class Events:
-    """Writes each row's numbers under their names; without TensorBoard it does nothing.
+    """Writes the numbers of each row under their names; does nothing without TensorBoard.
 
-    What the disk has no room for is written with the next row.
+    A row for which the disk has no room is written with the next one.
 
-    first_epoch: epochs already in the folder; what an interrupted run wrote beyond them is hidden.
+    first_epoch: number of epochs already in the folder; what an interrupted run wrote beyond them is hidden.
     """
 
     def __init__(self, folder: Path, first_epoch: int) -> None:
@@ -30,7 +30,7 @@ class Events:
             self._unwritten = _beginning(first_epoch + 1)
 
     def add(self, row: Mapping[str, Any]) -> None:
-        """One epoch's row."""
+        """Add the row of one epoch."""
         try:
             from tensorboard.compat.proto.event_pb2 import Event
             from tensorboard.compat.proto.summary_pb2 import Summary
@@ -45,7 +45,7 @@ class Events:
 
 
 def _beginning(epoch: int) -> bytes:
-    """Records that begin a file whose first row is that of `epoch`."""
+    """The records at the start of a file whose first row is that of `epoch`."""
     from tensorboard.compat.proto.event_pb2 import Event, SessionLog
 
     now = time.time()
@@ -56,7 +56,7 @@ def _beginning(epoch: int) -> bytes:
 
 
 def _records(*events: Any) -> bytes:
-    """Events as they stand in a file."""
+    """Events as the records of a file."""
     from tensorboard.summary.writer.record_writer import RecordWriter
 
     buffer = io.BytesIO()

@@ -1,4 +1,4 @@
-"""The weights of a file in the network of a recipe: all of them, or all but those that are left fresh."""
+"""Loading the weights of a file into a recipe's network: all of them, or all but those that stay random."""
 
 from __future__ import annotations
 
@@ -14,27 +14,32 @@ from spdbuild.training.network import BuiltNetwork
 from spdbuild.training.recipe import FirstWeights
 from spdbuild.weights import describe_module, match_file, misfits
 from spdbuild.weights.contents import TensorInfo
+from spdbuild.weights.facts import Facts
 from spdbuild.weights.report import Report
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-#: What is another network, and not the same with another head: the share that does not fit, the patterns to name it.
+#: A file beyond these is of another network, not of the same with another head: the share of weights that do not fit,
+#: and the number of patterns that name them.
 _SHARE, _PATTERNS = 0.75, 4
 _SHOWN = 8
 
 
 def load_weights(network: BuiltNetwork, file: str | Path) -> None:
-    """Give a network the weights of a file; WeightsError unless the two fit exactly."""
+    """Load the weights of a file into a network; raises WeightsError unless they fit exactly."""
     state, report = _matched(network, file, describe_module(network.module))
     _refuse(file, _advised(list(misfits(report)), f"see what the file holds: spdbuild weights show {file}"))
     network.module.load_state_dict(state)
 
 
-def start(network: BuiltNetwork, weights: FirstWeights, settled: Collection[str] = ()) -> str:
-    """Give a network its first weights; what is from the file and what is not, as a line of the log.
+def start(
+    network: BuiltNetwork, weights: FirstWeights, settled: Collection[str] = (), classes: tuple[str, ...] = ()
+) -> str:
+    """Load a network's initial weights; returns a log line that says what is from the file and what is not.
 
     settled: names of tensors that keep their values, whatever the file has.
+    classes: of the data; the line warns if the file has as many classes under other names.
     """
     target = describe_module(network.module)
     with weights.about("fresh"):
@@ -48,13 +53,24 @@ def start(network: BuiltNetwork, weights: FirstWeights, settled: Collection[str]
     own = {name: tensor for name, tensor in state.items() if name not in settled}
     network.module.load_state_dict(own, strict=False)
     said, kept = _described(report, weights, cover(fresh, target)), sorted(state.keys() - own.keys())
-    return f"{said}; as the recipe says: {', '.join(kept)}" if kept else said
+    said += f"; as the recipe says: {', '.join(kept)}" if kept else ""
+    return said if fresh else said + _other_classes(Path(weights.file), classes)
+
+
+def _other_classes(file: Path, classes: tuple[str, ...]) -> str:
+    """A warning that the head has learned other classes than those of the data, if the file says so; else empty."""
+    facts = Facts.of(file)
+    learned = facts.classes or facts.names
+    differing = [f"'{a}' for '{b}'" for a, b in zip(learned, classes, strict=False) if a != b]
+    if len(learned) != len(classes) or not differing:
+        return ""
+    return f"; warning: its head has learned other classes: {some(differing, _SHOWN)}"
 
 
 def _matched(
     network: BuiltNetwork, file: str | Path, wanted: Mapping[str, TensorInfo]
 ) -> tuple[dict[str, Tensor], Report]:
-    """What of the file fits, by our names or those of a rename table; and what became of each tensor."""
+    """The tensors of the file that fit, by our names or those of a rename table; and what became of each tensor."""
     architecture = network.architecture
     return match_file(file, wanted, architecture.renames, graph=architecture.graph, partial=True)
 
@@ -66,14 +82,14 @@ def _refuse(file: str | Path, problems: Iterable[Problem]) -> None:
 
 
 def _unfitting(report: Report, weights: FirstWeights, target: Collection[str]) -> list[Problem]:
-    """What keeps a run from starting with these weights; the last says what to do."""
+    """The problems that keep a run from starting with these weights; the last one has the hint."""
     if weights.fresh:
         report = replace(report, entries=tuple(entry for entry in report.entries if entry.status != "unused"))
     return _advised(list(misfits(report)), _hint(report, weights, target))
 
 
 def _advised(problems: list[Problem], hint: str) -> list[Problem]:
-    """The problems with one hint for all, in place of those that `spdbuild weights import` can follow."""
+    """The problems with one hint for all, in place of hints that only `spdbuild weights import` can follow."""
     return [replace(problem, hint=hint if problem is problems[-1] else "") for problem in problems]
 
 

@@ -1,4 +1,4 @@
-"""A run's folder belongs to one process at a time; no other trains in it meanwhile."""
+"""A lock on the folder of a run, in which only one process at a time may train."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from spdbuild.training.run_folder import RunFolder
 
 @contextmanager
 def alone_in(folder: RunFolder, processes: Processes) -> Iterator[None]:
-    """The context in which no other process trains in `folder`; RecipeError on every process if one does already.
+    """Keep others from training in `folder` while the context lasts; RecipeError on every process if one does already.
 
-    A twin is trained beside other twins, but not beside the run that it belongs to, which may be about to train it.
-    The system ends the lock with the process, however that ends.
+    A twin may be trained beside other twins, but not beside the run that it belongs to, which may be about to train it.
+    The system releases the lock when the process ends, however it ends.
     """
     around = RunFolder(folder.path.resolve().parent)
     with ExitStack() as held:
@@ -36,18 +36,18 @@ def alone_in(folder: RunFolder, processes: Processes) -> Iterator[None]:
 
 
 class _Lock:
-    """The lock of a folder in the hand of this process alone."""
+    """A lock on a folder, held by this process and not by those that it forks."""
 
     def __init__(self, folder: Path) -> None:
         self._descriptor: int | None = None
-        # A folder that cannot be opened is told of where it is written to.
+        # A folder that cannot be opened is reported when it is written to.
         with suppress(OSError):
             self._descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
         # A lock lasts until every copy of its descriptor is closed, and workers can outlive a process that is killed.
         os.register_at_fork(after_in_child=self._close)
 
     def get(self, kind: int) -> bool:
-        """Whether nobody else has it; where folders cannot be locked, as on some network drives, nobody has."""
+        """Whether nobody else has the lock; where folders cannot be locked, as on some network drives, nobody has."""
         if self._descriptor is not None:
             try:
                 fcntl.flock(self._descriptor, kind | fcntl.LOCK_NB)

@@ -11,7 +11,7 @@ from spdbuild.patterns import pick
 
 
 def freeze(model: nn.Module, patterns: Collection[str]) -> list[str]:
-    """Stop the training of parameters whose names match; the names. A pattern that matches nothing is an error."""
+    """Freeze the parameters whose names match and return the names. A pattern that matches nothing is an error."""
     names = dict(model.named_parameters())
     frozen = pick(names, patterns, "freeze", "parameter")
     for name in frozen:
@@ -22,7 +22,7 @@ def freeze(model: nn.Module, patterns: Collection[str]) -> list[str]:
 
 
 def train_mode(model: nn.Module) -> None:
-    """Training mode, but for batch norms whose parameters are frozen: their statistics stay as well."""
+    """Set training mode, except for batch norms whose parameters are frozen: their statistics stay fixed as well."""
     model.train()
     for module in model.modules():
         parameters = list(module.parameters(recurse=False))

@@ -7,7 +7,7 @@ from spdbuild.training.recipe import Network
 
 
 def check_input(named: Network, made: tuple[int, ...], size: tuple[int, int] | None) -> None:
-    """Refuse a network that is made for inputs of another shape than the images of `size` and three channels."""
+    """Refuse a network whose input shape is not that of images of `size` with three channels."""
     wanted = (3, *(size or made[1:]))
     if made != wanted:
         ours, theirs = ("x".join(map(str, shape)) for shape in (made, wanted))

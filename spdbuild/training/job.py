@@ -1,4 +1,4 @@
-"""Which process of a job this is, as torchrun says in the environment."""
+"""Which process of a job this is, according to torchrun's environment variables."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ class Job:
 
 
 def current_job() -> Job:
-    """The job that this process is of; one of its own unless the environment says otherwise.
+    """The job of this process, which is its only one unless the environment says otherwise.
 
-    Raises RecipeError for variables that are set in part, or make no sense.
+    Raises RecipeError for variables that are incomplete or make no sense.
     """
     given = {name: _whole(name) for name in ("RANK", "WORLD_SIZE") if name in os.environ}
     if not given:

@@ -1,4 +1,4 @@
-"""The files of an architecture as a run keeps them: they need no other file, and no later one changes them."""
+"""Copies of an architecture's files in a run's folder: self-contained, and unaffected by later changes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _IN_RUN = RunFolder(Path())
 
 
 def kept_files(document: Document) -> dict[str, str]:
-    """Texts by their path below the folder of a run: the architecture, what it extends, and Python files of both."""
+    """Texts by path below the folder of a run: the architecture, what it extends, and the Python files of both."""
     kept = _Kept()
     text = kept.text_of(document, below=_IN_RUN.sources.name)
     return {_IN_RUN.architecture.name: text, **{f"{_IN_RUN.sources}/{name}": one for name, one in kept.files.items()}}
@@ -27,7 +27,7 @@ class _Kept:
         self.files: dict[str, str] = {}
 
     def text_of(self, document: Document, below: str = "") -> str:
-        """The text of a document that names kept files instead of its own. below: where they lie, as seen from it."""
+        """The text of a document, naming the kept files instead of its own. below: their folder, relative to it."""
         names: list[tuple[Value, str]] = []
         extended = document.root.get("extends")
         if document.base is not None and extended is not None:
@@ -37,13 +37,13 @@ class _Kept:
             if path is not None:
                 names.append((value, self._keep(path.name, path.read_text(encoding="utf-8"))))
         text = document.source.text
-        # From the end, so that what comes before stays where it is.
+        # From the end, so that earlier positions stay valid.
         for value, name in sorted(names, key=lambda entry: -entry[0].start):
             text = text[: value.start] + json.dumps(f"{below}/{name}" if below else name) + text[value.end :]
         return text
 
     def _keep(self, name: str, text: str) -> str:
-        """Under this name or one beside it: a file of another folder may be called the same."""
+        """Keep a text and return its name, with a number if a file of another folder has the same name."""
         path, number = Path(name), 1
         while self.files.get(name, text) != text:
             number += 1

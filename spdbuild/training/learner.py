@@ -1,4 +1,4 @@
-"""A network that is trained, with what trains it."""
+"""The network that is trained, with everything that trains it."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from spdbuild.training.schedules.schedule import momentum_of
 class Learner:
     """A model and what changes its weights.
 
-    model: holds the weights. trained: the same as it is called in training: compiled, and averaging gradients over
-        processes. parallel: what averages them; None in a single process.
+    model: holds the weights. trained: the same model as training calls it: compiled if the recipe says so, and
+        averaging gradients over processes. parallel: what averages them; None in a single process.
     teacher: a network whose outputs are a second target, if there is one.
     ema: the moving average of the model, if there is one.
-    criterion: the losses of outputs and targets, by name, as the task makes them.
-    momentum: that with which the optimizer began.
+    criterion: the task's function from outputs and targets to losses by name.
+    momentum: the initial momentum of the optimizer.
     """
 
     model: nn.Module
@@ -56,7 +56,7 @@ def make_learner(
     processes: Processes,
     device: torch.device,
 ) -> Learner:
-    """What trains the module of `network`, which is on its device and frozen as the recipe says."""
+    """The learner of the module of `network`, which is already on its device and frozen as the recipe says."""
     model = network.module
     ema = Ema(model, recipe.ema.decay, recipe.ema.ramp) if recipe.ema else None
     parallel = processes.wrap(model, device, recipe.sync_batch_norm)
@@ -64,7 +64,7 @@ def make_learner(
     optimizer = recipe.scaled_optimizer().make(model)
     return Learner(
         model=model,
-        # Kernels for sizes as they come would depend on those that came before, and so on where a run was resumed.
+        # Dynamic kernels would depend on the sizes that came before, and so on where a run was resumed.
         trained=torch.compile(trained, dynamic=False) if recipe.compile else trained,  # type: ignore[arg-type]
         parallel=parallel,
         teacher=_teacher(recipe, network, data, device),

@@ -28,7 +28,7 @@ from spdbuild.training.updates import Updates
 
 Batch = tuple[Tensor, Any]
 
-#: Why a run ended that somebody asked to stop.
+#: Why a run ended that received a signal.
 STOPPED = "stopped by a signal"
 
 
@@ -36,8 +36,8 @@ class Loop:
     """Trains a session until its recipe is fulfilled or something stops it.
 
     reason: why the run ended before its last epoch, or empty.
-    evaluation: of the model as the run leaves it, if it was made.
-    rows: the metrics of every epoch, with those of one that was cut off.
+    evaluation: of the model as the run leaves it, once it has been made.
+    rows: the metrics of every epoch, including one that was cut off.
     """
 
     def __init__(self, session: Session, request: StopRequest) -> None:
@@ -59,14 +59,14 @@ class Loop:
                 return
             self._epoch()
             if self.reason:
-                self._leave()
+                self._save_unfinished()
                 return
             self._finish_epoch()
 
     def conclude(self) -> None:
-        """Evaluate the model that the run leaves, unless that was done, and say and write its metrics.
+        """Evaluate the model that the run leaves, unless that was done, then log and write its metrics.
 
-        Their row is not in the state: a run that was cut off can go on as if it had not been.
+        Their row is not in the state, so a run that was cut off can be resumed as if it had not been.
         """
         if self.evaluation is not None:
             return
@@ -84,11 +84,11 @@ class Loop:
         session.console.line(describe_row(row, session.recipe.epochs, session.task.shown))
 
     def _start_epoch(self) -> None:
-        """Note when and where the training of an epoch begins here."""
+        """Record when, and at which batch, this process begins to train an epoch."""
         self._started, self._first = time.monotonic(), self.session.position.batch
 
     def _epoch(self) -> None:
-        """Train from where the session is to the end of its epoch, or to where something stops it."""
+        """Train from the current position to the end of the epoch, or until something stops the run."""
         session, position = self.session, self.session.position
         self.reason = self._stopped()
         if self.reason:
@@ -122,7 +122,7 @@ class Loop:
             f"max_steps={recipe.max_steps} is reached": position.step >= (recipe.max_steps or math.inf),
             STOPPED: bool(self.request),
         }
-        # Of the processes alone, so that the device is not waited for.
+        # A tensor on the CPU, so that this does not wait for the device.
         heard = self.session.processes.largest(torch.tensor([float(holds) for holds in reasons.values()]))
         return next((reason for reason, holds in zip(reasons, heard.tolist(), strict=True) if holds), "")
 
@@ -152,8 +152,8 @@ class Loop:
             return ""
         return f"no better {self.session.task.monitor} in {patience} epochs"
 
-    def _leave(self) -> None:
-        """Save where the epoch is."""
+    def _save_unfinished(self) -> None:
+        """Save the state and the weights within an epoch."""
         session = self.session
         self._tick()
         self._save_state()
@@ -161,7 +161,7 @@ class Loop:
             save_last(session)
 
     def evaluate(self) -> dict[str, float]:
-        """Metrics of the model as it is, under the names of the row; the best one's weights are saved."""
+        """Metrics of the current model, under the names of a row; its weights are saved if it is the best so far."""
         session, position = self.session, self.session.position
         model, data, device = session.learner.evaluated, session.data, session.device
         meter = session.task.meter(session.recipe, model, data.test_images, device)
@@ -178,7 +178,7 @@ class Loop:
         return {f"test/{name}": value for name, value in self.evaluation.scalars.items()}
 
     def _row(self, epoch: int) -> Row:
-        """What is known of the epoch up to here, which is the given one; its time as stored if nothing was trained."""
+        """The row of epoch `epoch` so far; with its stored time if nothing was trained here."""
         session, position = self.session, self.session.position
         seconds = time.monotonic() - self._started
         totals = torch.stack([torch.tensor(float(position.images), device=session.device), *position.sums.values()])
@@ -198,7 +198,7 @@ class Loop:
         return {**row, **{name: old[name] for old in stored for name in timing if name in old}}
 
     def _done(self, images: float) -> float:
-        """Images of all processes that were trained on here, of the `images` that the epoch has seen."""
+        """How many of the `images` that the epoch has seen were trained on since `_start_epoch`, over all processes."""
         return min((self.session.position.batch - self._first) * self.session.recipe.batch, images)
 
     def _show(self, bar: Bar) -> None:
@@ -210,7 +210,7 @@ class Loop:
         bar.advance(1, describe_position(self.session, speed, self._seconds()))
 
     def _save_state(self) -> None:
-        """Keep all that a resume needs, unless a loss that nobody looked at yet was not finite."""
+        """Save all that a resume needs, unless a loss that has not been looked at yet was not finite."""
         self.updates.raise_if_bad(self.session.position.step, always=True)
         self._tick()
         state = state_of(self.session)
@@ -223,7 +223,7 @@ class Loop:
         return self.session.position.seconds + time.monotonic() - self._clock
 
     def _tick(self) -> None:
-        """Add the time since the last call to the run's."""
+        """Add the time since the last call to the run's training time."""
         now = time.monotonic()
         self.session.position.seconds += now - self._clock
         self._clock = now

@@ -1,4 +1,4 @@
-"""Processes that read images, killed by the system."""
+"""Data-loading processes that the system has killed."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ _FEWER = "fewer workers or a smaller batch"
 
 @contextmanager
 def lost_workers_told(more: Callable[[], str] = str) -> Iterator[None]:
-    """Errors of torch about lost processes become a RunError. more: what else its hint says, if anything.
+    """Turn torch's errors about lost workers into a RunError. more: what else its hint says, if anything.
 
-    torch raises them wherever the program is at that moment, so what is raised in the end may be their consequence.
+    torch raises them wherever the program is at that moment, so the error that arrives here may be a consequence.
     """
     try:
         yield
@@ -23,7 +23,7 @@ def lost_workers_told(more: Callable[[], str] = str) -> Iterator[None]:
             raise
         hint = "; ".join(filter(None, (_FEWER, more())))
         lost = RunError("a process that reads images was killed: out of memory?", hint=hint)
-        # So that whoever knows more of the run finds the cause again.
+        # Chained, so that callers that know more about the run can find the cause.
         raise lost from error
 
 

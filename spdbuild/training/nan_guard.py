@@ -1,4 +1,4 @@
-"""A loss that is not a number: noticed before it reaches the weights, and traced to the layer where it begins."""
+"""Non-finite losses: detected before they reach the weights, and traced to the layer where they begin."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from torch import Tensor, nn
 
 
 def can_skip(optimizer: torch.optim.Optimizer, device: torch.device, scaler: torch.amp.GradScaler) -> bool:
-    """Whether the device itself can be told to skip an update, so that nobody need wait for the loss.
+    """Whether the device itself can skip an update, so that the program need not wait for the loss.
 
-    A scaler that is enabled tells the optimizer by the same two attributes which updates to skip.
+    An enabled scaler needs the same two attributes of the optimizer to skip updates of its own.
     """
     fused = all(group.get("fused") for group in optimizer.param_groups)
     return fused and device.type == "cuda" and not scaler.is_enabled()
@@ -21,8 +21,8 @@ def can_skip(optimizer: torch.optim.Optimizer, device: torch.device, scaler: tor
 class NanGuard:
     """Keeps non-finite losses away from the weights.
 
-    interval: steps after which `found` looks at the loss. With more than one the program need not wait for the device:
-        the optimizer, for which `can_skip` must hold, is told there to skip a bad update and every later one.
+    interval: steps between two looks of `found` at the loss. If it is more than one, the program need not wait for the
+        device: the optimizer, for which `can_skip` must hold, skips a bad update and every later one by itself.
     """
 
     def __init__(self, optimizer: torch.optim.Optimizer, device: torch.device, interval: int = 1) -> None:
@@ -34,13 +34,13 @@ class NanGuard:
             optimizer.found_inf = self._flag  # type: ignore[attr-defined]
 
     def note(self, loss: Tensor) -> None:
-        """Take in the loss of a batch."""
+        """Record whether the loss of a batch is finite."""
         self._flag.copy_(torch.maximum(self._flag, (~torch.isfinite(loss.detach())).to(self._flag.dtype)))
 
     def found(self, step: int, agree: Callable[[Tensor], Tensor]) -> bool:
-        """Whether a loss was not finite in step `step` or, on a device that is not waited for, in one before it.
+        """Whether a loss was not finite in step `step` or, without waiting for the device, in an earlier one.
 
-        agree: makes the flag that of all processes.
+        agree: combines the flag over all processes, in place.
         """
         agree(self._flag)
         first = (self._flag > 0) & (self._first_bad < 0)
@@ -49,13 +49,13 @@ class NanGuard:
 
     @property
     def first_step(self) -> int:
-        """The step in which the first loss was not finite; -1 if none was."""
+        """The first step with a loss that was not finite; -1 if there was none."""
         return int(self._first_bad)
 
 
 @torch.no_grad()
 def first_bad_layer(model: nn.Module, run: Callable[[], Any]) -> str | None:
-    """Name of the first layer, in the order in which they run, that gives something non-finite; None if none does."""
+    """Name of the first layer, in order of execution, with a non-finite output; None if there is none."""
     found: list[str] = []
 
     def watch(name: str) -> Callable[[nn.Module, Any, Any], None]:

@@ -1,4 +1,4 @@
-"""Predictions written into a folder, in the forms that a person asks for."""
+"""Predictions written into a folder, in the formats that a person asks for."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ from spdbuild.training.task import Prediction
 
 
 class Writer(Protocol):
-    """Writes predictions, one after the other, in one form."""
+    """Writes predictions, one after another, in one format."""
 
     def add(self, prediction: Prediction, name: str) -> None:
-        """Take in a prediction under a name that is its alone."""
+        """Add a prediction under a unique name."""
 
     def close(self) -> None:
-        """Write what stands in one file for all."""
+        """Write the file that all predictions share, if there is one."""
 
 
 class Outputs:
-    """Several forms of the same predictions in one folder; InputError for a form that is unknown or impossible.
+    """The same predictions in several formats in one folder; InputError for an unknown or impossible format.
 
-    forms: keys of WRITERS; none: pictures of what has boxes, else a table.
-    roots: folders whose own folders are made here, too; a file in none of them lies at the top.
+    forms: keys of WRITERS; empty: pictures if there are boxes, else a table.
+    roots: folders whose subfolders are mirrored here; results for a file in none of them are at the top.
     """
 
     def __init__(self, folder: Path, forms: Collection[str] = (), roots: Iterable[Path] = ()) -> None:
@@ -45,7 +45,7 @@ class Outputs:
         self._taken: set[str] = set()
 
     def add(self, prediction: Prediction) -> None:
-        """Take in a prediction; one of a file that cannot be read says nothing."""
+        """Add a prediction; one for a file that cannot be read is skipped."""
         if prediction.problem:
             return
         if not self._writers:
@@ -58,13 +58,13 @@ class Outputs:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        """Write what stands in one file for all; behind an error or Ctrl-C that is what has been seen so far."""
+        """Write the shared files; after an error or Ctrl-C they hold what has been seen so far."""
         if kind is None or self._taken:
             for writer in self._writers:
                 writer.close()
 
     def _name(self, prediction: Prediction) -> str:
-        """The file's path below its root without its ending, numbered where others have it too."""
+        """The file's path below its root without the suffix, numbered if it is taken already."""
         below = (prediction.file.relative_to(root) for root in self._roots if prediction.file.is_relative_to(root))
         stem = next(below, Path(prediction.file.name)).with_suffix("").as_posix()
         stem += "" if prediction.frame is None else f"-{prediction.frame:06}"
@@ -75,12 +75,12 @@ class Outputs:
         return name
 
 
-#: Smaller pictures are enlarged, so that the texts beside boxes do not hide what is in them; pixels.
+#: Smaller pictures are enlarged, so that the labels of boxes do not hide what is in them; pixels.
 _READABLE = 512
 
 
 class _Pictures:
-    """<name>.png: the picture with boxes, a small one several times as large."""
+    """<name>.png: the picture with boxes, enlarged if it is small."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -115,7 +115,7 @@ class _Crops:
 
 
 class _Txt:
-    """labels/<name>.txt: a line `class x y width height score` a box, its centre and size as shares of the picture."""
+    """labels/<name>.txt: a line `class x y width height score` per box, centre and size relative to the picture."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder / "labels"
@@ -133,7 +133,7 @@ class _Txt:
 
 
 class _Json:
-    """predictions.json: what `spdbuild predict --json` prints of files that can be read."""
+    """predictions.json: what `spdbuild predict --json` prints for readable files."""
 
     def __init__(self, folder: Path) -> None:
         self._file, self._entries = folder / "predictions.json", list[dict[str, Any]]()
@@ -146,7 +146,7 @@ class _Json:
 
 
 class _Csv:
-    """predictions.csv: a row for each thing."""
+    """predictions.csv: a row for each thing found."""
 
     def __init__(self, folder: Path) -> None:
         self._file, self._rows = folder / "predictions.csv", list[dict[str, Any]]()
@@ -175,12 +175,12 @@ def _boxes(prediction: Prediction) -> list[list[float]]:
 
 
 def _image(prediction: Prediction) -> Image.Image:
-    """The picture, which a classifier does not give; InputError says so."""
+    """The picture; raises InputError if there is none, as for a classifier."""
     if prediction.pixels is None:
         raise InputError("a classifier finds no boxes to draw or cut out", hint="use --save json or --save csv")
     return Image.fromarray(prediction.pixels)
 
 
 def _safe(name: str) -> str:
-    """A class's name as that of a folder."""
+    """The name of a class as a folder name."""
     return "".join(sign if sign.isalnum() or sign in " -_" else "_" for sign in name)

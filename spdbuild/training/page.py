@@ -1,4 +1,4 @@
-"""report/index.html: a run on one page, with those that it is compared with."""
+"""report/index.html: a run on one page, with the runs that it is compared with."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from spdbuild.training.run_charts import SECTIONS, Picture
 from spdbuild.training.run_folder import RunFolder
 from spdbuild.training.summary import Summary
 
-#: Name of the picture with some of the model's answers.
+#: Name of the picture with some of the model's predictions.
 SAMPLES = "samples"
 
 _STYLE = """
@@ -54,13 +54,13 @@ def page(
 
 
 def _facts(summary: Summary, folder: RunFolder) -> str:
-    """What the run was made of, a row each."""
+    """The facts about a run, a row each."""
     environment = json.loads(folder.environment.read_text(encoding="utf-8"))
     cut = f" of {summary.planned_epochs}" if summary.epochs < summary.planned_epochs else ""
     facts = {
         "network": summary.architecture,
         "parameters": f"{summary.parameters:,}",
-        "MACs of one image": f"{summary.macs:,}",
+        "MACs of one image": f"{summary.macs_per_image:,}",
         "input": " x ".join(map(str, summary.input)),
         "device": ", ".join([summary.device, *dict.fromkeys(environment["gpus"])]),
         "precision": summary.precision,
@@ -83,7 +83,7 @@ def _best(summary: Summary) -> str:
 
 
 def _results(runs: Mapping[str, Summary]) -> str:
-    """Metrics and counts, a column a run, and what the runs cost where there are several."""
+    """Metrics and counts with a column per run, and the costs if there are several runs."""
     metrics = dict.fromkeys(name for run in runs.values() for name in run.metrics)
     counts = dict.fromkeys(name for run in runs.values() for name in run.counts)
     table = Table(("metric", *runs), tuple(runs))
@@ -93,7 +93,7 @@ def _results(runs: Mapping[str, Summary]) -> str:
         table.add(name, *(number_text(run.counts.get(name)) for run in runs.values()))
     if len(runs) > 1:
         table.add("parameters", *(number_text(run.parameters) for run in runs.values()))
-        table.add("MACs of one image", *(number_text(run.macs) for run in runs.values()))
+        table.add("MACs of one image", *(number_text(run.macs_per_image) for run in runs.values()))
         table.add("time", *(_duration(run.seconds) for run in runs.values()))
     return table.html()
 
@@ -131,7 +131,7 @@ def _number(text: str) -> float | None:
 
 
 def _duration(seconds: float) -> str:
-    """As hours, minutes and seconds; what is below a minute with one decimal."""
+    """A time in hours, minutes and seconds; less than a minute has one decimal."""
     if seconds < 60:
         return f"{seconds:.1f} s"
     hours, minutes = divmod(round(seconds) // 60, 60)

@@ -1,4 +1,4 @@
-"""Which numbers the model works with."""
+"""The floating-point precision that a model computes in."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from spdbuild.errors import RunError
 
 _TYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
-#: Of a loss in fp16, which is halved for each gradient that overflows; it begins at 2^16.
+#: The least scale of a loss in fp16; the scale begins at 2^16 and is halved for each gradient that overflows.
 _LEAST_SCALE = 2.0**-14
 
 
@@ -33,7 +33,7 @@ def make_scaler(precision: str, device: torch.device) -> torch.amp.GradScaler:
 
 
 def check_scale(scaler: torch.amp.GradScaler) -> None:
-    """RunError if every update is skipped: gradients that small a scale cannot keep within fp16 are infinite anyway."""
+    """RunError if every update is skipped: gradients that overflow even at so small a scale are infinite anyway."""
     if scaler.is_enabled() and (scale := scaler.get_scale()) < _LEAST_SCALE:
         message = f"the gradients are not finite, however small the loss is made; its scale is {scale:.3g}"
         raise RunError(message, hint="lower optimizer.lr, or set precision=fp32")
@@ -41,7 +41,7 @@ def check_scale(scaler: torch.amp.GradScaler) -> None:
 
 def _has_fast_bf16(device: torch.device) -> bool:
     if device.type == "cuda":
-        # Emulation counts as support for torch, and is slower than fp32.
+        # torch counts emulation as support, but it is slower than fp32.
         return torch.cuda.get_device_capability(device) >= (8, 0)
     if device.type != "cpu":
         return False

@@ -1,12 +1,14 @@
-"""What a trained model sees in files."""
+"""Predictions of a trained model for files."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 from spdbuild.data.decoding import SUFFIXES
 from spdbuild.data.listing import image_files
+from spdbuild.data.pictures import Source, is_image, picture
 from spdbuild.errors import DataError, WeightsError
 from spdbuild.training.precision import autocast
 from spdbuild.training.recipe.overrides import Overrides
@@ -16,28 +18,29 @@ from spdbuild.training.task import Prediction
 
 def predict(
     model: str | Path | StoredModel,
-    sources: str | Path | Iterable[str | Path],
+    sources: Any,
     overrides: Overrides = (),
     *,
     weights: str | Path | None = None,
     allow_imports: bool = False,
 ) -> Iterator[Prediction]:
-    """What is seen in each file, in the order of `sources`.
+    """The predictions for each image, in the order of `sources`.
 
-    model: the folder of a run, a recipe (with `weights`), or what `load_model` gave, which need not be loaded again.
-    A folder stands for the images in it and below it, a pattern such as `photos/*.jpg` for the files that match it.
+    sources: paths, or images in memory, one or several: of Pillow, arrays uint8 [H, W, 3] or [H, W], tensors uint8
+        [3, H, W] or [1, H, W]. An image in memory is called "image N" in its prediction, with its position N.
+    model: the folder of a run, a recipe (with `weights`), or a model that `load_model` returned.
+    A folder stands for the images in and below it, a pattern such as `photos/*.jpg` for the files that match it.
     allow_imports: whether Python files that its architecture names under `imports:` may run.
 
-    Raises with the first prediction RecipeError and WeightsError, and DataError for a source that is not there; a file
-    that cannot be read is told as the `problem` of its prediction.
+    Raises, with the first prediction, RecipeError, WeightsError, DataError for a missing source, and ArgumentError for
+    an array that is no image; a file that cannot be read is reported as the `problem` of its prediction.
     """
-    several = (sources,) if isinstance(sources, str | Path) else sources
-    files = source_files(map(Path, several))
+    found = list(_sources(sources))
     stored = as_model(model, weights, overrides, allow_imports=allow_imports)
     classes = stored.classes or _classes(stored)
-    seen = iter(stored.recipe.task.predict(stored.recipe, stored.model, classes, stored.image, files))
+    seen = iter(stored.recipe.task.predict(stored.recipe, stored.model, classes, stored.image, found))
     while True:
-        # Between two predictions the caller computes what it likes, in its own precision.
+        # Between two predictions the caller computes in its own precision.
         with autocast(stored.precision, stored.device):
             prediction = next(seen, None)
         if prediction is None:
@@ -46,7 +49,7 @@ def predict(
 
 
 def _classes(stored: StoredModel) -> tuple[str, ...]:
-    """Names of classes where the weights do not say them: those of the recipe's data if it is there, else numbers."""
+    """Class names for weights that do not store them: those of the recipe's data if it is there, else numbers."""
     task = stored.recipe.task
     count = task.outputs(stored.model)
     try:
@@ -61,6 +64,16 @@ def _classes(stored: StoredModel) -> tuple[str, ...]:
             hint="name the folder of a run, or a file of weights from one",
         )
     return names
+
+
+def _sources(given: Any) -> Iterator[Source]:
+    """Files of paths, and pictures of images; the two may come mixed."""
+    several = (given,) if isinstance(given, str | Path) or is_image(given) else given
+    for number, source in enumerate(several):
+        if isinstance(source, str | Path):
+            yield from source_files([Path(source)])
+        else:
+            yield picture(source, f"image {number}")
 
 
 def source_files(sources: Iterable[Path]) -> list[Path]:

@@ -1,4 +1,4 @@
-"""What a run says of itself on the way."""
+"""The messages of a run about its progress."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def describe_row(row: Row, epochs: int, shown: tuple[str, ...] = ()) -> str:
-    """A row as a line of the log; of the metrics those in `shown`, or all."""
+    """A row as a log line, with the metrics in `shown`, or all if it is empty."""
     skipped = {"epoch", "step", "seconds", "images_per_second", "lr"}
     if shown:
         skipped |= {name for name in row if name.startswith("test/") and name.removeprefix("test/") not in shown}
@@ -24,7 +24,7 @@ def describe_row(row: Row, epochs: int, shown: tuple[str, ...] = ()) -> str:
 
 
 def describe_position(session: Session, images_per_second: float, seconds: float) -> str:
-    """Where a run is within its epoch: means since the epoch's start, speed, the best so far, the time that is left.
+    """The progress within an epoch: mean losses since its start, speed, the best metric so far, and the time left.
 
     seconds: training time of the run so far.
     """
@@ -38,7 +38,7 @@ def describe_position(session: Session, images_per_second: float, seconds: float
 
 
 def time_left(session: Session, seconds: float) -> timedelta:
-    """What a run takes from here to its end or its nearest limit, if it goes on as it went in `seconds` so far."""
+    """The time to the end of a run or its nearest limit, extrapolated from the `seconds` so far."""
     recipe, position = session.recipe, session.position
     batches = session.first_batch + position.batch
     done = [

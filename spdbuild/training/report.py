@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 def write_report(session: Session, evaluation: Evaluation) -> None:
-    """Everything below report/ of a run that has ended: PNGs, CSVs, summary.json and index.html, which shows them."""
+    """Write report/ of a run that has ended: PNGs, CSVs, summary.json, and index.html, which shows them."""
     folder = session.folder
     write_evaluation(folder.report, evaluation)
     model, images = session.learner.evaluated, session.data.test_images
@@ -35,7 +35,7 @@ def write_report(session: Session, evaluation: Evaluation) -> None:
 
 
 def write_page(folder: RunFolder, twins: Mapping[str, RunFolder] | None = None) -> None:
-    """The charts over the epochs and index.html, beside what `write_report` wrote.
+    """Write the charts over the epochs and index.html, beside what `write_report` wrote.
 
     twins: complete runs that it is compared with, by name; their lines are in the charts, too.
     """
@@ -48,7 +48,7 @@ def write_page(folder: RunFolder, twins: Mapping[str, RunFolder] | None = None) 
 
 
 def write_evaluation(folder: Path, evaluation: Evaluation) -> None:
-    """Tables, pictures of confusion and curves, the task's own files, by_image.npz: what there is of them."""
+    """Write what an evaluation has of tables, confusion matrix, curves, the task's own files and by_image.npz."""
     if evaluation.rows:
         named = zip(evaluation.classes, evaluation.rows, strict=True)
         write_text(folder / "classes.csv", Table.of({"class": name, **row} for name, row in named).csv())
@@ -66,18 +66,18 @@ def write_evaluation(folder: Path, evaluation: Evaluation) -> None:
 
 
 def write_samples(folder: Path, sheet: Image.Image | None) -> None:
-    """What a task drew of the model's answers, under the name that the page knows."""
+    """Write the sheet of predictions that a task drew, if any, under the name that the page knows."""
     if sheet is not None:
         write_picture(folder / f"{SAMPLES}.png", sheet)
 
 
 def write_picture(path: Path, picture: Image.Image) -> None:
-    """A PNG, whole or not at all."""
+    """Write a PNG atomically."""
     write_whole(path, lambda beside: picture.save(beside, "PNG"))
 
 
 def _evaluation_pictures(evaluation: Evaluation) -> dict[str, Image.Image]:
-    """What can be drawn of one evaluation, by name."""
+    """The pictures of one evaluation, by name."""
     pictures = {name: draw_chart(chart) for name, chart in evaluation.charts.items()}
     if evaluation.confusion is not None:
         counts, rows, columns = evaluation.confusion.tolist(), _outcomes(evaluation), _output_names(evaluation)

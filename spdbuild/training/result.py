@@ -1,4 +1,4 @@
-"""What a run ended with."""
+"""The result of a run."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from spdbuild.json_text import finite
 
 @dataclass(frozen=True)
 class Result:
-    """What a run ended with.
+    """The result of a run.
 
     metrics: of the model as the run left it.
     best, best_epoch: the best value of the metric that the task monitors, and the epoch in which it was reached.

@@ -1,4 +1,4 @@
-"""A run from its recipe to its results: the folder, the twins, and going on where one stopped."""
+"""A run from its recipe to its results: the folder, the twins, and resuming where one stopped."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ from spdbuild.training.signals import interrupt_on_signals, stop_on_signals
 from spdbuild.training.state import restore
 from spdbuild.training.stored_run import stored_network
 
-#: What stands above the table of a run and its twins.
+#: The line above the table of a run and its twins.
 _TABLE = "Metrics of each run's last epoch; `spdbuild eval` takes the weights of the best one."
 
 
@@ -54,13 +54,13 @@ def train(
 ) -> Result:
     """Run a recipe in a new folder below `runs`.
 
-    recipe: a path, the name of a built-in one, its text, a mapping of its keys, or one that is read already.
-    overrides: changes of it, "key.path=value" or "~key", or a mapping of key paths to values; ArgumentError with a
-        recipe that is read already.
+    recipe: a path, the name of a built-in recipe, YAML text, a mapping of keys, or a loaded recipe.
+    overrides: changes to it, "key.path=value" or "~key", or a mapping of key paths to values; ArgumentError with a
+        loaded recipe.
     allow_imports: whether Python files that its architecture names under `imports:` may run.
 
-    Raises RecipeError for what cannot be run, DataError for the data, WeightsError for weights, and RunError if the run
-    fails, is stopped by a signal, or stays below `expect`.
+    Raises RecipeError if the recipe cannot be run, DataError for its data, WeightsError for its weights, and RunError
+    if the run fails, is stopped by a signal, or misses a value of `expect`.
     """
     overrides = listed(overrides)
     if isinstance(recipe, Recipe) and overrides:
@@ -78,7 +78,7 @@ def train(
 
 @contextmanager
 def _no_empty_folders(runs: Path, processes: Processes) -> Iterator[None]:
-    """The context behind which `runs`, and those above it, are there if they were before or have something in them."""
+    """Remove `runs` and its parents when the context ends, if they are new and empty."""
     made = [path for path in (runs, *runs.parents) if processes.first and not path.exists()]
     try:
         yield
@@ -91,12 +91,11 @@ def _no_empty_folders(runs: Path, processes: Processes) -> Iterator[None]:
 def resume(
     folder: str | Path, overrides: Overrides = (), *, quiet: bool = False, allow_imports: bool = False
 ) -> Result:
-    """Go on with the run in `folder` as if it had not stopped; only keys of the role RESUMED may be given anew.
+    """Resume the run in `folder` as if it had not stopped; overrides may change only keys with the role RESUMED.
 
     allow_imports: whether Python files that came with its architecture may run.
 
-    Raises as `train` does, and where the data or the network are no longer what they were, or another process trains in
-    the folder.
+    Raises as `train` does, and if the data or the network have changed, or another process trains in the folder.
     """
     stored = RunFolder.open(Path(folder))
     before, wanted = load_recipe(stored.recipe), load_recipe(stored.recipe, overrides)
@@ -110,7 +109,7 @@ def resume(
 
 
 def _allow(recipe: Recipe, folder: RunFolder, imports: bool) -> None:
-    """Import the Python files of a run, from where it will take its networks; SourceError if they may not run."""
+    """Import the Python files of a run from where it will take its networks; SourceError if they may not run."""
     if folder.architecture.is_file():
         stored_network(recipe, folder, allow_imports=imports)
     else:
@@ -120,7 +119,7 @@ def _allow(recipe: Recipe, folder: RunFolder, imports: bool) -> None:
 
 
 def _all_runs(recipe: Recipe, folder: RunFolder, console: Console, processes: Processes) -> Result:
-    """The run and those it is compared with; each starts, goes on, or is only evaluated if it is complete."""
+    """The run and those it is compared with; each is started, resumed, or only evaluated if it is complete."""
     with alone_in(folder, processes), generators_kept(device_of(recipe)):
         try:
             return _compared_runs(recipe, folder, console, processes)
@@ -156,13 +155,13 @@ def _compared_runs(recipe: Recipe, folder: RunFolder, console: Console, processe
 
 def _one_run(recipe: Recipe, folder: RunFolder, console: Console, processes: Processes) -> Result:
     with determinism(recipe.deterministic):
-        return _fit(_begun(recipe, folder, console, processes))
+        return _fit(_open_session(recipe, folder, console, processes))
 
 
-def _begun(recipe: Recipe, folder: RunFolder, console: Console, processes: Processes) -> Session:
-    """The session of a run that is new, or where the run in `folder` stopped."""
+def _open_session(recipe: Recipe, folder: RunFolder, console: Console, processes: Processes) -> Session:
+    """The session of a new run, or of the run in `folder` at the point where it stopped."""
     stored = bool(processes.from_first(folder.state.is_file()))
-    # Weights and metrics of the first epoch are there before its state; what comes later is not.
+    # Weights and metrics of the first epoch are written before its state; anything later is not.
     if not stored and (len(folder.metrics()) > 1 or folder.report.is_dir()):
         hint = f"start a new run from weights={folder.last}"
         raise RunError(f"{folder.state} is missing, so the run cannot go on", hint=hint)
@@ -176,7 +175,7 @@ def _begun(recipe: Recipe, folder: RunFolder, console: Console, processes: Proce
             session = make_session(network, folder, console, processes, device_of(recipe), fresh=not stored)
             if not stored:
                 _describe(session)
-    # Also where somebody ends it while data and network are being opened.
+    # Also if somebody interrupts it while data and network are being opened.
     except BaseException:
         if processes.first:
             folder.remove_if_not_begun()
@@ -185,16 +184,16 @@ def _begun(recipe: Recipe, folder: RunFolder, console: Console, processes: Proce
         restore(session, load_state(folder.state))
         if processes.first:
             restore_best(folder)
-            # Only now: a run that cannot go on keeps the recipe that it was stopped with.
+            # Only now: a run that cannot be resumed keeps the recipe that it was stopped with.
             write_text(folder.recipe, recipe.resolved())
-            folder.add_resumption(**_circumstances(session))
+            folder.add_resumption(**_run_facts(session))
             describe(session, recipe)
         console.line(f"{recipe.title or 'run'}: {_where(session)}")
     return session
 
 
 def _where(session: Session) -> str:
-    """Where a stored run goes on."""
+    """The point at which a stored run continues, in words."""
     position = session.position
     if position.epoch >= session.recipe.epochs:
         return f"complete after {position.epoch} epochs; epochs=N goes further"
@@ -202,13 +201,13 @@ def _where(session: Session) -> str:
 
 
 def _describe(session: Session) -> None:
-    """Write what the run is made of, and say it."""
+    """Write the files that describe the run, and log a summary."""
     recipe, network, folder = session.recipe, session.network, session.folder
     if session.processes.first:
         write_text(folder.recipe, recipe.resolved())
         for name, text in kept_files(network.architecture.document).items():
             write_text(folder.path / name, text)
-        folder.write_environment(**_circumstances(session))
+        folder.write_environment(**_run_facts(session))
         describe(session, recipe)
     size = "x".join(map(str, network.input))
     session.console.line(
@@ -217,8 +216,8 @@ def _describe(session: Session) -> None:
     )
 
 
-def _circumstances(session: Session) -> dict[str, Any]:
-    """What `environment.json` says besides versions and machine."""
+def _run_facts(session: Session) -> dict[str, Any]:
+    """What `environment.json` holds besides versions and machine."""
     facts = {"device": str(session.device), "precision": session.precision, "seed": session.recipe.seed}
     return {**facts, "processes": session.processes.world}
 
@@ -230,7 +229,7 @@ def _fit(session: Session) -> Result:
         return _go_on(folder) if folder.state.is_file() else ""
 
     def smaller() -> str:
-        """Half the batch with as many images a step; a run that has saved a state could go on, if there is room."""
+        """The hint: half the batch with as many images per step; or to resume from a saved state, if there is room."""
         anew = f"start anew with a smaller batch, such as batch={recipe.batch // 2} accumulate={2 * recipe.accumulate}"
         anew = anew if recipe.batch > 1 and recipe.nominal_batch is None else "start anew with a smaller batch"
         return "; or ".join(filter(None, (f"{anew}, or smaller images", go_on())))
@@ -243,7 +242,7 @@ def _result(session: Session) -> Result:
     with stop_on_signals() as request:
         loop = Loop(session, request)
         loop.run()
-    # Also where somebody asked in the last evaluation, behind which no step looks.
+    # Also if the signal came in the last evaluation, after which no step looks for it.
     if session.processes.any(bool(request)):
         reason = f"{STOPPED} after step {session.position.step}; the state is saved"
         session.console.note(reason)

@@ -1,4 +1,4 @@
-"""Which charts show how the metrics of a run went, by epoch."""
+"""The charts of a run's metrics over its epochs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 from spdbuild.charts.chart import Chart, Line, Scale
 
 Rows = Sequence[Mapping[str, Any]]
-#: Columns of a row that are no measurement.
+#: Columns of a row that are not measurements.
 _COUNTERS = ("epoch", "step", "seconds")
 #: Lines by column and by the name of the run.
 _Lines = dict[tuple[str, str], Line]
@@ -20,9 +20,9 @@ SECTIONS = (LOSSES, METRICS, OTHERS)
 
 @dataclass(frozen=True)
 class _Kind:
-    """Metrics that share a chart: those whose names the pattern matches wholly.
+    """Metrics that share a chart: those whose full names match the pattern.
 
-    picture, title: `{0}` stands for the metric's name, where each has a chart of its own.
+    picture, title: `{0}` stands for the metric's name, if each metric has a chart of its own.
     """
 
     pattern: str
@@ -33,7 +33,7 @@ class _Kind:
     scale: Scale = "share"
 
 
-#: The first that matches counts.
+#: The first match counts.
 _KINDS = (
     _Kind(r"loss", "loss", "Loss", "loss", LOSSES, "adaptive"),
     _Kind(r"(.+)_loss", "{0}_loss", "Loss: {0}", "loss", LOSSES, "adaptive"),
@@ -63,9 +63,9 @@ class Picture:
 
 
 def run_charts(rows: Rows, twins: Mapping[str, Rows] | None = None) -> dict[str, Picture]:
-    """Charts over the epochs by the name of their file, in the order of the sections.
+    """Charts over the epochs by file name, in the order of the sections.
 
-    rows: of metrics.jsonl. twins: those of the runs that it is compared with, by name; their lines are dashed.
+    rows: of metrics.jsonl. twins: rows of the runs that it is compared with, by name; their lines are dashed.
     """
     found: dict[str, tuple[_Kind, str, _Lines]] = {}
     for number, (run, own) in enumerate({"": rows, **(twins or {})}.items()):
@@ -78,13 +78,13 @@ def run_charts(rows: Rows, twins: Mapping[str, Rows] | None = None) -> dict[str,
 
 
 def _kind(metric: str) -> tuple[_Kind, str]:
-    """What a metric is shown as, and what stands for `{0}` there."""
+    """The kind of a metric, and the text that replaces its `{0}`."""
     kind, match = next((kind, match) for kind in _KINDS if (match := re.fullmatch(kind.pattern, metric)))
     return kind, match.group(match.lastindex or 0)
 
 
 def _chart(kind: _Kind, group: str, lines: _Lines) -> Chart:
-    """The chart of some columns; a line is called by what sets it apart from the others: split, metric and run."""
+    """The chart of some columns; a line is named by what distinguishes it from the others: split, metric and run."""
     columns = dict.fromkeys(column for column, _ in lines)
     differing = [part for part in (0, -1) if len({column.split("/")[part] for column in columns}) > 1]
     named = {}

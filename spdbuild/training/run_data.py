@@ -1,4 +1,4 @@
-"""The images of a run, and the batches that they come in."""
+"""The images of a run, and their batches."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ class RunData:
     """What a run is trained and evaluated on.
 
     train_images, test_images: as the task opens them; test_images are those that are evaluated after an epoch.
-    train_batches, test_batches: the share of this process in their batches.
-    size: height and width of what the network gets of each image; None where the recipe alone says it.
+    train_batches, test_batches: this process's share of their batches.
+    size: height and width of the network's input for each image; None if only the recipe determines it.
     """
 
     train_images: Any
@@ -34,7 +34,7 @@ class RunData:
         return tuple(self.train_images.classes)
 
     def facts(self) -> dict[str, dict[str, Any]]:
-        """What must not change between the parts of a run, by split."""
+        """What must not change when a run is resumed, by split."""
         splits = {"train on": self.train_images, "evaluate on": self.test_images}
         return {
             name: {"images": len(images), "classes": list(images.classes), "digest": getattr(images, "digest", "")}
@@ -42,7 +42,7 @@ class RunData:
         }
 
     def require(self, before: dict[str, Any], hint: str) -> None:
-        """Refuse data that `before`, the facts with which a run began, were not taken of; raises DataError.
+        """Refuse data that differ from `before`, the facts with which the run began; raises DataError.
 
         hint: what to do instead.
         """
@@ -53,7 +53,7 @@ class RunData:
             if now["images"] != then["images"]:
                 message = f"there are {now['images']:,} images to {name}, and {then['images']:,} when the run began"
                 raise DataError(message, hint=hint)
-            # States of older versions, and images of others' tasks, have none.
+            # States of older versions, and images of plug-in tasks, may have none.
             if now["digest"] != then.get("digest", now["digest"]):
                 message = f"the images to {name} have other names, labels or pixels than when the run began"
                 raise DataError(message, hint=hint)
@@ -76,7 +76,7 @@ def open_data(recipe: Recipe, processes: Processes, device: torch.device) -> Run
 
 
 def _require_alike(recipe: Recipe, train_images: Any, test_images: Any) -> None:
-    """Refuse images to evaluate on that have other classes or another size than those to train on."""
+    """Refuse evaluation images whose classes or size differ from those of the training images."""
     for number, (ours, theirs) in enumerate(zip_longest(train_images.classes, test_images.classes)):
         if ours != theirs:
             trained, tested = ("missing" if name is None else f"'{name}'" for name in (ours, theirs))

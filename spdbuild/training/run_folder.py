@@ -1,4 +1,4 @@
-"""The folder of a run: what is in it, under which names."""
+"""The folder of a run: its files and their names."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Row = dict[str, Any]
 
 
 class RunFolder:
-    """Paths of a run's files, and writing them whole or not at all.
+    """The paths of a run's files, with methods that write them atomically.
 
     recipe.yaml architecture.yaml sources/ environment.json log.txt metrics.jsonl metrics.csv comparison.md
     weights/last.safetensors weights/best.safetensors state/state.pt state/best.safetensors report/
@@ -64,7 +64,7 @@ class RunFolder:
 
     @classmethod
     def open(cls, path: Path) -> RunFolder:
-        """The folder of a run that exists; RecipeError if it is none."""
+        """The folder of an existing run; RecipeError if it is not one."""
         folder = cls(path)
         if not path.is_dir():
             beside = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
@@ -75,19 +75,19 @@ class RunFolder:
         return folder
 
     def remove_if_not_begun(self) -> None:
-        """Leave nothing of a run that has not come as far as its recipe."""
+        """Remove the folder of a run that has not got as far as writing its recipe."""
         if self.path.is_dir() and not self.recipe.is_file():
             self.log.unlink(missing_ok=True)
             with suppress(OSError):
                 self.path.rmdir()
 
     def write_metrics(self, rows: list[Row]) -> None:
-        """All rows as metrics.jsonl and metrics.csv."""
+        """Write all rows to metrics.jsonl and metrics.csv."""
         write_text(self.rows, "".join(json_text(row) + "\n" for row in rows))
         write_text(self.table, Table.of(finite(rows)).csv())
 
     def metrics(self) -> list[Row]:
-        """The rows that `write_metrics` wrote; none if it has not."""
+        """The rows that `write_metrics` wrote; empty if it has not."""
         if not self.rows.is_file():
             return []
         try:
@@ -100,22 +100,22 @@ class RunFolder:
         return rows
 
     def write_environment(self, **facts: Any) -> None:
-        """What the run was made with: versions, machine, command, and `facts`."""
+        """Write what the run was made with: versions, machine, command, and `facts`."""
         self._write_environment({**environment(), **facts})
 
     def add_resumption(self, **facts: Any) -> None:
-        """The same of a process that goes on with the run, behind what was there: its command, and what is new."""
+        """Append the same for a process that resumes the run: its command, and what has changed."""
         now = {**environment(), **facts}
         before = self._environment()
         if not before:
-            # What began the run is not known any more.
+            # The environment in which the run began is no longer known.
             self._write_environment(now)
             return
         new = {name: fact for name, fact in now.items() if name == "command" or fact != before.get(name)}
         self._write_environment({**before, "resumed": [*before.get("resumed", ()), new]})
 
     def _environment(self) -> dict[str, Any]:
-        """What was written of the processes that the run has had; empty if that cannot be read."""
+        """What was written about the processes that the run has had; empty if it cannot be read."""
         try:
             facts = json.loads(self.environment.read_text(encoding="utf-8"))
         except (OSError, ValueError):
@@ -134,5 +134,5 @@ def _has_a_command(facts: Any) -> bool:
     return isinstance(command, list) and bool(command) and all(isinstance(word, str) for word in command)
 
 
-#: Names of what lies in the folder of a run, which the folder of no twin can have.
+#: Names in use in the folder of a run, which no twin's folder can have.
 TAKEN = tuple(dict.fromkeys(path.parts[0] for path in vars(RunFolder(Path())).values() if path.parts))

@@ -28,13 +28,13 @@ def save_best(session: Session) -> None:
 
 
 def keep_best(folder: RunFolder) -> None:
-    """Put the best weights of whole epochs beside the state, before those of an epoch that was cut off replace them."""
+    """Copy the best weights of whole epochs beside the state, before those of a cut-off epoch replace them."""
     if folder.best.is_file():
         write_whole(folder.kept_best, lambda beside: _copy(folder.best, beside))
 
 
 def restore_best(folder: RunFolder) -> None:
-    """Let the best weights be those of whole epochs again, so that the run goes on as if it had not been cut off."""
+    """Restore the best weights of whole epochs, so that the run continues as if it had not been cut off."""
     if folder.kept_best.is_file():
         folder.kept_best.replace(folder.best)
 

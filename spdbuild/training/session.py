@@ -29,7 +29,7 @@ from spdbuild.training.task import Task
 class Session:
     """The parts of a run.
 
-    description: texts of the files that say what the run is made of, by their path below its folder.
+    description: texts of the files that describe the run, by path below its folder.
     """
 
     recipe: Recipe
@@ -50,12 +50,12 @@ class Session:
 
     @property
     def first_batch(self) -> int:
-        """The number in the run of the epoch's first batch, counted from 0."""
+        """The number of the epoch's first batch within the run, counted from 0."""
         return self.position.epoch * len(self.data.train_batches)
 
     @property
     def accumulation(self) -> Accumulation:
-        """Which batches make a step together."""
+        """Which batches form a step."""
         return self.recipe.accumulation(len(self.data.train_batches))
 
 
@@ -70,7 +70,7 @@ def make_session(
 ) -> Session:
     """Open the data, build the network, and make what trains it.
 
-    fresh: whether the network is fitted to the data; one that is restored has been.
+    fresh: whether to fit the network to the data; a restored one has been fitted already.
     """
     # Every process starts from the same weights and draws its own numbers from then on.
     seed_generators(recipe.seed, rank=0)
@@ -79,7 +79,8 @@ def make_session(
     check_input(recipe, network.input, data.size)
     _check_norms(recipe, network, len(data.train_images), processes.world)
     if recipe.weights is not None:
-        console.line(start(network, recipe.weights, recipe.task.settled(recipe, network.module)))
+        settled = recipe.task.settled(recipe, network.module)
+        console.line(start(network, recipe.weights, settled, tuple(data.classes)))
     model = placed(network.module, recipe, device)
     if fresh:
         for line in _remarks(recipe, data) + recipe.task.prepare(recipe, model, data.train_images):
@@ -95,7 +96,7 @@ def make_session(
 
 
 def _remarks(recipe: Recipe, data: RunData) -> list[str]:
-    """What a person should know of the data and of the schedule."""
+    """What the user should know about the data and the schedule."""
     task = recipe.task
     remarks = task.remarks(data.train_images, "to train on") + task.remarks(data.test_images, "to evaluate on")
     warmup, whole = recipe.schedule.warmup_batches, len(data.train_batches) * recipe.epochs
@@ -105,7 +106,7 @@ def _remarks(recipe: Recipe, data: RunData) -> list[str]:
 
 
 def _check_norms(recipe: Recipe, network: BuiltNetwork, images: int, world: int) -> None:
-    """Refuse batches of one image where a norm would get one number a channel, which has no variance."""
+    """Refuse batches of one image where a norm would get one number per channel, which has no variance."""
     last = recipe.batch if recipe.drop_last else images % recipe.batch or recipe.batch
     if (last if recipe.sync_batch_norm else last // world) > 1:
         return

@@ -1,4 +1,4 @@
-"""Signals end a run after the step at hand; at once if they come twice, or before the first step."""
+"""Signals end a run after the current step; at once if they come twice, or before the first step."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 
 class EndedBySignal(KeyboardInterrupt):
-    """SIGTERM or SIGHUP as an error like that of Ctrl-C, so that on the way out what is half written is removed.
+    """SIGTERM or SIGHUP as an error like that of Ctrl-C, so that half-written files are removed on the way out.
 
     number: of the signal.
     """
@@ -21,7 +21,7 @@ class EndedBySignal(KeyboardInterrupt):
 
 
 class StopRequest:
-    """Whether somebody has asked the run to stop. name: of the signal that did, or empty."""
+    """Whether a signal has asked the run to stop. name: of the signal, or empty."""
 
     def __init__(self) -> None:
         self.name = ""
@@ -32,27 +32,27 @@ class StopRequest:
 
 @contextmanager
 def interrupt_on_signals() -> Iterator[None]:
-    """While the context lasts SIGTERM and SIGHUP raise EndedBySignal: there is nothing to save."""
-    with _answered(_raise, (signal.SIGTERM, *_hangup())):
+    """Let SIGTERM and SIGHUP raise EndedBySignal while the context lasts: there is nothing to save."""
+    with _handled(_raise, (signal.SIGTERM, *_hangup())):
         yield
 
 
 @contextmanager
 def stop_on_signals() -> Iterator[StopRequest]:
-    """While the context lasts signals are noted; the second finds what they did before."""
+    """Only record a signal while the context lasts; a second one does what it did before."""
     request = StopRequest()
 
     def note(number: int, frame: FrameType | None) -> None:
         request.name = signal.Signals(number).name
         restore()
 
-    with _answered(note, (signal.SIGINT, signal.SIGTERM, *_hangup())) as restore:
+    with _handled(note, (signal.SIGINT, signal.SIGTERM, *_hangup())) as restore:
         yield request
 
 
 @contextmanager
-def _answered(answer: Callable[[int, FrameType | None], None], numbers: Iterable[int]) -> Iterator[Callable[[], None]]:
-    """The context in which signals are answered so; it gives what ends that early."""
+def _handled(answer: Callable[[int, FrameType | None], None], numbers: Iterable[int]) -> Iterator[Callable[[], None]]:
+    """Let `answer` handle signals while the context lasts; yields a function that ends this early."""
     before: dict[int, Any] = {}
 
     def restore() -> None:
@@ -73,5 +73,5 @@ def _raise(number: int, frame: FrameType | None) -> None:
 
 
 def _hangup() -> tuple[int, ...]:
-    """The signal of a terminal that is gone, unless somebody wants the program to outlive it, as `nohup` does."""
+    """The signal of a closed terminal, unless it is ignored so that the program outlives it, as by `nohup`."""
     return () if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN else (signal.SIGHUP,)

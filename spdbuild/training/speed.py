@@ -1,4 +1,4 @@
-"""How quick a model is: images a second, and the time of one call."""
+"""The speed of a model: images per second, and the time of one call."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from spdbuild.training.precision import autocast
 
 @dataclass(frozen=True)
 class Speed:
-    """Times of a model in inference, behind a warm-up.
+    """The times of a model in inference, after a warm-up.
 
     images_per_second: with batches of `batch`, from the median time of a batch.
     latency_ms: milliseconds of a call with one image, by percentile: p50, p90, p99.
-    calls: how many calls were timed, of each kind.
+    calls: number of timed calls of each kind.
     """
 
     batch: int

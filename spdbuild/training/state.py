@@ -1,4 +1,4 @@
-"""The state of a session as one mapping, and back."""
+"""Taking the state of a session, and restoring it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from spdbuild.weights import describe_module, match
 
 
 def state_of(session: Session) -> State:
-    """All that an exact resume needs. Every process takes part."""
+    """Everything that an exact resume needs. Every process must take part."""
     learner, gather = session.learner, session.processes.gather
     ema = {"updates": learner.ema.updates, "model": learner.ema.model.state_dict()} if learner.ema else None
     return State(
@@ -30,40 +30,40 @@ def state_of(session: Session) -> State:
 
 
 def restore(session: Session, state: State) -> None:
-    """Let the session become what `state` was taken of.
+    """Restore the session that `state` was taken from.
 
-    Raises WeightsError if that was another network or optimizer, DataError if it was other data.
+    Raises WeightsError for another network or optimizer, DataError for other data.
     """
     learner, file = session.learner, session.folder.state
-    with _sound(file, "'data'"):
+    with _restoring(file, "'data'"):
         session.data.require(state.data, f"bring back the data, or start a new run from weights={session.folder.last}")
-    with _sound(file, "'model'"):
+    with _restoring(file, "'model'"):
         _check_network(session, state)
         learner.model.load_state_dict(state.model)
-    with _sound(file, "'optimizer'"):
+    with _restoring(file, "'optimizer'"):
         _take_optimizer(session, state)
-    with _sound(file, "'ema'"):
+    with _restoring(file, "'ema'"):
         if learner.ema and state.ema is not None:
             learner.ema.model.load_state_dict(state.ema["model"])
             learner.ema.updates = int(state.ema["updates"])
-    with _sound(file, "'scaler'"):
-        # That of another precision is empty, which another device can bring along.
+    with _restoring(file, "'scaler'"):
+        # It is empty if the precision was another one, which can come with another device.
         if state.scaler:
             learner.scaler.load_state_dict(state.scaler)
-    with _sound(file, "'position'"):
+    with _restoring(file, "'position'"):
         session.position = Position.of(state.position)
-    # With another number of processes than before, the sums of the epoch so far are those of the first ones.
+    # If the number of processes has changed, the sums of the epoch so far are those of the first processes.
     rank = session.processes.rank
-    with _sound(file, "'counts'"):
+    with _restoring(file, "'counts'"):
         session.position.take(state.counts[min(rank, len(state.counts) - 1)], session.device)
     if len(state.generators) == session.processes.world:
-        with _sound(file, "'generators'"):
+        with _restoring(file, "'generators'"):
             restore_generators(state.generators[rank], session.device)
 
 
 @contextmanager
-def _sound(file: Path, part: str) -> Iterator[None]:
-    """The context in which a part of the state is taken, which may be anything: its file can have been damaged."""
+def _restoring(file: Path, part: str) -> Iterator[None]:
+    """Report an error in restoring a part of the state, which may be anything, as a damaged file."""
     with full_memory_told("the state of the run", lambda: "free memory of the device, and go on"):
         try:
             yield

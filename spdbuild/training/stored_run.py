@@ -1,4 +1,4 @@
-"""What a run left behind, as a model again."""
+"""Loading what a run left behind as a model."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ from spdbuild.weights.facts import Facts
 class StoredModel:
     """A trained model, in eval mode on its device, with the recipe that made it.
 
-    folder: of the run, if it is from one. weights: the file they are from.
-    classes: names of its classes, those of the data at hand or else what the file of weights says.
-    input: shape [C, H, W] of what it gets of an image; image: that before `preprocess`.
+    folder: of the run, if it is from one. weights: the file that they are from.
+    classes: names of its classes, from the file of weights or else from the data at hand.
+    input: shape [C, H, W] of the model's input; image: shape of an image before `preprocess`.
     parameters, macs: its costs for one such input.
     """
 
@@ -58,17 +58,14 @@ def load_model(
 ) -> StoredModel:
     """The model of a run's folder (its best weights unless others are given), or of a recipe with `weights`.
 
-    classes, size: of the data at hand, for a file of weights that does not say them; WeightsError if it says others.
+    classes, size: of the data at hand, for a file of weights that does not store them.
     allow_imports: whether Python files that its architecture names may run.
     """
     recipe, folder = _recipe(run_or_recipe, overrides, allow_imports)
     path = Path(weights) if weights else _weights(recipe, folder)
     facts = Facts.of(path)
-    known = facts.classes
-    if known and classes:
-        check_classes(path, known, classes)
-    # What other people's files call their classes says little: it is taken where nothing else is known.
-    classes = classes or known or facts.names
+    # Class names in other people's files say little: they are used only if nothing else is known.
+    classes = facts.classes or classes or facts.names
     if len(facts.input) == 3 and recipe.input is None and size is None:
         recipe = replace(recipe, input=facts.input)
     network = build_network(recipe, len(classes) or None, size)
@@ -87,9 +84,9 @@ def load_model(
 def as_model(
     model: StoredModel | str | Path, weights: str | Path | None, overrides: Overrides, *, allow_imports: bool
 ) -> StoredModel:
-    """A model that is loaded already, as it is, or else that of a run or recipe.
+    """A loaded model as it is, or else the model of a run or recipe.
 
-    Raises ArgumentError for weights or overrides of one that is loaded already.
+    Raises ArgumentError for weights or overrides with a loaded model.
     """
     if not isinstance(model, StoredModel):
         return load_model(model, weights, overrides, allow_imports=allow_imports)
@@ -98,7 +95,7 @@ def as_model(
 
 
 def require_unchanged(weights: str | Path | None, overrides: Overrides) -> None:
-    """Refuse what a model that is loaded already does not take; raises ArgumentError."""
+    """Refuse arguments that a loaded model does not take; raises ArgumentError."""
     for argument, given in {"weights": weights, "overrides": listed(overrides)}.items():
         if given:
             message = f"a model that is loaded already takes no {argument}"
@@ -125,7 +122,7 @@ def stored_graph(
     *,
     allow_imports: bool = False,
 ) -> StoredGraph:
-    """The network of a run's folder without making a module of it; `weights` win over the run's best.
+    """The network of a run's folder without building a module; `weights` take precedence over the run's best.
 
     inputs: shapes (C, H, W) in place of its own.
     """
@@ -138,7 +135,7 @@ def stored_graph(
 
 
 def check_classes(path: Path, known: tuple[str, ...], classes: tuple[str, ...]) -> None:
-    """Refuse data whose `classes` are not those that the weights of a file are for; raises WeightsError."""
+    """Refuse data whose `classes` are not those of a file's weights; raises WeightsError."""
     if len(known) != len(classes):
         raise WeightsError(f"{path}: the weights are for {len(known)} classes and the data has {len(classes)}")
     for number, (ours, theirs) in enumerate(zip(known, classes, strict=True)):
@@ -148,7 +145,7 @@ def check_classes(path: Path, known: tuple[str, ...], classes: tuple[str, ...]) 
 
 
 def stored_network(recipe: Recipe, folder: RunFolder, *, allow_imports: bool = False) -> Recipe:
-    """The recipe with the network that the folder holds, which has its passes behind it."""
+    """The recipe with the network that the folder holds, to which the passes are already applied."""
     if not folder.architecture.is_file():
         hint = f"start a new run with its recipe: spdbuild train {folder.recipe}"
         raise RecipeError(f"{folder.path} has no architecture.yaml", hint=hint)
@@ -178,13 +175,13 @@ def _recipe(run_or_recipe: str | Path, overrides: Overrides, allow_imports: bool
 
 
 def _names_a_run(path: Path) -> bool:
-    """Whether a folder of a run is meant, also one that is not there: a built-in recipe has a name without folders."""
+    """Whether the folder of a run is meant, even a missing one: the name of a built-in recipe has no folders."""
     beside = len(path.parts) > 1 and path.parent.is_dir() and not path.suffix
     return path.is_dir() or (beside and not path.is_file())
 
 
 def _check_changes(trained: Recipe, wanted: Recipe) -> None:
-    """Refuse overrides that ask for another network, or that change nothing."""
+    """Refuse overrides that ask for another network, or that have no effect."""
     for found in differences(trained, wanted):
         if Role.USED not in found.role:
             message = f"'{found.key}' cannot change once a model is trained"

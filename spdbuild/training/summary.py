@@ -1,4 +1,4 @@
-"""What a run was and what came out of it, in a few numbers: report/summary.json."""
+"""A run and its results in a few numbers: report/summary.json."""
 
 from __future__ import annotations
 
@@ -23,12 +23,13 @@ FILE = "summary.json"
 class Summary:
     """The head of a report.
 
-    architecture: as the recipe names it, with its passes. input: shape [C, H, W] of an image. macs: of one image.
+    architecture: as the recipe names it, with its passes. input: shape [C, H, W] of an image, or of a tile if images
+        are cut into tiles; macs: for one of them.
     epochs, planned_epochs: how many were trained, and how many the recipe wants; steps: of the optimizer; seconds: of
         training, with evaluations.
-    weights: which ones `metrics` and `counts` are of.
-    monitor, best, best_epoch: the metric that says which weights are the best, its best value, and when that was;
-        None where it never was a number.
+    weights: those that `metrics` and `counts` are of.
+    monitor, best, best_epoch: the metric that picks the best weights, its best value (None if it never was a number),
+        and the epoch in which that was reached.
     """
 
     title: str
@@ -49,28 +50,34 @@ class Summary:
     metrics: dict[str, float | None]
     counts: dict[str, int]
 
+    @property
+    def macs_per_image(self) -> int:
+        """MACs of all the tiles of an image, on average over the evaluation; of the image itself if it has none."""
+        tiles = self.counts.get("tiles")
+        return self.macs if tiles is None else round(self.macs * tiles / self.counts["images"])
+
     def write(self, report: Path) -> None:
-        """Into the folder of a report."""
+        """Write the summary into the folder of a report."""
         write_text(report / FILE, json_text(asdict(self), indent=2) + "\n")
 
     @classmethod
     def read(cls, report: Path) -> Summary:
-        """From the folder of a report."""
+        """The summary in the folder of a report."""
         return cls.of(json.loads((report / FILE).read_text(encoding="utf-8")))
 
     @classmethod
     def of(cls, facts: Mapping[str, Any]) -> Summary:
-        """Of what is in the file; older ones have numbers that are not finite, which say that nothing was measured."""
+        """The summary with the facts of a file; non-finite numbers of older files mean that nothing was measured."""
         return cls(**finite(facts) | {"input": tuple(facts["input"])})
 
 
 def summary_of(session: Session, evaluation: Evaluation) -> Summary:
-    """Of a run that has ended, and the evaluation of the model as it left it."""
-    # Recipes know torch, and a summary is read without it.
+    """The summary of a run that has ended, with the evaluation of the model that it left."""
+    # Recipes import torch, and a summary is read without it.
     from spdbuild.training.recipe import load_recipe
 
     network, position = session.network, session.position
-    # As it was given; a session that was resumed has the network that its folder holds.
+    # As it was given; a resumed session has the network that its folder holds.
     recipe = load_recipe(session.folder.recipe)
     averaged = ", averaged over the steps" if session.learner.ema else ""
     variant = f" {recipe.variant}" if recipe.variant else ""

@@ -1,4 +1,4 @@
-"""Batch norm over the whole batch of all processes, on any device; torch's own refuses CPUs."""
+"""Batch norm over the batch of all processes, on any device; torch's own refuses CPUs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor, distributed, nn
 
 
 class _SumOverProcesses(torch.autograd.Function):
-    """A sum of every process's tensor; its gradient is the sum of every process's gradient."""
+    """The sum of a tensor over all processes; its gradient is the sum of the gradients over all processes."""
 
     @staticmethod
     def forward(ctx: Any, tensor: Tensor) -> Tensor:
@@ -26,10 +26,10 @@ class _SumOverProcesses(torch.autograd.Function):
 
 
 class SyncBatchNorm(nn.BatchNorm2d):
-    """nn.BatchNorm2d whose statistics in training are those of the samples of all processes, [N, C, ...]."""
+    """nn.BatchNorm2d whose training statistics are those of the samples of all processes, [N, C, ...]."""
 
     def _check_input_dim(self, input: Tensor) -> None:
-        """Any number of axes behind the channels."""
+        """Allow any number of axes after the channels."""
 
     def forward(self, input: Tensor) -> Tensor:
         if not self.training:
@@ -42,7 +42,7 @@ class SyncBatchNorm(nn.BatchNorm2d):
         mean = summed[:-1] / count
         centred = x - _over_channels(mean, x)
         variance = _SumOverProcesses.apply((centred * centred).sum(axes)) / count
-        self._follow(mean.detach(), variance.detach() * (count / (count - 1).clamp(min=1)))
+        self._update_statistics(mean.detach(), variance.detach() * (count / (count - 1).clamp(min=1)))
         scale = (variance + self.eps).rsqrt()
         if self.affine:
             scale = scale * self.weight
@@ -50,7 +50,7 @@ class SyncBatchNorm(nn.BatchNorm2d):
         return (y + _over_channels(self.bias, x) if self.affine else y).to(input.dtype)
 
     @torch.no_grad()
-    def _follow(self, mean: Tensor, variance: Tensor) -> None:
+    def _update_statistics(self, mean: Tensor, variance: Tensor) -> None:
         if not self.track_running_stats or self.running_mean is None or self.running_var is None:
             return
         assert self.num_batches_tracked is not None
@@ -61,7 +61,7 @@ class SyncBatchNorm(nn.BatchNorm2d):
 
 
 def synchronized(model: nn.Module) -> nn.Module:
-    """`model` with every batch norm replaced by one over all processes; names and weights stay."""
+    """`model`, whose batch norms are replaced by ones over all processes; names and weights stay."""
     for name, child in model.named_children():
         if isinstance(child, nn.modules.batchnorm._BatchNorm):
             setattr(model, name, _synchronized_norm(child))
@@ -86,5 +86,5 @@ def _synchronized_norm(norm: nn.modules.batchnorm._BatchNorm) -> nn.Module:
 
 
 def _over_channels(values: Tensor, x: Tensor) -> Tensor:
-    """[C] -> [1, C, 1, ...], to meet x."""
+    """[C] -> [1, C, 1, ...], to broadcast against x."""
     return values.view(1, -1, *[1] * (x.dim() - 2))

@@ -1,4 +1,4 @@
-"""What the training engine asks of a kind of problem. `TASKS` finds them by name; the engine knows none of them."""
+"""What the training engine asks of a task. `TASKS` finds tasks by name; the engine knows none of them."""
 
 from __future__ import annotations
 
@@ -14,57 +14,58 @@ from PIL import Image
 from torch import Tensor, nn
 
 from spdbuild.charts.chart import Chart
+from spdbuild.data.pictures import Source
 from spdbuild.metrics.by_image import ByImage
 from spdbuild.registry import Registry
 
 
 @dataclass(frozen=True)
 class Metric:
-    """What is known of a metric before anything is measured.
+    """What is known about a metric before anything is measured.
 
-    better: which of its values are the better ones.
-    share: whether it is between 0 and 1.
+    better: whether higher or lower values are better.
+    share: whether it lies between 0 and 1.
     """
 
     better: Literal["higher", "lower"]
     share: bool
 
     def beats(self, value: float, best: float | None) -> bool:
-        """Whether a value is better than the best one so far, None: there was none; what is no number never is."""
+        """Whether a value is better than the best one so far, None if there is none; NaN never is."""
         if best is None:
-            return value == value  # noqa: PLR0124  # Not so of what is no number.
+            return value == value  # noqa: PLR0124  # False for NaN.
         return value > best if self.better == "higher" else value < best
 
 
 class Batches(Protocol):
-    """What a data set gives the loop: batches of (images, targets) in an order that (seed, epoch) determine."""
+    """What a data set gives the loop: batches of (images, targets) in an order determined by (seed, epoch)."""
 
     def set_epoch(self, epoch: int, start_batch: int = 0) -> None:
-        """Which epoch the next iteration is, and how many of its batches are skipped."""
+        """Set the epoch of the next iteration, and how many of its batches are skipped."""
 
     def __len__(self) -> int:
-        """Batches of a whole epoch."""
+        """The number of batches of a whole epoch."""
 
     def __iter__(self) -> Any: ...
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What a model does on a data set.
+    """The results of a model on a data set.
 
     scalars: metrics by name, each one number.
     undefined: names of further metrics, for which the data has nothing to measure.
     classes: names of classes.
-    rows: one mapping of metrics a class, in the order of `classes`; None where one is undefined.
-    confusion: [classes, outputs] counts, true class by predicted class, where the task has such a thing.
+    rows: one mapping of metrics per class, in the order of `classes`; None for an undefined metric.
+    confusion: [classes, outputs] counts, true class by predicted class, if the task has such a matrix.
     outcomes: names of the rows and columns of `confusion`, if they are not the classes alone.
-    confusion_note: which answers are counted there, if not all.
-    counts: how many there are of what, by name.
+    confusion_note: which predictions are counted there, if not all.
+    counts: numbers of things, such as skipped images, by name.
     charts: lines by the name of their picture.
     files: further files of a report by name; a text is only made when it is written.
-    order: names of all metrics as they are shown, if not the scalars before the undefined ones.
-    protocol: how it was judged, in words.
-    by_image: what the metrics are made of, image by image, if the task tells. images: their names, in its order.
+    order: names of all metrics in display order, if not the scalars before the undefined ones.
+    protocol: how the model was evaluated, in words.
+    by_image: what the metrics are made of, image by image, if the task provides it. images: their names, in its order.
     """
 
     scalars: dict[str, float]
@@ -84,20 +85,20 @@ class Evaluation:
 
     @property
     def metrics(self) -> dict[str, float | None]:
-        """All metrics in the order in which they are shown; None where there is nothing to measure."""
+        """All metrics in display order; None where there is nothing to measure."""
         values = {**self.scalars, **dict.fromkeys(self.undefined)}
         return {name: values[name] for name in self.order or values}
 
 
 @dataclass(frozen=True, eq=False)
 class Prediction:
-    """What a model sees in one picture.
+    """What a model finds in one picture.
 
     file: where it is from. frame: number of the picture in a video, else None.
-    found: a mapping for each thing, the likeliest first: class, index of the class, score, and `box` (left, top, right,
-        bottom in pixels) where there is one.
+    found: a mapping for each thing, the most likely first: class, index of the class, score, and `box` (left, top,
+        right, bottom in pixels) if there is one.
     pixels: uint8 [height, width, 3], if the task had to read them.
-    problem: why the file cannot be read, with its name; empty: it can.
+    problem: why the file cannot be read, with its name; empty if it can.
     """
 
     file: Path
@@ -115,23 +116,23 @@ class Prediction:
 
 
 class Meter(Protocol):
-    """Gathers what a model gives, batch by batch; a meter of each process, merged in the end."""
+    """Accumulates what the metrics need, batch by batch; each process has one, and they are merged in the end."""
 
     def update(self, outputs: Any, targets: Any) -> None:
-        """Take in one batch, on whatever device it is."""
+        """Add one batch, on whatever device it is."""
 
     def state(self) -> dict[str, Any]:
         """What `merge` of another process's meter needs; tensors on the CPU."""
 
     def merge(self, states: Iterable[Mapping[str, Any]]) -> None:
-        """Become the meter of all processes, given every process's state, this one's among them."""
+        """Become the meter of all processes, given the states of all, including this one's."""
 
     def evaluation(self) -> Evaluation:
-        """The metrics of everything taken in."""
+        """The metrics of everything that was added."""
 
 
 def evenly(count: int, most: int) -> list[int]:
-    """At most `most` positions of 0 to count - 1, spread over all of them; always the same."""
+    """At most `most` indices from 0 to count - 1, evenly spread and always the same."""
     return [index * count // min(count, most) for index in range(min(count, most))]
 
 
@@ -142,56 +143,63 @@ class Task:
     """
 
     name: ClassVar[str] = ""
-    #: Name of the loss of a recipe that gives none.
+    #: Name of the loss of a recipe that names none.
     default_loss: ClassVar[str]
-    #: Whether a step follows the sum of its images' losses, as some published learning rates are meant, not their mean.
+    #: Whether a step follows the sum of its images' losses, as some published learning rates assume, not their mean.
     summed: ClassVar[bool] = False
-    #: Keys of a recipe that mean nothing here, each with what to do instead.
+    #: Keys of a recipe that do not apply to the task, each with what to do instead.
     unused: ClassVar[dict[str, str]] = {}
 
-    #: The metric, one of `metrics`, that says which epoch is the best.
+    #: The metric, one of `metrics`, that decides which epoch is the best.
     monitor: str
 
     @property
     def headline(self) -> tuple[str, ...]:
-        """Metrics that are said after each epoch besides `monitor`; all, if it names none."""
+        """Metrics that are logged after each epoch besides `monitor`; all if it is empty."""
         return ()
 
     @property
     def shown(self) -> tuple[str, ...]:
-        """The metrics that are said after each epoch, that which says the best among them; all, if it names none."""
+        """The metrics that are logged after each epoch, `monitor` among them; all if it is empty."""
         return tuple(dict.fromkeys((*self.headline, self.monitor))) if self.headline else ()
 
     def splits(self, recipe: Any) -> tuple[str, ...]:
         """Names of the data's splits: the one to train on, the one to evaluate on, others."""
         raise NotImplementedError
 
+    def require(self, recipe: Any) -> None:
+        """Refuse a recipe that the task cannot use, before its network is resolved; raises RecipeError."""
+
     def open(self, recipe: Any, split: str) -> Any:
         """The images of one of `splits`; raises DataError.
 
-        What it returns has `classes`, a length, and `size` (height, width) if that is the same for all images; and a
-        text `digest` if a resumed run shall refuse images that have another one.
+        The result has `classes`, a length, and `size` (height, width) if that is the same for all images; and a string
+        `digest` if a resumed run is to refuse images with another one.
         """
         raise NotImplementedError
 
     def to_learn(self, images: Any) -> Any:
-        """The images that `open` gave as they are trained on: a task may cut them, or choose among them."""
+        """The images from `open` as they are trained on: a task may cut them up, or select among them."""
         return images
 
+    def renumbered(self, images: Any, classes: tuple[str, ...]) -> Any:
+        """Images with other classes, renumbered as in a model's `classes`; None if that is impossible."""
+        return None
+
     def size(self, recipe: Any, images: Any) -> tuple[int, int] | None:
-        """Height and width of what the network gets of each of the images; None where the recipe alone says it."""
+        """Height and width of the network's input for each of the images; None if only the recipe determines it."""
         return None
 
     def remarks(self, images: Any, purpose: str) -> list[str]:
-        """What must be said of the data before they are used, as lines. purpose: "to train on" or "to evaluate on"."""
+        """Remarks on the data before they are used, as lines. purpose: "to train on" or "to evaluate on"."""
         return []
 
     def settled(self, recipe: Any, model: nn.Module) -> tuple[str, ...]:
-        """Names of tensors of a fresh model whose values the recipe gives, so that no file of weights changes them."""
+        """Names of tensors of a fresh model whose values the recipe sets, so that no file of weights changes them."""
         return ()
 
     def prepare(self, recipe: Any, model: nn.Module, images: Any) -> list[str]:
-        """Fit a fresh model to the training images before anything is made of it; what was done, as lines."""
+        """Fit a fresh model to the training images before anything is built on it; returns what was done, as lines."""
         return []
 
     def batches(
@@ -208,41 +216,41 @@ class Task:
         raise NotImplementedError
 
     def distance(self, outputs: Any, teacher_outputs: Any, temperature: float) -> Tensor:
-        """How far outputs are from those of a teacher, for distillation."""
+        """The distance of outputs from those of a teacher, for distillation."""
         raise NotImplementedError
 
     def meter(self, recipe: Any, model: nn.Module, images: Any, device: torch.device) -> Meter:
-        """An empty meter for the images that `open` gave."""
+        """An empty meter for the images that `open` returned."""
         raise NotImplementedError
 
     def metrics(self) -> Mapping[str, Metric]:
-        """The metrics of an evaluation that can be better or worse, whether the data at hand tells them or not."""
+        """The metrics of an evaluation that can be better or worse, whether or not the data at hand defines them."""
         raise NotImplementedError
 
     def stages(
         self, recipe: Any, model: nn.Module, images: Any, batch: int, precision: str, device: torch.device
     ) -> dict[str, float]:
-        """Milliseconds an image that each stage from file to result takes in batches of `batch`; {} if not known."""
+        """Milliseconds per image of each stage from file to result, in batches of `batch`; {} if not known."""
         return {}
 
     def check(self, outputs: Any, classes: tuple[str, ...]) -> None:
         """Refuse a network whose outputs for one batch do not fit the data; raises RecipeError."""
 
     def outputs(self, model: nn.Module) -> int | None:
-        """How many classes a model has; None if that cannot be seen in it."""
+        """How many classes a model has; None if the model does not tell."""
         return None
 
     def predict(
-        self, recipe: Any, model: nn.Module, classes: tuple[str, ...], input: tuple[int, ...], files: list[Path]
+        self, recipe: Any, model: nn.Module, classes: tuple[str, ...], input: tuple[int, ...], sources: list[Source]
     ) -> Iterable[Prediction]:
-        """What the model, in eval mode, sees in each file, in their order; of one that cannot be read, why.
+        """What the model, in eval mode, finds in each source, in order; for an unreadable file the reason.
 
-        input: shape [C, H, W] of an image of the training, before `preprocess`.
+        input: shape [C, H, W] of a training image before `preprocess`.
         """
         raise NotImplementedError
 
     def samples(self, recipe: Any, model: nn.Module, images: Any) -> Image.Image | None:
-        """A sheet with what the model, in eval mode, sees in some of the images, and what is there; None: no such."""
+        """A sheet of some images with predictions of the model, in eval mode, and ground truth; None for no sheet."""
         return None
 
 

@@ -1,4 +1,4 @@
-"""Updates of the weights, each from the batches of a step, and the watch over losses that are not finite."""
+"""Updates of the weights, each from the batches of a step, and the check for losses that are not finite."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Batch = tuple[Tensor, Any]
 
 
 class Updates:
-    """Makes the steps of a session; what the epoch's row will show is added up in its position."""
+    """Performs the steps of a session; what the epoch's row will show is summed up in its position."""
 
     def __init__(self, session: Session) -> None:
         self.session = session
@@ -29,16 +29,16 @@ class Updates:
         self._guard = NanGuard(learner.optimizer, device, interval=20 if skips else 1)
 
     def groups(self) -> Iterator[list[Batch]]:
-        """The batches of each step that is left of the epoch."""
+        """The batches of each remaining step of the epoch."""
         session = self.session
         yield from session.accumulation.steps(session.data.train_batches, session.first_batch + session.position.batch)
 
     def starts(self) -> list[int]:
-        """Where the steps of the epoch begin, and its end, in batches."""
+        """The batches at which the steps of the epoch begin, and the end of the epoch."""
         return self.session.accumulation.starts(len(self.session.data.train_batches), self.session.first_batch)
 
     def step(self, group: list[Batch]) -> None:
-        """One update of the weights from a few batches; RunError before one from a loss that is not finite."""
+        """Update the weights once from the batches of a step; RunError before an update from a non-finite loss."""
         session, learner = self.session, self.session.learner
         first = session.first_batch + session.position.batch
         rates = session.recipe.schedule.rates(
@@ -50,7 +50,7 @@ class Updates:
             begin=first,
         )
         rates.apply(learner.optimizer)
-        # A sum over images needs no number of them, and so no word from the other processes.
+        # A sum over images does not need their number, and so no exchange with the other processes.
         total = 1.0 if session.task.summed else self._images(group)
         for index, (images, targets) in enumerate(group):
             self._accumulate(images, targets, total, last=index == len(group) - 1)
@@ -63,13 +63,13 @@ class Updates:
             learner.ema.update(learner.model)
 
     def raise_if_bad(self, step: int, group: list[Batch] | None = None, *, always: bool = False) -> None:
-        """Stop with step and layer if a loss was not finite; `always` also asks a device that is not waited for."""
+        """RunError with step and layer if a loss was not finite; `always` also waits for the device to find out."""
         session = self.session
         found = self._guard.found(step, session.processes.largest)
         if not found and not (always and self._guard.first_step >= 0):
             return
         first = self._guard.first_step
-        batches = group if group and first == step else self._again(first)
+        batches = group if group and first == step else self._batches_of(first)
         model = session.learner.model
         train_mode(model)
         with autocast(session.precision, session.device):
@@ -83,21 +83,21 @@ class Updates:
         raise RunError(what + kept, hint=f"lower optimizer.lr, {further}")
 
     def _clip(self) -> None:
-        """Shorten the gradient as the recipe says, and see whether it is finite."""
+        """Clip the gradient as the recipe says, and note whether it is finite."""
         clip, learner = self.session.recipe.clip, self.session.learner
         if clip is not None:
             learner.scaler.unscale_(learner.optimizer)
             norm = nn.utils.clip_grad_norm_(learner.model.parameters(), clip)
         elif not learner.scaler.is_enabled():
             norm = nn.utils.get_total_norm([p.grad for p in learner.model.parameters() if p.grad is not None])
-        # A scaler itself skips updates that are not finite, and looks for a factor that makes them finite.
+        # A scaler by itself skips updates that are not finite, and looks for a factor that makes them finite.
         if not learner.scaler.is_enabled():
             self._guard.note(norm)
 
     def _accumulate(self, images: Tensor, targets: Any, total: Tensor | float, last: bool) -> None:
-        """Add the gradient of one batch, its sum over images divided by `total`; the processes' meet at the last."""
+        """Add the gradient of one batch, its sum over images divided by `total`; processes exchange it at the last."""
         learner = self.session.learner
-        # The processes' gradients are averaged, and what is wanted is their sum.
+        # The processes' gradients are averaged, but their sum is wanted.
         share = len(images) * self.session.processes.world / total
         with nullcontext() if last or learner.parallel is None else learner.parallel.no_sync():
             losses = self._losses(images, targets)
@@ -121,12 +121,12 @@ class Updates:
         return losses
 
     def _images(self, group: list[Batch]) -> Tensor | float:
-        """How many images a step has over all processes."""
+        """The number of images of a step over all processes."""
         own, processes = sum(len(images) for images, _ in group), self.session.processes
         return processes.sum(torch.tensor(float(own), device=self.session.device)) if processes.several else own
 
     def _count(self, losses: dict[str, Tensor], images: int) -> None:
-        """Add up what the epoch's row will show, without waiting for the device."""
+        """Sum up what the epoch's row will show, without waiting for the device."""
         position = self.session.position
         wide = torch.float32 if self.session.device.type == "mps" else torch.float64
         for name, value in losses.items():
@@ -134,8 +134,8 @@ class Updates:
             position.sums[name] = position.sums[name] + term if name in position.sums else term
         position.images += images
 
-    def _again(self, step: int) -> list[Batch]:
-        """The batches of an earlier step of this epoch, counted from 1 in the run."""
+    def _batches_of(self, step: int) -> list[Batch]:
+        """The batches of an earlier step of this epoch; steps are counted from 1 in the run."""
         session, position, starts = self.session, self.session.position, self.starts()
         index = starts.index(position.batch) - (position.step - (step - 1))
         session.data.train_batches.set_epoch(position.epoch, starts[index])

@@ -32,7 +32,7 @@ def test_one_network(run, tiny: Path, clock):
         "network  input  median ms  p90 ms  min ms  images/s\n"
         "tiny     3x8x8       2.00    4.00    1.00     500.0\n"
         "\n"
-        "cpu (1 thread), fp32, batch 1; 3 calls each, in turns, behind a warm-up\n"
+        "cpu (1 thread), fp32, batch 1; 3 calls each, in turns, after a warm-up\n"
     )
 
 
@@ -46,7 +46,7 @@ def test_two_networks_and_their_ratio(run, tiny: Path, clock):
         "tiny      3x16x16       2.00    4.00    1.00   2,000.0\n"
         "tiny_spd  3x16x16       3.00    6.00    3.00   1,333.3\n"
         "\n"
-        "cpu (2 threads), bf16, channels last, batch 4; 3 calls each, in turns, behind a warm-up\n"
+        "cpu (2 threads), bf16, channels last, batch 4; 3 calls each, in turns, after a warm-up\n"
         "tiny_spd takes x1.500 the time of tiny\n"
     )
 

@@ -68,7 +68,7 @@ def test_json_has_the_place_of_every_mistake(run, tiny: Path):
     Path("two.yaml").write_text(VARIANTS)
     result = run("check", tiny, "two.yaml", "--json")
     right, wrong = json.loads(result.stdout)["files"]
-    assert right == {"file": "tiny.yaml", "ok": True, "problems": []}
+    assert right == {"file": "tiny.yaml", "ok": True, "problems": [], "warnings": []}
     assert wrong["problems"][0] == {
         "message": "two large has 24 parameters, but 25 are expected here",
         "file": "two.yaml",
@@ -128,3 +128,43 @@ def test_of_a_folder_its_yaml_files_are_checked(run, tiny: Path):
     assert result.stdout.splitlines() == [
         f"{name}: ok, parameters: 510" for name in ("mine/a.yaml", "mine/b.yaml", tiny)
     ]
+
+
+DOUBTFUL = """\
+model: doubtful
+inputs: {image: [3, 8, 8]}
+layers:
+  - squeeze: conv2d(8)
+  - relu()
+  - excite: conv2d(4) <- squeeze
+"""
+
+
+def test_a_warning_does_no_harm_unless_strict(run, tiny: Path):
+    Path("doubtful.yaml").write_text(DOUBTFUL)
+    result = run("check", "doubtful.yaml")
+    assert (result.exit_code, result.stdout) == (0, "doubtful.yaml: ok, parameters: 56\n")
+    assert result.stderr == (
+        "doubtful.yaml:5:5: warning: no output depends on this relu\n"
+        "    5 |   - relu()\n"
+        "      |     ^\n"
+        "      = hint: a line without '<-' reads the line before it, and a block or file returns its last line\n\n"
+    )
+    assert run("check", "doubtful.yaml", "--strict").exit_code == 2
+    assert run("check", tiny, "--strict").exit_code == 0
+
+
+def test_json_has_the_warnings(run, tiny: Path):
+    Path("doubtful.yaml").write_text(DOUBTFUL)
+    (file,) = json.loads(run("check", "doubtful.yaml", "--json").stdout)["files"]
+    assert (file["ok"], file["problems"]) == (True, [])
+    assert [(warning["line"], warning["message"]) for warning in file["warnings"]] == [
+        (5, "no output depends on this relu")
+    ]
+
+
+def test_the_rules_of_a_rename_table_are_checked(run, tiny: Path):
+    Path("renamed.yaml").write_text("model: m\nextends: tiny.yaml\nrename: {theirs: {'{x}': 'c.{y}'}}\n")
+    result = run("check", "renamed.yaml")
+    assert result.exit_code == 2
+    assert result.stderr.startswith("renamed.yaml:3:30: error: there is no number called 'y' here\n")

@@ -174,7 +174,10 @@ def test_names_of_architectures_are_completed():
     [
         (["--input", "3,a"], "error: --input must be sizes such as 3,64,64, got '3,a'\n"),
         (["--input", "3,0,8"], "error: --input must be sizes such as 3,64,64, got '3,0,8'\n"),
-        (["--input", "3,8,8", "--input", "3,8,8"], "error: tiny has 1 inputs, got 2 shapes\n"),
+        (
+            ["--input", "3,8,8", "--input", "3,8,8"],
+            "error: tiny has 1 input, got 2 shapes\n      = hint: give --input once for each input\n",
+        ),
         (
             ["--var", "classes"],
             "error: --var must be NAME=VALUE, got 'classes'\n      = hint: for example --var classes=10\n",
@@ -196,7 +199,10 @@ def test_the_network_of_a_run_is_seen_at_another_size(run, trained: Path):
 @pytest.mark.parametrize("command", ["summary", "show", "export"])
 def test_shapes_that_do_not_fit_the_inputs_of_a_run_are_refused(run, trained: Path, command: str):
     result = run(command, trained, "--input", "3,8,8", "--input", "3,8,8")
-    assert (result.exit_code, result.stderr) == (2, "error: tiny has 1 inputs, got 2 shapes\n")
+    assert (result.exit_code, result.stderr) == (
+        2,
+        "error: tiny has 1 input, got 2 shapes\n      = hint: give --input once for each input\n",
+    )
 
 
 def test_imports_run_only_when_allowed(run, tiny: Path):

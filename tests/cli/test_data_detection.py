@@ -339,3 +339,40 @@ def test_what_is_said_of_windows_needs_windows(tmp_path: Path, option: list[str]
     assert result.exit_code == 2
     assert f"Error: {option[0]} needs --tile\n" in result.output
     assert not (tmp_path / "coco").exists()
+
+
+def test_what_reading_leaves_out_is_told_with_counts_and_pictures(yolo: Path, tmp_path: Path) -> None:
+    label = next((yolo.parent / "labels" / "train").glob("*.txt"))
+    label.write_text(label.read_text() + "0 60 50 30 20\n")
+    told = "1 x malformed row; `spdbuild data check` names them"
+    assert f"train: found in reading: {told}\n" in run("stats", yolo).stdout
+    assert run("show", yolo, "-o", tmp_path / "a.png").stderr == f"found in reading: {told}\n"
+
+
+def test_an_annotation_file_is_no_data_set(tmp_path: Path) -> None:
+    file = tmp_path / "instances.json"
+    file.write_text("{}")
+    result = run("recipe", file)
+    assert isinstance(result.exception, InputError)
+    assert "is one file of annotations, and a data set is more" in str(result.exception)
+    assert f"give the folder of the data set, or `coco root={tmp_path} train_annotations=instances.json" in str(
+        result.exception
+    )
+
+
+@pytest.mark.parametrize(
+    ("annotations", "images"),
+    [("annotations/instances_default.json", "images/default"), ("labels.json", "data")],
+    ids=["cvat", "fiftyone"],
+)
+def test_one_file_for_all_images_is_a_data_set_that_is_not_split(
+    yolo: Path, tmp_path: Path, annotations: str, images: str
+) -> None:
+    assert run("convert", yolo, "--to", "coco", "-o", tmp_path / "coco").exit_code == 0
+    for name, given in ((annotations, "annotations/train.json"), (images, "images/train")):
+        (tmp_path / "all" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "coco" / given).rename(tmp_path / "all" / name)
+    result = run("check", tmp_path / "all")
+    assert result.exit_code == 0, result.output
+    assert "train: nothing is wrong" in result.output
+    assert "val: there is none: " in result.output

@@ -124,7 +124,7 @@ def test_a_run_is_exported_with_what_its_recipe_knows(
     Path("digits.yaml").write_text(digits)
     Path("small.yaml").write_text(
         'architecture: digits.yaml\npasses: ["strided_to_spd()"]\ndata: {name: digits}\n'
-        "preprocess: [{name: normalize, statistics: half}]\nepochs: 1\nworkers: 0\n"
+        "preprocess: [{name: resize, size: 12}, {name: normalize, statistics: half}]\nepochs: 1\nworkers: 0\n"
     )
     trained = run("train", "small.yaml", "--quiet")
     assert trained.exit_code == 0, trained.stderr
@@ -138,5 +138,6 @@ def test_a_run_is_exported_with_what_its_recipe_knows(
     assert document["metadata"]["preprocess"] == [
         {"name": "resize", "how": "squash", "size": [8, 8]},
         {"name": "divide", "by": 255},
+        {"name": "resize", "size": 12},
         {"name": "normalize", "mean": [0.5, 0.5, 0.5], "std": [0.5, 0.5, 0.5]},
     ]

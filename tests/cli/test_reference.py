@@ -14,7 +14,7 @@ from spdbuild.passes import PASSES
 SPLIT = """\
 split(parts=2)
 
-Cut the channels into consecutive parts.
+Split the channels into consecutive parts.
 
   parts  number of equal parts, which must divide C; or the channels of each part, [64, 192], whose sum must be C.
 
@@ -64,7 +64,7 @@ def test_the_arguments_in_json(run):
         "name": "mode",
         "accepts": "one of 'row', 'batch'",
         "default": '"row"',
-        "text": '"row" draws for each sample, "batch" once for all of a batch.',
+        "text": '"row" draws for each sample, "batch" once for the whole batch.',
     }
 
 

@@ -11,7 +11,8 @@ import pytest
 from click.testing import Result
 from PIL import Image
 
-from spdbuild.cli.predict import _changes, _line
+from spdbuild.cli.detector_options import changes
+from spdbuild.cli.predict import _KEYS, _line
 from spdbuild.cli.predict import command as predict
 from spdbuild.training.outputs import WRITERS
 from spdbuild.training.task import Prediction
@@ -130,8 +131,8 @@ def test_a_picture_that_cannot_be_read_is_named_and_skipped(run: Run, folder: Pa
 
 def test_the_options_of_a_detector_change_its_recipe() -> None:
     given = {"--min-score": 0.5, "--tile": 64}
-    assert _changes("tiny_objects", (), given) == ["task.seeing.nms.min_score=0.5", "task.seeing.tile=64"]
-    assert _changes("quickstart", (), {"--min-score": None, "--tile": None}) == []
+    assert changes("tiny_objects", (), given, _KEYS) == ["task.seeing.nms.min_score=0.5", "task.seeing.tile=64"]
+    assert changes("quickstart", (), {"--min-score": None, "--tile": None}, _KEYS) == []
 
 
 def test_every_form_of_predictions_can_be_saved() -> None:

@@ -44,6 +44,10 @@ def test_weights_of_either_side_and_images_count(run, tiny: Path):
     assert run("convert", tiny, *arguments).exit_code == 0
     both = ("--weights-a", "w.st", "--weights-b", "new.st", "--images", "images")
     assert run("verify", tiny, "new.yaml", *both).exit_code == 0
+    Path("images/red.png").write_text("no image")
+    result = run("verify", tiny, "new.yaml", *both)
+    assert result.exit_code == 2
+    assert "red.png" in result.stderr
     torch.manual_seed(1)
     save_weights(Path("other.st"), spdbuild.build("new.yaml").state_dict())
     result = run("verify", tiny, "new.yaml", "--weights-a", "w.st", "--weights-b", "other.st")
@@ -77,3 +81,13 @@ def test_networks_that_have_nothing_to_do_with_one_another_need_weights(run, tin
     result = run("verify", tiny, "cifar_resnet20", "--input", "3,8,8")
     assert result.exit_code == 2
     assert "--weights-a and --weights-b" in result.stderr
+
+
+def test_a_variant_is_not_for_a_file_that_has_none(run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    head = "model: m\ninputs: {image: [3, 8, 8]}\n"
+    Path("two.yaml").write_text(head + "variants: {s: {out: 4}, l: {out: 8}}\nlayers:\n  - a: conv2d(out)\n")
+    Path("one.yaml").write_text(head + "layers:\n  - a: conv2d(4)\n")
+    result = run("verify", "two.yaml", "one.yaml", "--variant", "s")
+    assert (result.exit_code, result.stderr) == (0, "one.yaml has no variants: --variant is not for it\n")
+    assert run("verify", "two.yaml", "one.yaml", "--variant", "l").exit_code != 0

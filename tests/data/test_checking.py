@@ -12,6 +12,7 @@ from spdbuild.data import ImageSet, Split
 from spdbuild.data.checking import check
 from spdbuild.data.digits import Digits
 from spdbuild.data.folder import Folder
+from spdbuild.data.images import dark_remarks
 from spdbuild.data.listing import Listing
 from spdbuild.data.reading import Reading, open_listing
 from spdbuild.data.tiny_imagenet import TinyImagenet
@@ -50,6 +51,24 @@ def test_every_kind_of_file_is_counted_and_every_bad_one_named(class_folders: Pa
         "cat/empty.png": "is empty (0 bytes)",
         "cat/page.jpg": "is not an image that can be read",
     }
+
+
+def test_16_bit_images_that_become_nearly_black_are_named(class_folders: Path) -> None:
+    cats = class_folders / "train" / "cat"
+    for name, most in (("10_bits", 1023), ("12_bits", 1900), ("14_bits", 16383), ("16_bits", 16384)):
+        Image.fromarray(np.linspace(0, most, 64).reshape(8, 8).astype(np.uint16)).save(cats / f"{name}.png")
+    report = check(Folder(str(class_folders)))
+    what, remedy = "is a 16-bit image whose largest value is", "grey levels are left; multiply its values up to 65535"
+    assert report.sound
+    assert report.splits["train"].dark == {
+        "cat/10_bits.png": f"{what} 1023: 4 {remedy}",
+        "cat/12_bits.png": f"{what} 1900: 8 {remedy}",
+        "cat/14_bits.png": f"{what} 16383: 64 {remedy}",
+    }
+    images = Folder(str(class_folders)).open("train")
+    told = f"of the images to train on, {cats / '10_bits.png'} {what} 1023: 4 {remedy}"
+    assert dark_remarks(images.paths, "to train on") == [f"warning: {told}"]
+    assert dark_remarks(Folder(str(class_folders)).open("test").paths, "to evaluate on") == []
 
 
 def test_equal_files_are_found_within_a_split_and_across(class_folders: Path) -> None:

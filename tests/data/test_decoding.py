@@ -65,6 +65,17 @@ def test_a_palette_becomes_its_colours(tmp_path: Path) -> None:
     np.testing.assert_array_equal(pixels(tmp_path / "a.png")[:, 0], [[10, 40], [20, 50], [30, 60]])
 
 
+def test_a_transparent_colour_is_bad_only_where_a_pixel_has_it(tmp_path: Path) -> None:
+    image = Image.new("P", (2, 1))
+    image.putpalette([10, 20, 30, 40, 50, 60])
+    image.putpixel((1, 0), 1)
+    image.save(tmp_path / "used.png", transparency=1)
+    image.putpixel((1, 0), 0)
+    image.save(tmp_path / "unused.png", transparency=1)
+    assert reason(tmp_path / "used.png") == "is partly transparent"
+    np.testing.assert_array_equal(pixels(tmp_path / "unused.png")[:, 0], [[10, 10], [20, 20], [30, 30]])
+
+
 def test_a_photograph_taken_sideways_stands_upright(tmp_path: Path, rgb: np.ndarray) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6  # turn clockwise by 90 degrees to show

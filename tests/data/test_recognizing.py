@@ -50,6 +50,7 @@ def test_what_a_conversion_wrote_is_read_back_by_its_folder(tmp_path: Path, form
         ("{}.json", "images/{}", "val"),
         ("{}.json", "images", "validation"),
         ("{}/_annotations.coco.json", "{}", "valid"),
+        ("{}/labels.json", "{}/data", "validation"),
     ],
 )
 def test_the_usual_layouts_of_cocos_files_are_found(tmp_path: Path, annotations: str, images: str, val: str) -> None:
@@ -66,6 +67,15 @@ def test_the_usual_layouts_of_cocos_files_are_found(tmp_path: Path, annotations:
         "val_annotations": annotations.format(val),
         "val_images": images.format(val),
     }
+
+
+def test_a_file_beside_a_folder_of_images_of_its_name_is_cocos(tmp_path: Path) -> None:
+    for name in ("train", "val"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "a.png").touch()
+        (tmp_path / f"{name}.json").write_text("{}")
+    cls, fields = recognized(tmp_path)
+    assert (cls, fields["val_annotations"], fields["val_images"]) == (Coco, "val.json", "val")
 
 
 def test_a_folder_of_classes_may_hold_a_json_file(class_folders: Path) -> None:
@@ -86,8 +96,9 @@ def test_a_dataset_yaml_in_the_folder_is_found(tmp_path: Path, name: str) -> Non
     [
         (("images/train/a.png", "labels/train/a.txt"), "YOLO's files are read from a dataset YAML: write "),
         (("annotations/all.json", "photos/a.png"), "COCO's files are read with name: coco, train_images: "),
+        (("all.json", "photos/a.png"), "COCO's files are read with name: coco, train_images: "),
     ],
-    ids=["yolo", "coco"],
+    ids=["yolo", "coco", "coco_without_folder"],
 )
 def test_boxes_in_no_known_layout_are_told_from_classes(tmp_path: Path, files: tuple[str, ...], hint: str) -> None:
     for file in files:

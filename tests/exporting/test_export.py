@@ -79,8 +79,19 @@ def test_a_detector_gives_its_maps_on_request(networks: Path, tmp_path: Path):
     file = tmp_path / "a.pt2"
     exported = spdbuild.export(networks / "finder.yaml", file, networks / "finder.st", raw=True)
     assert exported.outputs == {"boxes_0": (2, 4, 4, 7), "boxes_1": (2, 2, 2, 7)}
-    images = torch.rand(1, 3, 32, 32)
-    torch.testing.assert_close(list(run_pt2(file, images)), network(networks, "finder")(images), rtol=1e-4, atol=1e-4)
+    images, model = torch.rand(1, 3, 32, 32), network(networks, "finder")
+    maps = list(run_pt2(file, images))
+    torch.testing.assert_close(maps, model(images), rtol=1e-4, atol=1e-4)
+    # By what the file says of its head, and nothing else.
+    assert "(2 s - 0.5 + column) stride" in exported.card["outputs"]["boxes_0"]
+    head, rows = exported.card["head"], []
+    for level, stride, anchors in zip(maps, head["strides"], head["anchors"], strict=True):
+        share = level.sigmoid()
+        row, column = torch.meshgrid(*map(torch.arange, level.shape[2:4]), indexing="ij")
+        sizes = (2 * share[..., 2:4]) ** 2 * torch.tensor(anchors)[:, None, None]
+        centre = (2 * share[..., :2] - 0.5 + torch.stack((column, row), dim=-1)) * stride
+        rows.append(torch.cat((centre, sizes, share[..., 4:]), dim=-1).flatten(1, 3))
+    torch.testing.assert_close(torch.cat(rows, dim=1), model.boxes.decode(model(images)), rtol=1e-4, atol=1e-4)
 
 
 def test_a_file_says_how_it_is_to_be_used(networks: Path, made: Made):
@@ -93,7 +104,9 @@ def test_a_file_says_how_it_is_to_be_used(networks: Path, made: Made):
         "task": "detection",
         "inputs": '{"image": [3, 32, 32]}',
         "classes": '["round", "square"]',
-        "preprocess": '[{"name": "letterbox", "fill": 114}, {"name": "divide", "by": 255}]',
+        "channels": "RGB",
+        "preprocess": '[{"name": "letterbox", "fill": 114, "at": "centre", "enlarge": true, "filter": "bilinear, '
+        'antialiased"}, {"name": "divide", "by": 255}]',
         "weights": "finder.st",
         "weights_sha256": file_sha256(networks / "finder.st"),
     }
@@ -177,6 +190,21 @@ def test_a_file_that_computes_something_else_is_not_kept(classifier: Path, monke
     message = r"a\.pt2 was not written: it differs from the network by \S+ \(absolute 1\.0e\+00\), more than 0\.0001"
     assert caught.match(message)
     assert Path("a.pt2").read_text() == "what was there before"
+
+
+def test_probabilities_of_a_detector_are_not_measured_by_its_pixels(
+    networks: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    load = Pt2.load
+
+    def tampered(self: Pt2, path: Path) -> Any:
+        run = load(self, path)
+        # Of 1, and less than 0.0001 of the boxes' tens of pixels.
+        return lambda inputs: [output + 1e-3 * (torch.arange(7) == 4) for output in run(inputs)]
+
+    monkeypatch.setattr(Pt2, "load", tampered)
+    with pytest.raises(RunError, match=r"differs from the network by \S+ \(absolute 1\.0e-03\)"):
+        spdbuild.export(networks / "finder.yaml", tmp_path / "a.pt2", networks / "finder.st")
 
 
 def test_numbers_that_are_none_are_a_difference(classifier: Path, monkeypatch: pytest.MonkeyPatch):

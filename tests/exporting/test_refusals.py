@@ -62,7 +62,7 @@ REFUSED = {
     ),
     "too many shapes": (
         {"output": "a.onnx", "weights": "small.st", "inputs": [(3, 8, 8), (3, 8, 8)]},
-        "error: small has 1 inputs, got 2 shapes",
+        "error: small has 1 input, got 2 shapes\n      = hint: give --input once for each input",
     ),
     "no folder": (
         {"output": "files/a.pt2", "weights": "small.st"},

@@ -62,6 +62,12 @@ def test_a_box_matches_the_anchors_of_similar_sides(size: float, anchors: list[i
     assert matches.anchor.tolist() == anchors
 
 
+@pytest.mark.parametrize(("side", "matches"), [(4.0, 0), (3.99, 1), (0.25, 0), (0.26, 1)])
+def test_a_side_of_exactly_the_ratio_is_too_far_from_the_anchor(side: float, matches: int) -> None:
+    # REFERENCE.md: max(r, 1 / r) < 4. The middle of a cell has no nearer neighbour, and so a single match.
+    assert len(assign(target(0.55, 0.55, side / 10), ANCHORS[0, :1], rows=10, columns=10)) == matches
+
+
 def test_rows_and_columns_may_differ() -> None:
     matches = assign(target(0.55, 0.55), torch.tensor([[2.0, 0.5]]), rows=10, columns=30)
     assert cells(matches)[0] == (16, 5)

@@ -87,6 +87,11 @@ def test_an_image_counts_the_same_in_any_batch() -> None:
     torch.testing.assert_close(loss(LOGITS, LABELS, weights), (alone[0] + alone[1]) / 2)
 
 
+def test_weights_are_smoothed_over_outputs_that_no_class_has_too() -> None:
+    wide, loss = torch.cat([LOGITS, torch.zeros(2, 4)], dim=1), CrossEntropy(label_smoothing=0.3)
+    torch.testing.assert_close(loss(wide, LABELS, torch.ones(3)), loss(wide, LABELS))
+
+
 def test_outputs_that_no_class_has_may_be_there_beside_weights() -> None:
     wide = torch.cat([LOGITS, torch.zeros(2, 4)], dim=1)
     expected = torch.nn.functional.cross_entropy(wide, LABELS, reduction="none") * torch.tensor([1.0, 7.0])
@@ -125,13 +130,24 @@ def test_binary_cross_entropy_is_the_mean_over_images_and_classes() -> None:
     assert BinaryCrossEntropy()(LOGITS, LABELS).item() == pytest.approx(expected, rel=1e-6)
 
 
-def test_losses_of_bf16_logits_are_computed_in_fp32() -> None:
-    assert CrossEntropy()(LOGITS.bfloat16(), LABELS).dtype == torch.float32
+def test_smoothing_of_binary_cross_entropy_spreads_a_share_over_all_classes() -> None:
+    wanted = np.array([[0.8, 0.1, 0.1], [0.1, 0.1, 0.8]])
+    sure = 1 / (1 + np.exp(-LOGITS.double().numpy()))
+    expected = -(wanted * np.log(sure) + (1 - wanted) * np.log(1 - sure)).mean()
+    assert BinaryCrossEntropy(label_smoothing=0.3)(LOGITS, LABELS).item() == pytest.approx(expected, rel=1e-6)
+
+
+@pytest.mark.parametrize("weights", [None, torch.ones(3)], ids=["alone", "weighted"])
+def test_losses_of_bf16_logits_are_computed_in_fp32(weights: torch.Tensor | None) -> None:
+    rounded = LOGITS.bfloat16()
+    loss = CrossEntropy()(rounded, LABELS, weights)
+    torch.testing.assert_close(loss, CrossEntropy()(rounded.float(), LABELS))
 
 
 def test_distillation_is_zero_for_equal_outputs_and_the_softened_divergence_otherwise() -> None:
     assert distillation(LOGITS, LOGITS, 4.0).item() == pytest.approx(0, abs=1e-7)
-    other = LOGITS.flip(0)
+    # Of unlike images, for which the two directions differ.
+    other = 0.3 * LOGITS
     student, teacher = (log_softmax(t.double().numpy() / 2) for t in (LOGITS, other))
     expected = (np.exp(teacher) * (teacher - student)).sum(axis=1).mean() * 4
     assert distillation(LOGITS, other, 2.0).item() == pytest.approx(expected, rel=1e-6)

@@ -169,3 +169,9 @@ def test_a_balance_factor_below_zero_is_refused() -> None:
 
 def test_a_recipe_finds_the_loss_by_its_name() -> None:
     assert LOSSES["detection"] is DetectionLossOptions
+
+
+@pytest.mark.parametrize("levels", [2, 3, 4, 5])
+def test_the_published_balance_depends_on_the_number_of_levels(levels: int) -> None:
+    expected = (4.0, 1.0, 0.4) if levels == 3 else (4.0, 1.0, 0.25, 0.06, 0.02)[:levels]
+    assert DetectionLossOptions().level_balance(levels) == expected

@@ -17,7 +17,13 @@ def test_detections_become_rows_with_the_category_of_their_class() -> None:
     assert detection_rows(7, torch.zeros(0, 6), category_ids=[5, 13]).shape == (0, 7)
 
 
+def test_rows_hold_the_numbers_of_the_detections_to_the_last_digit() -> None:
+    found = torch.tensor([[0.1, 0.2, 1000.3, 20.4, 0.7, 0]], dtype=torch.float64)
+    expected = [[2**40 + 1, 0.1, 0.2, 1000.3 - 0.1, 20.4 - 0.2, 0.7, 3]]
+    assert detection_rows(2**40 + 1, found, category_ids=[3]).tolist() == expected
+
+
 def test_predictions_are_rounded() -> None:
-    text = predictions_json(np.array([[139, 1.23456, 2.0, 3.14159, 4.5, 0.1234567, 62]]))
-    expected = {"image_id": 139, "category_id": 62, "bbox": [1.235, 2.0, 3.142, 4.5], "score": 0.12346}
+    text = predictions_json(np.array([[139, 1.23456, 2.0, 3.14159, 4.5, 0.123456789, 62]]))
+    expected = {"image_id": 139, "category_id": 62, "bbox": [1.235, 2.0, 3.142, 4.5], "score": 0.12345679}
     assert json.loads(text) == [expected]

@@ -31,6 +31,11 @@ def test_a_detection_with_a_low_score_does_not_count() -> None:
     assert counts.matrix.tolist() == [[0, 0, 1], [0, 0, 2], [0, 0, 0]]
 
 
+def test_a_detection_with_exactly_the_least_score_counts() -> None:
+    counts = DetectionConfusion(classes=2, min_score=0.25)
+    assert counts.update(torch.tensor([detection(BOXES[0], 0, 0.25)]), BOXES, LABELS).right == 1
+
+
 def test_of_two_detections_of_one_object_the_closer_stands_for_it() -> None:
     counts = DetectionConfusion(classes=2)
     near = BOXES[0] + torch.tensor([3.0, 0.0, 3.0, 0.0])
@@ -53,6 +58,13 @@ def test_crowd_regions_are_no_objects_and_detections_on_them_no_background() -> 
     outcome = counts.update(torch.tensor([detection(inside, 1), detection(BOXES[2], 1)]), BOXES, LABELS, crowd)
     assert counts.matrix.tolist() == [[0, 0, 1], [0, 1, 0], [0, 0, 0]]
     assert (outcome.objects, outcome.right, outcome.missed, outcome.background) == (2, 1, 1, 0)
+
+
+def test_a_detection_that_lies_on_a_crowd_region_with_exactly_half_of_itself_is_background() -> None:
+    counts = DetectionConfusion(classes=2)
+    half = BOXES[0] + torch.tensor([10.0, 0.0, 10.0, 0.0])
+    found = torch.tensor([detection(half, 0)])
+    assert counts.update(found, BOXES[:1], LABELS[:1], torch.tensor([True])).background == 1
 
 
 def test_images_add_up_and_all_objects_and_detections_are_counted() -> None:

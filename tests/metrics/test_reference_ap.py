@@ -71,3 +71,9 @@ def test_nothing_is_correct_where_one_side_is_empty(detections: int, objects: in
     correct = correct_detections(found, torch.tensor([BOX])[:objects], torch.zeros(objects))
     assert correct.shape == (detections, 10)
     assert not correct.any()
+
+
+def test_an_overlap_of_exactly_half_is_correct_at_the_lowest_threshold() -> None:
+    half = torch.tensor([[10.0, 10.0, 30.0, 20.0, 0.9, 0.0]])
+    correct = correct_detections(half, torch.tensor([BOX]), torch.tensor([0]))
+    assert correct.tolist() == [[True] + [False] * 9]

@@ -33,6 +33,11 @@ def test_a_run_is_found_once() -> None:
     assert found("runs/a/strided", "runs/a", "runs") == ["runs/a/strided", "runs/a", "runs/more/b"]
 
 
+def test_what_a_run_writes_is_no_twin_of_it() -> None:
+    Path("runs/a/report/recipe.yaml").touch()
+    assert found("runs/a") == ["runs/a", "runs/a/strided"]
+
+
 def test_what_is_no_run_is_told_and_a_report_is_not() -> None:
     for name in ("runs/notes/old", "runs/.cache", "runs/report"):
         Path(name).mkdir(parents=True)

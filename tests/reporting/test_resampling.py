@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,9 @@ import pytest
 from spdbuild.errors import ArgumentError
 from spdbuild.metrics.by_image import FILE, load, save
 from spdbuild.metrics.by_image.answers import Answers
+from spdbuild.reporting.comparisons import Comparison, Difference
 from spdbuild.reporting.report import report
+from spdbuild.reporting.resampling import Drawn, resampled
 from spdbuild.training.run import train
 from spdbuild.training.summary import Summary
 
@@ -273,3 +276,32 @@ def test_a_run_stores_what_its_metrics_are_made_of(tmp_path: Path) -> None:
     folder = train(text, runs=tmp_path, quiet=True).folder
     stored = load_of(folder / "report" / FILE).metrics()
     assert stored == pytest.approx(Summary.read(folder / "report").metrics)
+
+
+@dataclass
+class Weighed:
+    """What thirty images gave, and each metric noted: `common` is always known, `rare` where the first image is in."""
+
+    factor: float
+    noted: list[float] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return 30
+
+    def metrics(self, weights: np.ndarray) -> dict[str, float | None]:
+        self.noted.append(self.factor * weights[1])
+        return {"common": self.noted[-1], "rare": self.noted[-1] if weights[0] else None}
+
+    def carriers(self, groups: np.ndarray | None = None) -> dict[str, int]:
+        return {"common": 30, "rare": 1}
+
+
+def test_the_deviation_is_that_of_a_sample_and_of_metrics_that_most_resamples_have() -> None:
+    side: Any = SimpleNamespace(seeds=(0,))
+    ours = Weighed(2.0)
+    pairs: Any = [(ours, Weighed(1.0))]
+    given = Comparison(side, side, (), tuple(Difference(name, {0: 0.5}) for name in ("common", "rare")))
+    common, rare = resampled(given, Drawn(pairs), 60, lambda: None).differences
+    half = 1.959964 * np.std(np.array(ours.noted) / 2, ddof=1)
+    assert common.over_images == pytest.approx((0.5 - half, 0.5 + half), rel=1e-6)
+    assert rare.over_images is None

@@ -53,6 +53,17 @@ def test_a_classifier_of_others_starts_one_for_more_classes(
     assert torch.equal(after["head.bias"], before["head.bias"])
 
 
+def test_a_head_that_has_learned_other_classes_is_told(tmp_path: Path) -> None:
+    built, file = network("resnet18", vars={"classes": 3}), tmp_path / "w.safetensors"
+    save_file(weights_of(built), file, {"classes": '["cat", "dog", "owl"]'})
+    weights = FirstWeights(str(file))
+    told = start(built, weights, classes=("cat", "fox", "elk"))
+    assert told.endswith("; warning: its head has learned other classes: 'dog' for 'fox', 'owl' for 'elk'")
+    assert "warning" not in start(built, weights, classes=("cat", "dog", "owl"))
+    # A new head has learned nothing.
+    assert "warning" not in start(built, FirstWeights(str(file), ("head",)), classes=("cat", "fox", "elk"))
+
+
 def test_a_detector_of_80_classes_starts_one_of_4(tmp_path: Path) -> None:
     trained = spdbuild.build(spdbuild.load("yolov5", variant="n"))
     for parameter in trained.parameters():

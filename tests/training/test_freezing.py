@@ -39,3 +39,9 @@ def test_a_frozen_norm_keeps_its_statistics() -> None:
     train_mode(model)
     model(torch.rand(2, 3, 4, 4) + 5)
     assert torch.equal(model.norm.running_mean, torch.zeros(4))
+
+
+def test_a_norm_without_parameters_is_not_frozen() -> None:
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4, affine=False))
+    train_mode(model)
+    assert model[1].training

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import random
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 import yaml
+from PIL import Image
 
+from spdbuild.data.tiny_objects import TinyObjects
 from spdbuild.errors import ArgumentError, RecipeError, WeightsError
 from spdbuild.training.evaluate import evaluate
 from spdbuild.training.predict import predict
@@ -34,6 +37,47 @@ def test_a_model_that_is_loaded_predicts_as_its_run(folder: Path) -> None:
     model = load_model(folder)
     (again,), (first,) = (list(predict(source, picture)) for source in (model, folder))
     assert again.found == first.found
+
+
+def test_images_in_memory_are_seen_as_their_files_are(folder: Path, tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (24, 16, 3), np.uint8)
+    model, path = load_model(folder), tmp_path / "x.png"
+    Image.fromarray(pixels).save(path)
+    tensor = torch.from_numpy(pixels).permute(2, 0, 1)
+    images = [path, Image.fromarray(pixels), pixels, tensor]
+    (expected,) = predict(model, path)
+    several = list(predict(model, images))
+    assert [prediction.found for prediction in several] == [expected.found] * 4
+    assert [str(prediction.file) for prediction in several] == [str(path), "image 1", "image 2", "image 3"]
+    for image in images[1:]:
+        (alone,) = predict(model, image)
+        assert alone.found == expected.found
+    assert [one.found for one in predict(model, np.stack([pixels, pixels]))] == [expected.found] * 2
+    grey = pixels[:, :, 0]
+    (first,), (second,) = predict(model, grey), predict(model, torch.from_numpy(grey)[None])
+    assert first.found == second.found
+
+
+def test_a_detector_sees_images_in_memory(small_detector: Path, tmp_path: Path) -> None:
+    text = f"architecture: {small_detector}\ndata: {{name: tiny_objects, images: 8, size: 64}}\n"
+    folder = train(text, {"epochs": 1, "max_steps": 1, "batch": 4, "workers": 0}, runs=tmp_path, quiet=True).folder
+    pixels = TinyObjects(images=8, size=64).open("val")
+    image = pixels.draw(pixels.images[0])
+    Image.fromarray(image).save(tmp_path / "x.png")
+    changed = {"task.seeing.nms.min_score": 0.0}
+    (from_file,), (from_memory,) = (list(predict(folder, given, changed)) for given in (tmp_path / "x.png", image))
+    assert from_file.found
+    assert from_memory.found == from_file.found
+    np.testing.assert_array_equal(from_memory.pixels, image)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [np.zeros((4, 4, 3)), torch.zeros(3, 4, 4), np.zeros((4, 4, 5), np.uint8), [torch.zeros(2, dtype=torch.uint8)]],
+)
+def test_what_is_no_image_is_told(folder: Path, given: Any) -> None:
+    with pytest.raises(ArgumentError, match="image 0 is (ndarray|Tensor) .* of (float|uint8)"):
+        list(predict(load_model(folder), given))
 
 
 @pytest.mark.parametrize(

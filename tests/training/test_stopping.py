@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import os
 import signal
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -144,6 +143,8 @@ def test_a_run_that_is_cut_off_says_its_metrics_and_its_reason_once(recipe: Path
     assert (whole["epoch"], whole["step"], cut["epoch"], cut["step"]) == (1, 12, 2, 17)
     assert {f"test/{name}": value for name, value in result.metrics.items()}.items() <= cut.items()
     assert cut.keys() == whole.keys()
+    assert cut["test/top1"] > whole["test/top1"]
+    assert result.best_epoch == 2
     reason, line = (result.folder / "log.txt").read_text().splitlines()[-2:]
     assert reason == "max_steps=17 is reached; the run ends at step 17"
     assert line.startswith(f"epoch 2/3  train/loss {cut['train/loss']:.4f}")
@@ -197,13 +198,7 @@ def test_a_signal_while_the_data_are_opened_leaves_nothing(
     recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
 ) -> None:
     before = signal.getsignal(number)
-
-    def ended(*_: object, **__: object) -> None:
-        os.kill(os.getpid(), number)
-        # A signal that another thread takes reaches this one a little later.
-        time.sleep(10)
-
-    monkeypatch.setattr(run, "make_session", ended)
+    monkeypatch.setattr(run, "make_session", lambda *_, **__: os.kill(os.getpid(), number))
     with pytest.raises(KeyboardInterrupt):
         train(recipe, runs=tmp_path / "runs", quiet=True)
     assert not (tmp_path / "runs").exists()

@@ -134,3 +134,10 @@ def test_a_var_that_a_variant_sets_stays_what_the_recipe_made_it(tmp_path: Path)
     )
     folder = train(f"{text}\nworkers: 0\n", runs=tmp_path, quiet=True).folder
     assert load_model(folder).model.get_parameter("stem.weight").shape[0] == 6
+
+
+def test_a_run_stands_for_its_best_weights(trained: Path) -> None:
+    best, last = (trained / "weights" / f"{name}.safetensors" for name in ("best", "last"))
+    assert load_model(trained).weights == best
+    best.unlink()
+    assert load_model(trained).weights == last

@@ -18,6 +18,7 @@ from torchvision.transforms.functional import center_crop
 import spdbuild
 from spdbuild.data.digits import Digits
 from spdbuild.errors import DataError, RecipeError, WeightsError
+from spdbuild.training.checkpoint import load_state
 from spdbuild.training.evaluate import evaluate
 from spdbuild.training.predict import predict
 from spdbuild.training.recipe import load_recipe
@@ -70,6 +71,34 @@ def test_the_saved_weights_rebuild_the_model_from_the_saved_architecture(recipe:
     assert sum(parameter.numel() for parameter in model.parameters()) == result.parameters
 
 
+def test_the_loss_of_an_epoch_is_the_mean_over_its_images(recipe: Path, tmp_path: Path) -> None:
+    # Without anything random, and nearly nothing learned. The last of the twelve batches is not full.
+    network = "model: m\ninputs: {image: [3, 8, 8]}\nvars: {classes: 10}\nlayers:\n"
+    (tmp_path / "tiny.yaml").write_text(f"{network}  - flatten()\n  - head: linear(classes)\n")
+    options = ["epochs=1", "optimizer.lr=1e-12", "~augment", "~ema"]
+    folder = train(recipe, options, runs=tmp_path, quiet=True).folder
+    model = spdbuild.build(folder / "architecture.yaml", weights=folder / "weights" / "last.safetensors")
+    images = Digits().open("train")
+    with torch.inference_mode():
+        expected = nn.functional.cross_entropy(model(images.images / 255), images.labels)
+    (row,) = RunFolder(folder).metrics()
+    assert row["train/loss"] == pytest.approx(expected.item(), rel=1e-5)
+
+
+def test_the_last_epoch_is_evaluated_whether_it_is_due_or_not(recipe: Path, tmp_path: Path) -> None:
+    folder = train(recipe, ["evaluate_every=2"], runs=tmp_path, quiet=True).folder
+    rows = load_state(folder / "state" / "state.pt").position["rows"]
+    assert ["test/top1" in row for row in rows] == [False, True, True]
+
+
+def test_the_average_is_what_is_saved(recipe: Path, tmp_path: Path) -> None:
+    folder = train(recipe, ["epochs=1", "ema={decay: 0.9, ramp: 0}"], runs=tmp_path, quiet=True).folder
+    state, saved = load_state(folder / "state" / "state.pt"), load_file(folder / "weights" / "last.safetensors")
+    assert state.ema is not None
+    assert all(torch.equal(saved[name], tensor) for name, tensor in state.ema["model"].items())
+    assert any(not torch.equal(saved[name], tensor) for name, tensor in state.model.items())
+
+
 def test_training_learns_digits(recipe: Path, tmp_path: Path) -> None:
     options = ["epochs=8", "batch=32", "~augment", "optimizer.lr=0.05", "~ema"]
     assert train(recipe, options, runs=tmp_path, quiet=True).metrics["top1"] > 0.85
@@ -79,6 +108,7 @@ def test_a_step_is_that_of_a_plain_loop(recipe: Path, tmp_path: Path) -> None:
     """One step with the whole data as its batch, so that order and augmentation say nothing, beside plain torch."""
     text = (tmp_path / "tiny.yaml").read_text().replace("  - dropout(0.1)\n", "")
     (tmp_path / "tiny.yaml").write_text(text)
+    torch.manual_seed(0)
     start = spdbuild.build(tmp_path / "tiny.yaml")
     save_file(start.state_dict(), tmp_path / "start.safetensors")
     options = [f"weights={tmp_path / 'start.safetensors'}", "batch=1437", "epochs=1", "~augment", "~ema"]

@@ -1,4 +1,4 @@
-"""`spdbuild data check`: look at every image of a data set."""
+"""`spdbuild data check`: check every image of a data set."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from spdbuild.cli.options import json_option
 @json_option
 @click.pass_context
 def command(ctx: click.Context, target: str, overrides: tuple[str, ...], as_json: bool) -> None:
-    """Look at every image of TARGET: a folder, a dataset YAML, a recipe, or the name of a data set.
+    """Check every image of TARGET: a folder, a dataset YAML, a recipe, or the name of a data set.
 
-    Counts what is there and names the files that cannot be used, with the reason. Ends with 1 if there are any.
+    Counts what is there and names the files that cannot be used, with the reason. Exits with status 1 if there are any.
 
     FIELD=VALUE sets a field of the data set, or KEY.PATH=VALUE a key of the recipe, in YAML: 'ignore=[person]'.
     """

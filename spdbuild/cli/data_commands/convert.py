@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 @click.option("--to", "format", type=click.Choice(["coco", "yolo", "voc"]), required=True, help="The format to write.")
 @click.option("-o", "--output", type=PATH, required=True, help="The folder to write; a new one.")
 @click.option("--outlines", is_flag=True, help="In YOLO's files, write outlines in place of boxes.")
-@click.option("--tile", type=click.IntRange(32), help="Cut larger images into windows of this side in pixels.")
+@click.option("--tile", type=click.IntRange(32), help="Cut larger images into tiles of this side in pixels.")
 @click.option(
     "--overlap",
     cls=DependentOption,
@@ -31,14 +31,14 @@ if TYPE_CHECKING:
     type=click.FloatRange(0, 1, max_open=True),
     default=0.2,
     show_default=True,
-    help="With --tile: share of a window that its neighbour has too, at least.",
+    help="With --tile: least share of a tile that its neighbour covers too.",
 )
 @click.option(
     "--whole",
     cls=DependentOption,
     needs="--tile",
     is_flag=True,
-    help="With --tile: write images that are cut as they are, too.",
+    help="With --tile: also write the images that are cut, whole.",
 )
 @click.option(
     "--min-visible",
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     type=click.FloatRange(0, 1),
     default=0.3,
     show_default=True,
-    help="With --tile: least share of a box that a window must show, else the object is to be ignored there.",
+    help="With --tile: least share of a box that a tile must show; with less, the object is ignored there.",
 )
 @click.option(
     "--background",
@@ -56,7 +56,7 @@ if TYPE_CHECKING:
     type=click.FloatRange(0),
     default=0.1,
     show_default=True,
-    help="With --tile: training windows without an object, at most this many for each one with an object.",
+    help="With --tile: training tiles without an object, at most this many per tile with an object.",
 )
 @json_option
 def command(
@@ -74,10 +74,10 @@ def command(
 ) -> None:
     """Write every split of TARGET with its images as COCO, YOLO or Pascal VOC.
 
-    TARGET is a dataset YAML, a folder, a recipe, or the name of a data set. The folder is there whole or not at all.
-    With `on_error=skip` images and annotations that cannot be used are left out. Outlines and masks of run lengths stay
-    in COCO's files; what another format has no place for is counted. With --tile, windows are written in place of
-    larger images: all of them, but of those to train on only what there is to learn from.
+    TARGET is a dataset YAML, a folder, a recipe, or the name of a data set. The folder is written whole or not at all.
+    With `on_error=skip`, images and annotations that cannot be used are left out. COCO's files keep outlines and masks
+    of run lengths; what another format has no place for is counted. With --tile, tiles are written in place of larger
+    images: all of them, but for training only those with something to learn.
 
     FIELD=VALUE sets a field of the data set, or KEY.PATH=VALUE a key of the recipe, in YAML: 'ignore=[person]'.
     """
@@ -91,9 +91,10 @@ def command(
         print_json({**asdict(done), "folder": str(done.folder), "skipped": skipped})
         return
     click.echo(f"{done.images:,} images, {done.objects:,} objects in {done.folder}")
+    keep = "; --outlines keeps them" if format == "yolo" else ""
     for number, what in (
         (done.left_out, "crowd or ignored regions left out: the format has no place for them"),
-        (done.boxes_only, f"objects lost their outline{'; --outlines keeps it' if format == 'yolo' else ''}"),
+        (done.boxes_only, f"objects lost their outline, and their sizes go by their boxes{keep}"),
         (done.masks_lost, "objects lost their mask of run lengths, which only COCO's files can hold"),
         (skipped, "images or annotations skipped, which cannot be used; `spdbuild data check` names them"),
     ):

@@ -1,4 +1,4 @@
-"""`spdbuild data recipe`: a recipe to begin with."""
+"""`spdbuild data recipe`: a starting recipe."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from spdbuild.cli.output import put_text, refuse_existing
 @click.argument("overrides", nargs=-1, metavar="[FIELD=VALUE]...")
 @output_option("the recipe")
 def command(target: str, overrides: tuple[str, ...], output: Path | None) -> None:
-    """Write a recipe to begin with for TARGET: a folder, a dataset YAML, or the name of a data set.
+    """Write a starting recipe for TARGET: a folder, a dataset YAML, or the name of a data set.
 
-    It trains SPD-Conv and the same network with its strides on these data: sizes, statistics and weights of classes are
-    counted from the training images, the rest is what is usual. It goes to FILE, which must not exist, or to stdout.
+    It trains SPD-Conv and the same network with its strides on these data: sizes, statistics and class weights come
+    from the training images, the rest is the usual. It is written to FILE, which must not exist, or to stdout.
 
     FIELD=VALUE sets a field of the data set, in YAML: 'ignore=[person]'.
     """

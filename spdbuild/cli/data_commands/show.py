@@ -29,7 +29,7 @@ Examples:
 
 @dataclass(frozen=True)
 class _Wanted:
-    """What of a data set is shown, and how. epoch: counted from 0. size, seed: None where nobody gave them."""
+    """Which images of a data set are shown, and how. epoch: counted from 0. size, seed: None if not given."""
 
     split: str
     plain: bool
@@ -57,12 +57,12 @@ class _Wanted:
 @click.option(
     "--size",
     type=click.IntRange(32, 4096),
-    help="Of a detector's images, a multiple of 32; without it the recipe's, or 640.",
+    help="Size of a detector's images, a multiple of 32; by default the recipe's, or 640.",
 )
 @click.option("--images", type=click.IntRange(1, 256), default=16, show_default=True, help="How many.")
 @click.option("--columns", type=click.IntRange(1, 32), default=4, show_default=True, help="How many side by side.")
 @click.option("--epoch", type=click.IntRange(1), default=1, show_default=True, help="Which epoch's, counted from 1.")
-@click.option("--seed", type=int, help="Of order and augmentation; without it the recipe's, or 0.")
+@click.option("--seed", type=int, help="Seed of order and augmentation; by default the recipe's, or 0.")
 def command(
     target: str,
     overrides: tuple[str, ...],
@@ -77,8 +77,8 @@ def command(
 ) -> None:
     """Draw images of TARGET as a network gets them, with their boxes or classes, into a PNG.
 
-    TARGET is a dataset YAML, a folder, the name of a data set, or a recipe, of which the first images of an epoch are
-    shown as it trains on them. FIELD=VALUE sets a field of the data set, or KEY.PATH=VALUE a key of the recipe.
+    TARGET is a dataset YAML, a folder, the name of a data set, or a recipe: then the first images of an epoch are
+    shown as training gets them. FIELD=VALUE sets a field of the data set, or KEY.PATH=VALUE a key of the recipe.
     """
     from spdbuild.drawing import write_png
 
@@ -96,11 +96,14 @@ def command(
 def _with_boxes(data_set: Any, recipe: Recipe | None, wanted: _Wanted) -> tuple[Image, int]:
     """The sheet, and how many images the split has."""
     from spdbuild.data.detection.dataset import DetectionSplit
+    from spdbuild.data.detection.findings import count, summary
     from spdbuild.data.detection.gallery import gallery
     from spdbuild.data.detection.loader import DetectionLoader
 
     _check_split(wanted.split, get_args(DetectionSplit))
     dataset = data_set.read(wanted.split)
+    if found := summary(count(dataset.findings)):
+        click.echo(f"found in reading: {found}", err=True)
     options = _training(recipe, wanted.images)
     given = {"size": wanted.size, "seed": wanted.seed}
     options |= {name: value for name, value in given.items() if value is not None}
@@ -113,7 +116,7 @@ def _with_boxes(data_set: Any, recipe: Recipe | None, wanted: _Wanted) -> tuple[
 
 
 def _cut(dataset: DetectionSet, recipe: Recipe, wanted: _Wanted) -> DetectionSet:
-    """The windows of the images where the recipe looks at windows."""
+    """The tiles of the images where the recipe looks at tiles."""
     from spdbuild.training.detection.images import DetectionImages
     from spdbuild.training.tasks.detection import Detection, long_side
 
@@ -123,7 +126,7 @@ def _cut(dataset: DetectionSet, recipe: Recipe, wanted: _Wanted) -> DetectionSet
 
 
 def _with_classes(data_set: Any, recipe: Recipe | None, wanted: _Wanted) -> tuple[Image, int]:
-    """The same of images to classify, whose augmentation only a recipe knows; they are shown before `normalize`."""
+    """The same for classification, whose augmentation only a recipe knows; images are shown before `normalize`."""
     from spdbuild.data import Loader
     from spdbuild.data.augment.normalize import Normalize
     from spdbuild.data.dataset import splits_of

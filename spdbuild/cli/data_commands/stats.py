@@ -19,7 +19,7 @@ from spdbuild.cli.options import PngFile, json_option
 def command(target: str, overrides: tuple[str, ...], as_json: bool, plot: Path | None) -> None:
     """Count what TARGET holds: a folder, a dataset YAML, a recipe, or the name of a data set.
 
-    Of images to classify it gives the mean and deviation that `normalize` needs, of objects to detect their sizes.
+    For classification it gives the mean and standard deviation that `normalize` needs, for detection object sizes.
 
     FIELD=VALUE sets a field of the data set, or KEY.PATH=VALUE a key of the recipe, in YAML: 'ignore=[person]'.
     """

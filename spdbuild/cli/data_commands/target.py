@@ -1,4 +1,4 @@
-"""What a person names when he wants to look at a data set."""
+"""The data set that a TARGET on the command line names."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def data_set_of(target: str, overrides: tuple[str, ...]) -> Any:
 
 
 def data_set_alone(target: str, overrides: tuple[str, ...]) -> Any:
-    """The same for what is no recipe; None for anything else."""
+    """The same for targets that are not recipes; None for anything else."""
     from spdbuild.data import DATASETS
     from spdbuild.data.detection.yolo_txt import is_dataset_yaml, is_nameless_dataset_yaml
     from spdbuild.data.recognizing import recognized
@@ -36,14 +36,22 @@ def data_set_alone(target: str, overrides: tuple[str, ...]) -> Any:
         if not overrides and target in builtin.listed("recipes"):
             click.echo(f"{target} is taken for the data set; the recipe's data are those of {target}.yaml", err=True)
         return _construct(DATASETS[target], _fields(overrides))
+    if Path(target).suffix == ".json" and Path(target).is_file():
+        raise InputError(f"{target} is one file of annotations, and a data set is more", hint=_coco_hint(Path(target)))
     # One without names goes the same way, because its reader says what it lacks; as a recipe it would lack everything.
     if is_dataset_yaml(Path(target)) or is_nameless_dataset_yaml(Path(target)):
         return _construct(DATASETS["yolo"], {"file": target, **_fields(overrides)})
     return None
 
 
+def _coco_hint(file: Path) -> str:
+    """How to name a COCO file as a part of its data set."""
+    fields = f"root={file.parent} train_annotations={file.name} train_images=FOLDER"
+    return f"give the folder of the data set, or `coco {fields}` and the same for val in its place"
+
+
 def recipe_of(target: str, overrides: tuple[str, ...]) -> Recipe:
-    """The recipe of a path or a built-in name; InputError if there is nothing that is called `target`."""
+    """The recipe of a path or a built-in name; InputError if nothing has the name `target`."""
     from spdbuild.data import DATASETS
     from spdbuild.data.listing import subfolders
     from spdbuild.training.recipe import load_recipe
@@ -71,7 +79,7 @@ def _construct(cls: type[Any], fields: dict[str, Any]) -> Any:
 
 
 def _fields(overrides: tuple[str, ...]) -> dict[str, Any]:
-    """What `field=value` says; a value is YAML, as it is behind a key of a recipe."""
+    """The fields that `field=value` sets; a value is YAML, as after a key of a recipe."""
     from spdbuild.source import Source, parse_yaml
     from spdbuild.training.recipe.overrides import apply_override
 

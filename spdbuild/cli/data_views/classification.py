@@ -38,6 +38,9 @@ def _split_lines(name: str, split: SplitCheck) -> list[str]:
     if split.bad:
         lines += [f"  {number(len(split.bad), 'bad file')}:"]
         lines += listed(f"{file} {reason}" for file, reason in split.bad.items())
+    if split.dark:
+        lines += [f"  {number(len(split.dark), 'file')} of few grey levels:"]
+        lines += listed(f"{file} {reason}" for file, reason in split.dark.items())
     if split.duplicates:
         lines += [f"  {number(len(split.duplicates), 'group')} of equal files:"]
         lines += listed(map(" = ".join, split.duplicates))

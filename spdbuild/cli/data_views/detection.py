@@ -10,14 +10,14 @@ from PIL.Image import Image
 from spdbuild.cli.data_views.view import View
 from spdbuild.cli.tables import Table
 from spdbuild.data.detection import check as checking
-from spdbuild.data.detection import statistics
+from spdbuild.data.detection import findings, statistics
 from spdbuild.data.detection.dataset import DetectionSplit, splits_of
 from spdbuild.data.detection.statistics import DetectionStatistics, draw_statistics
 from spdbuild.data.detection.table import DetectionSet
 from spdbuild.drawing import arrange
 from spdbuild.errors import UnsplitError
 
-# What `data check` and `data stats` cannot do without, unless the data set is not split: what training reads.
+# The splits that `data check` and `data stats` require of a data set that is split: those that training reads.
 _NEEDED: tuple[DetectionSplit, ...] = ("train", "val")
 
 
@@ -37,6 +37,8 @@ def stats(data_set: Any) -> View:
     splits, missing = _splits(data_set)
     counts = {split: statistics.statistics(images) for split, images in splits.items()}
     lines = [f"{split}: {_text(of_split)}" for split, of_split in counts.items()]
+    read = {split: findings.summary(findings.count(images.findings)) for split, images in splits.items()}
+    lines += [f"{split}: found in reading: {found}" for split, found in read.items() if found]
     documents = {split: asdict(of_split) for split, of_split in counts.items()}
     text = "\n".join([*lines, *_missing_lines(missing)])
     return View(text.rstrip("\n"), documents | _missing_documents(missing))
@@ -50,7 +52,7 @@ def plot(data_set: Any) -> Image:
 
 
 def _splits(data_set: Any) -> tuple[dict[str, DetectionSet], dict[str, str]]:
-    """Every split that is there; of a data set that is not split also why it has none to evaluate on."""
+    """Every split that exists; for a data set that is not split, also why it has none to evaluate on."""
     try:
         return splits_of(data_set, _NEEDED), {}
     except UnsplitError as error:

@@ -16,7 +16,7 @@ from spdbuild.errors import InputError
 
 @dataclass(frozen=True)
 class View:
-    """The same as text for people and as a JSON document; sound: whether every file can be used."""
+    """The output as text for people and as a JSON document; sound: whether every file can be used."""
 
     text: str
     document: dict[str, Any]

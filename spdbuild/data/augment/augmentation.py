@@ -18,7 +18,7 @@ class Augmentation:
     """Base of all augmentations: frozen dataclasses that map a batch to a batch; every sample has its own draws.
 
     mixes: whether a sample takes something from the sample before it in the batch. Its labels are then float32 [N, K].
-    random: whether what it does depends on the draws; only one for which it does not is for `preprocess`.
+    random: whether its effect depends on the draws; `preprocess` takes only those that are not random.
     """
 
     name: ClassVar[str] = ""
@@ -31,7 +31,7 @@ class Augmentation:
 
     @classmethod
     def example(cls) -> Self:
-        """One that changes images of 8x8 pixels and more."""
+        """An instance that changes images of 8x8 pixels and more."""
         return cls()
 
 
@@ -52,5 +52,5 @@ def require_uint8(images: Tensor, name: str) -> None:
 
 
 def per_sample(values: Tensor) -> Tensor:
-    """[N] -> [N, 1, 1, 1], to meet images."""
+    """[N] -> [N, 1, 1, 1], to broadcast over images."""
     return values.view(-1, 1, 1, 1)

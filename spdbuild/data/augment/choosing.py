@@ -1,4 +1,4 @@
-"""Images of one batch that change in different ways."""
+"""Different changes to the images of one batch."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from spdbuild.data.sending import sent
 #: Maps n images [n, C, H, W] and a number for each to as many images of the same type and size.
 Change = Callable[[Tensor, list[float]], Tensor]
 
-#: Pixels that a change gets at a time on a CPU: what it makes of them, some 12 bytes each at once, stays in the cache.
+#: Pixels that a change gets at a time on a CPU: its intermediate results, some 12 bytes a pixel, stay in the cache.
 CACHED_PIXELS = 2**17
 
 
@@ -45,6 +45,6 @@ def _images_at_a_time(images: Tensor) -> int:
 
 
 def _words(images: Tensor) -> Tensor:
-    """The same memory as [N, ...], in words of eight bytes if they fit: index_copy_ takes one by one on a CPU."""
+    """The same memory as [N, ...], in words of eight bytes if they fit: on a CPU index_copy_ copies one by one."""
     flat = images.flatten(1)
     return flat if flat.shape[1] % 8 else flat.view(torch.int64)

@@ -1,9 +1,9 @@
-"""Brightness, contrast and the like of uint8 images [N, C, H, W], C 1 or 3, each image by a number of its own.
+"""Brightness, contrast and the like of uint8 images [N, C, H, W], C 1 or 3, each image by its own factor.
 
-The pixels are those that torchvision's functions give for each image alone, bit for bit, but for some of the last in an
-image whose values are no multiple of 16: its contrast and saturation round up to 12 of them twice, as torch's add with
-alpha does behind the last whole vector of a CPU. At most 1 in 2,000 of these differs then, by 1, in images of nine
-pixels; in images of 31x45 none of 80 million values did.
+The pixels are those that torchvision's functions give for each image alone, bit for bit, except for some of the last in
+an image whose number of values is not a multiple of 16: torchvision's contrast and saturation round up to 12 of them
+twice, as torch's add with alpha does after the last whole vector of a CPU. In images of nine pixels at most 1 in 2,000
+of these differs, by 1; in images of 31x45 none of 80 million values did.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ def brightness(images: Tensor, factors: list[float]) -> Tensor:
 
 
 def saturation(images: Tensor, factors: list[float]) -> Tensor:
-    """From grey pixels (0) to the image (1) and beyond; an image of one channel has no colours and stays."""
+    """From grey pixels (0) to the image (1) and beyond; an image of one channel has no colours and stays as it is."""
     if images.shape[1] == 1:
         return images
     values = images.to(torch.float32)
@@ -31,8 +31,8 @@ def saturation(images: Tensor, factors: list[float]) -> Tensor:
 def contrast(images: Tensor, factors: list[float]) -> Tensor:
     """From the mean grey of the image (0) to the image (1) and beyond.
 
-    torchvision sums in float32, which can round with more than 65,793 pixels, in another way with other threads; of
-    112 million values in images of 320x320 to 1024x1024 none differed for it.
+    torchvision sums in float32, which can round with more than 65,793 pixels, differently with other thread counts; of
+    112 million values in images of 320x320 to 1024x1024 none differed because of it.
     """
     values = images.to(torch.float32)
     grey = _grey(values)
@@ -51,7 +51,7 @@ def sharpness(images: Tensor, factors: list[float]) -> Tensor:
     inside = values[..., 1:-1, 1:-1]
     columns = values[..., :-2] + values[..., 1:-1] + values[..., 2:]
     sums = columns[..., :-2, :] + columns[..., 1:-1, :] + columns[..., 2:, :]
-    # A pixel weighs 5 and each around it 1. No number of 13ths is half a whole one, so any way to add them up will do.
+    # A pixel weighs 5 and its neighbours 1. No multiple of 1/13 ends in .5, so the order of the sum does not matter.
     blurred = sums.add_(inside, alpha=4).div_(13).round_()
     inside.addcmul_(blurred.sub_(inside), _numbers([1 - factor for factor in factors], images))
     return _pixels(values)
@@ -64,13 +64,13 @@ def posterize(images: Tensor, bits: list[float]) -> Tensor:
 
 
 def solarize(images: Tensor, thresholds: list[float]) -> Tensor:
-    """The negative of all pixels from the threshold on, which is 0 to 255."""
+    """The inverse of all pixels from the threshold on, which is 0 to 255."""
     least = _numbers(thresholds, images).ceil_().to(torch.uint8)
     return images ^ every_bit(images >= least)
 
 
 def every_bit(chosen: Tensor) -> Tensor:
-    """255 where true, for bitwise operations: on a CPU they choose many times as quickly as torch.where."""
+    """255 where true, for bitwise operations: on a CPU they select many times faster than torch.where."""
     return chosen.view(torch.uint8).neg()
 
 
@@ -83,8 +83,8 @@ def _grey(values: Tensor) -> Tensor:
 
 
 def _blended(values: Tensor, others: Tensor, factors: list[float]) -> Tensor:
-    """Pixels of factor * values + (1 - factor) * others, float32 [N, 1, H, W]; `values` is lost."""
-    # addcmul_ rounds a product and a sum at once, as the add_ with alpha of torchvision.
+    """Pixels of factor * values + (1 - factor) * others, float32 [N, 1, H, W]; `values` is overwritten."""
+    # addcmul_ rounds a product and a sum at once, like torchvision's add_ with alpha.
     values.mul_(_numbers(factors, values)).addcmul_(others, _numbers([1 - factor for factor in factors], values))
     return _pixels(values)
 
@@ -95,5 +95,5 @@ def _numbers(values: list[float], images: Tensor) -> Tensor:
 
 
 def _pixels(values: Tensor) -> Tensor:
-    # By way of int16: a CPU turns float32 into uint8 one by one.
+    # Via int16: on a CPU the cast from float32 to uint8 is not vectorized.
     return values.clamp_(0, 255).to(torch.int16).to(torch.uint8)

@@ -20,9 +20,9 @@ from spdbuild.ranges import require_growing, require_range
 @AUGMENTATIONS.register
 @dataclass(frozen=True)
 class RandomCrop(Augmentation):
-    """A window at a random place of the padded image.
+    """A window at a random position in the padded image.
 
-    padding: pixels added at every side, fewer than the side of the window: otherwise some would show no image.
+    padding: pixels added on every side; fewer than the side of the window, or some windows would show no image.
     size: side of the window in pixels; None keeps the image's size.
     mode: zero pads with black, reflect with the image mirrored at its edge.
     """
@@ -70,7 +70,7 @@ class RandomCrop(Augmentation):
 
 
 def windows(images: Tensor, top: Tensor, left: Tensor, height: int, width: int) -> Tensor:
-    """A window of each image, [N, C, H, W] -> [N, C, height, width]; top, left: its place, int64 [N]."""
+    """A window of each image, [N, C, H, W] -> [N, C, height, width]; top, left: its position, int64 [N]."""
     rows = top[:, None] + torch.arange(height, device=images.device)  # [N, height]
     columns = left[:, None] + torch.arange(width, device=images.device)  # [N, width]
     positions = rows[:, :, None] * images.shape[-1] + columns[:, None, :]
@@ -79,7 +79,7 @@ def windows(images: Tensor, top: Tensor, left: Tensor, height: int, width: int) 
 
 
 def reflected(side: int, padding: int) -> Tensor:
-    """Positions of the pixels of a line that is mirrored at both ends; the edge itself comes once."""
+    """Positions of the pixels of a line that is mirrored at both ends; the edge itself is not repeated."""
     positions = torch.arange(-padding, side + padding).abs()
     return torch.minimum(positions, 2 * (side - 1) - positions)
 
@@ -137,8 +137,8 @@ class RandomResizedCrop(Augmentation):
     """A random part of the image at a fixed size, by torchvision's RandomResizedCrop, bilinear with antialiasing.
 
     size: side of the result in pixels.
-    area: smallest and largest part of the image.
-    ratio: smallest and largest width in heights.
+    area: smallest and largest fraction of the image's area.
+    ratio: smallest and largest width / height.
 
     Source: Szegedy et al. 2014, "Going Deeper with Convolutions", arXiv:1409.4842, section 6.
     """
@@ -164,7 +164,7 @@ class RandomResizedCrop(Augmentation):
 
 
 def _each(images: Tensor, transform: Callable[[Tensor], Tensor], draws: Draws) -> Tensor:
-    """`transform` on one image after the other, with torch's global generator set for each and restored at the end."""
+    """`transform` on one image after another, with torch's global generator seeded for each and restored at the end."""
     seeds = draws.on_cpu.integers(2**62).tolist()
     changed = []
     with torch.random.fork_rng(devices=[]):

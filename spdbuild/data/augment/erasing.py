@@ -18,12 +18,12 @@ from spdbuild.ranges import require_growing, require_range
 @AUGMENTATIONS.register
 @dataclass(frozen=True)
 class RandomErasing(Augmentation):
-    """A random rectangle gets one value in all channels.
+    """Fill a random rectangle with one value in all channels.
 
-    probability: how often.
-    area: smallest and largest part of the image that is hidden.
-    ratio: smallest and largest height of the rectangle in widths.
-    value: what the hidden pixels become, on the scale 0..255 or, behind mixup, 0..1.
+    probability: that an image is changed.
+    area: smallest and largest fraction of the image that is hidden.
+    ratio: smallest and largest height / width of the rectangle.
+    value: of the hidden pixels, on the scale 0..255 or, after mixup, 0..1.
 
     Source: Zhong et al. 2017, "Random Erasing Data Augmentation", arXiv:1708.04896, algorithm 1. A rectangle longer
     than the image is shortened; the algorithm draws again.

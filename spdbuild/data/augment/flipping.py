@@ -15,7 +15,7 @@ from spdbuild.ranges import require_range
 
 @dataclass(frozen=True)
 class _Flip(Augmentation):
-    """Base: the pixels along one axis of [N, C, H, W] in reverse with `probability`."""
+    """Base: reverse the pixels along one axis of [N, C, H, W] with `probability`."""
 
     axis: ClassVar[int]
 
@@ -31,7 +31,7 @@ class _Flip(Augmentation):
 @AUGMENTATIONS.register
 @dataclass(frozen=True)
 class HorizontalFlip(_Flip):
-    """Left and right change places with `probability`."""
+    """Swap left and right with `probability`."""
 
     axis: ClassVar[int] = 3
 
@@ -39,6 +39,6 @@ class HorizontalFlip(_Flip):
 @AUGMENTATIONS.register
 @dataclass(frozen=True)
 class VerticalFlip(_Flip):
-    """Top and bottom change places with `probability`."""
+    """Swap top and bottom with `probability`."""
 
     axis: ClassVar[int] = 2

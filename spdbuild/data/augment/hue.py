@@ -1,4 +1,4 @@
-"""Colours turned on their circle."""
+"""Hue: colours rotated on the colour circle."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from torch import Tensor
 from spdbuild.data.augment.colour import every_bit
 from spdbuild.data.sending import sent
 
-#: What red, green and blue are in each sixth of the circle, and in the first again: the largest of them, the smallest,
-#: one that falls from the largest to the smallest, or one that rises.
+#: What red, green and blue are in each sixth of the circle, and in the first again: the largest (l), the smallest (s),
+#: falling from the largest to the smallest (f), or rising (r).
 SIXTHS = ("lfssrll", "rllfssr", "ssrllfs")
 
-#: The same for each of l, s, f and r, uint8 [4, 3, 1, 1]: bit i is set where the channel is that in sixth i.
+#: The same for each of l, s, f and r, uint8 [4, 3, 1, 1]: bit i is set if that is what the channel is in sixth i.
 BITS = torch.tensor(
     [[[[sum(1 << i for i, name in enumerate(names) if name == level)]] for names in SIXTHS] for level in "lsfr"],
     dtype=torch.uint8,
@@ -20,7 +20,7 @@ BITS = torch.tensor(
 
 
 def hue(images: Tensor, turns: list[float]) -> Tensor:
-    """Each image's colours turned by a part of the circle, -0.5 to 0.5; uint8 [N, C, H, W], unchanged if C is 1.
+    """Each image's colours rotated by a fraction of the circle, -0.5 to 0.5; uint8 [N, C, H, W], unchanged if C is 1.
 
     The pixels are those that torchvision's adjust_hue gives for each image alone, bit for bit.
 
@@ -35,7 +35,7 @@ def hue(images: Tensor, turns: list[float]) -> Tensor:
     angle = _angle(images, largest, value, span).add_(turn)
     angle = angle.sub_(angle.floor()).mul_(6)
     sixth = angle.floor()
-    # 0.001 is less than whatever but 0 is divided by here.
+    # 0.001 is less than every divisor here except 0.
     saturation = span.div_(value.clamp(min=0.001))
     rest = 1 - saturation
     along = saturation.mul_(angle.sub_(sixth))
@@ -44,7 +44,7 @@ def hue(images: Tensor, turns: list[float]) -> Tensor:
 
 
 def _angle(images: Tensor, largest: Tensor, value: Tensor, span: Tensor) -> Tensor:
-    """Place on the circle, float32 [N, H, W] from 0 to 1; value, span: the largest as a part, and less the smallest."""
+    """Position on the circle, float32 [N, H, W] from 0 to 1; value, span: `largest` / 255, and less the smallest."""
     red, green, blue = images.unbind(1)
     is_red = every_bit(red == largest)
     is_green = every_bit(green == largest) & ~is_red

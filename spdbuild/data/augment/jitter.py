@@ -22,7 +22,7 @@ class ColorJitter(Augmentation):
     """Random brightness, contrast, saturation and hue for each image, by torchvision's ColorJitter.
 
     brightness, contrast, saturation: factors are between 1 - x and 1 + x.
-    hue: at most this part of the colour circle, up to 0.5.
+    hue: largest change, as a fraction of the colour circle, up to 0.5.
     """
 
     brightness: float = 0.0
@@ -38,7 +38,7 @@ class ColorJitter(Augmentation):
         require_uint8(images, "color_jitter")
         ranges = self._ranges()
         changes, numbers = list(ranges), [draws.on_cpu.uniform(*ends).tolist() for ends in ranges.values()]
-        # Each image has an order of its own.
+        # Each image has its own order.
         orders = list(permutations(range(len(changes))))
         drawn = [orders[order] for order in draws.on_cpu.integers(len(orders)).tolist()]
         images = images.clone(memory_format=torch.contiguous_format)
@@ -48,7 +48,7 @@ class ColorJitter(Augmentation):
         return images, labels
 
     def _ranges(self) -> dict[Change, tuple[float, float]]:
-        """The changes that are made, each with the least and the largest number that it gets."""
+        """The changes to make, each with the smallest and the largest number that it gets."""
         factors = {brightness: self.brightness, contrast: self.contrast, saturation: self.saturation}
         ranges: dict[Change, tuple[float, float]] = {
             change: (max(0.0, 1 - most), 1 + most) for change, most in factors.items() if most

@@ -1,4 +1,4 @@
-"""Images made of two, with the labels of both."""
+"""Images mixed from two, with the labels of both."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from spdbuild.ranges import require_range
 class Mixup(Augmentation):
     """A weighted mean of each image with the one before it in the batch, and of their labels.
 
-    alpha: weights are drawn from Beta(alpha, alpha), for each sample; the larger, the more equal.
-    probability: how often.
+    alpha: weights are drawn from Beta(alpha, alpha), for each sample; the larger alpha, the more equal they are.
+    probability: that an image is changed.
 
     Source: Zhang et al. 2017, "mixup: Beyond Empirical Risk Minimization", arXiv:1710.09412, equation 1.
     """
@@ -51,7 +51,7 @@ class Cutmix(Augmentation):
     """A rectangle of each image is replaced by that of the one before it in the batch; labels mix by area.
 
     alpha: the part that stays is drawn from Beta(alpha, alpha), for each sample.
-    probability: how often.
+    probability: that an image is changed.
 
     Source: Yun et al. 2019, "CutMix", arXiv:1905.04899, section 3.1.
     """
@@ -72,7 +72,7 @@ class Cutmix(Augmentation):
         left, right = (x - half * width).round(), (x + half * width).round()
         cut = inside(top, left, bottom, right, height, width)
         partners = draws.partners()
-        # The rectangle may reach over the edge, so the part that stays is counted.
+        # The rectangle may reach beyond the edge, so the part that stays is counted.
         stays = 1 - cut.flatten(1).to(torch.float32).mean(1)
         return torch.where(cut, images[partners], images), torch.lerp(labels[partners], labels, stays[:, None])
 
@@ -80,7 +80,7 @@ class Cutmix(Augmentation):
 @AUGMENTATIONS.register
 @dataclass(frozen=True)
 class MixupOrCutmix(Augmentation):
-    """For each sample one of mixup and cutmix, each with probability 1/2; both alphas as there."""
+    """Either mixup or cutmix for each sample, each with probability 1/2; the alphas are those of the two."""
 
     mixup_alpha: float = 0.2
     cutmix_alpha: float = 1.0
@@ -100,5 +100,5 @@ class MixupOrCutmix(Augmentation):
 
 
 def _weight(alpha: float, probability: float, draws: Draws) -> Tensor:
-    """The weight of each sample itself, [N]; 1 where it is left alone."""
+    """The weight of each sample itself, [N]; 1 where it is left as it is."""
     return torch.where(draws.chance(probability), draws.beta(alpha), 1.0)

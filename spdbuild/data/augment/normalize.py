@@ -1,4 +1,4 @@
-"""Pixels -> numbers with mean 0 and deviation 1."""
+"""Pixels -> numbers with mean 0 and standard deviation 1."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from spdbuild.ranges import require_range
 
 Channels = tuple[float, float, float]
 
-#: Mean and standard deviation of the training images' channels, on the scale 0..1. They are not a matter of the data
+#: Mean and standard deviation of the training images' channels, on the scale 0..1. They are not tied to the data
 #: sets: networks are trained with those of other images, such as ImageNet's.
 STATISTICS: dict[str, tuple[Channels, Channels]] = {
     "cifar10": ((0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)),
@@ -45,9 +45,9 @@ else:
 @AUGMENTATIONS.register
 @dataclass(frozen=True)
 class Normalize(Augmentation):
-    """Subtract the mean of each channel and divide by its deviation.
+    """Subtract the mean of each channel and divide by its standard deviation.
 
-    statistics: the numbers of a known data set; instead of mean and std.
+    statistics: a known data set whose numbers are used, instead of mean and std.
     mean, std: numbers on the scale 0..1, one for each of red, green and blue.
     """
 
@@ -77,7 +77,7 @@ class Normalize(Augmentation):
 
     @cached_property
     def _held(self) -> dict[torch.device, list[Tensor]]:
-        """Mean and deviation where they were wanted, so that they are not copied there for every batch."""
+        """Mean and standard deviation by device, so that they are not copied there for every batch."""
         return {}
 
     def constants(self) -> tuple[Channels, Channels]:
@@ -90,7 +90,7 @@ class Normalize(Augmentation):
 
     @staticmethod
     def _constant(values: Channels, device: torch.device) -> Tensor:
-        # What inference mode makes could not be used in a later backward pass.
+        # Tensors made in inference mode could not be used in a later backward pass.
         with torch.inference_mode(False):
             return sent(torch.tensor(values, dtype=torch.float32).view(1, 3, 1, 1), device)
 

@@ -1,4 +1,4 @@
-"""What the policies draw from: operations, and the numbers that they get."""
+"""The operations that the policies draw from, and the numbers that they get."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ STRENGTHS = 31
 
 @dataclass(frozen=True)
 class Operation:
-    """A change, and the number that it gets for each strength with one sign and with the other."""
+    """A change, and the number that it gets for each strength, with either sign."""
 
     change: Change
     numbers: tuple[Sequence[float], Sequence[float]]
@@ -44,8 +44,8 @@ def _operations(
     """The operations of both policies in torchvision's order, with the largest numbers that they get.
 
     right, down: pixels.
-    factor: how far from 1.
-    bits: how many of 8 are lost.
+    factor: distance from 1.
+    bits: how many of the 8 are dropped.
     """
     from torchvision.transforms.v2.functional import autocontrast, equalize
 
@@ -69,7 +69,7 @@ def _operations(
 
 
 def _to(largest: float) -> Tensor:
-    # In float32, as torchvision has its numbers: where a bit decides, the pixels are the same.
+    # In float32, as in torchvision, so that the pixels are the same where the last bit decides.
     return torch.linspace(0, largest, STRENGTHS)
 
 

@@ -35,7 +35,7 @@ class TrivialAugment(Augmentation):
 class RandAugment(Augmentation):
     """Some operations of equal strength for each image, by torchvision's RandAugment.
 
-    operations: how many after one another.
+    operations: how many, one after another.
     magnitude: their strength, 0 to 30.
 
     Source: Cubuk et al. 2019, "RandAugment", arXiv:1909.13719.

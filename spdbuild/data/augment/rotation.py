@@ -17,7 +17,7 @@ from spdbuild.ranges import require_range
 @AUGMENTATIONS.register
 @dataclass(frozen=True)
 class Rotation(Augmentation):
-    """Turn each image about its centre by a random angle; every pixel takes the nearest one, or black from outside.
+    """Rotate each image about its centre by a random angle, with nearest-neighbour sampling and black outside.
 
     degrees: the angle is between -degrees and degrees.
     """

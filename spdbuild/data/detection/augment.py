@@ -1,4 +1,4 @@
-"""One augmented training sample, from the image it is about to the pixels and boxes that the network sees."""
+"""One augmented training sample: from its image to the pixels and boxes that the network sees."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from spdbuild.data.detection.table import Pixels
 #: Reads the image at a position: pixels at the training size, and its objects.
 Read = Callable[[int], tuple[Pixels, Labels]]
 
-#: Boxes end this many pixels before the image does, so that no centre falls on its border.
+#: Boxes end this many pixels inside the image, so that no centre falls on its border.
 _MARGIN = 1e-3
 
 #: Both parameters of the Beta distribution of mixup's ratio: close to a half.
@@ -26,9 +26,9 @@ _MIXUP_BETA = 32.0
 
 
 class Augmenter:
-    """Makes samples for images by position: pixels uint8 [size, size, 3], and their objects in pixels.
+    """Makes the sample of the image at a position: pixels uint8 [size, size, 3], and its objects in pixels.
 
-    read: gives the images at the training size.
+    read: returns an image at the training size.
     pool: positions of the images that may join another in a mosaic, drawn with replacement.
     size: height and width of a sample in pixels.
     """
@@ -39,7 +39,7 @@ class Augmenter:
         self._read, self._pool, self._options, self._size, self._raster = read, pool, options, size, raster
 
     def sample(self, index: int, rng: np.random.Generator) -> tuple[Pixels, Labels]:
-        """The sample for the image at `index`; `rng` is the only source of chance."""
+        """The sample for the image at `index`; `rng` is the only source of randomness."""
         options, size = self._options, self._size
         if rng.random() < options.mosaic:
             image, labels = self._mosaic(index, rng)

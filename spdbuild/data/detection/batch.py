@@ -1,4 +1,4 @@
-"""What a detection loader gives out."""
+"""The batches of a detection loader."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ class DetectionBatch:
 
     images: uint8 [n, 3, H, W], RGB; dividing by 255 is left to the device.
     targets: float32 [B, 6], rows (position of the image in the batch, class, boxes_cxcywh in fractions of H and W).
-    indices: int64 [n], positions of the images in the data set; of the first image of a mosaic.
-    letterboxes: where each image went, to take boxes back to it; empty for augmented batches.
+    indices: int64 [n], positions of the images in the data set; for a mosaic, of its first image.
+    letterboxes: where each image was placed, to map boxes back to it; empty for augmented batches.
     """
 
     images: Tensor

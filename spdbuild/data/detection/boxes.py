@@ -15,7 +15,7 @@ def clipped(boxes_xyxy: Boxes, width: float, height: float) -> Boxes:
 
 
 def shared_with(box: NDArray[np.float64], boxes_xyxy: Boxes) -> Boxes:
-    """The part of each box within one box [4]; what has no such part ends before it begins."""
+    """The part of each box within one box [4]; a box without such a part ends before it begins."""
     low, high = np.maximum(boxes_xyxy[:, :2], box[:2]), np.minimum(boxes_xyxy[:, 2:], box[2:])
     return np.concatenate((low, high), axis=1)
 

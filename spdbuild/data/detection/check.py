@@ -1,4 +1,4 @@
-"""What is wrong with a data set: all of it, counted and named."""
+"""Everything that is wrong with a data set, counted and named."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
-from spdbuild.data.decoding import file_length
+from spdbuild.data.decoding import file_length, file_levels
 from spdbuild.data.detection.findings import GRAVE, Finding, Kind, count
 from spdbuild.data.detection.pixels import read_pixels
-from spdbuild.data.detection.table import DetectionSet
+from spdbuild.data.detection.table import DetectionSet, Objects
 from spdbuild.data.processors import processors
 
 #: A box may reach this many pixels beyond its image before it counts as outside: less is rounding.
@@ -43,7 +44,7 @@ class CheckReport:
         return not any(kind in GRAVE for kind in self.counts)
 
     def lines(self, most: int = 5) -> Iterator[str]:
-        """The report for people; of each kind the first `most` findings by name."""
+        """The report for people, with the first `most` findings of each kind by name."""
         yield f"{self.images} images, {self.objects} objects"
         for kind, number in self.counts.items():
             yield f"{number} x {kind}"
@@ -56,14 +57,14 @@ class CheckReport:
 
 
 def check(dataset: DetectionSet, *, decode: bool = True) -> CheckReport:
-    """Everything that the reader came across, that the boxes show and, with `decode`, that the image files show."""
-    images = _bad_images(dataset) if decode else {}
-    findings = (*dataset.findings, *images.values(), *_bad_boxes(dataset), *_repeated_rows(dataset))
+    """The faults that the reader met, those of the boxes and, with `decode`, those of the image files."""
+    images = (*_bad_images(dataset).values(), *_dark_images(dataset)) if decode else ()
+    findings = (*dataset.findings, *images, *_bad_boxes(dataset), *_repeated_rows(dataset))
     return CheckReport(len(dataset), len(dataset.objects), findings)
 
 
 def check_splits(splits: Mapping[str, DetectionSet]) -> dict[str, CheckReport]:
-    """A check of each split, and whether it shares images with one before it: then an evaluation says too much."""
+    """A check of each split, and of whether it shares images with an earlier one, which makes metrics too good."""
     shared = _shared_images(splits)
     reports = {split: check(dataset) for split, dataset in splits.items()}
     return {split: replace(report, findings=(*report.findings, *shared[split])) for split, report in reports.items()}
@@ -77,7 +78,7 @@ def without_bad_images(dataset: DetectionSet) -> DetectionSet:
 
 
 def _bad_images(dataset: DetectionSet) -> dict[int, Finding]:
-    """What is wrong with the image at a position, for those that cannot be read."""
+    """What is wrong with each image that cannot be read, by its position."""
 
     def fault(index: int) -> Finding | None:
         pixels = read_pixels(dataset, index)
@@ -88,8 +89,16 @@ def _bad_images(dataset: DetectionSet) -> dict[int, Finding]:
         return {index: finding for index, finding in enumerate(faults) if finding is not None}
 
 
+def _dark_images(dataset: DetectionSet) -> Iterator[Finding]:
+    """The 16-bit images that become nearly black."""
+    paths = [image.path for image in dataset.images if image.path is not None]
+    with ThreadPoolExecutor(processors()) as pool:
+        told = zip(paths, pool.map(file_levels, paths), strict=True)
+        yield from (Finding("few grey levels", str(path), levels) for path, levels in told if levels)
+
+
 def _shared_images(splits: Mapping[str, DetectionSet]) -> defaultdict[str, list[Finding]]:
-    """For each split its images of which an earlier one has the same file, or an equal one of any name."""
+    """For each split its images of which an earlier split has the same file, or an equal file of any name."""
     files = [
         (split, image.path, length)
         for split, dataset in splits.items()
@@ -113,7 +122,7 @@ def _shared_images(splits: Mapping[str, DetectionSet]) -> defaultdict[str, list[
 
 
 def _digest(path: Path) -> bytes | None:
-    """Equal for equal files; None of one that cannot be read, which is a finding of its own."""
+    """Equal for equal files; None for one that cannot be read, which is a finding of its own."""
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "blake2b").digest()
@@ -121,17 +130,26 @@ def _digest(path: Path) -> bytes | None:
         return None
 
 
-def _bad_boxes(dataset: DetectionSet) -> Iterator[Finding]:
-    objects, owners = dataset.objects, dataset.image_index
-    sizes = np.array([(image.width, image.height) for image in dataset.images], np.float64)[owners]
-    empty = (objects.width <= 0) | (objects.height <= 0)
+def reaching_out(dataset: DetectionSet) -> NDArray[np.int64]:
+    """The rows of objects with an area whose box lies partly outside its image."""
+    objects = dataset.objects
+    sizes = np.array([(image.width, image.height) for image in dataset.images], np.float64)[dataset.image_index]
     low, high = objects.boxes_xyxy[:, :2], objects.boxes_xyxy[:, 2:]
     outside = ((low < -TOLERANCE) | (high > sizes + TOLERANCE)).any(axis=1)
-    for row in np.flatnonzero(empty):
+    return np.flatnonzero(outside & ~_empty(objects))
+
+
+def _empty(objects: Objects) -> NDArray[np.bool_]:
+    return np.asarray((objects.width <= 0) | (objects.height <= 0))
+
+
+def _bad_boxes(dataset: DetectionSet) -> Iterator[Finding]:
+    for row in np.flatnonzero(_empty(dataset.objects)):
         yield _box_finding(dataset, "zero area", int(row), "has no area")
-    for row in np.flatnonzero(outside & ~empty):
-        width, height = sizes[row]
-        yield _box_finding(dataset, "box outside", int(row), f"reaches out of the image of {width:g}x{height:g} pixels")
+    for row in reaching_out(dataset):
+        image = dataset.images[dataset.image_index[row]]
+        size = f"{image.width}x{image.height}"
+        yield _box_finding(dataset, "box outside", int(row), f"reaches out of the image of {size} pixels")
 
 
 def _repeated_rows(dataset: DetectionSet) -> Iterator[Finding]:

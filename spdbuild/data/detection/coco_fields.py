@@ -1,4 +1,4 @@
-"""What the entries of a COCO file must hold: any JSON can stand where a number or a list is meant."""
+"""What the entries of a COCO file must hold: any JSON may stand where a number or a list is expected."""
 
 from __future__ import annotations
 
@@ -56,8 +56,8 @@ def _is_whole(value: Any, *, least: int) -> bool:
 
 
 def read_outline(segmentation: Any) -> tuple[Polygon, ...] | str:
-    """The polygons with an area, none of a mask of run lengths (a crowd region); a sentence if it is neither."""
-    # Some tools write an empty text where there is no outline.
+    """The polygons with an area, none for a mask of run lengths (a crowd region); a sentence if it is neither."""
+    # Some tools write an empty string where there is no outline.
     if isinstance(segmentation, dict | None) or segmentation == "":
         return ()
     rings = _rings(segmentation)
@@ -89,7 +89,7 @@ def image_fault(entry: Any) -> str | None:
 
 
 def written_size(entry: Mapping[str, Any]) -> tuple[int, int] | None:
-    """Height and width of an image that can be read; None where one of them is not written."""
+    """Height and width in an image's readable entry; None if one of them is missing."""
     height, width = entry.get("height"), entry.get("width")
     return None if height is None or width is None else (int(height), int(width))
 

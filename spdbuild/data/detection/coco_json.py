@@ -31,7 +31,7 @@ def read_coco(annotations: Path, images: Path, *, ignore: Sequence[str] = ()) ->
     """The images and objects of one annotation file.
 
     images: the folder that the file names in it start from.
-    ignore: names of categories that are no classes; their objects become regions where detections do not count.
+    ignore: names of categories that are not classes; their objects become regions where detections do not count.
 
     Classes are the other categories in the order of their ids.
     """
@@ -46,9 +46,9 @@ def read_coco(annotations: Path, images: Path, *, ignore: Sequence[str] = ()) ->
 
 
 def to_coco(dataset: DetectionSet, *, outlines: bool = True) -> dict[str, Any]:
-    """The data set as the document that `read_coco` reads; what is to be ignored is written as crowd.
+    """The data set as a document that `read_coco` reads; objects to be ignored are written as crowd.
 
-    An object of no class is a crowd region of every class, so that it hides detections of all of them.
+    An object without a class becomes a crowd region of every class, so that it hides detections of all of them.
 
     outlines: whether objects keep their polygons and masks, which take most of the memory.
     """
@@ -84,7 +84,7 @@ def _annotation(dataset: DetectionSet, row: int, image: int, class_: int, number
         "id": number,
         "image_id": dataset.images[image].id,
         "category_id": dataset.category_ids[class_],
-        # The sum of corner and size is not exact; 9 digits behind the point give back what was read.
+        # The sum of corner and size is not exact; rounding to 9 decimals restores what was read.
         "bbox": [left, top, round(right - left, 9), round(bottom - top, 9)],
         "area": float(objects.area[row]),
         "iscrowd": int(objects.crowd[row] or objects.ignored[row]),
@@ -159,7 +159,7 @@ def _add_images(table: Table, document: Mapping[str, Any], path: Path, folder: P
 
 
 def _image(entry: Any, folder: Path, where: str) -> ImageRecord | Finding:
-    """An image with the size that is written, else with that of its file."""
+    """An image with the size in its entry, or else that of its file."""
     fault = image_fault(entry)
     if fault is not None:
         return Finding("malformed image entry", where, fault)
@@ -172,7 +172,7 @@ def _image(entry: Any, folder: Path, where: str) -> ImageRecord | Finding:
 
 
 class _Rows:
-    """Adds annotations to a table, or findings for those that cannot be."""
+    """Adds annotations to a table, or findings for those that cannot be used."""
 
     def __init__(
         self, table: Table, path: Path, classes: Mapping[int, int], positions: Mapping[int, int], entries: list[Any]
@@ -193,11 +193,10 @@ class _Rows:
         if isinstance(outline, str):
             self._table.findings.append(Finding("malformed row", where, outline))
             return
-        left, top, width, height = map(float, entry["bbox"])
         area = entry.get("area")
         self._table.add(
             self._positions[entry["image_id"]],
-            (left, top, left + width, top + height),
+            _box(entry),
             self._classes[entry["category_id"]],
             area=None if area is None else float(area),
             crowd=bool(entry.get("iscrowd")),
@@ -215,10 +214,15 @@ class _Rows:
             return "unknown image", f"there is no image {entry['image_id']} that can be used"
         if entry["category_id"] not in self._classes:
             return "unknown category", f"there is no category {entry['category_id']}"
+        left, top, right, bottom = box = _box(entry)
+        image = self._table.images[self._positions[entry["image_id"]]]
+        # A box without an area has a finding of its own, which hides no object.
+        if left < right and top < bottom and not image.shows(box):
+            return "box off image", f"bbox {entry['bbox']} lies beside its image of {image.width}x{image.height} pixels"
         return None
 
     def _mask(self, segmentation: Any, where: str) -> str | None:
-        """The mask of run lengths as a text; one of wrong form is left out: training and evaluation read none."""
+        """The mask of run lengths as a text; a malformed one is left out: training and evaluation read none."""
         if not isinstance(segmentation, dict) or not segmentation:
             return None
         fault = mask_fault(segmentation)
@@ -236,3 +240,8 @@ class _Rows:
         if is_id(given) and given in self._ids:
             self._table.findings.append(Finding("duplicate annotation id", where, "another annotation has this id"))
         return next(self._fresh)
+
+
+def _box(entry: Mapping[str, Any]) -> tuple[float, float, float, float]:
+    left, top, width, height = map(float, entry["bbox"])
+    return left, top, left + width, top + height

@@ -1,4 +1,4 @@
-"""A data set written in another format: a folder that is there whole or not at all."""
+"""Write a data set in another format, as a folder that is complete or does not exist."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 import shutil
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Literal
@@ -29,11 +29,11 @@ Format = Literal["coco", "yolo", "voc"]
 
 @dataclass(frozen=True)
 class Conversion:
-    """What was written, and what the format cannot hold.
+    """What was written, and what the format has no place for.
 
-    left_out: crowd regions and ignored objects that the format has no place for.
-    boxes_only: objects that lost their outline.
-    masks_lost: objects that lost their mask of run lengths, of which no outline is made: it would be another mask.
+    left_out: crowd regions and ignored objects that were left out.
+    boxes_only: objects that lost their outline, so that their area, which decides about AP_S etc., is that of the box.
+    masks_lost: objects that lost their mask of run lengths; no outline is made of it, because that would differ.
     """
 
     folder: Path
@@ -67,11 +67,11 @@ def convert(splits: Mapping[str, DetectionSet], format: Format, folder: Path, *,
         yolo    data.yaml, images/<split>/, labels/<split>/
         voc     Annotations/, JPEGImages/, ImageSets/Main/<split>.txt
 
-    Images are copied; those without a file, and windows of larger ones, are written as PNG. Boxes stay as they are: in
-    YOLO's files to 1e-8 of the image, in VOC's to 1e-4 pixels. Outlines and masks of run lengths stay in COCO's files,
-    and masks nowhere else.
+    Images are copied; those without a file, and tiles of larger ones, are written as PNG. Boxes are preserved: in
+    YOLO's files to 1e-8 of the image, in VOC's to 1e-4 pixels. COCO's files keep outlines and masks of run lengths;
+    no other format keeps masks.
 
-    outlines: write those in YOLO's files in place of boxes, which readers then take from their extent. All objects of
+    outlines: write outlines in place of boxes in YOLO's files; readers take the boxes from their extent. All objects of
         the data set need one, because other tools cannot read files that have both.
     """
     if outlines and format != "yolo":
@@ -93,9 +93,7 @@ def _write_coco(splits: Mapping[str, DetectionSet], folder: Path) -> _Losses:
     (folder / "annotations").mkdir()
     for split, dataset in splits.items():
         names = _file_names(dataset)
-        # Formats without ids count from 0, which many readers of COCO take for the background: then all move up by one.
-        ids = tuple(number + (0 in dataset.category_ids) for number in dataset.category_ids)
-        document = to_coco(replace(dataset, category_ids=ids))
+        document = to_coco(dataset)
         for entry, name in zip(document["images"], names, strict=True):
             entry["file_name"] = name
         (folder / "annotations" / f"{split}.json").write_text(json.dumps(document))
@@ -128,16 +126,16 @@ def _write_yolo_outlines(splits: Mapping[str, DetectionSet], folder: Path) -> _L
 
 
 def _losses(objects: Objects, kept: NDArray[np.int64], outlines: bool = False) -> _Losses:
-    """Of the objects of an image, of which the rows `kept` are written."""
+    """What the objects of an image lose if the rows `kept` are written."""
     boxes_only = 0 if outlines else int(objects.outlines.present(kept).sum())
     return _Losses(len(objects) - len(kept), boxes_only, sum(mask is not None for mask in objects.masks[kept]))
 
 
 def _dataset_yaml(splits: Mapping[str, DetectionSet]) -> str:
     names = next(iter(splits.values())).names
-    # Without the key path all readers start from the YAML's folder; a relative one means other places to others.
+    # Without the key path, all readers start from the YAML's folder; they disagree about a relative one.
     lines = [*(f"{split}: images/{split}" for split in splits), "names:"]
-    # A JSON text is a YAML text, whatever a name is made of.
+    # A JSON string is a YAML string, whatever characters a name has.
     lines += [f"  {class_}: {json.dumps(name)}" for class_, name in enumerate(names)]
     return "\n".join(lines) + "\n"
 
@@ -180,7 +178,7 @@ def _write_voc(splits: Mapping[str, DetectionSet], folder: Path) -> _Losses:
 
 
 def _flat_names(splits: Mapping[str, DetectionSet]) -> dict[str, list[str]]:
-    """Names for one folder with the images of all splits: the files' own, with split and folders only where needed."""
+    """Names for one folder with the images of all splits: those of the files, with split and folders only if needed."""
     names = {split: _file_names(dataset) for split, dataset in splits.items()}
     stems = [PurePosixPath(name).stem for own in names.values() for name in own]
     if len(set(stems)) == len(stems):
@@ -205,7 +203,7 @@ def _voc_annotation(
         ElementTree.SubElement(element, "difficult").text = str(int(objects.ignored[row]))
         box = ElementTree.SubElement(element, "bndbox")
         left, top, right, bottom = objects.boxes_xyxy[row].tolist()
-        # VOC counts pixels from 1, and its boxes include their last one.
+        # VOC counts pixels from 1, and its boxes include their last pixel.
         for edge, value in (("xmin", left + 1), ("ymin", top + 1), ("xmax", right), ("ymax", bottom)):
             ElementTree.SubElement(box, edge).text = f"{round(value, 4):.10g}"
     return ElementTree.ElementTree(root)
@@ -224,7 +222,7 @@ def _file_names(dataset: DetectionSet) -> list[str]:
 
 
 def _require_text(what: str, name: str) -> None:
-    """Refuse a name with bytes that are no UTF-8: the files of all formats are text."""
+    """Refuse a name with bytes that are not UTF-8: the files of all formats are text."""
     try:
         name.encode()
     except UnicodeEncodeError:

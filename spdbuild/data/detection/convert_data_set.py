@@ -1,4 +1,4 @@
-"""A whole data set in another format: what of it is taken, and its large images as windows where that is asked for."""
+"""Write a whole data set in another format: which parts of it, and whether its large images become tiles."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ def convert_data_set(
     outlines: bool = False,
     tiles: TileOptions | None = None,
 ) -> tuple[Conversion, int]:
-    """Write every split of a data set into a new folder; what was written, and how many findings were skipped.
+    """Write every split of a data set into a new folder; return what was written, and how many findings were skipped.
 
     What cannot be used is refused with a DataError, or left out where the data set has `on_error="skip"`.
-    outlines: as for `convert`. tiles: how larger images are cut; of the windows of "train" only those with something
+    outlines: as for `convert`. tiles: how larger images are cut; of the tiles of "train", only those with something
         to learn are written.
     """
     splits = splits_of(data_set)
@@ -33,6 +33,6 @@ def convert_data_set(
     if tiles is not None and tiles.size is not None:
         size = tiles.size
         for split, dataset in splits.items():
-            windows = cut(dataset, size, tiles.overlap, tiles.min_visible, tiles.whole)
-            splits[split] = windows.to_learn(tiles.background) if split == "train" else windows.dataset
+            tiled = cut(dataset, size, tiles.overlap, tiles.min_visible, tiles.whole)
+            splits[split] = tiled.to_learn(tiles.background) if split == "train" else tiled.dataset
     return convert(splits, format, folder, outlines=outlines), skipped

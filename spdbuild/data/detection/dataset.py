@@ -8,10 +8,14 @@ from typing import ClassVar, Literal, Protocol, get_args
 
 from spdbuild.data.detection.check import without_bad_images
 from spdbuild.data.detection.findings import refuse_grave
+from spdbuild.data.detection.pixels import image_size, other_size
 from spdbuild.data.detection.table import DetectionSet
 from spdbuild.data.reading import OnError
 from spdbuild.errors import DataError, MissingSplitError
 from spdbuild.phrases import some
+
+#: The number of images whose size is compared with that of their annotations before use.
+_LOOKED_AT = 32
 
 DetectionSplit = Literal["train", "val", "test"]
 
@@ -27,9 +31,9 @@ class DetectionDataSet(Protocol):
         ...
 
     def read(self, split: DetectionSplit) -> DetectionSet:
-        """The same with everything that is wrong as findings, for a check.
+        """The same, but with everything that is wrong as findings, for a check.
 
-        Raises DataError where nothing can be read, MissingSplitError where nothing is.
+        Raises DataError if nothing can be read, MissingSplitError if the split does not exist.
         """
         ...
 
@@ -40,7 +44,7 @@ class DetectionDataSet(Protocol):
 
 
 def usable(dataset: DetectionSet, on_error: OnError) -> DetectionSet:
-    """The data set as training and evaluation may have it.
+    """The data set as training and evaluation may use it.
 
     on_error: "refuse" raises a DataError if annotations or image files are missing or unfit; "skip" leaves out what
         cannot be used, for which it reads all images once.
@@ -57,11 +61,24 @@ def usable(dataset: DetectionSet, on_error: OnError) -> DetectionSet:
             f"{len(missing)} of {len(dataset)} images do not exist; the first: {missing[0]}",
             hint="is the folder of images right? on_error: skip goes on without them",
         )
+    _refuse_other_sizes(dataset)
     return dataset
 
 
+def _refuse_other_sizes(dataset: DetectionSet) -> None:
+    """Refuse a data set if any of a few images, spread over all, has another size than it was annotated for."""
+    for image in dataset.images[:: max(1, len(dataset) // _LOOKED_AT)]:
+        size = None if image.path is None else image_size(image.path)
+        finding = other_size(image, size) if isinstance(size, tuple) else None
+        if finding is not None:
+            raise DataError(
+                f"the annotations are of images of another size: {finding}",
+                hint="list all such images with `spdbuild data check`; on_error: skip leaves them out",
+            )
+
+
 def splits_of(data_set: DetectionDataSet, needed: tuple[DetectionSplit, ...] = ("train",)) -> dict[str, DetectionSet]:
-    """Every split that is there, with what is wrong as findings; MissingSplitError if a `needed` one is not."""
+    """Every split that exists, with what is wrong as findings; MissingSplitError if a `needed` one does not."""
     splits: dict[str, DetectionSet] = {}
     for split in get_args(DetectionSplit):
         with contextlib.nullcontext() if split in needed else contextlib.suppress(MissingSplitError):

@@ -24,12 +24,12 @@ from spdbuild.data.letterbox import Letterbox
 
 @dataclass(frozen=True)
 class Plan:
-    """What one process does of a batch.
+    """The part of a batch that one process handles.
 
-    samples: positions in the data set of the images that this process gives.
+    samples: positions in the data set of this process's images.
     shape: height and width of the batch in pixels.
     members: positions of the images of the whole batch, over all processes.
-    epoch: 0-based; with the sample's position and the seed it sets all random numbers.
+    epoch: 0-based; together with the sample's position and the seed it determines all random numbers.
     options: augmentation; None letterboxes.
     """
 
@@ -49,7 +49,7 @@ class _UnreadableError(Exception):
 
 
 class Fetcher:
-    """Makes the batches that it is asked for; holds what all batches share.
+    """Makes batches on request; holds what all of them share.
 
     size: length in pixels of the longer side of the images in `store`.
     """
@@ -60,18 +60,18 @@ class Fetcher:
         self._raster: Raster | None = None
 
     def fetch(self, plan: Plan) -> DetectionBatch | Finding:
-        """A finding is given back, not raised: an error that crosses from a worker process would lose its form."""
+        """A finding is returned, not raised: an exception from a worker process would arrive as another type."""
         try:
             if plan.options is None:
                 return self._letterboxed(plan)
-            # Partners from anywhere hardly come twice in a batch, and all of them together would fill the memory.
+            # Partners from anywhere rarely occur twice in a batch, and all of them together would fill the memory.
             read = cache(self.read) if plan.options.partners == "batch" else self.read
             return self._augmented(plan, plan.options, read)
         except _UnreadableError as error:
             return error.finding
 
     def read(self, index: int) -> tuple[Pixels, Labels]:
-        """The image at a position at the training size, and the objects to be learned from it, cut at its border."""
+        """The image at a position at the training size, and the objects to be learned from it, clipped to the image."""
         pixels = self._store[index]
         if isinstance(pixels, Finding):
             raise _UnreadableError(pixels)
@@ -82,7 +82,7 @@ class Fetcher:
     ) -> DetectionBatch:
         pool = plan.members if options.partners == "batch" else range(len(self._dataset))
         if self._raster is None:
-            # Only now, so that it is a worker process's own.
+            # Opened only now, so that each worker process has its own.
             self._raster = open_raster(options.backend)
         augmenter = Augmenter(read, pool, options, self._size, self._raster)
         samples = []

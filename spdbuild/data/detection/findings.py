@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -26,11 +26,13 @@ Kind = Literal[
     "malformed row",
     "malformed mask",
     "duplicate row",
+    "box off image",
     "box outside",
     "zero area",
+    "few grey levels",
 ]
 
-#: Findings that hide objects or images from training and evaluation; the others hide nothing or have a rule for it.
+#: Findings that hide objects or images from training and evaluation; the others hide nothing or follow a rule.
 GRAVE: frozenset[Kind] = frozenset(
     (
         "missing image",
@@ -42,10 +44,11 @@ GRAVE: frozenset[Kind] = frozenset(
         "unknown image",
         "unknown category",
         "malformed row",
+        "box off image",
     )
 )
 
-#: Findings of which each stands for an image that a reader has left out.
+#: Findings each of which stands for an image that a reader has left out.
 LOST_IMAGE: frozenset[Kind] = frozenset(
     ("missing image", "corrupt image", "unreadable annotation file", "malformed image entry")
 )
@@ -70,6 +73,12 @@ class Finding:
 def count(findings: Iterable[Finding]) -> dict[Kind, int]:
     """How often each kind occurs, the most frequent first."""
     return dict(Counter(finding.kind for finding in findings).most_common())
+
+
+def summary(counts: Mapping[Kind, int]) -> str:
+    """How many there are of each kind, and which command names them; empty if there are none."""
+    found = ", ".join(f"{number:,} x {kind}" for kind, number in counts.items() if number)
+    return f"{found}; `spdbuild data check` names them" if found else ""
 
 
 def refuse_grave(findings: Iterable[Finding]) -> None:

@@ -14,7 +14,7 @@ from spdbuild.drawing import arrange, class_colour, draw_boxes
 
 
 def gallery(loader: DetectionLoader, *, columns: int = 4, most: int = 16) -> Image.Image:
-    """The first images of the epoch that is set, at most `most`, in rows."""
+    """The first images of the loader's current epoch, at most `most`, in rows."""
     images = (image for batch in loader for image in drawn_images(batch, loader.dataset.names))
     return arrange(list(islice(images, most)), columns)
 

@@ -1,4 +1,4 @@
-"""Random affine and perspective maps, and where they take boxes and outlines.
+"""Random affine and perspective maps, and their effect on boxes and outlines.
 
 A map is a matrix [3, 3] from canvas to image in continuous pixel coordinates: the first pixel spans 0 to 1.
 """
@@ -21,7 +21,7 @@ Matrix = NDArray[np.float64]
 SMALLEST_SIDE = 2.0
 #: not longer than this many times its width,
 LARGEST_ASPECT = 20.0
-#: and if at least this share of its area, at the new scale, is in the image; for outlined objects the second.
+#: and if at least this share of its area, at the new scale, is in the image; the second is for outlined objects.
 SMALLEST_SHARE, SMALLEST_OUTLINED_SHARE = 0.10, 0.01
 
 
@@ -30,7 +30,7 @@ def random_matrix(
 ) -> tuple[Matrix, float]:
     """A map drawn from `rng`, translate * shear * rotate and scale * perspective * centre; and the scale.
 
-    canvas: (height, width) of what is mapped; its centre goes to the centre of the image, give or take `translate`.
+    canvas: (height, width) of what is mapped; its centre goes to the centre of the image, plus or minus `translate`.
     size: height and width of the image in pixels.
     """
     centre = np.array(((1, 0, -canvas[1] / 2), (0, 1, -canvas[0] / 2), (0, 0, 1)))
@@ -64,10 +64,10 @@ def apply(matrix: Matrix, points: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def map_labels(labels: Labels, matrix: Matrix, scale: float, canvas: tuple[int, int], size: int) -> Labels:
-    """The objects of a canvas as they appear in an image of `size` x `size`; those that hardly do are left out.
+    """The objects of a canvas as they appear in an image of `size` x `size`, without those that are hardly visible.
 
-    A box is the extent of its mapped corners, cut at the border; of an object with an outline it is the extent of what
-    the image shows of the outline. The boxes alone are mapped: the outlines of the result are those of the canvas.
+    A box is the extent of its mapped corners, clipped to the image; for an object with an outline it is the extent of
+    the visible part of the outline. Only boxes are mapped: the outlines of the result are those of the canvas.
 
     scale: of the map, apart from rotation, shear and perspective; areas are compared at this scale.
     """
@@ -116,7 +116,7 @@ def _extents(corners: NDArray[np.float64]) -> Boxes:
 def _shown_extent(
     polygons: tuple[Polygon, ...], matrix: Matrix, canvas: tuple[int, int], size: int
 ) -> NDArray[np.float64]:
-    """float64 [4]; of no size if the image shows nothing of them."""
+    """float64 [4]; of size zero if the image shows nothing of them."""
     on_canvas = (clip_polygon(polygon, canvas[1], canvas[0]) for polygon in polygons)
     in_image = [clip_polygon(apply(matrix, polygon), size, size) for polygon in on_canvas if len(polygon)]
     points = np.concatenate([np.zeros((0, 2)), *in_image])
@@ -124,7 +124,7 @@ def _shown_extent(
 
 
 def clip_polygon(polygon: Polygon, width: float, height: float) -> Polygon:
-    """The part of a polygon [points, 2] within 0..width, 0..height; no points if there is none.
+    """The part of a polygon [points, 2] within 0..width, 0..height; without points if there is none.
 
     Source: Sutherland and Hodgman 1974, "Reentrant polygon clipping", Communications of the ACM 17(1).
     """

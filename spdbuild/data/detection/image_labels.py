@@ -1,4 +1,4 @@
-"""What training learns from each image of a data set, worked out once for all epochs."""
+"""What training learns from each image of a data set, computed once for all epochs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from spdbuild.data.detection.table import DetectionSet
 
 
 class ImageLabels:
-    """For each position the objects to be learned, in pixels of the image at the training size, cut at its border.
+    """For each position the objects to be learned, in pixels of the image at the training size, clipped to its border.
 
     long_side: length in pixels of the longer side of an image at the training size.
     """

@@ -1,4 +1,4 @@
-"""The objects that a training image shows, while the image is cut, moved and put together."""
+"""The objects of a training image, while the image is cropped, moved and composed."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from spdbuild.data.detection.outlines import Outlines, Polygon
 class Labels:
     """Objects of one image, a row each.
 
-    boxes_xyxy: float64 [B, 4], pixels of the image at hand.
+    boxes_xyxy: float64 [B, 4], in pixels of the current image.
     classes: int64 [B].
-    places: float64 [B, 4], factors (x, y) and shifts (x, y) that take a row's polygons to the pixels of the image at
-        hand. They are multiplied only when somebody asks for an outline: few ever do.
-    outlines: the polygons as they were annotated, those of the whole data set.
-    sources: int64 [B], the row of `outlines` that is each object's.
+    places: float64 [B, 4], factors (x, y) and shifts (x, y) that map a row's polygons to pixels of the current image.
+        They are applied only when an outline is asked for, which is rare.
+    outlines: the polygons of the whole data set, as annotated.
+    sources: int64 [B], each object's row of `outlines`.
     """
 
     boxes_xyxy: Boxes
@@ -39,16 +39,16 @@ class Labels:
         return self.outlines.present(self.sources)
 
     def outline(self, row: int) -> tuple[Polygon, ...]:
-        """The polygons of one object in the pixels of the image at hand."""
+        """The polygons of one object in pixels of the current image."""
         place = self.places[row]
         return tuple(polygon * place[:2] + place[2:] for polygon in self.outlines[int(self.sources[row])])
 
     def take(self, rows: NDArray[np.int64] | slice) -> Labels:
-        """The given rows, in that order; of a slice nothing is copied."""
+        """The given rows, in that order; a slice copies nothing."""
         return Labels(self.boxes_xyxy[rows], self.classes[rows], self.places[rows], self.outlines, self.sources[rows])
 
     def with_boxes(self, boxes_xyxy: Boxes) -> Labels:
-        """The same objects with other boxes, which are no longer larger than what is shown of them."""
+        """The same objects with other boxes, which must not reach beyond what is shown of them."""
         return replace(self, boxes_xyxy=boxes_xyxy)
 
     def scaled(self, x: float, y: float) -> Labels:
@@ -73,7 +73,7 @@ class Labels:
 
     @classmethod
     def join(cls, parts: Sequence[Labels]) -> Labels:
-        """The rows of all parts; they are of one data set."""
+        """The rows of all parts, which must belong to one data set."""
         return cls(
             np.concatenate([part.boxes_xyxy for part in parts]),
             np.concatenate([part.classes for part in parts]),

@@ -26,20 +26,20 @@ MULTIPLE = 32
 
 
 class DetectionLoader:
-    """Batches of a `DetectionSet`; the classification loader's rules of order and share hold.
+    """Batches of a `DetectionSet`, with the order and the shares of the classification loader.
 
-    The same numbers, bit for bit, whatever the number of workers, and after `set_epoch(epoch, start_batch)` the batches
-    that an uninterrupted epoch would have given. Of every batch, process `rank` of `world` gets the images at positions
+    They are the same, bit for bit, for any number of workers, and after `set_epoch(epoch, start_batch)` those that an
+    uninterrupted epoch would have given. Of every batch, process `rank` of `world` gets the images at positions
     rank, rank + world, ...: all processes together have the batch that a single one would have. Without shuffling each
     image comes once; a last batch smaller than `world` is empty on some ranks.
 
-    batch: images of a step over all processes.
+    batch: images per step over all processes.
     size: length in pixels that the longer side of an image is scaled to; a multiple of 32.
-    augment: None letterboxes the images and keeps where they went, for evaluation.
+    augment: None letterboxes the images and records where they were placed, for evaluation.
     epochs: of the whole training; `close_mosaic` counts from its end.
-    rectangular: without augmentation, batches of images with like aspect and of the smallest size that holds them.
+    rectangular: without augmentation, batches of images of similar aspect ratio, at the smallest size that holds them.
     pad: what is added to each side of a rectangular batch before it is rounded up, in multiples of 32.
-    workers: processes that decode and augment; 0 does it in this one.
+    workers: processes that decode and augment; 0 does so in this one.
     cache: whether images at `size` are kept, in memory or in a file in `cache_folder`; "auto" keeps what was decoded
         as long as there is memory for it.
     """
@@ -86,7 +86,7 @@ class DetectionLoader:
         if rectangular and (self.shuffle or self.augment is not None):
             raise RecipeError("rectangular batches are neither shuffled nor augmented")
         if self.augment is not None:
-            # Here and not where it is needed: an error that crosses from a worker process would lose its form.
+            # Here and not where it is needed: an exception from a worker process would arrive as another type.
             resolve(self.augment.backend)
             self._check_outlines(self.augment)
         check_batches(len(self.dataset), self.batch, self.world, shuffle=self.shuffle, drop_last=self.drop_last)
@@ -100,11 +100,11 @@ class DetectionLoader:
             raise ArgumentError(message, argument="copy_paste", hint="set copy_paste to 0")
 
     def __len__(self) -> int:
-        """Batches of a whole epoch."""
+        """The number of batches in a whole epoch."""
         return batch_count(len(self.dataset), self.batch, self.drop_last)
 
     def set_epoch(self, epoch: int, start_batch: int = 0) -> None:
-        """What the next iteration gives: `epoch`, from batch `start_batch` on."""
+        """Let the next iteration give `epoch` from batch `start_batch` on."""
         self.epoch, self.start_batch = epoch, start_batch
 
     def __iter__(self) -> Iterator[DetectionBatch]:
@@ -114,7 +114,7 @@ class DetectionLoader:
             yield batch
 
     def plans(self) -> Iterator[Plan]:
-        """What this process does of each batch that is left of the epoch."""
+        """This process's part of each batch that is left of the epoch."""
         order = self._order
         if self.shuffle:
             order = torch.randperm(len(order), generator=generator("order", self.seed, self.epoch)).numpy()

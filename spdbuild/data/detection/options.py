@@ -1,4 +1,4 @@
-"""What training images are put through, and how much of it."""
+"""The augmentations of training images, and their strengths."""
 
 from __future__ import annotations
 
@@ -17,21 +17,22 @@ class DetectionAugmentation:
     """The augmentation of a detector's training images; the defaults are those of YOLOv5 trained from scratch.
 
     mosaic: share of the samples made of four images around a random centre.
-    mixup: share of the mosaics that are blended with a second one, half and half with little variation.
+    mixup: share of the mosaics that are blended with a second one, roughly half and half.
     copy_paste: share of the outlined objects that are pasted again, mirrored; needs polygons.
     degrees: rotation, at most this many degrees either way.
     translate: shift, at most this share of the size either way.
     scale: size, between 1 - scale and 1 + scale of the original.
     shear: slant, at most this many degrees along each axis.
-    perspective: at most this much a pixel; 0.001 is a lot.
-    hue, saturation, value: factors between 1 - x and 1 + x on the three.
-    flip_vertical, flip_horizontal: share of the samples turned upside down, or left and right.
-    multi_scale: size of a batch, a multiple of 32 between 1 - x and 1 + x of the size given.
+    perspective: at most this much per pixel; 0.001 is a lot.
+    hue, saturation, value: it is multiplied by a factor between 1 - x and 1 + x.
+    flip_vertical: share of the samples flipped upside down.
+    flip_horizontal: share of the samples flipped left to right.
+    multi_scale: size of a batch, a multiple of 32 between 1 - x and 1 + x times the given size.
     close_mosaic: epochs at the end without mosaic, mixup and copy_paste.
     partners: where the other images of a mosaic come from, anywhere or the same batch; with "batch" each image is
-        decoded once and not four times, and samples of a batch have images in common.
-    backend: the library that scales, turns and recolours; auto is OpenCV, an extra, where it is installed, and PyTorch
-        elsewhere. They round differently, so the same seed gives images that differ by a few grey levels.
+        decoded once instead of four times, and samples of a batch have images in common.
+    backend: the library that scales, rotates and recolours; auto is OpenCV, an extra, if it is installed, else PyTorch.
+        They round differently, so the same seed gives images that differ by a few grey levels.
 
     In the hyper-parameter files of YOLOv5: hue, saturation, value are hsv_h, hsv_s, hsv_v; flip_vertical and
     flip_horizontal are flipud and fliplr; the others have the same names and units.

@@ -14,12 +14,12 @@ Positions = NDArray[np.int64]
 
 
 class Outlines(Sequence[tuple[Polygon, ...]]):
-    """For each object its polygons, float64 [points, 2] each; none where it has no outline.
+    """For each object its polygons, float64 [points, 2] each; none if it has no outline.
 
-    A large data set has a million polygons. As arrays of their own they would cost more memory than their points, and
-    each worker process would get a copy of all of them, as counting its references writes beside an array.
+    A large data set has a million polygons. As separate arrays they would need more memory than their points do, and
+    each worker process would get a copy of all of them, because reference counts are written beside each array.
 
-    points: float64 [P, 2], of all polygons behind one another.
+    points: float64 [P, 2], of all polygons, one after another.
     polygons: int64 [Q + 1], where each polygon starts in `points`.
     rows: int64 [B + 1], where each object starts in `polygons`.
     """
@@ -58,7 +58,7 @@ class Outlines(Sequence[tuple[Polygon, ...]]):
         return self._rows[rows + 1] > self._rows[rows]
 
     def take(self, rows: Positions | slice) -> Outlines:
-        """The outlines of the given rows, in that order; of a slice of neighbours nothing is copied."""
+        """The outlines of the given rows, in that order; a contiguous slice copies nothing."""
         if isinstance(rows, slice):
             start, stop, step = rows.indices(len(self))
             if step == 1:
@@ -72,10 +72,20 @@ class Outlines(Sequence[tuple[Polygon, ...]]):
         return self._polygons[polygons + 1] - self._polygons[polygons]
 
 
+def signed_area(polygon: Polygon) -> float:
+    """Square pixels within a polygon, by the shoelace formula; negative if its points run the other way round."""
+    x, y = (polygon - polygon[0]).T
+    return float(x @ np.roll(y, -1) - y @ np.roll(x, -1)) / 2
+
+
 def joined(polygons: Sequence[Polygon]) -> Polygon:
-    """Several polygons as one: each hangs on the ones before it by the shortest way there, which is gone to and fro."""
+    """Several polygons as one: each is joined to those before it by the shortest connection, which is traced twice.
+
+    All have the same orientation, so that its area is the sum of theirs.
+    """
     ring = polygons[0]
-    for other in polygons[1:]:
+    for polygon in polygons[1:]:
+        other = polygon if signed_area(polygon) * signed_area(polygons[0]) >= 0 else polygon[::-1]
         distances = ((ring[:, None] - other[None]) ** 2).sum(axis=2)
         here, there = divmod(int(distances.argmin()), len(other))
         detour = np.roll(other, -there, axis=0)
@@ -84,12 +94,12 @@ def joined(polygons: Sequence[Polygon]) -> Polygon:
 
 
 def _starts(lengths: Sequence[int] | Positions) -> Positions:
-    """int64 [N + 1], where things of these lengths start behind one another, and where the last ends."""
+    """int64 [N + 1], where things of these lengths start when they are put end to end, and where the last ends."""
     return np.concatenate((np.zeros(1, np.int64), np.cumsum(lengths, dtype=np.int64)))
 
 
 def _members(starts: Positions, chosen: Positions) -> Positions:
-    """The positions that the chosen things have between their start and the next."""
+    """The positions from the start of each chosen thing to the start of the next."""
     first, lengths = starts[chosen], starts[chosen + 1] - starts[chosen]
     shift = first - _starts(lengths)[:-1]
     return np.asarray(np.arange(lengths.sum()) + np.repeat(shift, lengths))

@@ -48,7 +48,7 @@ def _paste(source: Pixels, target: Pixels, polygons: tuple[Polygon, ...]) -> Non
     right, bottom = np.clip(np.ceil(points.max(axis=0)) + 1, 0, (width, height)).astype(int).tolist()
     mask = Image.new("1", (right - left, bottom - top))
     for polygon in polygons:
-        # Pillow counts pixels from their centres.
+        # Pillow's pixel coordinates are those of the centres.
         ImageDraw.Draw(mask).polygon([(x - left - 0.5, y - top - 0.5) for x, y in polygon.tolist()], fill=1)
     inside = np.asarray(mask)
     target[top:bottom, left:right][inside] = source[top:bottom, left:right][inside]

@@ -14,35 +14,36 @@ from torch import Tensor
 from spdbuild.data.decoding import MAX_PIXELS, ORIENTATION, BadFile, decode, describe_fault, opened
 from spdbuild.data.detection.findings import Finding
 from spdbuild.data.detection.table import DetectionSet, ImageRecord, Pixels
+from spdbuild.data.pictures import Source, path_of
 from spdbuild.errors import DataError
 
 _JPEG = b"\xff\xd8\xff"
 
-#: With what the markers of a JPEG begin, and those whose segment has the size of the image.
+#: The first byte of a JPEG's markers, and the markers whose segment holds the size of the image.
 _MARK, _FRAMES = 0xFF, frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 
-#: Bytes before the first chunk of a PNG; chunks of texts, and how one with EXIF in it begins.
+#: Bytes before the first chunk of a PNG; its text chunks, and how one that holds EXIF begins.
 _PNG_HEAD, _PNG_TEXTS, _PNG_PROFILE = 8, (b"tEXt", b"zTXt", b"iTXt"), b"Raw profile type exif"
 
-#: Orientations of EXIF that turn an image by a quarter, so that height and width change places.
+#: EXIF orientations that rotate an image by a quarter turn, so that height and width are swapped.
 _TURNED = frozenset((5, 6, 7, 8))
 
 
 def image_size(path: Path) -> tuple[int, int] | Finding:
-    """Height and width of the upright image, from the file's head alone."""
+    """Height and width of the upright image, from the file's header alone."""
     try:
         with opened(path) as image:
             turned = _has_exif(image, path) and image.getexif().get(ORIENTATION, 1) in _TURNED
             return (image.width, image.height) if turned else (image.height, image.width)
     except FileNotFoundError:
         return Finding("missing image", str(path), "does not exist")
-    # Pillow's readers raise what they like for damaged files.
+    # Pillow's readers raise arbitrary errors for damaged files.
     except Exception as error:
         return Finding("corrupt image", str(path), describe_fault(path, error))
 
 
 def _has_exif(image: Image, path: Path) -> bool:
-    """Whether it may have EXIF. A PNG may have it behind its pixels, and Pillow decodes them all to get there."""
+    """Whether it may have EXIF. In a PNG that may follow the pixels, and Pillow decodes all of them to get there."""
     if image.format != "PNG":
         return True
     with path.open("rb") as file:
@@ -63,13 +64,13 @@ def read_pixels(dataset: DetectionSet, index: int) -> Pixels | Finding:
 
 
 def reader(dataset: DetectionSet) -> Callable[[int], Pixels | Finding]:
-    """`read_pixels` of the data set; of windows that are asked for one after another their image is read once."""
+    """`read_pixels` for the data set; for consecutive tiles of one image, the image is read once."""
     read = lru_cache(maxsize=1)(partial(_read, dataset))
     return lambda index: _seen(dataset.images[index], read)
 
 
 def _seen(record: ImageRecord, read: Callable[[ImageRecord], Pixels | Finding]) -> Pixels | Finding:
-    """An image, or a window of one, of which it is a copy."""
+    """An image, or a copy of a tile of one."""
     if record.whole is None:
         return read(record)
     pixels = _seen(record.whole, read)
@@ -89,34 +90,36 @@ def _read(dataset: DetectionSet, record: ImageRecord) -> Pixels | Finding:
     return _checked(pixels, record)
 
 
-def read_file(path: Path) -> Pixels | Finding:
-    """An image file as uint8 [height, width, 3], upright.
+def read_file(source: Source) -> Pixels | Finding:
+    """An image file, or a picture in its place, as uint8 [height, width, 3], upright.
 
-    JPEGs go through torchvision's operator, which takes 0.8 of Pillow's time; whatever it refuses, and the other
+    JPEGs go through torchvision's operator, which takes 0.8 of Pillow's time; those that it refuses, and all other
     formats, go through Pillow, which also knows why a file cannot be read. Both give the same pixels.
     """
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError:
-        return Finding("missing image", str(path), "does not exist")
-    except OSError as error:
-        return Finding("corrupt image", str(path), f"cannot be read: {error.strerror}")
-    pixels = _decode_jpeg(data) if data.startswith(_JPEG) else None
-    if pixels is not None:
-        return pixels
-    decoded = decode(path, None, None)
+    path = path_of(source)
+    if isinstance(source, Path):
+        try:
+            data = path.read_bytes()
+        except FileNotFoundError:
+            return Finding("missing image", str(path), "does not exist")
+        except OSError as error:
+            return Finding("corrupt image", str(path), f"cannot be read: {error.strerror}")
+        pixels = _decode_jpeg(data) if data.startswith(_JPEG) else None
+        if pixels is not None:
+            return pixels
+    decoded = decode(source, None, None)
     if isinstance(decoded, BadFile):
         return Finding("corrupt image", str(path), decoded.reason)
-    # Of a single pixel it would be a view of what cannot be written to, which torch does not like.
+    # For a single pixel this would be a view of read-only memory, which torch does not accept.
     return np.require(decoded.transpose(1, 2, 0), requirements=["C", "W"])
 
 
 def _decode_jpeg(data: bytes) -> Pixels | None:
-    """None if it is damaged or too large, or where there is no operator for it."""
+    """None if it is damaged or too large, or if there is no operator for it."""
     operator = _jpeg_operator()
     if operator is None:
         return None
-    # The operator takes the memory for an image of any size. Pillow would tell the size, too, in thirty times the time.
+    # The operator allocates memory for an image of any size. Pillow would take thirty times as long to get the size.
     height, width = _jpeg_size(data)
     if not 0 < height * width <= MAX_PIXELS:
         return None
@@ -129,7 +132,7 @@ def _decode_jpeg(data: bytes) -> Pixels | None:
 
 @cache
 def _jpeg_operator() -> Callable[[Tensor], Tensor] | None:
-    """From the bytes of a JPEG to uint8 [3, height, width], upright; None where torchvision has given up decoding."""
+    """From the bytes of a JPEG to uint8 [3, height, width], upright; None if torchvision no longer decodes."""
     from torchvision.io import ImageReadMode
 
     operator = getattr(torch.ops.image, "decode_jpeg", None)
@@ -137,23 +140,41 @@ def _jpeg_operator() -> Callable[[Tensor], Tensor] | None:
 
 
 def _jpeg_size(data: bytes) -> tuple[int, int]:
-    """Height and width as the head of a JPEG says them; 0 where it does not. Source: ITU-T T.81, annex B."""
+    """Height and width according to the header of a JPEG; 0 if it has none. Source: ITU-T T.81, annex B."""
     place = 2
     while place + 9 <= len(data) and data[place] == _MARK:
         marker = data[place + 1]
         if marker in _FRAMES:
             return int.from_bytes(data[place + 5 : place + 7]), int.from_bytes(data[place + 7 : place + 9])
-        # A marker may have any number of these bytes before it.
+        # Any number of these bytes may precede a marker.
         place += 1 if marker == _MARK else 2 + int.from_bytes(data[place + 2 : place + 4])
     return 0, 0
 
 
 def _checked(pixels: Pixels, record: ImageRecord) -> Pixels | Finding:
-    height, width = pixels.shape[:2]
-    if (height, width) == (record.height, record.width):
-        return pixels
+    return other_size(record, (pixels.shape[0], pixels.shape[1])) or pixels
+
+
+def other_size(record: ImageRecord, size: tuple[int, int]) -> Finding | None:
+    """What is wrong if an image's file, upright, has another height and width than was annotated; else None."""
+    height, width = size
+    if size == (record.height, record.width):
+        return None
     detail = f"is {width}x{height} pixels, but its annotations are for {record.width}x{record.height}"
+    turn = _orientation(record.path) if size == (record.width, record.height) and record.path else 1
+    if turn in _TURNED:
+        detail += f", before its EXIF orientation {turn} turns it; write the image upright, or without its orientation"
     return Finding("other image size", str(record.path), detail)
+
+
+def _orientation(path: Path) -> int:
+    """The EXIF orientation of an image; 1 if it cannot be read."""
+    try:
+        with opened(path) as image:
+            return int(image.getexif().get(ORIENTATION, 1)) if _has_exif(image, path) else 1
+    # Pillow's readers raise arbitrary errors for damaged files.
+    except Exception:
+        return 1
 
 
 def size_at(record: ImageRecord, long_side: int) -> tuple[int, int]:

@@ -1,7 +1,7 @@
-"""Images laid out on a canvas, and the part of it that an image shows: only what is shown is put together.
+"""Images laid out on a canvas, and the part of it that an image shows: only what is shown is composed.
 
-A canvas is four times as large as the image that a mosaic becomes. It is never filled: its images are cut to the part
-that the map shows, and that part is scaled in one go.
+A canvas is four times as large as the image that a mosaic becomes. It is never filled: its images are cropped to the
+part that the map shows, and that part is scaled in one step.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from spdbuild.data.letterbox import FILL, Letterbox
 
 @dataclass(frozen=True, eq=False)
 class PlacedImage:
-    """An image on a canvas: pixels [height, width, 3], and where its first pixel lies, also outside the canvas."""
+    """An image on a canvas: pixels [height, width, 3], and where its first pixel lies, possibly outside the canvas."""
 
     pixels: Pixels
     left: int
@@ -57,7 +57,7 @@ class Scene:
 def mosaic(images: Sequence[tuple[Pixels, Labels]], size: int, centre: tuple[int, int]) -> Scene:
     """Four images that meet at `centre` (x, y) of a canvas of 2 size x 2 size: the upper two, then the lower two.
 
-    What lies outside the canvas is lost; boxes end at its border.
+    What lies outside the canvas is lost; boxes are clipped to it.
     """
     x, y = centre
     placed = []
@@ -74,7 +74,7 @@ def mosaic(images: Sequence[tuple[Pixels, Labels]], size: int, centre: tuple[int
 
 
 def letterboxed(pixels: Pixels, labels: Labels, size: int) -> Scene:
-    """One image in the middle of a canvas of size x size; its longer side is `size` already."""
+    """One image, whose longer side is already `size`, in the middle of a canvas of size x size."""
     box = Letterbox.fit((pixels.shape[0], pixels.shape[1]), (size, size))
     return Scene(size, size, (PlacedImage(pixels, box.left, box.top),), labels.shifted(np.array((box.left, box.top))))
 
@@ -83,7 +83,7 @@ def render(scene: Scene, matrix: Matrix, size: int, raster: Raster) -> tuple[Pix
     """The scene under a map, uint8 [size, size, 3], and the map that was used.
 
     A map that is aligned to the axes becomes a scaling between whole pixels, which is several times faster; the map
-    used differs from the one given by less than a pixel, and boxes must go by it.
+    used differs from the one given by less than a pixel, and boxes must follow it.
     """
     if is_aligned(matrix):
         return _scale(scene, matrix, size, raster)
@@ -120,7 +120,7 @@ def _span(scale: float, shift: float, length: int, size: int) -> tuple[int, int,
 
 
 def _warp(scene: Scene, matrix: Matrix, size: int, raster: Raster) -> Pixels:
-    """Only the window that the image shows is put together and sampled."""
+    """Compose and sample only the window that the image shows."""
     left, top, right, bottom = _shown(scene, matrix, size)
     if right <= left or bottom <= top:
         return _grey(size)

@@ -12,15 +12,15 @@ from spdbuild.data.detection.table import DetectionSet
 from spdbuild.drawing import arrange, draw_bars
 from spdbuild.size_bins import COCO_SIZES, SizeBin
 
-#: Classes that a plot has a bar for.
+#: The number of classes that a plot has a bar for.
 _CLASSES = 40
 
 
 @dataclass(frozen=True)
 class DetectionStatistics:
-    """Counts of a data set; objects are those of a class, without crowd regions and ignored ones.
+    """Counts for a data set; objects are those that have a class, without crowd regions and ignored ones.
 
-    background: images without an object.
+    background: images without objects.
     objects_by_class: objects of each class.
     by_class: for each class its objects by size; one on the border of two sizes is in both.
     images_by_class: images that have an object of the class.
@@ -45,7 +45,7 @@ class DetectionStatistics:
 
 
 def statistics(dataset: DetectionSet, sizes: Sequence[SizeBin] = COCO_SIZES) -> DetectionStatistics:
-    """Counts by class and by area; as in an evaluation, an object on the border of two sizes counts for both."""
+    """Counts by class and by area; as in an evaluation, an object on the border of two sizes counts in both."""
     objects = dataset.objects
     counted = objects.counted
     classes, owners, areas = objects.classes[counted], dataset.image_index[counted], objects.area[counted]
@@ -71,14 +71,14 @@ def statistics(dataset: DetectionSet, sizes: Sequence[SizeBin] = COCO_SIZES) -> 
 
 
 def _labels(names: Sequence[str]) -> list[str]:
-    """The names, and behind one that several classes have the class's number."""
+    """The names, followed by the class's number where several classes share one."""
     return [f"{name} (class {class_})" if names.count(name) > 1 else name for class_, name in enumerate(names)]
 
 
 def draw_statistics(counts: DetectionStatistics, split: str, sizes: Sequence[SizeBin] = COCO_SIZES) -> Image.Image:
     """Objects by size, by the length of their longer side, and by class (the 40 most frequent).
 
-    split: what the titles name.
+    split: its name in the titles.
     """
     totals = counts.objects_by_class
     frequent = dict(sorted(totals.items(), key=lambda item: -item[1])[:_CLASSES])
@@ -95,7 +95,7 @@ def draw_statistics(counts: DetectionStatistics, split: str, sizes: Sequence[Siz
 
 
 def _limits(size: SizeBin) -> str:
-    """`M: 32 to 96 pixels`; no image is so large that COCO's limit of the large ones would say something."""
+    """`M: 32 to 96 pixels`; COCO's upper limit for large objects is left out, as no image reaches it."""
     if size.high >= COCO_SIZES[-1].high:
         return f"{size.name}: from {size.low:g} pixels"
     return f"{size.name}: {size.low:g} to {size.high:g} pixels"

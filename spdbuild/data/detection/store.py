@@ -29,11 +29,11 @@ Cache = Literal["auto", "none", "ram", "disk"]
 
 _LOG = logging.getLogger("spdbuild.data")
 
-#: Raised whenever the pixels of the same file at the same size would come out differently.
+#: Incremented whenever the pixels of the same file at the same size would come out differently.
 _VERSION = 1
 
-#: Share of the free memory that a cache may take: where it was asked for, and where images are kept unasked. The
-#: latter is taken for the training and the validation images, and what they do not use stays free.
+#: Share of the free memory that a cache may take: if it was asked for, and if images are kept by default. The
+#: latter is taken for the training and for the validation images, and what they do not use stays free.
 _MEMORY_SHARE, _UNASKED_SHARE = 0.8, 0.3
 
 
@@ -54,9 +54,9 @@ class Decoded:
 
 
 class Kept:
-    """Reads an image from its file when it is first asked for, and keeps it in memory that worker processes share.
+    """Reads an image from its file on first use, and keeps it in memory that worker processes share.
 
-    room: bytes that images may take; those for which it does not suffice are read each time.
+    room: bytes that images may take; those that do not fit are read each time.
     """
 
     def __init__(self, dataset: DetectionSet, size: int, room: int) -> None:
@@ -66,7 +66,7 @@ class Kept:
         self._count = int(np.searchsorted(self._first, room, side="right")) - 1
         self._pixels = _shared(int(self._first[self._count]))
         self._done = _shared(self._count)
-        # Without it a processor could show another process that an image is there before its pixels are.
+        # Without it, another process could see that an image is there before it sees the pixels.
         self._lock = Lock()
 
     def __getitem__(self, index: int) -> Pixels | Finding:
@@ -87,7 +87,7 @@ class Kept:
 
 
 class Packed:
-    """All images behind one another in one array, in memory that worker processes share or in a mapped file."""
+    """All images, one after another in one array, in memory that worker processes share or in a mapped file."""
 
     def __init__(self, dataset: DetectionSet, size: int, pixels: Pixels) -> None:
         self._shapes = [(*size_at(image, size), 3) for image in dataset.images]
@@ -104,8 +104,8 @@ def open_store(
 ) -> Store:
     """The images with their longer side at `size` pixels.
 
-    cache: "auto" keeps what was decoded once, as long as a part of the free memory suffices; "ram" decodes all of them
-        now; "disk" does it once for the data as they are, into a file in `folder`.
+    cache: "auto" keeps what has been decoded, as long as a part of the free memory suffices; "ram" decodes all of them
+        now; "disk" does so once, until the data change, into a file in `folder`.
     processes: how many on this machine open the same images and share the memory for "auto".
 
     A DataError names an image that cannot be read, or says that memory or disk do not suffice.
@@ -124,8 +124,8 @@ def open_store(
     if folder is None:
         raise DataError("a cache on the disk needs a folder")
     file = folder / f"images-{cache_key(dataset, size)}.npy"
-    # Of several processes the first one writes, and the others find what it wrote.
-    with _alone_in(folder):
+    # Of several processes the first one writes, and the others use its file.
+    with _locked(folder):
         kept = _mapped(file, count)
         if kept is None:
             _write(dataset, size, file, count)
@@ -137,7 +137,7 @@ def open_store(
 def _mapped(file: Path, count: int) -> Pixels | None:
     """The uint8 [count] of a cache file; None if there is none, or it is not what was written."""
     try:
-        # Copy on write: torch wants memory that could be written to.
+        # Copy-on-write: torch needs writable memory.
         pixels: Pixels = np.load(file, mmap_mode="c")
     except FileNotFoundError:
         return None
@@ -151,8 +151,8 @@ def _mapped(file: Path, count: int) -> Pixels | None:
 
 
 def _shared(count: int) -> Tensor:
-    """uint8 [count] in memory that processes share; a page of it is taken when somebody first writes there."""
-    # Tensor.share_memory_ would copy what is there and so take all of it now.
+    """uint8 [count] in memory that processes share; a page of it is allocated when it is first written to."""
+    # Tensor.share_memory_ would copy the contents and so allocate all of it now.
     storage = torch.UntypedStorage._new_shared(max(count, 1))  # type: ignore[no-untyped-call]
     return torch.empty(0, dtype=torch.uint8).set_(storage)[:count]  # type: ignore[call-overload, no-any-return]
 
@@ -166,7 +166,7 @@ def packed_offsets(dataset: DetectionSet, size: int) -> np.ndarray[tuple[int], n
 def cache_key(dataset: DetectionSet, size: int) -> str:
     """A digest of everything that the pixels depend on: files and their dates, sizes, order, size, and the decoder.
 
-    Boxes and class names are no part of it: they are read anew each time.
+    Boxes and class names are not part of it: they are read anew each time.
     """
     import torchvision
 
@@ -190,7 +190,7 @@ def _file_state(path: Path | None) -> tuple[str | int, ...]:
 
 def _fill(dataset: DetectionSet, size: int, pixels: Pixels) -> None:
     target = Packed(dataset, size, pixels)
-    # Decoding gives up the interpreter's lock.
+    # Decoding releases the GIL.
     pool = ThreadPoolExecutor(processors())
     try:
         for index, image in enumerate(pool.map(lambda index: load(dataset, index, size), range(len(dataset)))):
@@ -198,20 +198,20 @@ def _fill(dataset: DetectionSet, size: int, pixels: Pixels) -> None:
                 raise DataError(str(image), hint="mend or remove it, or skip such images with on_error: skip")
             target[index][:] = image
     finally:
-        # After an error the images that are left would be decoded for nothing.
+        # After an error the remaining images would be decoded for nothing.
         pool.shutdown(cancel_futures=True)
 
 
 @contextmanager
-def _alone_in(folder: Path) -> Iterator[None]:
-    """The context in which no other process of the machine is with this folder; the folder is made."""
+def _locked(folder: Path) -> Iterator[None]:
+    """A context with an exclusive lock among the machine's processes on this folder, which is created."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         opened = os.open(folder, os.O_RDONLY)
     except OSError as error:
         raise unwritten(folder, error, DataError) from None
     try:
-        # Some network drives lock no folders; there several processes write the same, each whole.
+        # Some network drives cannot lock folders; there several processes write the same file, each a whole one.
         with suppress(OSError):
             fcntl.flock(opened, fcntl.LOCK_EX)
         yield
@@ -220,7 +220,7 @@ def _alone_in(folder: Path) -> Iterator[None]:
 
 
 def _write(dataset: DetectionSet, size: int, file: Path, count: int) -> None:
-    """The cache file, whole or not at all."""
+    """Write the cache file, whole or not at all."""
     state = os.statvfs(file.parent)
     _require(count, state.f_bavail * state.f_frsize, f"room in {file.parent}", "use another folder, or cache: none")
     write_whole(file, lambda partial: _fill_array(dataset, size, partial, count), failure=DataError)

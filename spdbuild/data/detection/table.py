@@ -1,4 +1,4 @@
-"""The one form that every detection data set is read into: images, and a row for each annotated object."""
+"""The form into which every detection data set is read: images, and a row for each annotated object."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from spdbuild.errors import DataError
 
 Pixels = NDArray[np.uint8]
 
-#: Class of an object whose category is to be ignored: it stands for none of the classes.
+#: The class of an object whose category is to be ignored: none of the classes.
 NO_CLASS = -1
 
 
 @dataclass(frozen=True, slots=True)
 class ImageRecord:
-    """An image of a data set: its id in evaluation files, where it is, and its size in pixels.
+    """An image of a data set: its id in evaluation files, its location, and its size in pixels.
 
     name: path below the folder of images, with `/`; unique in a data set.
-    path: the file; None for images that are made and not read.
-    whole: the image that this one is a window of; None for images of their own.
-    left, top: where the window begins there, in pixels.
+    path: the file; None for images that are generated.
+    whole: the image that this one is a tile of; None for images of their own.
+    left, top: where the tile begins there, in pixels.
     """
 
     id: int
@@ -41,6 +41,11 @@ class ImageRecord:
     left: int = 0
     top: int = 0
 
+    def shows(self, box_xyxy: tuple[float, ...]) -> bool:
+        """Whether any of a box lies in the image."""
+        left, top, right, bottom = box_xyxy
+        return left < self.width and top < self.height and right > 0 and bottom > 0
+
 
 @dataclass(frozen=True, eq=False)
 class Objects:
@@ -48,13 +53,13 @@ class Objects:
 
     boxes_xyxy: float64 [B, 4], pixels of the image as it is in its file.
     classes: int64 [B], position in the names of the data set, or NO_CLASS.
-    area: float64 [B], square pixels; of the outline where the format knows it, else of the box. Size bins go by it.
-    crowd: bool [B], a region with many objects: what is found in it counts neither for nor against.
+    area: float64 [B], square pixels; of the outline if the format has it, else of the box. It decides the size bin.
+    crowd: bool [B], a region with many objects: detections in it count neither as right nor as wrong.
     ignored: bool [B], an object to be treated like a crowd region: of an ignored category, or difficult in VOC.
     ids: int64 [B], of the annotation, unique in a data set.
     outlines: for each row its polygons.
     masks: object [B], for each row its mask of run lengths as COCO's JSON text, which takes less memory than lists of
-        numbers; None where it has none. Only what writes COCO's files reads them.
+        numbers; None where it has none. Only the writer of COCO's files reads them.
     """
 
     boxes_xyxy: NDArray[np.float64]
@@ -70,7 +75,7 @@ class Objects:
         return len(self.classes)
 
     def take(self, rows: NDArray[np.int64] | slice) -> Objects:
-        """The given rows, in that order; of a slice nothing is copied."""
+        """The given rows, in that order; a slice copies nothing."""
         return Objects(
             self.boxes_xyxy[rows],
             self.classes[rows],
@@ -84,7 +89,7 @@ class Objects:
 
     @cached_property
     def counted(self) -> NDArray[np.bool_]:
-        """Which objects are to be found, bool [B]: those of a class that are no crowd and not ignored."""
+        """Which objects are to be found, bool [B]: those that have a class and are neither crowd nor ignored."""
         return np.asarray((self.classes != NO_CLASS) & ~self.crowd & ~self.ignored)
 
     @property
@@ -100,11 +105,11 @@ class Objects:
 class DetectionSet:
     """Images with boxes.
 
-    names: of the classes, in the order of their numbers.
+    names: those of the classes, in the order of their numbers.
     category_ids: for each class its id in evaluation files.
     first: int64 [N + 1]; the objects of image i are the rows first[i] to first[i + 1].
-    findings: what the reader left out or came across.
-    draw: makes the pixels, uint8 [height, width, 3], of images that have no file.
+    findings: what the reader left out or noticed.
+    draw: generates the pixels, uint8 [height, width, 3], of images that have no file.
     """
 
     names: tuple[str, ...]
@@ -124,7 +129,7 @@ class DetectionSet:
 
     @cached_property
     def digest(self) -> str:
-        """The same for the same images by name and size with the same objects, in the same order."""
+        """Equal for the same images, by name and size, with the same objects in the same order."""
         places = [(image.name, image.width, image.height, image.left, image.top) for image in self.images]
         o = self.objects
         digest = hashlib.blake2b(repr((places, self.names)).encode(), digest_size=12)
@@ -139,10 +144,10 @@ class DetectionSet:
 
     @cached_property
     def trainable(self) -> NDArray[np.bool_]:
-        """The objects that a network learns, bool [B]: counted, of some area, no repetition."""
+        """The objects that a network learns, bool [B]: counted, with an area, and no duplicates."""
         o = self.objects
         sound = o.counted & (o.width > 0) & (o.height > 0)
-        # A region to be ignored in front of an object is no object that was there before.
+        # An ignored region before an object with the same box does not make the object a duplicate.
         keys = np.column_stack((self.image_index, o.classes, sound, o.boxes_xyxy))
         once = np.zeros(len(o), bool)
         once[np.unique(keys, axis=0, return_index=True)[1]] = True
@@ -166,7 +171,7 @@ class Table:
         self._rows: list[tuple[int, tuple[float, ...], int, float, bool, bool, int]] = []
         self._outlines: list[tuple[Polygon, ...]] = []
         self._masks: list[str | None] = []
-        # Of the image added last: its number, and what is there already.
+        # For the image added last: its number, and the objects that it already has.
         self._seen_of, self._seen = 0, set[tuple[int, bool, tuple[float, ...]]]()
 
     def add(
@@ -182,7 +187,7 @@ class Table:
         outline: tuple[Polygon, ...] = (),
         mask: str | None = None,
     ) -> None:
-        """A row for an object of the image at position `image` of `images`."""
+        """Add a row for an object of the image at position `image` of `images`."""
         left, top, right, bottom = box_xyxy
         size = max(right - left, 0) * max(bottom - top, 0) if area is None else area
         number = len(self._rows) + 1 if id is None else id
@@ -197,15 +202,17 @@ class Table:
         where: str,
         *,
         ignored: bool,
+        area: float | None = None,
         outline: tuple[Polygon, ...] = (),
     ) -> None:
-        """A row for an object of the image added last, or a finding in place of one that no detection could hit.
+        """Add a row for an object of the image added last, or a finding for one that no detection could hit.
 
-        That is a box without area, or one that is there already: of two equal ones only one is ever found.
+        Those are boxes without an area, outside the image, or already present: of two equal ones only one is ever
+        found.
         """
         fault = self._fault(box_xyxy, class_, ignored)
         if fault is None:
-            self.add(len(self.images) - 1, box_xyxy, class_, ignored=ignored, outline=outline)
+            self.add(len(self.images) - 1, box_xyxy, class_, area=area, ignored=ignored, outline=outline)
             return
         kind, what = fault
         name = self.names[class_] if class_ != NO_CLASS else "an ignored object"
@@ -216,6 +223,9 @@ class Table:
         left, top, right, bottom = box_xyxy
         if right <= left or bottom <= top:
             return "zero area", "has no area"
+        image = self.images[-1]
+        if not image.shows(box_xyxy):
+            return "box off image", f"lies beside its image of {image.width}x{image.height} pixels"
         if self._seen_of != len(self.images):
             self._seen_of, self._seen = len(self.images), set()
         key = (class_, ignored, box_xyxy)
@@ -225,9 +235,9 @@ class Table:
         return None
 
     def build(self, source: str = "the data set") -> DetectionSet:
-        """The table; DataError where two images share a name or an id, or there is no image at all.
+        """The table; DataError if two images share a name or an id, or if there is no image at all.
 
-        source: what images are read from, for the message.
+        source: where images are read from, for the message.
         """
         self._check_images(source)
         order = sorted(range(len(self.images)), key=lambda i: self.images[i].name)

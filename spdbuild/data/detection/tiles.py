@@ -25,17 +25,17 @@ Positions = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class TileOptions:
-    """How images that are larger than a window are cut into windows; by default they stay whole.
+    """How images that are larger than a tile are cut into tiles; by default they stay whole.
 
-    Training takes the windows for images. Evaluation looks at all windows of an image and puts together what is found
-    in them, so that metrics are of whole images, as those without windows are.
+    Training treats the tiles as images. Evaluation looks at all tiles of an image and merges what is found in them, so
+    that metrics are those of whole images, as without tiles.
 
-    size: side of a window in pixels of the image as it is in its file; empty: images stay whole.
-    overlap: share of a window that its neighbour sees too, at least; an object smaller than that is whole in one of
+    size: side of a tile in pixels of the image as it is in its file; if empty, images stay whole.
+    overlap: least share of a tile that its neighbour covers too; an object smaller than that is whole in one of
         them.
-    whole: whether an image that is cut is also looked at whole, for objects that are larger than the overlap.
-    min_visible: least share of an object's box that a window must show for the object to be learned from it.
-    background: windows without any object that training keeps, at most as many for each one with an object.
+    whole: whether an image that is cut is also used whole, for objects that are larger than the overlap.
+    min_visible: least share of an object's box that a tile must show for the object to be learned from it.
+    background: how many tiles without any object training keeps, at most, per tile with an object.
 
     Source: Akyon et al. 2022, "Slicing aided hyper inference and fine-tuning for small object detection",
     arXiv:2202.06934.
@@ -56,13 +56,13 @@ class TileOptions:
 
 @dataclass(frozen=True, eq=False)
 class Tiles:
-    """The tiles of a data set's images, those of an image behind one another.
+    """The tiles of a data set's images, those of an image one after another.
 
-    dataset: its images are the tiles, named <image>_<left>_<top>.png; an image no larger than a tile, or looked at
-        whole behind its tiles, is as it was. Objects are cut at the border of their tile; what it shows too little
-        of is to be ignored.
+    dataset: its images are the tiles, named <image>_<left>_<top>.png; an image no larger than a tile, or used whole
+        after its tiles, is unchanged. Objects are cut at the border of their tile; those of which it shows too little
+        are to be ignored.
     sources: int64 [M], for each tile the position of its image.
-    places: where each lies there.
+    places: where each tile lies in it.
     """
 
     dataset: DetectionSet
@@ -71,13 +71,13 @@ class Tiles:
 
     @cached_property
     def cut(self) -> NDArray[np.bool_]:
-        """Which of them are not a whole image, bool [M]."""
+        """Which tiles are not a whole image, bool [M]."""
         return np.array([image.whole is not None for image in self.dataset.images])
 
     def to_learn(self, background: float) -> DetectionSet:
-        """The tiles with an object to be learned, and at most `background` times as many, evenly, with nothing.
+        """The tiles with an object to be learned, and at most `background` times as many without any, evenly spread.
 
-        Tiles in which there are only parts of objects would teach that parts are background, so they are left out.
+        Tiles that show only parts of objects would teach that parts are background, so they are left out.
         Images that were not cut stay.
         """
         shown = np.diff(self.dataset.first)
@@ -105,7 +105,7 @@ def cut(dataset: DetectionSet, size: int, overlap: float, min_visible: float, wh
     return Tiles(tiled, sources.astype(np.int64), flat)
 
 
-#: Rows of the objects that a tile shows, float64 [B, 4] their boxes there, float64 [B] which share of each that is.
+#: Rows of the objects that a tile shows; their boxes there, float64 [B, 4]; the visible share of each, float64 [B].
 _Shown = tuple[Positions, NDArray[np.float64], NDArray[np.float64]]
 
 
@@ -118,7 +118,7 @@ def _record(image: ImageRecord, tile: Tile, number: int) -> ImageRecord:
 
 
 def _shown(dataset: DetectionSet, index: int, seen: Sequence[Tile]) -> list[_Shown]:
-    """What each tile of an image shows; an image that is its only tile shows all that is there, as it is."""
+    """What each tile of an image shows; an image that is its only tile shows everything unchanged."""
     rows = np.arange(dataset.first[index], dataset.first[index + 1])
     boxes = dataset.objects.boxes_xyxy[rows]
     if len(seen) == 1:
@@ -181,14 +181,14 @@ def _masks(masks: NDArray[np.object_], owners: Positions, images: Sequence[Image
 
 
 def _cut_mask(segmentation: dict[str, Any], image: ImageRecord) -> str | None:
-    """Run lengths of a tile of the mask; None where the tile shows nothing of it."""
+    """Run lengths of a tile of the mask; None if the tile shows nothing of it."""
     from pycocotools import mask
 
     height, width = segmentation["size"]
     lengths = segmentation if isinstance(segmentation["counts"], str) else mask.frPyObjects(segmentation, height, width)
     rows, columns = slice(image.top, image.top + image.height), slice(image.left, image.left + image.width)
     with warnings.catch_warnings():
-        # NumPy does not like how pycocotools hands over its array.
+        # NumPy warns about how pycocotools passes its array.
         warnings.simplefilter("ignore", DeprecationWarning)
         pixels = mask.decode(lengths)[rows, columns]
     if not pixels.any():

@@ -17,7 +17,7 @@ from xml.parsers import expat
 
 from spdbuild.data.decoding import is_image_name
 from spdbuild.data.detection.findings import Finding
-from spdbuild.data.detection.ids import image_ids
+from spdbuild.data.detection.ids import category_ids, image_ids
 from spdbuild.data.detection.pixels import image_size
 from spdbuild.data.detection.table import NO_CLASS, DetectionSet, ImageRecord, Table
 from spdbuild.errors import DataError, Location, MissingSplitError, UnsplitError, nearest
@@ -27,11 +27,11 @@ _YES, _NO = ("1", "true", "yes"), ("0", "false", "no", "")
 
 
 def read_voc(root: Path, split: str, *, names: Sequence[str] = (), ignore: Sequence[str] = ()) -> DetectionSet:
-    """The images and objects of a split, which is a list in ImageSets/Main.
+    """The images and objects of a split, as listed in ImageSets/Main.
 
-    Without any list "train" is every file in Annotations, and there is no other split: it would be the same images.
+    Without any list, "train" is every file in Annotations, and there is no other split: it would have the same images.
 
-    names: of the classes; if empty, every name in all the annotations of the folder, in alphabetical order.
+    names: the classes; if empty, every name in all the annotations of the folder, in alphabetical order.
     ignore: names whose objects become regions where detections do not count.
 
     Objects marked difficult keep their class and are ignored in training and evaluation, as VOC does.
@@ -42,7 +42,7 @@ def read_voc(root: Path, split: str, *, names: Sequence[str] = (), ignore: Seque
         if name not in known:
             raise DataError(f"{root} has no class '{name}' to ignore", hint=nearest(name, known))
     kept = [name for name in known if name not in ignore]
-    table = Table(kept, range(len(kept)))
+    table = Table(kept, category_ids(len(kept)))
     classes = {name: kept.index(name) if name in kept else NO_CLASS for name in known}
     files = _image_files(root / "JPEGImages")
     for id, (stem, annotation) in zip(image_ids(list(parsed)), parsed.items(), strict=True):
@@ -65,7 +65,7 @@ class _DoctypeError(Exception):
 
 
 def parse_annotation(path: Path) -> ElementTree.Element | Finding:
-    """The root of an XML file; a finding if there is none, it is no XML, or it has a document type."""
+    """The root of an XML file; a finding if the file is missing, is not XML, or has a document type."""
     try:
         data = path.read_bytes()
     except FileNotFoundError:
@@ -82,7 +82,7 @@ def parse_annotation(path: Path) -> ElementTree.Element | Finding:
     except expat.ExpatError as error:
         place = Location(str(path), error.lineno, error.offset + 1)
         return _unreadable(str(place), f"this is not XML: {expat.ErrorString(error.code)}")
-    # Encodings that Python does not know, and those of several bytes but UTF.
+    # Encodings that Python does not know, and multi-byte ones other than UTF.
     except (LookupError, ValueError) as error:
         return _unreadable(str(path), f"cannot be read: {error}")
     return ElementTree.fromstring(data)
@@ -130,18 +130,18 @@ def _annotation_files(root: Path) -> Iterator[Path]:
 
 
 def _not_hidden(folder: Path, pattern: str) -> Iterator[Path]:
-    """The files of a folder without those that some systems leave, hidden, beside each file."""
+    """The files of a folder without the hidden ones that some systems leave beside each file."""
     return (path for path in folder.glob(pattern) if not path.name.startswith("."))
 
 
 def _image_files(folder: Path) -> dict[str, Path]:
-    """By its stem each image in a folder; the `.jpg` that VOC means, if there are several."""
+    """Each image in a folder by its stem; if several share it, the `.jpg` that VOC means."""
     images = [path for path in folder.iterdir() if is_image_name(path)] if folder.is_dir() else []
     return {path.stem: path for path in sorted(images, key=lambda path: (path.suffix == ".jpg", path.name))}
 
 
 def _all_names(root: Path, parsed: Mapping[str, ElementTree.Element | Finding]) -> tuple[str, ...]:
-    """The names in all the annotations that can be read, of which some are there already, by their stem."""
+    """The names in all the annotations that can be read; `parsed` has some of them already, by their stem."""
     found: set[str] = set()
     for path in _annotation_files(root):
         annotation = parsed[path.stem] if path.stem in parsed else parse_annotation(path)
@@ -151,7 +151,7 @@ def _all_names(root: Path, parsed: Mapping[str, ElementTree.Element | Finding]) 
 
 
 def _size(annotation: ElementTree.Element, path: Path) -> tuple[int, int] | Finding:
-    """Height and width as the annotation gives them, else as the image file has them."""
+    """Height and width from the annotation, or else from the image file."""
     try:
         height, width = (int(annotation.findtext(f"size/{side}", "")) for side in ("height", "width"))
     except ValueError:
@@ -179,7 +179,7 @@ def _add_object(table: Table, element: ElementTree.Element, classes: dict[str, i
 
 
 def _box(element: ElementTree.Element) -> tuple[float, float, float, float] | None:
-    """Edges (left, top, right, bottom) in pixels counted from 0; None if they are no numbers."""
+    """Edges (left, top, right, bottom) in pixels counted from 0; None if they are not numbers."""
     try:
         xmin, ymin, xmax, ymax = (
             float(element.findtext(f"bndbox/{edge}", "")) for edge in ("xmin", "ymin", "xmax", "ymax")

@@ -17,22 +17,29 @@ from numpy.typing import NDArray
 
 from spdbuild.data.decoding import is_image_name
 from spdbuild.data.detection.findings import Finding
-from spdbuild.data.detection.ids import image_ids
+from spdbuild.data.detection.ids import category_ids, image_ids
+from spdbuild.data.detection.outlines import Polygon, signed_area
 from spdbuild.data.detection.pixels import image_size
 from spdbuild.data.detection.table import NO_CLASS, DetectionSet, ImageRecord, Table
 from spdbuild.data.listing import image_files, with_slashes
 from spdbuild.errors import DataError, MissingSplitError, nearest
 from spdbuild.source import Value, parse_yaml, read_source
 
-#: Category ids in COCO's files of the classes that YOLO numbers 0 to 79.
+#: The category ids in COCO's files of the classes that YOLO numbers 0 to 79.
 COCO_CATEGORY_IDS: tuple[int, ...] = tuple(
     number for number in range(1, 91) if number not in (12, 26, 29, 30, 45, 66, 68, 69, 71, 83)
 )
 
+#: The keys of each split, the usual one first.
+_SPLITS = {"train": ("train",), "val": ("val", "valid", "validation"), "test": ("test",)}
+
+#: Boxes that extend beyond their image have fractions above 1; those of a plausible box are below this.
+_LARGEST_SHARE = 2
+
 
 @dataclass(frozen=True)
 class DatasetYaml:
-    """What a dataset YAML says: class names, the folder that paths start from, and what it gives for each split."""
+    """The contents of a dataset YAML: class names, the folder that paths start from, and the value of each split."""
 
     file: Path
     names: tuple[str, ...]
@@ -40,7 +47,7 @@ class DatasetYaml:
     splits: dict[str, Value]
 
     def paths(self, split: str) -> tuple[Path, ...]:
-        """Folders, text files or images of a split; MissingSplitError if it has none or they are not there."""
+        """Folders, text files or images of a split; MissingSplitError if it has none or they do not exist."""
         if split not in self.splits:
             raise MissingSplitError(f"{self.file} has no split '{split}'", hint=nearest(split, self.splits))
         value = self.splits[split]
@@ -52,8 +59,8 @@ def read_yolo(yaml: Path, split: str, *, ignore: Sequence[str] = ()) -> Detectio
 
     ignore: names of classes whose objects become regions where detections do not count; the others move up.
 
-    Evaluation ids: an image's is the number that its file is named by, if all are; a class's is its position, but for
-    COCO's 80 classes the id that COCO gives them.
+    Evaluation ids: an image's is its file name, if all file names are numbers; a class's is its position from 1,
+    or for COCO's 80 classes the id that COCO gives them.
     """
     description = read_dataset_yaml(yaml)
     paths = [_absolute(path) for path in description.paths(split)]
@@ -73,15 +80,18 @@ def read_yolo(yaml: Path, split: str, *, ignore: Sequence[str] = ()) -> Detectio
 
 
 def read_dataset_yaml(path: Path) -> DatasetYaml:
-    """The parts of a dataset YAML that are used: `path`, `train`, `val`, `test`, `names`; other keys may be there."""
+    """The parts of a dataset YAML that are used: `path`, `train`, `val`, `test`, `names`; other keys may be there.
+
+    `valid` and `validation` are synonyms of `val`.
+    """
     root = parse_yaml(read_source(path))
     if not isinstance(root.data, dict):
         raise DataError("a dataset YAML is a mapping with path, train, val and names", location=root.location)
     names = _names(root)
     splits = {
         split: value
-        for split in ("train", "val", "test")
-        if (value := root.get(split)) is not None and value.data is not None
+        for split, keys in _SPLITS.items()
+        if (value := next(filter(None, map(root.get, keys)), None)) is not None and value.data is not None
     }
     return DatasetYaml(path, names, _base(path, root.get("path")), splits)
 
@@ -93,7 +103,7 @@ def is_dataset_yaml(path: Path) -> bool:
 
 
 def is_nameless_dataset_yaml(path: Path) -> bool:
-    """Whether a file has a split, no names of classes, and nothing that makes it a recipe: its names were forgotten."""
+    """Whether a file has a split, no class names, and nothing that makes it a recipe: the names were forgotten."""
     root = _with_splits(path)
     return root is not None and all(root.get(key) is None for key in ("names", "architecture", "data", "extends"))
 
@@ -102,11 +112,11 @@ def _with_splits(path: Path) -> Value | None:
     if path.suffix not in (".yaml", ".yml") or not path.is_file():
         return None
     root = parse_yaml(read_source(path))
-    return root if root.get("train") is not None or root.get("val") is not None else None
+    return root if any(root.get(key) is not None for key in (*_SPLITS["train"], *_SPLITS["val"])) else None
 
 
 def label_file(image: Path) -> Path:
-    """Where the objects of an image are written: the last folder `images` becomes `labels`, the suffix `.txt`."""
+    """The file with the objects of an image: the last folder `images` becomes `labels`, the suffix `.txt`."""
     parts = list(image.with_suffix(".txt").parts)
     folders = [position for position, part in enumerate(parts[:-1]) if part == "images"]
     if folders:
@@ -135,7 +145,7 @@ def _names(root: Value) -> tuple[str, ...]:
 
 
 def _base(yaml: Path, value: Value | None) -> Path:
-    """The folder that the splits' paths start from; it is looked for in the YAML's own folder, then in this one."""
+    """The folder that the splits' paths start from, looked for in the YAML's own folder, then in the current one."""
     if value is None or value.data is None:
         return yaml.parent
     written = Path(with_slashes(yaml.parent, str(value.data))).expanduser()
@@ -158,6 +168,9 @@ def _path(entry: Value, folder: Path) -> Path:
     # Roboflow's exports say ../train/images and mean the folder beside the YAML.
     candidates = [path, folder / written.removeprefix("../")]
     found = next((candidate for candidate in candidates if candidate.exists()), None)
+    if found is None and any(sign in written for sign in "*?["):
+        message = f"'{entry.data}' is a pattern, and a split is a folder, a text file of paths, or a list of them"
+        raise DataError(message, location=entry.location, hint="name the folder: all images below it are taken")
     if found is None:
         raise MissingSplitError(f"'{path}' does not exist", location=entry.location)
     return found
@@ -180,22 +193,22 @@ def _images_of(given: Path, yaml: Path) -> Iterator[Path]:
 
 
 def _absolute(path: Path) -> Path:
-    """The path from the root on, without `..`, so that the same file is found once."""
+    """The absolute path without `..`, so that the same file is found once."""
     whole = path.absolute()
     if ".." not in whole.parts:
         return whole
-    # Behind a link to a folder `..` is not the folder that the path names before it.
+    # After a link to a folder, `..` is not the folder that the path names before it.
     plain = Path(os.path.normpath(whole))
     return plain if plain.exists() and whole.exists() and plain.samefile(whole) else whole
 
 
 def _category_ids(names: tuple[str, ...]) -> tuple[int, ...]:
     is_coco = len(names) == 80 and (names[0], names[79]) == ("person", "toothbrush")
-    return COCO_CATEGORY_IDS if is_coco else tuple(range(len(names)))
+    return COCO_CATEGORY_IDS if is_coco else category_ids(len(names))
 
 
 def _fill(table: Table, files: Sequence[Path], classes: dict[int, int]) -> None:
-    # Reading a size waits for the disk and not for the processor.
+    # Reading sizes is bound by the disk and not by the processor.
     with ThreadPoolExecutor(8) as pool:
         sizes = list(pool.map(image_size, files))
     ids = image_ids([file.stem for file in files])
@@ -216,7 +229,7 @@ def _common_folder(files: Sequence[Path]) -> Path:
 
 
 def _add_rows(table: Table, labels: Path, classes: dict[int, int]) -> None:
-    """The objects of the image added last; an image without a label file has none, which a check tells."""
+    """The objects of the image added last; an image without a label file has none, which a check reports."""
     try:
         lines = labels.read_text(encoding="utf-8-sig").splitlines()
     except FileNotFoundError:
@@ -236,7 +249,7 @@ def _without_image(given: Sequence[Path], images: Sequence[Path]) -> Iterator[Fi
     known = {label_file(image) for image in images}
     for folder in given:
         labels = label_file(folder / "any.png").parent
-        # Beside images there may be any text; among labels, labelling tools leave the names of the classes.
+        # There may be any text file beside images; labelling tools leave the class names among the labels.
         for file in sorted(labels.rglob("*.txt")) if folder.is_dir() and labels != folder else ():
             if file not in known and file.name != "classes.txt" and not file.name.startswith("."):
                 yield Finding("label file without image", str(file), "belongs to no image of the split")
@@ -249,14 +262,16 @@ def _add_row(table: Table, words: list[str], classes: dict[int, int], where: str
         return
     class_ = classes[int(values[0])]
     image = table.images[-1]
+    outline: tuple[Polygon, ...] = ()
+    area = None
     points = values[1:].reshape(-1, 2) * (image.width, image.height)
-    outline = () if len(values) == 5 else (points,)
-    if outline:
-        low, high = points.min(axis=0), points.max(axis=0)
-    else:
+    if len(values) == 5:
         low, high = points[0] - points[1] / 2, points[0] + points[1] / 2
+    else:
+        low, high = points.min(axis=0), points.max(axis=0)
+        outline, area = (points,), abs(signed_area(points))
     box = (float(low[0]), float(low[1]), float(high[0]), float(high[1]))
-    table.add_sound(box, class_, where, ignored=class_ == NO_CLASS, outline=outline)
+    table.add_sound(box, class_, where, ignored=class_ == NO_CLASS, area=area, outline=outline)
 
 
 def _values(words: list[str], classes: dict[int, int], where: str) -> NDArray[np.float64] | Finding:
@@ -268,6 +283,9 @@ def _values(words: list[str], classes: dict[int, int], where: str) -> NDArray[np
     if not (len(values) == 5 or (len(values) >= 7 and len(values) % 2)) or not np.isfinite(values).all():
         wanted = "a class and 4 numbers, or a class and the points of an outline"
         return Finding("malformed row", where, f"needs {wanted}; got {len(words)} numbers")
+    if (largest := values[1:].max()) > _LARGEST_SHARE:
+        pixels = f"the numbers must be shares of the image, 0 to 1, and not {largest:g}: these look like pixels"
+        return Finding("malformed row", where, pixels)
     if values[0] not in classes:
         return Finding("unknown category", where, f"there is no class {words[0]}; there are {len(classes)}")
     return values

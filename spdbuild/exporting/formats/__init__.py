@@ -1,4 +1,4 @@
-"""Kinds of files: one file, one format. `FORMATS` finds them by name."""
+"""File formats, one module each. `FORMATS` finds them by name."""
 
 from spdbuild.exporting.formats.format import FORMATS, Axes, Format, Runner, format_for, runner_of
 

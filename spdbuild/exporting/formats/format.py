@@ -18,7 +18,7 @@ Runner = Callable[[Sequence[Tensor]], list[Tensor]]
 
 
 def runner_of(model: nn.Module) -> Runner:
-    """The module as a loaded file is run."""
+    """The module in the form in which a loaded file is run."""
 
     def run(inputs: Sequence[Tensor]) -> list[Tensor]:
         outputs = model(*inputs)
@@ -29,7 +29,7 @@ def runner_of(model: nn.Module) -> Runner:
 
 @dataclass(frozen=True)
 class Axes:
-    """Names of what goes into a program and comes out of it, and of those axes of an input that have any length."""
+    """Names of a program's inputs and outputs, and of those axes of an input that may have any length."""
 
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
@@ -48,14 +48,14 @@ class Format:
         """Raise InputError, with what to install, where a package is missing."""
 
     def write(self, program: ExportedProgram, path: Path, axes: Axes, card: Mapping[str, Any]) -> int | None:
-        """Fill the file, with the facts of `card` in it; the version of its ops, where the format numbers them.
+        """Fill the file, with the facts of `card` in it; return the version of its ops, if the format has any.
 
         Raises RunError for a network that the format cannot hold.
         """
         raise NotImplementedError
 
     def load(self, path: Path) -> Runner:
-        """The file as those will run it who are given it; RunError if it does not load."""
+        """The file, loaded as its users will load it; RunError if it does not load."""
         raise NotImplementedError
 
 
@@ -63,7 +63,7 @@ FORMATS: Registry[Format] = Registry("format", "spdbuild.exporting.formats", "sp
 
 
 def format_for(path: Path, to: str | None = None, opset: int | None = None) -> Format:
-    """The format of that name, or the one that the name of the file means.
+    """The format called `to`, or the one that the suffix of the file means.
 
     Raises UnknownNameError, and ArgumentError where name and file, or format and `opset`, do not go together.
     """

@@ -20,7 +20,7 @@ from spdbuild.exporting.formats.format import FORMATS, Axes, Format, Runner
 from spdbuild.exporting.limits import OPSETS
 from spdbuild.json_text import json_text
 
-#: Bytes that a file in the format of Protocol Buffers can hold.
+#: Bytes that a Protocol Buffers file can hold.
 _MOST_BYTES = 2**31 - 1
 #: The least severe message of ONNX Runtime that is shown: errors.
 _ERRORS = 3
@@ -29,9 +29,9 @@ _ERRORS = 3
 @FORMATS.register
 @dataclass(frozen=True)
 class Onnx(Format):
-    """A graph of ONNX's ops for ONNX Runtime, OpenVINO, TensorRT, OpenCV and others; one file, the weights in it.
+    """A graph of ONNX ops for ONNX Runtime, OpenVINO, TensorRT, OpenCV and others; one file, with the weights in it.
 
-    opset: version of ONNX's ops; by default the one that torch prefers.
+    opset: ONNX opset version; by default the one that torch prefers.
     """
 
     suffix: ClassVar[str] = ".onnx"
@@ -61,11 +61,11 @@ class Onnx(Format):
         return next(int(entry.version) for entry in model.opset_import if entry.domain == "")
 
     def _translated(self, program: ExportedProgram, axes: Axes) -> Any:
-        """The program as a message of ONNX, a ModelProto."""
+        """The program as an ONNX ModelProto."""
         # Strings rename the axis that the program calls s77.
         names = tuple(dict(axes.free) for _ in axes.inputs) if axes.free else None
         try:
-            # Results alone go to stdout; this exporter speaks there.
+            # Only results go to stdout, but this exporter prints its progress there.
             with redirect_stdout(sys.stderr):
                 translated = torch.onnx.export(
                     program,
@@ -112,10 +112,10 @@ class Onnx(Format):
 
 @contextmanager
 def _failing(verb: str) -> Iterator[None]:
-    """What ONNX Runtime cannot do, as a RunError."""
+    """Turn errors of ONNX Runtime into a RunError."""
     try:
         yield
-    except Exception as error:  # its exceptions have no base of their own
+    except Exception as error:  # its exceptions have no common base class
         raise RunError(f"ONNX Runtime does not {verb} the file: {first_line(error)}") from error
 
 
@@ -127,9 +127,9 @@ def _check_size(program: ExportedProgram) -> None:
 
 
 def _tidy(model: Any, axes: Axes) -> None:
-    """Say who wrote the file, and take out what torch notes of its own code; the names of layers stay.
+    """Record who wrote the file, and remove what torch records about its own code; the names of layers stay.
 
-    An axis of an output whose length follows from those of the inputs is called 63*s89*s99 by torch, and here nothing.
+    An axis of an output whose length follows from those of the inputs, which torch calls 63*s89*s99, loses its name.
     """
     model.producer_name, model.producer_version = "spdbuild", __version__
     graph = model.graph

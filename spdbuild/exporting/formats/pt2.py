@@ -29,7 +29,7 @@ class Pt2(Format):
     suffix: ClassVar[str] = ".pt2"
 
     def write(self, program: ExportedProgram, path: Path, axes: Axes, card: Mapping[str, Any]) -> int | None:
-        # Of a file that it cannot write torch does not tell why.
+        # torch does not say why it cannot write a file.
         file = BytesIO()
         torch.export.save(program, file, extra_files={CARD: json_text(card)})
         path.write_bytes(file.getbuffer())

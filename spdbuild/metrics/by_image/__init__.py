@@ -1,4 +1,4 @@
-"""What metrics are made of, image by image, so that they can be taken of other images than those that were there.
+"""The results by image that metrics are computed from, so that they can be computed for resampled images, too.
 
 Importing this does not import torch. A kind is one file here, or comes from the entry point `spdbuild.by_image`.
 """

@@ -1,4 +1,4 @@
-"""What a classifier said of each image, and the metrics that follow from it."""
+"""A classifier's answer for each image, and the metrics that follow from it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from spdbuild.metrics.by_image.results import KINDS
 
-#: A label may be among as many of the highest logits.
+#: How many of the highest logits are searched for the label.
 TOP = 5
 
 
@@ -22,7 +22,7 @@ class Answers:
 
     labels: int64 [N], classes of the images.
     predicted: int64 [N], outputs with the highest logit; a network may have more outputs than there are classes.
-    places: int64 [N], where the label stands among the TOP highest logits, from 0; TOP if it is not among them.
+    places: int64 [N], the label's rank among the TOP highest logits, from 0; TOP if it is not among them.
     losses: float64 [N], cross-entropies.
     classes, outputs: how many there are.
     """
@@ -42,9 +42,9 @@ class Answers:
     def metrics(self, weights: NDArray[np.float64] | None = None) -> dict[str, float | None]:
         """top1, top5, the means of the classes' top1 and F1, and the mean cross-entropy; all 0 without images.
 
-        The mean F1 is over the classes that some image has or is taken for.
+        The mean F1 is over the classes that some image has or is predicted to have.
 
-        weights: [N], how often each image counts; once, unless they are given.
+        weights: [N], how often each image counts; once by default.
         """
         counts = np.ones(len(self)) if weights is None else weights
         total = counts.sum() or 1.0
@@ -68,7 +68,7 @@ class Answers:
         return {**dict.fromkeys(("top1", "top5", "loss"), whole), **means}
 
     def confusion(self) -> NDArray[np.int64]:
-        """[classes, outputs], how often an image of a class was taken for what."""
+        """[classes, outputs], how often images of each class were predicted as each output."""
         cells = np.bincount(self.labels * self.outputs + self.predicted, minlength=self.classes * self.outputs)
         return cells.reshape(self.classes, self.outputs)
 
@@ -90,7 +90,7 @@ class Answers:
         return np.array_equal(self.labels, other.labels)
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
-        """As few bytes as hold it."""
+        """The answers in arrays of as few bytes as possible."""
         return {
             "labels": self.labels.astype(np.int32),
             "predicted": self.predicted.astype(np.int32),
@@ -101,7 +101,7 @@ class Answers:
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Answers:
-        """Raises ValueError for arrays that do not fit each other."""
+        """Raises ValueError for arrays that do not fit together."""
         labels, predicted, places = (arrays[name].astype(np.int64) for name in ("labels", "predicted", "places"))
         classes, outputs = map(int, arrays["sizes"])
         if not {array.shape for array in (predicted, places, arrays["losses"])} == {(len(labels),)}:

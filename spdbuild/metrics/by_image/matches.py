@@ -1,4 +1,4 @@
-"""What became of each detection and each object by COCO's rules, and the metrics that follow from it.
+"""The outcome of each detection and each object by COCO's rules, and the metrics that follow from it.
 
 Source of the rules: COCO's evaluation, as pycocotools has it, whose matches `matches_of` takes over.
 """
@@ -18,25 +18,25 @@ from spdbuild.metrics.by_image.results import KINDS
 Array = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 
-#: As in pycocotools: recalls at which precision is read, and what keeps a division from being by zero.
+#: As in pycocotools: the recalls at which precision is read, and a number that prevents division by zero.
 RECALLS = np.linspace(0, 1, 101)
 _TINY = np.spacing(1)
 #: The IoU thresholds of AP50 and AP75 among those from 0.50 to 0.95 in steps of 0.05.
 _AT_50, _AT_75 = 0, 5
-#: The backends add that tiny number each in its own way: 1 becomes 0.9999999999999998, or stays.
+#: The backends add that tiny number in different ways: 1 becomes 0.9999999999999998, or stays 1.
 DECIMALS = 12
 
 
 @KINDS.register
 @dataclass(frozen=True, eq=False)
 class Matches:
-    """Detections and objects of I images. D detections, T IoU thresholds, A sizes, all together first.
+    """Detections and objects of I images. D detections, T IoU thresholds, A sizes, the first of them all sizes.
 
-    images: I. sizes: names of the sizes but for the first. limit: detections of a category in an image, at most.
-    image, category: int64 [D], where a detection is and what of, as positions; by category, the likeliest first.
-    matched, ignored: bool [D, A, T], whether it is an object of the size, and whether it counts neither way.
-    object_image, object_category: int64 [E], an image and a category that has something there.
-    objects: int64 [E, A], how many are to be found there.
+    images: I. sizes: names of the sizes except the first. limit: most detections of a category in an image.
+    image, category: int64 [D], positions of a detection's image and category; by category, highest score first.
+    matched, ignored: bool [D, A, T], whether it matches an object of the size, and whether it counts neither way.
+    object_image, object_category: int64 [E], an image and a category with objects or detections there.
+    objects: int64 [E, A], how many objects are to be found there.
     """
 
     name: ClassVar[str]
@@ -58,7 +58,7 @@ class Matches:
     def metrics(self, weights: Array | None = None) -> dict[str, float | None]:
         """AP, AP50, AP75, AP of each size, AR at `limit` and AR of each size; None without an object to be found.
 
-        weights: [I], how often each image counts; once, unless they are given.
+        weights: [I], how often each image counts; once by default.
         """
         counts = np.ones(self.images) if weights is None else weights
         sizes = range(1 + len(self.sizes))
@@ -75,7 +75,7 @@ class Matches:
         return found | {name: mean(recall[:, size]) for size, name in zip(sizes, recalls, strict=True)}
 
     def carriers(self, groups: NDArray[np.int64] | None = None) -> dict[str, int]:
-        """Of the images with objects of a size, or their groups, those of the rarest category."""
+        """For each metric the number of images, or of their groups, with objects of its size in the rarest category."""
         groups = np.arange(self.images) if groups is None else groups
         whole = len(np.unique(groups))
         cells = np.stack((self.object_category, groups[self.object_image]))
@@ -91,7 +91,7 @@ class Matches:
         return all(np.array_equal(*pair) for pair in zip(self._to_find, other._to_find, strict=True))
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
-        """As few bytes as hold it: flags as bits."""
+        """The matches in arrays of as few bytes as possible: flags as bits."""
         return {
             "sizes": np.array(self.sizes, np.str_),
             "shape": np.array([self.images, self.limit, *self.matched.shape]),
@@ -101,7 +101,7 @@ class Matches:
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Matches:
-        """Raises ValueError for arrays that do not fit each other."""
+        """Raises ValueError for arrays that do not fit together."""
         images, limit, *shape = map(int, arrays["shape"])
         positions = {name: arrays[name].astype(np.int64) for name in _POSITIONS}
         count = int(np.prod(shape))
@@ -116,12 +116,12 @@ class Matches:
         return cls(images=images, sizes=tuple(map(str, arrays["sizes"])), limit=limit, **fields)
 
     def _names(self, whole: str, prefix: str) -> list[str]:
-        """Of a metric for each of the A sizes."""
+        """The names of a metric for each of the A sizes."""
         return [whole, *(f"{prefix}_{name}" for name in self.sizes)]
 
     @property
     def _to_find(self) -> tuple[NDArray[np.int64], ...]:
-        """Image, category and numbers of where there is something to be found, whatever was detected elsewhere."""
+        """Image, category and counts where there are objects to be found, whatever was detected elsewhere."""
         there = self.objects.any(axis=1)
         return self.object_image[there], self.object_category[there], self.objects[there]
 
@@ -137,9 +137,9 @@ class Matches:
 
     @cached_property
     def _curves(self) -> list[_Curve]:
-        return list(self._made_curves())
+        return list(self._compute_curves())
 
-    def _made_curves(self) -> Iterator[_Curve]:
+    def _compute_curves(self) -> Iterator[_Curve]:
         ends = np.searchsorted(self.category, np.arange(self._categories + 1))
         for category in range(self._categories):
             rows = slice(ends[category], ends[category + 1])
@@ -158,7 +158,7 @@ _FLAGS = ("matched", "ignored")
 class _Curve:
     """Precision over recall of one category, size and threshold.
 
-    images: of the detections that count, the likeliest first. right: positions of the right ones among them.
+    images: those of the detections that count, highest score first. right: positions of the right ones among them.
     """
 
     category: int
@@ -200,11 +200,11 @@ def matches_of(
 
 
 def _of_category(by_size: Sequence[Sequence[Mapping[str, Any] | None]], thresholds: int) -> dict[str, NDArray[Any]]:
-    """Columns of one category from its images, once for each size; the likeliest detections first."""
+    """Columns of one category from its images, once for each size; detections with the highest score first."""
     present = [number for number, entry in enumerate(by_size[0]) if entry is not None]
     found = [[entry for entry in of_size if entry is not None] for of_size in by_size]
     scores = [np.array(entry["dtScores"], np.float64) for entry in found[0]]
-    # The sort of pycocotools, so that equal scores stand in the same order.
+    # The sort of pycocotools, so that equal scores keep the same order.
     order = np.argsort(-np.concatenate([np.zeros(0), *scores]), kind="mergesort")
     none = np.zeros((thresholds, 0), bool)
     flags = {
@@ -221,6 +221,6 @@ def _of_category(by_size: Sequence[Sequence[Mapping[str, Any] | None]], threshol
 
 
 def mean(values: Array) -> float | None:
-    """Of what is defined; None if nothing is."""
+    """The mean of the defined values; None if there are none."""
     defined = values[~np.isnan(values)]
     return float(defined.mean().round(DECIMALS)) if defined.size else None

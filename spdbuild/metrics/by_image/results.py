@@ -1,4 +1,4 @@
-"""What a kind of results by image is, and their file."""
+"""The interface of all kinds of results by image, and their file."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ FILE = "by_image.npz"
 #: The array of the images' names.
 _NAMES = "names"
 
-#: What numpy and the kinds say of files that are damaged.
+#: What numpy and the kinds raise for damaged files.
 _DAMAGE = (OSError, ValueError, LookupError, TypeError, EOFError, NotImplementedError, zipfile.BadZipFile, zlib.error)
 
 
 class ByImage(Protocol):
-    """What a network gave for each of N images. Frozen; of its metrics each is one number or undefined."""
+    """The results of a network for each of N images. Frozen; each of its metrics is one number or undefined."""
 
     name: ClassVar[str]
 
@@ -36,16 +36,16 @@ class ByImage(Protocol):
         """Metrics by name, with image i counted weights[i] times; once, unless weights [N] are given."""
 
     def carriers(self, groups: NDArray[np.int64] | None = None) -> dict[str, int]:
-        """For each metric the images that it rests on; where it is a mean over classes, those of the rarest one.
+        """For each metric the number of images that it rests on; for a mean over classes, that of the rarest class.
 
-        groups: [N], to which group each image belongs, counted from 0: then how many groups.
+        groups: [N], the group of each image, counted from 0; groups are then counted in place of images.
         """
 
     def same_images(self, other: Any) -> bool:
-        """Whether another of its kind is about the same images in the same order, as far as can be seen."""
+        """Whether another of its kind is about the same images in the same order, as far as can be told."""
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
-        """What `from_arrays` makes the same of; no array of objects."""
+        """Arrays from which `from_arrays` restores this; none of them has the dtype object."""
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Any:
@@ -56,9 +56,9 @@ KINDS: Registry[ByImage] = Registry("kind of results", "spdbuild.metrics.by_imag
 
 
 def save(path: Path, found: ByImage, names: Sequence[str] = ()) -> None:
-    """Fill a file, which ends in .npz, with arrays of numpy; none of them is pickled.
+    """Write a file, whose name ends in .npz, with numpy arrays; none of them is pickled.
 
-    names: of the images in their order, if they have any.
+    names: those of the images in their order, if they have any.
     """
     arrays: dict[str, Any] = {"kind": np.array(found.name), **found.to_arrays()}
     if names:

@@ -9,7 +9,7 @@ from spdbuild.charts.chart import Chart, Line
 from spdbuild.metrics.curves import ScoreCurves
 from spdbuild.metrics.detection import DetectionMetrics
 
-#: Of more classes the best and the worst are shown, half of it each.
+#: If there are more classes, only the best and the worst are shown, half of this number each.
 _MOST_CLASSES = 20
 
 
@@ -21,7 +21,7 @@ def charts_of(metrics: DetectionMetrics, curves: ScoreCurves) -> dict[str, Chart
 
 
 def _over_recall(metrics: DetectionMetrics) -> Chart:
-    """A line a class, the best first, and their mean; each with its AP50, which is its average height."""
+    """A line per class, the best first, and their mean; each with its AP50, which is its average height."""
     recall = np.linspace(0, 1, metrics.precision.shape[1]).tolist()
     pairs = zip(metrics.classes, metrics.precision, strict=True)
     found = sorted(
@@ -39,7 +39,7 @@ def _over_recall(metrics: DetectionMetrics) -> Chart:
 
 
 def _over_score(curves: ScoreCurves) -> Chart:
-    """Means of the classes; no precision where nothing is detected."""
+    """Means over the classes; no precision where nothing is detected."""
     at = float(curves.scores[curves.best])
     means: dict[str, NDArray[np.float64]] = {
         "precision": curves.mean_precision,

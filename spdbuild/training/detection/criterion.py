@@ -12,7 +12,7 @@ from spdbuild.training.detection.head import maps_of
 
 
 class DetectionCriterion:
-    """The loss of a head's maps against boxes [B, 6], a mean over the images, and its three parts.
+    """The loss of a head's maps for boxes [B, 6], a mean over the images, and its three parts.
 
     size: pixels of the longer side of an image in training.
     """

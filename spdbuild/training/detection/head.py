@@ -12,6 +12,9 @@ from spdbuild.data.detection.table import DetectionSet
 from spdbuild.errors import RecipeError
 from spdbuild.nn.detection import BOX_AND_OBJECT, Detect
 
+#: A smaller share of boxes that can be learned is worth a warning.
+_FEW = 0.5
+
 
 def head_of(model: nn.Module) -> Detect:
     """The one detection head of a network; RecipeError if it has none or several."""
@@ -25,12 +28,12 @@ def head_of(model: nn.Module) -> Detect:
 
 
 def maps_of(outputs: Tensor | Sequence[Tensor]) -> list[Tensor]:
-    """A network's outputs as one map [N, A, rows, columns, 5 + K] a level."""
+    """A network's outputs as one map [N, A, rows, columns, 5 + K] per level."""
     return [outputs] if isinstance(outputs, Tensor) else list(outputs)
 
 
 def check_maps(outputs: Tensor | Sequence[Tensor], classes: int) -> None:
-    """Refuse outputs that are not maps of a head for so many classes; RecipeError."""
+    """Raise RecipeError for outputs that are not the maps of a head for this many classes."""
     depths = {tuple(level.shape)[-1] - BOX_AND_OBJECT if level.dim() == 5 else None for level in maps_of(outputs)}
     if None in depths:
         shapes = ", ".join(str(list(level.shape)) for level in maps_of(outputs))
@@ -49,7 +52,7 @@ def check_maps(outputs: Tensor | Sequence[Tensor], classes: int) -> None:
 def fit_anchors(
     head: Detect, dataset: DetectionSet, size: int, ratio: float, min_recall: float, seed: int
 ) -> AnchorCheck:
-    """Give the head other anchors if too few boxes of the data fit those it has and others fit more.
+    """Replace the head's anchors if too few boxes of the data fit them and others fit more.
 
     size: pixels of the longer side of an image in training. ratio, min_recall: see AnchorOptions.
     """
@@ -66,10 +69,13 @@ def fit_anchors(
     return found
 
 
-def describe_fit(found: AnchorCheck) -> str:
-    """What became of the anchors, as a line of the log."""
-    before = f"{100 * found.recall_before:.1f} % of the boxes fit the anchors"
-    if not found.replaced:
-        return before
-    levels = "; ".join(" ".join(f"{w:.0f},{h:.0f}" for w, h in level) for level in found.anchors.tolist())
-    return f"{before}, and {100 * found.recall:.1f} % fit new ones, which are taken: {levels}"
+def describe_fit(found: AnchorCheck) -> list[str]:
+    """The result of the fitting, as lines of the log; the last warns if most boxes fit no anchor."""
+    line = f"{100 * found.recall_before:.1f} % of the boxes fit the anchors"
+    if found.replaced:
+        levels = "; ".join(" ".join(f"{w:.0f},{h:.0f}" for w, h in level) for level in found.anchors.tolist())
+        line += f", and {100 * found.recall:.1f} % fit new ones, which are taken: {levels}"
+    if found.recall >= _FEW:
+        return [line]
+    lost = f"warning: {100 * (1 - found.recall):.1f} % of the boxes fit no anchor, and nothing is learned from them"
+    return [line, f"{lost}: see `spdbuild data stats` for their sizes, and vars.anchors"]

@@ -1,7 +1,8 @@
-"""Detections gathered image by image, and judged when all are there."""
+"""Detections gathered image by image, and evaluated when all are there."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -29,8 +30,8 @@ class DetectionMeter:
     """The detections of a head on images of a data set.
 
     Its state holds, for D detections: rows [D, 7] as COCO has them, and hits [D, T], whether one counts as correct at
-    each of the thresholds of the published training's own metric; the confusion [K + 1, K + 1]; and by the position of
-    each image what became of it.
+    each of the thresholds of the published training's own metric; the confusion [K + 1, K + 1]; and the outcome of each
+    image by its position.
     """
 
     def __init__(self, head: Detect, images: DetectionImages, options: JudgingOptions) -> None:
@@ -46,11 +47,16 @@ class DetectionMeter:
             self.add(index, found)
 
     def found(self, outputs: Tensor | Sequence[Tensor], batch: DetectionBatch) -> dict[int, Tensor]:
-        """By the position of each image of a batch its detections, as `add` takes them."""
+        """The detections in each image of a batch, by its position, as `add` takes them."""
         decoded = self._head.decode(maps_of(outputs))
-        rows = [found.cpu().double() for found in select_detections(decoded, self._options.nms)]
+        rows = [self._annotated(found.cpu().double()) for found in select_detections(decoded, self._options.nms)]
         places = zip(batch.indices.tolist(), rows, batch.letterboxes, strict=True)
         return {index: torch.cat((place.to_source(own[:, :4]), own[:, 4:]), dim=1) for index, own, place in places}
+
+    def _annotated(self, found: Tensor) -> Tensor:
+        """The detections [D, 6] of classes that the data are annotated for."""
+        annotated = self._images.annotated
+        return found if annotated is None else found[torch.isin(found[:, 5], found.new_tensor(annotated))]
 
     def add(self, index: int, found: Tensor) -> None:
         """Take in the detections [D, 6] of the image at `index`: left, top, right, bottom, score, class; best first.
@@ -81,7 +87,7 @@ class DetectionMeter:
     def merge(self, states: Iterable[Mapping[str, Any]]) -> None:
         states = list(states)
         rows = np.concatenate([state["rows"] for state in states])
-        # By image, so that the order does not tell how many processes there were.
+        # By image, so that the order does not depend on the number of processes.
         order = np.argsort(rows[:, 0], kind="stable")
         self._rows = [rows[order]]
         self._hits = [np.concatenate([state["hits"] for state in states])[order]]
@@ -95,7 +101,7 @@ class DetectionMeter:
         values = {**metrics.row(), **own.scalars()}
         classes = self._images.classes
         by_id = {found.category_id: _row(found) for found in metrics.classes}
-        # Judged as one class, they have no rows of their own.
+        # Classes that are judged as one have no rows of their own.
         agnostic = self._options.class_agnostic
         rows_of_classes = () if agnostic else tuple(by_id[number] for number in self._images.dataset.category_ids)
         return Evaluation(
@@ -107,21 +113,25 @@ class DetectionMeter:
             outcomes=(*classes, "background"),
             confusion_note=f"detections of a score from {self._confusion.min_score} and an IoU from "
             f"{self._confusion.min_iou}",
-            counts=_counts(metrics),
+            counts=_counts(metrics, self._images),
             charts=charts_of(metrics, own.curves),
-            files={"predictions.json": lambda: predictions_json(rows), "images.csv": self._outcomes_csv},
+            files={
+                "predictions.json": lambda: predictions_json(rows),
+                "ground_truth.json": lambda: json.dumps(self._images.ground_truth),
+                "images.csv": self._outcomes_csv,
+            },
             order=tuple(values),
             protocol=_protocol(self._options, self._images),
             by_image=metrics.matches,
-            # As the evaluation has them: by their ids.
+            # In the order of the evaluation: by their ids.
             images=tuple(image.name for image in sorted(self._images.dataset.images, key=lambda image: image.id)),
         )
 
     def _outcomes_csv(self) -> str:
-        """A row an image, those with the most errors first."""
-        table = Table(("image", *Outcome._fields))
+        """A row per image, those with the most errors first."""
+        table, images = Table(("image", "image_id", *Outcome._fields)), self._images.dataset.images
         for index, outcome in sorted(self._outcomes.items(), key=lambda entry: (-entry[1].errors, entry[0])):
-            table.add(self._images.dataset.images[index].name, *map(str, outcome))
+            table.add(images[index].name, str(images[index].id), *map(str, outcome))
         return table.csv()
 
     def _own_precision(self, rows: NDArray[np.float64]) -> ReferencePrecision:
@@ -136,7 +146,7 @@ class DetectionMeter:
 
 
 def _row(found: ClassMetrics) -> dict[str, float | None]:
-    """One class of the table."""
+    """The row of one class in the table."""
     sizes = {f"AP_{size}": value for size, value in found.ap_by_size.items()}
     counts = {f"objects_{size}": count for size, count in found.objects_by_size.items()}
     means = {"AP": found.ap, "AP50": found.ap50, "AP75": found.ap75, **sizes, "AR": found.ar}
@@ -146,14 +156,17 @@ def _row(found: ClassMetrics) -> dict[str, float | None]:
 def _protocol(options: JudgingOptions, images: DetectionImages) -> str:
     shape = "rectangular batches" if options.rectangular else "squares"
     sizes = ", ".join(f"{size.name} {size.low:g} to {size.high:g}" for size in options.bins)
-    cut = f" of windows of {images.tiling.size}" if images.tiles else ""
+    cut = f" of tiles of {images.tiling.size}" if images.tiles else ""
     judged = " of all classes as one" if options.class_agnostic else ""
+    if images.annotated is not None:
+        judged += f" of {len(images.annotated)} of the {len(images.classes)} classes, those of the data"
     return (
         f"COCO's AP{judged} by {options.backend}: {shape}{cut}, scores from {options.nms.min_score:g}, NMS at IoU "
         f"{options.nms.max_iou:g}, {options.max_detections} detections an image; sizes in pixels: {sizes}"
     )
 
 
-def _counts(metrics: DetectionMetrics) -> dict[str, int]:
+def _counts(metrics: DetectionMetrics, images: DetectionImages) -> dict[str, int]:
     sizes = {f"objects_{size}": count for size, count in metrics.objects_by_size.items()}
-    return {"images": metrics.images, "objects": metrics.objects, **sizes, "detections": metrics.detections}
+    tiles = {"tiles": len(images.tiles.places)} if images.tiles else {}
+    return {"images": metrics.images, **tiles, "objects": metrics.objects, **sizes, "detections": metrics.detections}

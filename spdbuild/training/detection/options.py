@@ -16,17 +16,18 @@ from spdbuild.size_bins import COCO_SIZES, SizeBin
 class JudgingOptions:
     """How a detector is evaluated; the defaults are those of the published COCO evaluation.
 
-    rectangular: whether batches have images of like aspect and the smallest size that holds them.
+    rectangular: whether batches have images of similar aspect ratio, at the smallest size that holds them.
     pad: what is added to each side of a rectangular batch before it is rounded up, in multiples of 32 pixels.
     nms: which boxes count as detections.
-    sizes: bins of objects by the root of their area, in pixels of the image as it is in its file, beside COCO's, which
-        are {S: [0, 32], M: [32, 96], L: [96, 100000]}: {tiny: [0, 16]} adds one, {S: [0, 10]} changes one, and
-        {L: null} removes one. Both limits belong to a bin, as in COCO's evaluation: an object on the border of two bins
-        counts in both.
-    max_detections: detections of an image that count for precision, the best first.
-    class_agnostic: whether a detection may have any class, as if there were one alone.
-    backend: the library that matches; faster-coco-eval gives the same numbers sooner and is an extra, but not what
-        each image gave, which intervals over images are made of.
+    sizes: changes to the bins of objects by the square root of their area, in pixels of the image as it is in its
+        file. COCO's are {S: [0, 32], M: [32, 96], L: [96, 100000]}: {tiny: [0, 16]} adds one, {S: [0, 10]} changes
+        one, and {L: null} removes one. Both limits belong to a bin, as in COCO's evaluation: an object on the border
+        of two bins counts in both.
+    max_detections: detections per image that count for precision, the best first.
+    class_agnostic: whether a detection may have any class, as if there were only one; NMS stays within classes unless
+        nms.class_agnostic is set, too.
+    backend: the library that matches; faster-coco-eval, an extra, gives the same numbers faster, but not the results
+        by image, which intervals over images are computed from.
     """
 
     rectangular: bool = True
@@ -70,7 +71,7 @@ class JudgingOptions:
 class FittingOptions:
     """Whether anchors that do not fit the boxes of the training data are replaced before training.
 
-    check: whether they are looked at, and replaced if others fit better.
+    check: whether anchors are checked, and replaced if others fit better.
     min_recall: least share of the boxes that some anchor must fit.
     """
 
@@ -83,13 +84,13 @@ class FittingOptions:
 
 @dataclass(frozen=True)
 class SeeingOptions:
-    """What is shown to people of a picture.
+    """How a picture is looked at, and which of its boxes are shown to people.
 
     nms: which boxes are shown.
-    tile: side in pixels of the windows in which larger pictures are looked at; empty: as task.tiles says, which then
-        also says the next two.
-    overlap: share of a window that its neighbour sees too; an object smaller than that is whole in one of them.
-    whole: whether a picture that is looked at in windows is also looked at whole, for larger objects.
+    tile: side in pixels of the tiles in which larger pictures are looked at; if empty, task.tiles decides on this and
+        on the next two.
+    overlap: share of a tile that its neighbour covers too; an object smaller than that is whole in one of them.
+    whole: whether a picture that is looked at in tiles is also looked at whole, for larger objects.
     """
 
     nms: DisplayNmsOptions = field(default_factory=DisplayNmsOptions)

@@ -1,4 +1,4 @@
-"""What a detector sees in pictures, beside what is annotated there."""
+"""What a detector finds in pictures, beside what is annotated there."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def _pair(see: See, dataset: DetectionSet, index: int) -> tuple[Image.Image, Ima
 def _drawn(
     image: Image.Image, boxes_xyxy: Sequence[Sequence[float]], texts: Sequence[str], classes: Sequence[int]
 ) -> Image.Image:
-    """Scaled first: lines and words stay as thick and as large as they are."""
+    """Scaled before drawing, so that lines and words keep their thickness and size."""
     scale = _SIDE / max(image.size)
     scaled = image.resize((max(1, round(image.width * scale)), max(1, round(image.height * scale))))
     places = [[coordinate * scale for coordinate in box] for box in boxes_xyxy]

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +14,7 @@ from spdbuild.data.detection.loader import MULTIPLE
 from spdbuild.data.detection.pixels import read_file, read_pixels
 from spdbuild.data.detection.table import DetectionSet
 from spdbuild.data.letterbox import Letterbox
+from spdbuild.data.pictures import Source
 from spdbuild.errors import DataError
 from spdbuild.metrics.nms import NmsOptions, select_detections
 from spdbuild.tiling import Tile, looked_at, merge_detections
@@ -60,14 +60,14 @@ class Seer:
         decoded = head_of(self.model).decode(
             maps_of(self.model(to_network(torch.stack([f for f, _ in fitted]), device)))
         )
-        # On the device, from which a few boxes then come and not all that the network gives.
+        # On the device, so that a few boxes are copied from it and not all outputs of the network.
         found = [own.cpu() for own in select_detections(decoded, self.options.nms)]
         boxes = [place.to_source(own[:, :4]) for own, (_, place) in zip(found, fitted, strict=True)]
         return [torch.cat((box, own[:, 4:]), dim=1) for box, own in zip(boxes, found, strict=True)]
 
 
 def parts_of(picture: Tensor, tile: int | None, overlap: float, whole: bool) -> list[tuple[Tensor, Tile]]:
-    """What is looked at of a picture [3, height, width], and where that lies; see `looked_at`."""
+    """The parts of a picture [3, height, width] that are looked at, and where they lie; see `looked_at`."""
     height, width = picture.shape[1:]
     return [(_cut(picture, part), part) for part in looked_at(height, width, tile, overlap, whole)]
 
@@ -79,14 +79,14 @@ def merged(found: Sequence[Tensor], seen: Sequence[Tile], size: tuple[int, int],
 
 
 def letterboxed(picture: Tensor, size: tuple[int, int], multiple: int | None = None) -> tuple[Tensor, Letterbox]:
-    """A picture [3, height, width] fitted into `size`, and where it is there."""
+    """A picture [3, height, width] fitted into `size`, and its placement there."""
     place = Letterbox.fit((picture.shape[1], picture.shape[2]), size, multiple=multiple)
     return place.apply(picture), place
 
 
-def read_picture(source: Path | DetectionSet, index: int = 0) -> Tensor:
-    """An image file, or the image of a data set at a position, as uint8 [3, height, width]; DataError if it is bad."""
-    pixels = read_file(source) if isinstance(source, Path) else read_pixels(source, index)
+def read_picture(source: Source | DetectionSet, index: int = 0) -> Tensor:
+    """A file, a picture, or an image of a data set, as uint8 [3, height, width]; DataError if it is bad."""
+    pixels = read_pixels(source, index) if isinstance(source, DetectionSet) else read_file(source)
     if isinstance(pixels, Finding):
         raise DataError(str(pixels))
     return torch.from_numpy(pixels).permute(2, 0, 1)

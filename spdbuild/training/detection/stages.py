@@ -33,10 +33,10 @@ def measure_stages(
     device: torch.device,
     rounds: int = 8,
 ) -> dict[str, float]:
-    """Milliseconds an image, median over batches of images, each fitted into a square, or each of its windows.
+    """Milliseconds per image, median over batches of images, each fitted into a square, or each of its tiles.
 
     read: a file to pixels. prepare: pixels to the network's input. network: to maps. boxes: maps to detections, of the
-    image or of its windows.
+    image or of its tiles.
     """
     dataset = images.dataset
     head, clock = head_of(model.eval()), _Clock(device)
@@ -70,7 +70,7 @@ def _read(dataset: DetectionSet, indices: Sequence[int]) -> list[Tensor]:
 
 
 def _prepared(pixels: Sequence[Tensor], images: DetectionImages, batch: int, device: torch.device) -> list[Tensor]:
-    """The images, or their windows, as batches of at most `batch`."""
+    """The images, or their tiles, as batches of at most `batch`."""
     square, tiling = (images.long_side, images.long_side), images.tiling
     parts = [part for image in pixels for part, _ in parts_of(image, tiling.size, tiling.overlap, tiling.whole)]
     fitted = [letterboxed(part, square)[0] for part in parts]

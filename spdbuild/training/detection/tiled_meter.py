@@ -1,4 +1,4 @@
-"""Detections in the tiles of images, judged as detections of the images."""
+"""Detections in the tiles of images, evaluated as detections in the images."""
 
 from __future__ import annotations
 

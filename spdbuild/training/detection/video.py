@@ -1,4 +1,4 @@
-"""The pictures of a film, one by one."""
+"""The pictures of a video, one by one."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ def is_film(file: Path) -> bool:
 
 
 def require() -> None:
-    """InputError unless PyAV is there."""
+    """Raise InputError unless PyAV is installed."""
     _pyav()
 
 
 def read_frames(file: Path) -> Iterator[Tensor]:
-    """The pictures of a film, uint8 [3, height, width] each; InputError without PyAV, DataError for what is no film."""
+    """The pictures of a video, uint8 [3, height, width] each; InputError without PyAV, DataError if it is no video."""
     av = _pyav()
     try:
-        with av.open(str(file)) as film:
-            for frame in film.decode(video=0):
+        with av.open(str(file)) as container:
+            for frame in container.decode(video=0):
                 yield torch.from_numpy(frame.to_ndarray(format="rgb24")).permute(2, 0, 1)
     except (av.FFmpegError, IndexError) as error:
-        raise DataError(f"{file}: this film cannot be read: {error}") from None
+        raise DataError(f"{file}: this video cannot be read: {error}") from None
 
 
 def _pyav() -> Any:
     try:
         return importlib.import_module("av")
     except ImportError:
-        raise InputError("reading films needs PyAV", hint='pip install "spdbuild[video]"') from None
+        raise InputError("reading videos needs PyAV", hint='pip install "spdbuild[video]"') from None

@@ -1,4 +1,4 @@
-"""What changes the weights at a step. `OPTIMIZERS` finds them by name."""
+"""Optimizers. `OPTIMIZERS` finds them by name."""
 
 from spdbuild.training.optimizers.optimizer import OPTIMIZERS, Optimizer, parameter_groups
 

@@ -14,14 +14,14 @@ from spdbuild.ranges import require_range
 from spdbuild.registry import snake_case
 from spdbuild.training.optimizers.optimizer import OPTIMIZERS, Optimizer
 
-#: These need what a training step does not give: a closure, sparse gradients, matrices only.
+#: The base class, and those that need what a training step does not give: a closure, sparse gradients, matrices only.
 _OTHERS = {"Optimizer", "LBFGS", "SparseAdam", "Muon"}
 
-#: Arguments about how the update is computed, which spdbuild chooses, and not about what it is.
+#: Arguments about how the update is computed, not what it is; spdbuild chooses them.
 _TECHNICAL = {"params", "foreach", "fused", "capturable", "differentiable", "maximize"}
 
-#: What sets one of them apart from what a recipe says of all.
-_NOTES = {"Rprop": ", which takes lr for its first step sizes alone: no schedule changes them, nor has it weight decay"}
+#: Where one of them differs from what the keys of all optimizers say.
+_NOTES = {"Rprop": ", which uses lr only for its first step sizes: no schedule changes them. It has no weight decay"}
 
 _NAMES = {"NAdam": "nadam", "RAdam": "radam", "AdamW": "adamw", "RMSprop": "rmsprop", "SGD": "sgd", "ASGD": "asgd"}
 
@@ -46,31 +46,31 @@ def _make(self: Any, model: nn.Module) -> torch.optim.Optimizer:
     if "fused" in inspect.signature(cls).parameters:
         on_one_device = len({p.device.type for group in groups for p in group["params"]}) == 1
         fusible = on_one_device and groups[0]["params"][0].device.type in ("cpu", "cuda")
-        # torch does not apply dampening to the first update, which `_begin_momentum` can only leave as it is without.
+        # torch does not dampen the first update, so `_zero_momentum` leaves it unchanged only without dampening.
         options["fused"] = fusible and not options.get("dampening")
     optimizer = cls(groups, lr=self.lr, **options)
     if isinstance(optimizer, torch.optim.SGD):
-        _begin_momentum(optimizer)
+        _zero_momentum(optimizer)
     return optimizer  # type: ignore[no-any-return]
 
 
 def _options(self: Any) -> dict[str, Any]:
-    """What the constructor gets besides the learning rate; the decay is a matter of each group."""
+    """The constructor's arguments besides the learning rate; the weight decay is set per group."""
     return {name: getattr(self, name) for name in _arguments(self.implementation) if name not in ("lr", "weight_decay")}
 
 
 def _ask(cls: type[torch.optim.Optimizer], options: dict[str, Any]) -> None:
     """Let torch check the arguments of an optimizer; raises ValueError.
 
-    Taking parameters is left out: for the first ones of a process torch imports its compiler, and a recipe is checked
-    in half the time without.
+    Adding parameters is left out: for the first ones of a process torch imports its compiler, which doubles the time
+    to check a recipe.
     """
     asked = type(cls.__name__, (cls,), {"add_param_group": lambda self, group: None})
     asked([torch.zeros(1)], **options)
 
 
 def _refused(cls: type[torch.optim.Optimizer], options: dict[str, Any]) -> str:
-    """The one of `options` without which torch takes the others; empty if there is none."""
+    """The one of `options` without which torch accepts the others; empty if there is none."""
     for name in options:
         others = {key: value for key, value in options.items() if key != name}
         try:
@@ -81,11 +81,11 @@ def _refused(cls: type[torch.optim.Optimizer], options: dict[str, Any]) -> str:
     return ""
 
 
-def _begin_momentum(optimizer: torch.optim.SGD) -> None:
-    """Let the momentum of a fused SGD begin at zero, from which its first update is the same.
+def _zero_momentum(optimizer: torch.optim.SGD) -> None:
+    """Start the momentum of a fused SGD at zero, which leaves its first update the same.
 
-    torch takes memory for it in the first update and does not fill it if that one is skipped, as it is while the scale
-    of an fp16 loss is too large; the second would then read what was in the memory before.
+    torch allocates the buffer in the first update and does not fill it if that one is skipped, as it is while the scale
+    of an fp16 loss is too large; the second update would then read uninitialized memory.
     """
     for group in optimizer.param_groups:
         if group["fused"] and group["momentum"]:
@@ -94,7 +94,7 @@ def _begin_momentum(optimizer: torch.optim.SGD) -> None:
 
 
 def _arguments(cls: type[torch.optim.Optimizer]) -> dict[str, Any]:
-    """Names and defaults of the arguments that say what the update is."""
+    """Names and defaults of the arguments that define the update."""
     parameters = inspect.signature(cls).parameters.values()
     return {p.name: p.default for p in parameters if p.name not in _TECHNICAL and _kind(p.default)}
 
@@ -133,7 +133,7 @@ def _section(cls: type[torch.optim.Optimizer]) -> type[Optimizer]:
 
 
 def _written(default: Any) -> Any:
-    """The default as its field's type has it: torch writes 0 for numbers such as 0.9."""
+    """The default in the type of its field: torch writes 0 for floats, too."""
     if isinstance(default, tuple):
         return tuple(map(float, default))
     return default if isinstance(default, bool) else float(default)

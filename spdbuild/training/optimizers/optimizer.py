@@ -1,4 +1,4 @@
-"""What every optimizer says about itself, and how parameters are grouped."""
+"""The base of all optimizers, and the grouping of parameters."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from spdbuild.registry import Registry
 class Optimizer:
     """Base of all optimizers: frozen dataclasses whose fields are the keys of the section `optimizer`.
 
-    lr: learning rate; the schedule multiplies it.
-    weight_decay: pull of the weights towards zero.
-    decay_norm_and_bias: whether the decay also acts on biases and on the weights of normalization layers.
+    lr: learning rate, which the schedule multiplies by its factor.
+    weight_decay: strength with which weights are pulled towards zero.
+    decay_norm_and_bias: whether weight decay also applies to biases and to the weights of normalization layers.
     """
 
     name: ClassVar[str] = ""

@@ -1,8 +1,9 @@
-"""A recipe to begin with, fitted to a data set: its network, its sizes, its statistics, and why."""
+"""A starting recipe, fitted to a data set: its network, its sizes, its statistics, and why."""
 
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Iterable
 from itertools import islice
 from statistics import median
@@ -13,20 +14,22 @@ import numpy as np
 from spdbuild.data.dataset import splits_of
 from spdbuild.data.detection.pixels import image_size
 from spdbuild.data.detection.table import DetectionSet
+from spdbuild.data.detection.tiles import TileOptions
 from spdbuild.data.statistics import channel_statistics
 from spdbuild.errors import DataError
+from spdbuild.training.detection.images import DetectionImages
 from spdbuild.training.recipe.sections import plain
 from spdbuild.yaml_text import inline
 
-#: Images whose heads are read to choose a size for all.
+#: The number of images whose headers are read to choose a size for all.
 _LOOKED_AT = 500
-#: Sides in pixels: up to the first the network for small images is taken, and no classifier gets more than the second.
+#: Sides in pixels: up to the first, the network for small images is used; no classifier gets more than the second.
 _SMALL, _LARGE = 64, 224
-#: Channels of one value would have no deviation to divide by.
+#: The least standard deviation: a channel of one value would have none to divide by.
 _LEAST = 1e-4
-#: The largest class may have so many times the images of the smallest before classes are weighted.
+#: If the largest class has this many times the images of the smallest, classes are weighted.
 _UNEVEN = 5
-#: A detector's input in pixels, a multiple of _CELL; objects whose median is smaller than _TINY there ask for windows.
+#: A detector's input in pixels, a multiple of _CELL; with a median object smaller than _TINY there, tiles are used.
 _INPUT, _CELL, _TINY = 640, 32, 12
 
 _CLASSIFIER = """\
@@ -43,7 +46,7 @@ preprocess:
 {uneven}batch: 64
 epochs: 60
 optimizer: {{name: sgd, lr: 0.05, momentum: 0.9, nesterov: true, weight_decay: 0.0005}}
-schedule: {{name: cosine, warmup_epochs: 3}}
+schedule: {{name: cosine, warmup_batches: {warmup}}}    # those of 3 epochs
 compare:
   strided: {{passes: []}}         # the same network with its strides, trained beside it
 """
@@ -65,14 +68,20 @@ data: {data}
 {task}batch: 16
 epochs: 100
 optimizer: {{name: sgd, lr: 0.01, momentum: 0.937, nesterov: true, weight_decay: 0.0005}}
-schedule: {{name: cosine, final: 0.01, warmup_epochs: 3, warmup_start: 0, warmup_bias_lr: 0.1, warmup_momentum: 0.8}}
+schedule:
+  name: cosine
+  final: 0.01
+  warmup_batches: {warmup}          # those of 3 epochs
+  warmup_start: 0
+  warmup_bias_lr: 0.1
+  warmup_momentum: 0.8
 ema: {{decay: 0.9999, ramp: 2000}}
 compare:
   strided: {{passes: []}}         # the same network with its strides, trained beside it
 """
 
-_WINDOWS = """\
-# In whole images of this side half of the objects would have less than {tiny} pixels: it looks through windows.
+_TILES = """\
+# In whole images of this side half of the objects would have less than {tiny} pixels: it looks at tiles.
 task:
   tiles: {{size: {side}}}
 """
@@ -81,8 +90,8 @@ task:
 def beginning(data_set: Any, file: str) -> str:
     """The text of a recipe for a data set, which will be in `file`.
 
-    Its numbers are those that are usual for such data, and what was counted; they are where to begin, not the best.
-    Raises DataError where the data are not what they should be.
+    Its numbers are the usual ones for such data, and what was counted: a starting point, not the best.
+    Raises DataError if the data are not what they should be.
     """
     command = f"spdbuild train {file}"
     return (_detector if data_set.task == "detection" else _classifier)(data_set, command)
@@ -106,6 +115,7 @@ def _classifier(data_set: Any, command: str) -> str:
         mean=f"[{mean}]",
         std=f"[{std}]",
         uneven=_WEIGHTED.format(ratio=ratio) if ratio >= _UNEVEN else "",
+        warmup=_warmup(len(images), 64),
     )
 
 
@@ -139,8 +149,15 @@ def _detector(data_set: Any, command: str) -> str:
         f"half of them below {np.median(sides):.0f} pixels, in images of {longest:.0f}."
     )
     tiled = seen < _TINY and longest > side
-    task = _WINDOWS.format(side=side, tiny=_TINY) if tiled else ""
-    return _DETECTOR.format(command=command, facts=facts, side=side, data=_data(data_set), task=task)
+    task = _TILES.format(side=side, tiny=_TINY) if tiled else ""
+    images = DetectionImages(dataset, side, TileOptions(side if tiled else None)).to_learn()
+    warmup = _warmup(len(images), 16)
+    return _DETECTOR.format(command=command, facts=facts, side=side, data=_data(data_set), task=task, warmup=warmup)
+
+
+def _warmup(images: int, batch: int) -> int:
+    """The batches of three epochs. A warmup in epochs would rule out a trial of a single one."""
+    return 3 * math.ceil(images / batch)
 
 
 def _data(data_set: Any) -> str:

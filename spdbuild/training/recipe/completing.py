@@ -1,4 +1,4 @@
-"""A recipe as it is written -> the complete one: what a short form, the file's name and the defaults stand for."""
+"""A recipe as it is written -> the complete one: short forms are expanded, the title and the defaults filled in."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from spdbuild.training.schedules.cosine import Cosine
 from spdbuild.training.task import TASKS
 from spdbuild.yaml_text import yaml_text
 
-#: Keys of a recipe whose section can be a text: the key that this text has in the section.
+#: Keys of a recipe whose section can be a string: the key that this string has in the section.
 _SHORT = {"task": "name", "weights": FirstWeights.short}
 
 
 def spelled_out(value: Value) -> Value:
-    """`task: detection` means a task without further options."""
+    """Expand short forms: `task: detection` means a task without further options."""
     entries = dict(value.data)
     for key, inner in _SHORT.items():
         given = entries.get(key)
@@ -32,7 +32,7 @@ def spelled_out(value: Value) -> Value:
 
 
 def completed(value: Value) -> Value:
-    """`optimizer: {lr: 0.1}` means the default optimizer with another learning rate; so with `schedule` and `loss`."""
+    """Fill in defaults: `optimizer: {lr: 0.1}` means the default optimizer with another learning rate, and so on."""
     entries = _with_task(spelled_out(value).data)
     defaults: dict[str, Any] = {"optimizer": default_optimizer(), "schedule": Cosine(), "loss": _own_loss(entries)}
     for key, default in defaults.items():
@@ -40,7 +40,7 @@ def completed(value: Value) -> Value:
         if given is None or not isinstance(given.data, dict) or "name" in given.data:
             continue
         if default is None:
-            del entries[key]  # as with a task that is not known, nothing can be said about it
+            del entries[key]  # the task is not known, so nothing can be said about the key
             continue
         section = parse_yaml(Source("default", yaml_text(plain(default))))
         entries[key] = replace(merged(section, given), key=given.key)
@@ -48,7 +48,7 @@ def completed(value: Value) -> Value:
 
 
 def _own_loss(entries: dict[str, Any]) -> Loss | None:
-    """The loss of the task; None if it has no name that is known."""
+    """The default loss of the task; None if the task is unknown."""
     task = entries.get("task")
     name = task.get("name") if task is not None else None
     known = name is not None and isinstance(name.data, str) and name.data in TASKS
@@ -56,7 +56,7 @@ def _own_loss(entries: dict[str, Any]) -> Loss | None:
 
 
 def _with_task(entries: dict[str, Any]) -> dict[str, Any]:
-    """A task without a name is the task of the data; with data that is wrong, nothing can be said about it."""
+    """A task without a name is the task of the data; if the data is wrong, the key is left out."""
     data, given = entries.get("data"), entries.get("task")
     chosen = data.get("name") if data is not None and isinstance(data.data, dict) else None
     if given is not None and (not isinstance(given.data, dict) or "name" in given.data):
@@ -68,7 +68,7 @@ def _with_task(entries: dict[str, Any]) -> dict[str, Any]:
 
 
 def titled(value: Value) -> Value:
-    """The file's name as the title, unless one is given."""
+    """Set the title to the file's name, unless one is given."""
     if "title" in value.data or value.source.name == "<text>":
         return value
     title = replace(value, data=Path(value.source.name).stem)

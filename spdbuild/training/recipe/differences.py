@@ -1,4 +1,4 @@
-"""What one recipe has other than another one, and which keys may differ."""
+"""The differences between two recipes, and which keys may differ."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from spdbuild.training.recipe.sections import fields_of, plain, section_below
 
 @dataclass(frozen=True)
 class Difference:
-    """A key with another value: its path, such as optimizer.lr; what it may do; and where its new value stands."""
+    """A key whose value differs: its path, such as optimizer.lr; its role; and the place of its new value."""
 
     key: str
     role: Role
@@ -30,14 +30,14 @@ def differences(before: Recipe, after: Recipe) -> list[Difference]:
 
 
 def keys_with(role: Role, recipe: Recipe) -> list[str]:
-    """The outermost keys that have a role, by name, among those that the sections of `recipe` have."""
+    """The outermost keys with a role among those of the sections of `recipe`, sorted by name."""
     return sorted(_having(role, Recipe, plain(recipe), ""))
 
 
 def _differing(
     section: type[Any] | None, old: Mapping[str, Any], new: Mapping[str, Any], above: str, inherited: Role
 ) -> Iterator[tuple[str, Role]]:
-    """Paths and roles; `section` is the dataclass whose fields the keys are, None where they are anybody's."""
+    """Paths and roles; `section` is the dataclass whose fields the keys are, None for free-form keys."""
     fields = {field.name: field for field in fields_of(section)} if section else {}
     missing = object()
     for key in {**new, **old}:
@@ -62,6 +62,6 @@ def _having(role: Role, section: type[Any], values: Mapping[str, Any], above: st
 
 
 def _around(path: str) -> list[str]:
-    """A path and those of the sections around it, from the innermost to the outermost: a.b.c, a.b, a."""
+    """A path and those of its enclosing sections, innermost first: a.b.c, a.b, a."""
     steps = path.split(".")
     return [".".join(steps[:end]) for end in range(len(steps), 0, -1)]

@@ -11,7 +11,7 @@ from spdbuild.training.task import Metric
 
 
 def check_expected(expect: Mapping[str, float], known: Mapping[str, Metric], recipe: Placed) -> None:
-    """Refuse a metric that is not known, and a value that it cannot have; raises RecipeError."""
+    """Refuse unknown metrics, and values that a metric cannot have; raises RecipeError."""
     for name, bound in expect.items():
         place = recipe.place(f"expect.{name}", "expect")
         if name not in known:
@@ -24,12 +24,12 @@ def check_expected(expect: Mapping[str, float], known: Mapping[str, Metric], rec
 
 
 def check_metrics(expect: Mapping[str, float], known: Mapping[str, Metric], metrics: Mapping[str, float]) -> None:
-    """Fail a run with a metric that is worse than expected, or that its data cannot tell; raises RunError."""
+    """Fail a run with a metric that is worse than expected, or that its data does not define; raises RunError."""
     for name, bound in expect.items():
         higher = known[name].better == "higher"
         wanted = f"the recipe expects at {'least' if higher else 'most'} {bound:g}"
         if name not in metrics:
             raise RunError(f"the data has nothing to measure {name} with, and {wanted}")
-        # Written so that what is not a number fails.
+        # Written so that NaN fails.
         if not (metrics[name] >= bound if higher else metrics[name] <= bound):
             raise RunError(f"{name} is {metrics[name]:.4f}, and {wanted}")

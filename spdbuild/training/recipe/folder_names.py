@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 def folder_fault(name: str) -> str:
-    """Why a name cannot be that of a folder in another one; empty if it can."""
+    """Why a name cannot be that of a subfolder; empty if it can."""
     if not name.strip() or name in (".", ".."):
         return "is none that a folder can have"
     wrong = next((sign for sign in name if sign in "/\\" or not sign.isprintable()), "")

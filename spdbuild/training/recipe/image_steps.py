@@ -1,4 +1,4 @@
-"""What `augment` and `preprocess` of a recipe do to images, tried out before there are any."""
+"""Checks of a recipe's `augment` and `preprocess` steps, made before there are any images."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from spdbuild.data.draws import Draws, generator
 from spdbuild.errors import RecipeError, SpdbuildError
 from spdbuild.training.recipe.places import Placed
 
-#: Pixels of a side that no image exceeds: what fails here fails for the images of all data.
+#: A side in pixels that no image exceeds: what fails for it fails for the images of all data.
 _LARGEST = 2**16
 
 #: The steps under each key of a recipe, in the order in which training images go through them.
@@ -20,7 +20,7 @@ Steps = Mapping[str, Sequence[Augmentation]]
 
 
 def check_kinds(steps: Steps, recipe: Placed) -> None:
-    """Refuse steps that would make evaluation random, or its images others than those of the training; RecipeError."""
+    """Refuse steps that would make evaluation random, or its images unlike those of training; raises RecipeError."""
     for index, step in enumerate(steps["preprocess"]):
         if step.random:
             message = f"'{step.name}' is random, and preprocess is for evaluation too"
@@ -34,11 +34,11 @@ def check_kinds(steps: Steps, recipe: Placed) -> None:
 
 
 def check_steps(steps: Steps, recipe: Placed, size: tuple[int, int] | None) -> None:
-    """Refuse steps that do not go together, or that images of `size` (height, width) do not fit.
+    """Refuse steps that do not fit together, or that do not fit images of `size` (height, width).
 
     Raises RecipeError with the place of the step.
     """
-    # Without a size there is no image either, so that the largest costs no memory; every step keeps a batch of none.
+    # Without a size the batch is empty, so that the largest images cost no memory; every step keeps it empty.
     rows = torch.arange(0 if size is None else 1)
     images = torch.zeros(len(rows), 3, *(size or (_LARGEST, _LARGEST)), dtype=torch.uint8)
     labels = torch.ones(len(rows), 1)

@@ -1,4 +1,4 @@
-"""Sections of a recipe that are no registered parts: the network, its first weights, the average, the teacher."""
+"""Sections of a recipe that are not registered parts: the network, its initial weights, the average, the teacher."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from spdbuild.training.recipe.places import Placed
 
 @dataclass(frozen=True)
 class Network(Placed):
-    """Which network, rewritten how.
+    """The network, and how it is rewritten.
 
     architecture: built-in name or path, such as cifar_resnet20.
     variant: one of the architecture's variants.
-    vars: values for the architecture's vars; `classes` is that of the data unless it is given here.
+    vars: values for the architecture's vars; `classes` is the number of classes of the data unless it is given here.
     passes: calls of rewrite passes, run in this order: "strided_to_spd(kernel='exact')".
     input: shape [C, H, W] of an image; empty: that of the data.
     """
@@ -30,12 +30,11 @@ class Network(Placed):
 
 @dataclass(frozen=True)
 class FirstWeights(Placed):
-    """The weights that a run starts from; a text alone is the file, which must then fit exactly.
+    """The weights that a run starts from; a string alone is the file, which must then fit exactly.
 
-    file: safetensors file or checkpoint of torch, under the network's names or those of a rename table of its
-        architecture.
+    file: safetensors file or torch checkpoint, with the network's names or those of a rename table of its architecture.
     fresh: patterns of weights that are not taken from the file but stay random, such as "head"; with them the file may
-        hold weights that the network has not.
+        hold weights that the network does not have.
     """
 
     short: ClassVar[str] = "file"
@@ -46,10 +45,10 @@ class FirstWeights(Placed):
 
 @dataclass(frozen=True)
 class EmaOptions:
-    """A second model that is the moving average of the trained one, and is what is evaluated and saved as best.
+    """A moving average of the trained model, which is evaluated and saved in its place.
 
-    decay: share of the average that stays at a step.
-    ramp: steps after which the decay has reached 63 % of its value; 0: it is what it is from the start.
+    decay: share of the average that is kept at each step.
+    ramp: steps after which the decay has reached 63 % of its value; 0: it has its full value from the start.
     """
 
     decay: float = 0.9999
@@ -65,8 +64,8 @@ class DistillOptions(Network):
     """A trained network whose outputs are a second target.
 
     weights: file with the weights of the teacher, all of which must fit.
-    temperature: by what logits are divided before they are compared.
-    share: share of the loss that is the distance from the teacher.
+    temperature: divisor of the logits before they are compared.
+    share: weight of the distance from the teacher in the loss; the rest is the weight of the targets.
     """
 
     weights: str

@@ -1,4 +1,4 @@
-"""`key.path=value` and `~key.path` on the command line, and mappings laid over mappings."""
+"""`key.path=value` and `~key.path` on the command line, and the merging of mappings."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ Overrides = str | Iterable[str] | Mapping[str, Any]
 
 
 def listed(overrides: Overrides) -> tuple[str, ...]:
-    """Overrides as the command line has them; a text alone is one of them, and no row of letters."""
+    """Overrides in the form of the command line; a single string is one override, not a sequence of letters."""
     if isinstance(overrides, Mapping):
         return tuple(f"{key}={inline(value)}" for key, value in overrides.items())
     return (overrides,) if isinstance(overrides, str) else tuple(overrides)
 
 
 def apply_override(root: Value, text: str) -> Value:
-    """`root` with one entry set or, with `~`, left out; split at the first '=', the value is YAML."""
+    """`root` with one entry set or, with `~`, left out; what follows the first '=' is YAML."""
     if text.startswith("~"):
         return _without(root, text[1:].split("."), text)
     path, equals, value = text.partition("=")
@@ -36,7 +36,7 @@ def apply_override(root: Value, text: str) -> Value:
 
 
 def merged(base: Value, over: Value) -> Value:
-    """`over` laid on `base`: mappings key by key, but a section whose `name` changes is replaced as a whole."""
+    """`base` updated by `over`: mappings key by key, but a section whose `name` changes is replaced as a whole."""
     if not isinstance(base.data, dict) or not isinstance(over.data, dict) or _renamed(base, over):
         return over
     entries = dict(base.data)
@@ -51,7 +51,7 @@ def _renamed(base: Value, over: Value) -> bool:
 
 
 def with_renaming(problems: Iterable[Problem], root: Value) -> list[Problem]:
-    """`problems` with a way out of those about keys that are left from before an override renamed their section."""
+    """`problems`, with hints for those about keys that are left over in a section that an override renamed."""
     problems = list(problems)
     wrong = {problem.location for problem in problems}
     hints: dict[Location | None, str] = {}
@@ -82,7 +82,7 @@ def _with(root: Value, path: list[str], value: Value, text: str) -> Value:
     if rest:
         section = _with(inner, rest, value, text)
         return replace(root, data={**known, key: replace(section, key=inner.key or _place(text, 0))})
-    # An empty mapping has nothing to lay over: it empties what is there.
+    # An empty mapping has nothing to merge: it empties what is there.
     changed = merged(inner, value) if isinstance(value.data, dict) and value.data else value
     return replace(root, data={**known, key: replace(changed, key=_place(text, 0))})
 
@@ -111,7 +111,7 @@ def _index(root: Value, key: str, text: str) -> int:
 
 
 def _value(text: str, start: int, value: str) -> Value:
-    """The YAML value, with places that show the whole override."""
+    """The YAML value, whose places show the whole override."""
     if not value.strip():
         empty = parse_yaml(Source(_NAME, "~"))
         return _moved(empty, text)

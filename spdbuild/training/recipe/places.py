@@ -1,4 +1,4 @@
-"""Sections that know where they were written, so that what is found out later can be said with its place."""
+"""Sections that know where they were written, so that errors found later can name the place."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from spdbuild.source import Value
 
 @dataclass(frozen=True, kw_only=True)
 class Placed:
-    """Base of sections that know their places; `places` is what the section was read from, and no key of it."""
+    """Base of sections that know their places; `places` is what the section was read from, and not a key of it."""
 
     places: Value | None = field(default=None, compare=False, repr=False)
 
     def entry(self, *keys: str) -> Value | None:
-        """The value that was written under the first of `keys` that is there; "data.root" is a key below a key."""
+        """The value that was written under the first of `keys` that exists; "data.root" is a key below a key."""
         found = (_below(self.places, key) for key in keys)
         return next((value for value in found if value is not None), None)
 
@@ -28,9 +28,9 @@ class Placed:
 
     @contextmanager
     def about(self, *keys: str, arguments: str = "") -> Iterator[None]:
-        """Gives the errors of its body the place of the first of `keys` that is there.
+        """Give errors raised in the context the place of the first of `keys` that exists.
 
-        arguments: the key below which the arguments are that an ArgumentError may name; it becomes a RecipeError there.
+        arguments: the key with the arguments that an ArgumentError may name; the error becomes a RecipeError there.
         An error with a place in another file says in its trail which key led there; a RecipeError with a place is about
         another key of the recipe, wherever that was written.
         """

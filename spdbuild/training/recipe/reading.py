@@ -1,4 +1,4 @@
-"""Recipes from files and texts, with what they extend, what overrides change, and the twins they ask for."""
+"""Reading recipes from files and texts, with what they extend, their overrides, and the twins that they ask for."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def twins(recipe: Recipe, value: Value | None = None) -> dict[str, Recipe]:
 
 
 def _twin(root: Value, name: str, changes: Value, taken: Collection[str | None]) -> Recipe:
-    """The recipe `root` with some keys changed, under its own name, which is none of those `taken`."""
+    """The recipe `root` with some keys changed, under its own name, which must not be one of those `taken`."""
     if not isinstance(changes.data, dict):
         raise RecipeError("a twin is a mapping of the keys that differ", location=changes.location)
     fault = folder_fault(name) or ("is taken by the run itself" if name in taken else "")
@@ -85,7 +85,7 @@ def _twin(root: Value, name: str, changes: Value, taken: Collection[str | None])
 
 
 def _read(source: Source, below: tuple[str, ...] = ()) -> Value:
-    """The mapping of a source over that of the recipe it extends."""
+    """The mapping of a source, merged onto that of the recipe it extends."""
     value = parse_yaml(source)
     if not isinstance(value.data, dict):
         raise SourceError("a recipe is a mapping of keys", location=value.location, hint="architecture: resnet50")
@@ -104,7 +104,7 @@ def _read(source: Source, below: tuple[str, ...] = ()) -> Value:
 
 
 def _refuse_extends(value: Value, hint: str) -> None:
-    """Only a file extends another recipe, and where it was read the key is gone."""
+    """Refuse `extends` outside of a recipe's file; reading a file removes the key."""
     given = value.get("extends")
     if given is not None and isinstance(given.data, str):
         raise RecipeError("'extends' is for the file of a recipe", location=given.key, hint=hint)

@@ -1,4 +1,4 @@
-"""What a recipe is: the keys of one training run, each checked with the others."""
+"""The recipe: the keys of one training run, checked against each other."""
 
 from __future__ import annotations
 
@@ -28,45 +28,45 @@ Precision = Literal["auto", "fp32", "bf16", "fp16"]
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe(Network):
-    """One training run: network, data, and how the one learns from the other.
+    """One training run: the network, the data, and how the one learns from the other.
 
     title: name of the run's folder; empty: that of the recipe's file.
     weights: what the run starts from; empty: random weights.
-    task: what the network is for, that is what the data is for unless `name` picks another, and the options of it.
+    task: what the network is for, and its options; `name` picks the task; by default that of the data.
     data: the data set; `name` picks it.
-    augment: random changes of training images, in this order.
-    preprocess: what is done to every image behind `augment`, in training and in evaluation, such as normalize; nothing
+    augment: random changes of training images, applied in this order.
+    preprocess: steps for every image after `augment`, in training and in evaluation, such as normalize; none may be
         random.
-    batch: images of a batch, over all processes.
-    test_batch: images of a batch in evaluation, over all processes; empty: as `batch`.
-    drop_last: whether a last batch that is not full is left out in training.
+    batch: images per batch, over all processes.
+    test_batch: images per batch in evaluation, over all processes; empty: as `batch`.
+    drop_last: whether training leaves out a last batch that is not full.
     epochs: passes over the training images.
-    optimizer: what changes the weights; `name` picks it: all of torch.optim but lbfgs, which evaluates the loss several
-        times a step, sparse_adam, which needs sparse gradients, and muon, which takes matrices alone.
-    schedule: how the learning rate moves; `name` picks it.
-    loss: what is minimised; `name` picks it; without one, or empty: the task's own.
-    accumulate: batches whose gradients make one step; the last step of an epoch has those that are left.
-    nominal_batch: images that make one step, in place of `accumulate`: round(nominal_batch / batch) batches, at least
-        one, and the weight decay is multiplied by the share of it that they have; empty: as `accumulate` says.
-    clip: greatest norm of the gradient; empty: any.
+    optimizer: what updates the weights; `name` picks it: any of torch.optim except lbfgs, which evaluates the loss
+        several times per step, sparse_adam, which needs sparse gradients, and muon, which takes only matrices.
+    schedule: how the learning rate changes over the run; `name` picks it.
+    loss: what is minimised; `name` picks it; without a name, or empty: the task's own.
+    accumulate: batches whose gradients are accumulated for one step; the last step of an epoch has those that are left.
+    nominal_batch: images per step, in place of `accumulate`: round(nominal_batch / batch) batches, at least one; the
+        weight decay is multiplied by the ratio of their images to nominal_batch; empty: as `accumulate` says.
+    clip: maximum norm of the gradient; empty: no limit.
     ema: moving average of the weights; empty: none.
     distill: a teacher; empty: none.
-    freeze: patterns of parameter names that are not trained, such as "stem.*".
-    precision: numbers that convolutions work with; auto: bf16 where the device is faster with it, else fp32.
-    channels_last: whether images and weights have their channels innermost in memory, which is quicker.
+    freeze: patterns of the names of parameters that are not trained, such as "stem.*".
+    precision: number format in which convolutions compute; auto: bf16 where the device is faster with it, else fp32.
+    channels_last: whether images and weights have their channels innermost in memory, which is faster.
     compile: whether the model goes through torch.compile.
-    sync_batch_norm: whether batch norm takes its statistics over all processes.
-    deterministic: whether only algorithms are used that give the same bits each time; an op without one ends the run.
-    patience: epochs without a better result after which the run ends; empty: never.
+    sync_batch_norm: whether batch norm computes its statistics over all processes.
+    deterministic: whether to use only algorithms that give the same bits each time; an op without one ends the run.
+    patience: epochs without improvement after which the run ends; empty: never.
     max_minutes: training time after which the run ends, with an evaluation; empty: never.
     max_steps: steps after which the run ends, with an evaluation; empty: never.
-    save_every: steps from one saved state to the next within an epoch; 0: at the ends of epochs.
-    evaluate_every: epochs from one evaluation to the next; the last is always evaluated.
-    seed: first number of all generators.
-    workers: processes that decode images; no more are started than the machine has processors.
+    save_every: steps between saved states within an epoch; 0: only at the end of each epoch.
+    evaluate_every: epochs between evaluations; the last epoch is always evaluated.
+    seed: seed of all random number generators.
+    workers: processes that load images; at most as many are started as the machine has processors.
     device: auto, cpu, cuda, cuda:1 or mps.
-    expect: values that metrics must reach at the end, such as {top1: 0.9} or {loss: 0.5}; a run with worse has failed.
-    compare: more runs with some keys changed, such as {strided: {passes: []}}; a table of all follows at the end.
+    expect: values that metrics must reach at the end, such as {top1: 0.9} or {loss: 0.5}; a run that misses one fails.
+    compare: more runs with some keys changed, such as {strided: {passes: []}}; a table at the end shows them all.
     """
 
     data: Annotated[Any, DATASETS] = field(metadata=role(Role.USED))
@@ -145,9 +145,9 @@ class Recipe(Network):
         return {"augment": self.augment, "preprocess": self.preprocess}
 
     def check_steps(self, size: tuple[int, int] | None = None) -> None:
-        """Refuse steps of training images that do not go together, or that images of `size` do not fit; RecipeError.
+        """Refuse image steps that do not fit together, or that do not fit images of `size`; raises RecipeError.
 
-        size: height and width; empty: such as images of any size have.
+        size: height and width; None: refuse only what fails for images of any size.
         """
         check_steps(self._steps, self, size)
 
@@ -157,13 +157,13 @@ class Recipe(Network):
         return self.loss
 
     def accumulation(self, batches_per_epoch: int) -> Accumulation:
-        """Which batches make a step together."""
+        """Which batches form a step."""
         full = self.accumulate if self.nominal_batch is None else self.nominal_batch / self.batch
         growing = self.schedule.warmup(batches_per_epoch) if self.schedule.warmup_accumulate else 0
         return Accumulation(full, growing)
 
     def scaled_optimizer(self) -> Optimizer:
-        """The optimizer with the weight decay that a full step's images have of that for `nominal_batch`."""
+        """The optimizer, with its weight decay scaled by the ratio of a full step's images to `nominal_batch`."""
         if self.nominal_batch is None:
             return self.optimizer
         share = self.batch * Accumulation(self.nominal_batch / self.batch).batches(0) / self.nominal_batch
@@ -185,5 +185,5 @@ _FROM_ZERO = ("save_every", "seed", "workers")
 
 
 def default_optimizer() -> Optimizer:
-    """That of a recipe which names none."""
+    """The optimizer of a recipe that names none."""
     return OPTIMIZERS["sgd"](lr=0.1, momentum=0.9, nesterov=True, weight_decay=5e-4)  # type: ignore[call-arg]

@@ -1,4 +1,4 @@
-"""The JSON Schema of a complete recipe, and that of one as it is written, where what may be left out is not asked."""
+"""The JSON Schema of a complete recipe, and that of one as it is written, where keys with defaults are optional."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ _NAMED_BY_DEFAULT = ("task", "optimizer", "schedule", "loss")
 
 
 def recipe_schema() -> Schema:
-    """The JSON Schema (draft 2020-12) of a recipe as it is written, where `extends` and defaults stand for the rest."""
+    """The JSON Schema (draft 2020-12) of a recipe as it is written, where `extends` and defaults supply the rest."""
     draft = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
     return draft | _as_written(complete_schema())
 
 
 def complete_schema() -> Schema:
-    """The schema of a recipe that has been filled in, made from the fields of everything that is registered."""
+    """The schema of a completed recipe, made from the fields of everything that is registered."""
     schema = section_schema(Recipe)
     schema["properties"]["extends"] = {"type": "string", "description": "a recipe whose keys are the defaults here"}
     return {"title": "spdbuild recipe", **schema}
@@ -33,12 +33,12 @@ def _as_written(complete: Schema) -> Schema:
     demands = _demands(complete)
     for key in _NAMED_BY_DEFAULT:
         demands["properties"][key].pop("required")
-    # What a recipe leaves out may stand in the one it extends, and that is not known here.
+    # What a recipe leaves out may be in the one it extends, which is not known here.
     return {**schema, "if": {"required": ["extends"]}, "else": demands}
 
 
 def _lenient(schema: Any) -> Any:
-    """`schema` without any required key, but for the entries of lists, which `extends` replaces as a whole."""
+    """`schema` without required keys, except in the entries of lists, which `extends` replaces as a whole."""
     if isinstance(schema, list):
         return [_lenient(entry) for entry in schema]
     if not isinstance(schema, dict):
@@ -49,13 +49,13 @@ def _lenient(schema: Any) -> Any:
 
 
 def _known_keys(schema: Schema) -> Schema:
-    """For a section whose `name` picks a member: it has no key that no member has, whether it says its name or not."""
+    """For a section whose `name` picks a member: only keys that some member has, whether the name is given or not."""
     keys = [key for branch in schema.get("allOf", ()) for key in branch["then"]["properties"]]
     return {"propertyNames": {"enum": list(dict.fromkeys(keys))}} if keys else {}
 
 
 def _demands(schema: Schema) -> Schema:
-    """The required keys of `schema` alone, those of sections at the places of the sections."""
+    """Only the required keys of `schema`, nested as its sections are."""
     demands: Schema = {"required": schema["required"]} if schema.get("required") else {}
     inner = {key: _demands(entry) for key, entry in schema.get("properties", {}).items()}
     if found := {key: entry for key, entry in inner.items() if entry}:

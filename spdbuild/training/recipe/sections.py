@@ -1,9 +1,9 @@
 """Dataclasses as sections of a YAML file: their JSON Schema, reading them from values, writing them as plain data.
 
-A field's type is its schema, its default the default, and a line `field: text` of the class's docstring its
+A field's type determines its schema, its default the default, and a line `field: text` of the class's docstring its
 description. A field of type `Annotated[Base, REGISTRY]` holds any registered dataclass, which the key `name` picks;
-one of type `Annotated[str, REGISTRY]` holds the name alone. A class with a `short` may be a text as well, the value
-of the field of that name, which is put below its key before the section is read.
+one of type `Annotated[str, REGISTRY]` holds the name alone. A class with a `short` may also be a string, the value
+of the field of that name, which is put under its key before the section is read.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def section_schema(cls: type[Any]) -> Schema:
 
 
 def read_section(cls: type[Any], value: Value) -> Any:
-    """An instance of `cls` from a mapping that its schema allows; what `cls` itself refuses gets its place."""
+    """An instance of `cls` from a mapping that its schema allows; errors of `cls` itself get their place."""
     read: dict[str, Any] = {}
     for key, entry in value.items():
         read[key] = _read(type_hints(cls, annotated=True)[key], entry, key)
@@ -81,9 +81,9 @@ def fields_of(cls: type[Any]) -> list[dataclasses.Field[Any]]:
 
 
 def section_below(cls: type[Any], key: str, values: Mapping[str, Any]) -> type[Any] | None:
-    """The dataclass whose fields the keys below `key` of `cls` are; None where they are anybody's.
+    """The dataclass whose fields the keys below `key` of `cls` are; None for free-form keys.
 
-    values: what stands below the key, as `plain` gives it.
+    values: what is below the key, as `plain` returns it.
     """
     hint = type_hints(cls, annotated=True)[key]
     kinds = typing.get_args(hint) if typing.get_origin(hint) in (Union, types.UnionType) else (hint,)
@@ -118,7 +118,7 @@ def _union_schema(inner: tuple[Any, ...]) -> Schema:
     schemas = [_type_schema(kind) for kind in inner]
     if all(set(schema) == {"type"} for schema in schemas):
         return {"type": [schema["type"] for schema in schemas]}
-    # One mapping or nothing: said without an alternative, so that what is wrong inside is found at once.
+    # One mapping or nothing: written without `anyOf`, so that errors inside it are reported themselves.
     mappings = [schema for schema in schemas if "object" in _kinds(schema)]
     if len(schemas) == 2 and {"type": "null"} in schemas and mappings:
         return {**mappings[0], "type": [*_kinds(mappings[0]), "null"]}

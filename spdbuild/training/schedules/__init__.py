@@ -1,4 +1,4 @@
-"""How the learning rate moves through a run. `SCHEDULES` finds them by name."""
+"""Learning rate schedules. `SCHEDULES` finds them by name."""
 
 from spdbuild.training.schedules.schedule import SCHEDULES, Schedule
 

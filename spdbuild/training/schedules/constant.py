@@ -1,4 +1,4 @@
-"""A learning rate that stays."""
+"""A constant learning rate."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from spdbuild.training.schedules.schedule import SCHEDULES, Schedule
 @SCHEDULES.register
 @dataclass(frozen=True)
 class Constant(Schedule):
-    """The optimizer's learning rate, but for the warm-up."""
+    """The optimizer's learning rate, except during the warm-up."""
 
     def factor(self, epoch: float, epochs: int) -> float:
         return 1.0

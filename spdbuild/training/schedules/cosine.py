@@ -12,9 +12,9 @@ from spdbuild.training.schedules.schedule import SCHEDULES, Schedule
 @SCHEDULES.register
 @dataclass(frozen=True)
 class Cosine(Schedule):
-    """Half a cosine from 1 down to `final` at the last epoch's end.
+    """Half a cosine from 1 down to `final` at the end of the last epoch.
 
-    final: last factor.
+    final: factor of the learning rate at the end.
 
     Source: Loshchilov and Hutter 2016, "SGDR", arXiv:1608.03983, equation 5, without restarts.
     """

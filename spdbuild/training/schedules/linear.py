@@ -11,9 +11,9 @@ from spdbuild.training.schedules.schedule import SCHEDULES, Schedule
 @SCHEDULES.register
 @dataclass(frozen=True)
 class Linear(Schedule):
-    """A straight line from 1 down to `final` at the last epoch's end.
+    """A straight line from 1 down to `final` at the end of the last epoch.
 
-    final: last factor.
+    final: factor of the learning rate at the end.
     """
 
     final: float = 0.0

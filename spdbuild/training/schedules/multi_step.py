@@ -12,9 +12,9 @@ from spdbuild.training.schedules.schedule import SCHEDULES, Schedule
 @SCHEDULES.register
 @dataclass(frozen=True, kw_only=True)
 class MultiStep(Schedule):
-    """Multiply by `gamma` at each milestone.
+    """Multiply the learning rate by `gamma` at each milestone.
 
-    milestones: epochs done when the factor changes, growing; with 60 the epochs 0 to 59 are before it.
+    milestones: growing numbers of completed epochs at which the factor changes; 60 comes after the epochs 0 to 59.
     gamma: what the learning rate is multiplied by at each milestone.
     """
 

@@ -14,11 +14,11 @@ from spdbuild.training.schedules.schedule import SCHEDULES, Schedule
 class OneCycle(Schedule):
     """Half a cosine up to the optimizer's learning rate and half a cosine down.
 
-    peak: share of the run at which the learning rate is the optimizer's.
-    initial: first factor.
-    final: last factor.
+    peak: share of the run after which the learning rate is the optimizer's.
+    initial: factor of the learning rate at the start.
+    final: factor of the learning rate at the end.
 
-    Source: Smith and Topin 2017, "Super-Convergence", arXiv:1708.07120, with cosines as torch.optim has them.
+    Source: Smith and Topin 2017, "Super-Convergence", arXiv:1708.07120, with cosines as in torch.optim.
     """
 
     peak: float = 0.3

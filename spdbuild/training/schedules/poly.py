@@ -1,4 +1,4 @@
-"""A power of what is left of the run."""
+"""Polynomial decay: a power of what is left of the run."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from spdbuild.training.schedules.schedule import SCHEDULES, Schedule
 @SCHEDULES.register
 @dataclass(frozen=True)
 class Poly(Schedule):
-    """(1 - share of the run that is done) ** power, down to `final`.
+    """Polynomial decay: (1 - share of the run that is done) ** power, down to `final`.
 
     power: exponent; 1 is a straight line.
-    final: last factor.
+    final: factor of the learning rate at the end.
     """
 
     power: float = 0.9

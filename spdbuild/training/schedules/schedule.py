@@ -1,4 +1,4 @@
-"""What every schedule says about itself, and the warm-up before it."""
+"""The base of all schedules, with the warm-up before them."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ if TYPE_CHECKING:
 class Schedule:
     """Base of all schedules: frozen dataclasses whose fields are the keys of the section `schedule`.
 
-    A schedule is a function of a batch's number alone and keeps nothing, so a resumed run is where it was.
+    A schedule depends on the batch's number alone and keeps no state, so a resumed run continues unchanged.
 
-    per: whether the learning rate moves at every step or stands still within an epoch.
-    warmup_epochs: length of the warm-up, in epochs; from its start the values move on a line to those of the schedule.
-    warmup_batches: least length of the warm-up, in batches.
+    per: whether the learning rate changes at every step or only between epochs.
+    warmup_epochs: length of the warm-up in epochs, over which the values move linearly to those of the schedule.
+    warmup_batches: minimum length of the warm-up in batches.
     warmup_start: learning rate at the very first batch, as a factor of the optimizer's.
-    warmup_bias_lr: learning rate of biases at the very first batch; empty: as the others.
+    warmup_bias_lr: learning rate of biases at the very first batch; empty: as for other parameters.
     warmup_momentum: momentum at the very first batch; empty: no warm-up of the momentum.
-    warmup_accumulate: whether the batches of a step grow from 1 to their number over the warm-up.
+    warmup_accumulate: whether the number of batches per step grows from 1 to its full value over the warm-up.
     """
 
     name: ClassVar[str] = ""
@@ -54,14 +54,14 @@ class Schedule:
             raise ArgumentError(
                 f"{optimizer.name} has no momentum to warm up", argument="schedule", hint="leave out warmup_momentum"
             )
-        # torch gives RMSprop the memory for it at the first step, and only if there is momentum then.
+        # torch allocates RMSprop's momentum buffer at the first step, and only if there is momentum then.
         if optimizer.name == "rmsprop" and self.warmup_momentum == 0:
             raise ArgumentError(
                 "the momentum of rmsprop cannot start from 0", argument="schedule", hint="set warmup_momentum: 0.001"
             )
 
     def check_epochs(self, epochs: int) -> None:
-        """Refuse a warm-up that fills the run, so that the learning rate is never reached; ArgumentError."""
+        """Refuse a warm-up that fills the run, so that the full learning rate is never reached; ArgumentError."""
         if self.warmup_epochs >= epochs:
             message = f"warmup_epochs={self.warmup_epochs:g} is not below epochs={epochs}"
             hint = f"set schedule.warmup_epochs={'0' if epochs == 1 else '1'}"
@@ -85,10 +85,10 @@ class Schedule:
         *,
         begin: int | None = None,
     ) -> Rates:
-        """The values for the update behind batch number `batch` of the run, counted from 0.
+        """The values for the update after batch number `batch` of the run, counted from 0.
 
-        begin: first batch of that step, if it has several. The warm-up is where the last one is, as published for
-            YOLOv5; the rest where the first one is, so that a step of several batches is one of a large batch.
+        begin: first batch of that step, if it has several. The warm-up follows the last one, as published for YOLOv5;
+            the rest follows the first one, so that a step of several batches equals one of a large batch.
         """
         epoch = (batch if begin is None else begin) / batches_per_epoch
         target = lr * self.factor(math.floor(epoch) if self.per == "epoch" else epoch, epochs)

@@ -1,10 +1,9 @@
-"""Image classification: one label an image."""
+"""Image classification: one label per image."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
@@ -16,7 +15,8 @@ from spdbuild.data import ArrayImages, ImageSet, Loader
 from spdbuild.data.batching import share_of
 from spdbuild.data.dataset import splits_of
 from spdbuild.data.decoding import BadFile, Resize
-from spdbuild.data.images import left_out
+from spdbuild.data.images import dark_remarks, left_out
+from spdbuild.data.pictures import Source, path_of
 from spdbuild.data.reading import decode_all
 from spdbuild.drawing import WRONG, arrange, captioned, thumbnail
 from spdbuild.errors import RecipeError
@@ -36,13 +36,13 @@ _SAMPLES, _SIDE = 32, 128
 @TASKS.register
 @dataclass(frozen=True)
 class Classification(Task):
-    """Tell what is in an image: outputs are logits [N, K], targets class numbers [N].
+    """Classify images: outputs are logits [N, K], targets class numbers [N].
 
     Its metrics are top1 and top5, the shares of the images whose class has the highest logit or one of the five
     highest; mean_class_top1 and mean_class_f1, the means of the classes' own top1 and F1; and loss, the plain
     cross-entropy, whatever loss is minimised, so that runs with other losses, smoothed or mixed labels can be compared.
 
-    monitor: the metric that says which epoch is the best.
+    monitor: the metric that decides which epoch is the best.
     """
 
     default_loss: ClassVar[str] = "cross_entropy"
@@ -57,7 +57,7 @@ class Classification(Task):
         return images
 
     def size(self, recipe: Recipe, images: ImageSet) -> tuple[int, int]:
-        """That of an image behind `preprocess`."""
+        """That of an image after `preprocess`."""
         empty = ArrayImages(
             torch.zeros(1, 3, *images.size, dtype=torch.uint8), torch.zeros(1, dtype=torch.int64), images.classes
         )
@@ -66,7 +66,7 @@ class Classification(Task):
         return pixels.shape[2], pixels.shape[3]
 
     def remarks(self, images: ImageSet, purpose: str) -> list[str]:
-        return left_out(images.skipped, len(images), purpose)
+        return left_out(images.skipped, len(images), purpose) + dark_remarks(images.paths, purpose)
 
     def batches(
         self, recipe: Recipe, images: ImageSet, *, training: bool, rank: int, world: int, device: torch.device
@@ -119,23 +119,23 @@ class Classification(Task):
 
     @torch.inference_mode()
     def predict(
-        self, recipe: Recipe, model: nn.Module, classes: tuple[str, ...], input: tuple[int, ...], files: list[Path]
+        self, recipe: Recipe, model: nn.Module, classes: tuple[str, ...], input: tuple[int, ...], sources: list[Source]
     ) -> Iterator[Prediction]:
         """For each file the five most likely classes with their probabilities, the likeliest first.
 
-        A file gets the size of the training images as they did; data of one size has no word for it.
+        A file is resized as the training images were; data of one size do not say how.
         """
         device = next(model.parameters()).device
         batch = recipe.test_batch or recipe.batch
         resize: Resize = getattr(recipe.data, "resize", "squash")
-        for start in range(0, len(files), batch):
-            several = files[start : start + batch]
+        for start in range(0, len(sources), batch):
+            several = sources[start : start + batch]
             decoded = decode_all(several, (input[1], input[2]), resize, keep=True)
             bad = {file.path: str(file) for file in decoded.bad}
             assert decoded.images is not None
             seen = iter(self._seen(recipe, model, classes, torch.from_numpy(decoded.images), device))
-            for file in several:
-                yield Prediction(file, (), problem=bad[file]) if file in bad else Prediction(file, next(seen))
+            for path in map(path_of, several):
+                yield Prediction(path, (), problem=bad[path]) if path in bad else Prediction(path, next(seen))
 
     @torch.inference_mode()
     def samples(self, recipe: Recipe, model: nn.Module, images: ImageSet) -> Image.Image | None:
@@ -163,7 +163,7 @@ class Classification(Task):
 
 
 class _Criterion:
-    """The loss as the loop wants it, and the share of hits; of mixed images the larger part counts."""
+    """The loss as the training loop takes it, and the share of hits; in mixed images the larger part counts."""
 
     def __init__(self, loss: ClassificationLoss, weights: Tensor | None) -> None:
         self._loss, self._weights = loss, weights
@@ -173,15 +173,15 @@ class _Criterion:
         hits = logits.detach().argmax(dim=1) == wanted
         if self._weights is None:
             return {"loss": self._loss(logits, labels), "top1": hits.float().mean()}
-        # Kept where the logits are, so that no later step waits for it.
+        # Kept on the device of the logits, so that no later step waits for a copy.
         self._weights = self._weights.to(logits.device)
         return {"loss": self._loss(logits, labels, self._weights), "top1": hits.float().mean()}
 
 
 class _Meter:
-    """Answers of a process's images, in the order in which it had them.
+    """Answers for a process's images, in the order in which it had them.
 
-    batch: images of a batch over all processes, of which each has every so many.
+    batch: images of a batch over all processes, which take turns.
     """
 
     def __init__(self, images: ImageSet, batch: int) -> None:
@@ -194,7 +194,7 @@ class _Meter:
         self._outputs = logits.shape[1]
 
     def state(self) -> dict[str, Any]:
-        # One copy from the device: each waits for it. A process may have had no image at all.
+        # A single copy from the device, because each copy blocks. A process may have had no image at all.
         judged = torch.cat(self._judged).cpu() if self._judged else torch.zeros(0, 3)
         return {"judged": judged, "outputs": self._outputs}
 
@@ -233,9 +233,9 @@ class _Meter:
 
 
 def _answers_csv(answers: Answers, images: ImageSet) -> str:
-    """A row an image, that with the highest loss first."""
+    """A row per image, the highest loss first."""
     names = [*images.classes, *(f"output {number}" for number in range(answers.classes, answers.outputs))]
-    # What is no number is worse than any.
+    # NaN is worse than any number.
     order = np.argsort(-np.where(np.isnan(answers.losses), np.inf, answers.losses), kind="stable").tolist()
     table = Table(("image", "class", "predicted", "loss"))
     for i in order:
@@ -244,7 +244,7 @@ def _answers_csv(answers: Answers, images: ImageSet) -> str:
 
 
 def _sample(pixels: Tensor, label: int, found: tuple[dict[str, Any], ...], classes: tuple[str, ...]) -> Image.Image:
-    """An image uint8 [3, H, W] with its class, and in red what it was taken for."""
+    """An image uint8 [3, H, W] with its class, and in red the class that was predicted instead."""
     image = thumbnail(Image.fromarray(pixels.permute(1, 2, 0).cpu().contiguous().numpy()), _SIDE)
     best = found[0]
     if best["index"] == label:

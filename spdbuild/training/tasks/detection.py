@@ -12,11 +12,14 @@ from PIL import Image
 from torch import Tensor, nn
 
 from spdbuild.data.cache import cache_folder
-from spdbuild.data.detection.findings import count
+from spdbuild.data.detection.check import reaching_out
+from spdbuild.data.detection.findings import count, summary
 from spdbuild.data.detection.loader import MULTIPLE, DetectionLoader
 from spdbuild.data.detection.options import DetectionAugmentation
 from spdbuild.data.detection.store import Cache
 from spdbuild.data.detection.tiles import TileOptions
+from spdbuild.data.images import dark_remarks
+from spdbuild.data.pictures import Source, path_of
 from spdbuild.errors import ArgumentError, DataError, RecipeError, nearest
 from spdbuild.losses.detection import DetectionLossOptions
 from spdbuild.roles import Role, role
@@ -43,14 +46,14 @@ if TYPE_CHECKING:
 class Detection(Task):
     """Find objects: outputs are the maps of a detection head, targets boxes [B, 6].
 
-    monitor: the metric that says which epoch is the best, such as AP_S; fitness is the published training's own,
+    monitor: the metric that decides which epoch is the best, such as AP_S; fitness is the published training's own,
         0.1 AP50 + 0.9 AP of an average precision that differs a little from COCO's.
-    augment: what training images are put through.
+    augment: the augmentation of training images.
     anchors: whether the head's anchors are fitted to the training data.
     evaluation: how detections are judged.
-    tiles: how images larger than a window are cut, for training, evaluation and `spdbuild predict`.
+    tiles: how images larger than a tile are cut, for training, evaluation and `spdbuild predict`.
     seeing: what `spdbuild predict` shows.
-    cache: where decoded images are kept. auto: in memory, each once it was decoded, as long as a third of what is free
+    cache: where decoded images are kept. auto: in memory, each once it was decoded, as long as 30% of the free memory
         suffices; ram: all of them from the start; disk: in a file, for this run and the next; none: nowhere.
     """
 
@@ -82,6 +85,12 @@ class Detection(Task):
     def splits(self, recipe: Recipe) -> tuple[str, ...]:
         return "train", "val", "test"
 
+    def require(self, recipe: Recipe) -> None:
+        """Refuse an input that is not a square of whole cells, where a network would report levels that do not meet."""
+        # An input without pixels is refused for every network.
+        if recipe.input is not None and min(recipe.input) > 0:
+            long_side(recipe)
+
     def open(self, recipe: Recipe, split: str) -> DetectionImages:
         dataset = recipe.data.open(split)
         if not dataset.trainable.any():
@@ -91,7 +100,7 @@ class Detection(Task):
         return DetectionImages(dataset, long_side(recipe), self.tiles)
 
     def _require_monitored(self, dataset: DetectionSet) -> None:
-        """Refuse images to evaluate on without an object of the size that says which epoch is the best."""
+        """Refuse evaluation images without an object of the size that decides which epoch is the best."""
         sizes = {size.name: size for size in self.evaluation.bins}
         size = sizes.get(self.monitor.partition("_")[2])
         if size is not None and not size.holds(dataset.objects.area[dataset.objects.counted]).any():
@@ -101,9 +110,14 @@ class Detection(Task):
     def to_learn(self, images: DetectionImages) -> DetectionImages:
         return images.to_learn()
 
+    def renumbered(self, images: DetectionImages, classes: tuple[str, ...]) -> DetectionImages | None:
+        return images.renumbered(classes) if set(images.classes) <= set(classes) else None
+
     def remarks(self, images: DetectionImages, purpose: str) -> list[str]:
-        findings = ", ".join(f"{number:,} x {kind}" for kind, number in count(images.dataset.findings).items())
-        return [f"of the data {purpose}: {findings}; `spdbuild data check` names them"] if findings else []
+        found = summary({**count(images.dataset.findings), "box outside": len(reaching_out(images.dataset))})
+        told = [f"of the data {purpose}: {found}"] if found else []
+        paths = [image.path for image in images.dataset.images if image.path is not None]
+        return told + dark_remarks(paths, purpose)
 
     def settled(self, recipe: Recipe, model: nn.Module) -> tuple[str, ...]:
         """The anchors, where the recipe has its own: those of a file are for the boxes of other data."""
@@ -119,7 +133,7 @@ class Detection(Task):
         found = fit_anchors(
             head, images.dataset, images.long_side, loss.anchor_ratio, self.anchors.min_recall, recipe.seed
         )
-        return [describe_fit(found)]
+        return describe_fit(found)
 
     def batches(
         self, recipe: Recipe, images: DetectionImages, *, training: bool, rank: int, world: int, device: torch.device
@@ -182,23 +196,24 @@ class Detection(Task):
 
     @property
     def _seeing(self) -> SeeingOptions:
-        """Pictures are looked at as the images of an evaluation are, unless `seeing` has windows of its own."""
+        """How pictures are looked at: like the images of an evaluation, unless `seeing` has tiles of its own."""
         if self.seeing.tile is not None or self.tiles.size is None:
             return self.seeing
         return replace(self.seeing, tile=self.tiles.size, overlap=self.tiles.overlap, whole=self.tiles.whole)
 
     def predict(
-        self, recipe: Recipe, model: nn.Module, classes: tuple[str, ...], input: tuple[int, ...], files: list[Path]
+        self, recipe: Recipe, model: nn.Module, classes: tuple[str, ...], input: tuple[int, ...], sources: list[Source]
     ) -> Iterator[Prediction]:
         seer = Seer(model, self._seeing, max(input[1:]), recipe.test_batch or recipe.batch)
-        if any(map(video.is_film, files)):
+        if any(video.is_film(path_of(source)) for source in sources):
             video.require()
-        for file in files:
+        for source in sources:
+            path = path_of(source)
             try:
-                for frame, picture in _pictures(file):
-                    yield _prediction(file, frame, picture, seer.see(picture), classes)
+                for frame, picture in _pictures(source):
+                    yield _prediction(path, frame, picture, seer.see(picture), classes)
             except DataError as error:
-                yield Prediction(file, (), problem=error.problems[0].message)
+                yield Prediction(path, (), problem=error.problems[0].message)
 
 
 def _loss(recipe: Recipe) -> DetectionLossOptions:
@@ -220,12 +235,12 @@ def long_side(recipe: Recipe) -> int:
     )
 
 
-def _pictures(file: Path) -> Iterator[tuple[int | None, Tensor]]:
-    """The picture of a file, uint8 [3, height, width], or of a film those with their numbers; may raise DataError."""
-    if video.is_film(file):
-        yield from enumerate(video.read_frames(file))
+def _pictures(source: Source) -> Iterator[tuple[int | None, Tensor]]:
+    """The picture of a file, uint8 [3, height, width], or those of a video with their numbers; may raise DataError."""
+    if isinstance(source, Path) and video.is_film(source):
+        yield from enumerate(video.read_frames(source))
     else:
-        yield None, read_picture(file)
+        yield None, read_picture(source)
 
 
 def _prediction(file: Path, frame: int | None, picture: Tensor, found: Tensor, classes: tuple[str, ...]) -> Prediction:

@@ -87,6 +87,17 @@ def test_rotation_is_torchvisions_with_nearest_pixels(images: Tensor) -> None:
     assert torch.equal(rotate(images / 255, degrees), torch.stack(wanted) / 255)
 
 
+def test_rotation_turns_both_ways_by_no_more_than_its_degrees() -> None:
+    images = torch.zeros(200, 1, 65, 65)
+    images[..., 31:34, 57:64] = 1  # to the right of the centre
+    turned, _ = AUGMENTATIONS["rotation"](degrees=60)(images, torch.zeros(200), draws(200))
+    offsets = torch.arange(65.0) - 32
+    up, right = ((turned[:, 0].sum(axis) * offsets).sum(1) for axis in (2, 1))
+    degrees = torch.atan2(up, right).rad2deg()
+    assert -61 < degrees.min() < -55
+    assert 55 < degrees.max() < 61
+
+
 def test_rotation_by_nothing_keeps_the_image(images: Tensor) -> None:
     turned, _ = AUGMENTATIONS["rotation"](degrees=0)(images, torch.zeros(40), draws())
     assert torch.equal(turned, images)

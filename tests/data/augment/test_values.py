@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from torchvision.models import ResNet50_Weights
 from torchvision.transforms import v2
 
 from spdbuild.data import DATASETS
@@ -36,6 +37,11 @@ def test_tiny_imagenets_released_numbers_are_on_the_scale_of_255() -> None:
     changed, _ = AUGMENTATIONS["normalize"](statistics="tiny_imagenet")(images, torch.zeros(1), draws(1))
     wanted = (200 - np.array([122.4786, 114.2755, 101.3963])) / np.array([70.4924, 68.5679, 71.8127])
     np.testing.assert_allclose(changed.flatten().numpy(), wanted, rtol=1e-5)
+
+
+def test_the_numbers_of_imagenet_are_torchvisions() -> None:
+    published = ResNet50_Weights.DEFAULT.transforms()
+    assert [list(numbers) for numbers in STATISTICS["imagenet"]] == [published.mean, published.std]
 
 
 def test_the_numbers_of_digits_are_those_of_its_training_images() -> None:
@@ -83,6 +89,17 @@ def test_erasing_hides_rectangles_of_the_area_asked_for() -> None:
         assert image.sum() == image.any(0).sum() * image.any(1).sum(), "not a rectangle"
 
 
+def test_erased_rectangles_have_the_value_and_the_ratio_asked_for_and_lie_anywhere() -> None:
+    # Of 1,600 pixels 64, 4 times as high as wide: 16 rows of 4.
+    erase = AUGMENTATIONS["random_erasing"](probability=1.0, area=(0.04, 0.04), ratio=(4.0, 4.0), value=7.0)
+    erased, _ = erase(torch.full((500, 3, 40, 40), 9, dtype=torch.uint8), torch.zeros(500), draws(500))
+    assert (erased == 7).flatten(1).sum(1).tolist() == [3 * 16 * 4] * 500
+    rows, columns = (erased[:, 0] == 7).any(2).int(), (erased[:, 0] == 7).any(1).int()
+    assert (rows.sum(1).unique().tolist(), columns.sum(1).unique().tolist()) == ([16], [4])
+    assert rows.argmax(1).unique().tolist() == list(range(25))
+    assert columns.argmax(1).unique().tolist() == list(range(37))
+
+
 def test_mixup_mixes_pixels_and_labels_in_one_proportion() -> None:
     images, labels = two_colours()
     mixed, mixed_labels = AUGMENTATIONS["mixup"](alpha=1.0)(images, labels, draws(64))
@@ -99,6 +116,25 @@ def test_cutmix_labels_are_the_parts_of_the_image() -> None:
     torch.testing.assert_close((mixed[:, 0] == 255).float().mean((1, 2)), mixed_labels[:, 1])
     assert mixed.dtype == torch.uint8
     assert mixed_labels[:, 1].unique().numel() > 20
+
+
+def test_the_sides_of_a_cut_are_the_root_of_its_area() -> None:
+    # A part u, uniform for alpha 1, has sides s = sqrt(u) (section 3.1). Clipped at the edges, of centres anywhere, a
+    # side is s - s * s / 4 long on average, and the cut the integral of its square over u: 0.3208.
+    images, labels = two_colours(4000)
+    _, mixed = AUGMENTATIONS["cutmix"]()(images, labels, draws(4000))
+    assert 1 - (mixed * labels).sum(1).mean().item() == pytest.approx(2 * (1 / 4 - 1 / 10 + 1 / 96), abs=0.015)
+
+
+def test_mixup_or_cutmix_gives_each_its_own_alpha() -> None:
+    images, labels = two_colours(400)
+    mix = AUGMENTATIONS["mixup_or_cutmix"](mixup_alpha=1000.0, cutmix_alpha=1e-3)
+    mixed, mixed_labels = mix(images, labels, draws(400))
+    own = (mixed_labels * labels).sum(1)
+    blended = ((mixed > 0) & (mixed < 1)).flatten(1).any(1)
+    # Beta(1000, 1000) is 1/2 to within a tenth; Beta(0.001, 0.001) is nearly always 0, or 1, at which nothing is cut.
+    assert ((own[blended] - 0.5).abs() < 0.1).all()
+    assert 0.4 < (own[~blended] == 1).double().mean() < 0.6
 
 
 def test_mixup_or_cutmix_does_either_for_each_sample() -> None:

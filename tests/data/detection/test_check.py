@@ -87,6 +87,34 @@ def test_images_of_two_splits_are_named(tmp_path: Path) -> None:
     refuse_grave(shared)
 
 
+def test_16_bit_images_that_become_nearly_black_are_no_grave_finding(
+    document: Any, write_coco: Callable[..., tuple[Path, Path]]
+) -> None:
+    annotations, images = write_coco(document)
+    Image.fromarray(np.full((48, 64), 1900, np.uint16)).save(images / "a.png")
+    report = check(read_coco(annotations, images))
+    assert report.sound
+    (finding,) = report.findings
+    assert (finding.kind, finding.where) == ("few grey levels", str(images / "a.png"))
+    assert "largest value is 1900: 8 grey levels are left" in finding.detail
+
+
+def test_annotations_of_the_image_before_it_is_turned_are_told_and_refused(
+    document: Any, write_coco: Callable[..., tuple[Path, Path]]
+) -> None:
+    annotations, images = write_coco(document)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new("RGB", (64, 48)).save(images / "a.png", exif=exif)
+    dataset = read_coco(annotations, images)
+    told = "is 48x64 pixels, but its annotations are for 64x48, before its EXIF orientation 6 turns it"
+    (finding,) = check(dataset).findings
+    assert told in finding.detail
+    with pytest.raises(DataError, match=told):
+        usable(dataset, "refuse")
+    assert [image.name for image in usable(dataset, "skip").images] == ["b.png"]
+
+
 def test_images_are_only_looked_at_when_asked(broken: DetectionSet) -> None:
     assert set(check(broken, decode=False).counts) == {"zero area", "box outside", "duplicate row"}
 

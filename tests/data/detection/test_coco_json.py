@@ -263,6 +263,21 @@ def test_boxes_stay_as_they_are_written_and_an_inverted_one_has_no_area(
     assert objects.area.tolist() == [0, 81, 81]
 
 
+def test_a_box_beside_its_image_keeps_from_training(document: Document, write_coco: WriteCoco) -> None:
+    document["annotations"][0]["bbox"] = [40, 2, 10, 20]
+    document["annotations"][2]["bbox"] = [60, 40, 10, 20]
+    dataset = read_coco(*write_coco(document))
+    assert len(dataset.objects) == 2
+    (finding,) = dataset.findings
+    assert (finding.kind, finding.detail) == (
+        "box off image",
+        "bbox [40, 2, 10, 20] lies beside its image of 40x30 pixels",
+    )
+    with pytest.raises(DataError, match="1 x box off image"):
+        refuse_grave(dataset.findings)
+    assert len(usable(dataset, "skip")) == 2
+
+
 @pytest.mark.parametrize("number", [[3], "3", None, 10**400, True])
 def test_an_annotation_without_a_number_of_its_own_gets_one(
     document: Document, write_coco: WriteCoco, number: Any
@@ -365,3 +380,17 @@ def test_hit_uav_has_four_classes_and_regions_to_ignore(data_folder: Path) -> No
     entries = json.loads((root / "annotations" / "val.json").read_text())["annotations"]
     assert dataset.objects.ignored.sum() == sum(entry["category_id"] == 5 for entry in entries)
     assert np.isin(dataset.objects.classes[~dataset.objects.ignored], range(4)).all()
+
+
+def test_an_id_that_pycocotools_takes_for_none_is_replaced(document: Document, write_coco: WriteCoco) -> None:
+    document["annotations"][0]["id"] = 0
+    dataset = read_coco(*write_coco(document))
+    assert sorted(dataset.objects.ids.tolist()) == [2, 3, 4]
+    assert not dataset.findings
+
+
+def test_a_box_is_written_with_the_numbers_that_were_read(document: Document, write_coco: WriteCoco) -> None:
+    box = document["annotations"][0]["bbox"] = [0.1, 0.2, 0.3, 0.7]
+    assert 0.1 + 0.3 - 0.1 != 0.3
+    written = {entry["id"]: entry["bbox"] for entry in to_coco(read_coco(*write_coco(document)))["annotations"]}
+    assert written[1] == box

@@ -122,7 +122,10 @@ def test_two_images_that_differ_by_suffix_only_cannot_be_yolo(
 
 def test_categories_of_coco_count_from_1(tmp_path: Path) -> None:
     convert({"train": TinyObjects(images=4, size=64).open("train")}, "yolo", tmp_path / "yolo")
-    convert({"train": read_yolo(tmp_path / "yolo" / "data.yaml", "train")}, "coco", tmp_path / "coco")
+    dataset = read_yolo(tmp_path / "yolo" / "data.yaml", "train")
+    convert({"train": dataset}, "coco", tmp_path / "coco")
+    # Those of predictions.json, too.
+    assert dataset.category_ids == (1, 2, 3, 4, 5, 6)
     document = json.loads((tmp_path / "coco" / "annotations" / "train.json").read_text())
     assert [category["id"] for category in document["categories"]] == [1, 2, 3, 4, 5, 6]
     assert {entry["category_id"] for entry in document["annotations"]} <= {1, 2, 3, 4, 5, 6}

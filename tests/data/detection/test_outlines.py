@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from spdbuild.data.detection.outlines import Outlines, joined
+from spdbuild.data.detection.outlines import Outlines, joined, signed_area
 
 #: By object: one polygon, none, and two.
 GIVEN = [[4], [], [3, 5]]
@@ -79,11 +79,15 @@ def test_joined_polygons_cover_what_they_covered_apart() -> None:
     # Besides, only the lines from one to the next, which are a pixel wide.
     assert not (np.asarray(apart) & ~np.asarray(together)).any()
     assert (np.asarray(together) & ~np.asarray(apart)).sum() < 40
-    assert shoelace(ring) == pytest.approx(300)
+    assert signed_area(ring) == pytest.approx(300)
     assert (ring.min(axis=0).tolist(), ring.max(axis=0).tolist()) == ([0, 0], [30, 45])
+    # Three times around a square, and to and fro from (10, 10) to (20, 20) and from (20, 30) to (10, 35).
+    length = np.linalg.norm(ring - np.roll(ring, 1, axis=0), axis=1).sum()
+    assert length == pytest.approx(3 * 40 + 2 * (200**0.5 + 125**0.5))
     assert joined(squares[:1]) is squares[0]
 
 
-def shoelace(polygon: NDArray[np.float64]) -> float:
-    x, y = polygon.T
-    return abs(float(np.dot(x, np.roll(y, -1)) - np.dot(y, np.roll(x, -1)))) / 2
+def test_polygons_that_go_round_in_different_ways_do_not_cancel() -> None:
+    square = np.array(((0, 0), (10, 0), (10, 10), (0, 10)), float)
+    assert (signed_area(square), signed_area(square[::-1])) == (100, -100)
+    assert signed_area(joined([square, (square + 20)[::-1]])) == pytest.approx(200)

@@ -127,9 +127,9 @@ def test_other_files_among_the_images_are_not_taken_for_them(voc: Path) -> None:
 
 def test_a_list_may_have_names_of_several_words_and_numbers_behind_them(voc: Path) -> None:
     for folder, suffix in (("Annotations", "xml"), ("JPEGImages", "jpg")):
-        (voc / folder / f"two.{suffix}").rename(voc / folder / f"number two.{suffix}")
-    (voc / "ImageSets" / "Main" / "train.txt").write_text("one  -1\nnumber two\n")
-    assert [image.name for image in read_voc(voc, "train").images] == ["number two.jpg", "one.jpg"]
+        (voc / folder / f"two.{suffix}").rename(voc / folder / f"one two.{suffix}")
+    (voc / "ImageSets" / "Main" / "train.txt").write_text("one  -1\none two\n")
+    assert [image.name for image in read_voc(voc, "train").images] == ["one two.jpg", "one.jpg"]
 
 
 def test_a_line_of_a_list_without_annotation_is_named_as_it_is_written(voc: Path) -> None:

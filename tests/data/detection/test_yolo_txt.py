@@ -10,7 +10,7 @@ from PIL import Image
 
 from spdbuild.data.detection.findings import refuse_grave
 from spdbuild.data.detection.yolo_txt import COCO_CATEGORY_IDS, label_file, read_dataset_yaml, read_yolo
-from spdbuild.errors import SpdbuildError
+from spdbuild.errors import DataError, SpdbuildError
 
 
 @pytest.fixture
@@ -59,6 +59,19 @@ def test_the_usual_spellings_of_the_yaml_are_read(yolo: Path, names: str, train:
     assert dataset.names == ("person", "car")
     assert dataset.images[-1].name == "b.png"
     assert len(dataset.objects) == 2
+
+
+@pytest.mark.parametrize("key", ["valid", "validation"])
+def test_other_words_for_the_split_to_evaluate_on_are_known(yolo: Path, key: str) -> None:
+    yolo.write_text(yolo.read_text().replace("val: images/val", f"{key}: images/val"))
+    assert [image.name for image in read_yolo(yolo, "val").images] == ["c.png"]
+
+
+def test_a_pattern_is_no_split(yolo: Path) -> None:
+    yolo.write_text(yolo.read_text().replace("val: images/val", "val: images/val/*.png"))
+    with pytest.raises(DataError, match=r"'images/val/\*\.png' is a pattern, and a split is a folder") as caught:
+        read_yolo(yolo, "val")
+    assert "name the folder: all images below it are taken" in str(caught.value)
 
 
 def test_files_without_their_partner_are_told_and_keep_nobody_from_training(yolo: Path) -> None:
@@ -128,12 +141,19 @@ def test_paths_that_leave_the_folder_of_the_yaml_may_mean_it(yolo: Path) -> None
     assert len(read_yolo(yolo, "train")) == 2
 
 
+def test_the_ids_of_classes_count_from_1_with_those_that_are_ignored(yolo: Path) -> None:
+    assert read_yolo(yolo, "train").category_ids == (1, 2)
+    assert read_yolo(yolo, "train", ignore=["person"]).category_ids == (2,)
+
+
 def test_cocos_classes_have_cocos_ids(yolo: Path) -> None:
     assert len(COCO_CATEGORY_IDS) == 80
     assert [COCO_CATEGORY_IDS[i] for i in (0, 10, 11, 79)] == [1, 11, 13, 90]
     names = ["person", *(f"n{i}" for i in range(78)), "toothbrush"]
     yolo.write_text(f"train: images/train\nval: images/val\nnames: [{', '.join(names)}]\n")
     assert read_yolo(yolo, "train").category_ids == COCO_CATEGORY_IDS
+    yolo.write_text(yolo.read_text().replace("toothbrush", "toothpaste"))
+    assert read_yolo(yolo, "train").category_ids == tuple(range(1, 81))
 
 
 def test_the_category_ids_are_those_of_an_annotation_file_of_coco(data_folder: Path) -> None:
@@ -160,6 +180,13 @@ def test_labels_lie_beside_the_last_folder_of_images(image: str, labels: str) ->
     assert label_file(Path(image)) == Path(labels)
 
 
+def test_the_area_of_an_outlined_object_is_that_of_its_outline(yolo: Path) -> None:
+    (yolo.parent / "labels" / "train" / "b.txt").write_text(
+        "1 0.1 0.2 0.5 0.2 0.5 0.6\n1 0.1 0.4 0.3 0.8 0.3 0.4\n0 0.5 0.5 0.25 0.5\n"
+    )
+    assert read_yolo(yolo, "train").objects.area == pytest.approx([40 * 20 / 2, 20 * 20 / 2, 25 * 25])
+
+
 def test_bad_rows_are_found_with_file_and_line(yolo: Path) -> None:
     rows = yolo.parent / "labels" / "train" / "b.txt"
     rows.write_text("0 0.5 0.5 0.2 0.2\n0 0.5 0.5 0.2\n0 a b c d\n5 0.5 0.5 0.1 0.1\n0 0.5 0.5 0.2 0.2\n0 nan 0 1 1\n")
@@ -174,6 +201,22 @@ def test_bad_rows_are_found_with_file_and_line(yolo: Path) -> None:
         ("malformed row", "6"),
     ]
     assert str(findings[2]) == f"{rows}:4: there is no class 5; there are 2"
+
+
+def test_boxes_in_pixels_or_beside_their_image_keep_from_training(yolo: Path) -> None:
+    rows = yolo.parent / "labels" / "train" / "b.txt"
+    rows.write_text("0 60 50 30 20\n0 1.5 0.5 0.2 0.2\n0 1 0.5 0.5 0.5\n0 1 1 4 4 5 1\n")
+    dataset = read_yolo(yolo, "train")
+    assert dataset.objects.boxes_xyxy.tolist() == [[75, 12.5, 125, 37.5]]
+    findings = [finding for finding in dataset.findings if finding.kind != "missing label file"]
+    pixels = "these look like pixels"
+    assert [(finding.kind, str(finding)) for finding in findings] == [
+        ("malformed row", f"{rows}:1: the numbers must be shares of the image, 0 to 1, and not 60: {pixels}"),
+        ("box off image", f"{rows}:2: person at [140, 20, 160, 30] lies beside its image of 100x50 pixels"),
+        ("malformed row", f"{rows}:4: the numbers must be shares of the image, 0 to 1, and not 5: {pixels}"),
+    ]
+    with pytest.raises(DataError, match="2 x malformed row, 1 x box off image"):
+        refuse_grave(dataset.findings)
 
 
 def test_a_row_that_is_there_already_may_be_spelled_otherwise(yolo: Path) -> None:

@@ -6,6 +6,7 @@ import contextlib
 import io
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -153,7 +154,10 @@ def test_other_images_are_known(scene: tuple[dict[str, Any], np.ndarray]) -> Non
     assert not answers([0, 2, 1, 0]).same_images(answers([0, 2, 1]))
     fewer = {**truth, "annotations": truth["annotations"][1:]}
     assert not matches(truth, rows).same_images(matches(fewer, rows))
-    assert matches(truth, rows).same_images(matches(truth, rows[:5]))
+    found = matches(truth, rows)
+    assert found.same_images(matches(truth, rows[:5]))
+    assert not found.same_images(replace(found, images=found.images + 1))
+    assert not found.same_images(replace(found, sizes=("L", "M", "S")))
 
 
 def test_a_file_with_a_wrong_byte_is_refused_or_harmless(found: ByImage, tmp_path: Path) -> None:

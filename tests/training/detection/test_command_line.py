@@ -62,6 +62,15 @@ def test_a_score_nothing_reaches_finds_nothing(trained: Path, tmp_path: Path) ->
     assert run("predict", trained, picture, "--min-score", 1).stdout == f"{picture}: nothing\n"
 
 
+def test_the_selection_of_boxes_has_options(trained: Path, tmp_path: Path) -> None:
+    picture = tmp_path / "picture.png"
+    Image.effect_noise((64, 64), 90).convert("RGB").save(picture)
+    few = run("predict", trained, picture, "--min-score", 0, "--max-iou", 1, "--max-detections", 3, "--json")
+    assert len(json.loads(few.stdout)[0]["predictions"]) == 3
+    options = ["--min-score", 0.5, "--max-iou", 0.3, "--no-speed"]
+    assert "scores from 0.5, NMS at IoU 0.3," in run("eval", trained, *options).stdout
+
+
 def test_save_without_a_folder_is_a_usage_error(trained: Path, tmp_path: Path) -> None:
     result = run("predict", trained, tmp_path, "--save", "csv")
     assert result.exit_code == 2

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -21,7 +23,7 @@ def test_anchors_that_fit_stay() -> None:
     found = fit_anchors(head, DATA, 64, 4.0, 0.98, seed=0)
     assert not found.replaced
     assert torch.equal(head.anchors, before)
-    assert describe_fit(found) == "100.0 % of the boxes fit the anchors"
+    assert describe_fit(found) == ["100.0 % of the boxes fit the anchors"]
 
 
 def test_anchors_that_do_not_fit_are_replaced_by_some_that_do() -> None:
@@ -34,7 +36,18 @@ def test_anchors_that_do_not_fit_are_replaced_by_some_that_do() -> None:
     np.testing.assert_allclose(pixels, found.anchors, rtol=1e-6)
     # Objects are squares with sides of 6 to 20 pixels.
     assert 5 < pixels.min() < pixels.max() < 21
-    assert "0.0 % of the boxes fit the anchors, and 100.0 % fit new ones" in describe_fit(found)
+    (line,) = describe_fit(found)
+    assert "0.0 % of the boxes fit the anchors, and 100.0 % fit new ones" in line
+
+
+def test_boxes_that_fit_no_anchor_are_a_warning() -> None:
+    head = Detect([1], 6, [[[100, 100], [120, 120]]], [8])
+    # Of as few boxes as there are anchors no others are made.
+    found = fit_anchors(head, DATA.subset([]), 64, 4.0, 0.98, seed=0)
+    assert len(describe_fit(found)) == 1
+    line, warning = describe_fit(replace(found, recall_before=0.25, recall=0.25))
+    assert line == "25.0 % of the boxes fit the anchors"
+    assert warning.startswith("warning: 75.0 % of the boxes fit no anchor, and nothing is learned from them")
 
 
 def test_boxes_are_measured_at_the_size_of_training() -> None:

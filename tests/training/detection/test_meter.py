@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
 from torch import Tensor
 
 from spdbuild.data.detection.batch import DetectionBatch
@@ -127,6 +130,32 @@ def test_each_image_has_its_own_name_whatever_the_order_of_the_ids() -> None:
     expected = {image.name: len(dataset.of_image(index)) for index, image in enumerate(dataset.images)}
     assert found == expected
     assert len(set(expected.values())) > 1
+
+
+def test_the_files_give_pycocotools_the_same_metrics(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    dataset = objects()
+    meter, random = DetectionMeter(head(), DetectionImages(dataset, 96), JudgingOptions()), torch.Generator()
+    for index in range(len(dataset)):
+        own = dataset.of_image(index)
+        boxes = torch.from_numpy(own.boxes_xyxy).repeat(8, 1)
+        boxes += 3 * torch.randn(boxes.shape, generator=random, dtype=torch.float64)
+        classes = torch.from_numpy(own.classes).repeat(8)[:, None]
+        # Scores that differ in the seventh decimal.
+        scores = 0.5 + 1e-6 * torch.rand(len(boxes), 1, generator=random, dtype=torch.float64)
+        found = torch.cat((boxes, scores, classes), dim=1)
+        meter.add(index, found[found[:, 4].argsort(descending=True)])
+    evaluation = meter.evaluation()
+    for name in ("ground_truth.json", "predictions.json"):
+        (tmp_path / name).write_text(evaluation.files[name]())
+    truth = COCO(tmp_path / "ground_truth.json")
+    judge = COCOeval(truth, truth.loadRes(str(tmp_path / "predictions.json")), "bbox")
+    judge.evaluate()
+    judge.accumulate()
+    judge.summarize()
+    capsys.readouterr()
+    ap, ap50, ap75 = judge.stats[:3]
+    assert 0.1 < ap < 0.9
+    assert [evaluation.scalars[name] for name in ("AP", "AP50", "AP75")] == pytest.approx([ap, ap50, ap75], abs=1e-9)
 
 
 def test_meters_of_two_processes_make_that_of_one() -> None:
@@ -260,4 +289,15 @@ def test_windows_that_hold_every_image_change_nothing() -> None:
 
 
 def test_the_protocol_says_that_there_were_windows() -> None:
-    assert "rectangular batches of windows of 80," in judged_in_windows(80).protocol
+    assert "rectangular batches of tiles of 80," in judged_in_windows(80).protocol
+
+
+def test_a_crowd_region_is_no_object_of_the_published_metric() -> None:
+    table = Table(("a",), (1,))
+    table.images.append(ImageRecord(1, "0.png", None, 96, 64))
+    table.add(0, (10, 10, 26, 30), 0)
+    table.add(0, (40, 10, 90, 50), 0, crowd=True)
+    meter = DetectionMeter(Detect([1], 1, [[[24, 24]]], [8]), DetectionImages(table.build(), 96), JudgingOptions())
+    meter.add(0, torch.tensor([[10, 10, 26, 30, 0.9, 0], [40, 10, 90, 50, 0.8, 0]], dtype=torch.float64))
+    assert meter.state()["hits"].all(axis=1).tolist() == [True, False]
+    assert meter.evaluation().scalars["recall"] == 1

@@ -202,7 +202,7 @@ def test_films_without_pyav_are_refused_with_a_hint_before_anything_is_seen(
     stored = load_recipe(recipe)
     model = build_network(stored, 6, None).module.eval()
     files = [pictures / "0.png", Path("film.mp4")]
-    with pytest.raises(SpdbuildError, match=r"(?s)reading films needs PyAV.*spdbuild\[video\]"):
+    with pytest.raises(SpdbuildError, match=r"(?s)reading videos needs PyAV.*spdbuild\[video\]"):
         next(stored.task.predict(stored, model, tuple("abcdef"), (3, 64, 64), files))
 
 
@@ -221,5 +221,5 @@ def test_the_pictures_of_a_film_are_those_that_were_filmed(tmp_path: Path) -> No
     for frame, shade in zip(frames, shades, strict=True):
         assert abs(frame.float().mean() - shade) < 6
     (tmp_path / "cut.mp4").write_bytes((tmp_path / "film.mp4").read_bytes()[:100])
-    with pytest.raises(DataError, match=r"cut\.mp4: this film cannot be read"):
+    with pytest.raises(DataError, match=r"cut\.mp4: this video cannot be read"):
         list(video.read_frames(tmp_path / "cut.mp4"))

@@ -9,7 +9,8 @@ import pytest
 
 from spdbuild.data.detection.convert import convert
 from spdbuild.data.tiny_objects import TinyObjects
-from spdbuild.errors import SpdbuildError
+from spdbuild.errors import RecipeError, SpdbuildError
+from spdbuild.training.checking import check_recipe
 from spdbuild.training.evaluate import evaluate
 from spdbuild.training.recipe import load_recipe
 from spdbuild.training.run import train
@@ -138,3 +139,9 @@ def test_the_task_is_that_of_the_data_and_can_be_a_name_alone(recipe: Path) -> N
     start, rest = text.split("task:\n")
     named = start + "task: detection\n" + rest.split("\n", 2)[2]
     assert load_recipe(named).task == load_recipe(start + rest.split("\n", 2)[2]).task
+
+
+def test_an_input_on_which_the_levels_of_a_network_do_not_meet_is_told_as_such() -> None:
+    with pytest.raises(RecipeError, match="squares whose side is a multiple of 32, and its input is 100x100") as caught:
+        check_recipe("tiny_objects", ["input=[3, 100, 100]"])
+    assert "input: [3, 96, 96]" in str(caught.value)

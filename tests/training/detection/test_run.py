@@ -5,14 +5,20 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
 
+from spdbuild.data.detection.convert import convert
+from spdbuild.data.detection.dataset import splits_of
+from spdbuild.data.detection.table import NO_CLASS
 from spdbuild.data.tiny_objects import TinyObjects
+from spdbuild.errors import WeightsError
 from spdbuild.metrics import by_image
 from spdbuild.training.evaluate import evaluate
 from spdbuild.training.run import resume, train
@@ -125,3 +131,35 @@ def test_two_processes_train_almost_as_one(
     for one, two in zip(rows(single), rows(tmp_path / "two" / "small"), strict=True):
         # A level's loss is a mean over its matches, so that of a batch is not exactly the mean of its halves.
         assert two["train/loss"] == pytest.approx(one["train/loss"], rel=0.1)
+
+
+def test_data_with_a_part_of_the_classes_in_another_order_are_known_by_name(recipe: Path, tmp_path: Path) -> None:
+    done = train(recipe, ["max_steps=2"], runs=tmp_path / "runs", quiet=True)
+    whole = evaluate(done.folder, speed=False).evaluation
+    splits = splits_of(TinyObjects(24, 64))
+    order = [3, 1, 0]
+    for split, dataset in splits.items():
+        numbers = np.array([order.index(class_) if class_ in order else NO_CLASS for class_ in range(6)])
+        objects = replace(dataset.objects, classes=numbers[dataset.objects.classes])
+        names = tuple(dataset.names[class_] for class_ in order)
+        part = replace(dataset, names=names, category_ids=(1, 2, 3), objects=objects)
+        splits[split] = part
+    convert(splits, "yolo", tmp_path / "part")
+    options = [f"data={{name: yolo, file: {tmp_path / 'part' / 'data.yaml'}}}"]
+    found = evaluate(done.folder, options, speed=False, output=tmp_path / "out").evaluation
+    assert "of 3 of the 6 classes, those of the data" in found.protocol
+    assert found.classes == whole.classes
+    for class_ in range(6):
+        expected = whole.rows[class_]["AP"] if class_ in order else None
+        assert found.rows[class_]["AP"] == (None if expected is None else pytest.approx(expected, abs=1e-6))
+    ids = {entry["category_id"] for entry in json.loads((tmp_path / "out" / "predictions.json").read_text())}
+    assert ids <= {1, 2, 3}
+
+
+def test_data_with_a_class_that_the_model_has_not_are_refused(recipe: Path, tmp_path: Path) -> None:
+    done = train(recipe, ["max_steps=2"], runs=tmp_path / "runs", quiet=True)
+    dataset = TinyObjects(24, 64).open("val")
+    convert({"val": replace(dataset, names=(*dataset.names[:5], "star"))}, "yolo", tmp_path / "other")
+    options = [f"data={{name: yolo, file: {tmp_path / 'other' / 'data.yaml'}}}"]
+    with pytest.raises(WeightsError, match="class 5 of the weights is '.*', and that of the data is 'star'"):
+        evaluate(done.folder, options, speed=False)

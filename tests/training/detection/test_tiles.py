@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from PIL import Image
 
+from spdbuild.cli.eval import command
 from spdbuild.errors import DataError
 from spdbuild.training.detection import seeing
 from spdbuild.training.evaluate import evaluate
 from spdbuild.training.predict import predict
 from spdbuild.training.run import resume, train
+from spdbuild.training.summary import Summary
 
 TILES = ["task.tiles.size=48", "task.tiles.overlap=0.5", "epochs=1", "task.augment.close_mosaic=0"]
 
@@ -29,7 +33,14 @@ def test_a_run_learns_from_windows_and_is_measured_on_images(recipe: Path, tmp_p
     report = evaluate(tiled.folder, speed=True)
     assert report.images == report.evaluation.counts["images"] == evaluate(plain.folder, speed=False).images
     assert set(report.stages) == {1, 8}
-    assert "windows of 48" in report.evaluation.protocol
+    assert "tiles of 48" in report.evaluation.protocol
+    # 6 images to evaluate on, of 4 tiles each: counted, and told with the latency of one.
+    counts = report.evaluation.counts
+    assert (counts["images"], counts["tiles"]) == (6, 24)
+    said = CliRunner().invoke(command, [str(tiled.folder)]).stdout
+    assert re.search(r"latency of one tile: .*; an image has 4\.0 of them\n", said)
+    summary = Summary.read(tiled.folder / "report")
+    assert summary.macs_per_image == 4 * summary.macs == 4 * Summary.read(plain.folder / "report").macs_per_image
 
 
 def test_pictures_are_looked_at_as_the_images_were(

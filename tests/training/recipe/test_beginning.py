@@ -64,6 +64,13 @@ def test_a_detector_gets_the_size_of_its_images(tmp_path: Path) -> None:
     assert recipe.task.tiles.size is None
 
 
+def test_a_single_epoch_can_be_tried(tmp_path: Path) -> None:
+    text = beginning(TinyObjects(images=8, size=64, largest=12), "tiny.yaml")
+    assert "warmup_batches: 3 " in text
+    overrides = ["epochs=1", "max_steps=1", "batch=4", "workers=0", "~compare"]
+    train(text, overrides, runs=tmp_path, quiet=True)
+
+
 def test_small_objects_in_large_images_are_learnt_from_windows() -> None:
     recipe = load_recipe(beginning(TinyObjects(images=4, size=1280, largest=14), "tiny.yaml"))
     assert (recipe.input, recipe.task.tiles.size) == ((3, 640, 640), 640)

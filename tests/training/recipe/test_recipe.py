@@ -35,6 +35,8 @@ WRONG = {
     "fraction": ("batch: 12.5", "'batch' must be a whole number, got 12.5", ""),
     "too small": ("epochs: 0", "<text>:3:9: error: epochs must be at least 1, got 0", ""),
     "negative clip": ("clip: -1", "<text>:3:7: error: clip must be more than 0, got -1.0", ""),
+    "no clip": ("clip: 0", "<text>:3:7: error: clip must be more than 0, got 0", ""),
+    "no minutes": ("max_minutes: 0", "<text>:3:14: error: max_minutes must be more than 0, got 0", ""),
     "unknown optimizer": ("optimizer: {name: sdg}", "'optimizer.name' cannot be 'sdg'", "did you mean 'sgd'?"),
     "unknown but for case": ("optimizer: {name: adamW}", "'optimizer.name' cannot be 'adamW'", "did you mean 'adamw'?"),
     "unknown option": ("optimizer: {name: sgd, momentun: 1}", "'optimizer' has no key", "did you mean 'momentum'?"),

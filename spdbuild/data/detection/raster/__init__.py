@@ -1,4 +1,4 @@
-"""What scales, turns and recolours the pixels of training images: OpenCV where it is installed, PyTorch elsewhere."""
+"""Scale, warp and recolour the pixels of training images: with OpenCV if it is installed, otherwise with PyTorch."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ from spdbuild.errors import ArgumentError
 
 
 class Raster(Protocol):
-    """Pixels are uint8 [height, width, 3], RGB, in any order of memory; what is given in is not changed."""
+    """Pixels are uint8 [height, width, 3], RGB, in any memory layout; arguments are not changed."""
 
     def scaled(self, pixels: Pixels, size: tuple[int, int]) -> Pixels:
-        """The image at (height, width), bilinear; no pixel is left out of a smaller one."""
+        """The image at (height, width), bilinear; a smaller one skips no pixel."""
         ...
 
     def warped(self, pixels: Pixels, matrix: Matrix, size: int) -> Pixels:
-        """The image of size x size under a map from pixels to image, bilinear, with grey around it."""
+        """The image of size x size under a map from `pixels` to it, bilinear, with grey outside."""
         ...
 
     def recoloured(self, pixels: Pixels, hue: float, saturation: float, value: float) -> Pixels:
-        """Each of hue, saturation and value times its factor.
+        """Multiply each of hue, saturation and value by its factor.
 
-        Hue counts from red and wraps around; saturation and value end at their maximum.
+        Hue counts from red and wraps around; saturation and value are clipped at their maximum.
         """
         ...
 
 
 def resolve(backend: Backend) -> Literal["opencv", "torch"]:
-    """The library that is meant; "auto" is OpenCV where it is installed. ArgumentError where the one named is not."""
+    """The library to use; "auto" is OpenCV if it is installed. ArgumentError if the one named is not."""
     installed = importlib.util.find_spec("cv2") is not None
     if backend == "auto":
         return "opencv" if installed else "torch"
@@ -42,7 +42,7 @@ def resolve(backend: Backend) -> Literal["opencv", "torch"]:
 
 
 def open_raster(backend: Backend) -> Raster:
-    """The library is imported here and not sooner: a process that augments nothing needs none."""
+    """Import the library, here and not earlier: a process that augments nothing needs none."""
     if resolve(backend) == "opencv":
         from spdbuild.data.detection.raster.opencv import OpencvRaster
 

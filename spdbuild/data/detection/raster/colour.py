@@ -5,14 +5,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-#: Pixels at a time: calls cost more than numbers below, and the intermediate planes leave the cache above it.
+#: Pixels at a time: with fewer, calls cost more than arithmetic; with more, the intermediate planes leave the cache.
 _PIXELS = 1 << 16
 
 
 def scale_hsv(image: Tensor, hue: float, saturation: float, value: float) -> Tensor:
     """uint8 [3, H, W] -> uint8 [3, H, W], each of hue, saturation and value times its factor.
 
-    Hue counts from red and wraps around; saturation and value end at their maximum. Rounded once, at the end.
+    Hue counts from red and wraps around; saturation and value are clipped at their maximum. Rounded once, at the end.
     """
     if _is_grey(image):
         return (image[0] * value).clamp_(max=255).add_(0.5).to(torch.int16).to(torch.uint8).repeat(3, 1, 1)
@@ -25,12 +25,12 @@ def scale_hsv(image: Tensor, hue: float, saturation: float, value: float) -> Ten
 
 
 def _is_grey(image: Tensor) -> bool:
-    """Whether no pixel has a colour, as in thermal and many medical images: only its value can change then."""
+    """Whether no pixel has a colour, as in thermal and many medical images: then only the value can change."""
     return torch.equal(image[0], image[1]) and torch.equal(image[1], image[2])
 
 
 def _scale_rows(image: Tensor, target: Tensor, hue: float, saturation: float, value: float) -> None:
-    """A channel is the brightest one less the part of the colour, the brightest less the darkest, that its hue takes.
+    """A channel is the brightest one minus the part of the colour (brightest minus darkest) that its hue takes.
 
     That part is 2 - d for red and d - 1 for green and blue, d the distance of the hue from cyan, green and blue,
     between 1 and 2.
@@ -44,7 +44,7 @@ def _scale_rows(image: Tensor, target: Tensor, hue: float, saturation: float, va
         angle.sub_((angle * (1 / 6)).floor_().mul_(6))
     brightest = (high * value).clamp_(max=255)
     colour = _colour(spread, high, brightest, saturation, value)
-    # + 0.5, so that the cast to whole numbers rounds; casts by way of int16 are vectorized, those to uint8 are not.
+    # + 0.5, so that the cast to whole numbers rounds; casts via int16 are vectorized, those to uint8 are not.
     above = torch.add(brightest, colour).add_(0.5)
     below = torch.sub(above, colour, alpha=3)
     target[0] = below.addcmul_(colour, (angle - 3).abs_().clamp_(1, 2)).to(torch.int16)
@@ -56,20 +56,20 @@ def _colour(spread: Tensor, high: Tensor, brightest: Tensor, saturation: float, 
     """The new difference of the brightest and the darkest channel; changes `spread`."""
     if value <= 1:
         return torch.minimum(spread.mul_(saturation * value), brightest)
-    # The brightest has not grown by `value` where it came to its maximum.
+    # The brightest has grown by less than `value` where it reached its maximum.
     growth = high.float().reciprocal_().mul_(255).clamp_(max=value)
     return torch.minimum(spread.mul_(growth).mul_(saturation), brightest)
 
 
 def _hue(red: Tensor, green: Tensor, blue: Tensor, low: Tensor, spread: Tensor, factor: float) -> Tensor:
-    """`factor` times the hue in sixths of a turn, which goes from red, 0, over green, 2, to blue, 4, and back to 6.
+    """`factor` times the hue in sixths of a turn, which goes from red, 0, via green, 2, to blue, 4, and back to red, 6.
 
     With r = (red - low) / spread and d = (green - blue) / spread the usual three cases are one expression,
-    3 - d + r (2 d - 3 sign(d)): a choice between three costs as much as all the rest.
+    3 - d + r (2 d - 3 sign(d)): choosing between three costs as much as all the rest.
     """
     per_spread = (spread + 1e-6).reciprocal_()
     r = (red - low).float().mul_(per_spread)
-    # Equal green and blue must have a sign, too.
+    # Equal green and blue need a sign, too.
     d = torch.addcmul(spread.new_tensor(1e-9), green.float() - blue, per_spread)
     slope = d.sign().mul_(-3 * factor).add_(d, alpha=2 * factor)
     return torch.rsub(d, 3 * factor, alpha=factor).addcmul_(r, slope)

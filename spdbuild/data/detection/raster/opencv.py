@@ -1,4 +1,4 @@
-"""Pixels moved and recoloured by OpenCV, on whole numbers from end to end."""
+"""Pixels moved and recoloured by OpenCV, in integer arithmetic throughout."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from spdbuild.data.detection.geometry import Matrix
 from spdbuild.data.detection.table import Pixels
 from spdbuild.data.letterbox import FILL
 
-#: Below this factor a bilinear sample would skip pixels of the image, so that areas are averaged.
+#: Below this factor a bilinear sample would skip pixels of the image, so areas are averaged.
 _SMALLEST_SAMPLED = 0.5
 
 #: From coordinates in which the first pixel spans 0 to 1 to those in which its centre is 0.
 _TO_CENTRES = np.array(((1.0, 0, -0.5), (0, 1, -0.5), (0, 0, 1)))
 _FROM_CENTRES = np.array(((1.0, 0, 0.5), (0, 1, 0.5), (0, 0, 1)))
 
-#: Steps of hue in a full turn as OpenCV counts them, and the steps that a byte can count.
+#: The steps of hue in a full turn in OpenCV, and those of a byte.
 _TURN, _STEPS = 180, np.arange(256)
 
-#: Of so many rows and columns one is looked at first for colours.
+#: One in this many rows and columns is searched first for colours.
 _COARSE = 32
 
 
@@ -30,7 +30,7 @@ class OpencvRaster:
 
     def __init__(self) -> None:
         if get_worker_info() is not None:
-            # Each worker process has a core for itself; threads of its own would take the others'.
+            # Each worker process has one core; more threads would take those of the others.
             cv2.setNumThreads(0)
 
     def scaled(self, pixels: Pixels, size: tuple[int, int]) -> Pixels:
@@ -65,7 +65,7 @@ def _table(values: NDArray[np.float64]) -> NDArray[np.uint8]:
 
 
 def _grey(pixels: Pixels) -> Pixels | None:
-    """The one plane of an image without colours, else None; a few pixels tell it of most images that have some."""
+    """The one plane of an image without colours, else None; for most coloured images a few pixels decide."""
     few = pixels[::_COARSE, ::_COARSE]
     if (few[:, :, :1] != few[:, :, 1:]).any():
         return None

@@ -27,12 +27,12 @@ class TorchRaster:
         to_unit = np.array(((2 / width, 0, -1), (0, 2 / height, -1), (0, 0, 1)))
         grid = _grid(torch.from_numpy(to_unit @ inverse).to(torch.float32), size)
         image = torch.from_numpy(pixels).permute(2, 0, 1).to(torch.float32)
-        # Around the image is zero, so grey must be zero, too.
+        # The padding is zero, so grey must be zero, too.
         shown = grid_sample(image[None] - FILL, grid[None], mode="bilinear", padding_mode="zeros", align_corners=False)
         return _pixels((shown[0] + (FILL + 0.5)).to(torch.uint8))
 
     def recoloured(self, pixels: Pixels, hue: float, saturation: float, value: float) -> Pixels:
-        # Numpy takes a third of the time that PyTorch needs to put planes of bytes apart.
+        # NumPy takes a third of the time that PyTorch needs to separate planes of bytes.
         planes = np.ascontiguousarray(pixels.transpose(2, 0, 1))
         return _pixels(scale_hsv(torch.from_numpy(planes), hue, saturation, value))
 
@@ -43,7 +43,7 @@ def _pixels(image: Tensor) -> Pixels:
 
 
 def _grid(inverse: Tensor, size: int) -> Tensor:
-    """For each pixel's centre its place under `inverse`, [size, size, 2]."""
+    """For each pixel's centre its position under `inverse`, [size, size, 2]."""
     along = torch.arange(size, dtype=torch.float32) + 0.5
     terms = [inverse[i, 0] * along[None] + (inverse[i, 1] * along + inverse[i, 2])[:, None] for i in (0, 1)]
     if inverse[2, :2].any():

@@ -1,0 +1,55 @@
+"""Images that a program holds in memory and gives where a file is expected."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+from torch import Tensor
+
+from spdbuild.errors import ArgumentError
+
+_FORMS = "an image is uint8: an array [H, W, 3] or [H, W], a tensor [3, H, W] or [1, H, W], or one of Pillow"
+
+
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """An image in memory. path: the name that stands for the path of its file."""
+
+    path: Path
+    image: Image.Image
+
+
+#: Where an image comes from.
+Source = Path | Picture
+
+
+def path_of(source: Source) -> Path:
+    """The path of a file, or the name of a picture."""
+    return source.path if isinstance(source, Picture) else source
+
+
+def is_image(given: Any) -> bool:
+    """Whether `given` is one image, and neither a path nor several images."""
+    if isinstance(given, np.ndarray | Tensor):
+        return given.ndim in (2, 3)
+    return isinstance(given, Image.Image)
+
+
+def picture(given: Any, name: str) -> Picture:
+    """An image of Pillow, an array or a tensor as a picture; ArgumentError for other shapes and types of numbers."""
+    if isinstance(given, Image.Image):
+        return Picture(Path(name), given)
+    pixels = given.detach().cpu().numpy() if isinstance(given, Tensor) else np.asarray(given)
+    if isinstance(given, Tensor) and pixels.ndim == 3:
+        pixels = pixels.transpose(1, 2, 0)
+    if pixels.ndim == 3 and pixels.shape[2] == 1:
+        pixels = pixels[:, :, 0]
+    if pixels.dtype != np.uint8 or not (pixels.ndim == 2 or (pixels.ndim == 3 and pixels.shape[2] == 3)):
+        shape = "x".join(map(str, given.shape))
+        message = f"{name} is {type(given).__name__} {shape} of {pixels.dtype}"
+        raise ArgumentError(message, argument="sources", hint=_FORMS)
+    return Picture(Path(name), Image.fromarray(np.ascontiguousarray(pixels)))
