@@ -100,6 +100,8 @@ def _recipes() -> Iterator[str]:
         yield from _section(cls)
     for title, registry in _CHOICES.items():
         yield f"## {title}"
+        if registry is DATASETS:
+            yield _PIXELS
         members = registry.items()
         first, *others = (_described(cls) for _, cls in members)
         common = [key for key in first if all(first[key] == other.get(key) for other in others)]
@@ -109,6 +111,15 @@ def _recipes() -> Iterator[str]:
             yield f"### {name}"
             yield from _section(cls, common)
 
+
+_PIXELS = (
+    "Image files become 8-bit RGB, turned upright by the orientation in their EXIF; boxes are of the upright image. "
+    "Grey becomes three equal channels. Of 16-bit grey the upper 8 bits stay, so that a camera of 10 to 14 bits, "
+    "whose values fill a part of the range, gives images that are nearly black: `spdbuild data check` names such "
+    "files, and so does a run; multiply their values before. An alpha channel is dropped if it is opaque everywhere; "
+    "what is partly transparent depends on the page behind it, and counts as a file that cannot be used, as do images "
+    "of several frames, of 32 bits, and of floating point numbers."
+)
 
 _CHOICES: dict[str, Registry[Any]] = {
     "Data sets: data": DATASETS,

@@ -1,4 +1,4 @@
-"""Two networks side by side: which layer of the one is which of the other."""
+"""Two networks side by side: which layer of the one corresponds to which of the other."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from spdbuild.graph import Graph, Node, Output
 
 @dataclass(frozen=True)
 class Pair:
-    """A layer before and after; one of them is None where there is no such layer.
+    """A layer before and after; one of them is None if there is no such layer.
 
     changed: which of "name", "op", "inputs" and "shape" differ; empty for equal layers and for layers on one side only.
     """
@@ -26,9 +26,9 @@ class Pair:
 
 
 def align(before: Graph, after: Graph) -> list[Pair]:
-    """All layers of two graphs, in the order of `after`; one that is gone stands in front of what came after it.
+    """All layers of two graphs, in the order of `after`; a removed layer comes before the one that followed it.
 
-    Layers of one name belong together; of the others those do whose ops follow one another on both sides.
+    Layers of the same name are partners; of the others, those whose ops form the same sequence on both sides.
     """
     partners = _partners(before, after)
     gone = _gone(before, partners)

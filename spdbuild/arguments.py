@@ -1,4 +1,4 @@
-"""Calls written by a person, bound to the fields of a dataclass: ops, passes, and whatever a registry holds.
+"""Calls as users write them, bound to the fields of a dataclass: ops, passes, and whatever else a registry holds.
 
 A field's type says what it accepts; `None` as a default means "not given" and is never written.
 """
@@ -62,7 +62,7 @@ def construct(cls: type[T], values: Mapping[str, Any]) -> T:
 
 
 def type_hints(cls: Any, *, annotated: bool = False) -> dict[str, Any]:
-    """The resolved types of a dataclass's fields; annotated: with what stands beside a type in `Annotated`."""
+    """The resolved types of a dataclass's fields; annotated: with the metadata of `Annotated`."""
     return _type_hints(cls, annotated)
 
 
@@ -74,18 +74,18 @@ def _type_hints(cls: Any, annotated: bool) -> dict[str, Any]:
 def fit(value: Any, hint: Any, name: str) -> Any:
     """`value` as the type `hint` asks for, or an ArgumentError that names the argument."""
     fitted = _fit(value, hint)
-    if fitted is _NO:
+    if fitted is _MISFIT:
         choices = typing.get_args(hint) if typing.get_origin(hint) is Literal else ()
         near = nearest(value, map(str, choices)) if choices and isinstance(value, str) else ""
         raise ArgumentError(f"{name} must be {describe_type(hint)}, got {describe(value)}", argument=name, hint=near)
     return fitted
 
 
-class _No:
-    """The answer of `_fit` where None is an ordinary value."""
+class _Misfit:
+    """What `_fit` returns for a value that does not fit; None is an ordinary value."""
 
 
-_NO = _No()
+_MISFIT = _Misfit()
 
 
 def _fit(value: Any, hint: Any) -> Any:
@@ -93,29 +93,29 @@ def _fit(value: Any, hint: Any) -> Any:
     if hint is Any:
         return value
     if origin in (Union, types.UnionType):
-        return next((fitted for kind in inner if (fitted := _fit(value, kind)) is not _NO), _NO)
+        return next((fitted for kind in inner if (fitted := _fit(value, kind)) is not _MISFIT), _MISFIT)
     if origin is Literal:
-        return value if any(value == choice and type(value) is type(choice) for choice in inner) else _NO
+        return value if any(value == choice and type(value) is type(choice) for choice in inner) else _MISFIT
     if origin is tuple:
         return _fit_tuple(value, inner)
     if origin in (dict, Mapping):
         return _fit_mapping(value, inner[1])
     if hint is type(None):
-        return None if value is None else _NO
+        return None if value is None else _MISFIT
     if hint is float:
-        return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else _NO
+        return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else _MISFIT
     if hint is int:
         if isinstance(value, float) and value.is_integer():
             return int(value)
-        return value if isinstance(value, int) and not isinstance(value, bool) else _NO
-    return value if isinstance(value, hint) else _NO
+        return value if isinstance(value, int) and not isinstance(value, bool) else _MISFIT
+    return value if isinstance(value, hint) else _MISFIT
 
 
 def _fit_mapping(value: Any, kind: Any) -> Any:
     if not isinstance(value, Mapping):
-        return _NO
+        return _MISFIT
     fitted = {key: _fit(item, kind) for key, item in value.items()}
-    return _NO if any(item is _NO for item in fitted.values()) else fitted
+    return _MISFIT if any(item is _MISFIT for item in fitted.values()) else fitted
 
 
 def _fit_tuple(value: Any, inner: tuple[Any, ...]) -> Any:
@@ -123,10 +123,10 @@ def _fit_tuple(value: Any, inner: tuple[Any, ...]) -> Any:
     if isinstance(value, str) and repeated and inner[0] is str:
         return (value,)
     if not isinstance(value, list | tuple) or (not repeated and len(value) != len(inner)):
-        return _NO
+        return _MISFIT
     kinds: Iterable[Any] = [inner[0]] * len(value) if repeated else inner
     fitted = tuple(_fit(item, kind) for item, kind in zip(value, kinds, strict=True))
-    return _NO if any(item is _NO for item in fitted) else fitted
+    return _MISFIT if any(item is _MISFIT for item in fitted) else fitted
 
 
 def describe_type(hint: Any) -> str:
@@ -159,7 +159,7 @@ def arguments_of(instance: Any) -> dict[str, Any]:
 
 
 def call_text(instance: Any) -> str:
-    """The call that makes `instance`, with the arguments that are not at their default."""
+    """The call that makes `instance`, with the arguments that differ from their defaults."""
     parts = []
     positional = True
     for field in dataclasses.fields(instance):
@@ -187,7 +187,7 @@ def literal(value: Any) -> str:
 
 
 def default_of(field: dataclasses.Field[Any]) -> Any:
-    """The value of a field that is not given; dataclasses.MISSING if it must be."""
+    """The default of a field; dataclasses.MISSING if it must be given."""
     if field.default is not dataclasses.MISSING:
         return field.default
     factory: Callable[[], Any] | Any = field.default_factory

@@ -1,4 +1,4 @@
-"""How long networks take to answer, side by side."""
+"""The inference time of networks, side by side."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ Precision = Literal["fp32", "bf16", "fp16"]
 class Conditions:
     """How networks are timed.
 
-    batch: images in one call. precision: of weights and images. channels_last: memory format of both.
-    device: torch's name of it. threads: of the CPU; None: as torch is set. seconds: for how long calls are timed.
+    batch: images per call. precision: of weights and images. channels_last: memory format of both.
+    device: its name in torch. threads: of the CPU; None: torch's setting. seconds: for how long calls are timed.
     """
 
     batch: int = 1
@@ -44,7 +44,7 @@ class Conditions:
 
 @dataclass(frozen=True)
 class Benchmark:
-    """The times of networks, which took turns; `conditions` have the batch that fitted into memory."""
+    """The times of networks that ran in turns; `conditions` has the batch that fitted into memory."""
 
     conditions: Conditions
     graphs: tuple[Graph, ...]
@@ -55,7 +55,7 @@ class Benchmark:
 
     @property
     def ratio(self) -> float | None:
-        """Time of the second network by that of the first: the median over turns; None with one network."""
+        """Time of the second network divided by that of the first, the median over turns; None with one network."""
         if len(self.times) != 2:
             return None
         first, second = (times.seconds for times in self.times)
@@ -82,8 +82,8 @@ class Benchmark:
 def benchmark(graphs: Sequence[Graph], conditions: Conditions | None = None) -> Benchmark:
     """The times of forward passes of the networks, with random weights and images, in turns.
 
-    Where the memory does not hold the batch, half of it is tried, for all networks alike; RunError where not even one
-    image fits.
+    If the batch does not fit into memory, half of it is tried, for all networks alike; RunError if not even one image
+    fits.
     """
     conditions = conditions or Conditions()
     with _threads(conditions.threads) as threads:
@@ -97,13 +97,13 @@ def benchmark(graphs: Sequence[Graph], conditions: Conditions | None = None) -> 
                     raise
                 if conditions.batch == 1:
                     raise RunError("the memory does not hold one image", hint="try --size or another device") from None
-            # Behind the except clause: the error, which is gone here, holds the tensors that filled the memory.
+            # After the except clause, because the error holds the tensors that filled the memory.
             _free_memory(conditions.device)
             conditions = replace(conditions, batch=conditions.batch // 2)
 
 
 def _call(graph: Graph, conditions: Conditions) -> Callable[[], object]:
-    """A forward pass that returns when its result is there."""
+    """A forward pass that returns when its result is ready."""
     import torch
 
     types = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -125,7 +125,7 @@ def _call(graph: Graph, conditions: Conditions) -> Callable[[], object]:
 
 @contextmanager
 def _threads(wanted: int | None) -> Iterator[int]:
-    """The number of threads of the CPU, which is what it was afterwards."""
+    """Set the number of CPU threads, and restore it at the end."""
     import torch
 
     before = torch.get_num_threads()

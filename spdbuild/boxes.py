@@ -1,4 +1,4 @@
-"""Boxes as tensors [..., 4]: their formats, conversions named by both formats, and how far two boxes agree.
+"""Boxes as tensors [..., 4]: their formats, conversions named by both formats, and the overlap of boxes.
 
 xyxy     left, top, right, bottom
 xywh     left, top, width, height (COCO's files)
@@ -26,7 +26,7 @@ def xyxy_to_xywh(boxes_xyxy: Tensor) -> Tensor:
 
 
 def fractions_to_pixels(boxes: Tensor, height: int, width: int) -> Tensor:
-    """Boxes in fractions of the image as boxes in pixels, in the format they have."""
+    """Boxes in fractions of the image, converted to pixels; the format stays the same."""
     return boxes * boxes.new_tensor((width, height, width, height))
 
 
@@ -42,14 +42,14 @@ def area_xyxy(boxes_xyxy: Tensor) -> Tensor:
 
 
 def intersection_xyxy(a: Tensor, b: Tensor) -> Tensor:
-    """Areas that two sets of boxes share, each with each: [A, 4], [B, 4] -> [A, B]."""
+    """Pairwise intersection areas of two sets of boxes: [A, 4], [B, 4] -> [A, B]."""
     low = torch.maximum(a[:, None, :2], b[None, :, :2])
     high = torch.minimum(a[:, None, 2:], b[None, :, 2:])
     return _product((high - low).clamp(min=0))
 
 
 def iou_xyxy(a: Tensor, b: Tensor) -> Tensor:
-    """Intersection over union, each with each: [A, 4], [B, 4] -> [A, B]; 0 where both boxes are empty."""
+    """Pairwise intersection over union: [A, 4], [B, 4] -> [A, B]; 0 where both boxes are empty."""
     shared = intersection_xyxy(a, b)
     union = area_xyxy(a)[:, None] + area_xyxy(b)[None] - shared
     return torch.where(union > 0, shared / union, 0)
@@ -90,5 +90,5 @@ def paired_ciou_cxcywh(a: Tensor, b: Tensor, epsilon: float = 1e-7) -> Tensor:
 
 
 def _product(sizes: Tensor) -> Tensor:
-    """Width times height; the gradient of `prod` would look for zeros and so wait for the device."""
+    """Width times height; the gradient of `prod` would look for zeros and so synchronize with the device."""
     return sizes[..., 0] * sizes[..., 1]

@@ -1,4 +1,4 @@
-"""Where the architectures and recipes are that come with the package."""
+"""The architectures and recipes that come with the package."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def listed(kind: str) -> dict[str, Path]:
 def find(name: str, kind: str) -> Path:
     """The file that a person names: a path, or the name of a built-in file with or without `.yaml`.
 
-    A bare name is built in first; a name with `.yaml` or a folder is the file, if there is one.
+    A bare name means a built-in file first; a name with `.yaml` or a folder means that file, if there is one.
     """
     path = Path(name)
     known = listed(kind)
@@ -40,6 +40,6 @@ def find(name: str, kind: str) -> Path:
 
 
 def find_extended(name: str, extending: str | Path, kind: str) -> Path:
-    """The file that `extends: name` means in another one: a path from there, or else what `find` gives."""
+    """The file that `extends: name` means in another file: a path relative to that, or else what `find` returns."""
     path = Path(extending).parent / name
     return path if path.is_file() else find(name, kind)

@@ -1,4 +1,4 @@
-"""What a run says: bars where there is a terminal, plain lines elsewhere, and everything into its log."""
+"""The messages of a run: progress bars in a terminal, plain lines elsewhere, and everything in its log."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 
 from spdbuild.files import append
 
-#: Seconds between two looks at a value for which the device must be waited for: of a bar, and of lines in a log.
+#: Seconds between two looks at a value that requires waiting for the device: of a bar, and of lines in a log.
 BAR_INTERVAL = 0.2
 LINE_INTERVAL = 30.0
 
@@ -25,11 +25,11 @@ class Bar:
     due = False
 
     def advance(self, steps: int, text: str | None = None) -> None:
-        """Go on by `steps`, with another text."""
+        """Advance by `steps`, with another text if one is given."""
 
 
 class _TerminalBar(Bar):
-    """A bar of rich's."""
+    """A progress bar of rich."""
 
     def __init__(self, progress: Progress, task: TaskID) -> None:
         self._progress, self._task = progress, task
@@ -49,7 +49,7 @@ class _TerminalBar(Bar):
 
 
 class _Lines(Bar):
-    """A plain line now and then: how far it is, how long it will take, and the values."""
+    """A plain line now and then: the progress, the time left, and the values."""
 
     def __init__(self, say: Callable[[str], None], title: str, total: int, done: int, left: str) -> None:
         self._say, self._title, self._total, self._left = say, title, total, left
@@ -71,10 +71,10 @@ class _Lines(Bar):
 
 
 class Console:
-    """Speaks on stderr, unless quiet, and into a log file.
+    """Writes to stderr, unless quiet, and to a log file.
 
-    quiet: say nothing, as where stderr is closed; the log is written all the same.
-    log: the file, from when it is known.
+    quiet: write nothing to stderr, also the case if it is closed; the log is written all the same.
+    log: the file, once it is known.
     """
 
     def __init__(self, quiet: bool = False, stream: TextIO | None = None) -> None:
@@ -85,19 +85,19 @@ class Console:
         self._rich = RichConsole(file=stream, highlight=False, soft_wrap=True)
 
     def line(self, text: str = "") -> None:
-        """Say one line. Nothing of a run fails because its words cannot be written."""
+        """Write one line. A run does not fail because its messages cannot be written."""
         self.note(text)
         if not self.quiet:
             with suppress(OSError):
                 self._rich.print(text, markup=False)
 
     def note(self, text: str) -> None:
-        """A line for the log alone."""
+        """Write a line to the log alone."""
         if self.log is not None:
             self._write(self.log, text + "\n")
 
     def _write(self, log: Path, line: str) -> None:
-        """Into the log, with the lines for which the disk had no room."""
+        """Append to the log, after the lines for which the disk had no room."""
         self._unwritten += line
         with suppress(OSError):
             append(log, self._unwritten.encode(errors="backslashreplace"))
@@ -105,9 +105,9 @@ class Console:
 
     @contextmanager
     def bar(self, title: str, total: int, done: int = 0, *, of: str = "the epoch") -> Iterator[Bar]:
-        """A bar of `total` steps while the context lasts; lines where there is no terminal.
+        """A bar of `total` steps while the context lasts; lines if there is no terminal.
 
-        of: what the time is left of; empty: of all there is.
+        of: what the time left refers to; empty: everything.
         """
         left = f"left of {of}" if of else "left"
         if self.quiet or not self._rich.is_terminal:

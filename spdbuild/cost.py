@@ -1,4 +1,4 @@
-"""Graph -> parameters, multiply-accumulates, activation memory, receptive field."""
+"""Graph -> parameters, multiply-accumulates, activation memory."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from spdbuild.graph import Graph, Node
+from spdbuild.quantities import memory, scaled
 
 
 @dataclass(frozen=True)
 class LayerCost:
-    """One layer: its shapes without the batch, trainable numbers, and multiply-accumulates of one sample."""
+    """One layer: its shapes without the batch, trainable parameters, and multiply-accumulates of one sample."""
 
     name: str
     op: str
@@ -31,8 +32,8 @@ class Summary:
     """What a network costs for one sample of the given input.
 
     MACs count one multiply-accumulate of convolutions and linear layers as 1, and nothing else; FLOPs are 2 x MACs.
-    activation_elements: numbers in all outputs together, what training keeps for the backward pass.
-    peak_elements: most numbers alive at once in inference, when each output is freed after its last reader.
+    activation_elements: number of values in all outputs together, which training keeps for the backward pass.
+    peak_elements: largest number of values alive at once in inference, if each output is freed after its last reader.
     """
 
     name: str
@@ -40,6 +41,21 @@ class Summary:
     layers: tuple[LayerCost, ...]
     activation_elements: int
     peak_elements: int
+
+    def __str__(self) -> str:
+        return ", ".join(
+            [
+                f"{len(self.layers)} nodes",
+                f"{self.params:,} parameters",
+                scaled(self.macs, "MACs"),
+                scaled(self.flops, "FLOPs"),
+                f"activations {memory(self.activation_elements)} (fp32)",
+                f"peak {memory(self.peak_elements)}",
+            ]
+        )
+
+    def __repr__(self) -> str:
+        return f"Summary({self.name}: {self})"
 
     @property
     def params(self) -> int:
@@ -84,7 +100,7 @@ class Summary:
 
 
 def summarize(graph: Graph) -> Summary:
-    """The costs of every layer of `graph`, without a tensor being made."""
+    """The costs of every layer of `graph`, computed without making a tensor."""
     layers = tuple(_layer_cost(node) for node in graph.layers)
     inputs = tuple(tuple(node.shape) for node in graph.inputs)
     return Summary(graph.name, inputs, layers, sum(layer.elements for layer in layers), _peak(graph))

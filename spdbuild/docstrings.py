@@ -1,4 +1,4 @@
-"""What the docstring of a registered class says, in parts: the command line and the documentation are made of them."""
+"""The parts of a registered class's docstring, from which the command line's help and the documentation are made."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""What can go wrong because of what a person wrote, and how it is shown.
+"""Errors caused by what a user wrote or gave, and how they are shown.
 
 SpdbuildError              everything that is reported without a traceback
 ├── InputError             wrong input; exit code 2
 │   ├── SourceError        text that its format does not allow
-│   ├── UnknownNameError   a name that nothing has
+│   ├── UnknownNameError   a name that does not exist
 │   ├── ArgumentError      an argument that is missing, unknown or out of range
 │   ├── ShapeError         tensors whose shapes do not fit an op
 │   ├── PassError          a pass that cannot do what its options ask
@@ -15,7 +15,7 @@ SpdbuildError              everything that is reported without a traceback
 └── RunError               a run or comparison that failed; exit code 1
     └── DiskFullError      a file for which the disk has no room
 
-Code that knows no file raises an error with a message alone; whoever knows the place adds it with `at`.
+Code that does not know the file raises an error with only a message; a caller that knows the place adds it with `at`.
 """
 
 from __future__ import annotations
@@ -42,16 +42,20 @@ class Location:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing that is wrong: what, where, one thing to do next, and the trail of blocks that led there."""
+    """One thing that is wrong: what, where, one thing to do next, and the trail of blocks that led there.
+
+    kind: "error", or "warning" for what is doubtful but harmless.
+    """
 
     message: str
     location: Location | None = None
     hint: str = ""
     trail: tuple[str, ...] = ()
+    kind: str = "error"
 
     def __str__(self) -> str:
         where = f"{self.location}: " if self.location else ""
-        lines = [f"{where}error: {self.message}"]
+        lines = [f"{where}{self.kind}: {self.message}"]
         margin = "     "
         if self.location and self.location.text:
             number = f"{self.location.line:>5}"
@@ -72,7 +76,7 @@ def _window(text: str, column: int, width: int = 120) -> tuple[str, int]:
 
 
 class SpdbuildError(Exception):
-    """One or more problems that a person can mend; `str` is what the command line prints."""
+    """One or more problems that the user can fix; `str` is what the command line prints."""
 
     exit_code = 2
 
@@ -89,7 +93,7 @@ class SpdbuildError(Exception):
         return _restore, (type(self), self.problems)
 
     def at(self, location: Location | None, *, hint: str = "", trail: Sequence[str] = ()) -> SpdbuildError:
-        """The same error with what it did not know of its place; what it knew stays."""
+        """The same error with location, hint and trail filled in where its problems had none."""
         placed = [
             replace(p, location=p.location or location, hint=p.hint or hint, trail=p.trail or tuple(trail))
             for p in self.problems
@@ -98,7 +102,7 @@ class SpdbuildError(Exception):
 
     @classmethod
     def gather(cls, problems: Iterable[Problem]) -> SpdbuildError:
-        """One error for all `problems`: those without a place, and then file by file, each in its order."""
+        """One error for all `problems`: first those without a place, then file by file, in order of place."""
         unique = dict.fromkeys(problems)
         files = list(dict.fromkeys(p.location.file for p in unique if p.location))
 
@@ -116,7 +120,7 @@ def _restore(kind: type[SpdbuildError], problems: tuple[Problem, ...]) -> Spdbui
 
 
 class InputError(SpdbuildError):
-    """Something that a person typed or gave cannot be used."""
+    """Something that the user typed or gave cannot be used."""
 
 
 class SourceError(InputError):
@@ -124,7 +128,7 @@ class SourceError(InputError):
 
 
 class UnknownNameError(InputError):
-    """A name that nothing has."""
+    """A name that does not exist."""
 
 
 class ArgumentError(InputError):
@@ -156,7 +160,7 @@ class MissingSplitError(DataError):
 
 
 class UnsplitError(MissingSplitError):
-    """A split of a data set that is not split: all of its images are to train on."""
+    """A split of a data set that is not split: all of its images are for training."""
 
 
 class WeightsError(InputError):
@@ -174,14 +178,14 @@ class DiskFullError(RunError):
 
 
 def first_line(error: BaseException) -> str:
-    """The first line of what an error says, of one of ours its message; its type where it says nothing."""
+    """The first line of an error's text; for one of ours, its message; for one without text, its type."""
     if isinstance(error, SpdbuildError):
         return error.problems[0].message
     return next(iter(str(error).splitlines()), "") or type(error).__name__
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """A hint that names the known name nearest to `name`, else all that is known; empty if nothing is."""
+    """A hint with the known name nearest to `name`, else a list of the known names; empty if there are none."""
     names = sorted(set(known))
     close = nearest_name(name, names)
     if close is not None:
@@ -190,8 +194,8 @@ def nearest(name: str, known: Iterable[str]) -> str:
 
 
 def nearest_name(name: str, known: Iterable[str]) -> str | None:
-    """The known name that is most like `name`, if one is like it at all."""
+    """The known name most similar to `name`; None if none is similar."""
     names = sorted(set(known))
-    # To difflib upper and lower case are different letters, and 'adamW' is nearer to 'adam' than to 'adamw'.
+    # To difflib, upper and lower case are different letters, and 'adamW' is nearer to 'adam' than to 'adamw'.
     same = [other for other in names if other.casefold() == name.casefold()]
     return next(iter(same or difflib.get_close_matches(name, names, n=1, cutoff=0.6)), None)

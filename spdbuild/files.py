@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all."""
+"""Atomic writing: files and folders are complete or not there at all."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from typing import TypeVar
 
 from spdbuild.errors import DiskFullError, InputError, SpdbuildError, first_line
 
-#: What `write_whole` calls a file that it has not finished: the file's name, eight signs, and its suffix again.
+#: The name of an unfinished file of `write_whole`: the file's name, eight characters, and its suffix again.
 _UNFINISHED = re.compile(r"\.(?P<name>.+)\.[a-z0-9_]{8}(?P<suffix>(\.[^.]+)?)")
 
 T = TypeVar("T")
 
 
 def write_whole(path: Path, write: Callable[[Path], T], *, failure: type[SpdbuildError] = InputError) -> T:
-    """Let `write` fill a file beside `path`, put it in its place once it is on the disk, and return what `write` did.
+    """Let `write` fill a file beside `path`, move it there once it is on disk, and return what `write` returned.
 
     Whatever happens on the way, a kill included, `path` is what it was or what it should be. Raises DiskFullError on a
-    full disk, and `failure` where the system refuses for another reason; what else `write` raises is passed on.
-    A link stays one: the file that it leads to is replaced.
+    full disk, and `failure` if the system refuses for another reason; other errors of `write` are passed on.
+    A symbolic link stays one: the file that it points to is replaced.
     """
     target = path.resolve() if path.is_symlink() else path
     if not target.parent.is_dir():
@@ -39,10 +39,10 @@ def write_whole(path: Path, write: Callable[[Path], T], *, failure: type[Spdbuil
         beside = Path(name)
         try:
             result = write(beside)
-            _to_disk(beside)
+            _flush(beside)
             beside.chmod(target.stat().st_mode if target.exists() else 0o666 & ~_umask())
             beside.replace(target)
-            _to_disk(target.parent)
+            _flush(target.parent)
             return result
         finally:
             beside.unlink(missing_ok=True)
@@ -51,15 +51,15 @@ def write_whole(path: Path, write: Callable[[Path], T], *, failure: type[Spdbuil
 
 
 def write_text(path: Path, text: str, *, failure: type[SpdbuildError] = InputError) -> None:
-    """A text file in UTF-8, whole or not at all, with the ends of its lines as they are. Raises as `write_whole`.
+    """Write a text file in UTF-8 atomically, without changing line ends. Raises as `write_whole`.
 
-    Of a file's name, what is no text, and so not for UTF-8, is written as Python shows it.
+    What UTF-8 cannot encode, such as undecodable bytes of a file's name, is written as Python escapes it.
     """
     write_whole(path, lambda beside: _fill(beside, text), failure=failure)
 
 
 def make_folder(path: Path, *, failure: type[SpdbuildError] = InputError) -> None:
-    """A folder and those above it, where they are not there yet. Raises DiskFullError and `failure`."""
+    """Create a folder and its parents if they are missing. Raises DiskFullError and `failure`."""
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -67,15 +67,15 @@ def make_folder(path: Path, *, failure: type[SpdbuildError] = InputError) -> Non
 
 
 def write_folder(path: Path, write: Callable[[Path], T], *, failure: type[SpdbuildError] = InputError) -> T:
-    """Let `write` fill a folder beside `path`, put it in its place once it is whole, and return what `write` did.
+    """Let `write` fill a folder beside `path`, move it there once it is complete, and return what `write` returned.
 
-    There must be nothing at `path`, or an empty folder. Raises DiskFullError on a full disk, and `failure` where the
+    There must be nothing at `path`, or an empty folder. Raises DiskFullError on a full disk, and `failure` if the
     system refuses for another reason.
     """
     make_folder(path.parent, failure=failure)
     try:
         with TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as beside:
-            # The temporary folder is for its owner alone; one in it has the usual permissions.
+            # The temporary folder is private to its owner; a folder in it has the usual permissions.
             fresh = Path(beside, "new")
             fresh.mkdir()
             result = write(fresh)
@@ -86,19 +86,19 @@ def write_folder(path: Path, write: Callable[[Path], T], *, failure: type[Spdbui
 
 
 def refuse_file(folder: Path) -> None:
-    """InputError if what is to be a folder is a file: said before work is done whose results would have no place."""
+    """Raise InputError if `folder` is a file, before work is done whose results would have no place."""
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{folder} is a file", hint="give a folder, a new one or one to write into")
 
 
 def append(path: Path, content: bytes) -> None:
-    """Add all of `content` at the end of a file, or nothing. Raises OSError."""
+    """Append all of `content` to a file, or nothing. Raises OSError."""
     with path.open("ab", buffering=0) as file:
         before = file.tell()
         try:
             written = file.write(content)
             if written < len(content):
-                # The system takes what fits, and tells the reason when asked to take the rest.
+                # The system writes what fits, and gives the reason when asked to write the rest.
                 file.write(content[written:])
         except OSError:
             file.truncate(before)
@@ -115,7 +115,7 @@ def remove_unfinished(folder: Path) -> None:
 
 @contextmanager
 def unwrapped_os_error() -> Iterator[None]:
-    """Around a call of a library that writes a file: raises the OSError that the library's RuntimeError hides."""
+    """Around a library call that writes a file: raise the OSError that the library's RuntimeError hides."""
     try:
         yield
     except RuntimeError as error:
@@ -128,7 +128,7 @@ def unwrapped_os_error() -> Iterator[None]:
 
 
 def unwritten(path: Path, error: OSError, failure: type[SpdbuildError] = InputError) -> SpdbuildError:
-    """What to raise when `path` could not be written because of `error`."""
+    """The error to raise if `path` could not be written because of `error`."""
     reason = error.strerror or first_line(error)
     if error.errno == errno.ENOSPC:
         room = f"it needs more than the {_free(path):,} bytes that are free"
@@ -137,7 +137,7 @@ def unwritten(path: Path, error: OSError, failure: type[SpdbuildError] = InputEr
 
 
 def _free(path: Path) -> int:
-    """Bytes that may still be written to the disk of a file that is not there yet."""
+    """Free bytes on the disk of a file that may not exist yet."""
     return shutil.disk_usage(next(parent for parent in path.absolute().parents if parent.is_dir())).free
 
 
@@ -145,7 +145,7 @@ def _fill(path: Path, text: str) -> None:
     path.write_text(text, encoding="utf-8", errors="backslashreplace", newline="")
 
 
-def _to_disk(path: Path) -> None:
+def _flush(path: Path) -> None:
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -154,7 +154,7 @@ def _to_disk(path: Path) -> None:
 
 
 def _umask() -> int:
-    """Permissions that new files do not get; the system tells them only while setting them."""
+    """Permissions that new files do not get; the system reports them only while setting them."""
     mask = os.umask(0o022)
     os.umask(mask)
     return mask

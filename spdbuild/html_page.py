@@ -1,4 +1,4 @@
-"""Pages of HTML that look alike."""
+"""HTML pages in a common style."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ img{max-width:100%;height:auto;border:1px solid #eee;border-radius:4px}
 
 
 def html_page(title: str, body: str, style: str = "") -> str:
-    """A whole page. title: a text. body: HTML, to stand below the title. style: CSS besides that of all pages."""
+    """A complete page. title: plain text. body: HTML below the title. style: CSS in addition to that of all pages."""
     title = escape(title)
     return (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{title}</title>'

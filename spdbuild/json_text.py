@@ -1,4 +1,4 @@
-"""JSON as its standard has it: a number that is not finite becomes null, which every reader understands."""
+"""Standard JSON: a number that is not finite becomes null, which every reader understands."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where the labels of boxes stand: beside their own box, and on no other label where there is room."""
+"""The placement of box labels: at their own box, and not on other labels if there is room."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 
-#: So large a part of another box may be hidden by the label of a small one.
+#: The largest share of another box that the label of a small one may hide.
 _HIDDEN = 0.3
 
 
@@ -19,13 +19,13 @@ def place_labels(
     picture: tuple[int, int],
     gap: float,
 ) -> list[tuple[int, int] | None]:
-    """The left upper corner of each label in pixels; None for a small box without room for its label.
+    """The top left corner of each label in pixels; None for a small box without room for its label.
 
-    boxes_xyxy: in pixels, those that matter most first. sizes, picture: (width, height) of each label and of the
-        picture; a label of width 0 is none. gap: between a box and a label beside it, for the frame.
+    boxes_xyxy: in pixels, the most important first. sizes, picture: (width, height) of each label and of the picture;
+        a width of 0 means no label. gap: between a box and a label outside of it, for the frame.
 
-    A label stands above its box, within it or below, where it hides least. It may lie on another label only if its own
-    box is larger than it is.
+    A label stands above its box, within, below or beside it, where it hides least. It may lie on another label only if
+    its own box is larger than the label.
     """
     boxes = np.array(boxes_xyxy, np.float64).reshape(-1, 4)
     taken = np.zeros((0, 4))
@@ -46,12 +46,12 @@ def place_labels(
 
 
 def _places(box: Array, width: int, height: int, picture: tuple[int, int], gap: float) -> Array:
-    """[P, 4] where a label could stand, the usual place first: corners of the label, moved into the picture."""
+    """[P, 4] places where a label could stand, the usual one first: corners of the label, moved into the picture."""
     left, top, right, bottom = box
     lefts = (left - gap, right + gap - width)
     tops = (top - gap - height, top, bottom + gap, bottom - height)
     corners = [(round(x), round(y)) for y in tops for x in lefts]
-    # Beside it, for what is flat or in a row of others.
+    # Beside the box, for one that is flat or in a row of others.
     corners += [(round(right + gap), round(top)), (round(left - gap - width), round(top))]
     found = [
         (min(max(0, x), max(0, picture[0] - width)), min(max(0, y), max(0, picture[1] - height))) for x, y in corners
@@ -60,7 +60,7 @@ def _places(box: Array, width: int, height: int, picture: tuple[int, int], gap: 
 
 
 def _shared(places: Array, boxes: Array) -> Array:
-    """[P, B] area that each place has in common with each box."""
+    """[P, B] area of the intersection of each place with each box."""
     low = np.maximum(places[:, None, :2], boxes[None, :, :2])
     high = np.minimum(places[:, None, 2:], boxes[None, :, 2:])
     sides = np.maximum(high - low, 0)

@@ -1,4 +1,4 @@
-"""Work that the memory of a device does not hold."""
+"""Errors of work that does not fit into the memory of a device."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from spdbuild.errors import RunError
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether torch ran out of memory: of a GPU it has a class for that, of the CPU a sentence."""
+    """Whether torch ran out of memory: for GPUs it has an error class, for the CPU only a message."""
     import torch
 
     sentences = ("can't allocate memory", "not enough memory")
@@ -18,7 +18,7 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 @contextmanager
 def full_memory_told(work: str, hint: Callable[[], str]) -> Iterator[None]:
-    """Errors of a full memory become a RunError. work: what it was too small for, such as "a batch of 8 images"."""
+    """Turn out-of-memory errors into a RunError. work: what the memory does not hold, such as "a batch of 8 images"."""
     try:
         yield
     except (RuntimeError, MemoryError) as error:

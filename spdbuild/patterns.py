@@ -1,4 +1,4 @@
-"""Patterns of dotted names: "stem" stands for `stem` and all below it, "*.norm" for every name that ends so."""
+"""Patterns of dotted names: "stem" matches `stem` and all below it, "*.norm" every name that ends in ".norm"."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from spdbuild.errors import RecipeError, nearest
 
 
 def matches(name: str, patterns: Iterable[str]) -> bool:
-    """Whether a pattern matches the name, or one that it is below."""
+    """Whether a pattern matches the name or one of its parents."""
     return any(fnmatchcase(head, pattern) for pattern in patterns for head in _heads(name))
 
 
@@ -17,7 +17,7 @@ def unmatched(patterns: Iterable[str], names: Collection[str]) -> Iterator[tuple
     """The patterns that match none of the names, each with a hint of what was meant."""
     for pattern in patterns:
         if not any(matches(name, (pattern,)) for name in names):
-            yield pattern, nearest(pattern, {head for name in names for head in _heads(name)})
+            yield pattern, nearest(pattern, {head for name in names if name for head in _heads(name)})
 
 
 def pick(names: Collection[str], patterns: Collection[str], key: str, kind: str) -> list[str]:
@@ -39,6 +39,6 @@ def cover(picked: Collection[str], names: Collection[str]) -> list[str]:
 
 
 def _heads(name: str) -> list[str]:
-    """A name cut behind each of its parts: a, a.b, a.b.c."""
+    """A name cut after each of its parts: a, a.b, a.b.c."""
     parts = name.split(".")
     return [".".join(parts[:count]) for count in range(1, len(parts) + 1)]

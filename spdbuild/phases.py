@@ -1,12 +1,12 @@
 """A strided window seen in blocks: the mathematics that makes SPD-Conv exact, one axis at a time.
 
-Output i of a window with stride s reads the inputs s*i + u*d - p for its taps u = 0 .. k-1 (dilation d, padding p in
-front). Write u*d - p = s*b + r with 0 <= r < s. Then s*i + u*d - p = s*(i + b) + r: tap u reads phase r of block i + b,
-and behind space_to_depth(s) block and phase are position and channel. So the window equals a stride-1 window over the
-blocks i + b_min .. i + b_max, where b_min = floor(-p / s) and b_max = floor(((k - 1)*d - p) / s):
+Output i of a window with stride s reads the inputs s*i + u*d - p for its taps u = 0 .. k-1 (dilation d, padding p
+before). Write u*d - p = s*b + r with 0 <= r < s. Then s*i + u*d - p = s*(i + b) + r: tap u reads phase r of block
+i + b, and after space_to_depth(s) block and phase are position and channel. So the window equals a stride-1 window over
+the blocks i + b_min .. i + b_max, where b_min = floor(-p / s) and b_max = floor(((k - 1)*d - p) / s):
 
     kernel  K      = b_max - b_min + 1
-    padding before = -b_min                               blocks of zeros in front of the first
+    padding before = -b_min                               blocks of zeros before the first
     padding after  = n - ceil(size / s) + K - 1 - before  for n outputs; a negative number is a crop
 
 k3 s2 p1 needs K = 2, before = 1; k7 s2 p3 needs K = 4, before = 2; k1 s2 p0 needs K = 1, before = 0.
@@ -21,25 +21,25 @@ from typing import Literal
 from spdbuild.errors import ArgumentError
 from spdbuild.shape import Sides, Size, pair, sides, window_output
 
-#: How the channels behind space_to_depth are counted, the slowest axis first. column_row_channel is SPD-Conv's order,
+#: How the channels after space_to_depth are ordered, the slowest axis first. column_row_channel is SPD-Conv's order,
 #: row_column_channel that of ONNX and TensorFlow, channel_row_column that of torch's PixelUnshuffle.
 Order = Literal["column_row_channel", "row_column_channel", "channel_row_column"]
 
-#: How many blocks the window that stands for a strided one has: as few as hold it, as many as the strided one has
-#: taps, or a given number.
+#: How many blocks the window that replaces a strided one has: as few as hold it, as many as the strided one has taps,
+#: or a given number.
 SpdKernel = Literal["exact", "same"] | int
 
 
 @dataclass(frozen=True)
 class Blocks:
-    """A stride-1 window over `kernel` blocks of one axis, of which `before` lie in front of the output's own block."""
+    """A stride-1 window over `kernel` blocks of one axis, of which `before` lie before the output's own block."""
 
     kernel: int
     before: int
 
     @property
     def after(self) -> int:
-        """Blocks behind the output's own; negative where the window ends before it."""
+        """Blocks after the output's own; negative where the window ends before it."""
         return self.kernel - 1 - self.before
 
     def covers(self, other: Blocks) -> bool:
@@ -51,7 +51,7 @@ class Blocks:
 class Window:
     """One axis of a convolution or a pool; all numbers in pixels.
 
-    before, after: zeros in front of the axis and behind it.
+    before, after: zeros before and after the axis.
     ceil: whether a last window that reaches beyond the padding counts too.
     """
 
@@ -63,7 +63,7 @@ class Window:
     ceil: bool = False
 
     def output(self, size: int) -> int:
-        """Number of places of this window on an axis of `size` pixels; ShapeError if there is none."""
+        """Number of positions of this window on an axis of `size` pixels; ShapeError if there is none."""
         return window_output(size, self.kernel, self.stride, self.before, self.after, self.dilation, self.ceil)
 
     def exact_blocks(self) -> Blocks:
@@ -71,7 +71,7 @@ class Window:
         return exact_blocks(self.kernel, self.stride, self.before, self.dilation)
 
     def blocks(self, spd_kernel: SpdKernel) -> Blocks:
-        """The blocks that a choice of `spd_kernel` means for this window."""
+        """The blocks that replace this window for a choice of `spd_kernel`."""
         if spd_kernel == "exact":
             return self.exact_blocks()
         return fitted_blocks(self.kernel if spd_kernel == "same" else spd_kernel, self.exact_blocks())
@@ -97,7 +97,7 @@ def windows(
 
 
 def phase_order(order: Order | None, groups: int) -> Order:
-    """The given order, or SPD-Conv's; with groups the only one that leaves the phases of a channel together."""
+    """The given order, or SPD-Conv's; with groups, the only one that keeps the phases of a channel together."""
     together: Order = "channel_row_column"
     if groups > 1 and order not in (None, together):
         raise ArgumentError(f"order must be '{together}' with groups={groups}, got '{order}'", argument="order")
@@ -124,6 +124,6 @@ def exact_blocks(kernel: int, stride: int, padding_before: int, dilation: int = 
 
 
 def fitted_blocks(kernel: int, exact: Blocks) -> Blocks:
-    """A window of `kernel` blocks, centred as far as it then covers `exact`, or lies within it if it is smaller."""
+    """A window of `kernel` blocks, as centred as it can be while it covers `exact`, or lies within it if smaller."""
     least, most = sorted((exact.before, exact.before + kernel - exact.kernel))
     return Blocks(kernel, min(max((kernel - 1) // 2, least), most))

@@ -1,4 +1,4 @@
-"""Numbers as people read them."""
+"""Numbers in readable form."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ def scaled(number: float, unit: str = "", decimals: int = 3) -> str:
 
 
 def memory(elements: int) -> str:
-    """Memory of so many numbers in single precision: `150.2 MB`, a million bytes each."""
+    """Memory of `elements` numbers in single precision: `150.2 MB`, with a million bytes per MB."""
     return scaled(4 * elements, "B", decimals=1)
 
 
 def ratio(before: float, after: float) -> str:
-    """`x1.31`; nothing where there is nothing to compare with."""
+    """`x1.31`; empty if `before` is 0."""
     return f"x{after / before:.2f}" if before else ""
 
 
 def share(part: float, whole: float) -> str:
-    """`12.5 %`; nothing of nothing."""
+    """`12.5 %`; empty if `whole` is 0."""
     return f"{100 * part / whole:.1f} %" if whole else ""
 
 

@@ -17,9 +17,9 @@ def require_range(
 ) -> None:
     """Refuse fields of `owner` that are not finite or out of the range; ArgumentError names the first.
 
-    least, most: bounds that are allowed themselves; above, below: bounds that are not.
+    least, most: inclusive bounds; above, below: exclusive bounds.
 
-    A tuple must have all its numbers in the range; None is no number and passes.
+    All numbers of a tuple must lie in the range; None is not checked.
     """
     wanted = _described(least, above, most, below)
     for name in names:
@@ -52,13 +52,13 @@ def _holds(number: float, least: float | None, above: float | None, most: float 
 
 def _described(least: float | None, above: float | None, most: float | None, below: float | None) -> str:
     if least is not None and most is not None:
-        return f"between {_told(least)} and {_told(most)}"
+        return f"between {_bound_text(least)} and {_bound_text(most)}"
     bounds = {"at least": least, "more than": above, "at most": most, "less than": below}
-    return " and ".join(f"{words} {_told(bound)}" for words, bound in bounds.items() if bound is not None)
+    return " and ".join(f"{words} {_bound_text(bound)}" for words, bound in bounds.items() if bound is not None)
 
 
-def _told(bound: float) -> str:
+def _bound_text(bound: float) -> str:
     if bound == 2**63:
-        # As one knows it.
+        # More readable than its digits.
         return "2**63"
     return str(bound) if isinstance(bound, int) else f"{bound:g}"

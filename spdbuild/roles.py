@@ -1,4 +1,4 @@
-"""What a key of a recipe may do to a run that is there already, said where the key is declared."""
+"""What a key of a recipe may change in an existing run, declared with the key."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import Any
 
 
 class Role(Flag):
-    """What may be done with a key; one without a role is settled when a run begins.
+    """When a key may change; one without a role is settled when a run begins.
 
-    RESUMED: a resumed run may be given it anew: how long, where and with which files it goes on, not what it is.
-    USED: a trained model is evaluated and used by it; the others are for training alone.
+    RESUMED: it may change when a run is resumed: how long, where and with which files the run goes on, not what it is.
+    USED: it may change when a trained model is evaluated and used; the others are for training alone.
     """
 
     RESUMED = auto()
@@ -20,7 +20,7 @@ class Role(Flag):
 
 
 def role(roles: Role) -> Mapping[str, Role]:
-    """The metadata of a field with these roles, which all keys below it have, too."""
+    """The metadata of a field with these roles, which apply to all keys below it, too."""
     return {"role": roles}
 
 

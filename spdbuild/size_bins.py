@@ -1,4 +1,4 @@
-"""Objects by the size of their area: the bins of data, of evaluation and of their tables."""
+"""Bins of objects by area, for data, for evaluation and for their tables."""
 
 from __future__ import annotations
 

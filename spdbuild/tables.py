@@ -12,7 +12,7 @@ from typing import Any
 
 @dataclass
 class Table:
-    """Rows of cells; `numbers` names the columns that are aligned at the right."""
+    """Rows of cells; `numbers` names the right-aligned columns."""
 
     columns: Sequence[str]
     numbers: Sequence[str] = ()
@@ -20,7 +20,7 @@ class Table:
 
     @classmethod
     def of(cls, records: Iterable[Mapping[str, Any]], columns: Iterable[str] = ()) -> Table:
-        """A row a record, with `columns` and then all that records have; empty where one has nothing, or None."""
+        """A row per record, with `columns` and then all other keys; cells are empty for a missing key or None."""
         records = list(records)
         names = list(dict.fromkeys([*columns, *(name for record in records for name in record)]))
         table = cls(names)
@@ -37,7 +37,7 @@ class Table:
         return "".join(f"{'  '.join(line).rstrip()}\n" for line in self._aligned([self.columns, *self.rows]))
 
     def markdown(self, *, aligned: bool = False) -> str:
-        """A table of Markdown. aligned: with spaces, too, for those who read the text itself."""
+        """A Markdown table. aligned: also with spaces, for those who read the text itself."""
         head, *body = (list(map(_markdown_cell, line)) for line in [self.columns, *self.rows])
         rule = ["---:" if column in self.numbers else "---" for column in self.columns]
         if aligned:
@@ -46,7 +46,7 @@ class Table:
         return "".join(f"| {' | '.join(line)} |\n" for line in [head, rule, *body])
 
     def html(self) -> str:
-        """A table of HTML; cells at the right are of the class `number`, which `html_page` knows."""
+        """An HTML table; right-aligned cells have the class `number`, which `html_page` styles."""
         kinds = [' class="number"' if column in self.numbers else "" for column in self.columns]
         lines = [("th", self.columns), *(("td", row) for row in self.rows)]
         return f"<table>{''.join(_html_line(tag, kinds, cells) for tag, cells in lines)}</table>\n"
@@ -58,7 +58,7 @@ class Table:
         return text.getvalue()
 
     def _aligned(self, lines: Sequence[Sequence[str]]) -> Iterator[list[str]]:
-        """The lines with cells as wide as the widest of their column."""
+        """The lines with cells padded to the widest of their column."""
         widths = [max(map(len, cells)) for cells in zip(*lines, strict=True)]
         right = [column in self.numbers for column in self.columns]
         for line in lines:
@@ -69,7 +69,7 @@ class Table:
 
 
 def _markdown_cell(text: str) -> str:
-    # A bar would begin another cell.
+    # A bar alone would begin another cell.
     return text.strip().replace("|", "\\|")
 
 

@@ -1,4 +1,4 @@
-"""Texts of new architectures to begin from."""
+"""Templates for new architectures."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def _copied(base: str, allow_imports: bool) -> str:
 
 
 def _without(text: str, start: int, end: int) -> str:
-    """`text` without whole lines of it; blank lines on both sides become one."""
+    """`text` without the whole lines from `start` to `end`; blank lines on both sides become one."""
     before, after = text[:start], text[end:].lstrip("\n")
     between = "\n\n" if before.endswith("\n\n") and after else "\n"
     return before.rstrip() + between + after

@@ -1,4 +1,4 @@
-"""How long calls take, measured so that what else the machine does falls on all of them alike."""
+"""How long calls take, measured so that other load on the machine affects all of them alike."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import torch
 
-#: Calls that are made before any is timed: caches fill, and libraries choose their algorithms.
+#: Calls before any is timed: caches fill, and libraries choose their algorithms.
 WARM_UP = 3
 
 
@@ -40,7 +40,7 @@ class Times:
 
 
 def wait_for(device: torch.device) -> None:
-    """Return when the device has done all that it was given."""
+    """Wait until the device has done all its work."""
     import torch
 
     if device.type == "cuda":
@@ -52,7 +52,7 @@ def wait_for(device: torch.device) -> None:
 def take_turns(calls: Sequence[Callable[[], object]], rounds: int = 5, seconds: float = 0.0) -> list[Times]:
     """The times of each call; the calls take turns, so that a machine that slows down does so for all of them.
 
-    rounds, seconds: turns that each call gets at least, and for how long there are more.
+    rounds, seconds: the minimum number of turns of each call, and the minimum time for which turns go on.
     A call must return when its work is done: one that starts work on a GPU waits for it.
     """
     for call in calls:

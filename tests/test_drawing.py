@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from spdbuild import drawing
 from spdbuild.drawing import arrange, captioned, class_colour, draw_bars, draw_boxes, write_png
 from spdbuild.errors import InputError
 
@@ -71,3 +72,19 @@ def test_a_picture_is_written_whole_or_refused(tmp_path: Path) -> None:
         assert image.size == (3, 2)
     with pytest.raises(InputError, match="cannot be written"):
         write_png(Image.new("RGB", (3, 2)), tmp_path / "nowhere" / "a.png")
+
+
+def test_letters_that_the_own_font_lacks_are_those_of_a_system_font() -> None:
+    if drawing._system_font() is None:
+        pytest.skip("the system has none of the fonts")
+    image = Image.new("RGB", (60, 20), (1, 2, 3))
+    # Without their letters all texts of the same length would be the same empty boxes.
+    assert captioned(image, "\N{CYRILLIC SMALL LETTER ZHE}").tobytes() != captioned(image, "é").tobytes()
+    pictures = [draw_boxes(image, [(5, 5, 20, 15)], [text], [(255, 0, 0)]).tobytes() for text in ("жж", "щщ")]
+    assert pictures[0] != pictures[1]
+
+
+def test_without_a_system_font_the_own_one_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    image = Image.new("RGB", (60, 20), (1, 2, 3))
+    monkeypatch.setattr(drawing, "_system_font", lambda: None)
+    assert captioned(image, "é").size == captioned(image, "e").size

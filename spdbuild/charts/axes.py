@@ -1,4 +1,4 @@
-"""Axes: which values they span, where their marks are, and where a value stands."""
+"""Axes: the values that they span, their tick marks, and the position of a value."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Literal
 
 from spdbuild.charts.chart import Scale
 
-#: Numbers below have too few digits to be divided further.
+#: Numbers below it have too few digits to be divided further.
 _TINY = 1e-300
-#: Positive values of which the largest is so many times the smallest are shown on a logarithmic axis...
+#: Positive values are shown on a logarithmic axis if the largest is more than this many times the smallest...
 _FAR_APART = 20
-#: ...that goes down to so small a part of the largest.
+#: ...and the axis goes down to this fraction of the largest.
 _DEPTH = 1e-6
 
 
@@ -27,7 +27,7 @@ class Axis:
     logarithmic: bool = False
 
     def share(self, value: float) -> float:
-        """Where a value is between the ends, 0 to 1; what is beyond them stands at the end."""
+        """The position of a value between the ends, 0 to 1; a value beyond them is clamped."""
         low, high = self.low, self.high
         value = min(max(value, low), high)
         if self.logarithmic:
@@ -36,7 +36,7 @@ class Axis:
 
 
 def axis_for(values: Sequence[float], scale: Scale | Literal["epochs"]) -> Axis:
-    """The axis on which finite values are seen best."""
+    """The axis that shows finite values best."""
     if scale == "share":
         return Axis(0, 1, (0, 0.2, 0.4, 0.6, 0.8, 1))
     if scale == "epochs":
@@ -64,7 +64,7 @@ def ticks(low: float, high: float, count: int = 5) -> list[float]:
 
 
 def _epochs(values: Sequence[float]) -> Axis:
-    """Whole numbers only, the last epoch among them; a single one stands in the middle."""
+    """Marks only at integers, including the last epoch; a single epoch is in the middle."""
     first, last = int(min(values, default=1)), int(max(values, default=1))
     if first == last:
         return Axis(first - 1, last + 1, (first,))
@@ -84,7 +84,7 @@ def _far_apart(values: Sequence[float]) -> bool:
 
 
 def _logarithmic(values: Sequence[float]) -> Axis:
-    """Decades, divided where there are few of them; values are not negative and one is positive."""
+    """Marks at decades, subdivided if there are few; no value is negative and at least one is positive."""
     largest = max(values)
     smallest = max(min(value for value in values if value > 0), largest * _DEPTH)
     first, last = math.floor(math.log10(smallest)), math.ceil(math.log10(largest))

@@ -1,4 +1,4 @@
-"""Paper on which lines and texts are smooth."""
+"""A canvas with smooth lines and texts."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from PIL import Image, ImageDraw, ImageFont
 INK, QUIET, GRID, PAPER = "#222222", "#666666", "#e4e4e4", "#ffffff"
 
 Point = tuple[float, float]
-#: Which point of a text is at the given place: left, middle or right; top, middle or baseline.
+#: Which point of a text is at the given place: left, middle or right; top or middle.
 Anchor = Literal["lt", "lm", "mt", "mm", "rt", "rm"]
-#: Which part of a stroke is drawn and which is not, in units of the canvas.
+#: The lengths of a dash and of the gap after it, in units of the canvas.
 Dashes = tuple[float, float]
 
-#: Pixels of the finished picture a unit, and how many times finer it is drawn before that.
+#: Pixels per unit in the finished picture, and how many times finer it is drawn before that.
 _DENSITY, _FINER = 2, 2
 
 
 class Canvas:
-    """A white picture whose unit is a pixel of a plain screen; it is drawn finer, which smooths its edges."""
+    """A white picture whose unit is a pixel of a standard screen; it is drawn finer, which smooths its edges."""
 
     def __init__(self, width: float, height: float) -> None:
         self._scale = _DENSITY * _FINER
@@ -51,7 +51,7 @@ class Canvas:
         self._draw.text(self._at(at), text, fill=colour, font=_font(round(size * self._scale)), anchor=anchor)
 
     def upright(self, at: Point, text: str, size: float = 11, anchor: Anchor = "mm", colour: str = INK) -> None:
-        """A text that is read from the bottom to the top; `anchor` is that of the text before it is turned."""
+        """A text that reads from bottom to top; `anchor` is that of the text before it is rotated."""
         font = _font(round(size * self._scale))
         left, top, right, bottom = font.getbbox(text, anchor=anchor)
         mask = Image.new("L", (round(right - left), round(bottom - top)))
@@ -68,7 +68,7 @@ class Canvas:
 
 
 def text_width(text: str, size: float = 11) -> float:
-    """How wide a text is on a canvas, in its units."""
+    """The width of a text on a canvas, in its units."""
     scale = _DENSITY * _FINER
     return float(_font(round(size * scale)).getlength(text)) / scale
 

@@ -14,9 +14,9 @@ Scale = Literal["linear", "share", "adaptive"]
 class Line:
     """Values over x; None where there is none.
 
-    kind: lines of one kind have one colour; by default each line has its own.
-    run: 0 for the run itself; those of the runs that it is compared with are dashed, each in its own way.
-    thick: whether it stands out, in black.
+    kind: lines of one kind share a colour; by default each line has its own.
+    run: 0 for the run itself; lines of the runs that it is compared with are dashed, each run in its own way.
+    thick: whether it is emphasised, in black.
     """
 
     x: Sequence[float]
@@ -30,7 +30,7 @@ class Line:
 class Chart:
     """Lines by name, on one pair of axes.
 
-    x_name, y_name: what the axes show, with units. note: what else one must know, below the axes.
+    x_name, y_name: what the axes show, with units. note: what else readers must know, at the top right.
     x_scale: also `epochs`, whole numbers up to the last one.
     """
 

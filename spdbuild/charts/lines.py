@@ -15,12 +15,12 @@ from spdbuild.charts.chart import Chart, Line
 _STRONG = ("#1f77b4", "#d62728", "#2ca02c", "#ff7f0e", "#9467bd", "#8c564b", "#e377c2", "#7f7f7f", "#bcbd22", "#17becf")
 _LIGHT = ("#7fb2db", "#f08a8a", "#8fd08f", "#ffbf80", "#c5b0d5", "#c49c94", "#f7b6d2", "#b5b5b5", "#dbdb6d", "#8fdbe6")
 _COLOURS = _STRONG + _LIGHT
-#: Of the runs that a run is compared with.
+#: Dashes of a run itself, which has none, and of the runs that it is compared with.
 _DASHES: tuple[Dashes | None, ...] = (None, (6, 4), (2, 3), (10, 3))
 
 _WIDTH, _HEIGHT = 640, 400
 _LEFT, _RIGHT, _TOP, _BOTTOM = 68, 22, 40, 52
-#: So many lines are named in a row above them, more in a column beside them; a row, a stroke and a gap of the legend.
+#: Up to this many lines are named in a row above, more in a column beside; row, stroke and gap of the legend.
 _IN_A_ROW, _ROW, _STROKE, _GAP = 4, 17, 22, 24
 
 
@@ -32,7 +32,7 @@ class _Style:
 
 
 def draw_chart(chart: Chart) -> Image.Image:
-    """A picture of 1280 by 800 pixels, wider if it has a column of names; what is not finite is left out."""
+    """A picture of 1280 by 800 pixels, larger if it has a column of names; non-finite values are left out."""
     lines = {name: points for name, line in chart.lines.items() if (points := _points(line))}
     styles = _styles({name: chart.lines[name] for name in lines})
     beside = _beside(lines)
@@ -47,7 +47,7 @@ def draw_chart(chart: Chart) -> Image.Image:
         _TOP + (_ROW + 3 if len(lines) > 1 and not beside else 0),
     )
     _draw_axes(canvas, plot, chart)
-    # What stands out comes last and so lies above the others.
+    # Thick lines come last and so lie above the others.
     for name in sorted(lines, key=lambda name: chart.lines[name].thick):
         _draw_line(canvas, [plot.at(point) for point in lines[name]], styles[name])
     return canvas.finished()
@@ -55,7 +55,7 @@ def draw_chart(chart: Chart) -> Image.Image:
 
 @dataclass(frozen=True)
 class _Plot:
-    """Where a point of the data is on the canvas."""
+    """The position of a data point on the canvas."""
 
     x: Axis
     y: Axis
@@ -84,7 +84,7 @@ def _styles(lines: dict[str, Line]) -> dict[str, _Style]:
 
 
 def _beside(names: Collection[str]) -> bool:
-    """Whether the names of lines stand beside them, for they are too many or too long for a row above."""
+    """Whether the names of lines stand beside them, because they are too many or too long for a row above."""
     row = sum(_STROKE + text_width(name) + _GAP for name in names)
     return len(names) > _IN_A_ROW or row > _WIDTH - _LEFT
 
@@ -118,7 +118,7 @@ def _draw_axes(canvas: Canvas, plot: _Plot, chart: Chart) -> None:
 
 
 def _texts(marks: Sequence[float]) -> list[str]:
-    """Numbers with as many digits as tell them apart; large ones with commas."""
+    """Integers with commas; other and very large numbers with up to six digits."""
     if all(float(mark).is_integer() for mark in marks) and max(map(abs, marks)) < 1e7:
         return [f"{mark:,.0f}" for mark in marks]
     return [f"{mark:g}" for mark in marks]

@@ -1,4 +1,4 @@
-"""A matrix of counts, with the names of its rows and columns and a key of its shades."""
+"""A matrix of counts, with the names of its rows and columns and a key to its shades."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from PIL import Image
 
 from spdbuild.charts.canvas import GRID, INK, PAPER, QUIET, Canvas, text_width
 
-#: The longest name, in units; what is longer is cut.
+#: Maximum width of a name, in units; longer names are cut.
 _LONGEST = 150
 _MARGIN, _TITLE, _KEY = 16, 62, 12
-#: Cells as wide as this have numbers.
+#: Cells at least this wide have numbers.
 _NUMBERED = 16
 
 
 def draw_matrix(
     title: str, matrix: Sequence[Sequence[float]], rows: Sequence[str], columns: Sequence[str], note: str = ""
 ) -> Image.Image:
-    """Rows of counts as shades of a row's share; a count is written where it fits into its cell.
+    """A picture of the counts, shaded by their share of the row; a count is written if it fits into its cell.
 
-    rows, columns: names of the true and of the predicted classes. note: which answers count, below the title.
+    rows, columns: names of the true and of the predicted classes. note: which predictions count, below the title.
     """
     cell = _cell(max(len(rows), len(columns)))
     size = min(11.0, max(9.0, cell - 3))
@@ -51,7 +51,7 @@ def draw_matrix(
 
 
 def _cell(classes: int) -> float:
-    """How wide and high a cell is, in units: few classes have room for numbers, many for their names."""
+    """The width and height of a cell, in units: with few classes there is room for numbers."""
     return 64 if classes <= 5 else 44 if classes <= 12 else 30 if classes <= 25 else max(3, min(20, 1100 / classes))
 
 
@@ -103,5 +103,5 @@ def _cut(name: str, size: float) -> str:
 
 
 def _shade(share: float) -> tuple[int, int, int]:
-    """White for 0, dark blue for 1; small shares are darker than in proportion, or they could not be seen."""
+    """White for 0, dark blue for 1; small shares are darker than in proportion, so that they can be seen."""
     return tuple(round(255 + (end - 255) * share**0.6) for end in (8, 48, 107))  # type: ignore[return-value]

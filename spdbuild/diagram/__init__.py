@@ -1,4 +1,4 @@
-"""A network as a picture: its blocks in layers from top to bottom, as an SVG that needs nothing else."""
+"""A network as a picture: its blocks in layers from top to bottom, as a self-contained SVG."""
 
 from spdbuild.diagram.svg import Mark, diagram_svg
 

@@ -1,4 +1,4 @@
-"""Where boxes and the lines between them stand: rows by the longest way from the inputs, few crossings within a row.
+"""The layout of boxes and lines: rows by the longest path from the inputs, ordered for few crossings.
 
 After Sugiyama, Tagawa and Toda 1981, "Methods for Visual Understanding of Hierarchical System Structures": a line that
 passes rows has a waypoint in each, and every row is ordered by the mean place of the neighbours above or below.
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 BOX_WIDTH, BOX_HEIGHT = 310, 58
 WAYPOINT_WIDTH = 20
 GAP, ROW_GAP = 24, 34
-#: Times that the rows are ordered downwards and upwards; more changes nothing in networks of this kind.
+#: Passes over the rows that order them, downwards and upwards in turn; more change nothing in networks of this kind.
 SWEEPS = 4
 
 
@@ -34,7 +34,7 @@ class Layout:
     height: float
 
 
-#: A box is called by its name, a waypoint of a line by the line and its row.
+#: A box, identified by its name, or a waypoint, identified by its line and its row.
 Item = str | tuple[str, str, int]
 
 
@@ -74,7 +74,7 @@ def _table(rows: Mapping[str, int], ways: Mapping[tuple[str, str], list[Item]]) 
 
 
 def _ordered(table: list[list[Item]], ways: Mapping[tuple[str, str], list[Item]]) -> list[list[Item]]:
-    """Every row by the mean place of the neighbours in the row before, downwards and upwards in turn."""
+    """Every row sorted by the mean place of the neighbours in the row before, downwards and upwards in turn."""
     steps = [step for way in ways.values() for step in zip(way, way[1:], strict=False)]
     for sweep in range(SWEEPS):
         down = sweep % 2 == 0
@@ -102,7 +102,7 @@ def _width(row: list[Item]) -> int:
 
 
 def _place(row: list[Item], number: int, width: float) -> Iterable[tuple[Item, Point]]:
-    """The items of a row side by side, in the middle of the picture."""
+    """The items of a row side by side, centred in the picture."""
     left = (width - _width(row)) / 2
     for item in row:
         yield item, Point(left + _width_of(item) / 2, number * (BOX_HEIGHT + ROW_GAP) + BOX_HEIGHT / 2)

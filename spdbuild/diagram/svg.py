@@ -12,13 +12,13 @@ from spdbuild.graph import Graph, Node
 from spdbuild.graph.names import block_name
 from spdbuild.shape import pair
 
-#: How a layer differs from that of another network.
+#: How a layer differs from its counterpart in another network.
 Mark = Literal["new", "changed"]
 
 MARGIN, HEADING, NOTE = 24, 44, 18
-#: Pixels that the two lines of the heading take, and characters that a line of a box holds.
+#: Width of the heading's lines in pixels, and characters that a line of a box holds.
 HEADING_WIDTH, LINE = 440, 40
-#: Fill of a box: what keeps all pixels, what skips some, and the rest.
+#: Fill of a box: with space-to-depth, with a stride, with other layers, and of an input.
 SPD, STRIDED, PLAIN, OUTER = "#d7f0dd", "#fbdcd3", "#eef2f7", "#ffffff"
 #: Frame of a box that differs from the other network's.
 NEW, CHANGED = "#1f6fd6", "#e08a00"
@@ -29,13 +29,13 @@ _STYLE = (
 
 
 def diagram_svg(graph: Graph, depth: int = 2, marks: Mapping[str, Mark] | None = None, note: str = "") -> str:
-    """An SVG of the blocks of `graph` down to `depth` levels; a layer that is no deeper is a box of its own.
+    """An SVG of the blocks of `graph` down to `depth` levels; a layer that is not deeper is a box of its own.
 
     Boxes with strided layers are red, boxes with space-to-depth green.
 
     marks: layers that differ from those of another network; their boxes get a frame, orange where a layer is changed
         and blue where all are new.
-    note: a last line of the heading, on what is not in the picture, say.
+    note: a last line of the heading, for example on what is not in the picture.
     """
     boxes: dict[str, list[Node]] = {}
     for node in graph:
