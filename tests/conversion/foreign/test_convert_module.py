@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import copy
-import math
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 import torch
 import torchvision
-from torch import Tensor, fx, nn
+from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.nn.utils import parametrizations, prune
-from torchvision.models.feature_extraction import create_feature_extractor
+from torch.nn.utils import parametrizations
 
 import spdbuild
 from spdbuild.conversion.foreign.observing import Arguments, observe
-from spdbuild.errors import ArgumentError, InputError, PassError
+from spdbuild.errors import PassError
 from spdbuild.nn import PaddedConv2d, SpdAvgPool2d, SpdConv2d, SpdMaxPool2d
 
 #: name -> (strided convolutions, strided pools, pixels), counted by hand in torchvision's source.
@@ -388,26 +385,6 @@ def test_report_counts_parameters_and_macs() -> None:
     assert "1 replaced, 0 kept, 0 not seen" in str(report)
 
 
-@pytest.mark.parametrize(
-    ("options", "error", "message"),
-    [
-        ({"placement": "after"}, ArgumentError, "placement must be 'before' for a module"),
-        ({"kernels": "same"}, ArgumentError, "convert_module has no option 'kernels'"),
-        ({"after": "conv"}, ArgumentError, "convert_module has no option 'after' for a module"),
-        ({"pool": "mean"}, ArgumentError, "pool must be one of 'conv', 'keep'"),
-        ({"keep": "stem"}, PassError, "keep: no part of the module is called 'stem'"),
-    ],
-)
-def test_wrong_options_are_refused(options: dict[str, Any], error: type[Exception], message: str) -> None:
-    with pytest.raises(error, match=message):
-        spdbuild.convert_module(nn.Sequential(nn.Conv2d(3, 4, 3, 2)), torch.randn(1, 3, 8, 8), **options)
-
-
-def test_an_example_that_does_not_fit_is_refused() -> None:
-    with pytest.raises(InputError, match=r"Sequential cannot be run on the example \(1, 4, 8, 8\)"):
-        spdbuild.convert_module(nn.Sequential(nn.Conv2d(3, 4, 3, 2)), torch.randn(1, 4, 8, 8))
-
-
 class Deciding(nn.Module):
     """Where two layers of the same weights differ by rounding alone decides which number is put out."""
 
@@ -425,118 +402,8 @@ def test_a_network_whose_output_hangs_on_rounding_is_not_accused() -> None:
     assert [(entry.name, entry.exact) for entry in report.replaced] == [("conv", True)]
 
 
-class Flagged(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.conv, self.pool = nn.Conv2d(3, 8, 3, 2, 1), nn.MaxPool2d(2)
-
-    def forward(self, x: Tensor, *, flag: bool) -> Tensor:
-        return self.pool(self.conv(x)) if flag else x
-
-
-def test_named_arguments_and_batches_of_a_data_loader() -> None:
-    batches = [(torch.randn(4, 3, 16, 16), torch.zeros(4))] * 2
-    x = torch.randn(1, 3, 16, 16)
-    converted, report = spdbuild.convert_module(Flagged(), x, keywords={"flag": True}, calibrate=batches)
-    assert converted(x, flag=True).shape == (1, 8, 4, 4)
-    assert [entry.name for entry in report.replaced] == ["conv", "pool"]
-    assert report.residuals.keys() == {"pool"}
-
-
-@pytest.mark.parametrize(
-    ("calibrate", "message"),
-    [
-        (torch.zeros(4, 3, 16, 16), "must come in batches, got one tensor"),
-        ([torch.zeros(3, 16, 16)], r"must be a tensor \(N, C, H, W\), got \(3, 16, 16\)"),
-        ([{"image": 1}], r"must be a tensor \(N, C, H, W\), got a dict"),
-    ],
-    ids=["tensor", "one image", "dictionary"],
-)
-def test_images_that_are_no_batches_are_refused(calibrate: Any, message: str) -> None:
-    with pytest.raises(ArgumentError, match=message):
-        spdbuild.convert_module(nn.Sequential(nn.MaxPool2d(2)), torch.zeros(1, 3, 16, 16), calibrate=calibrate)
-
-
-@pytest.mark.parametrize(
-    ("module", "example", "message"),
-    [
-        ("resnet18", torch.zeros(1, 3, 8, 8), r"module must be a torch\.nn\.Module, got a str"),
-        (nn.Sequential(nn.LazyConv2d(4, 3, 2)), torch.zeros(1, 3, 8, 8), "shape of its '0.weight' is not known yet"),
-        (nn.Conv2d(3, 4, 3, 2), {"x": 1}, "example must be a tensor or a list of arguments, got a dict"),
-    ],
-    ids=["name", "lazy", "dictionary"],
-)
-def test_arguments_of_other_types_are_refused(module: Any, example: Any, message: str) -> None:
-    with pytest.raises(ArgumentError, match=message):
-        spdbuild.convert_module(module, example)
-
-
-def test_a_pattern_on_a_layer_without_a_name_has_no_empty_hint() -> None:
-    with pytest.raises(PassError, match="no part of the module is called 'conv'") as caught:
-        spdbuild.convert_module(nn.Conv2d(3, 4, 3, 2), torch.zeros(1, 3, 8, 8), keep=["conv"])
-    assert "hint" not in str(caught.value)
-
-
-def test_how_pruned_layers_can_be_copied_is_told() -> None:
-    model = nn.Sequential(nn.Conv2d(3, 4, 3, 2))
-    prune.l1_unstructured(model[0], "weight", 0.5)
-    with pytest.raises(InputError, match=r"prune\.remove\(layer, 'weight'\) makes the pruning of '0' permanent"):
-        spdbuild.convert_module(model, torch.zeros(1, 3, 8, 8))
-
-
 def test_average_pools_of_float64_are_exact_in_float64() -> None:
     x = torch.randn(1, 3, 9, 9, dtype=torch.float64)
     _, report = spdbuild.convert_module(nn.AvgPool2d(3, 2, 1).double(), x)
     assert report.error is not None
     assert report.error < 1e-14
-
-
-def test_what_follows_a_forward_follows_that_of_a_converted_network() -> None:
-    model, x = torchvision.models.resnet18().eval(), torch.randn(2, 3, 64, 64)
-    converted, _ = spdbuild.convert_module(model, x)
-    traced = fx.symbolic_trace(converted)
-    torch.testing.assert_close(copy.deepcopy(traced)(x), converted(x), rtol=0, atol=0)
-    assert traced(torch.randn(1, 3, 65, 71)).shape == (1, 1000)
-    features = create_feature_extractor(converted, ["layer4"])(x)["layer4"]
-    assert features.shape == (2, 512, 2, 2)
-
-
-@pytest.mark.parametrize("options", [{}, {"pool": "keep"}, {"kernel": "same"}, {"kernel": 5}], ids=str)
-def test_a_converted_network_can_be_imported(options: dict[str, Any]) -> None:
-    model = nn.Sequential(nn.Conv2d(4, 8, (5, 3), (2, 1), (2, 0)), nn.MaxPool2d(3, 2, 1), nn.AvgPool2d(2))
-    model.append(nn.Conv2d(8, 8, 3, 2, groups=4, bias=False)).append(PaddedConv2d(8, 4, 3, 2, ((0, 1), (1, 1))))
-    x = torch.randn(1, 4, 64, 48)
-    converted, _ = spdbuild.convert_module(model, x, **options)
-    if options.get("pool") == "keep":
-        converted = converted[:4]
-    imported = spdbuild.import_module(converted, x)
-    assert imported.error == 0
-    assert "spd_conv2d(8, kernel=[5, 3], stride=[2, 1]" in imported.architecture.text
-
-
-def conv2d_same(self: nn.Conv2d, x: Tensor) -> Tensor:
-    """The forward of timm.layers.Conv2dSame: zeros as TensorFlow's "SAME" has them."""
-    sides: list[int] = []
-    for axis in (1, 0):
-        size, (kernel, stride, gap) = (
-            x.shape[2 + axis],
-            (self.kernel_size[axis], self.stride[axis], self.dilation[axis]),
-        )
-        zeros = max((math.ceil(size / stride) - 1) * stride + (kernel - 1) * gap + 1 - size, 0)
-        sides += [zeros // 2, zeros - zeros // 2]
-    return F.conv2d(F.pad(x, sides), self.weight, self.bias, self.stride, 0, self.dilation, self.groups)
-
-
-Conv2dSame = type("Conv2dSame", (nn.Conv2d,), {"forward": conv2d_same, "__module__": "timm.layers.conv2d_same"})
-
-
-@pytest.mark.parametrize(
-    "arguments", [(3, 2), (5, 2), ((3, 5), (2, 3)), (2, 4), (3, 2, 0, 2), (3, 2, 0, 1, 3)], ids=str
-)
-def test_timms_convolution_is_exact_for_every_size(arguments: Any) -> None:
-    conv = Conv2dSame(3, 6, *arguments).double()
-    converted, report = spdbuild.convert_module(conv, torch.randn(1, 3, 32, 32, dtype=torch.float64))
-    assert [entry.exact for entry in report.replaced] == [True]
-    for size in ((33, 47), (7, 8), (1, 2)):
-        x = torch.randn(2, 3, *size, dtype=torch.float64)
-        torch.testing.assert_close(converted(x), conv(x), rtol=1e-12, atol=1e-12)
