@@ -8,6 +8,7 @@ from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from spdbuild.conversion.report import costs_text
 from spdbuild.conversion.weights import renamed
 from spdbuild.graph import Graph, Node
 from spdbuild.graph.text import flat_names, graph_text
@@ -19,7 +20,6 @@ from spdbuild.ops.spd import SpdAvgPool, SpdConv2d
 from spdbuild.passes import Change, GraphPass, run_passes
 from spdbuild.passes.fold_spd import FoldSpd
 from spdbuild.passes.fuse_conv_norm import FuseConvNorm
-from spdbuild.quantities import ratio, scaled
 from spdbuild.shape import pair
 from spdbuild.weight_transfer import PixelKernel, smallest_window
 from spdbuild.weight_transfer.folding import conv2d_of
@@ -38,12 +38,8 @@ class Folding:
     changes: tuple[Change, ...]
 
     def __str__(self) -> str:
-        before, after = self.before, self.graph
-        return (
-            f"{len(self.folded)} layers folded, {len(self.fused)} norms fused, {len(self.kept)} kept\n"
-            f"parameters  {before.parameters:,} -> {after.parameters:,}  {ratio(before.parameters, after.parameters)}\n"
-            f"MACs        {scaled(before.macs)} -> {scaled(after.macs)}  {ratio(before.macs, after.macs)}"
-        )
+        done = f"{len(self.folded)} layers folded, {len(self.fused)} norms fused, {len(self.kept)} kept"
+        return f"{done}\n{costs_text(self.before, self.graph)}"
 
     def __repr__(self) -> str:
         return f"Folding({self.name}: {len(self.folded)} folded, {len(self.fused)} fused, {len(self.kept)} kept)"

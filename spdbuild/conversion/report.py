@@ -61,12 +61,7 @@ class ConversionReport:
         return None if change.after is None else taps_of(change.after)
 
     def __str__(self) -> str:
-        before, after = self.before, self.after
-        return (
-            f"{len(self.replaced)} replaced, {len(self.kept)} kept\n"
-            f"parameters  {before.parameters:,} -> {after.parameters:,}  {ratio(before.parameters, after.parameters)}\n"
-            f"MACs        {scaled(before.macs)} -> {scaled(after.macs)}  {ratio(before.macs, after.macs)}"
-        )
+        return f"{len(self.replaced)} replaced, {len(self.kept)} kept\n{costs_text(self.before, self.after)}"
 
     def __repr__(self) -> str:
         return f"ConversionReport({self.before.name}: {len(self.replaced)} replaced, {len(self.kept)} kept)"
@@ -131,3 +126,11 @@ def _totals(graph: Graph) -> dict[str, int]:
 
 def _at(change: Change) -> str:
     return f"{change.location.file}:{change.location.line}" if change.location else ""
+
+
+def costs_text(before: Graph, after: Graph) -> str:
+    """Two lines with the parameters and MACs of a network before and after a change, and their ratios."""
+    return (
+        f"parameters  {before.parameters:,} -> {after.parameters:,}  {ratio(before.parameters, after.parameters)}\n"
+        f"MACs        {scaled(before.macs)} -> {scaled(after.macs)}  {ratio(before.macs, after.macs)}"
+    )
