@@ -5,12 +5,14 @@ A command reads arguments, calls one function of the library, and prints: result
 
 from __future__ import annotations
 
+import atexit
 import errno
 import io
 import os
 import signal
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Any, NoReturn
 
 import click
@@ -82,6 +84,25 @@ def main() -> NoReturn:
     if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
         # File names are not always valid text, and printing them is no reason to fail.
         sys.stdout.reconfigure(errors="backslashreplace")
-    with interrupt_on_signals():
+    with interrupt_on_signals(), _abrupt_end_under_torchrun():
         spdbuild(prog_name="spdbuild")
     raise AssertionError("click ends the process")
+
+
+@contextmanager
+def _abrupt_end_under_torchrun() -> Iterator[None]:
+    """End a process that torchrun started without tearing down what torch has in memory.
+
+    Threads of gloo outlive their process group, and one that still runs while C++ destroys its globals may abort the
+    process: torchrun would call a run that is done, with all of its files written, a failed one.
+    """
+    try:
+        yield
+    except SystemExit as ended:
+        if "TORCHELASTIC_RUN_ID" in os.environ:
+            atexit._run_exitfuncs()
+            for stream in (sys.stdout, sys.stderr):
+                with suppress(OSError):
+                    stream.flush()
+            os._exit(ended.code if isinstance(ended.code, int) else 0)
+        raise

@@ -229,6 +229,32 @@ def test_threads_wait_as_the_person_says_or_briefly(
     assert seen == [spins]
 
 
+#: Something of C++ that would abort the process stands for gloo's threads: it is destroyed with the interpreter.
+ABORTS_AT_ITS_END = """
+import atexit, os, sys
+
+class Aborts:
+    def __del__(self):
+        os.abort()
+
+import builtins
+builtins.aborts = Aborts()
+atexit.register(lambda: print("exit handlers have run"))
+from spdbuild.cli import main
+main()
+"""
+
+
+@pytest.mark.parametrize(("arguments", "code"), [(["ls", "--json"], 0), (["summary", "no"], 2)])
+def test_a_worker_of_torchrun_ends_before_the_interpreter_is_torn_down(arguments: list[str], code: int):
+    command = [sys.executable, "-c", ABORTS_AT_ITS_END, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"TORCHELASTIC_RUN_ID": "none"})
+    assert done.returncode == code
+    assert done.stdout.endswith("exit handlers have run\n")
+    alone = subprocess.run([sys.executable, "-m", "spdbuild", *arguments], capture_output=True, text=True)
+    assert done.stdout.removesuffix("exit handlers have run\n") == alone.stdout
+
+
 #: Writes a file, and gets a signal when that is done but not in its place.
 SIGNALLED = """
 import os, signal, sys
