@@ -114,11 +114,13 @@ def _recipes() -> Iterator[str]:
 
 _PIXELS = (
     "Image files become 8-bit RGB, turned upright by the orientation in their EXIF; boxes are of the upright image. "
-    "Grey becomes three equal channels. Of 16-bit grey the upper 8 bits stay, so that a camera of 10 to 14 bits, "
-    "whose values fill a part of the range, gives images that are nearly black: `spdbuild data check` names such "
-    "files, and so does a run; multiply their values before. An alpha channel is dropped if it is opaque everywhere; "
-    "what is partly transparent depends on the page behind it, and counts as a file that cannot be used, as do images "
-    "of several frames, of 32 bits, and of floating point numbers."
+    "Grey becomes three equal channels. Cameras of 10 to 16 bits, thermal and medical ones, use a part of the range of "
+    "their files: `levels: [1000, 3500]` makes the first value black, the second white, and is linear between them. It "
+    "applies to grey images of 16 bits, of 32, and of floating point numbers, in training, evaluation and prediction. "
+    "Without it, 16-bit grey keeps its upper 8 bits, and `spdbuild data check` and a run's log name files that become "
+    "nearly black or flat; 32 bits and floating point numbers are refused. An alpha channel is dropped if it is opaque "
+    "everywhere; what is partly transparent depends on the page behind it, and counts as a file that cannot be used, "
+    "as do images of several frames."
 )
 
 _CHOICES: dict[str, Registry[Any]] = {

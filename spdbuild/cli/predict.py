@@ -31,6 +31,7 @@ _KEYS = {
     "--max-iou": "task.seeing.nms.max_iou",
     "--max-detections": "task.seeing.nms.max_detections",
     "--tile": "task.seeing.tile",
+    "--class": "task.seeing.classes",
 }
 
 #: The number of things that a line names; --json and --save have them all.
@@ -70,6 +71,7 @@ _FORMS = ("pictures", "crops", "txt", "json", "csv")
     type=click.IntRange(32),
     help="Side in pixels of the tiles in which a detector looks at larger pictures.",
 )
+@click.option("--class", "classes", multiple=True, metavar="NAME", help="Show only boxes of this class; repeatable.")
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change a key of the recipe.")
 @imports_option
 @json_option
@@ -83,6 +85,7 @@ def command(
     max_iou: float | None,
     max_detections: int | None,
     tile: int | None,
+    classes: tuple[str, ...],
     overrides: tuple[str, ...],
     allow_imports: bool,
     as_json: bool,
@@ -91,7 +94,13 @@ def command(
     from spdbuild.training.outputs import Outputs
     from spdbuild.training.predict import predict, source_roots
 
-    values = {"--min-score": min_score, "--max-iou": max_iou, "--max-detections": max_detections, "--tile": tile}
+    values = {
+        "--min-score": min_score,
+        "--max-iou": max_iou,
+        "--max-detections": max_detections,
+        "--tile": tile,
+        "--class": classes,
+    }
     changed = changes(run, overrides, values, _KEYS, allow_imports=allow_imports)
     written = Outputs(output, forms, source_roots(sources)) if output else None
     entries, problems = [], []

@@ -21,6 +21,7 @@ import PIL
 from numpy.typing import NDArray
 
 from spdbuild.data.decoding import BadFile, Resize
+from spdbuild.data.levels import Levels
 from spdbuild.data.listing import Listing
 from spdbuild.errors import SpdbuildError
 from spdbuild.files import write_folder
@@ -45,9 +46,9 @@ def cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "spdbuild"
 
 
-def cache_key(listing: Listing, size: tuple[int, int] | None, resize: Resize | None, keep: bool) -> str:
+def cache_key(listing: Listing, size: tuple[int, int] | None, resize: Resize | None, levels: Levels, keep: bool) -> str:
     """A name that changes with any file's name, length or date, and with everything that decoding depends on."""
-    digest = hashlib.sha256(json.dumps([_FORMAT, PIL.__version__, size, resize, keep]).encode())
+    digest = hashlib.sha256(json.dumps([_FORMAT, PIL.__version__, size, resize, levels, keep]).encode())
     digest.update(str(listing.root.resolve()).encode())
     for path in listing.paths:
         digest.update(f"\0{listing.name(path)}\0{_state(path)}".encode())

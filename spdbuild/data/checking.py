@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from spdbuild.data.dataset import FileDataSet, Split, splits_of
-from spdbuild.data.decoding import describe_fault, lost_levels, opened, to_rgb
+from spdbuild.data.decoding import describe_fault, opened, to_rgb
 from spdbuild.data.images import ArrayImages, FileImages
+from spdbuild.data.levels import Levels, lost_levels
 from spdbuild.data.listing import Listing
 from spdbuild.data.reading import Reading
 from spdbuild.errors import InputError
@@ -27,7 +28,7 @@ class Inspection:
     size: width x height in pixels once it is upright, empty if unknown.
     mode: Pillow's name for the pixel format, empty if unknown.
     digest: equal for equal files. fault: why it cannot be used, empty if it can.
-    dark: why it becomes nearly black, empty if it does not.
+    dark: why it keeps few grey levels of more, empty if it does not.
     """
 
     name: str
@@ -45,7 +46,7 @@ class SplitCheck:
 
     classes: images of each class. sizes, modes: how many images have them.
     bad: files that cannot be used, with the reason. duplicates: groups of equal files.
-    dark: 16-bit files that become nearly black, with the reason.
+    dark: files of more than 8 bits that keep few grey levels, with the reason.
     """
 
     images: int
@@ -136,7 +137,7 @@ def _inspect_split(data_set: Any, split: Split) -> _Inspected:
     images = data_set.open(split)
     if isinstance(images, FileImages):
         files = zip(images.paths, images.labels.tolist(), strict=True)
-        found = [_inspect_file(path, str(path), label) for path, label in files]
+        found = [_inspect_file(path, str(path), label, images.levels) for path, label in files]
         resized = f"{images.size[1]}x{images.size[0]}" if images.resize else ""
         return _Inspected(images.classes, found, resized, images.odd_advice)
     return _Inspected(images.classes, list(_inspect_array(images)), "", Reading().odd_advice)
@@ -144,19 +145,19 @@ def _inspect_split(data_set: Any, split: Split) -> _Inspected:
 
 def _inspect_listing(listing: Listing, reading: Reading) -> _Inspected:
     files = zip(listing.paths, listing.labels, strict=True)
-    found = [_inspect_file(path, listing.name(path), label) for path, label in files]
+    found = [_inspect_file(path, listing.name(path), label, reading.levels) for path, label in files]
     resized = f"{reading.size}x{reading.size}" if reading.size else ""
     return _Inspected(listing.classes, found, resized, reading.odd_advice)
 
 
-def _inspect_file(path: Path, name: str, label: int) -> Inspection:
+def _inspect_file(path: Path, name: str, label: int, levels: Levels) -> Inspection:
     size = mode = fault = dark = ""
     content = b""
     try:
         content = path.read_bytes()
         with opened(io.BytesIO(content)) as image:
             size, mode = f"{image.width}x{image.height}", image.mode
-            upright, dark = to_rgb(image), lost_levels(image)
+            upright, dark = to_rgb(image, levels), lost_levels(image, levels)
             size = f"{upright.width}x{upright.height}"
     # Pillow's readers raise arbitrary errors for damaged files.
     except Exception as error:

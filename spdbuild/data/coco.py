@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -12,6 +12,7 @@ from spdbuild.data.decoding import is_image_name
 from spdbuild.data.detection.coco_json import read_coco
 from spdbuild.data.detection.dataset import DetectionSplit, existing, usable
 from spdbuild.data.detection.table import DetectionSet
+from spdbuild.data.levels import Levels, require_levels
 from spdbuild.data.reading import OnError
 from spdbuild.data.tiny_objects import TinyObjects
 from spdbuild.errors import MissingSplitError, UnsplitError
@@ -50,6 +51,7 @@ class Coco:
     train_images, val_images, test_images: folders of images.
     train_annotations, val_annotations, test_annotations: JSON files; empty for a split that does not exist.
     ignore: names of categories that are not classes; detections in their regions do not count.
+    levels: values that become black and white in grey images of 16 bits, of 32, or of floating point numbers.
     on_error: refuse annotations and images that cannot be used, or skip them.
 
     Source: Lin et al. 2014, "Microsoft COCO: Common Objects in Context", arXiv:1405.0312.
@@ -65,7 +67,11 @@ class Coco:
     test_images: str = "test2017"
     test_annotations: str = "annotations/instances_test2017.json"
     ignore: tuple[str, ...] = ()
+    levels: Levels = None
     on_error: OnError = "refuse"
+
+    def __post_init__(self) -> None:
+        require_levels(self)
 
     def open(self, split: DetectionSplit) -> DetectionSet:
         return usable(self.read(split), self.on_error)
@@ -79,7 +85,8 @@ class Coco:
                 hint=f"write the annotations of some of them into another file, and name it {split}_annotations",
             )
         annotations = existing(root, file, MissingSplitError)
-        return read_coco(annotations, existing(root, getattr(self, f"{split}_images")), ignore=self.ignore)
+        images = existing(root, getattr(self, f"{split}_images"))
+        return replace(read_coco(annotations, images, ignore=self.ignore), levels=self.levels)
 
     @classmethod
     def fields_in(cls, root: Path) -> Fields | None:

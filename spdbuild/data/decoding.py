@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from spdbuild.data.levels import Levels, is_deep, lost_levels, to_grey
 from spdbuild.data.pictures import Picture, Source, path_of
 
 Resize = Literal["squash", "crop", "pad"]
@@ -33,9 +34,6 @@ _HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b
 #: Pillow modes whose conversion to RGB loses nothing that a photograph has.
 _SOUND_MODES = frozenset(("1", "L", "P", "RGB", "CMYK", "YCbCr"))
 _TRANSPARENT_MODES = frozenset(("LA", "PA", "RGBA", "RGBa"))
-
-#: Grey levels that a 16-bit image of 14 bits keeps; a camera of as many or fewer looks dark.
-_FEW_LEVELS = 64
 
 #: The tag of EXIF that says how an image is to be turned, 1 where it is upright.
 ORIENTATION = 0x0112
@@ -109,16 +107,19 @@ def opened(source: Source | BytesIO) -> Iterator[Image.Image]:
         yield image
 
 
-def decode(source: Source, size: tuple[int, int] | None, resize: Resize | None) -> NDArray[np.uint8] | BadFile:
+def decode(
+    source: Source, size: tuple[int, int] | None, resize: Resize | None, levels: Levels = None
+) -> NDArray[np.uint8] | BadFile:
     """The pixels of a file or picture, uint8 [3, H, W].
 
     size: height and width in pixels of the result; None keeps those of the file.
     resize: how an image of another size gets `size`; None refuses it.
+    levels: the values that become black and white in grey images of more than 8 bits.
     """
     path = path_of(source)
     try:
         with opened(source) as image:
-            rgb = to_rgb(image)
+            rgb = to_rgb(image, levels)
     # Pillow's readers raise what they like for damaged files: OSError, SyntaxError, struct.error, zlib.error, ...
     except Exception as error:
         return BadFile(path, describe_fault(path, error))
@@ -129,47 +130,51 @@ def decode(source: Source, size: tuple[int, int] | None, resize: Resize | None) 
     return np.ascontiguousarray(np.asarray(rgb).transpose(2, 0, 1))
 
 
-def to_rgb(image: Image.Image) -> Image.Image:
+def to_rgb(image: Image.Image, levels: Levels = None) -> Image.Image:
     """The image as 8-bit RGB, upright; UnsoundImageError where no rule says what that would be.
 
-    Grey becomes three equal channels, 16-bit grey keeps its upper 8 bits, and an alpha channel is dropped where it
-    hides nothing. What a partly transparent image shows depends on the page behind it, and 32-bit pixels have no
-    known range: these are refused.
+    Grey becomes three equal channels, and an alpha channel is dropped where it hides nothing. With `levels`, grey of
+    more than 8 bits is scaled to them; without, 16-bit grey keeps its upper 8 bits, and 32-bit pixels, whose range is
+    not known, are refused. So is what is partly transparent: what it shows depends on the page behind it.
     """
     # An MPO is a JPEG behind whose picture a phone keeps a preview, a depth map or the view of another lens.
     if image.format != "MPO" and getattr(image, "n_frames", 1) > 1:
         raise UnsoundImageError(f"has {image.n_frames} frames, not one picture")  # type: ignore[attr-defined]
     if image.getexif().get(ORIENTATION, 1) != 1:
         image = ImageOps.exif_transpose(image)
+    if levels is not None and is_deep(image):
+        return to_grey(image, levels).convert("RGB")
     if image.mode.startswith("I;16"):
         return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8)).convert("RGB")
     if image.mode in _TRANSPARENT_MODES or "transparency" in image.info:
         return _opaque(image.convert("RGBA"))
     if image.mode not in _SOUND_MODES:
-        raise UnsoundImageError(f"has pixels of mode {image.mode}, whose range is not known")
+        remedy = "; levels of the data set say it" if is_deep(image) else ""
+        raise UnsoundImageError(f"has pixels of mode {image.mode}, whose range is not known{remedy}")
     return image.convert("RGB")
 
 
-def lost_levels(image: Image.Image) -> str:
-    """What becomes of a 16-bit image that uses a quarter of its range or less, in a person's words; else empty."""
-    if not image.mode.startswith("I;16"):
-        return ""
-    largest = int(np.asarray(image).max())
-    left = (largest >> 8) + 1
-    if left > _FEW_LEVELS:
-        return ""
-    number = "1 grey level is" if left == 1 else f"{left} grey levels are"
-    return f"is a 16-bit image whose largest value is {largest}: {number} left; multiply its values up to 65535"
-
-
-def file_levels(path: Path) -> str:
-    """The same of a file; empty for one that cannot be read."""
+def file_levels(path: Path, levels: Levels) -> str:
+    """`lost_levels` of a file; empty for one that cannot be read."""
     try:
         with opened(path) as image:
-            return lost_levels(image)
+            return lost_levels(image, levels)
     # Pillow's readers raise what they like for damaged files, which are told elsewhere.
     except Exception:
         return ""
+
+
+def deep_range(path: Path) -> tuple[float, float] | None:
+    """The least and the largest value of a grey image of more than 8 bits; None for other files."""
+    try:
+        with opened(path) as image:
+            if not is_deep(image):
+                return None
+            values = np.asarray(image)
+            return float(np.nanmin(values)), float(np.nanmax(values))
+    # Pillow's readers raise what they like for damaged files, which are told elsewhere.
+    except Exception:
+        return None
 
 
 def _opaque(rgba: Image.Image) -> Image.Image:

@@ -10,6 +10,7 @@ from typing import ClassVar, Literal, NoReturn
 from spdbuild.data.dataset import DATASETS, Split
 from spdbuild.data.decoding import Resize
 from spdbuild.data.images import ArrayImages, ImageSet
+from spdbuild.data.levels import Levels, require_levels
 from spdbuild.data.listing import Listing, existing_folder, image_files, subfolders
 from spdbuild.data.noise import noise_images
 from spdbuild.data.reading import OnError, Reading, open_listing
@@ -45,6 +46,7 @@ class Folder:
     test: name of the test folder below it; if empty, test.
     size: side in pixels to which images are resized; not needed where all have one size.
     resize: squash changes the proportions, crop cuts off the ends of the longer side, pad fills up with black.
+    levels: values that become black and white in grey images of 16 bits, of 32, or of floating point numbers.
     on_error: refuse files that cannot be read, or skip and count them.
     memory_gib: up to this many GiB of pixels are decoded once and kept in memory.
     """
@@ -57,16 +59,18 @@ class Folder:
     test: str = ""
     size: int | None = None
     resize: Resize = "squash"
+    levels: Levels = None
     on_error: OnError = "refuse"
     memory_gib: float = field(default=2.0, metadata=role(Role.RESUMED))
 
     def __post_init__(self) -> None:
         require_range(self, "size", least=1)
         require_range(self, "memory_gib", least=0)
+        require_levels(self)
 
     @property
     def reading(self) -> Reading:
-        return Reading(self.size, self.resize, self.on_error, self.memory_gib)
+        return Reading(self.size, self.resize, self.on_error, self.memory_gib, self.levels)
 
     @property
     def splits(self) -> tuple[Split, ...]:

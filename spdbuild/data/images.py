@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from spdbuild.data.decoding import BadFile, OddSize, Resize, decode, file_levels
+from spdbuild.data.levels import Levels
 from spdbuild.phrases import some
 
 #: The number of files whose grey levels are checked before use.
@@ -30,6 +31,7 @@ class ArrayImages:
     labels: int64 [N], positions in `classes`.
     skipped: files that were left out because they cannot be read.
     paths: a file for each image, if each has its own.
+    levels: the values that became black and white in grey images of more than 8 bits.
     """
 
     images: Tensor
@@ -37,6 +39,7 @@ class ArrayImages:
     classes: tuple[str, ...]
     skipped: tuple[BadFile, ...] = ()
     paths: Sequence[Path] = ()
+    levels: Levels = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -67,6 +70,7 @@ class FileImages:
     labels: int64 [N], positions in `classes`.
     size: height and width in pixels that each image has once it is decoded.
     resize: how an image gets that size; None where all files must have it.
+    levels: the values that become black and white in grey images of more than 8 bits.
     skipped: files that were left out because they cannot be read.
     advice: what to do about a file that cannot be read; odd_advice: about an image of another size.
     """
@@ -76,6 +80,7 @@ class FileImages:
     classes: tuple[str, ...]
     size: tuple[int, int]
     resize: Resize | None = None
+    levels: Levels = None
     skipped: tuple[BadFile, ...] = ()
     advice: str = "mend or remove it"
     odd_advice: str = "give it the size of the others"
@@ -103,7 +108,7 @@ class FileImages:
         """
         images = np.empty((len(indices), 3, *self.size), np.uint8)
         for position, index in enumerate(indices):
-            image = decode(self.paths[index], self.size, self.resize)
+            image = decode(self.paths[index], self.size, self.resize, self.levels)
             if isinstance(image, BadFile):
                 return image
             images[position] = image
@@ -138,11 +143,11 @@ def left_out(skipped: Sequence[BadFile], kept: int, purpose: str) -> list[str]:
     return [f"left out of the files {purpose}, {len(skipped):,} of {len(skipped) + kept:,}: {faults}"]
 
 
-def dark_remarks(paths: Sequence[Path], purpose: str) -> list[str]:
-    """A line if one of a few files, spread over all, is a 16-bit image that becomes nearly black; else none.
+def dark_remarks(paths: Sequence[Path], levels: Levels, purpose: str) -> list[str]:
+    """A line if one of a few files, spread over all, has more than 8 bits and keeps few grey levels; else none.
 
     purpose: of the files, such as "to train on".
     """
     looked_at = paths[:: max(1, len(paths) // _LOOKED_AT)][:_LOOKED_AT]
-    found = next(((path, told) for path in looked_at if (told := file_levels(path))), None)
+    found = next(((path, told) for path in looked_at if (told := file_levels(path, levels))), None)
     return [f"warning: of the images {purpose}, {found[0]} {found[1]}"] if found else []

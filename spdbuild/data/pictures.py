@@ -12,7 +12,12 @@ from torch import Tensor
 
 from spdbuild.errors import ArgumentError
 
-_FORMS = "an image is uint8: an array [H, W, 3] or [H, W], a tensor [3, H, W] or [1, H, W], or one of Pillow"
+_FORMS = (
+    "an image is uint8: an array [H, W, 3] or [H, W], a tensor [3, H, W] or [1, H, W], or one of Pillow; "
+    "grey ones may be uint16 or float32, as `levels` of the data set says"
+)
+#: What grey images may hold; Pillow has no other numbers that `levels` could apply to.
+_GREY = (np.uint8, np.uint16, np.float32)
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,7 +53,8 @@ def picture(given: Any, name: str) -> Picture:
         pixels = pixels.transpose(1, 2, 0)
     if pixels.ndim == 3 and pixels.shape[2] == 1:
         pixels = pixels[:, :, 0]
-    if pixels.dtype != np.uint8 or not (pixels.ndim == 2 or (pixels.ndim == 3 and pixels.shape[2] == 3)):
+    grey = pixels.ndim == 2 and pixels.dtype in _GREY
+    if not grey and not (pixels.ndim == 3 and pixels.shape[2] == 3 and pixels.dtype == np.uint8):
         shape = "x".join(map(str, given.shape))
         message = f"{name} is {type(given).__name__} {shape} of {pixels.dtype}"
         raise ArgumentError(message, argument="sources", hint=_FORMS)

@@ -16,6 +16,7 @@ from spdbuild.data import cache
 from spdbuild.data.cache import Decoded
 from spdbuild.data.decoding import BadFile, OddSize, Resize, decode, file_length
 from spdbuild.data.images import ArrayImages, FileImages, ImageSet
+from spdbuild.data.levels import Levels
 from spdbuild.data.listing import Listing
 from spdbuild.data.memory import require_memory
 from spdbuild.data.pictures import Source, path_of
@@ -42,6 +43,7 @@ class Reading:
 
     size: side in pixels to which images are resized; None if all have one size.
     resize: how (see `spdbuild.data.decoding.resized`).
+    levels: the values that become black and white in grey images of more than 8 bits.
     on_error: whether files that cannot be read are an error, or are left out and counted.
     memory_gib: image sets up to this size, in GiB of decoded pixels, are kept in memory.
     odd_advice: what to do about images of different sizes where `size` is None.
@@ -51,12 +53,13 @@ class Reading:
     resize: Resize = "squash"
     on_error: OnError = "refuse"
     memory_gib: float = 2.0
+    levels: Levels = None
     odd_advice: str = "give the side in pixels that all shall have, such as size: 64"
 
 
 def open_listing(listing: Listing, reading: Reading) -> ImageSet:
     """The images of `listing`; DataError names the files that cannot be used, if they are not to be skipped."""
-    size = (reading.size, reading.size) if reading.size else _common_size(listing)
+    size = (reading.size, reading.size) if reading.size else _common_size(listing, reading.levels)
     resize = reading.resize if reading.size else None
     what = f"the pixels of an image of {size[1]}x{size[0]}"
     require_memory(_BYTES_PER_PIXEL * size[0] * size[1], what, hint="a smaller size")
@@ -69,25 +72,28 @@ def open_listing(listing: Listing, reading: Reading) -> ImageSet:
             listing.classes,
             size,
             resize,
+            reading.levels,
             advice="mend or remove it, or skip such files with on_error: skip",
             odd_advice=reading.odd_advice,
         )
-    decoded = _decode_listing(listing, size, resize, keep=in_memory)
+    decoded = _decode_listing(listing, size, resize, reading.levels, keep=in_memory)
     _refuse(listing, decoded.bad, reading)
     bad = {file.path for file in decoded.bad}
     good = [position for position, path in enumerate(listing.paths) if path not in bad]
     labels = torch.tensor([listing.labels[position] for position in good])
     paths = [listing.paths[position] for position in good]
     if decoded.images is not None:
-        return ArrayImages(torch.from_numpy(decoded.images), labels, listing.classes, decoded.bad, paths)
-    return FileImages(paths, labels, listing.classes, size, resize, decoded.bad)
+        return ArrayImages(
+            torch.from_numpy(decoded.images), labels, listing.classes, decoded.bad, paths, reading.levels
+        )
+    return FileImages(paths, labels, listing.classes, size, resize, reading.levels, decoded.bad)
 
 
-def _common_size(listing: Listing) -> tuple[int, int]:
+def _common_size(listing: Listing, levels: Levels) -> tuple[int, int]:
     """Height and width of the first image that can be read."""
     faults = []
     for path in listing.paths:
-        image = decode(path, None, None)
+        image = decode(path, None, None, levels)
         if not isinstance(image, BadFile):
             return image.shape[1], image.shape[2]
         faults.append(image)
@@ -131,33 +137,37 @@ def _name(listing: Listing, bad: Sequence[BadFile]) -> str:
     return some([f"{listing.name(file.path)} {file.reason}" for file in bad], 5, "; ")
 
 
-def _decode_listing(listing: Listing, size: tuple[int, int], resize: Resize | None, keep: bool) -> Decoded:
+def _decode_listing(
+    listing: Listing, size: tuple[int, int], resize: Resize | None, levels: Levels, keep: bool
+) -> Decoded:
     if len(listing.paths) < _CACHED_FROM:
-        return _decode_now(listing, size, resize, keep)
-    key = cache.cache_key(listing, size, resize, keep)
+        return _decode_now(listing, size, resize, levels, keep)
+    key = cache.cache_key(listing, size, resize, levels, keep)
     decoded = cache.load(key, listing.paths)
     if decoded is None:
-        decoded = _decode_now(listing, size, resize, keep)
+        decoded = _decode_now(listing, size, resize, levels, keep)
         if not any(isinstance(file, OddSize) for file in decoded.bad):
             cache.save(key, listing.paths, decoded)
     return decoded
 
 
-def _decode_now(listing: Listing, size: tuple[int, int], resize: Resize | None, keep: bool) -> Decoded:
+def _decode_now(listing: Listing, size: tuple[int, int], resize: Resize | None, levels: Levels, keep: bool) -> Decoded:
     """Decode without the cache; its pixels need no check of memory, because they are mapped."""
     if keep:
         needed = 3 * size[0] * size[1] * len(listing.paths)
         what = f"the pixels of {len(listing.paths):,} images of {size[1]}x{size[0]}"
         hint = f"a smaller size, or memory_gib below {needed / 2**30:.3g}: then files are decoded while training"
         require_memory(needed, what, hint=hint)
-    return decode_all(listing.paths, size, resize, keep)
+    return decode_all(listing.paths, size, resize, levels, keep)
 
 
-def decode_all(paths: Sequence[Source], size: tuple[int, int], resize: Resize | None, keep: bool) -> Decoded:
+def decode_all(
+    paths: Sequence[Source], size: tuple[int, int], resize: Resize | None, levels: Levels, keep: bool
+) -> Decoded:
     """Decode all images; without `keep`, return only the bad files."""
     images = np.empty((len(paths) if keep else 0, 3, *size), np.uint8)
     good, bad = 0, []
-    for result in _decode_each(paths, size, resize):
+    for result in _decode_each(paths, size, resize, levels):
         if isinstance(result, BadFile):
             bad.append(result)
         elif keep:
@@ -167,9 +177,9 @@ def decode_all(paths: Sequence[Source], size: tuple[int, int], resize: Resize | 
 
 
 def _decode_each(
-    paths: Sequence[Source], size: tuple[int, int], resize: Resize | None
+    paths: Sequence[Source], size: tuple[int, int], resize: Resize | None, levels: Levels
 ) -> Iterator[NDArray[np.uint8] | BadFile]:
-    one = partial(decode, size=size, resize=resize)
+    one = partial(decode, size=size, resize=resize, levels=levels)
     first = [file_length(path_of(path)) or 0 for path in paths[:100]]
     if sum(first) < _THREADED_FROM * len(first):
         yield from map(one, paths)

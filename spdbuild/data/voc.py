@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -10,6 +10,7 @@ from spdbuild.data.dataset import DATASETS, Fields
 from spdbuild.data.detection.dataset import DetectionSplit, usable
 from spdbuild.data.detection.table import DetectionSet
 from spdbuild.data.detection.voc_xml import read_voc
+from spdbuild.data.levels import Levels, require_levels
 from spdbuild.data.reading import OnError
 from spdbuild.data.tiny_objects import TinyObjects
 from spdbuild.roles import Role, role
@@ -24,6 +25,7 @@ class Voc:
     train, val, test: names of the splits' lists in ImageSets/Main.
     names: the classes in their order; if empty, all that the annotations name, in alphabetical order.
     ignore: names of categories that are not classes; detections in their regions do not count.
+    levels: values that become black and white in grey images of 16 bits, of 32, or of floating point numbers.
     on_error: refuse annotations and images that cannot be used, or skip them.
 
     Source: Everingham et al. 2010, "The Pascal Visual Object Classes (VOC) Challenge", IJCV 88.
@@ -37,14 +39,18 @@ class Voc:
     test: str = "test"
     names: tuple[str, ...] = ()
     ignore: tuple[str, ...] = ()
+    levels: Levels = None
     on_error: OnError = "refuse"
+
+    def __post_init__(self) -> None:
+        require_levels(self)
 
     def open(self, split: DetectionSplit) -> DetectionSet:
         return usable(self.read(split), self.on_error)
 
     def read(self, split: DetectionSplit) -> DetectionSet:
         root = Path(self.root).expanduser()
-        return read_voc(root, getattr(self, split), names=self.names, ignore=self.ignore)
+        return replace(read_voc(root, getattr(self, split), names=self.names, ignore=self.ignore), levels=self.levels)
 
     @classmethod
     def fields_in(cls, root: Path) -> Fields | None:

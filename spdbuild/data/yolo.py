@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -10,6 +10,7 @@ from spdbuild.data.dataset import DATASETS, Fields
 from spdbuild.data.detection.dataset import DetectionSplit, usable
 from spdbuild.data.detection.table import DetectionSet
 from spdbuild.data.detection.yolo_txt import is_dataset_yaml, read_yolo
+from spdbuild.data.levels import Levels, require_levels
 from spdbuild.data.reading import OnError
 from spdbuild.data.tiny_objects import TinyObjects
 from spdbuild.roles import Role, role
@@ -31,6 +32,7 @@ class Yolo:
 
     file: the dataset YAML, relative to the current folder; its keys path, train, val, test and names are used.
     ignore: names of categories that are not classes; detections in their regions do not count.
+    levels: values that become black and white in grey images of 16 bits, of 32, or of floating point numbers.
     on_error: refuse annotations and images that cannot be used, or skip them.
 
     Source: the format of Redmon's Darknet and of the data set files of YOLOv5, as in common use.
@@ -40,13 +42,17 @@ class Yolo:
 
     file: str = field(metadata=role(Role.RESUMED))
     ignore: tuple[str, ...] = ()
+    levels: Levels = None
     on_error: OnError = "refuse"
+
+    def __post_init__(self) -> None:
+        require_levels(self)
 
     def open(self, split: DetectionSplit) -> DetectionSet:
         return usable(self.read(split), self.on_error)
 
     def read(self, split: DetectionSplit) -> DetectionSet:
-        return read_yolo(Path(self.file).expanduser(), split, ignore=self.ignore)
+        return replace(read_yolo(Path(self.file).expanduser(), split, ignore=self.ignore), levels=self.levels)
 
     @classmethod
     def fields_in(cls, root: Path) -> Fields | None:

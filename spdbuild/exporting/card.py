@@ -111,14 +111,20 @@ def _detections(network: TrainedNetwork) -> dict[str, Any]:
 
 def _preprocess(network: TrainedNetwork, facts: Facts) -> list[Any]:
     """The steps from an RGB image of bytes to the input; empty if only a recipe could tell."""
+    levels = getattr(network.recipe.data, "levels", None) if network.recipe else None
+    scaled = [{"name": "levels", "black": levels[0], "white": levels[1]}] if levels else []
     divided = {"name": "divide", "by": 255}
     if head_of_graph(network.graph) is not None:
-        return [{"name": "letterbox", "fill": FILL, "at": "centre", "enlarge": True, "filter": _FILTER}, divided]
+        return [
+            *scaled,
+            {"name": "letterbox", "fill": FILL, "at": "centre", "enlarge": True, "filter": _FILTER},
+            divided,
+        ]
     if network.recipe is None:
         return []
     how = getattr(network.recipe.data, "resize", "squash")
     resize = {"name": "resize", "how": how, "size": _image_size(network, facts)}
-    return [resize, divided, *map(_step, network.recipe.preprocess)]
+    return [*scaled, resize, divided, *map(_step, network.recipe.preprocess)]
 
 
 def _image_size(network: TrainedNetwork, facts: Facts) -> list[int]:

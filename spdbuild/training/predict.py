@@ -27,7 +27,8 @@ def predict(
     """The predictions for each image, in the order of `sources`.
 
     sources: paths, or images in memory, one or several: of Pillow, arrays uint8 [H, W, 3] or [H, W], tensors uint8
-        [3, H, W] or [1, H, W]. An image in memory is called "image N" in its prediction, with its position N.
+        [3, H, W] or [1, H, W]; grey ones may be uint16 or float32, and the run's data.levels are applied. An image in
+        memory is called "image N" in its prediction, with its position N.
     model: the folder of a run, a recipe (with `weights`), or a model that `load_model` returned.
     A folder stands for the images in and below it, a pattern such as `photos/*.jpg` for the files that match it.
     allow_imports: whether Python files that its architecture names under `imports:` may run.

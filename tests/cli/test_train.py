@@ -130,9 +130,13 @@ def test_a_picture_that_cannot_be_read_is_named_and_skipped(run: Run, folder: Pa
 
 
 def test_the_options_of_a_detector_change_its_recipe() -> None:
-    given = {"--min-score": 0.5, "--tile": 64}
-    assert changes("tiny_objects", (), given, _KEYS) == ["task.seeing.nms.min_score=0.5", "task.seeing.tile=64"]
-    assert changes("quickstart", (), {"--min-score": None, "--tile": None}, _KEYS) == []
+    given = {"--min-score": 0.5, "--tile": 64, "--class": ("a car", "no")}
+    assert changes("tiny_objects", (), given, _KEYS) == [
+        "task.seeing.nms.min_score=0.5",
+        "task.seeing.tile=64",
+        "task.seeing.classes=[a car, no]",
+    ]
+    assert changes("quickstart", (), {"--min-score": None, "--tile": None, "--class": ()}, _KEYS) == []
 
 
 def test_every_form_of_predictions_can_be_saved() -> None:

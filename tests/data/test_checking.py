@@ -58,17 +58,17 @@ def test_16_bit_images_that_become_nearly_black_are_named(class_folders: Path) -
     for name, most in (("10_bits", 1023), ("12_bits", 1900), ("14_bits", 16383), ("16_bits", 16384)):
         Image.fromarray(np.linspace(0, most, 64).reshape(8, 8).astype(np.uint16)).save(cats / f"{name}.png")
     report = check(Folder(str(class_folders)))
-    what, remedy = "is a 16-bit image whose largest value is", "grey levels are left; multiply its values up to 65535"
+    what, remedy = "is a 16-bit image of values from", "grey levels are left; set levels to the range of the data, here"
     assert report.sound
     assert report.splits["train"].dark == {
-        "cat/10_bits.png": f"{what} 1023: 4 {remedy}",
-        "cat/12_bits.png": f"{what} 1900: 8 {remedy}",
-        "cat/14_bits.png": f"{what} 16383: 64 {remedy}",
+        "cat/10_bits.png": f"{what} 0 to 1023: 4 {remedy} [0, 1023]",
+        "cat/12_bits.png": f"{what} 0 to 1900: 8 {remedy} [0, 1900]",
+        "cat/14_bits.png": f"{what} 0 to 16383: 64 {remedy} [0, 16383]",
     }
     images = Folder(str(class_folders)).open("train")
-    told = f"of the images to train on, {cats / '10_bits.png'} {what} 1023: 4 {remedy}"
-    assert dark_remarks(images.paths, "to train on") == [f"warning: {told}"]
-    assert dark_remarks(Folder(str(class_folders)).open("test").paths, "to evaluate on") == []
+    told = f"of the images to train on, {cats / '10_bits.png'} {what} 0 to 1023: 4 {remedy} [0, 1023]"
+    assert dark_remarks(images.paths, None, "to train on") == [f"warning: {told}"]
+    assert dark_remarks(Folder(str(class_folders)).open("test").paths, None, "to evaluate on") == []
 
 
 def test_equal_files_are_found_within_a_split_and_across(class_folders: Path) -> None:

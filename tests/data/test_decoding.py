@@ -89,7 +89,10 @@ def test_what_has_no_sound_conversion_is_bad(tmp_path: Path, rgb: np.ndarray) ->
     Image.fromarray(rgb[..., 0].astype(np.float32)).save(tmp_path / "float.tif")
     Image.fromarray(rgb).save(tmp_path / "film.gif", save_all=True, append_images=[Image.fromarray(255 - rgb)])
     assert reason(tmp_path / "half.png") == "is partly transparent"
-    assert reason(tmp_path / "float.tif") == "has pixels of mode F, whose range is not known"
+    assert (
+        reason(tmp_path / "float.tif")
+        == "has pixels of mode F, whose range is not known; levels of the data set say it"
+    )
     assert reason(tmp_path / "film.gif") == "has 2 frames, not one picture"
 
 

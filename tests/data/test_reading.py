@@ -126,7 +126,7 @@ def test_a_broken_link_is_a_bad_file_among_others(class_folders: Path, monkeypat
 def test_a_file_that_is_gone_when_it_is_read_is_bad(class_folders: Path) -> None:
     listing = Folder(str(class_folders)).listing("train")
     (class_folders / "train" / "cat" / "train-cat-0.png").unlink()
-    decoded = reading.decode_all(listing.paths, (8, 8), None, keep=True)
+    decoded = reading.decode_all(listing.paths, (8, 8), None, None, keep=True)
     assert [(file.path.name, file.reason) for file in decoded.bad] == [("train-cat-0.png", "does not exist")]
 
 
@@ -223,10 +223,10 @@ def test_what_was_decoded_is_not_decoded_again(damaged: Path, monkeypatch: pytes
 )
 def test_a_changed_file_is_decoded_again(class_folders: Path, change) -> None:
     data = Folder(str(class_folders))
-    before = cache.cache_key(data.listing("train"), (8, 8), None, keep=True)
+    before = cache.cache_key(data.listing("train"), (8, 8), None, None, keep=True)
     data.open("train")
     change(class_folders / "train" / "cat" / "train-cat-0.png")
-    assert cache.cache_key(data.listing("train"), (8, 8), None, keep=True) != before
+    assert cache.cache_key(data.listing("train"), (8, 8), None, None, keep=True) != before
     fresh = [decode(path, None, None) for path in data.listing("train").paths]
     np.testing.assert_array_equal(data.open("train").images.numpy(), np.stack(fresh))
 

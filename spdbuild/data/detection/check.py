@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -90,10 +91,10 @@ def _bad_images(dataset: DetectionSet) -> dict[int, Finding]:
 
 
 def _dark_images(dataset: DetectionSet) -> Iterator[Finding]:
-    """The 16-bit images that become nearly black."""
+    """The images of more than 8 bits that keep few grey levels."""
     paths = [image.path for image in dataset.images if image.path is not None]
     with ThreadPoolExecutor(processors()) as pool:
-        told = zip(paths, pool.map(file_levels, paths), strict=True)
+        told = zip(paths, pool.map(partial(file_levels, levels=dataset.levels), paths), strict=True)
         yield from (Finding("few grey levels", str(path), levels) for path, levels in told if levels)
 
 

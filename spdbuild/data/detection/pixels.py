@@ -14,6 +14,7 @@ from torch import Tensor
 from spdbuild.data.decoding import MAX_PIXELS, ORIENTATION, BadFile, decode, describe_fault, opened
 from spdbuild.data.detection.findings import Finding
 from spdbuild.data.detection.table import DetectionSet, ImageRecord, Pixels
+from spdbuild.data.levels import Levels
 from spdbuild.data.pictures import Source, path_of
 from spdbuild.errors import DataError
 
@@ -84,14 +85,16 @@ def _read(dataset: DetectionSet, record: ImageRecord) -> Pixels | Finding:
         if dataset.draw is None:
             raise DataError(f"the image '{record.name}' has no file")
         return dataset.draw(record)
-    pixels = read_file(record.path)
+    pixels = read_file(record.path, dataset.levels)
     if isinstance(pixels, Finding):
         return pixels
     return _checked(pixels, record)
 
 
-def read_file(source: Source) -> Pixels | Finding:
+def read_file(source: Source, levels: Levels = None) -> Pixels | Finding:
     """An image file, or a picture in its place, as uint8 [height, width, 3], upright.
+
+    levels: the values that become black and white in grey images of more than 8 bits.
 
     JPEGs go through torchvision's operator, which takes 0.8 of Pillow's time; those that it refuses, and all other
     formats, go through Pillow, which also knows why a file cannot be read. Both give the same pixels.
@@ -107,7 +110,7 @@ def read_file(source: Source) -> Pixels | Finding:
         pixels = _decode_jpeg(data) if data.startswith(_JPEG) else None
         if pixels is not None:
             return pixels
-    decoded = decode(source, None, None)
+    decoded = decode(source, None, None, levels)
     if isinstance(decoded, BadFile):
         return Finding("corrupt image", str(path), decoded.reason)
     # For a single pixel this would be a view of read-only memory, which torch does not accept.

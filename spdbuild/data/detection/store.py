@@ -171,7 +171,7 @@ def cache_key(dataset: DetectionSet, size: int) -> str:
     import torchvision
 
     digest = hashlib.blake2b(digest_size=12)
-    digest.update(repr((_VERSION, torchvision.__version__, size, dataset.draw)).encode())
+    digest.update(repr((_VERSION, torchvision.__version__, size, dataset.levels, dataset.draw)).encode())
     for image in dataset.images:
         place = (image.left, image.top) if image.whole else ()
         digest.update(repr((image.name, image.width, image.height, *place, *_file_state(image.path))).encode())

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from spdbuild.data.detection.findings import LOST_IMAGE, Finding, Kind
 from spdbuild.data.detection.outlines import Outlines, Polygon
+from spdbuild.data.levels import Levels
 from spdbuild.errors import DataError
 
 Pixels = NDArray[np.uint8]
@@ -109,6 +110,7 @@ class DetectionSet:
     category_ids: for each class its id in evaluation files.
     first: int64 [N + 1]; the objects of image i are the rows first[i] to first[i + 1].
     findings: what the reader left out or noticed.
+    levels: the values that become black and white in grey images of more than 8 bits.
     draw: generates the pixels, uint8 [height, width, 3], of images that have no file.
     """
 
@@ -118,6 +120,7 @@ class DetectionSet:
     objects: Objects
     first: NDArray[np.int64]
     findings: tuple[Finding, ...] = ()
+    levels: Levels = None
     draw: Callable[[ImageRecord], Pixels] | None = field(default=None, repr=False)
 
     def __len__(self) -> int:

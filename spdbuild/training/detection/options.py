@@ -87,6 +87,7 @@ class SeeingOptions:
     """How a picture is looked at, and which of its boxes are shown to people.
 
     nms: which boxes are shown.
+    classes: names of the classes whose boxes are shown to people; if empty, all.
     tile: side in pixels of the tiles in which larger pictures are looked at; if empty, task.tiles decides on this and
         on the next two.
     overlap: share of a tile that its neighbour covers too; an object smaller than that is whole in one of them.
@@ -94,6 +95,7 @@ class SeeingOptions:
     """
 
     nms: DisplayNmsOptions = field(default_factory=DisplayNmsOptions)
+    classes: tuple[str, ...] = ()
     tile: int | None = None
     overlap: float = 0.2
     whole: bool = False

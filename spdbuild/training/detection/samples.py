@@ -10,7 +10,7 @@ from torch import Tensor
 
 from spdbuild.data.detection.table import DetectionSet
 from spdbuild.drawing import arrange, captioned, class_colour, draw_boxes
-from spdbuild.training.detection.seeing import read_picture
+from spdbuild.training.detection.seeing import picture_of
 from spdbuild.training.task import evenly
 
 #: How many pictures a sheet of samples has, and the longest side of one in pixels.
@@ -29,7 +29,7 @@ def draw_samples(see: See, dataset: DetectionSet) -> Image.Image:
 
 
 def _pair(see: See, dataset: DetectionSet, index: int) -> tuple[Image.Image, Image.Image]:
-    picture = read_picture(dataset, index)
+    picture = picture_of(dataset, index)
     objects = dataset.of_image(index)
     known = objects.classes >= 0
     classes, boxes = objects.classes[known].tolist(), objects.boxes_xyxy[known].tolist()

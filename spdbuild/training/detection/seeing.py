@@ -12,8 +12,9 @@ from torch import Tensor, nn
 from spdbuild.data.detection.findings import Finding
 from spdbuild.data.detection.loader import MULTIPLE
 from spdbuild.data.detection.pixels import read_file, read_pixels
-from spdbuild.data.detection.table import DetectionSet
+from spdbuild.data.detection.table import DetectionSet, Pixels
 from spdbuild.data.letterbox import Letterbox
+from spdbuild.data.levels import Levels
 from spdbuild.data.pictures import Source
 from spdbuild.errors import DataError
 from spdbuild.metrics.nms import NmsOptions, select_detections
@@ -84,9 +85,20 @@ def letterboxed(picture: Tensor, size: tuple[int, int], multiple: int | None = N
     return place.apply(picture), place
 
 
-def read_picture(source: Source | DetectionSet, index: int = 0) -> Tensor:
-    """A file, a picture, or an image of a data set, as uint8 [3, height, width]; DataError if it is bad."""
-    pixels = read_pixels(source, index) if isinstance(source, DetectionSet) else read_file(source)
+def read_picture(source: Source, levels: Levels) -> Tensor:
+    """A file, or a picture in its place, as uint8 [3, height, width]; DataError if it is bad.
+
+    levels: the values that become black and white in grey images of more than 8 bits.
+    """
+    return _tensor(read_file(source, levels))
+
+
+def picture_of(dataset: DetectionSet, index: int) -> Tensor:
+    """The image at position `index`, uint8 [3, height, width]; DataError if it is bad."""
+    return _tensor(read_pixels(dataset, index))
+
+
+def _tensor(pixels: Pixels | Finding) -> Tensor:
     if isinstance(pixels, Finding):
         raise DataError(str(pixels))
     return torch.from_numpy(pixels).permute(2, 0, 1)

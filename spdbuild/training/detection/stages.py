@@ -17,7 +17,7 @@ from spdbuild.nn.detection import Detect
 from spdbuild.timing import wait_for
 from spdbuild.training.detection.head import head_of, maps_of
 from spdbuild.training.detection.images import DetectionImages, to_network
-from spdbuild.training.detection.seeing import letterboxed, parts_of, read_picture
+from spdbuild.training.detection.seeing import letterboxed, parts_of, picture_of
 from spdbuild.training.precision import autocast
 
 T = TypeVar("T")
@@ -66,7 +66,7 @@ class _Clock:
 
 
 def _read(dataset: DetectionSet, indices: Sequence[int]) -> list[Tensor]:
-    return [read_picture(dataset, index) for index in indices]
+    return [picture_of(dataset, index) for index in indices]
 
 
 def _prepared(pixels: Sequence[Tensor], images: DetectionImages, batch: int, device: torch.device) -> list[Tensor]:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from itertools import islice
+from pathlib import Path
 from statistics import median
 from typing import Any
 
 import numpy as np
 
 from spdbuild.data.dataset import splits_of
+from spdbuild.data.decoding import deep_range
 from spdbuild.data.detection.pixels import image_size
 from spdbuild.data.detection.table import DetectionSet
 from spdbuild.data.detection.tiles import TileOptions
@@ -21,7 +23,7 @@ from spdbuild.training.detection.images import DetectionImages
 from spdbuild.training.recipe.sections import plain
 from spdbuild.yaml_text import inline
 
-#: The number of images whose headers are read to choose a size for all.
+#: The number of images that are looked at to choose a size and levels for all.
 _LOOKED_AT = 500
 #: Sides in pixels: up to the first, the network for small images is used; no classifier gets more than the second.
 _SMALL, _LARGE = 64, 224
@@ -98,7 +100,7 @@ def beginning(data_set: Any, file: str) -> str:
 
 
 def _classifier(data_set: Any, command: str) -> str:
-    data_set = _sized(data_set)
+    data_set = _sized(_levelled(data_set, lambda: data_set.listing("train").paths))
     images = data_set.open("train")
     counts = images.labels.bincount(minlength=len(images.classes)).tolist()
     mean, std = (", ".join(f"{max(value, _LEAST):.4f}" for value in values) for values in channel_statistics(images))
@@ -119,6 +121,17 @@ def _classifier(data_set: Any, command: str) -> str:
     )
 
 
+def _levelled(data_set: Any, paths: Callable[[], Iterable[Path | None]]) -> Any:
+    """The data set with levels where its images are grey of more than 8 bits: the range of those looked at."""
+    if getattr(data_set, "levels", ()) is not None:
+        return data_set
+    ranges = [found for path in islice(paths(), _LOOKED_AT) if path and (found := deep_range(path))]
+    if not ranges:
+        return data_set
+    black, white = min(low for low, _ in ranges), max(high for _, high in ranges)
+    return dataclasses.replace(data_set, levels=(black, white)) if black < white else data_set
+
+
 def _sized(data_set: Any) -> Any:
     """The data set with one size for all images where they have several: near the median of their shorter sides."""
     if getattr(data_set, "size", 0) is not None or not hasattr(data_set, "listing"):
@@ -137,6 +150,7 @@ def _sizes(paths: Iterable[Any]) -> list[tuple[int, int]]:
 
 def _detector(data_set: Any, command: str) -> str:
     dataset: DetectionSet = data_set.open("train")
+    data_set = _levelled(data_set, lambda: (image.path for image in dataset.images))
     objects = dataset.objects
     if not objects.counted.any():
         raise DataError(f"the training images have no object to learn: {len(dataset):,} images")

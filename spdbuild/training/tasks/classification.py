@@ -16,6 +16,7 @@ from spdbuild.data.batching import share_of
 from spdbuild.data.dataset import splits_of
 from spdbuild.data.decoding import BadFile, Resize
 from spdbuild.data.images import dark_remarks, left_out
+from spdbuild.data.levels import Levels
 from spdbuild.data.pictures import Source, path_of
 from spdbuild.data.reading import decode_all
 from spdbuild.drawing import WRONG, arrange, captioned, thumbnail
@@ -66,7 +67,7 @@ class Classification(Task):
         return pixels.shape[2], pixels.shape[3]
 
     def remarks(self, images: ImageSet, purpose: str) -> list[str]:
-        return left_out(images.skipped, len(images), purpose) + dark_remarks(images.paths, purpose)
+        return left_out(images.skipped, len(images), purpose) + dark_remarks(images.paths, images.levels, purpose)
 
     def batches(
         self, recipe: Recipe, images: ImageSet, *, training: bool, rank: int, world: int, device: torch.device
@@ -128,9 +129,10 @@ class Classification(Task):
         device = next(model.parameters()).device
         batch = recipe.test_batch or recipe.batch
         resize: Resize = getattr(recipe.data, "resize", "squash")
+        levels: Levels = getattr(recipe.data, "levels", None)
         for start in range(0, len(sources), batch):
             several = sources[start : start + batch]
-            decoded = decode_all(several, (input[1], input[2]), resize, keep=True)
+            decoded = decode_all(several, (input[1], input[2]), resize, levels, keep=True)
             bad = {file.path: str(file) for file in decoded.bad}
             assert decoded.images is not None
             seen = iter(self._seen(recipe, model, classes, torch.from_numpy(decoded.images), device))

@@ -19,6 +19,7 @@ from spdbuild.data.detection.options import DetectionAugmentation
 from spdbuild.data.detection.store import Cache
 from spdbuild.data.detection.tiles import TileOptions
 from spdbuild.data.images import dark_remarks
+from spdbuild.data.levels import Levels
 from spdbuild.data.pictures import Source, path_of
 from spdbuild.errors import ArgumentError, DataError, RecipeError, nearest
 from spdbuild.losses.detection import DetectionLossOptions
@@ -117,7 +118,7 @@ class Detection(Task):
         found = summary({**count(images.dataset.findings), "box outside": len(reaching_out(images.dataset))})
         told = [f"of the data {purpose}: {found}"] if found else []
         paths = [image.path for image in images.dataset.images if image.path is not None]
-        return told + dark_remarks(paths, purpose)
+        return told + dark_remarks(paths, images.dataset.levels, purpose)
 
     def settled(self, recipe: Recipe, model: nn.Module) -> tuple[str, ...]:
         """The anchors, where the recipe has its own: those of a file are for the boxes of other data."""
@@ -205,15 +206,25 @@ class Detection(Task):
         self, recipe: Recipe, model: nn.Module, classes: tuple[str, ...], input: tuple[int, ...], sources: list[Source]
     ) -> Iterator[Prediction]:
         seer = Seer(model, self._seeing, max(input[1:]), recipe.test_batch or recipe.batch)
+        shown = self._shown(classes)
         if any(video.is_film(path_of(source)) for source in sources):
             video.require()
         for source in sources:
             path = path_of(source)
             try:
-                for frame, picture in _pictures(source):
-                    yield _prediction(path, frame, picture, seer.see(picture), classes)
+                for frame, picture in _pictures(source, getattr(recipe.data, "levels", None)):
+                    found = seer.see(picture)
+                    yield _prediction(path, frame, picture, found[torch.isin(found[:, 5], shown)], classes)
             except DataError as error:
                 yield Prediction(path, (), problem=error.problems[0].message)
+
+    def _shown(self, classes: tuple[str, ...]) -> Tensor:
+        """The numbers of the classes whose boxes are shown."""
+        for name in self.seeing.classes:
+            if name not in classes:
+                raise RecipeError(f"the network has no class '{name}'", hint=nearest(name, classes))
+        shown = self.seeing.classes or classes
+        return torch.tensor([float(number) for number, name in enumerate(classes) if name in shown])
 
 
 def _loss(recipe: Recipe) -> DetectionLossOptions:
@@ -235,12 +246,12 @@ def long_side(recipe: Recipe) -> int:
     )
 
 
-def _pictures(source: Source) -> Iterator[tuple[int | None, Tensor]]:
+def _pictures(source: Source, levels: Levels) -> Iterator[tuple[int | None, Tensor]]:
     """The picture of a file, uint8 [3, height, width], or those of a video with their numbers; may raise DataError."""
     if isinstance(source, Path) and video.is_film(source):
         yield from enumerate(video.read_frames(source))
     else:
-        yield None, read_picture(source)
+        yield None, read_picture(source, levels)
 
 
 def _prediction(file: Path, frame: int | None, picture: Tensor, found: Tensor, classes: tuple[str, ...]) -> Prediction:

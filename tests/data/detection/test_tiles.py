@@ -166,7 +166,7 @@ def test_a_written_data_set_has_the_windows_and_reads_each_image_once(
     tiles = cut(table.build(), 40, 0.25, 0.5)
     reads: list[Path] = []
     read_file = pixels_module.read_file
-    monkeypatch.setattr(pixels_module, "read_file", lambda path: reads.append(path) or read_file(path))
+    monkeypatch.setattr(pixels_module, "read_file", lambda path, *_: reads.append(path) or read_file(path))
     convert({"train": tiles.dataset}, "coco", tmp_path / "out")
     assert reads == [file]
     written = read_coco(tmp_path / "out" / "annotations" / "train.json", tmp_path / "out" / "images" / "train")

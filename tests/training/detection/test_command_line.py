@@ -71,6 +71,24 @@ def test_the_selection_of_boxes_has_options(trained: Path, tmp_path: Path) -> No
     assert "scores from 0.5, NMS at IoU 0.3," in run("eval", trained, *options).stdout
 
 
+def test_boxes_of_some_classes_can_be_shown_alone(trained: Path, tmp_path: Path) -> None:
+    picture = tmp_path / "picture.png"
+    Image.effect_noise((64, 64), 90).convert("RGB").save(picture)
+    every = ["predict", trained, picture, "--min-score", 0, "--set", "task.seeing.nms.multi_label=true", "--json"]
+
+    def shown(*names: str) -> list[tuple[str, float]]:
+        result = run(*every, *(word for name in names for word in ("--class", name)))
+        return [(found["class"], found["score"]) for found in json.loads(result.stdout)[0]["predictions"]]
+
+    everything = shown()
+    first, second, *others = sorted({name for name, _ in everything})
+    assert others
+    assert shown(first, second) == [found for found in everything if found[0] in (first, second)]
+    refused = run("predict", trained, picture, "--class", first[:-1])
+    assert (refused.exit_code, refused.stdout) == (2, "")
+    assert f"error: the network has no class '{first[:-1]}'\n      = hint: did you mean '{first}'?\n" in refused.stderr
+
+
 def test_save_without_a_folder_is_a_usage_error(trained: Path, tmp_path: Path) -> None:
     result = run("predict", trained, tmp_path, "--save", "csv")
     assert result.exit_code == 2

@@ -10,7 +10,7 @@ from spdbuild.data.detection.table import DetectionSet
 from spdbuild.data.tiny_objects import TinyObjects
 from spdbuild.training.detection import samples
 from spdbuild.training.detection.samples import draw_samples
-from spdbuild.training.detection.seeing import read_picture
+from spdbuild.training.detection.seeing import picture_of
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def test_pictures_with_objects_are_shown_spread_over_the_data(dataset: Detection
     draw_samples(see, dataset)
     with_objects = np.unique(dataset.image_index)
     places = [with_objects[i * len(with_objects) // 8] for i in range(8)]
-    assert shown == [read_picture(dataset, int(place)).numpy().tobytes() for place in places]
+    assert shown == [picture_of(dataset, int(place)).numpy().tobytes() for place in places]
 
 
 def test_annotated_boxes_are_left_and_what_is_found_is_right(

@@ -57,6 +57,21 @@ def test_even_classes_of_one_size_are_left_as_they_are(tmp_path: Path) -> None:
     assert "mean: [0.3054, 0.3054, 0.3054], std: [0.3753, 0.3753, 0.3753]" in text
 
 
+def test_deep_images_get_their_range_as_levels(folders: Path, tmp_path: Path) -> None:
+    for number, path in enumerate(sorted(folders.rglob("*.png"))):
+        values = np.random.default_rng(number).uniform(20_100, 23_900, (64, 64)).astype(np.uint16)
+        values[0, :2] = (20_000, 24_000) if number == 30 else (21_000, 22_000)
+        Image.fromarray(values).save(path)
+    for split in ("test", "train"):
+        own = np.full((64, 64), 20_500, np.uint16)
+        own[0, 0] = 24_000 if split == "train" else 65_535
+        Image.fromarray(own).save(folders / split / "rare" / "0.png")
+    text = beginning(Folder(str(folders)), "own.yaml")
+    levels = one_step(text, tmp_path).data.levels
+    assert levels[0] == pytest.approx(20_100, abs=20)
+    assert levels[1] == 24_000
+
+
 def test_a_detector_gets_the_size_of_its_images(tmp_path: Path) -> None:
     text = beginning(TinyObjects(images=8, size=64, largest=12), "tiny.yaml")
     recipe = one_step(text, tmp_path)
