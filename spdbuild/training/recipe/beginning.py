@@ -176,5 +176,5 @@ def _warmup(images: int, batch: int) -> int:
 
 def _data(data_set: Any) -> str:
     """The fields of a data set that differ from their defaults, on one line."""
-    defaults = {field.name: field.default for field in dataclasses.fields(data_set)}
+    defaults = {field.name: plain(field.default) for field in dataclasses.fields(data_set)}
     return inline({name: value for name, value in plain(data_set).items() if value != defaults.get(name)})

@@ -13,6 +13,7 @@ from spdbuild.cli.data import command
 from spdbuild.data.digits import Digits
 from spdbuild.data.folder import Folder
 from spdbuild.data.tiny_objects import TinyObjects
+from spdbuild.data.yolo import Yolo
 from spdbuild.training.recipe import Recipe, load_recipe, twins
 from spdbuild.training.recipe.beginning import beginning
 from spdbuild.training.run import train
@@ -77,6 +78,16 @@ def test_a_detector_gets_the_size_of_its_images(tmp_path: Path) -> None:
     recipe = one_step(text, tmp_path)
     assert (recipe.input, recipe.data) == ((3, 64, 64), TinyObjects(images=8, size=64, largest=12))
     assert recipe.task.tiles.size is None
+
+
+def test_keys_that_have_their_defaults_are_left_out(tmp_path: Path) -> None:
+    for name in ("images", "labels"):
+        (tmp_path / name).mkdir()
+    Image.new("RGB", (64, 64)).save(tmp_path / "images" / "a.png")
+    (tmp_path / "labels" / "a.txt").write_text("0 0.5 0.5 0.5 0.5\n")
+    file = tmp_path / "data.yaml"
+    file.write_text("train: images\nval: images\nnames: [thing]\n")
+    assert f"\ndata: {{name: yolo, file: {file}}}\n" in beginning(Yolo(str(file)), "own.yaml")
 
 
 def test_a_single_epoch_can_be_tried(tmp_path: Path) -> None:
