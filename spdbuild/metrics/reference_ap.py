@@ -44,6 +44,14 @@ class ReferencePrecision:
             "best_score": float(self.curves.scores[at]),
         }
 
+    def of_class(self, label: int) -> dict[str, float | None]:
+        """Precision and recall of one class at `best_score`; None if it has no objects."""
+        (rows,) = np.nonzero(self.curves.classes == label)
+        if not len(rows):
+            return {"precision": None, "recall": None}
+        at = rows[0], self.curves.best
+        return {"precision": float(self.curves.precision[at]), "recall": float(self.curves.recall[at])}
+
 
 def correct_detections(detections: Tensor, boxes_xyxy: Tensor, labels: Tensor) -> Flags:
     """Whether each of D detections of one image hits an object, at each of the T thresholds: [D, T].

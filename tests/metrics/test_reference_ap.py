@@ -23,6 +23,10 @@ def test_numbers_are_those_of_the_published_code(golden: Path) -> None:
     np.testing.assert_allclose(curves.precision[:, at], arrays["p"], rtol=0, atol=1e-12)
     np.testing.assert_allclose(curves.recall[:, at], arrays["r"], rtol=0, atol=1e-12)
     np.testing.assert_allclose(curves.f1[:, at], arrays["f1"], rtol=0, atol=1e-12)
+    own = [found.of_class(int(label)) for label in arrays["classes"]]
+    np.testing.assert_allclose([row["precision"] for row in own], arrays["p"], rtol=0, atol=1e-12)
+    np.testing.assert_allclose([row["recall"] for row in own], arrays["r"], rtol=0, atol=1e-12)
+    assert found.of_class(int(max(arrays["classes"])) + 1) == {"precision": None, "recall": None}
     scalars = found.scalars()
     assert scalars["precision"] == pytest.approx(arrays["p"].mean(), abs=1e-12)
     expected = 0.1 * arrays["ap"][:, 0].mean() + 0.9 * 0.18224304338130165

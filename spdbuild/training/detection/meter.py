@@ -100,10 +100,10 @@ class DetectionMeter:
         own = self._own_precision(rows)
         values = {**metrics.row(), **own.scalars()}
         classes = self._images.classes
-        by_id = {found.category_id: _row(found) for found in metrics.classes}
+        by_id = {found.category_id: found for found in metrics.classes}
         # Classes that are judged as one have no rows of their own.
-        agnostic = self._options.class_agnostic
-        rows_of_classes = () if agnostic else tuple(by_id[number] for number in self._images.dataset.category_ids)
+        ids = () if self._options.class_agnostic else self._images.dataset.category_ids
+        rows_of_classes = tuple(_row(by_id[id], own.of_class(label)) for label, id in enumerate(ids))
         return Evaluation(
             scalars={name: value for name, value in values.items() if value is not None},
             undefined=tuple(name for name, value in values.items() if value is None),
@@ -145,12 +145,12 @@ class DetectionMeter:
         return average_precision(np.concatenate(self._hits), rows[:, 5], found, labels)
 
 
-def _row(found: ClassMetrics) -> dict[str, float | None]:
+def _row(found: ClassMetrics, at_best_score: Mapping[str, float | None]) -> dict[str, float | None]:
     """The row of one class in the table."""
     sizes = {f"AP_{size}": value for size, value in found.ap_by_size.items()}
     counts = {f"objects_{size}": count for size, count in found.objects_by_size.items()}
     means = {"AP": found.ap, "AP50": found.ap50, "AP75": found.ap75, **sizes, "AR": found.ar}
-    return {**means, "objects": found.objects, **counts}
+    return {**means, **at_best_score, "objects": found.objects, **counts}
 
 
 def _protocol(options: JudgingOptions, images: DetectionImages) -> str:

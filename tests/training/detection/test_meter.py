@@ -112,6 +112,7 @@ def test_classes_come_in_the_order_of_the_data_and_not_of_their_ids() -> None:
     evaluation = judged(objects())
     assert evaluation.classes == ("a", "b", "c")
     assert [row["objects"] for row in evaluation.rows] == [2, 2, 3]
+    assert [(row["precision"], row["recall"]) for row in evaluation.rows] == [(1.0, 1.0)] * 3
     assert evaluation.confusion is not None
     assert evaluation.confusion.tolist() == [[2, 0, 0, 0], [0, 2, 0, 0], [0, 0, 3, 0], [0, 0, 0, 0]]
     assert evaluation.outcomes == ("a", "b", "c", "background")
@@ -206,6 +207,12 @@ def of_the_wrong_class(options: JudgingOptions) -> Evaluation:
 def test_suppression_across_classes_does_not_forgive_a_wrong_class() -> None:
     scores = of_the_wrong_class(JudgingOptions(nms=NmsOptions(class_agnostic=True))).scalars
     assert (scores["AP"], scores["fitness"]) == (0.0, 0.0)
+
+
+def test_precision_and_recall_are_those_of_a_class() -> None:
+    # Nothing of the first class is found; its objects are taken for others.
+    evaluation = of_the_wrong_class(JudgingOptions())
+    assert {(row["precision"], row["recall"]) for row in evaluation.rows} <= {(0.0, 0.0), (None, None)}
 
 
 def test_classes_count_only_where_they_are_judged() -> None:
