@@ -79,7 +79,7 @@ def command(
 
 
 def _text(report: Report) -> str:
-    from spdbuild.training.comparison import number_text
+    from spdbuild.training.result import number_text
 
     stored, evaluation = report.stored, report.evaluation
     lines = [

@@ -13,10 +13,9 @@ from torch.nn.functional import one_hot
 from spdbuild.data.augment.augmentation import Augmentation, to_float
 from spdbuild.data.batching import batch_count, check_batches, share_of
 from spdbuild.data.decoding import BadFile
-from spdbuild.data.draws import Draws, generator
+from spdbuild.data.draws import Draws, generator, sent
 from spdbuild.data.images import ArrayImages, FileImages, ImageSet
 from spdbuild.data.memory import require_memory
-from spdbuild.data.sending import sent
 from spdbuild.data.workers import Workers
 from spdbuild.errors import DataError
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
+from spdbuild.arguments import arguments_of
 from spdbuild.ops.op import OPS, Example, Family, Op
 from spdbuild.shape import Shape
 
@@ -17,9 +18,17 @@ class Activation(Op):
     """An op that is applied elementwise."""
 
     family: ClassVar[Family] = "activation"
+    #: The class in torch.nn, which gets the op's arguments in their order.
+    torch_name: ClassVar[str]
 
     def shape(self, x: Shape) -> Shape:
         return x
+
+    def module(self, x: Shape) -> nn.Module:
+        from torch import nn
+
+        module: nn.Module = getattr(nn, self.torch_name)(*arguments_of(self).values())
+        return module
 
     @classmethod
     def example(cls) -> Example:
@@ -36,10 +45,7 @@ class Identity(Activation):
     Source: as torch.nn.Identity.
     """
 
-    def module(self, x: Shape) -> nn.Module:
-        from torch import nn
-
-        return nn.Identity()
+    torch_name: ClassVar[str] = "Identity"
 
     def simplified(self, x: Shape) -> Op | None:
         return None
@@ -55,10 +61,7 @@ class Relu(Activation):
     Source: Nair and Hinton 2010, "Rectified Linear Units Improve Restricted Boltzmann Machines".
     """
 
-    def module(self, x: Shape) -> nn.Module:
-        from torch import nn
-
-        return nn.ReLU()
+    torch_name: ClassVar[str] = "ReLU"
 
 
 @OPS.register
@@ -71,10 +74,7 @@ class Relu6(Activation):
     Source: Sandler et al. 2018, "MobileNetV2", arXiv:1801.04381, section 4, for its robustness at low precision.
     """
 
-    def module(self, x: Shape) -> nn.Module:
-        from torch import nn
-
-        return nn.ReLU6()
+    torch_name: ClassVar[str] = "ReLU6"
 
 
 @OPS.register
@@ -89,12 +89,9 @@ class LeakyRelu(Activation):
     Source: Maas, Hannun and Ng 2013, "Rectifier Nonlinearities Improve Neural Network Acoustic Models".
     """
 
+    torch_name: ClassVar[str] = "LeakyReLU"
+
     slope: float = 0.01
-
-    def module(self, x: Shape) -> nn.Module:
-        from torch import nn
-
-        return nn.LeakyReLU(self.slope)
 
     @classmethod
     def more_examples(cls) -> list[Example]:
@@ -103,7 +100,7 @@ class LeakyRelu(Activation):
 
 @OPS.register
 @dataclass(frozen=True)
-class Prelu(Op):
+class Prelu(Activation):
     """Scale negative numbers by a learned slope: x for x >= 0, else slope*x.
 
     Input and output have any shape.
@@ -114,14 +111,10 @@ class Prelu(Op):
     Source: He et al. 2015, "Delving Deep into Rectifiers", arXiv:1502.01852, section 2.1; as torch.nn.PReLU.
     """
 
-    family: ClassVar[Family] = "activation"
     weights: ClassVar[bool] = True
 
     per_channel: bool = False
     slope: float = 0.25
-
-    def shape(self, x: Shape) -> Shape:
-        return x
 
     def parameters(self, x: Shape) -> int:
         return x.channels if self.per_channel else 1
@@ -130,10 +123,6 @@ class Prelu(Op):
         from torch import nn
 
         return nn.PReLU(self.parameters(x), self.slope)
-
-    @classmethod
-    def example(cls) -> Example:
-        return Example(cls(), [Shape(4, 3, 5)], Shape(4, 3, 5))
 
     @classmethod
     def more_examples(cls) -> list[Example]:
@@ -152,12 +141,9 @@ class Elu(Activation):
     Source: Clevert, Unterthiner and Hochreiter 2015, "Exponential Linear Units", arXiv:1511.07289.
     """
 
+    torch_name: ClassVar[str] = "ELU"
+
     alpha: float = 1.0
-
-    def module(self, x: Shape) -> nn.Module:
-        from torch import nn
-
-        return nn.ELU(self.alpha)
 
     @classmethod
     def more_examples(cls) -> list[Example]:
@@ -166,7 +152,7 @@ class Elu(Activation):
 
 @OPS.register
 @dataclass(frozen=True)
-class Softmax(Op):
+class Softmax(Activation):
     """Turn the channels into shares that add up to 1: exp(x) divided by the sum of exp(x) over all channels.
 
     Input and output (N, C, H, W) or (N, C); each pixel has its own shares. A classifier that will be trained here ends
@@ -175,19 +161,10 @@ class Softmax(Op):
     Source: Bridle 1990, "Training Stochastic Model Recognition Algorithms as Networks"; as torch.nn.Softmax(dim=1).
     """
 
-    family: ClassVar[Family] = "activation"
-
-    def shape(self, x: Shape) -> Shape:
-        return x
-
     def module(self, x: Shape) -> nn.Module:
         from torch import nn
 
         return nn.Softmax(1)
-
-    @classmethod
-    def example(cls) -> Example:
-        return Example(cls(), [Shape(4, 3, 5)], Shape(4, 3, 5))
 
     @classmethod
     def more_examples(cls) -> list[Example]:
@@ -204,10 +181,7 @@ class Silu(Activation):
     Source: Elfwing, Uchibe and Doya 2017, arXiv:1702.03118; Ramachandran, Zoph and Le 2017, arXiv:1710.05941.
     """
 
-    def module(self, x: Shape) -> nn.Module:
-        from torch import nn
-
-        return nn.SiLU()
+    torch_name: ClassVar[str] = "SiLU"
 
 
 @OPS.register
@@ -220,10 +194,7 @@ class Gelu(Activation):
     Source: Hendrycks and Gimpel 2016, "Gaussian Error Linear Units", arXiv:1606.08415.
     """
 
-    def module(self, x: Shape) -> nn.Module:
-        from torch import nn
-
-        return nn.GELU()
+    torch_name: ClassVar[str] = "GELU"
 
 
 @OPS.register
@@ -236,10 +207,7 @@ class Mish(Activation):
     Source: Misra 2019, "Mish: A Self Regularized Non-Monotonic Activation Function", arXiv:1908.08681.
     """
 
-    def module(self, x: Shape) -> nn.Module:
-        from torch import nn
-
-        return nn.Mish()
+    torch_name: ClassVar[str] = "Mish"
 
 
 @OPS.register
@@ -252,10 +220,7 @@ class Sigmoid(Activation):
     Source: the logistic function; as torch.nn.Sigmoid.
     """
 
-    def module(self, x: Shape) -> nn.Module:
-        from torch import nn
-
-        return nn.Sigmoid()
+    torch_name: ClassVar[str] = "Sigmoid"
 
 
 @OPS.register
@@ -268,10 +233,7 @@ class HardSigmoid(Activation):
     Source: Howard et al. 2019, "Searching for MobileNetV3", arXiv:1905.02244, section 5.2.
     """
 
-    def module(self, x: Shape) -> nn.Module:
-        from torch import nn
-
-        return nn.Hardsigmoid()
+    torch_name: ClassVar[str] = "Hardsigmoid"
 
 
 @OPS.register
@@ -284,10 +246,7 @@ class HardSwish(Activation):
     Source: Howard et al. 2019, "Searching for MobileNetV3", arXiv:1905.02244, section 5.2.
     """
 
-    def module(self, x: Shape) -> nn.Module:
-        from torch import nn
-
-        return nn.Hardswish()
+    torch_name: ClassVar[str] = "Hardswish"
 
 
 @OPS.register
@@ -300,7 +259,4 @@ class Tanh(Activation):
     Source: the hyperbolic tangent; as torch.nn.Tanh.
     """
 
-    def module(self, x: Shape) -> nn.Module:
-        from torch import nn
-
-        return nn.Tanh()
+    torch_name: ClassVar[str] = "Tanh"

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
-from spdbuild.reporting.conditions import Conditions, conditions, identity, measured
+from spdbuild.reporting.conditions import Conditions, conditions, differing, identity, measured, value_text
 from spdbuild.reporting.finding import LeftOut
 from spdbuild.reporting.intervals import deviation
-from spdbuild.reporting.naming import unique_names
 from spdbuild.reporting.run import Run
 
 
@@ -144,3 +143,28 @@ def _names(alike: Sequence[tuple[Conditions, list[Run]]]) -> list[str]:
 def _ordered(groups: Iterable[Group]) -> tuple[Group, ...]:
     """Networks without passes before others, cheap ones before expensive ones."""
     return tuple(sorted(groups, key=lambda group: (bool(group.conditions.get("passes")), group.macs, group.name)))
+
+
+def unique_names(names: Sequence[str], several: Sequence[Conditions]) -> list[str]:
+    """The names, each duplicate followed by what differs: `quickstart (epochs=12)`.
+
+    several: the conditions that each name stands for, no two alike.
+    """
+    found = list(names)
+    for name in {name for name in names if names.count(name) > 1}:
+        places = [i for i, other in enumerate(names) if other == name]
+        paths = _distinguishing([several[i] for i in places])
+        for i in places:
+            told = ", ".join(f"{path}={value_text(several[i], path)}" for path in paths)
+            found[i] = f"{name} ({told})"
+    return found
+
+
+def _distinguishing(several: Sequence[Conditions]) -> list[str]:
+    """Key paths, no more than are needed, whose values distinguish all conditions."""
+    chosen, told = list[str](), 1
+    for path in [*differing(several), "architecture.yaml"]:
+        apart = len({tuple(value_text(conditions, key) for key in (*chosen, path)) for conditions in several})
+        if apart > told:
+            chosen, told = [*chosen, path], apart
+    return chosen

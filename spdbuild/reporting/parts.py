@@ -10,7 +10,7 @@ from spdbuild.reporting.comparisons import Comparison, Difference
 from spdbuild.reporting.groups import Group, Section, Spread
 from spdbuild.reporting.run import Run
 from spdbuild.tables import Table
-from spdbuild.training.comparison import number_text
+from spdbuild.training.result import number_text
 
 
 @dataclass(frozen=True)

@@ -14,16 +14,15 @@ from spdbuild.reporting import parts
 from spdbuild.reporting.comparisons import Comparison, check_reference, compare
 from spdbuild.reporting.curves import curves
 from spdbuild.reporting.document import section_document
+from spdbuild.reporting.files import markdown, runs_csv
 from spdbuild.reporting.finding import LeftOut, find_runs
 from spdbuild.reporting.folder import MARKDOWN, PAGE, TABLE, check_folder, write_folder
 from spdbuild.reporting.groups import Section, make_sections
 from spdbuild.reporting.html import html
-from spdbuild.reporting.markdown import markdown
 from spdbuild.reporting.notes import DIFFERENCES, READING, notes, over_images
 from spdbuild.reporting.parts import Part
 from spdbuild.reporting.resampling import LEAST, Drawn, pattern_of, read_drawn, resampled
 from spdbuild.reporting.run import Run, read_run
-from spdbuild.reporting.runs_csv import runs_csv
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from spdbuild.errors import RecipeError
 from spdbuild.files import refuse_file
 from spdbuild.training.distributed import Processes, joined
 from spdbuild.training.evaluating import evaluate_model
-from spdbuild.training.image_size import check_input
+from spdbuild.training.network import check_input
 from spdbuild.training.recipe import Recipe
 from spdbuild.training.recipe.overrides import Overrides
 from spdbuild.training.report import write_evaluation, write_samples

@@ -12,8 +12,7 @@ from spdbuild.errors import RecipeError
 from spdbuild.training.distributed import Processes
 from spdbuild.training.ema import Ema
 from spdbuild.training.first_weights import load_weights
-from spdbuild.training.image_size import check_input
-from spdbuild.training.network import BuiltNetwork, build_network
+from spdbuild.training.network import BuiltNetwork, build_network, check_input
 from spdbuild.training.precision import make_scaler
 from spdbuild.training.recipe import Recipe
 from spdbuild.training.run_data import RunData

@@ -19,7 +19,7 @@ from spdbuild.training.freezing import train_mode
 from spdbuild.training.precision import check_scale
 from spdbuild.training.progress import describe_position, describe_row
 from spdbuild.training.run_folder import Row
-from spdbuild.training.saving import keep_best, save_best, save_last
+from spdbuild.training.saving import keep_best, save_evaluated
 from spdbuild.training.session import Session
 from spdbuild.training.signals import StopRequest
 from spdbuild.training.state import state_of
@@ -139,7 +139,7 @@ class Loop:
         if self.events:
             self.events.add(row)
             session.folder.write_metrics(position.rows)
-            save_last(session)
+            save_evaluated(session, session.folder.last)
         self._save_state()
         session.console.line(describe_row(row, recipe.epochs, session.task.shown))
 
@@ -158,7 +158,7 @@ class Loop:
         self._tick()
         self._save_state()
         if session.processes.first:
-            save_last(session)
+            save_evaluated(session, session.folder.last)
 
     def evaluate(self) -> dict[str, float]:
         """Metrics of the current model, under the names of a row; its weights are saved if it is the best so far."""
@@ -174,7 +174,7 @@ class Loop:
         if session.task.metrics()[monitor].beats(score, position.best if position.best_epoch else None):
             position.best, position.best_epoch = score, position.epoch + (position.batch > 0)
             if session.processes.first:
-                save_best(session)
+                save_evaluated(session, session.folder.best)
         return {f"test/{name}": value for name, value in self.evaluation.scalars.items()}
 
     def _row(self, epoch: int) -> Row:

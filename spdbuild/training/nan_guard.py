@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from spdbuild.watching import watched
+
 
 def can_skip(optimizer: torch.optim.Optimizer, device: torch.device, scaler: torch.amp.GradScaler) -> bool:
     """Whether the device itself can skip an update, so that the program need not wait for the loss.
@@ -58,20 +60,13 @@ def first_bad_layer(model: nn.Module, run: Callable[[], Any]) -> str | None:
     """Name of the first layer, in order of execution, with a non-finite output; None if there is none."""
     found: list[str] = []
 
-    def watch(name: str) -> Callable[[nn.Module, Any, Any], None]:
-        def look(module: nn.Module, inputs: Any, output: Any) -> None:
-            if not found and any(not torch.isfinite(t).all() for t in _tensors(output)):
-                found.append(name)
+    def look(name: str, inputs: Any, output: Any) -> None:
+        if not found and any(not torch.isfinite(t).all() for t in _tensors(output)):
+            found.append(name)
 
-        return look
-
-    leaves = [(name, module) for name, module in model.named_modules() if name and not list(module.children())]
-    handles = [module.register_forward_hook(watch(name)) for name, module in leaves]
-    try:
+    leaves = {name: module for name, module in model.named_modules() if name and not list(module.children())}
+    with watched(leaves, look):
         run()
-    finally:
-        for handle in handles:
-            handle.remove()
     return found[0] if found else None
 
 

@@ -130,3 +130,13 @@ def _inputs(
         return None
     (declared,) = document.inputs.values()
     return [given] if given is not None else [(declared[0], *(size or ()))]
+
+
+def check_input(named: Network, made: tuple[int, ...], size: tuple[int, int] | None) -> None:
+    """Refuse a network whose input shape is not that of images of `size` with three channels."""
+    wanted = (3, *(size or made[1:]))
+    if made != wanted:
+        ours, theirs = ("x".join(map(str, shape)) for shape in (made, wanted))
+        message = f"the network is made for images of {ours}, and the data gives {theirs}"
+        hint = "leave 'input' out, or give the data that size" if named.input else "images are read as RGB"
+        raise RecipeError(message, location=named.place("input", "architecture"), hint=hint)

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from spdbuild.html_page import html_page
 from spdbuild.tables import Table
-from spdbuild.training.comparison import number_text
 from spdbuild.training.environment import typed_commands
+from spdbuild.training.result import number_text
 from spdbuild.training.run_charts import SECTIONS, Picture
 from spdbuild.training.run_folder import RunFolder
 from spdbuild.training.summary import Summary

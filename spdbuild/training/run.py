@@ -16,7 +16,6 @@ from spdbuild.out_of_memory import full_memory_told
 from spdbuild.roles import Role
 from spdbuild.training.checking import check_recipe
 from spdbuild.training.checkpoint import generators_kept, load_state
-from spdbuild.training.comparison import comparison_table
 from spdbuild.training.description import describe, describe_again
 from spdbuild.training.device import determinism, device_of
 from spdbuild.training.distributed import Processes, joined
@@ -32,7 +31,7 @@ from spdbuild.training.recipe.differences import differences, keys_with
 from spdbuild.training.recipe.expected import check_metrics
 from spdbuild.training.recipe.overrides import Overrides, listed
 from spdbuild.training.report import write_page, write_report
-from spdbuild.training.result import Result
+from spdbuild.training.result import Result, comparison_table
 from spdbuild.training.run_folder import RunFolder
 from spdbuild.training.saving import restore_best
 from spdbuild.training.session import Session, make_session

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,20 +18,10 @@ if TYPE_CHECKING:
     from spdbuild.training.session import Session
 
 
-def save_last(session: Session) -> None:
-    """weights/last.safetensors: the evaluated model as it is now."""
-    _save(session, session.folder.last)
-
-
-def save_best(session: Session) -> None:
-    """weights/best.safetensors: the evaluated model, which is the best so far."""
-    _save(session, session.folder.best)
-
-
 def keep_best(folder: RunFolder) -> None:
     """Copy the best weights of whole epochs beside the state, before those of a cut-off epoch replace them."""
     if folder.best.is_file():
-        write_whole(folder.kept_best, lambda beside: _copy(folder.best, beside))
+        write_whole(folder.kept_best, partial(shutil.copyfile, folder.best))
 
 
 def restore_best(folder: RunFolder) -> None:
@@ -39,11 +30,8 @@ def restore_best(folder: RunFolder) -> None:
         folder.kept_best.replace(folder.best)
 
 
-def _copy(path: Path, to: Path) -> None:
-    shutil.copyfile(path, to)
-
-
-def _save(session: Session, path: Path) -> None:
+def save_evaluated(session: Session, path: Path) -> None:
+    """The evaluated model as it is now: `last` or `best` of the run's folder."""
     make_folder(path.parent, failure=RunError)
     reached = {"epoch": str(session.position.epoch), "step": str(session.position.step)}
     size = getattr(session.data.train_images, "size", None)

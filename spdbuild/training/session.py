@@ -15,9 +15,8 @@ from spdbuild.training.checkpoint import Position, seed_generators
 from spdbuild.training.distributed import Processes
 from spdbuild.training.first_weights import start
 from spdbuild.training.freezing import freeze
-from spdbuild.training.image_size import check_input
 from spdbuild.training.learner import Learner, make_learner, placed
-from spdbuild.training.network import BuiltNetwork, build_network
+from spdbuild.training.network import BuiltNetwork, build_network, check_input
 from spdbuild.training.precision import choose_precision
 from spdbuild.training.recipe import Recipe
 from spdbuild.training.run_data import RunData, open_data

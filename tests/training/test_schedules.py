@@ -13,12 +13,7 @@ from torch.optim import SGD, lr_scheduler
 from spdbuild.errors import ArgumentError
 from spdbuild.training.optimizers import OPTIMIZERS
 from spdbuild.training.schedules import SCHEDULES, Schedule
-from spdbuild.training.schedules.constant import Constant
-from spdbuild.training.schedules.cosine import Cosine
-from spdbuild.training.schedules.linear import Linear
-from spdbuild.training.schedules.multi_step import MultiStep
-from spdbuild.training.schedules.one_cycle import OneCycle
-from spdbuild.training.schedules.poly import Poly
+from spdbuild.training.schedules.shapes import Constant, Cosine, Linear, MultiStep, OneCycle, Poly
 
 EPOCHS = 20
 

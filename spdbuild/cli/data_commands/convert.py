@@ -81,7 +81,7 @@ def command(
 
     FIELD=VALUE sets a field of the data set, or KEY.PATH=VALUE a key of the recipe, in YAML: 'ignore=[person]'.
     """
-    from spdbuild.data.detection.convert_data_set import convert_data_set
+    from spdbuild.data.detection.convert import convert_data_set
     from spdbuild.data.detection.tiles import TileOptions
 
     data_set = with_boxes(data_set_of(target, overrides))

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import grid_sample
 
-from spdbuild.data.sending import sent
+from spdbuild.data.draws import sent
 
 #: The two rows of an affine map from a position in the result to one in the image, both in pixels from the centre.
 Matrix = tuple[float, float, float, float, float, float]

@@ -54,3 +54,12 @@ def require_uint8(images: Tensor, name: str) -> None:
 def per_sample(values: Tensor) -> Tensor:
     """[N] -> [N, 1, 1, 1], to broadcast over images."""
     return values.view(-1, 1, 1, 1)
+
+
+def inside(top: Tensor, left: Tensor, bottom: Tensor, right: Tensor, height: int, width: int) -> Tensor:
+    """Which pixels lie in each image's rectangle, bool [N, 1, height, width]; the edges are [N], ends excluded."""
+    rows = torch.arange(height, device=top.device)
+    columns = torch.arange(width, device=top.device)
+    in_rows = (rows >= top[:, None]) & (rows < bottom[:, None])  # [N, height]
+    in_columns = (columns >= left[:, None]) & (columns < right[:, None])  # [N, width]
+    return (in_rows[:, :, None] & in_columns[:, None, :])[:, None]

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 import torch
 from torch import Tensor
 
-from spdbuild.data.sending import sent
+from spdbuild.data.draws import sent
 
 #: Maps n images [n, C, H, W] and a number for each to as many images of the same type and size.
 Change = Callable[[Tensor, list[float]], Tensor]

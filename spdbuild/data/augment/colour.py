@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from spdbuild.data.augment.augmentation import per_sample
-from spdbuild.data.sending import sent
+from spdbuild.data.draws import sent
 
 
 def brightness(images: Tensor, factors: list[float]) -> Tensor:

@@ -11,8 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
 from spdbuild.data.augment.augmentation import AUGMENTATIONS, Augmentation
-from spdbuild.data.draws import Draws
-from spdbuild.data.sending import sent
+from spdbuild.data.draws import Draws, sent
 from spdbuild.errors import ArgumentError
 from spdbuild.ranges import require_growing, require_range
 

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from spdbuild.data.augment.augmentation import AUGMENTATIONS, Augmentation, per_sample
-from spdbuild.data.augment.rectangles import inside
+from spdbuild.data.augment.augmentation import AUGMENTATIONS, Augmentation, inside, per_sample
 from spdbuild.data.draws import Draws
 from spdbuild.errors import ArgumentError
 from spdbuild.ranges import require_growing, require_range

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from spdbuild.data.augment.colour import every_bit
-from spdbuild.data.sending import sent
+from spdbuild.data.draws import sent
 
 #: What red, green and blue are in each sixth of the circle, and in the first again: the largest (l), the smallest (s),
 #: falling from the largest to the smallest (f), or rising (r).

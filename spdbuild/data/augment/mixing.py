@@ -8,8 +8,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from spdbuild.data.augment.augmentation import AUGMENTATIONS, Augmentation, per_sample, to_float
-from spdbuild.data.augment.rectangles import inside
+from spdbuild.data.augment.augmentation import AUGMENTATIONS, Augmentation, inside, per_sample, to_float
 from spdbuild.data.draws import Draws
 from spdbuild.ranges import require_range
 

@@ -10,8 +10,7 @@ import torch
 from torch import Tensor
 
 from spdbuild.data.augment.augmentation import AUGMENTATIONS, Augmentation, to_float
-from spdbuild.data.draws import Draws
-from spdbuild.data.sending import sent
+from spdbuild.data.draws import Draws, sent
 from spdbuild.errors import ArgumentError
 from spdbuild.ranges import require_range
 

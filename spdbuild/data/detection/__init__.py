@@ -4,11 +4,10 @@ table, outlines, findings       what every reader makes and everything else read
 dataset                         what a registered data set is
 coco_json, yolo_txt, voc_xml    one format each, read and written
 coco_fields, ids                what the entries of a COCO file must hold, and ids for images that have none
-convert, check, statistics      what `spdbuild data` does with a table
-convert_data_set                what it does with all tables of a data set
+convert, check, statistics      what `spdbuild data` does with tables
 tiles                           large images as tiles, which are a table again
 pixels, store                   one image at the training size, and memory or a file that keeps all of them
-labels, image_labels            the objects that an image shows, and those that training learns from each image
+labels                          the objects that an image shows
 options, geometry, scene,       augmentation: its options, boxes under a matrix, images on a canvas,
 pasting, augment, raster        copied objects, all of it in order, and the library that moves the pixels
 loader, fetch, batch, gallery   batches for training and evaluation, the work on one, and how they look

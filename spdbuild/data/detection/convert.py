@@ -17,10 +17,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from spdbuild.data.detection.coco_json import to_coco
-from spdbuild.data.detection.findings import Finding
+from spdbuild.data.detection.dataset import DetectionDataSet, splits_of, usable
+from spdbuild.data.detection.findings import GRAVE, Finding, refuse_grave
 from spdbuild.data.detection.outlines import joined
 from spdbuild.data.detection.pixels import reader
 from spdbuild.data.detection.table import NO_CLASS, DetectionSet, Objects
+from spdbuild.data.detection.tiles import TileOptions, cut
 from spdbuild.errors import ArgumentError, DataError
 from spdbuild.files import write_folder
 
@@ -256,3 +258,31 @@ _WRITERS: dict[str, Callable[[Mapping[str, DetectionSet], Path], _Losses]] = {
     "yolo": _write_yolo,
     "voc": _write_voc,
 }
+
+
+def convert_data_set(
+    data_set: DetectionDataSet,
+    format: Format,
+    folder: Path,
+    *,
+    outlines: bool = False,
+    tiles: TileOptions | None = None,
+) -> tuple[Conversion, int]:
+    """Write every split of a data set into a new folder; return what was written, and how many findings were skipped.
+
+    What cannot be used is refused with a DataError, or left out where the data set has `on_error="skip"`.
+    outlines: as for `convert`. tiles: how larger images are cut; of the tiles of "train", only those with something
+        to learn are written.
+    """
+    splits = splits_of(data_set)
+    if getattr(data_set, "on_error", "refuse") == "skip":
+        splits = {split: usable(dataset, "skip") for split, dataset in splits.items()}
+    else:
+        refuse_grave(finding for dataset in splits.values() for finding in dataset.findings)
+    skipped = sum(finding.kind in GRAVE for dataset in splits.values() for finding in dataset.findings)
+    if tiles is not None and tiles.size is not None:
+        size = tiles.size
+        for split, dataset in splits.items():
+            tiled = cut(dataset, size, tiles.overlap, tiles.min_visible, tiles.whole)
+            splits[split] = tiled.to_learn(tiles.background) if split == "train" else tiled.dataset
+    return convert(splits, format, folder, outlines=outlines), skipped

@@ -13,7 +13,7 @@ from spdbuild.training.recipe.options import FirstWeights
 from spdbuild.training.recipe.overrides import merged
 from spdbuild.training.recipe.recipe import default_optimizer
 from spdbuild.training.recipe.sections import plain
-from spdbuild.training.schedules.cosine import Cosine
+from spdbuild.training.schedules.shapes import Cosine
 from spdbuild.training.task import TASKS
 from spdbuild.yaml_text import yaml_text
 

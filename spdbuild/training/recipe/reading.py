@@ -13,9 +13,8 @@ from spdbuild.loading import source_of
 from spdbuild.schema import check_schema
 from spdbuild.source import Source, Value, parse_yaml, read_source
 from spdbuild.training.recipe.completing import completed, spelled_out, titled
-from spdbuild.training.recipe.folder_names import folder_fault
 from spdbuild.training.recipe.overrides import Overrides, apply_override, listed, merged, with_renaming
-from spdbuild.training.recipe.recipe import Recipe
+from spdbuild.training.recipe.recipe import Recipe, folder_fault
 from spdbuild.training.recipe.schema import complete_schema
 from spdbuild.training.recipe.sections import read_section
 from spdbuild.training.run_folder import TAKEN

@@ -14,12 +14,11 @@ from spdbuild.roles import Role, role
 from spdbuild.training.accumulation import Accumulation
 from spdbuild.training.optimizers import OPTIMIZERS, Optimizer
 from spdbuild.training.recipe.expected import check_expected
-from spdbuild.training.recipe.folder_names import folder_fault
 from spdbuild.training.recipe.image_steps import Steps, check_kinds, check_steps
 from spdbuild.training.recipe.options import DistillOptions, EmaOptions, FirstWeights, Network
 from spdbuild.training.recipe.sections import plain
 from spdbuild.training.schedules import SCHEDULES, Schedule
-from spdbuild.training.schedules.cosine import Cosine
+from spdbuild.training.schedules.shapes import Cosine
 from spdbuild.training.task import TASKS, Task
 from spdbuild.yaml_text import yaml_text
 
@@ -187,3 +186,11 @@ _FROM_ZERO = ("save_every", "seed", "workers")
 def default_optimizer() -> Optimizer:
     """The optimizer of a recipe that names none."""
     return OPTIMIZERS["sgd"](lr=0.1, momentum=0.9, nesterov=True, weight_decay=5e-4)  # type: ignore[call-arg]
+
+
+def folder_fault(name: str) -> str:
+    """Why a name cannot be that of a subfolder; empty if it can."""
+    if not name.strip() or name in (".", ".."):
+        return "is none that a folder can have"
+    wrong = next((sign for sign in name if sign in "/\\" or not sign.isprintable()), "")
+    return f"has {wrong!r} in it" if wrong else ""

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from spdbuild.data import DATASETS
-from spdbuild.data.detection.convert_data_set import convert_data_set
+from spdbuild.data.detection.convert import convert_data_set
 from spdbuild.data.detection.tiles import TileOptions
 from spdbuild.data.tiny_objects import TinyObjects
 from spdbuild.errors import DataError

@@ -6,7 +6,7 @@ import pytest
 
 from spdbuild.errors import SpdbuildError
 from spdbuild.training.recipe import FirstWeights, Recipe, load_recipe
-from spdbuild.training.schedules.multi_step import MultiStep
+from spdbuild.training.schedules.shapes import MultiStep
 
 BASE = "architecture: resnet50\ndata: {name: digits}\n"
 

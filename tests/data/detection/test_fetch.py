@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from spdbuild.data.detection.image_labels import ImageLabels
+from spdbuild.data.detection.fetch import ImageLabels
 from spdbuild.data.detection.table import NO_CLASS, ImageRecord, Table
 
 

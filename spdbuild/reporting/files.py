@@ -1,12 +1,23 @@
-"""runs.csv: all numbers that are known of the runs, a row each."""
+"""The files of a report: Markdown, and a table of all numbers."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from spdbuild.reporting.groups import Group, Section
+from spdbuild.reporting.parts import Part
 from spdbuild.reporting.run import Run
 from spdbuild.tables import Table
+
+
+def markdown(title: str, parts: Iterable[Part]) -> str:
+    """The title and the parts; charts are only on the page."""
+    blocks = [f"# {title}\n"]
+    for part in parts:
+        blocks += [f"## {part.title}\n", *(table.markdown() for table in part.tables)]
+        blocks += ["".join(f"- {sentence}\n" for sentence in part.sentences)] if part.sentences else []
+    return "\n".join(blocks)
+
 
 #: Facts of a summary that have columns of their own.
 _COSTS = ("parameters", "macs", "precision", "device", "epochs", "planned_epochs", "steps", "seconds")

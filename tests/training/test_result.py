@@ -6,8 +6,7 @@ import json
 import math
 from pathlib import Path
 
-from spdbuild.training.comparison import comparison_table
-from spdbuild.training.result import Result
+from spdbuild.training.result import Result, comparison_table
 
 
 def result(title: str, best: float = 0.5) -> Result:
