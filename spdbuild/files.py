@@ -18,6 +18,9 @@ from spdbuild.errors import DiskFullError, InputError, SpdbuildError, first_line
 #: The name of an unfinished file of `write_whole`: the file's name, eight characters, and its suffix again.
 _UNFINISHED = re.compile(r"\.(?P<name>.+)\.[a-z0-9_]{8}(?P<suffix>(\.[^.]+)?)")
 
+#: What the system says of a disk without room, or without room for this person.
+NO_ROOM = frozenset((errno.ENOSPC, errno.EDQUOT))
+
 T = TypeVar("T")
 
 
@@ -26,9 +29,18 @@ def write_whole(path: Path, write: Callable[[Path], T], *, failure: type[Spdbuil
 
     Whatever happens on the way, a kill included, `path` is what it was or what it should be. Raises DiskFullError on a
     full disk, and `failure` if the system refuses for another reason; other errors of `write` are passed on.
-    A symbolic link stays one: the file that it points to is replaced.
+    A symbolic link stays one: the file that it points to is replaced. What is no file, such as a pipe or /dev/null, is
+    written to at the end and never replaced.
     """
-    target = path.resolve() if path.is_symlink() else path
+    try:
+        if path.exists() and not path.is_file() and not path.is_dir():
+            return _write_into(path, write)
+        target = path.resolve() if path.is_symlink() else path
+    except OSError as error:
+        raise unwritten(path, error, failure) from None
+    except RuntimeError:
+        # What Python before 3.13 raises for links that lead to themselves.
+        raise failure(f"{path} cannot be written: it is a link that leads to itself") from None
     if not target.parent.is_dir():
         raise failure(f"{path} cannot be written: there is no folder {target.parent}", hint="make the folder first")
     if path.is_dir():
@@ -48,6 +60,15 @@ def write_whole(path: Path, write: Callable[[Path], T], *, failure: type[Spdbuil
             beside.unlink(missing_ok=True)
     except OSError as error:
         raise unwritten(path, error, failure) from None
+
+
+def _write_into(stream: Path, write: Callable[[Path], T]) -> T:
+    with TemporaryDirectory() as folder:
+        whole = Path(folder, stream.name)
+        result = write(whole)
+        with whole.open("rb") as file, stream.open("wb") as to:
+            shutil.copyfileobj(file, to)
+        return result
 
 
 def write_text(path: Path, text: str, *, failure: type[SpdbuildError] = InputError) -> None:
@@ -130,9 +151,9 @@ def unwrapped_os_error() -> Iterator[None]:
 def unwritten(path: Path, error: OSError, failure: type[SpdbuildError] = InputError) -> SpdbuildError:
     """The error to raise if `path` could not be written because of `error`."""
     reason = error.strerror or first_line(error)
-    if error.errno == errno.ENOSPC:
-        room = f"it needs more than the {_free(path):,} bytes that are free"
-        return DiskFullError(f"{path} cannot be written: {reason}; {room}", hint="make room, or write to another disk")
+    if error.errno in NO_ROOM:
+        room = f"; it needs more than the {_free(path):,} bytes that are free" if error.errno == errno.ENOSPC else ""
+        return DiskFullError(f"{path} cannot be written: {reason}{room}", hint="make room, or write to another disk")
     return failure(f"{path} cannot be written: {reason}")
 
 

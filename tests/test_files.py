@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from spdbuild.files import (
     refuse_file,
     remove_unfinished,
     unwrapped_os_error,
+    unwritten,
     write_folder,
     write_text,
     write_whole,
@@ -167,3 +169,33 @@ def test_a_link_stays_and_its_file_is_written(tmp_path: Path) -> None:
         write_text(link, text)
         assert link.is_symlink()
         assert file.read_text() == text
+
+
+def test_what_is_no_file_is_written_to_and_stays(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with subprocess.Popen(["cat", pipe], stdout=subprocess.PIPE) as reader:
+        write_text(pipe, "through")
+        assert reader.communicate()[0] == b"through"
+    assert pipe.is_fifo()
+    assert list(tmp_path.iterdir()) == [pipe]
+
+
+def test_the_output_of_a_program_can_be_named_as_a_file() -> None:
+    code = "import sys; from spdbuild.files import *; write_text(Path('/dev/stdout'), 'told')"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "told", "")
+
+
+def test_a_link_to_itself_is_refused(tmp_path: Path) -> None:
+    link = tmp_path / "loop"
+    link.symlink_to(link)
+    with pytest.raises(InputError, match="loop cannot be written: "):
+        write_text(link, "new")
+    assert link.is_symlink()
+
+
+def test_a_quota_that_is_used_up_is_a_full_disk(tmp_path: Path) -> None:
+    error = unwritten(tmp_path / "new", OSError(errno.EDQUOT, "Disk quota exceeded"))
+    assert isinstance(error, DiskFullError)
+    assert str(error).startswith(f"error: {tmp_path / 'new'} cannot be written: Disk quota exceeded\n")

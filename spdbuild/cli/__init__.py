@@ -13,13 +13,15 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any, NoReturn
 
 import click
 
 from spdbuild import __version__
 from spdbuild.cli.command_group import CommandGroup
-from spdbuild.errors import DiskFullError, SpdbuildError
+from spdbuild.errors import DiskFullError, InputError, SpdbuildError
+from spdbuild.files import NO_ROOM
 from spdbuild.training.signals import EndedBySignal, interrupt_on_signals
 
 #: How often a thread of torch checks whether the others are done before it yields its processor to another program.
@@ -38,13 +40,14 @@ class Commands(CommandGroup):
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
+            _require_current_folder()
             return super().invoke(ctx)
         except SpdbuildError as error:
             _say(str(error))
             ctx.exit(error.exit_code)
         except OSError as error:
             # Writing files raises its own errors; this is the printed output, redirected to a file.
-            if error.errno != errno.ENOSPC:
+            if error.errno not in {*NO_ROOM, errno.EFBIG, errno.EIO}:
                 raise
             _say(f"error: the output cannot be written: {error.strerror}")
             ctx.exit(DiskFullError.exit_code)
@@ -54,6 +57,14 @@ class Commands(CommandGroup):
         except KeyboardInterrupt:
             _say("interrupted")
             ctx.exit(SIGNALLED + signal.SIGINT)
+
+
+def _require_current_folder() -> None:
+    """Refuse a current folder that was deleted, in which torch's libraries end the program without a reason."""
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        raise InputError("the current folder does not exist any more", hint="cd to one that does") from None
 
 
 def _say(text: str) -> None:

@@ -162,6 +162,20 @@ def test_a_reader_that_stops_reading_is_no_error():
         assert process.stderr.read() == b""
 
 
+def test_an_output_that_cannot_be_written_is_told(tmp_path: Path):
+    command = f"ulimit -f 0; exec {sys.executable} -m spdbuild summary resnet18 --json > {tmp_path / 'out.json'}"
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (1, "error: the output cannot be written: File too large\n")
+
+
+def test_a_current_folder_that_was_deleted_is_told(tmp_path: Path):
+    (tmp_path / "gone").mkdir()
+    command = f"cd {tmp_path}/gone; rmdir {tmp_path}/gone; exec {sys.executable} -P -m spdbuild train quickstart"
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True)
+    hint = "      = hint: cd to one that does\n"
+    assert (done.returncode, done.stderr) == (2, f"error: the current folder does not exist any more\n{hint}")
+
+
 def test_names_of_architectures_are_completed():
     words = {"COMP_WORDS": "spdbuild summary resnet5", "COMP_CWORD": "2", "_SPDBUILD_COMPLETE": "bash_complete"}
     command = [sys.executable, "-c", "from spdbuild.cli import main; main()"]
