@@ -128,12 +128,12 @@ class Loop:
 
     def _finish_epoch(self) -> None:
         session, position, recipe = self.session, self.session.position, self.session.recipe
-        row = self._row(position.epoch + 1)
-        position.epoch += 1
+        done = position.epoch + 1
+        row = self._row(done)
+        if done % recipe.evaluate_every == 0 or done == recipe.epochs:
+            row |= self._evaluate_or_save()
+        position.epoch = done
         position.batch, position.sums, position.images = 0, {}, 0
-        due = position.epoch % recipe.evaluate_every == 0 or position.epoch == recipe.epochs
-        if due:
-            row |= self.evaluate()
         position.rows.append(row)
         self._tick()
         if self.events:
@@ -142,6 +142,16 @@ class Loop:
             save_evaluated(session, session.folder.last)
         self._save_state()
         session.console.line(describe_row(row, recipe.epochs, session.task.shown))
+
+    def _evaluate_or_save(self) -> dict[str, float]:
+        """`evaluate`; if that fails, for a file or for want of memory, the epoch that was trained is not lost."""
+        try:
+            return self.evaluate()
+        except Exception:
+            # The other processes of a run wait for this one's results and would not take part in saving.
+            if not self.session.processes.several:
+                self._save_unfinished()
+            raise
 
     def _out_of_patience(self) -> str:
         """Why the run should end between two epochs; empty if it should go on."""

@@ -6,9 +6,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from torch import Tensor
+
 from spdbuild.errors import WeightsError, first_line
 from spdbuild.out_of_memory import full_memory_told, is_out_of_memory
-from spdbuild.training.checkpoint import Position, State, damaged, generator_states, restore_generators
+from spdbuild.training.checkpoint import DAMAGE, Position, State, alike, damaged, generator_states, restore_generators
 from spdbuild.training.session import Session
 from spdbuild.weights import describe_module, match
 
@@ -36,7 +38,9 @@ def restore(session: Session, state: State) -> None:
     """
     learner, file = session.learner, session.folder.state
     with _restoring(file, "'data'"):
-        session.data.require(state.data, f"bring back the data, or start a new run from weights={session.folder.last}")
+        last = session.folder.last
+        anew = f"from weights={last}" if last.is_file() else "with the data as they are"
+        session.data.require(state.data, f"bring back the data, or start a new run {anew}")
     with _restoring(file, "'model'"):
         _check_network(session, state)
         learner.model.load_state_dict(state.model)
@@ -67,20 +71,29 @@ def _restoring(file: Path, part: str) -> Iterator[None]:
     with full_memory_told("the state of the run", lambda: "free memory of the device, and go on"):
         try:
             yield
-        except (RuntimeError, ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError) as error:
+        except DAMAGE as error:
             if is_out_of_memory(error):
                 raise
             raise damaged(file, part) from None
 
 
 def _take_optimizer(session: Session, state: State) -> None:
+    optimizer = session.learner.optimizer
+    groups = [{**group} for group in optimizer.param_groups]
     try:
-        session.learner.optimizer.load_state_dict(state.optimizer)
+        optimizer.load_state_dict(state.optimizer)
     except (RuntimeError, ValueError, KeyError) as error:
         if is_out_of_memory(error):
             raise
         reason = first_line(error)
         raise WeightsError(f"{session.folder.state}: the state is of another optimizer: {reason}") from None
+    # torch takes any values and uses them in the next step.
+    for group, fresh in zip(optimizer.param_groups, groups, strict=True):
+        if not all(alike(group[name], value) for name, value in fresh.items()):
+            raise TypeError
+    for values in optimizer.state.values():
+        if not all(isinstance(value, Tensor | float | int | None) for value in values.values()):
+            raise TypeError
 
 
 def _check_network(session: Session, state: State) -> None:

@@ -18,6 +18,7 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from spdbuild.errors import DataError, RecipeError, RunError, WeightsError
+from spdbuild.training import loop as loop_module
 from spdbuild.training.checkpoint import load_state
 from spdbuild.training.recipe import load_recipe
 from spdbuild.training.run import resume, train
@@ -184,6 +185,26 @@ def begun(recipe: Path, tmp_path: Path) -> Path:
     text = recipe.read_text().replace("{name: digits}", f"{{name: folder, root: {tmp_path / 'insects'}}}")
     recipe.write_text(text)
     return train(recipe, ["batch=4", "max_steps=4"], runs=tmp_path / "runs", quiet=True).folder
+
+
+def test_an_evaluation_that_fails_loses_no_epoch(recipe: Path, tmp_path: Path, assert_same_run: Same) -> None:
+    whole = train(recipe, ["epochs=2"], quiet=True, runs=tmp_path / "whole")
+    evaluate, calls = loop_module.evaluate_model, []
+
+    def fails_at_first(*arguments: Any) -> Any:
+        calls.append(arguments)
+        if len(calls) == 1:
+            raise DataError("a.png: is damaged")
+        return evaluate(*arguments)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loop_module, "evaluate_model", fails_at_first)
+        with pytest.raises(DataError):
+            train(recipe, ["epochs=2"], quiet=True, runs=tmp_path / "part")
+        (folder,) = (tmp_path / "part").iterdir()
+        assert load_state(folder / "state" / "state.pt").position["batch"] > 0
+        resume(folder, quiet=True)
+    assert_same_run(folder, whole.folder)
 
 
 def test_a_run_does_not_go_on_with_other_data(begun: Path, tmp_path: Path) -> None:
