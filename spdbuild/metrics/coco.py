@@ -33,15 +33,15 @@ def detection_rows(image_id: int, detections: Tensor, category_ids: Sequence[int
 
 
 def predictions_json(rows: NDArray[np.float64]) -> str:
-    """Detections [D, 7] as the text of COCO's results file: boxes with 3 decimals, scores with 8.
+    """Detections [D, 7] as the text of COCO's results file: boxes with 6 decimals, scores with 8.
 
-    With fewer, different scores would become equal, and precision depends on their order.
+    With fewer, overlaps of small boxes would move across a threshold, and different scores would become equal.
     """
     records = [
         {
             "image_id": int(image_id),
             "category_id": int(category_id),
-            "bbox": [round(side, 3) for side in box],
+            "bbox": [round(side, 6) for side in box],
             "score": round(score, 8),
         }
         for image_id, *box, score, category_id in rows.tolist()

@@ -24,6 +24,6 @@ def test_rows_hold_the_numbers_of_the_detections_to_the_last_digit() -> None:
 
 
 def test_predictions_are_rounded() -> None:
-    text = predictions_json(np.array([[139, 1.23456, 2.0, 3.14159, 4.5, 0.123456789, 62]]))
-    expected = {"image_id": 139, "category_id": 62, "bbox": [1.235, 2.0, 3.142, 4.5], "score": 0.12345679}
+    text = predictions_json(np.array([[139, 1.23456789, 2.0, 3.14159265, 4.5, 0.123456789, 62]]))
+    expected = {"image_id": 139, "category_id": 62, "bbox": [1.234568, 2.0, 3.141593, 4.5], "score": 0.12345679}
     assert json.loads(text) == [expected]

@@ -96,5 +96,5 @@ def test_metrics_that_are_not_finite_are_refused_on_every_process() -> None:
 
 
 def test_logits_that_are_not_finite_are_no_answer() -> None:
-    logits = torch.tensor([[math.nan, 0.0, 1.0], [0.0, math.inf, 0.0], [0.0, 1.0, 2.0]])
-    assert judge(logits, torch.tensor([0, 1, 2]))[:, 1].tolist() == [TOP, TOP, 0]
+    logits = torch.tensor([[math.nan, 0.0, 1.0], [0.0, math.inf, 0.0], [0.0, 1.0, 2.0], [3.0, -math.inf, 2.0]])
+    assert judge(logits, torch.tensor([0, 1, 2, 0]))[:, 1].tolist() == [TOP, TOP, 0, 0]

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from spdbuild.errors import ArgumentError
+from spdbuild.nn.normalization import LayerScale2d
 from spdbuild.training.optimizers import OPTIMIZERS, parameter_groups
 
 
@@ -22,6 +23,13 @@ def test_parameters_are_grouped_by_what_they_are() -> None:
     assert groups["weight"] == {torch.Size([4, 3, 3, 3]), torch.Size([2, 4])}
     assert groups["norm"] == {torch.Size([4])}
     assert sum(len(parameters) for parameters in parameter_groups(model).values()) == len(list(model.parameters()))
+
+
+def test_factors_of_channels_are_no_weights() -> None:
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.PReLU(4), LayerScale2d(4), nn.LayerNorm(4))
+    groups = parameter_groups(model)
+    assert groups["weight"] == [model[0].weight]
+    assert {id(parameter) for parameter in groups["norm"]} == {id(next(module.parameters())) for module in model[1:]}
 
 
 def test_norms_and_biases_do_not_decay_unless_the_recipe_says_so() -> None:

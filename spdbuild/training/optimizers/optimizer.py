@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import torch
 from torch import nn
 
+from spdbuild.nn.normalization import LayerScale2d
 from spdbuild.ranges import require_range
 from spdbuild.registry import Registry
 
@@ -18,7 +19,8 @@ class Optimizer:
 
     lr: learning rate, which the schedule multiplies by its factor.
     weight_decay: strength with which weights are pulled towards zero.
-    decay_norm_and_bias: whether weight decay also applies to biases and to the weights of normalization layers.
+    decay_norm_and_bias: whether weight decay also applies to biases and to factors of channels: weights of normalization
+        layers, of layer_scale and of prelu.
     """
 
     name: ClassVar[str] = ""
@@ -48,11 +50,12 @@ class Optimizer:
 
 OPTIMIZERS: Registry[Optimizer] = Registry("optimizer", "spdbuild.training.optimizers", "spdbuild.optimizers")
 
-_NORMS = (nn.modules.batchnorm._NormBase, nn.GroupNorm, nn.LayerNorm, nn.RMSNorm)
+#: Modules whose weights are one factor per channel, which decay would pull away from what they are for.
+_NORMS = (nn.modules.batchnorm._NormBase, nn.GroupNorm, nn.LayerNorm, nn.RMSNorm, LayerScale2d, nn.PReLU)
 
 
 def parameter_groups(model: nn.Module) -> dict[str, list[nn.Parameter]]:
-    """Trainable parameters by role: `weight`, `norm` (weights of normalization layers) and `bias` (every bias)."""
+    """Trainable parameters by role: `weight`, `norm` (factors of channels) and `bias` (every bias)."""
     groups: dict[str, list[nn.Parameter]] = {"weight": [], "norm": [], "bias": []}
     seen: set[nn.Parameter] = set()
     for module in model.modules():

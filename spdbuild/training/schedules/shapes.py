@@ -89,6 +89,8 @@ class OneCycle(Schedule):
     initial: factor of the learning rate at the start.
     final: factor of the learning rate at the end.
 
+    The momentum stays what it is; torch's OneCycleLR lowers it meanwhile, and reaches `final` a step earlier.
+
     Source: Smith and Topin 2017, "Super-Convergence", arXiv:1708.07120, with cosines as in torch.optim.
     """
 
