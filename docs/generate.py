@@ -33,9 +33,12 @@ from spdbuild.registry import Registry
 from spdbuild.roles import Role, role_of
 from spdbuild.training.optimizers.optimizer import OPTIMIZERS
 from spdbuild.training.recipe import DistillOptions, EmaOptions, FirstWeights, Recipe
-from spdbuild.training.recipe.sections import section_schema
+from spdbuild.training.recipe.recipe import default_optimizer
+from spdbuild.training.recipe.sections import plain, section_schema
 from spdbuild.training.schedules.schedule import SCHEDULES
+from spdbuild.training.schedules.shapes import Cosine
 from spdbuild.training.task import TASKS
+from spdbuild.yaml_text import inline
 
 DOCS = Path(__file__).parent
 NOTE = "<!-- Written by docs/generate.py from the code; changes made here are lost. -->"
@@ -51,6 +54,12 @@ def pages() -> dict[str, str]:
         "schema/architecture.json": schema_text("architecture"),
         "schema/recipe.json": schema_text("recipe"),
     }
+
+
+def _default(section: Any) -> str:
+    """A section as one writes it, without the keys that have their defaults."""
+    usual = plain(type(section)())
+    return inline({key: value for key, value in plain(section).items() if key == "name" or value != usual[key]})
 
 
 def _page(title: str, parts: Iterator[str]) -> str:
@@ -80,7 +89,13 @@ def _recipes() -> Iterator[str]:
     yield (
         "What a recipe can say. On the command line `key.path=value` sets a key and `~key.path` removes it; "
         "`spdbuild show RECIPE` prints a recipe with all its defaults. A section with a `name` is written "
-        "`{name: random_crop, padding: 4}`. A key without a default here must be given; `empty` is `null`."
+        "`{name: random_crop, padding: 4}`. A key without a default here must be given, but for `optimizer`, "
+        "`schedule` and `task`; `empty` is `null`. Without a `name`, `optimizer` changes keys of "
+        f"`{_default(default_optimizer())}`, and `schedule` those of `{_default(Cosine())}`; with one, its other keys "
+        "have the defaults of its section below."
+    )
+    yield (
+        "Weights start as torch initialises its layers, which is what the published networks did, or from `weights`."
     )
     yield (
         "Paths of data, weights and architectures (`data.root`, `data.file`, `weights.file`, `architecture: my.yaml`) "
@@ -117,10 +132,10 @@ _PIXELS = (
     "Grey becomes three equal channels. Cameras of 10 to 16 bits, thermal and medical ones, use a part of the range of "
     "their files: `levels: [1000, 3500]` makes the first value black, the second white, and is linear between them. It "
     "applies to grey images of 16 bits, of 32, and of floating point numbers, in training, evaluation and prediction. "
-    "Without it, 16-bit grey keeps its upper 8 bits, and `spdbuild data check` and a run's log name files that become "
-    "nearly black or flat; 32 bits and floating point numbers are refused. An alpha channel is dropped if it is opaque "
-    "everywhere; what is partly transparent depends on the page behind it, and counts as a file that cannot be used, "
-    "as do images of several frames."
+    "Without it, 16-bit grey keeps its upper 8 bits, and `spdbuild data check` names files that become nearly black "
+    "or flat, and the log of a run one of a few that it looks at; 32 bits and floating point numbers are refused. An "
+    "alpha channel is dropped if it is opaque everywhere; what is partly transparent depends on the page behind it, "
+    "and counts as a file that cannot be used, as do images of several frames."
 )
 
 _CHOICES: dict[str, Registry[Any]] = {
