@@ -69,9 +69,13 @@ class Architecture:
         """The passes that the file asks for."""
         return tuple(pass_of(call) for call in self.document.passes)
 
-    @cached_property
+    @property
     def graph(self) -> Graph:
-        """The network, expanded and after the file's passes."""
+        """The network, expanded and after the file's passes: a new copy each time, which the caller may change."""
+        return self._graph.copy()
+
+    @cached_property
+    def _graph(self) -> Graph:
         graph = self.expansion.graph
         for call, step in zip(self.document.passes, self.passes, strict=True):
             try:
@@ -108,7 +112,7 @@ def choose(
     """The architecture of a checked document, expanded; the arguments are those of `load`."""
     shapes = None if inputs is None else input_shapes(document.model, len(document.inputs), inputs)
     chosen = Architecture(document, variant, dict(vars or {}), shapes)
-    chosen.graph  # noqa: B018  # Expanding finds the mistakes that reading the file cannot.
+    chosen._graph  # noqa: B018  # Expanding finds the mistakes that reading the file cannot.
     return chosen
 
 
@@ -185,6 +189,13 @@ def find_extended(name: str, extending: Source) -> Source:
         hint = nearest(name, builtin.listed("architectures"))
         raise InputError(f"there is no architecture '{name}' to extend", hint=hint)
     return read_source(path)
+
+
+def name_to_extend(path: Path, folder: Path | None) -> str:
+    """How a file in `folder` names the file at `path` under `extends:`; without a folder by its absolute path."""
+    if builtin.listed("architectures").get(path.stem) == path:
+        return path.stem
+    return str(path.absolute()) if folder is None else os.path.relpath(path, folder)
 
 
 def source_of(name: str | Path, kind: str = "architectures") -> Source:

@@ -8,9 +8,12 @@ import pkgutil
 import re
 import threading
 from collections.abc import Callable, Iterator
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from spdbuild.errors import InputError, Problem, UnknownNameError, first_line, nearest
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 T = TypeVar("T")
 
@@ -32,7 +35,7 @@ class Registry(Generic[T]):
         self._classes: dict[str, type[T]] = {}
         self._begun: set[str] = set()
         self._done: set[str] = set()
-        self._broken: dict[str, Exception] = {}
+        self._broken: list[tuple[EntryPoint, Exception]] = []
 
     def register(self, cls: type[T]) -> type[T]:
         """Class decorator; the name is `cls.name` where the class has one, else the class name in snake case."""
@@ -106,20 +109,22 @@ class Registry(Generic[T]):
             try:
                 point.load()
             except Exception as error:
-                self._broken[point.name] = error
+                self._broken.append((point, error))
 
     def _refuse_broken(self) -> None:
         """Raise InputError if an entry point does not load: what it offers cannot be told from what does not exist."""
-        problems = [
-            Problem(f"the entry point '{name}' of {self.group} does not load: {first_line(error)}")
-            for name, error in self._broken.items()
-        ]
-        if problems:
-            raise InputError.gather(problems) from next(iter(self._broken.values()))
+        if self._broken:
+            raise InputError.gather(_problem(*broken) for broken in self._broken) from self._broken[0][1]
 
     def __repr__(self) -> str:
         members: Any = ", ".join(sorted(self._classes))
         return f"Registry({self.kind}: {members})"
+
+
+def _problem(point: EntryPoint, error: Exception) -> Problem:
+    assert point.dist is not None  # importlib.metadata sets it on every entry point that it finds
+    where = f"the entry point '{point.name}' of {point.group} in the package {point.dist.name} {point.dist.version}"
+    return Problem(f"{where} does not load: {first_line(error)}", hint=f"upgrade or uninstall {point.dist.name}")
 
 
 def _home(cls: type[Any]) -> tuple[str, str]:

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from pathlib import Path
 
+from spdbuild.architecture.document import Document
+from spdbuild.architecture.imports import imported_file
 from spdbuild.errors import InputError, SourceError
-from spdbuild.loading import read_document, source_of
-from spdbuild.source import Source
+from spdbuild.graph.text import import_name
+from spdbuild.loading import name_to_extend, read_document, source_of
+from spdbuild.source import Source, Value, parse_yaml
+from spdbuild.yaml_text import inline
 
 TEMPLATE = """\
 # A network, one call a line. `spdbuild check FILE` finds mistakes, `spdbuild ops` lists what can be called.
@@ -38,10 +44,11 @@ layers:
 """
 
 
-def new_text(name: str, base: str | None = None, *, allow_imports: bool = False) -> str:
+def new_text(name: str, base: str | None = None, *, folder: Path | None = None, allow_imports: bool = False) -> str:
     """The text of an architecture called `name`: a small commented one, or a copy of another to change.
 
     base: built-in name or path of the one to copy. Counts under `expect:` are left out, as they hold for `base` alone.
+    folder: where the text will be; it names files relative to this, or by absolute paths.
     allow_imports: whether the Python files that `base` names may run.
     Raises InputError for a name that no architecture can have.
     """
@@ -50,21 +57,40 @@ def new_text(name: str, base: str | None = None, *, allow_imports: bool = False)
         read_document(Source("the template", small))
     except SourceError:
         raise InputError(f"an architecture cannot be called '{name}'", hint="use letters, digits and _") from None
-    return small if base is None else _named(_copied(base, allow_imports), name)
+    return small if base is None else _named(_copied(base, folder, allow_imports), name)
 
 
 def _named(text: str, name: str) -> str:
     return re.sub(r"^model:[ \t]*\S+", lambda _: f"model: {name}", text, count=1, flags=re.MULTILINE)
 
 
-def _copied(base: str, allow_imports: bool) -> str:
-    source = source_of(base)
-    expected = read_document(source, allow_imports=allow_imports).root.get("expect")
-    text = source.text
+def _copied(base: str, folder: Path | None, allow_imports: bool) -> str:
+    document = read_document(source_of(base), allow_imports=allow_imports)
+    source = Source(base, _with_paths_from(folder, document))
+    text, expected = source.text, parse_yaml(source).get("expect")
     if expected is not None and expected.key is not None:
         text = _without(text, source.index(expected.key.line - 1, 0), expected.end)
     # The schema beside a built-in file is not beside the copy.
     return re.sub(r"\A# yaml-language-server:.*\n", "", text)
+
+
+def _with_paths_from(folder: Path | None, document: Document) -> str:
+    """The text of a document as a file in `folder` that extends and imports the same files."""
+    text = document.source.text
+    # From the end, so that earlier positions stay valid.
+    for value, name in sorted(_paths_from(folder, document), key=lambda entry: -entry[0].start):
+        text = text[: value.start] + inline(name) + text[value.end :]
+    return text
+
+
+def _paths_from(folder: Path | None, document: Document) -> Iterator[tuple[Value, str]]:
+    extended = document.root.get("extends")
+    if document.base is not None and extended is not None:
+        yield extended, name_to_extend(Path(document.base.source.name), folder)
+    for value in document.root.get("imports") or ():
+        path = imported_file(value)
+        if path is not None:
+            yield value, import_name(path, folder)
 
 
 def _without(text: str, start: int, end: int) -> str:

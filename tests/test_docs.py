@@ -105,17 +105,6 @@ def test_a_recipe_of_the_readme_fits_the_data_that_the_readme_shows(own_data: Pa
         assert (result.exit_code, result.stderr) == (0, ""), command
 
 
-def test_the_readme_names_all_entry_points():
-    groups = re.findall(r'Registry\("[^"]*", "[^"]*", "([^"]*)"\)', _sources())
-    groups += re.findall(r'entry_points = "([^"]*)"', _sources())
-    assert {"spdbuild.ops", "spdbuild.commands", "spdbuild.data_commands"} <= set(groups)
-    assert [group for group in groups if f"`{group}`" not in README] == []
-
-
-def _sources() -> str:
-    return "\n".join(path.read_text() for path in (DOCS.parent / "spdbuild").rglob("*.py"))
-
-
 def test_the_example_in_python_runs_and_its_files_and_columns_are_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from dataclasses import dataclass, make_dataclass
+from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -47,30 +48,42 @@ def test_a_class_that_is_no_dataclass_is_refused() -> None:
     assert "undeclared" not in OPS
 
 
-@dataclass
-class Point:
-    """An entry point of somebody else's package."""
-
-    name: str
-    loads: bool
-
-    def load(self) -> None:
-        if not self.loads:
-            raise RuntimeError(f"{self.name} is broken")
-        OPS_OF_A_TEST.register(make_dataclass(self.name, [], frozen=True, namespace={"__module__": __name__}))
-
-
 OPS_OF_A_TEST: Registry[Any] = Registry("op", "spdbuild.ops", "somebody")
+#: The module of an entry point of somebody else's package that loads, and that of one that does not.
+LOADS = """
+from dataclasses import dataclass
+from test_registry_registries import OPS_OF_A_TEST
+
+@OPS_OF_A_TEST.register
+@dataclass(frozen=True)
+class Second:
+    pass
+"""
+BROKEN = "raise RuntimeError(f'{__name__} is broken')\n"
 
 
-def test_what_does_not_load_is_told_whenever_it_may_be_meant(monkeypatch: pytest.MonkeyPatch) -> None:
-    points = [Point("first", False), Point("second", True), Point("third", False)]
-    monkeypatch.setattr("importlib.metadata.entry_points", lambda group: points)
-    message = "the entry point '{0}' of somebody does not load: {0} is broken"
+def test_what_does_not_load_is_told_whenever_it_may_be_meant(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    registries = ModuleType("test_registry_registries")
+    registries.OPS_OF_A_TEST = OPS_OF_A_TEST
+    monkeypatch.setitem(sys.modules, registries.__name__, registries)
+    information = tmp_path / "some_package-1.2.dist-info"
+    information.mkdir()
+    (information / "METADATA").write_text("Metadata-Version: 2.1\nName: some-package\nVersion: 1.2\n")
+    modules = {"first": BROKEN, "second": LOADS, "third": BROKEN}
+    for name, text in modules.items():
+        (tmp_path / f"test_registry_{name}.py").write_text(text)
+    points = "".join(f"{name} = test_registry_{name}\n" for name in modules)
+    (information / "entry_points.txt").write_text(f"[somebody]\n{points}")
+
+    where = "the entry point '{0}' of somebody in the package some-package 1.2"
+    message = where + " does not load: test_registry_{0} is broken"
     for look_up in (lambda: "second_thing" in OPS_OF_A_TEST, lambda: OPS_OF_A_TEST["first"], OPS_OF_A_TEST.items):
         with pytest.raises(InputError) as caught:
             look_up()
-        assert [p.message for p in caught.value.problems] == [message.format("first"), message.format("third")]
+        told = [(problem.message, problem.hint) for problem in caught.value.problems]
+        hint = "upgrade or uninstall some-package"
+        assert told == [(message.format(name), hint) for name in ("first", "third")]
     assert "second" in OPS_OF_A_TEST
 
 

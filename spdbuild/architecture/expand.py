@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from spdbuild.architecture.document import Block, Document
+from spdbuild.architecture.imports import imports_of
 from spdbuild.architecture.line import Argument, Call, Line, Reference
 from spdbuild.arguments import construct, signature
 from spdbuild.errors import ArgumentError, ShapeError, SourceError, SpdbuildError, UnknownNameError, nearest
@@ -125,6 +126,7 @@ class _Expander:
             state = _List(section, prefix, self.scope, dict(inputs), current, None, ())
             current = self._lines(lines, state)
         self.graph.outputs = self._outputs(current)
+        self.graph.imports = imports_of(self.document)
         return Expansion(self.graph, self.uses)
 
     def _outputs(self, last: Output) -> tuple[Output, ...]:

@@ -37,6 +37,13 @@ def import_files(document: Document, allowed: bool) -> None:
             raise SourceError(f"'{value.data}' cannot be imported: {reason}", location=value.location) from error
 
 
+def imports_of(document: Document) -> tuple[Path | str, ...]:
+    """What a document and those that it extends import: absolute paths of files, and names of modules."""
+    inherited = imports_of(document.base) if document.base else ()
+    own = (imported_file(value) or str(value.data) for value in document.root.get("imports") or ())
+    return tuple(dict.fromkeys((*inherited, *own)))
+
+
 def imported_file(value: Value) -> Path | None:
     """The file that an entry of `imports:` names, whether it is there or not; None if it names a module."""
     return (Path(value.source.name).parent / value.data).resolve() if value.data.endswith(".py") else None

@@ -59,7 +59,7 @@ def command(
     if weights_out is not None and named.weights is None:
         raise InputError("--weights-out needs --weights, or the folder of a run")
     folding = fold(named.graph, named.read_weights(), fuse=not keep_norms, into_producers=into_producers)
-    text = folding.text()
+    text = folding.text(None if output is None else output.parent)
     if weights_out is not None and named.weights is not None:
         _write_weights(folding, named.weights, weights_out)
     if output is not None or not as_json:

@@ -29,4 +29,5 @@ def command(name: str, base: str | None, allow_imports: bool, output: Path | Non
     from spdbuild.templates import new_text
 
     refuse_existing(output)
-    put_text(new_text(name, base, allow_imports=allow_imports), output)
+    folder = None if output is None else output.parent
+    put_text(new_text(name, base, folder=folder, allow_imports=allow_imports), output)

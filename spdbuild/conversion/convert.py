@@ -8,17 +8,17 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from spdbuild import builtin
 from spdbuild.architecture.document import Document, Finder
 from spdbuild.architecture.expand import Expansion, expand
+from spdbuild.architecture.imports import imports_of
 from spdbuild.arguments import call_text, construct, signature
 from spdbuild.conversion.plan import CannotRewrite, plan_edits
 from spdbuild.conversion.report import ConversionReport
 from spdbuild.conversion.rewriting import rewrite
 from spdbuild.errors import ArgumentError, InputError, SpdbuildError, nearest
 from spdbuild.graph import Graph
-from spdbuild.graph.text import graph_text
-from spdbuild.loading import Architecture, find_extended, loaded, read_document
+from spdbuild.graph.text import graph_text, import_name
+from spdbuild.loading import Architecture, find_extended, loaded, name_to_extend, read_document
 from spdbuild.passes import Change, GraphPass, run_passes
 from spdbuild.passes.strided_to_spd import PRESETS, StridedToSpd
 from spdbuild.source import Source
@@ -74,7 +74,7 @@ def _reason(error: CannotRewrite | SpdbuildError) -> str:
 
 def _rewritten(architecture: Architecture, step: StridedToSpd, graph: Graph, file: Path) -> Architecture:
     """The author's lines, changed; CannotRewrite, or the error of reading them, if they do not give `graph`."""
-    converted = _read(_rewritten_text(architecture, step), file, architecture)
+    converted = _read(_rewritten_text(architecture, step, file), file, architecture)
     differing = _first_difference(converted.graph, graph)
     if differing:
         place = graph[differing].origin.location if differing in graph else None
@@ -123,9 +123,9 @@ def _flat(architecture: Architecture, step: StridedToSpd, graph: Graph, file: Pa
     """One line per layer, under flat names; InputError if not even these lines give `graph`."""
     named = graph.copy()
     named.name = _new_name(architecture.name)
-    text = graph_text(named)
+    text = graph_text(named, file.parent)
     converted = _read(f"# {_note(architecture, step)}\n{text}", file, architecture)
-    if graph_text(converted.graph) != text:
+    if graph_text(converted.graph, file.parent) != text:
         raise InputError(f"{architecture.name} cannot be written as a file: its lines would give another network")
     return converted
 
@@ -142,7 +142,7 @@ def _read(text: str, file: Path, original: Architecture, find: Finder | None = N
     return Architecture(document, variant, {}, None)
 
 
-def _rewritten_text(architecture: Architecture, step: StridedToSpd) -> str:
+def _rewritten_text(architecture: Architecture, step: StridedToSpd, file: Path) -> str:
     document = architecture.document
     if document.base or document.passes:
         raise CannotRewrite("the file extends another one or runs passes itself")
@@ -151,13 +151,16 @@ def _rewritten_text(architecture: Architecture, step: StridedToSpd) -> str:
     variants: Iterable[str | None] = document.variants or [None]
     plan = plan_edits(document, [_converted(architecture, variant, step) for variant in variants])
     settings: dict[str, Any] = {"model": _new_name(architecture.name)}
+    imports = [import_name(entry, file.parent) for entry in imports_of(document)]
+    if imports != document.plain("imports", []):
+        settings["imports"] = imports
     settings |= {f"{_home(architecture, name)}.{name}": value for name, value in architecture.vars.items()}
     if architecture.inputs is not None:
         names = document.inputs
         settings |= {f"inputs.{name}": sizes for name, sizes in zip(names, architecture.inputs, strict=True)}
     note = _note(architecture, step)
     text = rewrite(document, plan, settings, note)
-    expected = {f"expect.{what}": counts for what, counts in _expected(text, architecture).items()}
+    expected = {f"expect.{what}": counts for what, counts in _expected(text, file, architecture).items()}
     return rewrite(document, plan, settings | expected, note) if expected else text
 
 
@@ -173,9 +176,9 @@ def _converted(architecture: Architecture, variant: str | None, step: StridedToS
     return expansion, changes
 
 
-def _expected(text: str, architecture: Architecture) -> dict[str, Any]:
+def _expected(text: str, file: Path, architecture: Architecture) -> dict[str, Any]:
     """The counts under `expect:` as they are after the conversion."""
-    document = read_document(Source(architecture.document.source.name, text), allow_imports=True)
+    document = read_document(Source(str(file), text), allow_imports=True)
     wanted = architecture.document.plain("expect", {})
     graphs = {variant: expand(document, variant).graph for variant in document.variants or [None]}
 
@@ -190,9 +193,7 @@ def _expected(text: str, architecture: Architecture) -> dict[str, Any]:
 def _extending_text(architecture: Architecture, step: GraphPass, file: Path, name: str) -> str:
     """Lines that extend the architecture and run the pass. file: where they will be written. name: of the new one."""
     path = Path(architecture.document.source.name)
-    known = builtin.listed("architectures")
-    base = path.stem if known.get(path.stem) == path else os.path.relpath(path, file.parent)
-    lines = [f"model: {name}", f"extends: {inline(base)}"]
+    lines = [f"model: {name}", f"extends: {inline(name_to_extend(path, file.parent))}"]
     own = architecture.document.variants.get(architecture.variant or "", {})
     if architecture.vars.keys() - own.keys():
         lines.append(f"vars: {inline({n: value for n, value in architecture.vars.items() if n not in own})}")

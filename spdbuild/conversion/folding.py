@@ -68,11 +68,14 @@ class Folding:
         """What the folded architecture is called."""
         return f"{self.before.name}_folded"
 
-    def text(self) -> str:
-        """The folded network as a flat architecture file."""
+    def text(self, folder: Path | None = None) -> str:
+        """The folded network as a flat architecture file.
+
+        folder: where the file will be; it names the Python files of its ops relative to this, or by absolute paths.
+        """
         graph = self.graph.copy()
         graph.name = self.name
-        return f"# Folded from {self.before.name}; it computes the same\n{graph_text(graph)}"
+        return f"# Folded from {self.before.name}; it computes the same\n{graph_text(graph, folder)}"
 
     def flat_weights(self) -> dict[str, Tensor]:
         """The weights under the names of the flat file; empty if there are none."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 
 from spdbuild.errors import InputError, ShapeError, UnknownNameError, nearest
 from spdbuild.graph.node import Input, Node, Origin, Output
@@ -17,6 +18,7 @@ class Graph:
 
     name: of the architecture.
     outputs: what the model returns, in order.
+    imports: the code that registers ops for the graph: absolute paths of files, and names of modules.
 
     A pass changes a graph through `add`, `replace_op`, `insert_after` and `remove`. Shapes are kept up to date: they
     are inferred when a node is added, and after every change.
@@ -25,8 +27,13 @@ class Graph:
     def __init__(self, name: str = "model") -> None:
         self.name = name
         self.outputs: tuple[Output, ...] = ()
+        self.imports: tuple[Path | str, ...] = ()
         self._nodes: dict[str, Node] = {}
         self._deferred = False
+
+    def __repr__(self) -> str:
+        inputs = ", ".join(f"{node.name} {node.shape}" for node in self.inputs)
+        return f"Graph({self.name}: {len(self)} nodes, inputs {inputs or 'none'})"
 
     def __iter__(self) -> Iterator[Node]:
         return iter(list(self._nodes.values()))
@@ -74,9 +81,11 @@ class Graph:
     def copy(self) -> Graph:
         """A graph that can be changed without changing this one; the nodes themselves never change."""
         graph = Graph(self.name)
-        graph.outputs = self.outputs
+        graph.outputs, graph.imports = self.outputs, self.imports
         graph._nodes = dict(self._nodes)
         return graph
+
+    __copy__ = copy
 
     def shape_of(self, output: Output) -> Shape:
         """Shape of one output of a node."""

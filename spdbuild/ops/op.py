@@ -46,6 +46,9 @@ class Op:
     An op knows shapes and costs for given input shapes, and makes its torch module. It knows no names, no files and no
     other op. Wrong arguments raise ArgumentError in `__post_init__`, shapes that do not fit raise ShapeError; both
     without a place, which the caller adds.
+
+    The methods get the shape of each input. An op declares as many as it takes, `shape(self, x: Shape)`; the Any in the
+    signatures here permits that to a type checker.
     """
 
     #: Name in YAML; the registry sets it.
@@ -56,27 +59,27 @@ class Op:
     #: Least and greatest number of inputs; None: no upper limit.
     arity: ClassVar[tuple[int, int | None]] = (1, 1)
 
-    def shape(self, *inputs: Shape) -> Shape | tuple[Shape, ...]:
+    def shape(self, *inputs: Any, **_: Any) -> Shape | tuple[Shape, ...]:
         """Shape of the output; of each output for an op with several."""
         raise NotImplementedError
 
-    def parameters(self, *inputs: Shape) -> int:
+    def parameters(self, *inputs: Any, **_: Any) -> int:
         """Number of trainable parameters."""
         return 0
 
-    def macs(self, *inputs: Shape) -> int:
+    def macs(self, *inputs: Any, **_: Any) -> int:
         """Multiply-accumulates for one sample, of convolutions and linear layers only."""
         return 0
 
-    def module(self, *inputs: Shape) -> nn.Module:
+    def module(self, *inputs: Any, **_: Any) -> nn.Module:
         """The torch module; torch is imported in here and nowhere else in the package `ops`."""
         raise NotImplementedError
 
-    def simplified(self, *inputs: Shape) -> Op | None:
+    def simplified(self, *inputs: Any, **_: Any) -> Op | None:
         """A simpler op that does the same for these inputs, None for an op that does nothing, itself otherwise."""
         return self
 
-    def check_image(self, image: Shape, *inputs: Shape) -> None:
+    def check_image(self, image: Shape, *inputs: Any, **_: Any) -> None:
         """Raise ShapeError if inputs cannot come from an image of that shape; for ops whose arguments count pixels."""
 
     @classmethod

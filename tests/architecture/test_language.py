@@ -185,6 +185,17 @@ def test_extends_inherits_and_overrides(tmp_path: Path) -> None:
     assert [str(node.op) for node in graph.layers] == ["spd_conv2d(4, kernel=3, stride=2)", "conv2d(10)"]
 
 
+@pytest.mark.parametrize(("own", "strided"), [("[]", 1), ("[strided_to_spd()]", 0)])
+def test_passes_are_added_to_those_inherited(tmp_path: Path, own: str, strided: int) -> None:
+    layers = "layers:\n  - stem: conv2d(8, 3, stride=2)\n  - identity()\n  - deep: conv2d(8)\n"
+    (tmp_path / "base.yaml").write_text(HEAD + layers + "passes: [remove_identity()]\n")
+    derived = tmp_path / "derived.yaml"
+    derived.write_text(f"model: derived\nextends: base\npasses: {own}\n")
+    graph = spdbuild.load(derived).graph
+    assert "identity" not in graph
+    assert [node.op.name for node in graph.layers].count("conv2d") == 1 + strided
+
+
 def test_own_ops_are_imported_when_allowed(tmp_path: Path) -> None:
     (tmp_path / "own_ops.py").write_text(OWN_OP)
     file = tmp_path / "net.yaml"

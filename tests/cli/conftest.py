@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from spdbuild.cli import spdbuild
+from spdbuild.ops import OPS
 
 #: Parameters: 3*4*9 + 2*4 + 4*8*9 + 2*8 + 8*10 + 10 = 510; MACs: 108*64 + 288*16 + 80 = 11,600.
 TINY = """\
@@ -38,6 +40,36 @@ layers:
   - head: linear(10)
 """
 
+#: A network with an op of its own, and the file of that op.
+OWN = """\
+model: own
+imports: [own_ops.py]
+inputs: {image: [3, 8, 8]}
+layers:
+  - stem: conv2d(4, 3, stride=2)
+  - quarter_for_tests()
+"""
+OWN_OPS = '''\
+from dataclasses import dataclass
+
+from spdbuild.ops.activation import Activation
+from spdbuild.ops.op import OPS
+
+
+@OPS.register
+@dataclass(frozen=True)
+class QuarterForTests(Activation):
+    """Divide by four.
+
+    Source: none.
+    """
+
+    def module(self, x):
+        from torch import nn
+
+        return nn.Identity()
+'''
+
 Run = Callable[..., Result]
 
 
@@ -57,6 +89,21 @@ def tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     path = Path("tiny.yaml")
     path.write_text(TINY)
+    return path
+
+
+@pytest.fixture
+def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The file own.yaml in the current folder, which imports own_ops.py beside it; and an empty folder `sub`."""
+    monkeypatch.chdir(tmp_path)
+    # An op of a test would be among those that the messages of other tests list.
+    monkeypatch.setattr(OPS, "_classes", dict(OPS.items()))
+    for name in [name for name in sys.modules if name.startswith("spdbuild_imported_own_ops")]:
+        monkeypatch.delitem(sys.modules, name)
+    Path("own_ops.py").write_text(OWN_OPS)
+    Path("sub").mkdir()
+    path = Path("own.yaml")
+    path.write_text(OWN)
     return path
 
 

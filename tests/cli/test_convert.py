@@ -10,6 +10,8 @@ import click
 import pytest
 
 from spdbuild.cli.convert import command
+from spdbuild.conversion.convert import convert
+from spdbuild.loading import load
 from spdbuild.passes.strided_to_spd import StridedToSpd
 
 #: A 3x3 kernel of stride 2 becomes 2x2 blocks of 4 * 4 channels: 8*16*4 = 512; the pool 8 * (4*8) = 256.
@@ -155,3 +157,20 @@ def test_what_cannot_be_is_refused_and_nothing_is_written(run, tiny: Path, argum
     assert (result.exit_code, result.stdout, result.stderr) == (2, "", f"error: {message}\n")
     assert [path.name for path in Path().iterdir()] == ["tiny.yaml"]
     assert tiny.read_text() == before
+
+
+def test_a_file_in_another_folder_imports_what_its_ops_need(run, own: Path):
+    result = run("convert", own, "--allow-imports", "-o", "sub/own.yaml")
+    assert "extends" not in result.output
+    expected = own.read_text().replace("own_ops.py", "../own_ops.py").replace("model: own", "model: own_spd")
+    converted = expected.replace("conv2d(4", "spd_conv2d(4")
+    assert Path("sub/own.yaml").read_text().partition("\n")[2] == converted
+    assert run("check", "sub/own.yaml", "--allow-imports").exit_code == 0
+
+
+def test_a_flat_file_imports_what_its_ops_need(own: Path):
+    # A text that runs passes itself is neither rewritten nor extended.
+    text = own.read_text() + 'passes: ["remove_identity()"]\n'
+    architecture, report = convert(load(text, allow_imports=True))
+    assert report.flat
+    assert "imports: [own_ops.py]" in architecture.text

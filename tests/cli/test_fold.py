@@ -110,3 +110,11 @@ def test_a_run_is_folded_with_its_best_weights_and_verified(run, digits: str, tm
     assert "spd" not in folded.read_text().partition("layers:")[2]
     verified = run("verify", tmp_path / "runs" / "small", folded, "--weights-b", weights)
     assert verified.exit_code == 0, verified.stderr
+
+
+def test_a_folded_file_imports_what_its_ops_need_from_wherever_it_is(run, own: Path):
+    assert run("fold", own, "--allow-imports", "-o", "sub/f.yaml").exit_code == 0
+    assert "imports: [../own_ops.py]" in Path("sub/f.yaml").read_text()
+    assert run("check", "sub/f.yaml", "--allow-imports").stdout == "sub/f.yaml: ok, parameters: 108\n"
+    Path("sub/g.yaml").write_text(run("fold", own, "--allow-imports").stdout)
+    assert run("check", "sub/g.yaml", "--allow-imports").stdout == "sub/g.yaml: ok, parameters: 108\n"

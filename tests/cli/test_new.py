@@ -44,3 +44,16 @@ def test_a_name_that_cannot_be_leaves_no_file(run, tiny: Path):
         "error: an architecture cannot be called 'not one'\n      = hint: use letters, digits and _\n",
     )
     assert not Path("mine.yaml").exists()
+
+
+def test_a_copy_in_another_folder_extends_and_imports_the_same_files(run, own: Path):
+    Path("derived.yaml").write_text("model: derived\nextends: own\nimports:\n  - own_ops.py\nexpect: {macs: 1}\n")
+    for base in (own, "derived.yaml"):
+        file = Path("sub", f"of_{base}")
+        assert run("new", "mine", "--from", base, "--allow-imports", "-o", file).exit_code == 0
+        assert run("check", file, "--allow-imports").stdout == f"{file}: ok, parameters: 108\n"
+        file.write_text(run("new", "mine", "--from", base, "--allow-imports").stdout)
+        assert run("check", file, "--allow-imports").stdout == f"{file}: ok, parameters: 108\n"
+    assert run("new", "mine", "--from", "derived.yaml", "--allow-imports", "-o", "sub/copy.yaml").exit_code == 0
+    copy = "model: mine\nextends: ../own.yaml\nimports:\n  - ../own_ops.py\n"
+    assert Path("sub/copy.yaml").read_text() == copy

@@ -92,3 +92,12 @@ def test_a_recipe_has_no_options_of_an_architecture(run, tiny: Path, option: lis
     result = run("show", "recipe.yaml", *option)
     assert (result.exit_code, result.stdout) == (2, "")
     assert "are for architectures, and recipe.yaml is a recipe: use KEY.PATH=VALUE" in result.stderr
+
+
+def test_the_flat_text_imports_what_its_ops_need_from_wherever_it_is(run, own: Path):
+    Path("derived.yaml").write_text("model: derived\nextends: own.yaml\n")
+    for name in (own, "derived.yaml"):
+        text = run("show", name, "--text", "--allow-imports").stdout
+        assert f"imports: [{Path('own_ops.py').resolve()}]" in text
+        Path("sub/flat.yaml").write_text(text)
+        assert run("check", "sub/flat.yaml", "--allow-imports").stdout == "sub/flat.yaml: ok, parameters: 108\n"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 
 import pytest
@@ -124,3 +125,26 @@ def test_a_misfit_undoes_changes_of_the_outputs_too(graph: Graph) -> None:
         graph.insert_after("add", "wider", OPS["conv2d"](9), inserted_by="the test")
     assert graph == before
     assert graph.outputs == before.outputs
+
+
+def test_a_copy_is_changed_alone() -> None:
+    original = spdbuild.load(TEXT).graph
+    for changed in (original.copy(), copy.copy(original), copy.deepcopy(original)):
+        assert changed == original
+        changed.remove("side")
+        assert "side" in original
+        assert "side" not in changed
+
+
+def test_an_architecture_keeps_its_graph_whatever_is_done_to_what_it_gave() -> None:
+    architecture = spdbuild.load(TEXT)
+    before = spdbuild.summary(architecture).params
+    architecture.graph.replace_op("stem", OPS["conv2d"](8, 5))
+    architecture.graph.remove("side")
+    assert spdbuild.summary(architecture).params == before
+    assert architecture.graph.names == ["image", "stem", "side", "add"]
+
+
+def test_a_graph_is_shown_in_a_few_words(graph: Graph) -> None:
+    assert repr(graph) == "Graph(m: 4 nodes, inputs image 3x16x16)"
+    assert repr(Graph()) == "Graph(model: 0 nodes, inputs none)"
