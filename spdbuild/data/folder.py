@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import ClassVar, Literal, NoReturn
 
+from spdbuild.data.boxes_hint import boxes_hint
 from spdbuild.data.dataset import DATASETS, Split
 from spdbuild.data.decoding import Resize
 from spdbuild.data.images import ArrayImages, ImageSet
@@ -14,7 +17,7 @@ from spdbuild.data.levels import Levels, require_levels
 from spdbuild.data.listing import Listing, existing_folder, image_files, subfolders
 from spdbuild.data.noise import noise_images
 from spdbuild.data.reading import OnError, Reading, open_listing
-from spdbuild.errors import DataError, nearest
+from spdbuild.errors import ArgumentError, DataError, nearest
 from spdbuild.phrases import some
 from spdbuild.ranges import require_range
 from spdbuild.roles import Role, role
@@ -37,13 +40,17 @@ class Folder:
     One of val/ and test/ is enough: training evaluates on it. With both, training evaluates on val/ and chooses the
     best epoch by it; test/ is kept for `spdbuild eval RUN --split test`.
 
-    The classes are those of the training folder, sorted by name. Every image has three channels, which are equal in a
-    grey one: no data set gives images of one channel.
+    Without val/ and test/, `val_share: 0.2` evaluates on a fifth of each class of train/, nearly the same files when
+    others are added; with class folders right below root, `train: .` goes with it.
+
+    The classes are those of the training folder, sorted by name; a split beside which there is none can be evaluated
+    on. Every image has three channels, which are equal in a grey one: no data set gives images of one channel.
 
     root: the folder that holds the splits, relative to the current folder.
     train: name of the training folder below it.
     val: name of the validation folder below it; if empty, the first that exists of val, valid, validation.
     test: name of the test folder below it; if empty, test.
+    val_share: share of the training folder's images that are held out as the validation split, in place of a folder.
     size: side in pixels to which images are resized; not needed where all have one size.
     resize: squash changes the proportions, crop cuts off the ends of the longer side, pad fills up with black.
     levels: values that become black and white in grey images of 16 bits, of 32, or of floating point numbers.
@@ -57,6 +64,7 @@ class Folder:
     train: str = "train"
     val: str = ""
     test: str = ""
+    val_share: float = 0.0
     size: int | None = None
     resize: Resize = "squash"
     levels: Levels = None
@@ -66,6 +74,9 @@ class Folder:
     def __post_init__(self) -> None:
         require_range(self, "size", least=1)
         require_range(self, "memory_gib", least=0)
+        require_range(self, "val_share", least=0, below=1)
+        if self.val_share and self.val:
+            raise ArgumentError("val_share and val both say what the validation split is", argument="val_share")
         require_levels(self)
 
     @property
@@ -74,7 +85,9 @@ class Folder:
 
     @property
     def splits(self) -> tuple[Split, ...]:
-        """With a validation split if there is a test folder beside it."""
+        """With a validation split if it is a part of the training folder, or if there is a test folder beside it."""
+        if self.val_share:
+            return ("train", "val", "test") if _has_folder(Path(self.root), self._test_names()) else ("train", "val")
         return ("train", "val", "test") if self._val_name() else ("train", "test")
 
     def _val_name(self) -> str | None:
@@ -88,9 +101,14 @@ class Folder:
 
     def listing(self, split: Split) -> Listing:
         root = existing_folder(Path(self.root))
+        held_out = split == "test" or (split == "val" and not self.val_share)
+        if held_out and not (root / self.train).is_dir():
+            folder = _split_folder(root, *self._held_out(split))
+            return _list(folder, _test_class_names(folder))
         classes = _class_names(_split_folder(root, (self.train,), "training"))
-        if split == "train":
-            return _list(root / self.train, classes)
+        if not held_out:
+            whole = _list(root / self.train, classes)
+            return _part(whole, self.val_share, held_out=split == "val") if self.val_share else whole
         folder = _split_folder(root, *self._held_out(split))
         _check_test_classes(folder, classes)
         return _list(folder, classes)
@@ -100,12 +118,43 @@ class Folder:
         val = self._val_name()
         if split == "val" and val is not None:
             return (val,), "validation"
-        names = (self.test,) if self.test else _TEST_FOLDERS
-        return [name for name in names if name != val], "test"
+        return [name for name in self._test_names() if name != val], "test"
+
+    def _test_names(self) -> Sequence[str]:
+        return (self.test,) if self.test else _TEST_FOLDERS
 
     @classmethod
     def sample(cls) -> ArrayImages:
         return noise_images(classes=("cat", "dog"), size=16)
+
+
+def _has_folder(root: Path, names: Sequence[str]) -> bool:
+    return any((root / name).is_dir() for name in names)
+
+
+def _part(whole: Listing, share: float, *, held_out: bool) -> Listing:
+    """The images of each class that are held out, or the others; at least one of each.
+
+    The digests of their names say which: of the files that were there before others came, most stay where they were.
+    """
+    chosen = []
+    for label, name in enumerate(whole.classes):
+        own = [position for position, other in enumerate(whole.labels) if other == label]
+        if len(own) == 1:
+            raise DataError(
+                f"the class '{name}' has one image in {whole.root}, and val_share={share:g} needs two",
+                hint="add images, or leave the class out",
+            )
+        own.sort(key=lambda position: _digest(whole.name(whole.paths[position])))
+        count = min(max(round(share * len(own)), 1), len(own) - 1)
+        chosen += own[:count] if held_out else own[count:]
+    chosen.sort()
+    paths = tuple(whole.paths[position] for position in chosen)
+    return replace(whole, paths=paths, labels=tuple(whole.labels[position] for position in chosen))
+
+
+def _digest(name: str) -> bytes:
+    return hashlib.blake2b(os.fsencode(name)).digest()
 
 
 def _split_folder(root: Path, names: Sequence[str], what: str) -> Path:
@@ -125,21 +174,17 @@ def _layout_hint(root: Path, names: Sequence[str]) -> str:
         return f"the data set is one folder further down: root: {folders[0]}"
     if any(folder.name.startswith("cifar-10") for folder in folders):
         return "this is CIFAR's own archive: read it with name: cifar10 or cifar100"
-    if {"images", "labels"} <= {folder.name for folder in folders}:
-        return f"YOLO's files are read from a dataset YAML: write {root}/data.yaml with train, val and names"
-    if any((root / "annotations").glob("*.json")) or any(root.glob("*.json")):
-        return (
-            "COCO's files are read with name: coco, train_images: ..., train_annotations: ..., and so for val; found "
-            "without that are annotations/instances_train.json or annotations/train.json with images/train/ or train/, "
-            "train.json with train/, train/_annotations.coco.json, and labels.json with data/"
-        )
+    if boxes := boxes_hint(root):
+        return boxes
     if not folders:
         return "it should hold train/<class>/*.png and test/<class>/*.png"
     near = nearest(names[0], (folder.name for folder in folders))
     if near.startswith("did you mean"):
         return near
     found = some((f"{folder.name}/" for folder in folders), 3)
-    return f"it holds {found}; move a part of each class to {names[0]}/<class>/"
+    if names[0] == "train":
+        return f"it holds {found}; if these are the classes, say train: . and val_share: 0.2"
+    return f"it holds {found}; move a part of each class to {names[0]}/<class>/, or say val_share: 0.2"
 
 
 def _class_names(folder: Path) -> tuple[str, ...]:
@@ -147,7 +192,8 @@ def _class_names(folder: Path) -> tuple[str, ...]:
     if not classes:
         loose = next(image_files(folder), None)
         found = f"images such as {loose.name} but no class folders" if loose else "no class folders"
-        raise DataError(f"{folder} holds {found}", hint=f"put the images of each class into {folder}/<class>/")
+        hint = boxes_hint(folder.parent) or f"put the images of each class into {folder}/<class>/"
+        raise DataError(f"{folder} holds {found}", hint=hint)
     if len(classes) == 1:
         raise DataError(
             f"{folder} has only one class folder, {classes[0]}/",

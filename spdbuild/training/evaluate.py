@@ -67,7 +67,7 @@ def evaluate(
     """Evaluate a trained model on the images of its data set.
 
     model: the folder of a run, a recipe (with `weights`), or a model that `load_model` returned.
-    The data of a detector may have only some of its classes, in any order: they are matched by name.
+    The data may have only some of the model's classes, in any order: they are matched by name.
     split: of the data; by default the one that training evaluates on.
     speed: whether the first process also times the model.
     output: folder for tables, pictures and the task's own files.

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from spdbuild.errors import ArgumentError, RecipeError, WeightsError
+from spdbuild.errors import ArgumentError, RecipeError, WeightsError, nearest
 from spdbuild.graph import Graph
 from spdbuild.loading import Architecture, load, with_inputs
 from spdbuild.roles import Role
@@ -136,6 +136,10 @@ def stored_graph(
 
 def check_classes(path: Path, known: tuple[str, ...], classes: tuple[str, ...]) -> None:
     """Refuse data whose `classes` are not those of a file's weights; raises WeightsError."""
+    unknown = [name for name in classes if name not in known]
+    if unknown:
+        message = f"{path}: the data has the class '{unknown[0]}', which the weights do not have"
+        raise WeightsError(message, hint=nearest(unknown[0], known))
     if len(known) != len(classes):
         raise WeightsError(f"{path}: the weights are for {len(known)} classes and the data has {len(classes)}")
     for number, (ours, theirs) in enumerate(zip(known, classes, strict=True)):

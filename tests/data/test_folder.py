@@ -7,10 +7,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from spdbuild.data import ArrayImages
+from spdbuild.data.dataset import Split
 from spdbuild.data.folder import Folder
-from spdbuild.errors import DataError
+from spdbuild.errors import ArgumentError, DataError
 
 
 def error_of(root: Path, tmp_path: Path, **fields: str) -> str:
@@ -123,12 +125,12 @@ CASES: dict[str, tuple[Change, str]] = {
     "no test folder": (
         lambda root: shutil.rmtree(root / "test"),
         "pets has no test folder test/ or val/ or valid/ or validation/\n"
-        "      = hint: it holds train/; move a part of each class to test/<class>/",
+        "      = hint: it holds train/; move a part of each class to test/<class>/, or say val_share: 0.2",
     ),
     "classes without splits": (
         lambda root: (rename(root / "train", "cat"), rename(root / "test", "dog")),
         "pets has no training folder train/\n"
-        "      = hint: it holds cat/, dog/; move a part of each class to train/<class>/",
+        "      = hint: it holds cat/, dog/; if these are the classes, say train: . and val_share: 0.2",
     ),
     "images without class folders": (
         lambda root: (
@@ -244,3 +246,63 @@ def test_photographs_that_are_not_read_are_refused_or_counted(class_folders: Pat
     )
     images = Folder(str(class_folders), on_error="skip").open("train")
     assert (len(images), [file.path.name for file in images.skipped]) == (6, ["phone0.heic", "phone1.heic"])
+
+
+@pytest.fixture
+def unsplit(tmp_path: Path) -> Path:
+    """Class folders without splits: twenty images of one class and three of another."""
+    for name, count in (("cat", 20), ("dog", 3)):
+        (tmp_path / "all" / name).mkdir(parents=True)
+        for number in range(count):
+            Image.new("RGB", (8, 8)).save(tmp_path / "all" / name / f"{number}.png")
+    return tmp_path / "all"
+
+
+def files(data: Folder, split: Split) -> set[str]:
+    listing = data.listing(split)
+    return set(map(listing.name, listing.paths))
+
+
+def test_a_share_of_each_class_is_held_out(unsplit: Path) -> None:
+    data = Folder(str(unsplit), train=".", val_share=0.25)
+    assert data.splits == ("train", "val")
+    train, val = files(data, "train"), files(data, "val")
+    assert (len(train), len(val)) == (17, 6)
+    assert not train & val
+    assert sum(name.startswith("dog/") for name in val) == 1
+    assert data.open("val").labels.tolist() == [0] * 5 + [1]
+    with pytest.raises(DataError, match="has no test folder"):
+        data.open("test")
+
+
+def test_most_files_stay_in_their_part_when_others_come(unsplit: Path) -> None:
+    data = Folder(str(unsplit), train=".", val_share=0.25)
+    before = files(data, "val")
+    shutil.copytree(unsplit, unsplit.parent / "elsewhere")
+    assert files(Folder(str(unsplit.parent / "elsewhere"), train=".", val_share=0.25), "val") == before
+    for number in range(20, 24):
+        Image.new("RGB", (8, 8)).save(unsplit / "cat" / f"{number}.png")
+    assert len(before & files(data, "val")) >= 4
+
+
+def test_a_test_folder_beside_a_held_out_share_is_a_third_split(class_folders: Path) -> None:
+    data = Folder(str(class_folders), val_share=0.3)
+    assert data.splits == ("train", "val", "test")
+    assert len(data.open("test")) == 4
+
+
+def test_a_share_needs_two_images_of_each_class(unsplit: Path) -> None:
+    for number in (1, 2):
+        (unsplit / "dog" / f"{number}.png").unlink()
+    with pytest.raises(DataError, match=r"the class 'dog' has one image in .*, and val_share=0.5 needs two"):
+        Folder(str(unsplit), train=".", val_share=0.5).open("train")
+
+
+def test_a_share_and_a_folder_are_too_much() -> None:
+    with pytest.raises(ArgumentError, match="val_share and val both say what the validation split is"):
+        Folder("root", val="val", val_share=0.5)
+
+
+def test_a_split_without_a_training_folder_has_its_own_classes(class_folders: Path) -> None:
+    shutil.rmtree(class_folders / "train")
+    assert Folder(str(class_folders)).open("test").classes == ("cat", "dog")

@@ -80,6 +80,11 @@ def test_what_is_no_image_is_told(folder: Path, given: Any) -> None:
         list(predict(load_model(folder), given))
 
 
+def test_what_is_neither_an_image_nor_a_path_is_told(folder: Path) -> None:
+    with pytest.raises(ArgumentError, match=r"image 0 is int\n"):
+        list(predict(load_model(folder), [3]))
+
+
 @pytest.mark.parametrize(
     ("given", "message"),
     [
@@ -98,7 +103,7 @@ def test_a_model_of_other_classes_is_not_evaluated(folder: Path, tmp_path: Path)
     model = load_model(folder)
     others = load_model(folder, overrides="data={name: generated, classes: 3, train: 30, test: 9}")
     assert others.classes == model.classes
-    with pytest.raises(WeightsError, match="the weights are for 10 classes and the data has 3"):
+    with pytest.raises(WeightsError, match="the data has the class .*, which the weights do not have"):
         evaluate(others, speed=False)
 
 

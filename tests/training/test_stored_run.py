@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -34,8 +35,8 @@ def write_images(root: Path, classes: tuple[str, ...], test_side: int = 8) -> No
 @pytest.mark.parametrize(
     ("classes", "message"),
     [
-        (("ant", "bee"), "class 0 of the weights is 'bee', and that of the data is 'ant'"),
-        (("ant", "bee", "wasp"), "the weights are for 2 classes and the data has 3"),
+        (("ant", "bee"), "the data has the class 'ant', which the weights do not have"),
+        (("bee", "wasp", "wasps"), "the data has the class 'wasps', which the weights do not have"),
     ],
 )
 def test_weights_are_not_evaluated_on_other_classes(
@@ -49,6 +50,22 @@ def test_weights_are_not_evaluated_on_other_classes(
 def test_weights_are_evaluated_on_other_images_of_their_classes(trained: Path, tmp_path: Path) -> None:
     write_images(tmp_path / "others", ("bee", "wasp"))
     assert evaluate(trained, [f"data.root={tmp_path / 'others'}"], speed=False).images == 2
+
+
+def test_images_of_some_of_the_classes_are_matched_by_name(recipe: Path, tmp_path: Path) -> None:
+    write_images(tmp_path / "insects", ("ant", "bee", "wasp"))
+    recipe.write_text(recipe.read_text().replace("{name: digits}", f"{{name: folder, root: {tmp_path / 'insects'}}}"))
+    trained = train(recipe, ["batch=3", "max_steps=1", "vars.classes=3"], runs=tmp_path / "runs", quiet=True).folder
+    whole = evaluate(trained, speed=False).evaluation
+    # Without a training folder, as images are that one was sent for a test.
+    write_images(tmp_path / "two", ("bee", "wasp"))
+    shutil.rmtree(tmp_path / "two" / "train")
+    two = evaluate(trained, [f"data.root={tmp_path / 'two'}"], speed=False).evaluation
+    assert two.classes == ("ant", "bee", "wasp")
+    assert whole.confusion is not None
+    assert two.confusion is not None
+    assert two.confusion.tolist() == [[0, 0, 0], *whole.confusion.tolist()[1:]]
+    assert two.scalars["mean_class_top1"] == two.scalars["top1"]
 
 
 def test_images_of_another_size_than_those_to_train_on_are_refused(recipe: Path, tmp_path: Path) -> None:

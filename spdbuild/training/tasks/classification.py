@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
@@ -56,6 +56,12 @@ class Classification(Task):
     def open(self, recipe: Recipe, split: str) -> ImageSet:
         images: ImageSet = recipe.data.open(split)
         return images
+
+    def renumbered(self, images: ImageSet, classes: tuple[str, ...]) -> ImageSet | None:
+        if not set(images.classes) <= set(classes):
+            return None
+        numbers = torch.tensor([classes.index(name) for name in images.classes])
+        return replace(images, labels=numbers[images.labels], classes=classes)
 
     def size(self, recipe: Recipe, images: ImageSet) -> tuple[int, int]:
         """That of an image after `preprocess`."""
