@@ -6,8 +6,8 @@
     spdbuild.summary(arch).macs
     spdbuild.load_model("runs/quickstart").model  # what a run has trained, ready for images
 
-What the commands do with networks and runs is one function each here. Importing the package imports neither torch nor
-any of its own modules: each name is imported on first use.
+What the commands compute from networks and runs is one function each here. Importing the package imports neither torch
+nor any of its own modules: each name is imported on first use.
 """
 
 from __future__ import annotations
@@ -16,10 +16,9 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from spdbuild.api import build, check, diff, summary
+    from spdbuild.api import build, check, diff, draw, fold, load, summary
     from spdbuild.conversion.convert import convert
     from spdbuild.conversion.fitting import fit_budget
-    from spdbuild.conversion.folding import fold
     from spdbuild.conversion.foreign.convert import convert_module
     from spdbuild.conversion.verification import verify
     from spdbuild.conversion.weights import transfer
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
     from spdbuild.importing.rows import import_rows
     from spdbuild.importing.torch_module import import_module
     from spdbuild.importing.weights import import_weights
-    from spdbuild.loading import Architecture, load
+    from spdbuild.loading import Architecture
     from spdbuild.reporting.report import report
     from spdbuild.training.evaluate import evaluate
     from spdbuild.training.predict import predict
@@ -45,14 +44,15 @@ _HOMES = {
     "convert": "spdbuild.conversion.convert",
     "convert_module": "spdbuild.conversion.foreign.convert",
     "diff": "spdbuild.api",
+    "draw": "spdbuild.api",
     "evaluate": "spdbuild.training.evaluate",
     "export": "spdbuild.exporting.export",
     "fit_budget": "spdbuild.conversion.fitting",
-    "fold": "spdbuild.conversion.folding",
+    "fold": "spdbuild.api",
     "import_module": "spdbuild.importing.torch_module",
     "import_rows": "spdbuild.importing.rows",
     "import_weights": "spdbuild.importing.weights",
-    "load": "spdbuild.loading",
+    "load": "spdbuild.api",
     "load_model": "spdbuild.training.stored_run",
     "predict": "spdbuild.training.predict",
     "report": "spdbuild.reporting.report",
@@ -70,6 +70,7 @@ __all__ = [
     "convert",
     "convert_module",
     "diff",
+    "draw",
     "evaluate",
     "export",
     "fit_budget",

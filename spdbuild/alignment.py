@@ -24,6 +24,13 @@ class Pair:
     def equal(self) -> bool:
         return self.before is not None and self.after is not None and not self.changed
 
+    def __repr__(self) -> str:
+        nodes = [node for node in (self.before, self.after) if node]
+        names, ops = ([node.name for node in nodes], [str(node.op) for node in nodes])
+        name, op = (" -> ".join(dict.fromkeys(texts)) for texts in (names, ops))
+        alone = "new" if self.before is None else "gone" if self.after is None else "equal"
+        return f"Pair({name}: {op}; {'changed: ' + ', '.join(self.changed) if self.changed else alone})"
+
 
 def align(before: Graph, after: Graph) -> list[Pair]:
     """All layers of two graphs, in the order of `after`; a removed layer comes before the one that followed it.

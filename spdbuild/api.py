@@ -1,23 +1,56 @@
-"""The Python API for architectures: their models, costs, mistakes and pictures, and how two of them differ."""
+"""The Python API for networks: their models, costs, mistakes and pictures, how two differ, and folding.
+
+A network may be an architecture, a graph, a built-in name, a path, YAML text, or the folder of a run, for the network
+that it has trained.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeGuard
 
+from spdbuild import loading
 from spdbuild.alignment import Pair, align
 from spdbuild.checking import check_architecture
 from spdbuild.cost import Summary, summarize
 from spdbuild.diagram import Mark, diagram_svg
-from spdbuild.errors import WeightsError
+from spdbuild.errors import InputError, WeightsError
 from spdbuild.graph import Graph
 from spdbuild.loading import Architecture, graph_of, source_of
 from spdbuild.modules import compile_graph
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
+
+    from spdbuild.conversion.folding import Folding
+
+
+def load(
+    architecture: str | Path,
+    variant: str | None = None,
+    vars: Mapping[str, Any] | None = None,
+    inputs: Sequence[Sequence[int]] | None = None,
+    *,
+    allow_imports: bool = False,
+) -> Architecture:
+    """The architecture of a built-in name, a path, YAML text (a text with a line break), or the folder of a run.
+
+    variant, vars: which of the file's variants, and overrides of its vars; a run has made its choice.
+    inputs: one shape (C, H, W) per input, in place of the declared ones.
+    allow_imports: whether the Python files that the architecture names under `imports:` may run.
+    Raises SpdbuildError with the place of every mistake that can be found.
+    """
+    if not _is_run(architecture):
+        return loading.load(architecture, variant, vars, inputs, allow_imports=allow_imports)
+    if variant or vars:
+        raise InputError(
+            f"{architecture} is a run, and has the network that it trained", hint="leave variant and vars out"
+        )
+    from spdbuild.training.stored_run import stored_graph
+
+    return stored_graph(architecture, None, inputs, allow_imports=allow_imports).architecture
 
 
 def build(
@@ -45,8 +78,8 @@ def build(
 
 
 def summary(architecture: Architecture | Graph | str | Path) -> Summary:
-    """Shapes, parameters and MACs of every layer; no tensor is made and torch is not imported."""
-    return summarize(graph_of(architecture))
+    """Shapes, parameters and MACs of every layer; no tensor is made, and torch is imported only for a run."""
+    return summarize(_graph(architecture))
 
 
 def check(architecture: str | Path, *, allow_imports: bool = False) -> dict[str | None, Graph]:
@@ -66,13 +99,50 @@ def draw(
     depth: levels of blocks to show. against: a network to compare with; boxes with layers that differ from its layers
     get a frame, blue if all layers of the box are new and else orange, and a line of text gives the counts.
     """
-    graph = graph_of(network)
-    return diagram_svg(graph, depth, *_differences(graph_of(against), graph) if against is not None else ())
+    graph = _graph(network)
+    return diagram_svg(graph, depth, *_differences(_graph(against), graph) if against is not None else ())
 
 
 def diff(before: Architecture | Graph | str | Path, after: Architecture | Graph | str | Path) -> list[Pair]:
     """The layers of two networks side by side; `pair.equal` says which are the same."""
-    return align(graph_of(before), graph_of(after))
+    return align(_graph(before), _graph(after))
+
+
+def fold(
+    network: Architecture | Graph | str | Path,
+    weights: str | Path | Mapping[str, Tensor] | None = None,
+    *,
+    fuse: bool = True,
+    into_producers: bool = False,
+) -> Folding:
+    """The network with space-to-depth folded into its convolutions, and without norms after them.
+
+    weights: those of `network`, a state_dict or a file; by default the best of a run. With them each kernel is the
+        smallest that holds the taps that are not zero, so an exact conversion that was not trained becomes the original
+        network again, the same ops with the same bits. Without them every tap of the blocks counts.
+    fuse: whether norms are multiplied into the convolutions before them, for evaluation only.
+    into_producers: fold a space_to_depth that only the convolution before it can absorb into that, which costs MACs.
+    """
+    from spdbuild.conversion import folding
+    from spdbuild.conversion.weights import weights_of
+
+    graph = _graph(network)
+    if weights is None and _is_run(network):
+        from spdbuild.training.stored_run import stored_graph
+
+        weights = stored_graph(network).weights
+    state = weights_of(graph, Path(weights)) if isinstance(weights, str | Path) else weights
+    return folding.fold(graph, state, fuse=fuse, into_producers=into_producers)
+
+
+def _is_run(network: Any) -> TypeGuard[str | Path]:
+    """Whether a folder is meant, which can only be that of a run."""
+    # Path.is_dir raises for a long YAML text.
+    return isinstance(network, str | Path) and "\n" not in str(network) and Path(network).is_dir()
+
+
+def _graph(network: Architecture | Graph | str | Path) -> Graph:
+    return load(network).graph if isinstance(network, str | Path) else graph_of(network)
 
 
 def _differences(before: Graph, after: Graph) -> tuple[dict[str, Mark], str]:

@@ -17,9 +17,16 @@ if TYPE_CHECKING:
 #: Held while foreign modules are traced and run: a torch.fx trace changes how modules are called in every thread.
 ALONE = threading.RLock()
 
+#: Modules of torch whose hooks compute weights -> the function in torch.nn.utils that ends it.
+_REMOVERS = {
+    "torch.nn.utils.weight_norm": "remove_weight_norm",
+    "torch.nn.utils.spectral_norm": "remove_spectral_norm",
+    "torch.nn.utils.prune": "prune.remove",
+}
+
 
 def check_module(module: Any, argument: str = "module") -> None:
-    """Raise ArgumentError for anything but a module, and for a module whose weights have no shapes yet.
+    """Raise ArgumentError for anything but a module, for a frozen one, and for one whose weights have no shapes yet.
 
     argument: its name in the message.
     """
@@ -29,6 +36,9 @@ def check_module(module: Any, argument: str = "module") -> None:
         hint = "spdbuild.convert and spdbuild.load take the names of architectures" if isinstance(module, str) else ""
         kind = type(module).__name__
         raise ArgumentError(f"{argument} must be a torch.nn.Module, got a {kind}", argument=argument, hint=hint)
+    if not hasattr(module, "training"):
+        hint = "give the module that was frozen"
+        raise ArgumentError(f"{argument} is frozen TorchScript: its layers are gone", argument=argument, hint=hint)
     for name, parameter in module.named_parameters():
         if nn.parameter.is_lazy(parameter):
             hint = "run it once: module(example)"
@@ -46,12 +56,13 @@ def copied(module: nn.Module) -> nn.Module:
 
 
 def _copying_hint(module: nn.Module) -> str:
-    """How to turn pruned weights, which are computed, into parameters; empty where there are none."""
+    """How to turn weights that torch's hooks compute into parameters; empty where there are none."""
     for path, part in module.named_modules():
-        for name in part._parameters:
-            if name.endswith("_orig"):
-                weight = name.removesuffix("_orig")
-                return f"torch.nn.utils.prune.remove(layer, '{weight}') makes the pruning of '{path}' permanent"
+        for hook in part._forward_pre_hooks.values():
+            remove = _REMOVERS.get(type(hook).__module__)
+            if remove:
+                name = getattr(hook, "name", None) or getattr(hook, "_tensor_name", "weight")
+                return f"torch.nn.utils.{remove}(layer, '{name}') makes the {name} of '{path}' an ordinary parameter"
     return ""
 
 

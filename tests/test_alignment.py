@@ -61,3 +61,13 @@ def test_the_flat_form_differs_in_names_alone():
     pairs = align(before, after)
     assert {change for pair in pairs for change in pair.changed} == {"name"}
     assert all(pair.before and pair.after for pair in pairs)
+
+
+def test_a_pair_is_told_in_a_line():
+    before, after = graph("a: relu()", "b: tanh()", "old: sigmoid()"), graph("a: relu()", "b: silu()", "new: elu()")
+    assert [repr(pair) for pair in align(before, after)][1:] == [
+        "Pair(a: relu(); equal)",
+        "Pair(b: tanh() -> silu(); changed: op)",
+        "Pair(new: elu(); new)",
+        "Pair(old: sigmoid(); gone)",
+    ]

@@ -11,7 +11,6 @@ import torch
 import torchvision
 
 import spdbuild
-import spdbuild.api
 from spdbuild.diagram import diagram_svg
 from spdbuild.errors import ArgumentError, SourceError, WeightsError
 
@@ -75,9 +74,9 @@ def test_torch_is_not_imported(code: str) -> None:
 
 def test_a_picture_is_one_call_and_frames_what_differs() -> None:
     text = "model: m\ninputs: {image: [3, 4, 4]}\nlayers:\n  - c: conv2d(8)\n  - act: relu()\n"
-    picture = spdbuild.api.draw(text)
+    picture = spdbuild.draw(text)
     assert picture == diagram_svg(spdbuild.load(text).graph)
-    differing = spdbuild.api.draw(text, depth=1, against=text.replace("relu", "silu"))
+    differing = spdbuild.draw(text, depth=1, against=text.replace("relu", "silu"))
     assert "against m: 1 layers changed (orange), 0 new (blue), 0 gone" in differing
 
 

@@ -48,9 +48,8 @@ LAYERS = [
     {"loading"},
     {"importing"},
     {"benchmark", "checking", "conversion", "templates"},
-    {"api"},
     {"training"},
-    {"reporting"},
+    {"api", "reporting"},
     {"exporting"},
     {"cli"},
 ]

@@ -5,12 +5,13 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, get_args
 
 from spdbuild.architecture.line import NAME, NAME_HINT, Call, Line, parse_call, parse_lines
 from spdbuild.arguments import Signature
 from spdbuild.errors import Location, Problem, SourceError, SpdbuildError
 from spdbuild.expression import ExpressionError, parse_expression
+from spdbuild.phases import Order
 from spdbuild.schema import check_schema
 from spdbuild.source import Source, Value, parse_yaml
 
@@ -93,7 +94,16 @@ _PROPERTIES: dict[str, Any] = {
     "rename": {
         "type": "object",
         "propertyNames": {"pattern": _NAME},
-        "additionalProperties": {"type": "object", "additionalProperties": {"type": "string"}},
+        "additionalProperties": {
+            "type": "object",
+            "properties": {
+                "space_to_depth": {
+                    "enum": list(get_args(Order)),
+                    "description": "Order of space_to_depth's channels in these checkpoints, if not the network's.",
+                }
+            },
+            "additionalProperties": {"type": "string"},
+        },
         "description": "Tables from our weight names to those of other checkpoints.",
     },
 }

@@ -35,7 +35,7 @@ Examples:
     metavar="FILE",
     help="Weights of an architecture (required); a run has its own.",
 )
-@click.option("--to", metavar="FORMAT", help="onnx or pt2. [default: by the suffix of FILE, else onnx]")
+@click.option("--to", metavar="FORMAT", help="onnx, pt2 or a plug-in's. [default: by the suffix of FILE, else onnx]")
 @output_option("the network")
 @click.option("--batch", type=click.IntRange(min=1), help="Images per call. [default: 1]")
 @click.option("--dynamic", is_flag=True, help="Accept any number of images per call.")

@@ -122,11 +122,7 @@ def _show(found: Verification, layers: bool) -> None:
             table.add(name, "other shape")
         table.show()
         click.echo("")
-    verdict = "equal" if found.equal else "different"
-    click.echo(
-        f"{verdict}: {len(found.outputs)} outputs, largest relative error {found.largest:.1e}, "
-        f"tolerance {found.tolerance:g}; {len(found.layers)} layers compared by name"
-    )
+    click.echo(str(found))
 
 
 def _difference(a: str, b: str, found: Verification) -> str:

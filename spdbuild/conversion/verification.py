@@ -47,6 +47,15 @@ class Verification:
     skipped: tuple[str, ...]
     tolerance: float
 
+    def __str__(self) -> str:
+        return (
+            f"{'equal' if self.equal else 'different'}: {len(self.outputs)} outputs, largest relative error "
+            f"{self.largest:.1e}, tolerance {self.tolerance:g}; {len(self.layers)} layers compared by name"
+        )
+
+    def __repr__(self) -> str:
+        return f"Verification({self})"
+
     @property
     def equal(self) -> bool:
         """Whether all outputs agree; a layer in between may differ, as a convolution with a norm fused into it does."""

@@ -55,7 +55,7 @@ def picture(given: Any, name: str) -> Picture:
         pixels = pixels[:, :, 0]
     grey = pixels.ndim == 2 and pixels.dtype in _GREY
     if not grey and not (pixels.ndim == 3 and pixels.shape[2] == 3 and pixels.dtype == np.uint8):
-        shape = "x".join(map(str, given.shape))
-        message = f"{name} is {type(given).__name__} {shape} of {pixels.dtype}"
+        shape = f" {'x'.join(map(str, given.shape))} of {pixels.dtype}" if hasattr(given, "shape") else ""
+        message = f"{name} is {type(given).__name__}{shape}"
         raise ArgumentError(message, argument="sources", hint=_FORMS)
     return Picture(Path(name), Image.fromarray(np.ascontiguousarray(pixels)))

@@ -104,7 +104,7 @@ def export(
     height in pixels of the input, objectness, and the probability of each class; overlapping boxes are not suppressed.
 
     network: the folder of a run, an architecture, its name or path. weights: file of its weights; a run has its own.
-    to: "onnx" or "pt2"; by default the one that the suffix of `output` means.
+    to: "onnx", "pt2" or a plug-in's format; by default the one that the suffix of `output` means.
     inputs: shapes (C, H, W) in place of the network's own. batch: images per call; None: any number.
     any_size: let images have any height and width in whole cells of the network's coarsest features, 2 or more, such as
         64, 96, 128 for a stride of 32.

@@ -42,7 +42,8 @@ def trained_network(
     inputs: shapes (C, H, W) in place of its own. allow_imports: whether Python files that it names may run.
     Raises WeightsError where there are no weights.
     """
-    if isinstance(network, str | Path) and Path(network).is_dir():
+    # Path.is_dir raises for a long YAML text.
+    if isinstance(network, str | Path) and "\n" not in str(network) and Path(network).is_dir():
         stored = stored_graph(network, weights, inputs, allow_imports=allow_imports)
         return TrainedNetwork(stored.graph, stored.weights, stored.recipe)
     graph = graph_of(load(network, allow_imports=allow_imports) if isinstance(network, str | Path) else network)

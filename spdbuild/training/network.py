@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from torch import nn
 
-from spdbuild.api import build, summary
 from spdbuild.architecture.document import Document
 from spdbuild.architecture.line import parse_call
 from spdbuild.conversion.convert import convert, extending
-from spdbuild.errors import PassError, RecipeError, SpdbuildError, nearest
+from spdbuild.cost import summarize
+from spdbuild.errors import PassError, Problem, RecipeError, SpdbuildError, nearest
 from spdbuild.loading import Architecture, choose, pass_of, read_document, source_of
+from spdbuild.modules import compile_graph
 from spdbuild.passes import GraphPass
 from spdbuild.passes.strided_to_spd import StridedToSpd
 from spdbuild.source import Source, Value, parse_yaml
@@ -37,8 +39,9 @@ def build_network(network: Network, classes: int | None = None, size: tuple[int,
     classes: value of the var `classes` where the recipe gives none. size: height and width where it gives no input.
     """
     architecture = resolve(network, classes, size)
-    costs = summary(architecture)
-    return BuiltNetwork(build(architecture), architecture, costs.params, costs.macs, costs.inputs[0])
+    graph = architecture.graph
+    costs = summarize(graph)
+    return BuiltNetwork(compile_graph(graph), architecture, costs.params, costs.macs, costs.inputs[0])
 
 
 def resolve(
@@ -52,6 +55,33 @@ def resolve(
 
     allow_imports: whether Python files that it names may run, if they have not run yet.
     """
+    *_, last = _stages(network, classes, size, allow_imports=allow_imports)
+    return last
+
+
+def idle_passes(network: Network) -> list[Problem]:
+    """A warning for each pass of a recipe's network that changes nothing in it."""
+    graphs = [stage.graph for stage in _stages(network)]
+    return [
+        Problem(
+            f"{call} changes nothing in '{network.architecture}'",
+            network.place(f"passes.{index}", "passes"),
+            hint="leave the pass out, or name an architecture in which it finds something to change",
+            kind="warning",
+        )
+        for index, call in enumerate(network.passes)
+        if graphs[index] == graphs[index + 1]
+    ]
+
+
+def _stages(
+    network: Network,
+    classes: int | None = None,
+    size: tuple[int, int] | None = None,
+    *,
+    allow_imports: bool = False,
+) -> Iterator[Architecture]:
+    """The architecture of a recipe's network before its passes, and after each of them."""
     document = _document(network, allow_imports)
     values = dict(network.vars)
     if classes is not None and "classes" in document.vars:
@@ -65,11 +95,12 @@ def resolve(
             choose(document, network.variant, values)
         with network.about("input", "architecture"):
             raise
+    yield architecture
     for index, call in enumerate(network.passes):
         written = network.entry(f"passes.{index}", "passes")
         with network.about(f"passes.{index}", "passes"):
             architecture = _after(architecture, _pass(call, written))
-    return architecture
+        yield architecture
 
 
 def allow(network: Network, imports: bool) -> None:

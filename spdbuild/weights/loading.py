@@ -13,7 +13,7 @@ from spdbuild.source import Value
 from spdbuild.weights.contents import TensorInfo
 from spdbuild.weights.files import read_weights
 from spdbuild.weights.matching import describe_module, match, match_any
-from spdbuild.weights.rename import compile_rules
+from spdbuild.weights.rename import compile_rules, stated_order
 from spdbuild.weights.report import Report
 
 if TYPE_CHECKING:
@@ -31,13 +31,15 @@ def match_file(
 ) -> tuple[dict[str, Tensor], Report]:
     """The state_dict of a model that needs `target`, from any file, and what became of each tensor.
 
-    tables: rename tables as written. The other arguments are those of `match_any`.
+    tables: rename tables as written, with their orders. The other arguments are those of `match_any`.
     Raises WeightsError for a file that cannot be read or does not fit.
     """
     rules = {name: compile_rules(lines) for name, lines in tables.items()}
+    stated = {name: stated_order(lines) for name, lines in tables.items()}
+    orders = {name: order for name, order in stated.items() if order}
     theirs = read_weights(path)
     try:
-        return match_any(target, theirs, rules, table=table, graph=graph, partial=partial)
+        return match_any(target, theirs, rules, table=table, orders=orders, graph=graph, partial=partial)
     except WeightsError as error:
         raise _about(path, error) from None
 

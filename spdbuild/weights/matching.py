@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from spdbuild.errors import Problem, UnknownNameError, WeightsError, nearest
 from spdbuild.graph import Graph
+from spdbuild.phases import Order
 from spdbuild.phrases import some
 from spdbuild.weights.contents import TensorInfo
 from spdbuild.weights.orders import Reordering, find_reorderings
@@ -38,17 +39,20 @@ def match(
     rules: Sequence[Rule] = (),
     *,
     reorderings: Mapping[str, Reordering] | None = None,
+    order: Order = "column_row_channel",
     partial: bool = False,
 ) -> tuple[dict[str, Tensor], Report]:
     """The tensors that `target` asks for, taken from `theirs`, and what became of each.
 
     rules: lead from our names to theirs. reorderings: by our names.
+    order: of the channels of a file's space_to_depth that is folded into a strided convolution of ours.
     partial: take what fits. Without it a WeightsError lists what is missing, not used, or of another shape.
     """
     names = {name: rename(name, rules) for name in target}
     _check_one_to_one(names)
+    other = Reordering(order)
     matched = {
-        name: _match_one(name, info, names[name], theirs.get(names[name]), (reorderings or {}).get(name, Reordering()))
+        name: _match_one(name, info, names[name], theirs.get(names[name]), (reorderings or {}).get(name, other))
         for name, info in target.items()
     }
     used = set(names.values())
@@ -65,6 +69,7 @@ def match_any(
     tables: Mapping[str, Sequence[Rule]],
     *,
     table: str | None = None,
+    orders: Mapping[str, Order] | None = None,
     graph: Graph | None = None,
     partial: bool = False,
 ) -> tuple[dict[str, Tensor], Report]:
@@ -72,7 +77,9 @@ def match_any(
 
     A prefix that all names of the file share is removed where that finds more.
 
-    graph: the network of `target`, whose space_to_depth may have another order than third-party files (SPD-Conv's).
+    orders: of the channels of space_to_depth in the files of a table, where it says so. A file of any other table, or
+        under our own names, has the order of the network.
+    graph: the network of `target`.
     Raises UnknownNameError for a table that does not exist.
     """
     if table is not None and table not in tables:
@@ -86,9 +93,11 @@ def match_any(
     # On a tie the first wins: our own names, and no prefix removed.
     best, prefix = max(found, key=lambda choice: found[choice])
     stripped = {name.removeprefix(prefix): tensor for name, tensor in theirs.items()}
-    # A file under our own names was written by us: its channels are in our order, whichever that is.
-    reorderings = find_reorderings(graph, "column_row_channel" if best else None) if graph else None
-    state, report = match(target, stripped, known[best], reorderings=reorderings, partial=partial)
+    order = (orders or {}).get(best)
+    reorderings = find_reorderings(graph, order) if graph else None
+    state, report = match(
+        target, stripped, known[best], reorderings=reorderings, order=order or "column_row_channel", partial=partial
+    )
     return state, replace(report, table=best, prefix=prefix)
 
 
@@ -184,7 +193,7 @@ def misfits(report: Report) -> Iterator[Problem]:
     if unused:
         yield Problem(
             f"{len(unused)} weights of the file are not used: {some(unused, SHOWN)}",
-            hint="with `partial` only what fits is taken",
+            hint="`spdbuild weights import --partial` takes only what fits",
         )
     for entry in mismatches[:SHOWN]:
         renamed = f" ('{entry.theirs}')" if entry.theirs != entry.name else ""

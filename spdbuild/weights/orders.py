@@ -1,4 +1,4 @@
-"""Which weights read channels that space_to_depth made in another order than the file's."""
+"""Which weights read channels that space_to_depth made, and in which order a file and the network have them."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from dataclasses import dataclass, replace
 from spdbuild.errors import WeightsError
 from spdbuild.graph import Graph, Node
 from spdbuild.ops.convolution import Conv2d
-from spdbuild.ops.resampling import SpaceToDepth
+from spdbuild.ops.resampling import DepthToSpace, SpaceToDepth
 from spdbuild.phases import Order
 from spdbuild.shape import pair
 
-#: Families of ops that keep channels apart, and at most have weights for each of them.
-_CHANNELWISE = ("activation", "pooling", "regularization", "normalization")
+#: Families of ops that keep channels apart, and at most have weights for each of them; the first also keep pixels.
+_POINTWISE = ("activation", "regularization", "normalization")
+_CHANNELWISE = (*_POINTWISE, "pooling")
 _NORM_WEIGHTS = ("weight", "bias", "running_mean", "running_var")
 
 
@@ -27,11 +28,15 @@ class Reordering:
     axis: int = 1
 
 
-def find_reorderings(graph: Graph, source: Order | None = "column_row_channel") -> dict[str, Reordering]:
-    """Which weights read channels of space_to_depth, by our names, for a file whose space_to_depth has another order.
+def find_reorderings(graph: Graph, source: Order | None = None) -> dict[str, Reordering]:
+    """Which weights read channels of space_to_depth, by our names.
 
-    source: the order of the file; None for a file of our own, which has the order of the network.
-    Raises WeightsError where such channels reach what permuted weights cannot correct: a concatenation, groups.
+    A space_to_depth that undoes a depth_to_space belongs to a channel shuffle, whose order is what it computes: it is
+    the same in every file.
+
+    source: the order of the file; None for that of the network, whichever it is.
+    Raises WeightsError where channels in another order than the network's reach what permuted weights cannot correct:
+    a concatenation, groups.
     """
     return dict(_reorderings(graph, source))
 
@@ -40,7 +45,8 @@ def _reorderings(graph: Graph, source: Order | None) -> Iterator[tuple[str, Reor
     behind: dict[str, Reordering] = {}
     for node in graph:
         reordering = next((behind[output.node] for output in node.inputs if output.node in behind), None)
-        if isinstance(node.op, SpaceToDepth) and node.op.order != source and node.op.simplified(node.input_shapes[0]):
+        same = reordering is None or reordering.source == reordering.target
+        if isinstance(node.op, SpaceToDepth) and same and not _undoes(graph, node, node.op):
             behind[node.name] = Reordering(source or node.op.order, node.op.order, pair(node.op.block), axis=0)
         elif reordering is None:
             continue
@@ -49,8 +55,16 @@ def _reorderings(graph: Graph, source: Order | None) -> Iterator[tuple[str, Reor
         elif node.op.family in _CHANNELWISE and getattr(node.op, "groups", 1) == 1:
             behind[node.name] = reordering
             yield from ((f"{node.name}.{part}", reordering) for part in _NORM_WEIGHTS if node.parameters)
-        elif source is not None:
+        elif not same:
             raise _unreachable(node, reordering)
+
+
+def _undoes(graph: Graph, node: Node, op: SpaceToDepth) -> bool:
+    """Whether a space_to_depth brings back together the pixels that a depth_to_space has made of channels."""
+    before = graph[node.inputs[0].node]
+    while before.op.family in _POINTWISE:
+        before = graph[before.inputs[0].node]
+    return isinstance(before.op, DepthToSpace) and pair(before.op.block) == pair(op.block)
 
 
 def _unreachable(node: Node, reordering: Reordering) -> WeightsError:

@@ -1,7 +1,8 @@
 """Rename tables: from our weight names to those of third-party checkpoints.
 
     stem.conv: conv1                      a run of whole name parts becomes another
-    stage{s}.rest.{i}: layer{s}.{i + 1}   {x} stands for a part, or the rest of one, and can be used in arithmetic
+    stage{s}.rest.{i}: layer{s}.{i + 1}   {x} stands for a part, or for the number in one, and can be used in arithmetic
+    space_to_depth: row_column_channel    no rule: the order of the channels of space_to_depth in these checkpoints
 
 Every rule is tried once, from top to bottom, and replaces the first run that it finds.
 """
@@ -12,10 +13,15 @@ import ast
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import cast
 
 from spdbuild.errors import Location, Problem, SourceError, SpdbuildError
 from spdbuild.expression import ExpressionError, check_expression, evaluate, names, parse_expression
+from spdbuild.phases import Order
 from spdbuild.source import Value
+
+#: The line of a table that is no rule. No weight has such a name unless a person calls a layer so: the op has none.
+ORDER = "space_to_depth"
 
 _FIELD = re.compile(r"\{([^{}]*)\}")
 _NAME = re.compile(r"[a-z_][a-z0-9_]*")
@@ -69,6 +75,8 @@ def compile_rules(table: Mapping[str, Value | str]) -> tuple[Rule, ...]:
     rules: list[Rule] = []
     problems: list[Problem] = []
     for ours, theirs in table.items():
+        if ours == ORDER:
+            continue
         try:
             rules.append(_compile(ours, theirs))
         except SpdbuildError as error:
@@ -76,6 +84,12 @@ def compile_rules(table: Mapping[str, Value | str]) -> tuple[Rule, ...]:
     if problems:
         raise SourceError.gather(problems)
     return tuple(rules)
+
+
+def stated_order(table: Mapping[str, Value | str]) -> Order | None:
+    """The order that a table states, which the schema of architectures has checked."""
+    order = table.get(ORDER)
+    return cast(Order | None, order.data if isinstance(order, Value) else order)
 
 
 def _compile(ours: str, theirs: Value | str) -> Rule:
@@ -142,10 +156,13 @@ def _expression(part: _Part, known: set[str]) -> ast.expr:
 
 
 def _pattern(parts: list[_Part], numbers: set[str]) -> re.Pattern[str]:
-    """The pattern that finds the run: whole parts, and only digits where their side computes with them."""
+    """The pattern that finds the run: whole parts.
+
+    A field is any part, but only digits beside a text in the same part, or where their side computes with it.
+    """
     found = ""
     seen: set[str] = set()
-    for before, part in zip([None, *parts], parts, strict=False):
+    for before, part, after in zip([None, *parts], parts, [*parts[1:], None], strict=False):
         if not part.is_field:
             found += re.escape(part.text)
             continue
@@ -155,7 +172,8 @@ def _pattern(parts: list[_Part], numbers: set[str]) -> re.Pattern[str]:
             )
         if before is not None and before.is_field:
             raise SourceError("two parts of a name must have a text between them", location=part.place(0))
-        digits = r"\d+" if part.text in numbers else r"[^.]+"
-        found += f"(?P={part.text})" if part.text in seen else f"(?P<{part.text}>{digits})"
+        whole = (before is None or before.text.endswith(".")) and (after is None or after.text.startswith("."))
+        content = r"[^.]+" if whole and part.text not in numbers else r"\d+"
+        found += f"(?P={part.text})" if part.text in seen else f"(?P<{part.text}>{content})"
         seen.add(part.text)
     return re.compile(rf"(?<![^.])(?:{found})(?![^.])")

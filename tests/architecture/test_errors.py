@@ -74,7 +74,8 @@ def test_bytes_that_are_no_architecture_are_refused(name: str, tmp_path: Path, m
 def test_a_folder_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     Path("folder.yaml").mkdir()
-    assert message_of("folder.yaml") == "folder.yaml:1:1: error: this is a folder, not a file"
+    message = message_of("folder.yaml")
+    assert message.startswith("error: folder.yaml is not the folder of a run: it has no recipe.yaml\n")
 
 
 def test_a_missing_file_suggests_a_built_in_name() -> None:

@@ -117,7 +117,7 @@ error: y.pt: 2 of 4 weights are not in the file: conv1.bias, fc.bias
       = hint: the file has 'fb.bias' and no 'fc.bias'
 
 error: y.pt: 1 weights of the file are not used: fb.bias
-      = hint: with `partial` only what fits is taken
+      = hint: `spdbuild weights import --partial` takes only what fits
 
 error: y.pt: 'stem.weight' ('conv1.weight') needs 4x3x3x3, has 4x3x5x5
 """
@@ -200,3 +200,27 @@ def test_importing_is_one_call_from_python(small: Path) -> None:
     state, report = spdbuild.import_weights("x.pt", "small.yaml", "w.safetensors")
     assert report.table == "theirs"
     assert torch.equal(spdbuild.build("small.yaml", weights="w.safetensors").head.weight, state["head.weight"])
+
+
+def test_a_channel_shuffle_does_not_permute_weights_under_other_names(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    theirs = torch.nn.Sequential(
+        torch.nn.Conv2d(3, 12, 3, padding=1, bias=False),
+        torch.nn.ChannelShuffle(3),
+        torch.nn.Conv2d(12, 5, 1, bias=False),
+    )
+    torch.save(theirs.state_dict(), tmp_path / "shuffle.pth")
+    text = """
+model: shuffled
+inputs: {image: [3, 8, 8]}
+layers:
+  - a: conv2d(12, 3)
+  - depth_to_space([1, 3], order="column_row_channel")
+  - space_to_depth([1, 3], order="channel_row_column")
+  - b: conv2d(5)
+rename: {torch: {a: "0", b: "2"}}
+"""
+    state, report = spdbuild.import_weights(tmp_path / "shuffle.pth", spdbuild.load(text))
+    assert (report.table, report.counts["loaded"]) == ("torch", 2)
+    x = torch.randn(1, 3, 8, 8)
+    torch.testing.assert_close(spdbuild.build(text, state)(x), theirs(x))

@@ -174,3 +174,10 @@ def test_random_weights_of_norms_are_as_general_as_trained_ones(norm: str) -> No
     weights = random_weights(spdbuild.load(text).graph)
     assert (weights["norm.weight"] != 1).all()
     assert (weights["norm.bias"] != 0).all()
+
+
+def test_a_result_is_told_in_a_line() -> None:
+    model = nn.Sequential(nn.Conv2d(3, 4, 3))
+    found = verify(model, model, [torch.zeros(1, 3, 8, 8)])
+    told = "equal: 1 outputs, largest relative error 0.0e+00, tolerance 1e-05; 1 layers compared by name"
+    assert (str(found), repr(found)) == (told, f"Verification({told})")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 import spdbuild
-from spdbuild.exporting.network import head_of_graph
+from spdbuild.exporting.network import head_of_graph, trained_network
 
 LINES = """\
 model: m
@@ -30,3 +32,8 @@ layers:
 )
 def test_the_head_of_a_detector_gives_all_that_the_network_gives(rest: str, head: str | None) -> None:
     assert head_of_graph(spdbuild.load(LINES + rest).graph) == head
+
+
+def test_a_long_text_is_no_name_of_a_folder() -> None:
+    text = LINES + "# " + 300 * "-" + "\n"
+    assert trained_network(text, Path("w.safetensors")).graph == spdbuild.load(LINES).graph

@@ -11,6 +11,7 @@ from click.testing import CliRunner, Result
 
 import spdbuild
 from spdbuild.cli import spdbuild as group
+from spdbuild.errors import InputError
 from spdbuild.training.run import train
 
 TEXT = """architecture: cifar_resnet20
@@ -57,3 +58,25 @@ def test_a_trained_model_is_one_call(trained: Path) -> None:
     assert not loaded.model.training
     with torch.inference_mode():
         assert loaded.model(torch.zeros(2, *loaded.input)).shape == (2, 10)
+
+
+def test_python_takes_a_run_as_the_commands_do(trained: Path, tmp_path: Path) -> None:
+    architecture = spdbuild.load(trained, inputs=[(3, 16, 16)])
+    assert [tuple(node.shape) for node in architecture.graph.inputs] == [(3, 16, 16)]
+    assert spdbuild.summary(trained).params == spdbuild.load_model(trained).parameters
+    assert all(pair.equal for pair in spdbuild.diff(trained, str(trained)))
+    assert run("draw", trained, "-o", tmp_path / "net.svg").exit_code == 0
+    assert spdbuild.draw(trained) == (tmp_path / "net.svg").read_text()
+    with pytest.raises(InputError, match="is a run, and has the network that it trained"):
+        spdbuild.load(trained, vars={"classes": 3})
+
+
+def test_python_folds_a_run_with_its_best_weights_or_those_of_a_file(trained: Path) -> None:
+    folded = spdbuild.fold(trained)
+    best = trained / "weights" / "best.safetensors"
+    assert folded.weights is not None
+    for weights in (best, str(best), spdbuild.load_model(trained).model.state_dict()):
+        again = spdbuild.fold(spdbuild.load(trained), weights)
+        assert again.graph == folded.graph
+        assert again.weights is not None
+        assert all(torch.equal(again.weights[name], tensor) for name, tensor in folded.weights.items())

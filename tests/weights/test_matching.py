@@ -42,7 +42,7 @@ def test_missing_and_unused_weights_are_errors_with_the_nearest_name() -> None:
         )
     assert messages(caught.value) == [
         ("1 of 2 weights are not in the file: fc.weight", "the file has 'fcl.weight' and no 'fc.weight'"),
-        ("1 weights of the file are not used: fcl.weight", "with `partial` only what fits is taken"),
+        ("1 weights of the file are not used: fcl.weight", "`spdbuild weights import --partial` takes only what fits"),
     ]
 
 

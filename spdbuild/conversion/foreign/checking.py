@@ -60,8 +60,15 @@ def check_outputs(
 ) -> None:
     """Raise PassError if the outputs differ by more than rounding although each of the new layers is exact.
 
+    It is also one if the module returned nothing that can be compared.
+
     sites: the places of the new layers.
     """
+    if sites and not before.outputs:
+        raise PassError(
+            f"whether {type(new).__name__} still computes the same cannot be told: it returned no tensor",
+            hint="give an example for which it returns tensors, in containers or objects of any kind",
+        )
     if not sites or not all(x.isfinite().all() for x in before.outputs if not x.is_meta):
         return
     error, tolerance = output_error(before.outputs, after.outputs), _rounding(old, before.outputs)
@@ -116,9 +123,10 @@ def _rounded(module: nn.Module, arguments: Arguments, sites: list[Site]) -> list
 
 def _rounding(module: nn.Module, outputs: list[Tensor]) -> float:
     """The relative error that rounding alone can cause: the square root of the coarsest precision."""
-    numbers = [x for x in (*module.parameters(), *outputs) if x.is_floating_point()]
+    numbers = [x for x in (*module.parameters(), *outputs) if x.is_floating_point() or x.is_complex()]
     coarse = [_TF32_EPS for x in numbers if x.is_cuda and torch.backends.cudnn.allow_tf32]
-    return math.sqrt(max([torch.finfo(x.dtype).eps for x in numbers] + coarse))
+    single = torch.finfo(torch.float32).eps
+    return math.sqrt(max([torch.finfo(x.dtype).eps for x in numbers] + coarse, default=single))
 
 
 def _held_elsewhere(what: str, site: Site) -> PassError:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 
 from torch import Tensor, nn
 
@@ -23,26 +23,25 @@ from spdbuild.patterns import matches, unmatched
 from spdbuild.phases import SpdKernel
 from spdbuild.watching import ALONE, check_module, copied
 
-Module = TypeVar("Module", bound=nn.Module)
-
 #: The options of the pass that make sense for a module, whose layers cannot be given other inputs.
 OPTIONS = ("placement", "kernel", "pool", "keep", "only", "strict")
 
 
 def convert_module(
-    module: Module,
+    module: nn.Module,
     example: Tensor | Sequence[Any],
     *,
     keywords: Mapping[str, Any] | None = None,
     calibrate: Iterable[Tensor | Sequence[Any]] | None = None,
     **options: Any,
-) -> tuple[Module, ModuleReport]:
+) -> tuple[nn.Module, ModuleReport]:
     """A copy of `module` in which SPD-Conv replaces every strided convolution and pool, and a report.
 
     Convolutions keep their function exactly: the weights move to their blocks and phases. Average pools begin as the
     same average, max pools as the mean. Layers are replaced where they are; functions such as F.max_pool2d within a
     `forward` are replaced by layers where torch.fx can follow it. Everything else stays as it is: the other entries of
-    the state_dict, hooks, dtype, device, modes, and what is trained.
+    the state_dict, hooks, dtype, device, memory format, modes, and what is trained. The copy has the class of `module`
+    unless that is itself a layer that is replaced.
 
     example: what the module is called with: a tensor, or a list of arguments. It is run before and after, to see what
         it computes and to compare.
@@ -54,13 +53,13 @@ def convert_module(
     While it works, no other thread may run a module: torch.fx, where it follows a `forward`, would trace that one too.
 
     Raises InputError for an example that the module does not take. Raises PassError as the pass does, and where the
-    module's own code prevents the conversion: it holds a layer in a plain list, or reads the numbers of one.
+    module's own code prevents the conversion: it holds a layer in a plain list, reads the numbers of one, or returns
+    no tensor to compare.
     """
     check_module(module)
     arguments = Arguments((example,) if isinstance(example, Tensor) else _listed(example), dict(keywords or {}))
     with ALONE:
-        converted, report = _converted(module, arguments, calibrate, _step(options))
-    return cast(Module, converted), report
+        return _converted(module, arguments, calibrate, _step(options))
 
 
 def _listed(example: Any) -> tuple[Any, ...]:

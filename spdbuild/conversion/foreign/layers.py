@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from spdbuild.nn import PaddedConv2d, SameSpdConv2d, SpdAvgPool2d, SpdConv2d, SpdMaxPool2d
 from spdbuild.phases import SpdKernel
@@ -30,7 +30,7 @@ def kind_of(layer: nn.Module) -> str | None:
 def spd_convolution(conv: nn.Conv2d, kernel: SpdKernel) -> SpdConv2d:
     """The SPD-Conv that replaces a strided convolution, with its weights; Left if there is none.
 
-    The weight keeps dtype, device and requires_grad; the bias is the same parameter object.
+    The weight keeps dtype, device, memory format and requires_grad; the bias is the same parameter object.
     """
     _check_convolution(conv)
     kind = SameSpdConv2d if _class(conv) == _SAME else SpdConv2d
@@ -48,6 +48,7 @@ def spd_convolution(conv: nn.Conv2d, kernel: SpdKernel) -> SpdConv2d:
     )
     pixels = PixelKernel.of_window(conv.weight.detach(), new.windows)
     weight = pixels.in_blocks(new.block, new.order, new.blocks)
+    weight = weight.contiguous(memory_format=_memory_format(conv.weight))
     new.weight = nn.Parameter(weight, requires_grad=conv.weight.requires_grad)
     new.bias = conv.bias
     return new
@@ -92,6 +93,16 @@ def _check_convolution(conv: nn.Conv2d) -> None:
         raise Left(f"its padding is not of zeros but '{conv.padding_mode}'")
     if conv._parameters.get("weight") is None:
         raise Left("its weight is computed from other numbers, as by weight_norm or pruning")
+
+
+def _memory_format(weight: Tensor) -> torch.memory_format:
+    """channels_last if `weight` is so; strides tell, as weights that read one channel are contiguous in both."""
+    strides = [
+        torch.empty(weight.shape, device="meta", memory_format=kind).stride()
+        for kind in (torch.channels_last, torch.contiguous_format)
+    ]
+    is_last = weight.layout is torch.strided and [weight.stride() == own for own in strides] == [True, False]
+    return torch.channels_last if is_last else torch.contiguous_format
 
 
 def _padding(conv: nn.Conv2d) -> Size | Sides | str:

@@ -9,13 +9,13 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from collections import Counter
-from collections.abc import Iterator
+from collections import Counter, deque
+from collections.abc import Iterator, Mapping, Set
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, is_dataclass
 from itertools import count
 from pathlib import Path
-from types import FrameType
+from types import FrameType, FunctionType, ModuleType
 from typing import Any, NamedTuple
 
 import torch
@@ -81,6 +81,7 @@ class Call:
 class Observation:
     """What one run of a module computed.
 
+    outputs: the tensors that it returned, wherever they are in what it returned.
     calls: its strided convolutions and pools, in order.
     macs: multiply-accumulates of the whole run; `macs_of` those of the convolutions of single modules.
     ran: the modules whose `forward` was run; `unbatched` those of them that were given an image (C, H, W).
@@ -109,8 +110,7 @@ def observe(module: nn.Module, arguments: Arguments) -> Observation:
         with evaluation(module), kept(module, arguments), _stacked(stack, observation), torch.no_grad():
             with flops, watch:
                 result = tree_map_only(Tensor, torch.clone, arguments).call(module)
-            # An output may be a buffer, which is about to be put back.
-            observation.outputs = [x.clone() for x in tree_leaves(result) if _is_floating(x)]
+            observation.outputs = list(_outputs(result))
     except Exception as error:
         shapes = ", ".join(str(tuple(x.shape)) for x in tree_leaves(arguments) if isinstance(x, Tensor))
         raise InputError(
@@ -126,8 +126,37 @@ def address(tensor: Tensor) -> int:
     return tensor.data_ptr() if tensor.layout is torch.strided else 0
 
 
-def _is_floating(x: Any) -> bool:
-    return isinstance(x, Tensor) and x.is_floating_point()
+def _outputs(result: Any) -> Iterator[Tensor]:
+    """Copies of the tensors in what a module returned, since one may be a buffer that is about to be put back.
+
+    Whole numbers, such as indices, count only where there is nothing else; complex numbers become pairs of real ones.
+    """
+    tensors = list(_tensors(result, {}))
+    fractions = [x for x in tensors if x.is_floating_point() or x.is_complex()]
+    for x in fractions or tensors:
+        yield torch.view_as_real(x.resolve_conj()).clone() if x.is_complex() else x.clone()
+
+
+def _tensors(result: Any, seen: dict[int, Any]) -> Iterator[Tensor]:
+    """The tensors in a result of any kind, once each container that torch does not know, which may hold itself."""
+    for leaf in tree_leaves(result):
+        if isinstance(leaf, Tensor):
+            yield leaf
+        elif id(leaf) not in seen:
+            seen[id(leaf)] = leaf
+            yield from _tensors(_parts(leaf), seen)
+
+
+def _parts(value: Any) -> list[Any]:
+    """What a container of some other class holds: a mapping, a list or set, a dataclass, an object's attributes."""
+    if isinstance(value, nn.Module | type | ModuleType | FunctionType):
+        return []
+    if isinstance(value, Mapping):
+        return list(value.values())
+    if isinstance(value, list | tuple | Set | deque):
+        return list(value)
+    slots = [field.name for field in fields(value)] if is_dataclass(value) else []
+    return [*getattr(value, "__dict__", {}).values(), *(getattr(value, name, None) for name in slots)]
 
 
 class _Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]

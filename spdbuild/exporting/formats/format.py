@@ -38,7 +38,10 @@ class Axes:
 
 @dataclass(frozen=True)
 class Format:
-    """Base of all formats: frozen dataclasses whose fields are the options."""
+    """Base of all formats, which are frozen dataclasses.
+
+    `export` makes one without arguments, or with `opset` if it has a field of that name and the caller gave one.
+    """
 
     name: ClassVar[str] = ""
     #: How names of its files end.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -90,8 +91,29 @@ def test_a_pattern_on_a_layer_without_a_name_has_no_empty_hint() -> None:
     assert "hint" not in str(caught.value)
 
 
-def test_how_pruned_layers_can_be_copied_is_told() -> None:
-    model = nn.Sequential(nn.Conv2d(3, 4, 3, 2))
-    prune.l1_unstructured(model[0], "weight", 0.5)
-    with pytest.raises(InputError, match=r"prune\.remove\(layer, 'weight'\) makes the pruning of '0' permanent"):
-        spdbuild.convert_module(model, torch.zeros(1, 3, 8, 8))
+@pytest.mark.parametrize(
+    ("change", "remove"),
+    [
+        (lambda layer: prune.l1_unstructured(layer, "weight", 0.5), "prune.remove"),
+        (nn.utils.weight_norm, "remove_weight_norm"),
+        (nn.utils.spectral_norm, "remove_spectral_norm"),
+    ],
+    ids=["pruned", "weight norm", "spectral norm"],
+)
+@pytest.mark.filterwarnings("ignore:`torch.nn.utils.weight_norm` is deprecated:FutureWarning")
+def test_how_layers_with_computed_weights_can_be_copied_is_told(
+    change: Callable[[nn.Module], nn.Module], remove: str
+) -> None:
+    model, x = nn.Sequential(nn.Conv2d(3, 4, 3, 2)), torch.zeros(1, 3, 8, 8)
+    change(model[0])
+    model(x)
+    message = rf"torch\.nn\.utils\.{remove}\(layer, 'weight'\) makes the weight of '0' an ordinary parameter"
+    with pytest.raises(InputError, match=message):
+        spdbuild.convert_module(model, x)
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit:FutureWarning")
+def test_a_frozen_script_is_not_the_fault_of_the_example() -> None:
+    frozen = torch.jit.freeze(torch.jit.script(nn.Sequential(nn.Conv2d(3, 4, 3, 2)).eval()))
+    with pytest.raises(ArgumentError, match="module is frozen TorchScript: its layers are gone"):
+        spdbuild.convert_module(frozen, torch.zeros(1, 3, 8, 8))

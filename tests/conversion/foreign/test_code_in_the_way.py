@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+from collections import UserDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any, NamedTuple
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -118,3 +124,75 @@ def test_an_order_that_rounding_changes_is_no_mistake() -> None:
     _, report = spdbuild.convert_module(model, torch.randn(1, 3, 128, 128), strict=True)
     assert report.error is not None
     assert report.error > 0.1
+
+
+@dataclass
+class Found:
+    scores: Tensor
+
+
+@dataclass(slots=True)
+class Slotted:
+    scores: Tensor
+
+
+class Named(NamedTuple):
+    scores: Tensor
+
+
+class Wrapped(nn.Module):
+    """Returns its result in something of the caller's choice; divides it by the stride of its layer, if `reads`."""
+
+    def __init__(self, wrap: Callable[[Tensor], Any], reads: bool) -> None:
+        super().__init__()
+        self.conv, self.wrap, self.reads = nn.Conv2d(3, 8, 3, 2, 1), wrap, reads
+
+    def forward(self, x: Tensor) -> Any:
+        y = self.conv(x)
+        return self.wrap(y / self.conv.stride[0] if self.reads else y)
+
+
+RESULTS: dict[str, Callable[[Tensor], Any]] = {
+    "dataclass": Found,
+    "dataclass with slots": Slotted,
+    "named tuple": Named,
+    "object": lambda y: SimpleNamespace(inner=[Found(y)]),
+    "mapping": lambda y: UserDict(scores=y),
+    "whole numbers": lambda y: (8 * y.abs()).round().long(),
+}
+
+
+@pytest.mark.parametrize("wrap", RESULTS.values(), ids=RESULTS.keys())
+def test_outputs_are_compared_in_whatever_they_are_returned(wrap: Callable[[Tensor], Any]) -> None:
+    x = torch.randn(1, 3, 8, 8)
+    _, report = spdbuild.convert_module(Wrapped(wrap, reads=False), x)
+    assert report.error is not None
+    assert report.error < 1e-5
+    with pytest.raises(PassError, match="Wrapped computes something else"):
+        spdbuild.convert_module(Wrapped(wrap, reads=True), x)
+
+
+def test_an_object_that_holds_itself_is_compared_once() -> None:
+    def wrap(y: Tensor) -> Any:
+        result = SimpleNamespace(scores=y)
+        result.itself = result
+        return result
+
+    _, report = spdbuild.convert_module(Wrapped(wrap, reads=False), torch.randn(1, 3, 8, 8))
+    assert report.error is not None
+    assert report.error < 1e-5
+
+
+def test_a_module_that_returns_no_tensor_is_not_said_to_agree() -> None:
+    model = Wrapped(lambda y: "seen", reads=False)
+    with pytest.raises(PassError, match="whether Wrapped still computes the same cannot be told"):
+        spdbuild.convert_module(model, torch.randn(1, 3, 8, 8))
+    _, report = spdbuild.convert_module(model, torch.randn(1, 3, 8, 8), keep=["conv"])
+    assert report.error is None
+
+
+def test_complex_numbers_are_compared() -> None:
+    model = nn.Sequential(nn.Conv2d(3, 4, 3, 2, 1, dtype=torch.complex64))
+    _, report = spdbuild.convert_module(model, torch.randn(1, 3, 8, 8, dtype=torch.complex64))
+    assert report.error is not None
+    assert report.error < 1e-5

@@ -407,3 +407,12 @@ def test_average_pools_of_float64_are_exact_in_float64() -> None:
     _, report = spdbuild.convert_module(nn.AvgPool2d(3, 2, 1).double(), x)
     assert report.error is not None
     assert report.error < 1e-14
+
+
+@pytest.mark.parametrize("memory_format", [torch.channels_last, torch.contiguous_format])
+@pytest.mark.parametrize("groups", [1, 8])
+def test_weights_keep_their_memory_format(memory_format: torch.memory_format, groups: int) -> None:
+    model = nn.Sequential(nn.Conv2d(8, 16, 3, 2, 1, groups=groups)).to(memory_format=memory_format)
+    x = torch.randn(2, 8, 16, 16).to(memory_format=memory_format)
+    weight = spdbuild.convert_module(model, x)[0].get_parameter("0.weight")
+    assert weight.stride() == torch.empty_like(weight, memory_format=memory_format).stride()
