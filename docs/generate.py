@@ -117,6 +117,7 @@ def _recipes() -> Iterator[str]:
         yield f"## {title}"
         if registry is DATASETS:
             yield _PIXELS
+            yield _CACHE
         members = registry.items()
         first, *others = (_described(cls) for _, cls in members)
         common = [key for key in first if all(first[key] == other.get(key) for other in others)]
@@ -136,6 +137,13 @@ _PIXELS = (
     "or flat, and the log of a run one of a few that it looks at; 32 bits and floating point numbers are refused. An "
     "alpha channel is dropped if it is opaque everywhere; what is partly transparent depends on the page behind it, "
     "and counts as a file that cannot be used, as do images of several frames."
+)
+
+_CACHE = (
+    "A classifier's data sets of 1,000 files or more are decoded once, if `memory_gib` allows, and kept in the "
+    "folder that the environment variable `SPDBUILD_CACHE` names, `~/.cache/spdbuild` if there is none; so are a "
+    "detector's with `task.cache: disk`. There is one copy for each split, size and `levels`, which is made anew when "
+    "files change. The folder can be deleted at any time."
 )
 
 _CHOICES: dict[str, Registry[Any]] = {

@@ -75,13 +75,24 @@ def check_anchors(sizes: Array, anchors: Array, options: AnchorOptions | None = 
     usable = sizes[(sizes >= options.min_side).any(axis=1)]
     count = anchors.size // 2
     usable = random.permutation(usable)[: options.boxes]
-    if before >= options.min_recall or len(np.unique(usable, axis=0)) < count:
+    if before >= options.min_recall or not len(usable):
         return AnchorCheck(anchors, before, before)
-    found = evolve(cluster(usable, count, random, options.iterations), usable, random, options)
+    distinct = np.unique(usable, axis=0)
+    if len(distinct) < count:
+        start = _scaled_copies(distinct, count, options.jitter)
+    else:
+        start = cluster(usable, count, random, options.iterations)
+    found = evolve(start, usable, random, options)
     recall = best_possible_recall(seen, found, options.anchor_ratio)
     if recall <= before:
         return AnchorCheck(anchors, before, before)
     return AnchorCheck(found[np.argsort(found.prod(axis=1))].reshape(anchors.shape), before, recall)
+
+
+def _scaled_copies(sizes: Array, count: int, jitter: float) -> Array:
+    """`count` anchors [count, 2] made of fewer sizes: each size as it is scaled by several factors near 1."""
+    factors = np.linspace(1 - jitter, 1 + jitter, -(-count // len(sizes)))
+    return (factors[:, None, None] * sizes).reshape(-1, 2)[:count]
 
 
 def cluster(sizes: Array, count: int, random: Random, iterations: int = 30) -> Array:

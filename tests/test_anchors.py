@@ -59,15 +59,30 @@ def test_the_search_depends_on_the_seed_alone() -> None:
     assert not np.array_equal(one, other)
 
 
-@pytest.mark.parametrize("sizes", [tiny_boxes(5), np.zeros((30, 2)), np.zeros((0, 2)), np.full((50, 2), 1.0)])
-def test_too_few_different_boxes_leave_the_anchors(sizes: Array) -> None:
+@pytest.mark.parametrize("sizes", [np.zeros((30, 2)), np.zeros((0, 2)), np.full((50, 2), 1.0)])
+def test_no_box_of_a_usable_size_leaves_the_anchors(sizes: Array) -> None:
     assert check_anchors(sizes, ANCHORS).anchors is ANCHORS
 
 
-def test_too_few_different_boxes_among_those_drawn_leave_the_anchors() -> None:
+@pytest.mark.parametrize("count", [1, 2, 5, 8])
+def test_fewer_sizes_than_anchors_get_anchors_that_all_of_them_fit(count: int) -> None:
+    # As from points that were annotated, around each of which there is a box of a fixed size.
+    sizes = np.repeat(np.geomspace(2, 2000, count)[:, None] * (1.0, 1.2), 40, axis=0)
+    check, again = (check_anchors(sizes, np.full((3, 3, 2), 20_000.0), QUICK) for _ in range(2))
+    assert (check.recall_before, check.recall) == (0, 1)
+    np.testing.assert_array_equal(check.anchors, again.anchors)
+    assert check.anchors.shape == (3, 3, 2)
+
+
+def test_a_single_box_is_enough() -> None:
+    check = check_anchors(np.array([[4.0, 5.0]]), ANCHORS[2:], QUICK)
+    assert check.recall == 1
+
+
+def test_fewer_different_boxes_among_those_drawn_than_anchors_get_anchors() -> None:
     # Nine sizes in all, and fewer among the 20,000 that are drawn.
     sizes = np.concatenate((np.full((60_000, 2), 5000.0), np.arange(1000, 1016, dtype=np.float64).reshape(8, 2)))
-    assert check_anchors(sizes, ANCHORS).anchors is ANCHORS
+    assert check_anchors(sizes, ANCHORS).recall > 0.999
 
 
 def test_any_number_of_levels_gets_anchors() -> None:

@@ -64,7 +64,9 @@ _FORMS = ("pictures", "crops", "txt", "json", "csv")
 @click.option("--min-score", type=click.FloatRange(0, 1), help="Least score of a box that a detector shows.")
 @click.option("--max-iou", type=click.FloatRange(0, 1), help="Of two boxes that overlap more, the better is shown.")
 @click.option(
-    "--max-detections", type=click.IntRange(1), help="Boxes per picture that a detector shows, the best first."
+    "--max-detections",
+    type=click.IntRange(1),
+    help="Boxes that a detector shows per picture, or per tile of it, the best first.",
 )
 @click.option(
     "--tile",

@@ -1,5 +1,8 @@
 """The cache of decoded images: one array, in a folder whose name stands for everything that the images depend on.
 
+There is one entry for a data set and a way of reading it: a new one replaces that of the same first file, which was
+written before some of the files changed.
+
 The cache of detection (spdbuild.data.detection.store) shares the parent folder and nothing else. There an entry is one
 file into which images of many sizes are decoded, one after another, because they need not fit into memory together;
 here it is an array that was made in memory, and a list of the bad files.
@@ -7,6 +10,7 @@ here it is an array that was made in memory, and a list of the bad files.
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import json
 import logging
@@ -47,12 +51,15 @@ def cache_folder() -> Path:
 
 
 def cache_key(listing: Listing, size: tuple[int, int] | None, resize: Resize | None, levels: Levels, keep: bool) -> str:
-    """A name that changes with any file's name, length or date, and with everything that decoding depends on."""
-    digest = hashlib.sha256(json.dumps([_FORMAT, PIL.__version__, size, resize, levels, keep]).encode())
-    digest.update(str(listing.root.resolve()).encode())
+    """A name that changes with any file's name, length or date, and with everything that decoding depends on.
+
+    All but its end stays the same for the first file, sizes and levels: the end stands for the state of the files.
+    """
+    place = hashlib.sha256(json.dumps([size, resize, levels, keep, str(listing.paths[0].resolve())]).encode())
+    state = hashlib.sha256(json.dumps([_FORMAT, PIL.__version__]).encode())
     for path in listing.paths:
-        digest.update(f"\0{listing.name(path)}\0{_state(path)}".encode())
-    return f"{listing.root.name}-{digest.hexdigest()[:24]}"
+        state.update(f"\0{listing.name(path)}\0{_state(path)}".encode())
+    return f"{listing.root.name}-{place.hexdigest()[:12]}-{state.hexdigest()[:24]}"
 
 
 def _state(path: Path) -> str:
@@ -81,8 +88,12 @@ def load(key: str, paths: Sequence[Path]) -> Decoded | None:
 
 
 def save(key: str, paths: Sequence[Path], decoded: Decoded) -> None:
-    """Write an entry, whole or not at all; a lack of space is not an error."""
+    """Write an entry, whole or not at all, in place of older ones; a lack of space is not an error."""
     target = cache_folder() / key
+    for older in cache_folder().glob(f"{glob.escape(key.rpartition('-')[0])}-*"):
+        if older != target:
+            # Another process that has mapped the array keeps it.
+            shutil.rmtree(older, ignore_errors=True)
     try:
         write_folder(target, lambda folder: _write(folder, paths, decoded))
     except SpdbuildError as error:

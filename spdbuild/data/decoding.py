@@ -228,8 +228,8 @@ def _is_heif(path: Path) -> bool:
 
 
 def file_length(path: Path) -> int | None:
-    """Bytes of a file; None where there is none, such as behind a broken link."""
+    """Bytes of a file; None where there is none, behind a broken link or of a name that no file can have."""
     try:
         return path.stat().st_size
-    except OSError:
+    except (OSError, ValueError):
         return None

@@ -9,7 +9,7 @@ from typing import ClassVar, Literal
 from spdbuild.data.dataset import DATASETS, Fields
 from spdbuild.data.detection.dataset import DetectionSplit, usable
 from spdbuild.data.detection.table import DetectionSet
-from spdbuild.data.detection.voc_xml import read_voc
+from spdbuild.data.detection.voc_xml import is_loose, read_voc
 from spdbuild.data.levels import Levels, require_levels
 from spdbuild.data.reading import OnError
 from spdbuild.data.tiny_objects import TinyObjects
@@ -20,6 +20,8 @@ from spdbuild.roles import Role, role
 @dataclass(frozen=True)
 class Voc:
     """An XML file for each image, and lists of the images of each split; without any list, all images are for training.
+
+    Without these folders the XML files may also be beside the images, in images or in root itself.
 
     root: the folder with Annotations, JPEGImages and ImageSets, relative to the current folder.
     train, val, test: names of the splits' lists in ImageSets/Main.
@@ -55,7 +57,9 @@ class Voc:
     @classmethod
     def fields_in(cls, root: Path) -> Fields | None:
         there = all((root / name).is_dir() for name in ("Annotations", "JPEGImages"))
-        return {"root": str(root)} if there else None
+        # A YAML says that the XML files are left from before a conversion.
+        loose = not any(root.glob("*.y*ml")) and is_loose(root)
+        return {"root": str(root)} if there or loose else None
 
     @classmethod
     def sample(cls) -> DetectionSet:

@@ -9,7 +9,8 @@ from typing import ClassVar, Literal
 from spdbuild.data.dataset import DATASETS, Fields
 from spdbuild.data.detection.dataset import DetectionSplit, usable
 from spdbuild.data.detection.table import DetectionSet
-from spdbuild.data.detection.yolo_txt import is_dataset_yaml, read_yolo
+from spdbuild.data.detection.yolo_txt import read_yolo
+from spdbuild.data.detection.yolo_yaml import is_dataset_yaml
 from spdbuild.data.levels import Levels, require_levels
 from spdbuild.data.reading import OnError
 from spdbuild.data.tiny_objects import TinyObjects
@@ -28,9 +29,10 @@ class Yolo:
         images/train/*.jpg         any image format, also in folders below
         labels/train/*.txt         a line per object: class x y width height, centre and size as fractions of the image
 
-    `path` is looked for beside the YAML, then in the current folder. An image without a text file has no objects.
+    `path` is looked for beside the YAML, then in the current folder. An image without a text file has no objects. With
+    kpt_shape: [keypoints, numbers of each], a line has keypoints after its box; they are left out.
 
-    file: the dataset YAML, relative to the current folder; its keys path, train, val, test and names are used.
+    file: the dataset YAML, relative to the current folder; its keys path, train, val, test, names, kpt_shape are used.
     ignore: names of categories that are not classes; detections in their regions do not count.
     levels: values that become black and white in grey images of 16 bits, of 32, or of floating point numbers.
     on_error: refuse annotations and images that cannot be used, or skip them.

@@ -12,8 +12,8 @@ from spdbuild.metrics.by_image.answers import TOP
 def judge(logits: Tensor, labels: Tensor) -> Tensor:
     """float32 [N, 3] on the device of the logits [N, outputs]: predicted output, rank of the label, cross-entropy.
 
-    The label is ranked among the TOP highest logits, from 0; TOP if it is not among them, or a logit is NaN or infinite; -inf hides an
-    output.
+    The label is ranked among the TOP highest logits, from 0; TOP if it is not among them, or if a logit is NaN or
+    infinite. A logit of -inf only hides its output.
     """
     logits = logits.float()
     best = logits.topk(min(TOP, logits.shape[1]), dim=1).indices  # [N, TOP]

@@ -46,11 +46,12 @@ class DetectionConfusion:
     def update(self, detections: Tensor, boxes_xyxy: Tensor, labels: Tensor, crowd: Tensor | None = None) -> Outcome:
         """Count one image, and return its outcome.
 
-        detections: [D, 6], rows (left, top, right, bottom, score, class index).
+        detections: [D, 6], rows (left, top, right, bottom, score, class index); of rows with the same box, one for each
+            of its likely classes, that with the highest score counts.
         boxes_xyxy, labels, crowd: [B, 4], [B] class indices and [B] bool, the objects. A crowd region is no object, and
             a detection with more than half of its area on one does not count as background.
         """
-        detections = detections[detections[:, 4] >= self.min_score]
+        detections = _once_a_box(detections[detections[:, 4] >= self.min_score])
         regions = boxes_xyxy[:0] if crowd is None else boxes_xyxy[crowd]
         if crowd is not None:
             boxes_xyxy, labels = boxes_xyxy[~crowd], labels[~crowd]
@@ -63,6 +64,13 @@ class DetectionConfusion:
         self.matrix[-1, :-1] += np.bincount(taken_for[free], minlength=classes)
         right = int((true[objects] == taken_for[found]).sum())
         return Outcome(len(true), right, len(objects) - right, len(true) - len(objects), len(free))
+
+
+def _once_a_box(detections: Tensor) -> Tensor:
+    """The detections [D, 6] without those that repeat a box under a less likely class."""
+    best_first = detections[detections[:, 4].argsort(descending=True, stable=True)]
+    _, first = np.unique(best_first[:, :4].cpu().numpy(), axis=0, return_index=True)
+    return best_first[np.sort(first)]
 
 
 def _pairs(iou: NDArray[np.float64], min_iou: float) -> tuple[list[int], list[int]]:

@@ -26,7 +26,8 @@ class EvaluationOptions:
     """How detections are judged; the defaults are COCO's.
 
     sizes: the bins for which precision and recall are given too.
-    max_detections: numbers of detections per image at which recall is given; precision is given at the largest.
+    max_detections: numbers of detections per image and category at which recall is given; precision is given at the
+        largest.
     class_agnostic: whether a detection may have any class.
     backend: the library that matches; faster-coco-eval, an extra, gives the same numbers faster, but not the results
         by image, which intervals over images are computed from.
@@ -62,7 +63,7 @@ class DetectionMetrics:
     """Means over categories, as fractions; None where there is no object to find, shown as "n/a".
 
     ap: at IoU 0.50 to 0.95 in steps of 0.05; ap50, ap75: at one IoU.
-    ar: by detections per image, at IoU 0.50 to 0.95; ar_by_size: with the most detections.
+    ar: by detections per image and category, at IoU 0.50 to 0.95; ar_by_size: with the most detections.
     precision: [K, 101] at recall 0, 0.01 to 1 and IoU 0.5, NaN for a category without objects.
     matches: the outcome of each detection; None with a backend that does not tell.
     """

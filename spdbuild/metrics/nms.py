@@ -24,8 +24,8 @@ class NmsOptions:
     max_iou: of two boxes that overlap more, the one with the lower score is dropped.
     multi_label: a row gives a box for every class above min_score, instead of for its best class alone.
     class_agnostic: boxes of different classes suppress each other too.
-    max_detections: boxes kept per image.
-    max_candidates: boxes per image that take part, the best first.
+    max_detections: boxes kept per image, or per tile of an image that is cut into tiles.
+    max_candidates: boxes per image or tile that take part, the best first.
     """
 
     min_score: float = 0.001

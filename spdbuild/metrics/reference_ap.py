@@ -31,7 +31,8 @@ class ReferencePrecision:
     def scalars(self) -> dict[str, float]:
         """The fitness, by which the best checkpoint is chosen, and precision, recall and F1 averaged over classes.
 
-        The last three are those at the lowest score with the highest mean F1, `best_score`. Empty without any class.
+        The last three are those at the lowest score with the highest mean F1, `best_score`. As in the published code,
+        the precision of a class whose detections all have lower scores counts as 1. Empty without any class.
         """
         if not len(self.ap):
             return {}
@@ -45,12 +46,14 @@ class ReferencePrecision:
         }
 
     def of_class(self, label: int) -> dict[str, float | None]:
-        """Precision and recall of one class at `best_score`; None if it has no objects."""
+        """Precision and recall of a class at `best_score`; None without objects, precision also without detections."""
         (rows,) = np.nonzero(self.curves.classes == label)
         if not len(rows):
             return {"precision": None, "recall": None}
-        at = rows[0], self.curves.best
-        return {"precision": float(self.curves.precision[at]), "recall": float(self.curves.recall[at])}
+        (row,), at = rows, self.curves.best
+        found = self.curves.highest[row] >= self.curves.scores[at]
+        precision = float(self.curves.precision[row, at]) if found else None
+        return {"precision": precision, "recall": float(self.curves.recall[row, at])}
 
 
 def correct_detections(detections: Tensor, boxes_xyxy: Tensor, labels: Tensor) -> Flags:

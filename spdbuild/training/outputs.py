@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import math
 from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 from typing import Any, Protocol
@@ -13,9 +15,11 @@ from spdbuild.errors import InputError, nearest
 from spdbuild.files import refuse_file
 from spdbuild.json_text import json_text
 from spdbuild.tables import Table
-from spdbuild.training.files import write_text
+from spdbuild.training.files import save_text
 from spdbuild.training.report import write_picture
 from spdbuild.training.task import Prediction
+
+_LOG = logging.getLogger("spdbuild.training")
 
 
 class Writer(Protocol):
@@ -42,7 +46,8 @@ class Outputs:
         refuse_file(folder)
         self._folder, self._roots = folder, tuple(roots)
         self._writers = [WRITERS[form](folder) for form in forms]
-        self._taken: set[str] = set()
+        self._taken: dict[str, Path] = {}
+        self._renamed: set[Path] = set()
 
     def add(self, prediction: Prediction) -> None:
         """Add a prediction; one for a file that cannot be read is skipped."""
@@ -64,14 +69,19 @@ class Outputs:
                 writer.close()
 
     def _name(self, prediction: Prediction) -> str:
-        """The file's path below its root without the suffix, numbered if it is taken already."""
+        """The file's path below its root without the suffix, numbered, with a warning, if it is taken already."""
         below = (prediction.file.relative_to(root) for root in self._roots if prediction.file.is_relative_to(root))
         stem = next(below, Path(prediction.file.name)).with_suffix("").as_posix()
         stem += "" if prediction.frame is None else f"-{prediction.frame:06}"
         name, number = stem, 2
         while name in self._taken:
             name, number = f"{stem}-{number}", number + 1
-        self._taken.add(name)
+        self._taken[name] = file = prediction.file
+        if name != stem and file not in self._renamed:
+            self._renamed.add(file)
+            _LOG.warning(
+                "warning: %s is called %s in %s: %s has the same name", file, name, self._folder, self._taken[stem]
+            )
         return name
 
 
@@ -107,7 +117,8 @@ class _Crops:
         image = _image(prediction)
         for number, (thing, box) in enumerate(zip(prediction.found, _boxes(prediction), strict=True), start=1):
             left, top = int(box[0]), int(box[1])
-            right, bottom = max(left + 1, round(box[2])), max(top + 1, round(box[3]))
+            right = max(left + 1, min(math.ceil(box[2]), image.width))
+            bottom = max(top + 1, min(math.ceil(box[3]), image.height))
             cut = image.crop((left, top, right, bottom))
             write_picture(self._folder / _safe(thing["class"]) / f"{name}-{number}.png", cut)
 
@@ -127,7 +138,7 @@ class _Txt:
             centre = ((left + right) / 2 / width, (top + bottom) / 2 / height)
             numbers = (*centre, (right - left) / width, (bottom - top) / height, thing["score"])
             lines.append(" ".join((str(thing["index"]), *(f"{number:.6f}" for number in numbers))) + "\n")
-        write_text(self._folder / f"{name}.txt", "".join(lines))
+        save_text(self._folder / f"{name}.txt", "".join(lines))
 
     def close(self) -> None: ...
 
@@ -142,7 +153,7 @@ class _Json:
         self._entries.append(prediction.to_dict())
 
     def close(self) -> None:
-        write_text(self._file, json_text(self._entries, indent=1) + "\n")
+        save_text(self._file, json_text(self._entries, indent=1) + "\n")
 
 
 class _Csv:
@@ -158,7 +169,7 @@ class _Csv:
             self._rows.append({**row, "score": round(thing["score"], 5), **{k: round(v, 3) for k, v in edges.items()}})
 
     def close(self) -> None:
-        write_text(self._file, Table.of(self._rows, ("file", "frame", "class", "score")).csv())
+        save_text(self._file, Table.of(self._rows, ("file", "frame", "class", "score")).csv())
 
 
 WRITERS: dict[str, Callable[[Path], Writer]] = {

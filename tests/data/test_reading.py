@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -229,6 +230,22 @@ def test_a_changed_file_is_decoded_again(class_folders: Path, change) -> None:
     assert cache.cache_key(data.listing("train"), (8, 8), None, None, keep=True) != before
     fresh = [decode(path, None, None) for path in data.listing("train").paths]
     np.testing.assert_array_equal(data.open("train").images.numpy(), np.stack(fresh))
+
+
+@pytest.mark.usefixtures("always_cached")
+def test_there_is_one_copy_of_each_split_and_way_of_reading(class_folders: Path) -> None:
+    def kept(**fields: Any) -> set[str]:
+        for split in ("train", "test"):
+            Folder(str(class_folders), **fields).open(split)
+        return {entry.name for entry in cache.cache_folder().iterdir()}
+
+    before = kept()
+    assert len(before) == 2
+    assert len(kept(size=4)) == 4
+    os.utime(class_folders / "train" / "cat" / "train-cat-1.png", ns=(0, 0))
+    after = kept()
+    assert len(after) == 4
+    assert len(before - after) == 1
 
 
 @pytest.mark.usefixtures("always_cached")

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from spdbuild.data.cifar import Cifar10, Cifar100
 from spdbuild.data.coco import Coco
@@ -13,8 +14,9 @@ from spdbuild.data.folder import Folder
 from spdbuild.data.recognizing import recognized
 from spdbuild.data.tiny_imagenet import TinyImagenet
 from spdbuild.data.tiny_objects import TinyObjects
+from spdbuild.data.voc import Voc
 from spdbuild.data.yolo import Yolo
-from spdbuild.errors import DataError
+from spdbuild.errors import DataError, UnsplitError
 
 
 def test_a_folder_is_recognized_by_what_it_holds(class_folders: Path, tiny_imagenet: Path, tmp_path: Path) -> None:
@@ -97,8 +99,9 @@ def test_a_dataset_yaml_in_the_folder_is_found(tmp_path: Path, name: str) -> Non
         (("images/train/a.png", "labels/train/a.txt"), "YOLO's files are read from a dataset YAML: write "),
         (("annotations/all.json", "photos/a.png"), "COCO's files are read with name: coco, train_images: "),
         (("all.json", "photos/a.png"), "COCO's files are read with name: coco, train_images: "),
+        (("train/a.png", "train/a.xml", "test/b.png", "test/b.xml"), "Pascal VOC's files are read from one folder: "),
     ],
-    ids=["yolo", "coco", "coco_without_folder"],
+    ids=["yolo", "coco", "coco_without_folder", "voc_by_split"],
 )
 def test_boxes_in_no_known_layout_are_told_from_classes(tmp_path: Path, files: tuple[str, ...], hint: str) -> None:
     for file in files:
@@ -108,3 +111,70 @@ def test_boxes_in_no_known_layout_are_told_from_classes(tmp_path: Path, files: t
     with pytest.raises(DataError) as caught:
         cls(**fields).open("train")
     assert f"hint: {hint}" in str(caught.value)
+
+
+OBJECT = "<object><name>dog</name><bndbox><xmin>1</xmin><ymin>5</ymin><xmax>6</xmax><ymax>8</ymax></bndbox></object>"
+
+
+@pytest.mark.parametrize(
+    ("annotations", "images"),
+    [("", ""), ("images", "images"), ("xml", "images"), ("Annotations", "images"), ("xmls", "")],
+)
+def test_xml_files_beside_images_or_in_a_folder_of_any_name_are_vocs(
+    tmp_path: Path, annotations: str, images: str
+) -> None:
+    for folder in (annotations, images):
+        (tmp_path / folder).mkdir(exist_ok=True)
+    for name in ("a", "b"):
+        (tmp_path / annotations / f"{name}.xml").write_text(f"<annotation>{OBJECT}</annotation>")
+        Image.new("RGB", (20, 10)).save(tmp_path / images / f"{name}.png")
+    cls, fields = recognized(tmp_path)
+    assert cls is Voc
+    dataset = cls(**fields).open("train")
+    assert [image.name for image in dataset.images] == ["a.png", "b.png"]
+    assert (dataset.names, len(dataset.objects)) == (("dog",), 2)
+    with pytest.raises(UnsplitError):
+        cls(**fields).open("val")
+
+
+def test_xml_files_beside_a_dataset_yaml_are_left_from_before(tmp_path: Path) -> None:
+    (tmp_path / "data.yaml").write_text("train: .\nval: .\nnames: [cat]\n")
+    (tmp_path / "a.xml").write_text("<annotation></annotation>")
+    Image.new("RGB", (20, 10)).save(tmp_path / "a.png")
+    assert recognized(tmp_path)[0] is Yolo
+
+
+def test_other_xml_files_are_nothing(class_folders: Path) -> None:
+    (class_folders / "readme.xml").write_text("<readme></readme>")
+    Image.new("RGB", (20, 10)).save(class_folders / "a.png")
+    assert recognized(class_folders)[0] is Folder
+
+
+@pytest.mark.parametrize("below", ["", "photos"])
+def test_labelmes_files_are_not_read(tmp_path: Path, below: str) -> None:
+    (tmp_path / below).mkdir(exist_ok=True)
+    (tmp_path / below / "a.json").write_text(
+        json.dumps({"version": "5", "flags": {}, "shapes": [], "imagePath": "a.png"})
+    )
+    cls, fields = recognized(tmp_path)
+    with pytest.raises(DataError) as caught:
+        cls(**fields).open("train")
+    assert "hint: LabelMe's JSON files are not read: export COCO or YOLO from it" in str(caught.value)
+
+
+def test_the_dataset_yaml_for_cvats_yolo_is_told_and_works(tmp_path: Path) -> None:
+    (tmp_path / "obj.names").write_text("crack\nhole: deep\n\n")
+    for folder in ("obj_train_data", "obj_Validation_data"):
+        (tmp_path / folder).mkdir()
+        Image.new("RGB", (20, 10)).save(tmp_path / folder / "a.png")
+        (tmp_path / folder / "a.txt").write_text("1 .5 .5 .2 .2\n")
+    cls, fields = recognized(tmp_path)
+    with pytest.raises(DataError) as caught:
+        cls(**fields).open("train")
+    entries = str(caught.value).partition(f"write {tmp_path}/data.yaml with ")[2].partition(", which is YAML")[0]
+    (tmp_path / "data.yaml").write_text(entries)
+    cls, fields = recognized(tmp_path)
+    assert cls is Yolo
+    for split in ("train", "val"):
+        dataset = cls(**fields).open(split)
+        assert (dataset.names, dataset.objects.classes.tolist()) == (("crack", "hole: deep"), [1])

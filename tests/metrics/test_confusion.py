@@ -43,6 +43,15 @@ def test_of_two_detections_of_one_object_the_closer_stands_for_it() -> None:
     assert counts.matrix.tolist() == [[1, 0, 0], [0, 0, 0], [0, 1, 0]]
 
 
+def test_a_box_with_several_classes_counts_once_for_the_likeliest() -> None:
+    counts = DetectionConfusion(classes=2)
+    nowhere = torch.tensor([200.0, 200.0, 220.0, 220.0])
+    found = [(BOXES[0], 1, 0.3), (BOXES[0], 0, 0.9), (nowhere, 0, 0.4), (nowhere, 1, 0.9)]
+    outcome = counts.update(torch.tensor([detection(*one) for one in found]), BOXES[:1], LABELS[:1])
+    assert counts.matrix.tolist() == [[1, 0, 0], [0, 0, 0], [0, 1, 0]]
+    assert (outcome.right, outcome.background) == (1, 1)
+
+
 def test_a_detection_beside_its_first_choice_gets_the_next_object() -> None:
     counts = DetectionConfusion(classes=2, min_iou=0.3)
     objects = torch.tensor([[0.0, 0.0, 20.0, 20.0], [6.0, 0.0, 26.0, 20.0]])

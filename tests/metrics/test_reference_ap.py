@@ -24,7 +24,10 @@ def test_numbers_are_those_of_the_published_code(golden: Path) -> None:
     np.testing.assert_allclose(curves.recall[:, at], arrays["r"], rtol=0, atol=1e-12)
     np.testing.assert_allclose(curves.f1[:, at], arrays["f1"], rtol=0, atol=1e-12)
     own = [found.of_class(int(label)) for label in arrays["classes"]]
-    np.testing.assert_allclose([row["precision"] for row in own], arrays["p"], rtol=0, atol=1e-12)
+    silent = curves.highest < curves.scores[at]
+    precision = [row["precision"] for row in own]
+    assert [value is None for value in precision] == silent.tolist()
+    np.testing.assert_allclose(np.array(precision, float)[~silent], arrays["p"][~silent], rtol=0, atol=1e-12)
     np.testing.assert_allclose([row["recall"] for row in own], arrays["r"], rtol=0, atol=1e-12)
     assert found.of_class(int(max(arrays["classes"])) + 1) == {"precision": None, "recall": None}
     scalars = found.scalars()
@@ -38,6 +41,22 @@ def test_fitness_weighs_ap_nine_times_ap50() -> None:
     found = average_precision(np.ones((1, 10), dtype=bool), np.ones(1), np.zeros(1), np.zeros(1))
     ap = np.array([[0.7, *[(4.0 - 0.7) / 9] * 9]])
     assert replace(found, ap=ap).scalars()["fitness"] == pytest.approx(0.43)
+
+
+def test_a_class_without_detections_at_the_best_score_has_no_precision_of_its_own() -> None:
+    # The best score is that of the first class's right detections; the second has one of a lower score, the third none.
+    correct = np.array([True, True, False, False])[:, None].repeat(10, axis=1)
+    found = average_precision(
+        correct, np.array([0.9, 0.9, 0.2, 0.1]), np.array([0.0, 0, 0, 1]), np.array([0.0, 0, 1, 2])
+    )
+    assert found.scalars()["best_score"] == pytest.approx(0.9, abs=0.001)
+    assert [found.of_class(label) for label in range(3)] == [
+        {"precision": pytest.approx(1, abs=0.01), "recall": 1.0},
+        {"precision": None, "recall": 0.0},
+        {"precision": None, "recall": 0.0},
+    ]
+    # In the published mean they count as 1 and 0.
+    assert found.scalars()["precision"] == pytest.approx(2 / 3, abs=0.01)
 
 
 def test_nothing_to_find_has_no_fitness() -> None:

@@ -21,7 +21,7 @@ def command(ctx: click.Context, target: str, overrides: tuple[str, ...], as_json
 
     FIELD=VALUE sets a field of the data set, or KEY.PATH=VALUE a key of the recipe, in YAML: 'ignore=[person]'.
     """
-    from spdbuild.cli.data_views.view import view_of
+    from spdbuild.cli.data_views.by_task import view_of
 
     view = view_of(data_set_of(target, overrides), "check")
     if as_json:

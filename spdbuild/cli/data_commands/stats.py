@@ -23,7 +23,7 @@ def command(target: str, overrides: tuple[str, ...], as_json: bool, plot: Path |
 
     FIELD=VALUE sets a field of the data set, or KEY.PATH=VALUE a key of the recipe, in YAML: 'ignore=[person]'.
     """
-    from spdbuild.cli.data_views.view import plot_of, view_of
+    from spdbuild.cli.data_views.by_task import plot_of, view_of
 
     data_set = data_set_of(target, overrides)
     view = view_of(data_set, "stats")

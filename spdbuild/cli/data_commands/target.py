@@ -26,7 +26,7 @@ def data_set_of(target: str, overrides: tuple[str, ...]) -> Any:
 def data_set_alone(target: str, overrides: tuple[str, ...]) -> Any:
     """The same for targets that are not recipes; None for anything else."""
     from spdbuild.data import DATASETS
-    from spdbuild.data.detection.yolo_txt import is_dataset_yaml, is_nameless_dataset_yaml
+    from spdbuild.data.detection.yolo_yaml import is_dataset_yaml, is_nameless_dataset_yaml
     from spdbuild.data.recognizing import recognized
 
     if Path(target).is_dir():

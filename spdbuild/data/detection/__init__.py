@@ -2,7 +2,7 @@
 
 table, outlines, findings       what every reader makes and everything else reads; the polygons in it; what is wrong
 dataset                         what a registered data set is
-coco_json, yolo_txt, voc_xml    one format each, read and written
+coco_json, yolo_txt, voc_xml    one format each, read and written; yolo_yaml: the dataset YAML of YOLO's files
 coco_fields, ids                what the entries of a COCO file must hold, and ids for images that have none
 convert, check, statistics      what `spdbuild data` does with tables
 tiles                           large images as tiles, which are a table again

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from spdbuild.data.decoding import file_length, file_levels
 from spdbuild.data.detection.findings import GRAVE, Finding, Kind, count
 from spdbuild.data.detection.pixels import read_pixels
-from spdbuild.data.detection.table import DetectionSet, Objects
+from spdbuild.data.detection.table import NO_CLASS, DetectionSet, Objects
 from spdbuild.data.processors import processors
 
 #: A box may reach this many pixels beyond its image before it counts as outside: less is rounding.
@@ -65,10 +65,15 @@ def check(dataset: DetectionSet, *, decode: bool = True) -> CheckReport:
 
 
 def check_splits(splits: Mapping[str, DetectionSet]) -> dict[str, CheckReport]:
-    """A check of each split, and of whether it shares images with an earlier one, which makes metrics too good."""
-    shared = _shared_images(splits)
+    """A check of each split, and of all together.
+
+    A split may share images with an earlier one, which makes metrics too good; the first is told which of its classes
+    no object of any split has.
+    """
+    more = _shared_images(splits)
+    more[next(iter(splits))] += _unused_classes(splits)
     reports = {split: check(dataset) for split, dataset in splits.items()}
-    return {split: replace(report, findings=(*report.findings, *shared[split])) for split, report in reports.items()}
+    return {split: replace(report, findings=(*report.findings, *more[split])) for split, report in reports.items()}
 
 
 def without_bad_images(dataset: DetectionSet) -> DetectionSet:
@@ -120,6 +125,24 @@ def _shared_images(splits: Mapping[str, DetectionSet]) -> defaultdict[str, list[
             detail = f"is the same image as {known} of '{before}'"
             shared[split].append(Finding("image in two splits", str(path), detail))
     return shared
+
+
+def _unused_classes(splits: Mapping[str, DetectionSet]) -> Iterator[Finding]:
+    used = {dataset.names[class_] for dataset in splits.values() for class_ in np.unique(_classes(dataset))}
+    for class_, name in enumerate(next(iter(splits.values())).names):
+        if name not in used:
+            yield Finding("class without objects", f"class {class_}", f"'{name}': no object has it")
+
+
+def _classes(dataset: DetectionSet) -> NDArray[np.int64]:
+    """The classes of the objects that have one."""
+    return np.asarray(dataset.objects.classes[dataset.objects.classes != NO_CLASS])
+
+
+def placeholder(dataset: DetectionSet) -> str | None:
+    """The name of a category 0 that no object has, as Roboflow writes it into COCO's files; None if there is none."""
+    first, *others = dataset.category_ids
+    return dataset.names[0] if first == 0 and others and 0 not in _classes(dataset) else None
 
 
 def _digest(path: Path) -> bytes | None:

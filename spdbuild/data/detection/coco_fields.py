@@ -13,13 +13,14 @@ from spdbuild.data.detection.ids import LARGEST
 from spdbuild.data.detection.outlines import Polygon
 
 
-def is_id(value: Any) -> TypeGuard[int]:
-    return isinstance(value, int) and not isinstance(value, bool) and abs(value) < LARGEST
-
-
 def is_number(value: Any) -> TypeGuard[float]:
     """A finite number: JSON as Python reads it also has NaN, infinities and integers of any length."""
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < LARGEST
+
+
+def is_id(value: Any) -> TypeGuard[float]:
+    """A whole number; tools that keep tables write 4.0."""
+    return is_number(value) and value % 1 == 0
 
 
 def annotation_fault(entry: Any) -> str | None:

@@ -131,7 +131,7 @@ def _categories(
             raise DataError(f"{path}: {fault}")
         if entry["id"] in known:
             raise DataError(f"{path}: two categories have the id {entry['id']}")
-        known[entry["id"]] = entry["name"]
+        known[int(entry["id"])] = entry["name"]
     for name in ignore:
         if name not in known.values():
             raise DataError(f"{path} has no category '{name}' to ignore", hint=nearest(name, known.values()))
@@ -168,7 +168,7 @@ def _image(entry: Any, folder: Path, where: str) -> ImageRecord | Finding:
     if isinstance(size, Finding):
         return size
     height, width = size
-    return ImageRecord(entry["id"], name, folder / name, width, height)
+    return ImageRecord(int(entry["id"]), name, folder / name, width, height)
 
 
 class _Rows:
@@ -178,7 +178,7 @@ class _Rows:
         self, table: Table, path: Path, classes: Mapping[int, int], positions: Mapping[int, int], entries: list[Any]
     ) -> None:
         self._table, self._path, self._classes, self._positions = table, path, classes, positions
-        given = [entry["id"] for entry in entries if isinstance(entry, dict) and is_id(entry.get("id"))]
+        given = [int(entry["id"]) for entry in entries if isinstance(entry, dict) and is_id(entry.get("id"))]
         self._ids: set[int] = set()
         self._fresh = itertools.count(max(given, default=0) + 1)
 
@@ -235,8 +235,8 @@ class _Rows:
         """The annotation's id if it has one of its own, else a new one."""
         given = entry.get("id")
         if is_id(given) and given > 0 and given not in self._ids:
-            self._ids.add(given)
-            return given
+            self._ids.add(int(given))
+            return int(given)
         if is_id(given) and given in self._ids:
             self._table.findings.append(Finding("duplicate annotation id", where, "another annotation has this id"))
         return next(self._fresh)

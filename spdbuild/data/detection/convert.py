@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from spdbuild.data.detection.check import TOLERANCE
 from spdbuild.data.detection.coco_json import to_coco
 from spdbuild.data.detection.dataset import DetectionDataSet, splits_of, usable
 from spdbuild.data.detection.findings import GRAVE, Finding, refuse_grave
@@ -143,7 +144,10 @@ def _dataset_yaml(splits: Mapping[str, DetectionSet]) -> str:
 
 
 def _yolo_line(objects: Objects, row: int, size: tuple[int, int]) -> str:
-    left, top, right, bottom = objects.boxes_xyxy[row].tolist()
+    box = objects.boxes_xyxy[row]
+    inside = np.clip(box, 0, (*size, *size))
+    # Less is rounding, and a row that reaches farther out is one that readers refuse.
+    left, top, right, bottom = (inside if np.abs(inside - box).max() > TOLERANCE else box).tolist()
     x, width = (left + right) / 2 / size[0], (right - left) / size[0]
     y, height = (top + bottom) / 2 / size[1], (bottom - top) / size[1]
     return f"{objects.classes[row]} " + " ".join(f"{value:.9g}" for value in (x, y, width, height))
@@ -285,4 +289,6 @@ def convert_data_set(
         for split, dataset in splits.items():
             tiled = cut(dataset, size, tiles.overlap, tiles.min_visible, tiles.whole)
             splits[split] = tiled.to_learn(tiles.background) if split == "train" else tiled.dataset
+            if not len(splits[split]):
+                raise DataError(f"no tile of '{split}' has an object to learn", hint="convert it without tiles")
     return convert(splits, format, folder, outlines=outlines), skipped

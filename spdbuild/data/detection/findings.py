@@ -13,6 +13,7 @@ Kind = Literal[
     "missing image",
     "missing label file",
     "label file without image",
+    "shared label file",
     "corrupt image",
     "other image size",
     "unreadable annotation file",
@@ -21,6 +22,7 @@ Kind = Literal[
     "duplicate image id",
     "duplicate annotation id",
     "duplicate category",
+    "class without objects",
     "unknown image",
     "unknown category",
     "malformed row",
@@ -30,6 +32,7 @@ Kind = Literal[
     "box outside",
     "zero area",
     "few grey levels",
+    "keypoints left out",
 ]
 
 #: Findings that hide objects or images from training and evaluation; the others hide nothing or follow a rule.

@@ -107,6 +107,9 @@ def read_file(source: Source, levels: Levels = None) -> Pixels | Finding:
             return Finding("missing image", str(path), "does not exist")
         except OSError as error:
             return Finding("corrupt image", str(path), f"cannot be read: {error.strerror}")
+        except ValueError as error:
+            # A name that no file can have, such as one with a null character.
+            return Finding("missing image", repr(str(path)), str(error))
         pixels = _decode_jpeg(data) if data.startswith(_JPEG) else None
         if pixels is not None:
             return pixels

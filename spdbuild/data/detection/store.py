@@ -19,7 +19,7 @@ from torch import Tensor
 
 from spdbuild.data.detection.findings import Finding
 from spdbuild.data.detection.pixels import load, size_at
-from spdbuild.data.detection.table import DetectionSet, Pixels
+from spdbuild.data.detection.table import DetectionSet, ImageRecord, Pixels
 from spdbuild.data.memory import free_shared_memory
 from spdbuild.data.processors import processors
 from spdbuild.errors import DataError
@@ -123,11 +123,15 @@ def open_store(
         return Packed(dataset, size, pixels)
     if folder is None:
         raise DataError("a cache on the disk needs a folder")
-    file = folder / f"images-{cache_key(dataset, size)}.npy"
+    key = cache_key(dataset, size)
+    file = folder / f"images-{key}.npy"
     # Of several processes the first one writes, and the others use its file.
     with _locked(folder):
         kept = _mapped(file, count)
         if kept is None:
+            # Of the same images before some of them changed. Another process that has mapped the file keeps it.
+            for older in folder.glob(f"images-{key.partition('-')[0]}-*.npy"):
+                older.unlink(missing_ok=True)
             _write(dataset, size, file, count)
             kept = _mapped(file, count)
     assert kept is not None
@@ -164,18 +168,23 @@ def packed_offsets(dataset: DetectionSet, size: int) -> np.ndarray[tuple[int], n
 
 
 def cache_key(dataset: DetectionSet, size: int) -> str:
-    """A digest of everything that the pixels depend on: files and their dates, sizes, order, size, and the decoder.
+    """A name that changes with everything that pixels depend on: files and dates, sizes, order, size, and the decoder.
 
-    Boxes and class names are not part of it: they are read anew each time.
+    The part before the hyphen stays the same for the first image, size and levels. Boxes and class names are not part
+    of it: they are read anew each time.
     """
     import torchvision
 
-    digest = hashlib.blake2b(digest_size=12)
-    digest.update(repr((_VERSION, torchvision.__version__, size, dataset.levels, dataset.draw)).encode())
+    first = dataset.images[0]
+    begin = (size, dataset.levels, dataset.draw, first.path and str(first.path.resolve()), _shape(first))
+    state = hashlib.blake2b(repr((_VERSION, torchvision.__version__)).encode(), digest_size=12)
     for image in dataset.images:
-        place = (image.left, image.top) if image.whole else ()
-        digest.update(repr((image.name, image.width, image.height, *place, *_file_state(image.path))).encode())
-    return digest.hexdigest()
+        state.update(repr((*_shape(image), *_file_state(image.path))).encode())
+    return f"{hashlib.blake2b(repr(begin).encode(), digest_size=6).hexdigest()}-{state.hexdigest()}"
+
+
+def _shape(image: ImageRecord) -> tuple[str | int, ...]:
+    return (image.name, image.width, image.height, *((image.left, image.top) if image.whole else ()))
 
 
 def _file_state(path: Path | None) -> tuple[str | int, ...]:

@@ -28,7 +28,7 @@ class TileOptions:
     """How images that are larger than a tile are cut into tiles; by default they stay whole.
 
     Training treats the tiles as images. Evaluation looks at all tiles of an image and merges what is found in them, so
-    that metrics are those of whole images, as without tiles.
+    that metrics are those of whole images, as without tiles; nms.max_detections limits the boxes of a tile.
 
     size: side of a tile in pixels of the image as it is in its file; if empty, images stay whole.
     overlap: least share of a tile that its neighbour covers too; an object smaller than that is whole in one of

@@ -2,6 +2,8 @@
 
     Annotations/<image>.xml     JPEGImages/<image>.jpg     ImageSets/Main/<split>.txt
 
+Labelling tools write the same XML files beside the images, or into another folder, and no lists.
+
 VOC counts pixels from 1 and a box includes its last pixel: (xmin, ymin, xmax, ymax) is the box from xmin - 1 to xmax.
 
 Source: Everingham et al. 2010, "The Pascal Visual Object Classes (VOC) Challenge", and the development kit's notes.
@@ -22,6 +24,10 @@ from spdbuild.data.detection.pixels import image_size
 from spdbuild.data.detection.table import NO_CLASS, DetectionSet, ImageRecord, Table
 from spdbuild.errors import DataError, Location, MissingSplitError, UnsplitError, nearest
 
+#: Where annotations and images are, VOC's own folder first.
+_ANNOTATION_FOLDERS = ("Annotations", "annotations", "xml", "xmls", "labels", "JPEGImages", "images", ".")
+_IMAGE_FOLDERS = ("JPEGImages", "images", ".")
+
 #: What tools write into `difficult`, in any case; an object without it is not difficult.
 _YES, _NO = ("1", "true", "yes"), ("0", "false", "no", "")
 
@@ -29,35 +35,59 @@ _YES, _NO = ("1", "true", "yes"), ("0", "false", "no", "")
 def read_voc(root: Path, split: str, *, names: Sequence[str] = (), ignore: Sequence[str] = ()) -> DetectionSet:
     """The images and objects of a split, as listed in ImageSets/Main.
 
-    Without any list, "train" is every file in Annotations, and there is no other split: it would have the same images.
+    Without any list, "train" is every annotation file, and there is no other split: it would have the same images.
 
     names: the classes; if empty, every name in all the annotations of the folder, in alphabetical order.
     ignore: names whose objects become regions where detections do not count.
 
     Objects marked difficult keep their class and are ignored in training and evaluation, as VOC does.
     """
-    parsed = {stem: parse_annotation(root / "Annotations" / f"{stem}.xml") for stem in _stems(root, split)}
-    known = tuple(names) or _all_names(root, parsed)
+    annotations, images = annotation_folder(root), image_folder(root)
+    parsed = {stem: parse_annotation(annotations / f"{stem}.xml") for stem in _stems(root, annotations, split)}
+    known = tuple(names) or _all_names(annotations, parsed)
     for name in ignore:
         if name not in known:
             raise DataError(f"{root} has no class '{name}' to ignore", hint=nearest(name, known))
     kept = [name for name in known if name not in ignore]
     table = Table(kept, category_ids(len(kept)))
     classes = {name: kept.index(name) if name in kept else NO_CLASS for name in known}
-    files = _image_files(root / "JPEGImages")
+    files = _image_files(images)
     for id, (stem, annotation) in zip(image_ids(list(parsed)), parsed.items(), strict=True):
         if isinstance(annotation, Finding):
             table.findings.append(annotation)
             continue
-        path = files.get(stem, root / "JPEGImages" / f"{stem}.jpg")
+        path = files.get(stem, images / f"{stem}.jpg")
         size = _size(annotation, path)
         if isinstance(size, Finding):
             table.findings.append(size)
             continue
         table.images.append(ImageRecord(id, path.name, path, size[1], size[0]))
         for number, element in enumerate(annotation.iter("object"), 1):
-            _add_object(table, element, classes, f"{root / 'Annotations' / stem}.xml: object {number}")
+            _add_object(table, element, classes, f"{annotations / stem}.xml: object {number}")
     return table.build(f"'{split}'")
+
+
+def annotation_folder(root: Path) -> Path:
+    """The folder with the XML files: Annotations, or the first of the others that has any."""
+    own, *others = (root / name for name in _ANNOTATION_FOLDERS)
+    return own if own.is_dir() else next((folder for folder in others if any(_annotation_files(folder))), own)
+
+
+def image_folder(root: Path) -> Path:
+    """The folder with the images: JPEGImages, or the first of the others that has any."""
+    own, *others = (root / name for name in _IMAGE_FOLDERS)
+    return own if own.is_dir() else next((folder for folder in others if _image_files(folder)), own)
+
+
+def is_loose(root: Path) -> bool:
+    """Whether a folder holds images with XML files of this format, but not in VOC's own folders."""
+    first = next(iter(sorted(_annotation_files(annotation_folder(root)))), None)
+    parsed = None if first is None else parse_annotation(first)
+    return (
+        isinstance(parsed, ElementTree.Element)
+        and parsed.tag == "annotation"
+        and bool(_image_files(image_folder(root)))
+    )
 
 
 class _DoctypeError(Exception):
@@ -96,18 +126,18 @@ def _unreadable(where: str, detail: str) -> Finding:
     return Finding("unreadable annotation file", where, detail)
 
 
-def _stems(root: Path, split: str) -> list[str]:
+def _stems(root: Path, annotations: Path, split: str) -> list[str]:
     listed = root / "ImageSets" / "Main" / f"{split}.txt"
     if listed.is_file():
         try:
             lines = listed.read_text(encoding="utf-8-sig").splitlines()
         except (OSError, UnicodeDecodeError) as error:
             raise DataError(f"{listed} cannot be read: {error}") from None
-        return [_stem(root, line.strip()) for line in lines if line.strip()]
+        return [_stem(annotations, line.strip()) for line in lines if line.strip()]
     known = [path.stem for path in _not_hidden(listed.parent, "*.txt")]
     if known:
         raise MissingSplitError(f"{root} has no split '{split}'", hint=nearest(split, known))
-    if not (root / "Annotations").is_dir():
+    if not annotations.is_dir():
         raise DataError(
             f"{root} has no folder 'Annotations'", hint="give the folder that holds Annotations and JPEGImages"
         )
@@ -116,17 +146,17 @@ def _stems(root: Path, split: str) -> list[str]:
             f"{root} has no split '{split}': without lists in ImageSets/Main all images are in 'train'",
             hint=f"write the names of its images into {listed}, and the others' into train.txt",
         )
-    return sorted(path.stem for path in _annotation_files(root))
+    return sorted(path.stem for path in _annotation_files(annotations))
 
 
-def _stem(root: Path, line: str) -> str:
+def _stem(annotations: Path, line: str) -> str:
     """The image that a line of a list names; in the lists of a class a number follows the name."""
     names = (line, line.split()[0])
-    return next((name for name in names if (root / "Annotations" / f"{name}.xml").is_file()), line)
+    return next((name for name in names if (annotations / f"{name}.xml").is_file()), line)
 
 
-def _annotation_files(root: Path) -> Iterator[Path]:
-    return _not_hidden(root / "Annotations", "*.xml")
+def _annotation_files(folder: Path) -> Iterator[Path]:
+    return _not_hidden(folder, "*.xml")
 
 
 def _not_hidden(folder: Path, pattern: str) -> Iterator[Path]:
@@ -140,10 +170,10 @@ def _image_files(folder: Path) -> dict[str, Path]:
     return {path.stem: path for path in sorted(images, key=lambda path: (path.suffix == ".jpg", path.name))}
 
 
-def _all_names(root: Path, parsed: Mapping[str, ElementTree.Element | Finding]) -> tuple[str, ...]:
+def _all_names(annotations: Path, parsed: Mapping[str, ElementTree.Element | Finding]) -> tuple[str, ...]:
     """The names in all the annotations that can be read; `parsed` has some of them already, by their stem."""
     found: set[str] = set()
-    for path in _annotation_files(root):
+    for path in _annotation_files(annotations):
         annotation = parsed[path.stem] if path.stem in parsed else parse_annotation(path)
         if not isinstance(annotation, Finding):
             found.update(element.findtext("name", "").strip() for element in annotation.iter("object"))

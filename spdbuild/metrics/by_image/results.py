@@ -55,7 +55,7 @@ class ByImage(Protocol):
 KINDS: Registry[ByImage] = Registry("kind of results", "spdbuild.metrics.by_image", "spdbuild.by_image")
 
 
-def save(path: Path, found: ByImage, names: Sequence[str] = ()) -> None:
+def save(path: str | Path, found: ByImage, names: Sequence[str] = ()) -> None:
     """Write a file, whose name ends in .npz, with numpy arrays; none of them is pickled.
 
     names: those of the images in their order, if they have any.
@@ -66,11 +66,11 @@ def save(path: Path, found: ByImage, names: Sequence[str] = ()) -> None:
     np.savez_compressed(path, **arrays)
 
 
-def load(path: Path) -> tuple[ByImage, tuple[str, ...]]:
+def load(path: str | Path) -> tuple[ByImage, tuple[str, ...]]:
     """What `save` wrote, and the names; raises InputError for a file that is damaged or something else."""
     try:
         # Opened here, because numpy leaves a file open that it cannot read.
-        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
+        with Path(path).open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             arrays = dict(file)
         kind, names = str(arrays.pop("kind")), tuple(arrays.pop(_NAMES, np.array((), np.str_)).tolist())
     except _DAMAGE as error:
@@ -87,5 +87,5 @@ def load(path: Path) -> tuple[ByImage, tuple[str, ...]]:
     return found, names
 
 
-def _damaged(path: Path, error: BaseException) -> InputError:
+def _damaged(path: str | Path, error: BaseException) -> InputError:
     return InputError(f"{path} is damaged, or not what an evaluation writes: {error}")

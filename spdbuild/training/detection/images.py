@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -40,6 +41,11 @@ class DetectionImages:
     @property
     def digest(self) -> str:
         return self.dataset.digest
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """The file of each image that has one; one file for all tiles of an image."""
+        return tuple(image.path for image in self.dataset.images if image.path is not None)
 
     @property
     def size(self) -> tuple[int, int]:

@@ -22,6 +22,7 @@ from spdbuild.tables import Table
 from spdbuild.training.detection.charts import charts_of
 from spdbuild.training.detection.head import maps_of
 from spdbuild.training.detection.images import DetectionImages
+from spdbuild.training.detection.limits import limits_exceeded
 from spdbuild.training.detection.options import JudgingOptions
 from spdbuild.training.task import Evaluation
 
@@ -122,6 +123,7 @@ class DetectionMeter:
             },
             order=tuple(values),
             protocol=_protocol(self._options, self._images),
+            warnings=tuple(limits_exceeded(self._images, self._options)),
             by_image=metrics.matches,
             # In the order of the evaluation: by their ids.
             images=tuple(image.name for image in sorted(self._images.dataset.images, key=lambda image: image.id)),
@@ -162,7 +164,7 @@ def _protocol(options: JudgingOptions, images: DetectionImages) -> str:
         judged += f" of {len(images.annotated)} of the {len(images.classes)} classes, those of the data"
     return (
         f"COCO's AP{judged} by {options.backend}: {shape}{cut}, scores from {options.nms.min_score:g}, NMS at IoU "
-        f"{options.nms.max_iou:g}, {options.max_detections} detections an image; sizes in pixels: {sizes}"
+        f"{options.nms.max_iou:g}, {options.max_detections} detections of a class in an image; sizes in pixels: {sizes}"
     )
 
 

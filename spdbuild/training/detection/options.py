@@ -23,7 +23,7 @@ class JudgingOptions:
         file. COCO's are {S: [0, 32], M: [32, 96], L: [96, 100000]}: {tiny: [0, 16]} adds one, {S: [0, 10]} changes
         one, and {L: null} removes one. Both limits belong to a bin, as in COCO's evaluation: an object on the border
         of two bins counts in both.
-    max_detections: detections per image that count for precision, the best first.
+    max_detections: detections of each class in an image that count, the best first, as in COCO's evaluation.
     class_agnostic: whether a detection may have any class, as if there were only one; NMS stays within classes unless
         nms.class_agnostic is set, too.
     backend: the library that matches; faster-coco-eval, an extra, gives the same numbers faster, but not the results
@@ -41,12 +41,6 @@ class JudgingOptions:
     def __post_init__(self) -> None:
         require_range(self, "pad", least=0)
         require_range(self, "max_detections", least=1)
-        if self.max_detections > self.nms.max_detections:
-            raise ArgumentError(
-                f"{self.max_detections} detections of an image cannot count if nms keeps {self.nms.max_detections}",
-                argument="max_detections",
-                hint="lower max_detections, or raise nms.max_detections",
-            )
         for size in self.bins:
             if not 0 <= size.low < size.high:
                 raise ArgumentError(

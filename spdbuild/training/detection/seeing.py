@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import groupby
 
 import torch
@@ -24,18 +24,20 @@ from spdbuild.training.detection.images import to_network
 from spdbuild.training.detection.options import SeeingOptions
 
 
-@dataclass(frozen=True)
+@dataclass
 class Seer:
     """A model that looks at pictures.
 
     long_side: pixels that the longer side of a picture or tile is scaled to.
     batch: tiles that go through the network at once.
+    limited: whether NMS has kept as many boxes of some picture or tile as it may, so that others may be missing.
     """
 
     model: nn.Module
     options: SeeingOptions
     long_side: int
     batch: int
+    limited: bool = field(default=False, init=False)
 
     @torch.inference_mode()
     def see(self, picture: Tensor) -> Tensor:
@@ -63,6 +65,7 @@ class Seer:
         )
         # On the device, so that a few boxes are copied from it and not all outputs of the network.
         found = [own.cpu() for own in select_detections(decoded, self.options.nms)]
+        self.limited |= any(len(own) == self.options.nms.max_detections for own in found)
         boxes = [place.to_source(own[:, :4]) for own, (_, place) in zip(found, fitted, strict=True)]
         return [torch.cat((box, own[:, 4:]), dim=1) for box, own in zip(boxes, found, strict=True)]
 
@@ -74,9 +77,11 @@ def parts_of(picture: Tensor, tile: int | None, overlap: float, whole: bool) -> 
 
 
 def merged(found: Sequence[Tensor], seen: Sequence[Tile], size: tuple[int, int], nms: NmsOptions) -> Tensor:
-    """The detections [D, 6] of an image of that (height, width) from those of its tiles, in pixels of each."""
-    whole = merge_detections(found, seen, *size, nms.max_iou, class_agnostic=nms.class_agnostic)
-    return whole[: nms.max_detections]
+    """The detections [D, 6] of an image of that (height, width) from those of its tiles, in pixels of each.
+
+    The limit of `nms` has been applied to each tile; the whole image may have more.
+    """
+    return merge_detections(found, seen, *size, nms.max_iou, class_agnostic=nms.class_agnostic)
 
 
 def letterboxed(picture: Tensor, size: tuple[int, int], multiple: int | None = None) -> tuple[Tensor, Letterbox]:

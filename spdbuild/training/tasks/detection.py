@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -28,6 +29,7 @@ from spdbuild.training.detection import video
 from spdbuild.training.detection.criterion import DetectionCriterion
 from spdbuild.training.detection.head import check_maps, describe_fit, fit_anchors, head_of
 from spdbuild.training.detection.images import DetectionBatches, DetectionImages
+from spdbuild.training.detection.limits import limits_exceeded
 from spdbuild.training.detection.meter import DetectionMeter
 from spdbuild.training.detection.options import FittingOptions, JudgingOptions, SeeingOptions
 from spdbuild.training.detection.samples import draw_samples
@@ -40,6 +42,13 @@ from spdbuild.training.task import TASKS, Meter, Metric, Prediction, Task
 if TYPE_CHECKING:
     from spdbuild.data.detection.table import DetectionSet
     from spdbuild.training.recipe import Recipe
+
+_LOG = logging.getLogger("spdbuild.training")
+
+_LIMITED = (
+    "warning: %s: NMS kept %d boxes, the most that it keeps of a picture or tile; if some are missing, raise "
+    "--max-detections (task.seeing.nms.max_detections)"
+)
 
 
 @TASKS.register
@@ -55,7 +64,8 @@ class Detection(Task):
     tiles: how images larger than a tile are cut, for training, evaluation and `spdbuild predict`.
     seeing: what `spdbuild predict` shows.
     cache: where decoded images are kept. auto: in memory, each once it was decoded, as long as 30% of the free memory
-        suffices; ram: all of them from the start; disk: in a file, for this run and the next; none: nowhere.
+        suffices; ram: all of them from the start; disk: in a file in the folder SPDBUILD_CACHE, for this run and the
+        next; none: nowhere.
     """
 
     default_loss: ClassVar[str] = "detection"
@@ -75,6 +85,13 @@ class Detection(Task):
     cache: Cache = field(default="auto", metadata=role(Role.RESUMED))
 
     def __post_init__(self) -> None:
+        kept, most = self.evaluation.nms.max_detections, self.evaluation.max_detections
+        if self.tiles.size is None and most > kept:
+            raise ArgumentError(
+                f"{most} detections of an image cannot count if nms keeps {kept}",
+                argument="evaluation.max_detections",
+                hint="lower max_detections, or raise nms.max_detections",
+            )
         if self.monitor not in self.metrics():
             message, hint = f"monitor: there is no metric '{self.monitor}'", nearest(self.monitor, self.metrics())
             raise ArgumentError(message, argument="monitor", hint=hint)
@@ -118,7 +135,8 @@ class Detection(Task):
         found = summary({**count(images.dataset.findings), "box outside": len(reaching_out(images.dataset))})
         told = [f"of the data {purpose}: {found}"] if found else []
         paths = [image.path for image in images.dataset.images if image.path is not None]
-        return told + dark_remarks(paths, images.dataset.levels, purpose)
+        limited = limits_exceeded(images, self.evaluation) if purpose == "to evaluate on" else ()
+        return told + dark_remarks(paths, images.dataset.levels, purpose) + [f"warning: {line}" for line in limited]
 
     def settled(self, recipe: Recipe, model: nn.Module) -> tuple[str, ...]:
         """The anchors, where the recipe has its own: those of a file are for the boxes of other data."""
@@ -206,7 +224,7 @@ class Detection(Task):
         self, recipe: Recipe, model: nn.Module, classes: tuple[str, ...], input: tuple[int, ...], sources: list[Source]
     ) -> Iterator[Prediction]:
         seer = Seer(model, self._seeing, max(input[1:]), recipe.test_batch or recipe.batch)
-        shown = self._shown(classes)
+        shown, warned = self._shown(classes), False
         if any(video.is_film(path_of(source)) for source in sources):
             video.require()
         for source in sources:
@@ -214,6 +232,9 @@ class Detection(Task):
             try:
                 for frame, picture in _pictures(source, getattr(recipe.data, "levels", None)):
                     found = seer.see(picture)
+                    if seer.limited and not warned:
+                        _LOG.warning(_LIMITED, path, self.seeing.nms.max_detections)
+                        warned = True
                     yield _prediction(path, frame, picture, found[torch.isin(found[:, 5], shown)], classes)
             except DataError as error:
                 yield Prediction(path, (), problem=error.problems[0].message)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from spdbuild.data.detection.check import check, check_splits, without_bad_images
+from spdbuild.data.detection.check import check, check_splits, placeholder, without_bad_images
 from spdbuild.data.detection.coco_json import read_coco
 from spdbuild.data.detection.dataset import usable
 from spdbuild.data.detection.findings import refuse_grave
@@ -22,6 +22,22 @@ def test_a_good_set_has_no_findings() -> None:
     report = check(TinyObjects.sample())
     assert report.sound
     assert list(report.lines())[1:] == ["nothing is wrong"]
+
+
+def test_a_class_that_no_object_of_any_split_has_is_told(document: Any, write_coco: Callable[..., Any]) -> None:
+    document["categories"] += [{"id": 0, "name": "pets"}]
+    dataset = read_coco(*write_coco(document))
+    assert placeholder(dataset) == "pets"
+    reports = check_splits({"train": dataset.subset([0]), "val": dataset.subset([1])})
+    told = [str(found) for found in reports["train"].findings if found.kind == "class without objects"]
+    assert told == ["class 0: 'pets': no object has it"]
+    assert "class without objects" not in reports["val"].counts
+    assert reports["train"].sound
+
+
+def test_only_an_empty_category_0_is_a_placeholder(document: Any, write_coco: Callable[..., Any]) -> None:
+    document["categories"] += [{"id": 9, "name": "pets"}]
+    assert placeholder(read_coco(*write_coco(document))) is None
 
 
 @pytest.fixture
@@ -83,7 +99,7 @@ def test_images_of_two_splits_are_named(tmp_path: Path) -> None:
         f"{images / 'copy.png'}: is the same image as {images / 'b.png'} of 'train'",
         f"{images / 'link.png'}: is the same image as {images / 'a.png'} of 'train'",
     ]
-    assert set(reports["train"].counts) == {"corrupt image"}
+    assert set(reports["train"].counts) == {"corrupt image", "class without objects"}
     refuse_grave(shared)
 
 

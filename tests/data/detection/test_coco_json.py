@@ -36,6 +36,21 @@ def test_images_come_by_name_and_classes_by_category_id(document: Document, writ
     assert dataset.trainable.tolist() == [False, True, True]
 
 
+def test_whole_numbers_of_tables_are_ids(document: Document, write_coco: WriteCoco) -> None:
+    file, images = write_coco(document)
+    plain = read_coco(file, images)
+    for entry in (*document["images"], *document["categories"], *document["annotations"]):
+        entry |= {key: float(value) for key, value in entry.items() if key == "id" or key.endswith("_id")}
+    file.write_text(json.dumps(document))
+    dataset = read_coco(file, images)
+    assert dataset.findings == ()
+    assert json.dumps(to_coco(dataset)) == json.dumps(to_coco(plain))
+    document["annotations"][0]["image_id"] += 0.5
+    file.write_text(json.dumps(document))
+    (finding,) = read_coco(file, images).findings
+    assert "ids must be whole numbers below 2**53, got 'image_id': 20.5" in str(finding)
+
+
 #: 60 pixels of a mask of 30x40, as COCO's files have it and as pycocotools writes it.
 MASKS: dict[str, Any] = {
     "counts": {"counts": [100, 60, 1040], "size": [30, 40]},

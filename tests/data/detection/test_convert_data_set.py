@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from spdbuild.data import DATASETS
-from spdbuild.data.detection.convert import convert_data_set
+from spdbuild.data.detection.check import check
+from spdbuild.data.detection.coco_json import read_coco
+from spdbuild.data.detection.convert import convert, convert_data_set
 from spdbuild.data.detection.tiles import TileOptions
+from spdbuild.data.detection.yolo_txt import read_yolo
 from spdbuild.data.tiny_objects import TinyObjects
 from spdbuild.errors import DataError
 
@@ -39,3 +45,33 @@ def test_windows_without_anything_to_learn_are_left_out_of_the_training_split_al
     assert len(names["train"]) < 4 * 8
     assert len(names["val"]) == 4 * 2
     assert done.images == len(names["train"]) + 2 * len(names["val"])
+
+
+def test_images_without_objects_leave_no_tile_to_learn_from(yolo: Path, tmp_path: Path) -> None:
+    for label in (yolo / "labels" / "train").iterdir():
+        label.write_text("")
+    tiles = TileOptions(size=32)
+    with pytest.raises(DataError, match="no tile of 'train' has an object to learn"):
+        convert_data_set(DATASETS["yolo"](str(yolo / "data.yaml")), "yolo", tmp_path / "tiled", tiles=tiles)
+    assert not (tmp_path / "tiled").exists()
+
+
+def test_a_box_far_beyond_its_image_is_written_so_that_it_can_be_read(
+    document: Any, write_coco: Callable[..., tuple[Path, Path]], tmp_path: Path
+) -> None:
+    document["annotations"][0]["bbox"] = [30, 20, 100_000, 9.75]
+    convert({"train": read_coco(*write_coco(document))}, "yolo", tmp_path / "yolo")
+    written = read_yolo(tmp_path / "yolo" / "data.yaml", "train")
+    assert [finding for finding in written.findings if finding.kind != "extra image"] == []
+    assert written.of_image(1).boxes_xyxy.tolist() == [pytest.approx([30, 20, 40, 29.75], abs=1e-6)]
+
+
+@pytest.mark.parametrize("name", ["a\0.png", "\ud800.png"])
+def test_names_that_no_file_can_have_are_missing_images(
+    document: Any, write_coco: Callable[..., tuple[Path, Path]], name: str
+) -> None:
+    annotations, images = write_coco(document)
+    document["images"][0]["file_name"] = name
+    annotations.write_text(json.dumps(document))
+    found = check(read_coco(annotations, images)).findings
+    assert [finding.kind for finding in found] == ["missing image"]

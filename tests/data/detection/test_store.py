@@ -83,6 +83,25 @@ def test_of_several_that_need_a_cache_at_once_one_fills_it(
     assert (one == other).all()
 
 
+def test_a_cache_on_the_disk_replaces_that_of_the_images_before_they_changed(
+    dataset: DetectionSet, tmp_path: Path
+) -> None:
+    def keep(images: DetectionSet, size: int) -> set[str]:
+        open_store(images, size, "disk", tmp_path / "cache")
+        return {entry.name for entry in (tmp_path / "cache").iterdir()}
+
+    (one,) = keep(dataset, 64)
+    # Another size, and another split, whose first image is another one, have files of their own.
+    others = keep(dataset, 96) | keep(dataset.subset([1, 0]), 64)
+    assert len(others) == 3
+    path = dataset.images[1].path
+    assert path is not None
+    os.utime(path, ns=(1, 1))
+    now = keep(dataset, 64)
+    assert len(now) == 3
+    assert others - now == {one}
+
+
 def test_whatever_changes_the_pixels_changes_the_key(dataset: DetectionSet) -> None:
     keys = {cache_key(dataset, 64), cache_key(dataset, 96), cache_key(dataset.subset([1, 0]), 64)}
     path = dataset.images[0].path

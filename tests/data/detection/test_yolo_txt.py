@@ -9,7 +9,8 @@ import pytest
 from PIL import Image
 
 from spdbuild.data.detection.findings import refuse_grave
-from spdbuild.data.detection.yolo_txt import COCO_CATEGORY_IDS, label_file, read_dataset_yaml, read_yolo
+from spdbuild.data.detection.yolo_txt import COCO_CATEGORY_IDS, label_file, read_yolo
+from spdbuild.data.detection.yolo_yaml import read_dataset_yaml
 from spdbuild.errors import DataError, SpdbuildError
 
 
@@ -141,6 +142,39 @@ def test_paths_that_leave_the_folder_of_the_yaml_may_mean_it(yolo: Path) -> None
     assert len(read_yolo(yolo, "train")) == 2
 
 
+@pytest.mark.parametrize("shape", ["[4, 2]", "[2, 3]", "[4, 3]"])
+def test_keypoints_are_no_outline(yolo: Path, shape: str) -> None:
+    yolo.write_text(yolo.read_text() + f"kpt_shape: {shape}\n")
+    count, numbers = json.loads(shape)
+    points = " ".join([".45", ".55", "2"][:numbers] * count)
+    (yolo.parent / "labels" / "train" / "b.txt").write_text(f"0 .5 .5 .2 .2 {points}\n")
+    dataset = read_yolo(yolo, "train")
+    assert dataset.objects.boxes_xyxy == pytest.approx(np.array([(40, 20, 60, 30)]))
+    assert dataset.objects.outlines[0] == ()
+    assert dataset.objects.area == pytest.approx([200])
+    told = [finding for finding in dataset.findings if finding.kind == "keypoints left out"]
+    assert list(map(str, told)) == [f"{yolo}: has kpt_shape {shape}: boxes are read, and keypoints are left out"]
+    refuse_grave(dataset.findings)
+
+
+def test_every_row_has_all_keypoints_or_is_refused(yolo: Path) -> None:
+    yolo.write_text(yolo.read_text() + "kpt_shape: [3, 2]\n")
+    labels = yolo.parent / "labels" / "train" / "b.txt"
+    labels.write_text("0 .5 .5 .2 .2\n0 .5 .5 .2 .2 .4 .4 .6 .6\n1 .5 .5 .2 .2 .4 .4 .6 .6 .5 .5\n")
+    dataset = read_yolo(yolo, "train")
+    assert len(dataset.objects) == 1
+    malformed = [str(finding) for finding in dataset.findings if finding.kind == "malformed row"]
+    wanted = "needs a class, 4 numbers and 3 keypoints of 2 (kpt_shape), 11 numbers in all; got"
+    assert malformed == [f"{labels}:1: {wanted} 5 numbers", f"{labels}:2: {wanted} 9 numbers"]
+
+
+@pytest.mark.parametrize("shape", ["17", "[17]", "[17, 4]", "[0, 2]", "[many, 2]"])
+def test_a_shape_of_keypoints_that_cannot_be_is_refused(yolo: Path, shape: str) -> None:
+    yolo.write_text(yolo.read_text() + f"kpt_shape: {shape}\n")
+    with pytest.raises(DataError, match="data.yaml:12:12: error: 'kpt_shape' must be the number of keypoints and how"):
+        read_yolo(yolo, "train")
+
+
 def test_the_ids_of_classes_count_from_1_with_those_that_are_ignored(yolo: Path) -> None:
     assert read_yolo(yolo, "train").category_ids == (1, 2)
     assert read_yolo(yolo, "train", ignore=["person"]).category_ids == (2,)
@@ -178,6 +212,36 @@ def test_the_category_ids_are_those_of_an_annotation_file_of_coco(data_folder: P
 )
 def test_labels_lie_beside_the_last_folder_of_images(image: str, labels: str) -> None:
     assert label_file(Path(image)) == Path(labels)
+
+
+@pytest.mark.parametrize(
+    ("image", "labels"),
+    [
+        ("Images/train/1.jpg", "Labels/train"),
+        ("Images/train/1.jpg", "labels/train"),
+        ("IMAGES/1.jpg", "LABELS"),
+        ("images/1.jpg", "Labels"),
+        ("images/Images/1.jpg", "labels/Images"),
+    ],
+)
+def test_capitals_do_not_hide_the_labels(tmp_path: Path, image: str, labels: str) -> None:
+    (tmp_path / labels).mkdir(parents=True)
+    assert label_file(tmp_path / image) == tmp_path / labels / "1.txt"
+
+
+def test_labels_beside_images_are_found_below_a_folder_with_capitals(tmp_path: Path) -> None:
+    assert label_file(tmp_path / "Images" / "park" / "1.jpg") == tmp_path / "Images" / "park" / "1.txt"
+
+
+def test_images_that_share_a_label_file_are_told(yolo: Path) -> None:
+    folder = yolo.parent / "images" / "train"
+    Image.new("RGB", (100, 50)).save(folder / "b.jpg")
+    Image.new("RGB", (100, 50)).save(folder / "a.PNG", "png")
+    dataset = read_yolo(yolo, "train")
+    shared = [str(finding) for finding in dataset.findings if finding.kind == "shared label file"]
+    labels = yolo.parent / "labels" / "train" / "b.txt"
+    assert shared == [f"{labels}: belongs to 2 images, which all have its boxes: b.jpg, b.png"]
+    refuse_grave(dataset.findings)
 
 
 def test_the_area_of_an_outlined_object_is_that_of_its_outline(yolo: Path) -> None:

@@ -260,6 +260,11 @@ def test_a_file_that_was_cut_off_is_refused(found: ByImage, tmp_path: Path) -> N
             load(tmp_path / "found.npz")
 
 
+def test_a_path_may_be_a_text(found: ByImage, tmp_path: Path) -> None:
+    save(f"{tmp_path}/found.npz", found)
+    assert load(f"{tmp_path}/found.npz")[0].metrics() == found.metrics()
+
+
 def test_objects_are_never_unpickled(tmp_path: Path) -> None:
     np.savez(tmp_path / "found.npz", kind=np.array("answers"), labels=np.array([print], dtype=object))
     with pytest.raises(InputError, match="pickle"):

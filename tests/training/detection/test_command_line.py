@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -69,6 +70,33 @@ def test_the_selection_of_boxes_has_options(trained: Path, tmp_path: Path) -> No
     assert len(json.loads(few.stdout)[0]["predictions"]) == 3
     options = ["--min-score", 0.5, "--max-iou", 0.3, "--no-speed"]
     assert "scores from 0.5, NMS at IoU 0.3," in run("eval", trained, *options).stdout
+
+
+def test_reaching_the_limit_of_boxes_is_told_once(
+    trained: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name in ("1.png", "2.png"):
+        Image.effect_noise((64, 64), 90).convert("RGB").save(tmp_path / name)
+    many = ["predict", trained, tmp_path / "1.png", tmp_path / "2.png", "--min-score", 0, "--max-iou", 1]
+    run(*many, "--max-detections", 10_000)
+    assert caplog.messages == []
+    run(*many, "--max-detections", 3)
+    assert caplog.messages == [
+        f"warning: {tmp_path / '1.png'}: NMS kept 3 boxes, the most that it keeps of a picture or tile; if some are "
+        "missing, raise --max-detections (task.seeing.nms.max_detections)"
+    ]
+
+
+def test_objects_that_cannot_count_are_told_before_training_and_by_eval(recipe: Path, tmp_path: Path) -> None:
+    options = ["epochs=1", "task.evaluation.max_detections=1", "--runs", tmp_path / "runs"]
+    told = run("train", recipe, *options)
+    wanted = (
+        r"warning: \d of 6 images have more than 1 objects of one class, up to \d, and no more detections than that"
+    )
+    assert len(re.findall(wanted, told.output)) == 1
+    evaluated = run("eval", tmp_path / "runs" / "small", "--no-speed", "--json")
+    assert re.match(wanted, evaluated.stderr)
+    json.loads(evaluated.stdout)
 
 
 def test_boxes_of_some_classes_can_be_shown_alone(trained: Path, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import csv
 import json
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -101,6 +102,35 @@ def test_every_form_says_the_same(tmp_path: Path) -> None:
         rows = list(csv.DictReader(file))
     assert len(rows) == 4
     assert [rows[1][name] for name in ("class", "score", "left", "right")] == ["disc", "0.5", "0.0", "2.5"]
+
+
+def test_a_second_file_of_a_name_is_told_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with Outputs(tmp_path, ("txt",), [Path("photos")]) as outputs:
+        for name in ("photos/a.jpg", "photos/a.png", "photos/b.png"):
+            outputs.add(prediction(name))
+        outputs.add(replace(prediction("photos/a.png"), frame=1))
+    assert sorted(path.name for path in (tmp_path / "labels").iterdir()) == [
+        "a-000001.txt",
+        "a-2.txt",
+        "a.txt",
+        "b.txt",
+    ]
+    assert caplog.messages == [f"warning: photos/a.png is called a-2 in {tmp_path}: photos/a.jpg has the same name"]
+
+
+def test_a_crop_holds_all_of_its_box_and_nothing_outside_the_picture(tmp_path: Path) -> None:
+    boxes = {
+        (4.6, 2.6, 12.2, 6.2): (4, 2, 13, 7),
+        (3.0, 1.0, 16.01, 8.01): (3, 1, 16, 8),
+        (5.0, 5.0, 5.0, 5.0): (5, 5, 6, 6),
+    }
+    found = tuple({"class": "disc", "index": 0, "score": 0.5, "box": list(box)} for box in boxes)
+    with Outputs(tmp_path, ("crops",)) as outputs:
+        outputs.add(replace(prediction(), found=found))
+    for number, (left, top, right, bottom) in enumerate(boxes.values(), start=1):
+        with Image.open(tmp_path / "crops" / "disc" / f"photo-{number}.png") as image:
+            expected = prediction().pixels[top:bottom, left:right]  # type: ignore[index]
+            np.testing.assert_array_equal(np.asarray(image), expected)
 
 
 def test_forms_that_cannot_be_are_refused(tmp_path: Path) -> None:

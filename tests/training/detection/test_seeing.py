@@ -60,6 +60,16 @@ def test_windows_find_what_scaling_down_would_lose() -> None:
     assert finder.seen == [(4, 3, 64, 64)] * 3 + [(3, 3, 64, 64)]
 
 
+def test_the_limit_of_boxes_is_that_of_a_window_and_its_reaching_is_noted() -> None:
+    at_most_2, at_most_1 = NmsOptions(0.5, 0.45, max_detections=2), NmsOptions(0.5, 0.45, max_detections=1)
+    seer = Seer(Finder(), SeeingOptions(at_most_1, tile=64, overlap=0.25), 64, 4)
+    assert corners(seer.see(picture())) == sorted(CORNERS)
+    assert seer.limited
+    enough = Seer(Finder(), SeeingOptions(at_most_2, tile=64, overlap=0.25), 64, 4)
+    enough.see(picture())
+    assert not enough.limited
+
+
 def test_a_picture_no_larger_than_a_window_is_seen_whole() -> None:
     finder = Finder()
     Seer(finder, SeeingOptions(NMS, tile=256), 256, 4).see(picture())
