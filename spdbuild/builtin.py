@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from spdbuild.errors import InputError, nearest
+from spdbuild.phrases import cut
 
 _PACKAGE = Path(__file__).parent
 
@@ -20,26 +22,42 @@ def listed(kind: str) -> dict[str, Path]:
     return {path.stem: path for path in sorted(folder(kind).glob("*.yaml"))}
 
 
-def find(name: str, kind: str) -> Path:
-    """The file that a person names: a path, or the name of a built-in file with or without `.yaml`.
+def find(name: str, *kinds: str, folder: Path | None = None) -> Path:
+    """The file that a person names: a path, or the name of a built-in file of the kinds, with or without `.yaml`.
 
     A bare name means a built-in file first; a name with `.yaml` or a folder means that file, if there is one.
+
+    folder: what a path is relative to; None: the current folder.
+    Raises InputError where there is neither, and gives back a folder, which its reader refuses with a better message.
     """
-    path = Path(name)
-    known = listed(kind)
-    bare = path.name == name and not path.suffix
-    if bare and name in known:
+    path = Path(name) if folder is None else Path(os.path.normpath(folder / name))
+    known = {stem: file for kind in reversed(kinds) for stem, file in listed(kind).items()}
+    is_word = Path(name).name == name
+    if is_word and name in known:
         return known[name]
-    if path.exists():
+    written = Path(f"{path}.yaml")
+    exists = _exists(path)
+    if exists and not path.is_dir():
         return path
-    if path.name == name and path.stem in known:
+    if not path.suffix and _exists(written):
+        return written
+    if is_word and path.suffix == ".yaml" and path.stem in known:
         return known[path.stem]
-    what = kind.removesuffix("s")
+    if exists:
+        return path
+    what = " or ".join(kind.removesuffix("s") for kind in kinds)
     hint = nearest(path.stem, known)
-    raise InputError(f"there is no {what} '{name}': neither a file nor a built-in name", hint=hint)
+    raise InputError(f"there is no {what} '{cut(name)}': neither a file nor a built-in name", hint=hint)
+
+
+def _exists(path: Path) -> bool:
+    """Whether there is such a file or folder; False, and no error, for a text that no path can be."""
+    try:
+        return path.exists()
+    except (OSError, ValueError):
+        return False
 
 
 def find_extended(name: str, extending: str | Path, kind: str) -> Path:
-    """The file that `extends: name` means in another file: a path relative to that, or else what `find` returns."""
-    path = Path(extending).parent / name
-    return path if path.is_file() else find(name, kind)
+    """The file that `extends: name` means in another file, whose folder a path is relative to."""
+    return find(name, kind, folder=Path(extending).parent)

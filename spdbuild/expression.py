@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from spdbuild.errors import SourceError, nearest
+from spdbuild.phrases import cut
 
 ALLOWED = (
     "numbers, texts, true, false, lists, names, + - * / //, comparisons, and/or/not, x if y else z, list[index], "
@@ -157,15 +158,11 @@ def _check_kinds(tree: ast.expr, text: str) -> None:
     """Refuse what `evaluate` refuses whatever the values."""
     if isinstance(tree, ast.Constant):
         _constant(tree, text)
-    elif isinstance(tree, ast.Name):
-        if tree.id in ("True", "False", "None"):
-            raise _forbidden(tree, text)
     else:
         allowed = (
-            isinstance(tree, ast.List | ast.Tuple)
+            isinstance(tree, ast.Name | ast.List | ast.Tuple | ast.BoolOp | ast.IfExp)
             or (isinstance(tree, ast.BinOp) and type(tree.op) in _OPERATORS)
             or (isinstance(tree, ast.UnaryOp) and isinstance(tree.op, ast.USub | ast.UAdd | ast.Not))
-            or isinstance(tree, ast.BoolOp | ast.IfExp)
             or (isinstance(tree, ast.Subscript) and not isinstance(tree.slice, ast.Slice))
             or (isinstance(tree, ast.Compare) and all(type(op) in _OPERATORS for op in tree.ops))
             or (
@@ -245,14 +242,14 @@ def _shown(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, str):
-        return f"the text '{value}'"
+        return f"the text '{cut(value)}'"
     return "a list" if isinstance(value, tuple | list) else str(value)
 
 
 def _unknown(name: ast.Name, known: Mapping[str, Any] | set[str]) -> ExpressionError:
-    return ExpressionError(f"there is no number called '{name.id}' here", name, nearest(name.id, known))
+    return ExpressionError(f"there is no number called '{cut(name.id)}' here", name, nearest(name.id, known))
 
 
 def _forbidden(node: ast.expr, text: str) -> ExpressionError:
     part = text[node.col_offset : node.end_col_offset]
-    return ExpressionError(f"'{part}' is not allowed here", node, ALLOWED)
+    return ExpressionError(f"'{cut(part)}' is not allowed here", node, ALLOWED)

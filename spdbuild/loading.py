@@ -180,15 +180,7 @@ def pass_of(call: Call) -> GraphPass:
 
 def find_extended(name: str, extending: Source) -> Source:
     """The source that `extends: name` refers to in a file: a built-in name, or a path relative to that file."""
-    if name in builtin.listed("architectures"):
-        return read_source(builtin.listed("architectures")[name])
-    path = Path(os.path.normpath(Path(extending.name).parent / name))
-    if not path.exists() and not path.suffix:
-        path = path.with_suffix(".yaml")
-    if not path.exists():
-        hint = nearest(name, builtin.listed("architectures"))
-        raise InputError(f"there is no architecture '{name}' to extend", hint=hint)
-    return read_source(path)
+    return read_source(builtin.find_extended(name, extending.name, "architectures"))
 
 
 def name_to_extend(path: Path, folder: Path | None) -> str:
@@ -205,7 +197,8 @@ def source_of(name: str | Path, kind: str = "architectures") -> Source:
             f"an architecture is a built-in name, a path, or YAML text, not a {type(name).__name__}",
             hint="spdbuild.import_module makes one of a torch module" if hasattr(name, "named_modules") else "",
         )
-    if isinstance(name, str) and "\n" in name:
+    # os.path.isfile also takes texts that no path can be, for which Path.is_file raises.
+    if isinstance(name, str) and "\n" in name and not os.path.isfile(name):  # noqa: PTH113
         return Source("<text>", name)
     return read_source(builtin.find(str(name), kind))
 

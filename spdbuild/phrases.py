@@ -12,3 +12,8 @@ def some(items: Iterable[object], most: int, separator: str = ", ") -> str:
     # Items between semicolons have commas of their own, and the last must not run into the number after it.
     end = ";" if ";" in separator else ""
     return f"{shown}{end} and {len(listed) - most:,} more" if len(listed) > most else shown
+
+
+def cut(text: str, most: int = 60) -> str:
+    """A text from a file as a message quotes it: whole, or its beginning and dots."""
+    return text if len(text) <= most else f"{text[:most]}..."

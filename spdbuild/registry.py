@@ -123,8 +123,14 @@ class Registry(Generic[T]):
 
 def _problem(point: EntryPoint, error: Exception) -> Problem:
     assert point.dist is not None  # importlib.metadata sets it on every entry point that it finds
-    where = f"the entry point '{point.name}' of {point.group} in the package {point.dist.name} {point.dist.version}"
-    return Problem(f"{where} does not load: {first_line(error)}", hint=f"upgrade or uninstall {point.dist.name}")
+    hint = f"upgrade or uninstall {point.dist.name}"
+    return Problem(f"{entry_point_text(point)} does not load: {first_line(error)}", hint=hint)
+
+
+def entry_point_text(point: EntryPoint) -> str:
+    """An entry point as messages name it, with its package."""
+    assert point.dist is not None  # importlib.metadata sets it on every entry point that it finds
+    return f"the entry point '{point.name}' of {point.group} in the package {point.dist.name} {point.dist.version}"
 
 
 def _home(cls: type[Any]) -> tuple[str, str]:

@@ -18,11 +18,15 @@ from typing import Any
 import yaml
 
 from spdbuild.errors import Location, SourceError
+from spdbuild.phrases import cut
 
 #: Limits that no hand-written file reaches, so that a hostile or broken one costs neither time nor memory.
 MAX_BYTES = 1_000_000
 MAX_VALUES = 100_000
 MAX_DEPTH = 50
+
+#: Messages quote keys, and a person has to read them.
+MAX_KEY = 500
 
 #: Integers beyond this are not exact in other programs (JSON, float64).
 MAX_INTEGER = 2**53
@@ -236,7 +240,7 @@ class _Composer:
         if isinstance(event, yaml.AliasEvent):
             return self.alias(event)
         if event.tag is not None and event.tag != "!":
-            raise self.error(f"the tag '{event.tag}' is not allowed here", event)
+            raise self.error(f"the tag '{cut(event.tag)}' is not allowed here", event)
         before = self.size
         if isinstance(event, yaml.ScalarEvent):
             self.count(1, event)
@@ -253,7 +257,7 @@ class _Composer:
     def alias(self, event: Any) -> Value:
         value = self.anchors.get(event.anchor)
         if value is None:
-            raise self.error(f"there is no anchor '&{event.anchor}' above", event)
+            raise self.error(f"there is no anchor '&{cut(event.anchor)}' above", event)
         self.count(value.size, event)
         return value
 
@@ -283,6 +287,8 @@ class _Composer:
             if event.anchor is not None:
                 raise self.error("a key cannot have an anchor", event)
             key = event.value
+            if len(key) > MAX_KEY:
+                raise self.error(f"a key of {len(key):,} characters is too long", event, f"at most {MAX_KEY}")
             if key in entries:
                 first = entries[key].key
                 raise self.error(

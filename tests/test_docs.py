@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import torchvision
 from click.testing import CliRunner
 from PIL import Image
 
@@ -127,6 +128,24 @@ def test_the_example_in_python_runs_and_its_files_and_columns_are_told(
 def test_all_metrics_of_both_tasks_are_told():
     metrics = {name for _, task in TASKS.items() for name in task().metrics()}
     assert [name for name in sorted(metrics) if f"`{name}`" not in OUTPUTS] == []
+
+
+def test_the_files_of_the_map_exist():
+    named = re.findall(r"`((?:spdbuild|tests)/[^`]*)`", (DOCS / "map.md").read_text())
+    assert len(named) > 20
+    assert [name for name in named if not (DOCS.parent / name).is_file()] == []
+
+
+def test_torchvisions_weights_are_fine_tuned_as_the_readme_says(own_data: Path):
+    torch.save(torchvision.models.resnet18().state_dict(), "resnet18.pth")
+    convert, train = re.findall(
+        r"^    spdbuild (convert resnet18 .*|train pets.yaml architecture=.*)", README, re.MULTILINE
+    )
+    less = " batch=2 max_steps=1 workers=0 data.size=32"
+    for command in (convert, train + less):
+        result = CliRunner().invoke(spdbuild, shlex.split(command))
+        assert result.exit_code == 0, result.output
+    assert "120 weights from spd.safetensors; fresh: head" in next(Path("runs").rglob("log.txt")).read_text()
 
 
 @pytest.mark.parametrize("page", [*sorted(DOCS.glob("*.md")), DOCS.parent / "README.md"], ids=lambda page: page.name)

@@ -15,6 +15,7 @@ from spdbuild.arguments import Signature, fit, signature, type_hints
 from spdbuild.errors import ArgumentError, Location, Problem, SpdbuildError, nearest
 from spdbuild.expression import ExpressionError, check_expression, evaluate, names
 from spdbuild.ops import OPS
+from spdbuild.phrases import cut
 
 #: Names that a block's lines may use besides its parameters.
 BLOCK_NUMBERS = frozenset({"in_channels"})
@@ -108,7 +109,7 @@ class _Checker:
         taken = self._signature(call.function)
         if taken is None:
             hint = nearest(call.function, [*OPS, *self.document.blocks])
-            yield Problem(f"there is no op or block '{call.function}'", call.location, hint)
+            yield Problem(f"there is no op or block '{cut(call.function)}'", call.location, hint)
             return
         try:
             bound = taken.bind(len(call.positional), [argument.name for argument in call.named])
@@ -224,4 +225,4 @@ class _Names:
         hint = nearest(reference.text, {name for name in known if name not in FURTHER_INPUTS})
         if first in self.unnamed:
             hint = f"give the line a name of its own: '- some_name: {self.unnamed[first]}(...)'"
-        yield Problem(f"there is no layer '{reference.text}' above this line", place, hint)
+        yield Problem(f"there is no layer '{cut(reference.text)}' above this line", place, hint)

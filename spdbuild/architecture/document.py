@@ -12,6 +12,7 @@ from spdbuild.arguments import Signature
 from spdbuild.errors import Location, Problem, SourceError, SpdbuildError
 from spdbuild.expression import ExpressionError, parse_expression
 from spdbuild.phases import Order
+from spdbuild.phrases import cut
 from spdbuild.schema import check_schema
 from spdbuild.source import Source, Value, parse_yaml
 
@@ -279,7 +280,7 @@ def _base(root: Value, source: Source, find: Finder, extended: tuple[str, ...]) 
         base = find(value.data, source)
     except SpdbuildError as error:
         first = error.problems[0]
-        message = first.message if "extends" in first.message else f"extends: {value.data}: {first.message}"
+        message = first.message if "extends" in first.message else f"extends: {cut(value.data)}: {first.message}"
         raise SourceError(message, location=value.location, hint=first.hint) from None
     chain = (*extended, source.name)
     if base.name in chain:

@@ -15,6 +15,7 @@ from spdbuild.errors import ArgumentError, ShapeError, SourceError, SpdbuildErro
 from spdbuild.expression import ExpressionError, evaluate
 from spdbuild.graph import Graph, Input, Origin, Output
 from spdbuild.ops import OPS, Op
+from spdbuild.phrases import cut
 from spdbuild.schema import describe
 from spdbuild.shape import Shape
 from spdbuild.source import Value
@@ -145,9 +146,11 @@ class _Expander:
                 return whole
         if value.data in self.document.inputs:
             hint = f"a line can return it: {value.data}_again: identity() <- {value.data}"
-            error = UnknownNameError(f"'{value.data}' is an input, and outputs are layers", hint=hint)
+            error = UnknownNameError(f"'{cut(value.data)}' is an input, and outputs are layers", hint=hint)
         else:
-            error = UnknownNameError(f"there is no layer '{value.data}'", hint=self._known(value.data, self.results))
+            error = UnknownNameError(
+                f"there is no layer '{cut(value.data)}'", hint=self._known(value.data, self.results)
+            )
         raise error.at(value.location)
 
     def _lines(self, lines: list[Line], state: _List) -> Output:
@@ -278,7 +281,7 @@ class _Expander:
             hint = "a line gives a block several inputs behind the arrow: name: block() <- first, second"
             return UnknownNameError(message, hint=hint)
         hint = self._known(name, {*state.tensors, *self.results})
-        return UnknownNameError(f"there is no layer '{name}' above this line", hint=hint)
+        return UnknownNameError(f"there is no layer '{cut(name)}' above this line", hint=hint)
 
     def _known(self, name: str, known: Iterable[str]) -> str:
         """A hint for a name that cannot be read."""

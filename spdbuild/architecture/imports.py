@@ -10,6 +10,7 @@ from pathlib import Path
 
 from spdbuild.architecture.document import Document
 from spdbuild.errors import SourceError, first_line
+from spdbuild.phrases import cut
 from spdbuild.source import Value
 
 
@@ -26,7 +27,7 @@ def import_files(document: Document, allowed: bool) -> None:
             continue
         if not allowed:
             raise SourceError(
-                f"this file wants to run the Python code of '{value.data}'",
+                f"this file wants to run the Python code of '{cut(value.data)}'",
                 location=value.location,
                 hint="if you trust it, say --allow-imports (from Python: allow_imports=True)",
             )
@@ -34,7 +35,7 @@ def import_files(document: Document, allowed: bool) -> None:
             _import(value)
         except Exception as error:
             reason = f"{type(error).__name__}: {first_line(error)}"
-            raise SourceError(f"'{value.data}' cannot be imported: {reason}", location=value.location) from error
+            raise SourceError(f"'{cut(value.data)}' cannot be imported: {reason}", location=value.location) from error
 
 
 def imports_of(document: Document) -> tuple[Path | str, ...]:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from spdbuild.cli.content import find, is_recipe
+from spdbuild import builtin
+from spdbuild.cli.content import is_recipe
 from spdbuild.cli.json_output import print_json
 from spdbuild.cli.options import BuiltinName, imports_option, json_option
 from spdbuild.errors import Problem, SpdbuildError
@@ -75,7 +76,7 @@ def _expanded(names: Iterable[str]) -> Iterator[str]:
 
 def _check(name: str, allow_imports: bool) -> _Result:
     try:
-        source = read_source(find(name))
+        source = read_source(builtin.find(name, "architectures", "recipes"))
         check = _check_recipe if is_recipe(source) else _check_architecture
         return check(source, allow_imports)
     except SpdbuildError as error:
@@ -91,10 +92,11 @@ def _check_architecture(source: Source, allow_imports: bool) -> _Result:
 
 
 def _check_recipe(source: Source, allow_imports: bool) -> _Result:
-    from spdbuild.training.checking import check_recipe
+    from spdbuild.training.checking import check_recipe, doubts
 
-    _, graphs = check_recipe(source.name, allow_imports=allow_imports)
-    return _Result(_counts(graphs if len(graphs) > 1 else dict(zip([""], graphs.values(), strict=True))))
+    recipe, graphs = check_recipe(source.name, allow_imports=allow_imports)
+    counts = _counts(graphs if len(graphs) > 1 else dict(zip([""], graphs.values(), strict=True)))
+    return _Result(counts, warnings=tuple(doubts(recipe)))
 
 
 def _counts(graphs: Mapping[str, Graph]) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, ClassVar, NoReturn
 import click
 
 from spdbuild.errors import InputError, UnknownNameError, first_line, nearest
+from spdbuild.registry import entry_point_text
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -78,9 +79,9 @@ class CommandGroup(click.Group):
 def _loaded(points: Sequence[EntryPoint]) -> click.Command:
     """The command that entry points of one name offer; if there is none, one that says why."""
     point = points[0]
-    where = f"the entry point '{point.name}' of {point.group}"
+    where = entry_point_text(point)
     if len(points) > 1:
-        return _refusing(point.name, f"{where} is there twice: {' and '.join(point.value for point in points)}")
+        return _refusing(point.name, f"several offer the command: {' and '.join(map(entry_point_text, points))}")
     try:
         command = point.load()
     except Exception as error:  # whatever third-party code raises when it is imported

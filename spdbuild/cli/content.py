@@ -2,23 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from spdbuild import builtin
-from spdbuild.errors import InputError, nearest
+from spdbuild.errors import InputError
 from spdbuild.source import Source, parse_yaml, read_source
-
-
-def find(name: str) -> Path:
-    """The file of a path, or of an architecture or recipe that comes with the package."""
-    for kind in ("architectures", "recipes"):
-        try:
-            return builtin.find(name, kind)
-        except InputError:
-            continue
-    known = {**builtin.listed("architectures"), **builtin.listed("recipes")}
-    message = f"there is no '{name}': neither a file nor the name of an architecture or recipe"
-    raise InputError(message, hint=nearest(Path(name).stem, known))
 
 
 def is_recipe(source: Source, below: tuple[str, ...] = ()) -> bool:

@@ -18,13 +18,10 @@ from spdbuild.cli.json_output import print_json
 from spdbuild.cli.library_networks import convert_library
 from spdbuild.cli.options import ARCHITECTURE, Choice, choice_options, json_option, markdown_option, output_option
 from spdbuild.cli.output import put_text
-from spdbuild.cli.tables import Table
+from spdbuild.cli.tables import show
 from spdbuild.cli.weight_options import WeightsOptions, weight_options
 from spdbuild.errors import InputError
-from spdbuild.ops.spd import SpdConv2d, SpdPool
 from spdbuild.passes.strided_to_spd import PRESETS, StridedToSpd
-from spdbuild.quantities import change, scaled
-from spdbuild.shape import pair
 
 if TYPE_CHECKING:
     from spdbuild.architecture.document import Document
@@ -102,14 +99,14 @@ def _convert(document: Document, request: Request) -> None:
         click.echo(f"the file keeps all variants; the numbers are those of variant {choice.variant}", err=True)
     fit = request.budget.fit(choice.of(document), request.preset, request.options)
     converted, report = convert(fit.architecture, output=output, **arguments_of(fit.step))
-    tensors, report = request.weights.transferred(report)
+    tensors, report = request.weights.transferred(report, fit.architecture)
     request.weights.write(tensors, converted)
     if output is not None or not request.as_json:
         put_text(converted.text, output)
     if request.as_json:
         print_json(report.to_dict() | (fit.to_dict() if fit.spendings else {}))
     elif request.form == "markdown":
-        from spdbuild.conversion.report_markdown import markdown
+        from spdbuild.conversion.report_tables import markdown
 
         click.echo(markdown(report), nl=False, err=output is None)
     else:
@@ -124,11 +121,13 @@ def _refuse_own_input(architecture: str, output: Path) -> None:
 
 def _show(report: ConversionReport, budget: Iterable[str], *, err: bool) -> None:
     """The report, with the lines on its budget."""
+    from spdbuild.conversion.report_tables import kept_table, replaced_table
+
     if report.replaced:
-        _replaced(report).show(err=err)
+        show(replaced_table(report), err=err)
     if report.kept:
         click.echo("" if report.replaced else "nothing was replaced", err=err)
-        _kept(report).show(err=err)
+        show(kept_table(report), err=err)
     for layer, residual in report.residuals.items():
         click.echo(f"{layer} is fitted: {residual:.3g} of the variance of its output is left", err=err)
     if report.flat:
@@ -142,42 +141,3 @@ def _show(report: ConversionReport, budget: Iterable[str], *, err: bool) -> None
             f"\nthe file extends the old one, because its lines could not be rewritten: {report.overlay}", err=err
         )
     click.echo("\n".join(["", str(report), *budget]), err=err)
-
-
-def _replaced(report: ConversionReport) -> Table:
-    numbers = ("params", "MACs")
-    table = Table(("replaced", "op", "becomes", "kernel/stride", "placement", *numbers, "exact", "note"), numbers)
-    for entry in report.replaced:
-        before, after = report.before[entry.name], report.after[entry.name]
-        table.add(
-            entry.name,
-            before.op.name,
-            ", ".join([after.op.name, *(report.after[name].op.name for name in entry.inserted)]),
-            f"{_window(before.op)} -> {_window(after.op)}",
-            entry.placement,
-            change(before.parameters, after.parameters),
-            _macs(before.macs, after.macs),
-            "yes" if entry.exact else "no",
-            entry.why,
-        )
-    return table
-
-
-def _window(op: Any) -> str:
-    """Kernel and stride: `7x7/2`; of an SPD op the kernel over blocks, whose stride is 1."""
-    if isinstance(op, SpdConv2d | SpdPool):
-        rows, columns = op.blocks()
-        return f"{rows.kernel}x{columns.kernel}/1"
-    down, right = pair(op.stride)
-    return "x".join(map(str, pair(op.kernel))) + (f"/{down}" if down == right else f"/{down}x{right}")
-
-
-def _macs(before: int, after: int) -> str:
-    return scaled(before) if before == after else f"{scaled(before)} -> {scaled(after)}"
-
-
-def _kept(report: ConversionReport) -> Table:
-    table = Table(("kept", "op", "why"))
-    for entry in report.kept:
-        table.add(entry.name, str(entry.before), entry.why)
-    return table

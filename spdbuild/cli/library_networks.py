@@ -80,16 +80,20 @@ def _convert_module(name: str, module: nn.Module, example: Tensor, request: Requ
 
 
 def _replaced(report: ModuleReport) -> Table:
+    from spdbuild.conversion.report_tables import arrow, window_text
+
     table = Table(("replaced", "op", "kernel", "params", "MACs", "exact"), ("params", "MACs"))
     for entry in report.replaced:
         before, after = entry.before, entry.after
-        kernels = [before["kernel"], after["kernel"]]
         table.add(
             entry.name,
             entry.kind,
-            " -> ".join("x".join(map(str, kernel)) if isinstance(kernel, tuple) else str(kernel) for kernel in kernels),
+            arrow(
+                window_text(before["kernel"], before["stride"]),
+                window_text(after["kernel"], after["block"], of_blocks=True),
+            ),
             change(before["params"], after["params"]),
-            f"{scaled(before['macs'])} -> {scaled(after['macs'])}",
+            arrow(scaled(before["macs"]), scaled(after["macs"])),
             "yes" if entry.exact else "no",
         )
     return table

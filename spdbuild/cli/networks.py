@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,13 +13,18 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from spdbuild.graph import Graph
+    from spdbuild.source import Value
 
 
 @dataclass(frozen=True)
 class NamedNetwork:
-    """A graph, and the file of its weights if there is one."""
+    """A graph, and the file of its weights if there is one.
+
+    renames: rename tables of the architecture, for a file of third-party names.
+    """
 
     graph: Graph
+    renames: Mapping[str, Mapping[str, Value]]
     weights: Path | None
 
     def read_weights(self) -> dict[str, Tensor] | None:
@@ -27,12 +33,13 @@ class NamedNetwork:
             return None
         from spdbuild.conversion.weights import weights_of
 
-        return weights_of(self.graph, self.weights)
+        return weights_of(self.graph, self.weights, self.renames)
 
 
 def named_network(name: str, choice: Choice, weights: Path | None) -> NamedNetwork:
     """The network of an architecture that `choice` picks, or of a run's folder; `weights` override the run's."""
     if not Path(name).is_dir():
-        return NamedNetwork(choice.load(name).graph, weights)
+        architecture = choice.load(name)
+        return NamedNetwork(architecture.graph, architecture.renames, weights)
     stored = choice.stored(name, weights)
-    return NamedNetwork(stored.graph, stored.weights)
+    return NamedNetwork(stored.graph, stored.architecture.renames, stored.weights)

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from spdbuild.cli.content import find, is_recipe
+from spdbuild import builtin
+from spdbuild.cli.content import is_recipe
 from spdbuild.cli.json_output import node_document, print_json
 from spdbuild.cli.options import BuiltinName, Choice, choice_options, json_option
 from spdbuild.cli.tables import Table
@@ -37,7 +38,7 @@ def command(name: str, overrides: tuple[str, ...], choice: Choice, text: bool, a
     NAME is a path, a built-in name, or the folder of a run, for the graph that it has trained.
     KEY.PATH=VALUE and ~KEY.PATH change a recipe as they do in `spdbuild train`.
     """
-    path = Path(name) if Path(name).is_dir() else find(name)
+    path = Path(name) if Path(name).is_dir() else builtin.find(name, "architectures", "recipes")
     if path.is_file() and is_recipe(read_source(path)):
         if choice.variant or choice.vars or choice.inputs or text:
             options = "--variant, --var, --input and --text"

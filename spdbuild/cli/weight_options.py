@@ -49,13 +49,18 @@ class WeightsOptions:
         if self.output is None and (self.calibrate is not None or self.lossy):
             raise InputError(f"--calibrate and --lossy need {'' if random else '--weights and '}--weights-out")
 
-    def transferred(self, report: ConversionReport) -> tuple[dict[str, Tensor], ConversionReport]:
-        """The weights of the converted network, none if none are asked for, and the report with what was fitted."""
+    def transferred(
+        self, report: ConversionReport, architecture: Architecture
+    ) -> tuple[dict[str, Tensor], ConversionReport]:
+        """The weights of the converted network, none if none are asked for, and the report with what was fitted.
+
+        architecture: what is converted; its rename tables are tried on a file of third-party names.
+        """
         if self.source is None:
             return {}, report
         from spdbuild.conversion.weights import fit_converted_pools, transfer, weights_of
 
-        before = weights_of(report.before, self.source)
+        before = weights_of(report.before, self.source, architecture.renames)
         after = transfer(report, before, lossy=self.lossy)
         if self.calibrate is None:
             return after, report

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from spdbuild.conversion.report import ConversionReport
 from spdbuild.errors import WeightsError
 from spdbuild.graph import Graph
 from spdbuild.modules import compile_graph
+from spdbuild.source import Value
 from spdbuild.weight_transfer import carry_over
 from spdbuild.weight_transfer.carry_over import by_layer
 
@@ -56,13 +58,17 @@ def fit_converted_pools(
     return renamed(report.after, names, new.state_dict()), residuals
 
 
-def weights_of(graph: Graph, path: Path) -> dict[str, Tensor]:
-    """The weights of a file, which must be exactly those of `graph`; WeightsError lists what does not fit."""
-    from spdbuild.weights import load_into
+def weights_of(
+    graph: Graph, path: Path, tables: Mapping[str, Mapping[str, Value | str]] = MappingProxyType({})
+) -> dict[str, Tensor]:
+    """The weights of a file, which must be exactly those of `graph`; WeightsError lists what does not fit.
 
-    model = compile_graph(graph, "meta")
-    load_into(model, path)
-    return model.state_dict()
+    tables: rename tables of the network (`Architecture.renames`), for a file of third-party names.
+    """
+    from spdbuild.weights import describe_module, match_file
+
+    state, _ = match_file(path, describe_module(compile_graph(graph, "meta")), tables, graph=graph)
+    return state
 
 
 def renamed(graph: Graph, names: Mapping[str, str], weights: Mapping[str, Tensor]) -> dict[str, Tensor]:

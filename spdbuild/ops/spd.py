@@ -9,9 +9,8 @@ from dataclasses import dataclass
 from math import prod
 from typing import TYPE_CHECKING, ClassVar
 
-from spdbuild.errors import ArgumentError
 from spdbuild.ops.convolution import Conv2d, Convolution
-from spdbuild.ops.op import MAX_ARGUMENT, OPS, Example, Op
+from spdbuild.ops.op import OPS, Example, Op, at_least
 from spdbuild.ops.pooling import AvgPool, AvgPooling, MaxPool, MaxPooling, Pool
 from spdbuild.phases import Blocks, Order, SpdKernel, phase_order
 from spdbuild.shape import Shape, pair
@@ -44,8 +43,8 @@ class SpdConv2d(Convolution):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if isinstance(self.spd_kernel, int) and not 1 <= self.spd_kernel <= MAX_ARGUMENT:
-            raise ArgumentError(f"spd_kernel must be at least 1, got {self.spd_kernel}", argument="spd_kernel")
+        if isinstance(self.spd_kernel, int):
+            at_least(1, spd_kernel=self.spd_kernel)
         phase_order(self.order, self.groups)
 
     def strided(self) -> Conv2d:

@@ -12,6 +12,7 @@ from spdbuild.graph import Graph, Node
 from spdbuild.graph.names import free_name, name_parts
 from spdbuild.ops import Op
 from spdbuild.ops.convolution import Conv2d
+from spdbuild.ops.op import at_least
 from spdbuild.ops.pooling import AvgPool, MaxPool
 from spdbuild.ops.resampling import SpaceToDepth
 from spdbuild.ops.spd import SpdAvgPool, SpdConv2d, SpdMaxPool
@@ -77,8 +78,8 @@ class StridedToSpd(GraphPass):
     strict: bool = False
 
     def __post_init__(self) -> None:
-        if isinstance(self.kernel, int) and self.kernel < 1:
-            raise ArgumentError(f"kernel must be at least 1, got {self.kernel}", argument="kernel")
+        if isinstance(self.kernel, int):
+            at_least(1, kernel=self.kernel)
         for entry in self.kernels:
             parse_kernel(entry)
 
@@ -173,6 +174,7 @@ def parse_kernel(entry: str) -> tuple[str, SpdKernel]:
             argument="kernels",
             hint="a kernel is exact, same or a number of at least 1",
         )
+    at_least(1, kernels=int(kernel))
     return pattern, int(kernel)
 
 

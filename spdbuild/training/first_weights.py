@@ -8,8 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from spdbuild.errors import Problem, RecipeError, WeightsError
+from spdbuild.graph import Graph
+from spdbuild.ops.spd import SpdConv2d
 from spdbuild.patterns import cover, pick
 from spdbuild.phrases import some
+from spdbuild.shape import pair
 from spdbuild.training.network import BuiltNetwork
 from spdbuild.training.recipe import FirstWeights
 from spdbuild.weights import describe_module, match_file, misfits
@@ -49,7 +52,7 @@ def start(
     with weights.about("file"):
         wanted = {name: info for name, info in target.items() if name not in set(fresh)}
         state, report = _matched(network, weights.file, wanted)
-        _refuse(weights.file, _unfitting(report, weights, target))
+        _refuse(weights.file, _unfitting(report, weights, target, network.architecture.graph))
     own = {name: tensor for name, tensor in state.items() if name not in settled}
     network.module.load_state_dict(own, strict=False)
     said, kept = _described(report, weights, cover(fresh, target)), sorted(state.keys() - own.keys())
@@ -81,11 +84,11 @@ def _refuse(file: str | Path, problems: Iterable[Problem]) -> None:
         raise WeightsError.gather(named)
 
 
-def _unfitting(report: Report, weights: FirstWeights, target: Collection[str]) -> list[Problem]:
+def _unfitting(report: Report, weights: FirstWeights, target: Collection[str], graph: Graph) -> list[Problem]:
     """The problems that keep a run from starting with these weights; the last one has the hint."""
     if weights.fresh:
         report = replace(report, entries=tuple(entry for entry in report.entries if entry.status != "unused"))
-    return _advised(list(misfits(report)), _hint(report, weights, target))
+    return _advised(list(misfits(report)), _hint(report, weights, target, graph))
 
 
 def _advised(problems: list[Problem], hint: str) -> list[Problem]:
@@ -93,11 +96,15 @@ def _advised(problems: list[Problem], hint: str) -> list[Problem]:
     return [replace(problem, hint=hint if problem is problems[-1] else "") for problem in problems]
 
 
-def _hint(report: Report, weights: FirstWeights, target: Collection[str]) -> str:
+def _hint(report: Report, weights: FirstWeights, target: Collection[str], graph: Graph) -> str:
     needed = [entry for entry in report.entries if entry.name is not None]
     fitting = {entry.name for entry in needed if entry.status not in ("missing", "mismatch")}
     if len(fitting) == len(needed):
         return f"write what fits to another file: spdbuild weights import {weights.file} --arch ... --partial -o ..."
+    spd = {f"{node.name}.weight": node.op for node in graph if isinstance(node.op, SpdConv2d)}
+    if any((e.their_shape or ())[2:] == pair(spd[e.name].kernel) for e in report.having("mismatch") if e.name in spd):
+        command = f"spdbuild convert ... --weights {weights.file} -o ... --weights-out ..."
+        return f"the file is of the strided network, whose weights are carried over by {command}"
     patterns = cover([name for name in target if name not in fitting], target)
     if len(fitting) < (1 - _SHARE) * len(needed) or len(patterns) > _PATTERNS:
         return f"see what the file holds: spdbuild weights show {weights.file}"

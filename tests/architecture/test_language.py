@@ -185,6 +185,31 @@ def test_extends_inherits_and_overrides(tmp_path: Path) -> None:
     assert [str(node.op) for node in graph.layers] == ["spd_conv2d(4, kernel=3, stride=2)", "conv2d(10)"]
 
 
+@pytest.mark.parametrize("name", ["mine", "mine.yaml", "../nets/mine", "resnet18", "resnet18.yaml"])
+def test_extends_names_a_file_beside_or_a_built_in_one(tmp_path: Path, name: str) -> None:
+    (tmp_path / "nets" / "mine").mkdir(parents=True)
+    (tmp_path / "nets" / "mine.yaml").write_text(HEAD + "layers:\n  - stem: conv2d(8)\n")
+    derived = tmp_path / "nets" / "derived.yaml"
+    derived.write_text(f"model: derived\nextends: {name}\n")
+    base = spdbuild.load("resnet18" if "resnet" in name else tmp_path / "nets" / "mine.yaml")
+    assert spdbuild.load(derived).graph.parameters == base.graph.parameters
+
+
+def test_a_bare_name_is_the_built_in_file_and_one_with_its_ending_the_file_beside(tmp_path: Path) -> None:
+    (tmp_path / "resnet18.yaml").write_text(HEAD + "layers:\n  - stem: conv2d(8)\n")
+    counts = []
+    for name in ("resnet18", "resnet18.yaml"):
+        (tmp_path / "derived.yaml").write_text(f"model: derived\nextends: {name}\n")
+        counts.append(len(spdbuild.load(tmp_path / "derived.yaml").graph.layers))
+    assert counts == [len(spdbuild.load("resnet18").graph.layers), 1]
+
+
+def test_a_path_may_have_a_line_break(tmp_path: Path) -> None:
+    path = tmp_path / "odd\nname.yaml"
+    path.write_text(HEAD + "layers:\n  - stem: conv2d(8)\n")
+    assert spdbuild.load(str(path)).graph == spdbuild.load(path).graph
+
+
 @pytest.mark.parametrize(("own", "strided"), [("[]", 1), ("[strided_to_spd()]", 0)])
 def test_passes_are_added_to_those_inherited(tmp_path: Path, own: str, strided: int) -> None:
     layers = "layers:\n  - stem: conv2d(8, 3, stride=2)\n  - identity()\n  - deep: conv2d(8)\n"
@@ -321,3 +346,21 @@ def test_the_default_of_a_parameter_may_depend_on_the_channels_that_the_block_re
     text = "blocks:\n  half(out=in_channels // 2):\n    - conv: conv2d(out)\n"
     graph = graph_of(text + "layers:\n  - a: conv2d(12)\n  - b: half()\n")
     assert graph["b.conv"].shape[0] == 6
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        HEAD + "{}: 3\nlayers:\n  - a: conv2d(3)\n",
+        "model: m\nextends: {}\n",
+        HEAD + "outputs: [{}]\nlayers:\n  - a: conv2d(3)\n",
+        HEAD + "imports: [{}]\nlayers:\n  - a: conv2d(3)\n",
+        HEAD + "layers:\n  - a: *{}\n",
+        HEAD + "layers:\n  - a: !{} 3\n",
+    ],
+    ids=["key", "extends", "outputs", "imports", "anchor", "tag"],
+)
+def test_messages_do_not_quote_long_texts_whole(text: str) -> None:
+    with pytest.raises(InputError) as caught:
+        spdbuild.load(text.replace("{}", "x" * 40_000))
+    assert len(str(caught.value)) < 700

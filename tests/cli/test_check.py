@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[2]
 
 VARIANTS = """\
@@ -49,7 +51,7 @@ def test_the_mistakes_of_all_files_are_shown(run, tiny: Path):
         "\n"
         "broken.yaml:2:1: error: this is not YAML: did not find expected node content\n"
         "\n"
-        "error: there is no 'resnet500': neither a file nor the name of an architecture or recipe\n"
+        "error: there is no architecture or recipe 'resnet500': neither a file nor a built-in name\n"
         "      = hint: did you mean 'resnet50'?\n"
         "\n"
         "3 of 4 files have mistakes\n"
@@ -109,9 +111,10 @@ def test_a_recipe_with_code_to_import_asks_first(run, tiny: Path):
     assert run("check", "recipe.yaml", "--allow-imports").exit_code == 0
 
 
-def test_a_file_that_extends_a_recipe_is_a_recipe(run, tiny: Path):
+@pytest.mark.parametrize("base", ["recipe", "recipe.yaml"])
+def test_a_file_that_extends_a_recipe_is_a_recipe(run, tiny: Path, base: str):
     Path("recipe.yaml").write_text("architecture: resnet50\ndata: {name: digits}\n")
-    Path("longer.yaml").write_text("extends: recipe.yaml\nepochs: -1\n")
+    Path("longer.yaml").write_text(f"extends: {base}\nepochs: -1\n")
     result = run("check", "longer.yaml")
     assert result.exit_code == 2
     assert result.stderr.startswith("longer.yaml:2:9: error: epochs must be at least 1, got -1\n")

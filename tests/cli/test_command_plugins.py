@@ -6,7 +6,7 @@ import importlib.metadata
 import re
 import sys
 from importlib.metadata import EntryPoint, EntryPoints
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import click
 import pytest
@@ -29,6 +29,10 @@ def greet(who: str) -> None:
     click.echo(f"hello {who}")
 
 
+def offered(name: str) -> str:
+    return f"the entry point '{name}' of spdbuild.commands in the package stub-plugin 1.2"
+
+
 @pytest.fixture(autouse=True)
 def looked_up(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Installs the entry points; the groups that are looked up."""
@@ -36,10 +40,12 @@ def looked_up(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     vars(plugin).update(greet=greet, other=greet, number=3)
     monkeypatch.setitem(sys.modules, "stub_plugin", plugin)
     groups = []
+    package = SimpleNamespace(name="stub-plugin", version="1.2")
 
     def entry_points(group: str) -> EntryPoints:
         groups.append(group)
-        return EntryPoints(EntryPoint(*point) for point in POINTS if point[2] == group)
+        found = (EntryPoint(*point) for point in POINTS if point[2] == group)
+        return EntryPoints(point._for(package) for point in found)
 
     monkeypatch.setattr(importlib.metadata, "entry_points", entry_points)
     return groups
@@ -66,15 +72,14 @@ def test_entry_points_are_not_read_for_a_built_in_command(run, looked_up: list[s
 
 
 @pytest.mark.parametrize(
-    ("name", "why"),
+    ("name", "message"),
     [
-        ("broken", "does not load: module 'stub_plugin' has no attribute 'missing'"),
-        ("number", "is no click.Command"),
-        ("twice", "is there twice: stub_plugin:greet and stub_plugin:other"),
+        ("broken", f"{offered('broken')} does not load: module 'stub_plugin' has no attribute 'missing'"),
+        ("number", f"{offered('number')} is no click.Command"),
+        ("twice", f"several offer the command: {offered('twice')} and {offered('twice')}"),
     ],
 )
-def test_one_that_cannot_be_used_says_why_when_it_is_called_and_in_the_list(run, name: str, why: str):
-    message = f"the entry point '{name}' of spdbuild.commands {why}"
+def test_one_that_cannot_be_used_says_why_when_it_is_called_and_in_the_list(run, name: str, message: str):
     for arguments in ([], ["--help"], ["x", "--some=1"]):
         result = run(name, *arguments)
         assert (result.exit_code, result.stderr) == (2, f"error: {message}\n")

@@ -16,9 +16,12 @@ from spdbuild.passes.strided_to_spd import StridedToSpd
 
 #: A 3x3 kernel of stride 2 becomes 2x2 blocks of 4 * 4 channels: 8*16*4 = 512; the pool 8 * (4*8) = 256.
 REPORT = """\
-replaced   op        becomes       kernel/stride   placement      params                MACs  exact  note
-down.conv  conv2d    spd_conv2d    3x3/2 -> 2x2/1  before     288 -> 512  4.608 k -> 8.192 k  yes
-pool       max_pool  spd_max_pool  2x2/2 -> 1x1/1  before       0 -> 256        0 -> 1.024 k  no
+replaced   op        becomes       kernel                      taps  placement      params                MACs  \
+exact  field       stride  note
+down.conv  conv2d    spd_conv2d    3x3/2 -> 2x2 of 2x2 pixels  9/16  before     288 -> 512  4.608 k -> 8.192 k  \
+yes    5x5 -> 6x6  2
+pool       max_pool  spd_max_pool  2x2/2 -> 1x1 of 2x2 pixels  4/4   before       0 -> 256        0 -> 1.024 k  \
+no     7x7 -> 8x8  4
 
 2 replaced, 0 kept
 parameters  510 -> 990  x1.94
@@ -138,6 +141,8 @@ def test_nothing_to_replace_leaves_the_text_as_it_is(run, tiny: Path):
         (["-o", "."], ". cannot be written: it is a folder"),
         (["--kernel", "exakt"], "--kernel must be one of 'exact', 'same' or a whole number, got the text 'exakt'"),
         (["--kernel", "0"], "kernel must be at least 1, got 0"),
+        (["--kernel", "99999999"], "kernel must be at most 1,000,000, got 99999999"),
+        (["--kernels", "down=99999999"], "kernels must be at most 1,000,000, got 99999999"),
         (
             ["--placement", "behind"],
             "--placement must be one of 'before', 'after', got the text 'behind'\n      = hint: known: after, before",

@@ -10,9 +10,12 @@ import pytest
 
 #: tiny strided has 11,600 MACs. With a kernel of 1 block instead of 2x2, `down` has 8*16 weights at 4*4 places.
 REPORT = """\
-replaced   op        becomes       kernel/stride   placement      params                MACs  exact  note
-down.conv  conv2d    spd_conv2d    3x3/2 -> 1x1/1  before     288 -> 128  4.608 k -> 2.048 k  no
-pool       max_pool  spd_max_pool  2x2/2 -> 1x1/1  before       0 -> 256        0 -> 1.024 k  no
+replaced   op        becomes       kernel                      taps  placement      params                MACs  \
+exact  field       stride  note
+down.conv  conv2d    spd_conv2d    3x3/2 -> 1x1 of 2x2 pixels  4/4   before     288 -> 128  4.608 k -> 2.048 k  \
+no     5x5 -> 4x4  2
+pool       max_pool  spd_max_pool  2x2/2 -> 1x1 of 2x2 pixels  4/4   before       0 -> 256        0 -> 1.024 k  \
+no     7x7 -> 6x6  4
 
 2 replaced, 0 kept
 parameters  510 -> 606  x1.19

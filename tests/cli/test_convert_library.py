@@ -75,6 +75,7 @@ def test_the_report_of_a_module_is_a_table(run):
     result = run("convert", "torchvision:shufflenet_v2_x0_5", "--input", "3,64,64")
     assert result.exit_code == 0, result.output
     assert "stage2.0.branch1.0" in result.stdout
+    assert "3x3/2 -> 2x2 of 2x2 pixels" in result.stdout
     assert "8 replaced, 0 kept, 0 not seen" in result.stdout
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import torchvision
 from PIL import Image
 from safetensors import safe_open
 
@@ -32,6 +33,18 @@ def test_the_function_stays(run, tiny: Path, weights: Path):
     assert result.exit_code == 0, result.stderr
     assert "wrote new.st" in result.stderr
     torch.testing.assert_close(outputs("new.yaml", "new.st"), outputs("tiny.yaml", "w.safetensors"))
+
+
+def test_weights_of_torchvision_are_found_by_the_rename_table(run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    theirs = torchvision.models.resnet18().eval()
+    torch.save(theirs.state_dict(), "tv18.pth")
+    files = ("--weights", "tv18.pth", "-o", "new.yaml", "--weights-out", "new.st")
+    result = run("convert", "resnet18", "--pool", "keep", *files)
+    assert result.exit_code == 0, result.stderr
+    image = torch.randn(1, 3, 64, 64)
+    torch.testing.assert_close(spdbuild.build("new.yaml", "new.st").eval()(image), theirs(image), rtol=1e-3, atol=1e-4)
+    assert run("verify", "resnet18", "new.yaml", "--weights-a", "tv18.pth", "--weights-b", "new.st").exit_code == 0
 
 
 def test_the_file_says_where_its_weights_are_from(run, tiny: Path, weights: Path):

@@ -32,9 +32,9 @@ WITHOUT_TORCH = (
 REPORT = """\
 digits
 
-runs         seeds             top1             loss  parameters       MACs  training s  images/s
-fit/strided      3  0.8500 ± 0.0100  0.4000 ± 0.0000     200,000  2,000,000  10.0 ± 0.0   150 ± 0
-fit              3  0.8700 ± 0.0100  0.3000 ± 0.1000     300,000  3,000,000  12.0 ± 0.0   150 ± 0
+group        runs             top1             loss  parameters       MACs  training s  images/s
+fit/strided     3  0.8500 ± 0.0100  0.4000 ± 0.0000     200,000  2,000,000  10.0 ± 0.0   150 ± 0
+fit             3  0.8700 ± 0.0100  0.3000 ± 0.1000     300,000  3,000,000  12.0 ± 0.0   150 ± 0
 
 difference         metric  seeds                 seed by seed     mean       95 % interval  conclusion
 fit - fit/strided  top1    0, 1, 2  +0.0200, +0.0300, +0.0100  +0.0200  -0.0048 to +0.0448  no difference shown (3 seeds)
@@ -61,7 +61,7 @@ Differences are taken seed by seed. The interval is Student's for their mean, wi
 ONE = """\
 digits
 
-runs  seeds    top1  parameters       MACs  training s  images/s
+group  runs    top1  parameters       MACs  training s  images/s
 a         1  0.5000     200,000  2,000,000        10.0       150
 
 run of  seed    top1  epochs  training s  images/s  folder
@@ -186,7 +186,7 @@ def test_python_gives_the_same_document(run: Run, runs: Path) -> None:
 
 def test_only_metrics_that_are_wanted(run: Run, runs: Path) -> None:
     lines = run("report", runs, "--metric", "loss").stdout.splitlines()
-    assert lines[2].split() == ["runs", "seeds", "loss", "parameters", "MACs", "training", "s", "images/s"]
+    assert lines[2].split() == ["group", "runs", "loss", "parameters", "MACs", "training", "s", "images/s"]
     assert "top1" not in "".join(lines)
 
 
@@ -207,6 +207,19 @@ def test_other_data_is_another_section(run: Run, make_run: MakeRun, folder: Path
             "Not compared with digits, whose runs were measured otherwise: data.name.",
             "Nothing is compared here, for a was measured otherwise.",
         ],
+    ]
+
+
+def test_other_images_are_another_section(run: Run, make_run: MakeRun, folder: Path) -> None:
+    for seed, (count, digest) in enumerate(((60, "aa"), (35, "bb"))):
+        images = {"images": count, "classes": 2, "digest": digest}
+        data = {"trained_on": {**images, "digest": "00"}, "evaluated_on": images}
+        make_run(folder / f"a_s{seed}", f"seed={seed}", metrics={"top1": 0.5}, data=data)
+    sections = json.loads(run("report", folder, "--json").stdout)["sections"]
+    titles = [f"digits (evaluation images={told})" for told in ("60 with digest aa", "35 with digest bb")]
+    assert [section["title"] for section in sections] == titles
+    assert [section["notes"] for section in sections] == [
+        [f"Not compared with {title}, whose runs were measured on other images."] for title in reversed(titles)
     ]
 
 
@@ -234,10 +247,11 @@ def test_what_is_left_out_is_told(run: Run, runs: Path) -> None:
         "runs/photos is left out: it is no run, for it has no recipe.yaml, nor holds any\n"
         "runs/fit_s0 is left out: report/summary.json is damaged in line 1, column 2: "
         "Expecting property name enclosed in double quotes\n"
-        "runs/fit_s1 is left out: it stands at epoch 2 of 2; go on with `spdbuild train --resume runs/fit_s1`\n"
+        "runs/fit_s1 is left out: it stands at epoch 2 of 2; go on with `spdbuild train --resume runs/fit_s1`, "
+        "or after a loss that was not finite start anew with a lower optimizer.lr\n"
         "runs/fit_s2/strided is left out: it has not begun; go on with `spdbuild train --resume runs/fit_s2`\n"
     )
-    assert "fit/strided      2  0.8450 ± 0.0071" in result.stdout
+    assert "fit/strided     2  0.8450 ± 0.0071" in result.stdout
 
 
 def test_a_run_that_was_cut_off_is_reported_as_such(run: Run, make_run: MakeRun, folder: Path) -> None:

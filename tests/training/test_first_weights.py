@@ -140,6 +140,18 @@ def test_the_hint_says_what_would_fit(
     assert caught.value.problems[-1].hint.startswith(hint)
 
 
+@pytest.mark.parametrize("fresh", [("head",), ()])
+def test_weights_of_the_strided_network_are_to_be_carried_over(
+    torchvision_resnet: dict[str, Tensor], tmp_path: Path, fresh: tuple[str, ...]
+) -> None:
+    built = network("resnet18", vars={"classes": 200}, passes=("strided_to_spd()",))
+    with pytest.raises(SpdbuildError) as caught:
+        start(built, FirstWeights(str(tmp_path / "resnet18.pth"), fresh))
+    command = f"spdbuild convert ... --weights {tmp_path}/resnet18.pth -o ... --weights-out ..."
+    hint = f"the file is of the strided network, whose weights are carried over by {command}"
+    assert caught.value.problems[-1].hint == hint
+
+
 def test_what_is_refused_leaves_the_network_as_it_was(recipe: Path, tmp_path: Path) -> None:
     built = network(str(tmp_path / "tiny.yaml"))
     before = weights_of(built)
