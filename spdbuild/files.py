@@ -87,11 +87,13 @@ def make_folder(path: Path, *, failure: type[SpdbuildError] = InputError) -> Non
         raise unwritten(path, error, failure) from None
 
 
-def write_folder(path: Path, write: Callable[[Path], T], *, failure: type[SpdbuildError] = InputError) -> T:
+def write_folder(
+    path: Path, write: Callable[[Path], T], *, failure: type[SpdbuildError] = InputError, replacing: bool = False
+) -> T:
     """Let `write` fill a folder beside `path`, move it there once it is complete, and return what `write` returned.
 
-    There must be nothing at `path`, or an empty folder. Raises DiskFullError on a full disk, and `failure` if the
-    system refuses for another reason.
+    There must be nothing at `path`, or an empty folder; replacing: or any folder, whose content is removed. Raises
+    DiskFullError on a full disk, and `failure` if the system refuses for another reason.
     """
     make_folder(path.parent, failure=failure)
     try:
@@ -100,10 +102,23 @@ def write_folder(path: Path, write: Callable[[Path], T], *, failure: type[Spdbui
             fresh = Path(beside, "new")
             fresh.mkdir()
             result = write(fresh)
-            fresh.replace(path)
+            if replacing and path.exists():
+                _exchange(path, fresh, Path(beside, "old"))
+            else:
+                fresh.replace(path)
             return result
     except OSError as error:
         raise unwritten(path, error, failure) from None
+
+
+def _exchange(path: Path, fresh: Path, old: Path) -> None:
+    """Move what is at `path` to `old`, and `fresh` to `path`; if the latter fails, nothing is moved."""
+    path.replace(old)
+    try:
+        fresh.replace(path)
+    except OSError:
+        old.replace(path)
+        raise
 
 
 def refuse_file(folder: Path) -> None:

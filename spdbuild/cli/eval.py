@@ -72,6 +72,8 @@ def command(
     )
     if not is_first():
         return
+    for warning in report.evaluation.warnings:
+        click.echo(f"warning: {warning}", err=True)
     if as_json:
         print_json(report.to_dict())
     else:

@@ -174,7 +174,11 @@ def _write_objectness(wanted: Tensor, matches: Assignment, values: Tensor) -> No
     wanted.view(-1)[cell] = values[last[cell]]
 
 
-def _focus(probability: Tensor, wanted: Tensor, gamma: float, alpha: float = 0.25) -> Tensor:
+#: The share of what is wanted in the focal loss; the rest is that of what is not wanted.
+_ALPHA = 0.25
+
+
+def _focus(probability: Tensor, wanted: Tensor, gamma: float) -> Tensor:
     """The factor of the focal loss for soft targets."""
     right = wanted * probability + (1 - wanted) * (1 - probability)
-    return (wanted * alpha + (1 - wanted) * (1 - alpha)) * (1 - right) ** gamma
+    return (wanted * _ALPHA + (1 - wanted) * (1 - _ALPHA)) * (1 - right) ** gamma

@@ -20,32 +20,62 @@ IGNORED = frozenset(
         "workers",
         "device",
         "precision",
+        "test_batch",
         "save_every",
+        "data.download",
         "data.memory_gib",
         "task.cache",
         "task.seeing",
         "task.evaluation.backend",
     )
 )
+#: Keys that say where the images are, and which of them can be used: not compared where runs know their images.
+PLACES = frozenset(("data.root", "data.file", "data.on_error"))
+#: The conditions that stand in their place: the images of a run, each as their number and a digest.
+TRAINED, EVALUATED = "training images", "evaluation images"
 #: Runs that differ in one of these were not measured on the same images in the same way.
-_MEASURED = ("data", "task.name", "task.evaluation")
+_MEASURED = ("data", EVALUATED, "task.name", "task.evaluation")
 #: Keys that `architecture.yaml` follows from.
 _NETWORK = frozenset(("architecture", "variant", "vars", "passes", "input", "data"))
 
-#: The object sizes that apply unless a recipe gives others.
-_SIZES = {f"task.evaluation.sizes.{size.name}": [size.low, size.high] for size in COCO_SIZES}
+#: Values that mean the same as an absent key: COCO's object sizes, which older runs wrote out, and a share that recipes
+#: older than the key do not have.
+_UNSAID = {f"task.evaluation.sizes.{size.name}": [size.low, size.high] for size in COCO_SIZES} | {"data.val_share": 0}
 
 Conditions = Mapping[str, Any]
 
 
-def conditions(run: Run) -> Conditions:
-    """Values by key path: the resolved recipe without what does not affect the result, and what it was resolved to.
+def conditions(runs: Sequence[Run]) -> list[Conditions]:
+    """For each run values by key path: the recipe without what does not affect the result, and what it came to.
 
-    Empty keys are left out, so that recipes older than a key compare equal to those that leave it empty; so are COCO's
-    object sizes, which older runs wrote out.
+    An older run, which does not say which images it had, is taken to have had those of the runs with the same `data`,
+    if these all had the same ones; else it is told by what its recipe says of the data.
+    """
+    resolved = [_resolved(run) for run in runs]
+    data = [identity({path: value for path, value in one.items() if _below(path, ("data",))}) for one in resolved]
+    known = {key: {run.images for at, run in zip(data, runs, strict=True) if at == key and run.images} for key in data}
+    return [
+        _with_images(own, {run.images} if run.images else known[key])
+        for own, key, run in zip(resolved, data, runs, strict=True)
+    ]
+
+
+def _with_images(resolved: Conditions, known: set[tuple[str, str]]) -> Conditions:
+    """The images in place of the keys that say where they are, if it is known which they are."""
+    if len(known) != 1:
+        return resolved
+    (images,) = known
+    elsewhere = {path: value for path, value in resolved.items() if path not in PLACES}
+    return {**elsewhere, **dict(zip((TRAINED, EVALUATED), images, strict=True))}
+
+
+def _resolved(run: Run) -> Conditions:
+    """The resolved recipe of a run, with the network and the precision that it gave.
+
+    Empty keys are left out, so that recipes older than a key compare equal to those that leave it empty.
     """
     chosen = {"architecture.yaml": run.network, "precision": run.summary.precision}
-    leaves = {path: value for path, value in _leaves(run.recipe) if value != _SIZES.get(path)}
+    leaves = {path: value for path, value in _leaves(run.recipe) if value != _UNSAID.get(path)}
     return {**leaves, **chosen}
 
 
@@ -62,12 +92,14 @@ def identity(conditions: Conditions) -> str:
 def differing(several: Sequence[Conditions]) -> list[str]:
     """Key paths in which conditions differ, without those that follow from others.
 
-    Where a `name` differs, the keys beside it mean other things; and the file of a network follows from what made it.
+    Where a `name` differs, the keys beside it mean other things, and the images differ with the name of the data; the
+    file of a network follows from what made it.
     """
     paths = dict.fromkeys(path for conditions in several for path in conditions)
     found = [path for path in paths if len({value_text(conditions, path) for conditions in several}) > 1]
     named = tuple(path.removesuffix("name") for path in found if path.endswith(".name"))
     found = [path for path in found if path.endswith(".name") or not path.startswith(named)]
+    found = [path for path in found if path not in (TRAINED, EVALUATED) or "data.name" not in found]
     explained = any(path.split(".")[0] in _NETWORK for path in found if path != "architecture.yaml")
     return [path for path in found if path != "architecture.yaml" or not explained]
 

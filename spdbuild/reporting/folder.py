@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from spdbuild.errors import InputError
-from spdbuild.files import make_folder, unwritten
+from spdbuild.files import write_folder
 
 #: The files of a report.
 MARKDOWN, TABLE, PAGE = "report.md", "runs.csv", "index.html"
@@ -29,29 +28,12 @@ def check_folder(folder: Path) -> None:
         raise InputError(message, hint="give a folder that is new, empty, or an earlier report")
 
 
-def write_folder(folder: Path, files: Mapping[str, str]) -> None:
+def write_files(folder: Path, files: Mapping[str, str]) -> None:
     """Write `files` by name into a folder, all or none of them. Raises InputError and DiskFullError."""
+
+    def fill(fresh: Path) -> None:
+        for name, text in files.items():
+            (fresh / name).write_text(text, encoding="utf-8", newline="")
+
     check_folder(folder)
-    make_folder(folder.parent)
-    try:
-        with TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as beside:
-            fresh = Path(beside, "new")
-            fresh.mkdir()
-            for name, text in files.items():
-                (fresh / name).write_text(text, encoding="utf-8", newline="")
-            _exchange(folder, fresh, Path(beside, "old"))
-    except OSError as error:
-        raise unwritten(folder, error) from None
-
-
-def _exchange(folder: Path, fresh: Path, old: Path) -> None:
-    """Move `fresh` to `folder`, and what was there to `old`."""
-    replaced = folder.exists()
-    if replaced:
-        folder.replace(old)
-    try:
-        fresh.replace(folder)
-    except OSError:
-        if replaced:
-            old.replace(folder)
-        raise
+    write_folder(folder, fill, replacing=True)

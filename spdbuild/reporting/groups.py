@@ -103,8 +103,8 @@ class Section:
 
 
 def make_sections(runs: Iterable[Run]) -> tuple[list[Section], list[LeftOut]]:
-    """Sections in the order of their first runs; and runs left out because their recipe has another with their seed."""
-    alike, left_out = _alike(runs)
+    """Sections in the order of their first runs; and runs left out because there is a newer one with their seed."""
+    alike, left_out = _alike(tuple(runs))
     parts = dict[str, list[tuple[Conditions, list[Run]]]]()
     for known, members in alike:
         parts.setdefault(identity(measured(known)), []).append((known, members))
@@ -118,17 +118,26 @@ def make_sections(runs: Iterable[Run]) -> tuple[list[Section], list[LeftOut]]:
     return sections, left_out
 
 
-def _alike(runs: Iterable[Run]) -> tuple[list[tuple[Conditions, list[Run]]], list[LeftOut]]:
-    """Runs of the same recipe by their seeds, with its conditions."""
+def _alike(runs: Sequence[Run]) -> tuple[list[tuple[Conditions, list[Run]]], list[LeftOut]]:
+    """Runs of the same recipe and images by their seeds, with their conditions; and all but the newest of a seed."""
     found, left_out = dict[str, tuple[Conditions, dict[int, Run]]](), list[LeftOut]()
-    for run in runs:
-        known = conditions(run)
+    for run, known in zip(runs, conditions(runs), strict=True):
         _, seeds = found.setdefault(identity(known), (known, {}))
-        first = seeds.setdefault(run.seed, run)
-        if first is not run:
-            why = f"{first.folder} is of the same recipe and the same seed {run.seed}, which counts once"
-            left_out.append(LeftOut(run.folder, why))
+        other = seeds.get(run.seed)
+        if other is None:
+            seeds[run.seed] = run
+            continue
+        seeds[run.seed] = newer = run if run.ended >= other.ended else other
+        older = other if newer is run else run
+        left_out.append(LeftOut(older.folder, _outdated(older, newer)))
     return [(known, [seeds[seed] for seed in sorted(seeds)]) for known, seeds in found.values()], left_out
+
+
+def _outdated(older: Run, newer: Run) -> str:
+    """Why a run does not count beside a newer one of its seed."""
+    why = f"{newer.folder} is newer, of the same recipe and the same seed {older.seed}, which counts once"
+    known = older.images and newer.images
+    return f"{why}; both have the same images" if known else f"{why}; whether both have the same images is not known"
 
 
 def _names(alike: Sequence[tuple[Conditions, list[Run]]]) -> list[str]:

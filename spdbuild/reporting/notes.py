@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from spdbuild.reporting.comparisons import Comparison
-from spdbuild.reporting.conditions import differing
+from spdbuild.reporting.conditions import EVALUATED, differing
 from spdbuild.reporting.groups import Section
 
 #: Notes that hold for all sections.
@@ -64,8 +64,9 @@ def notes(
 
 def _other_data(section: Section, others: Sequence[Section]) -> Iterator[str]:
     for other in others:
-        paths = ", ".join(differing([section.measured, other.measured]))
-        yield f"Not compared with {other.title}, whose runs were measured otherwise: {paths}."
+        paths = differing([section.measured, other.measured])
+        how = "on other images" if paths == [EVALUATED] else f"otherwise: {', '.join(paths)}"
+        yield f"Not compared with {other.title}, whose runs were measured {how}."
 
 
 def _alone(section: Section, comparisons: Sequence[Comparison], against: str | None) -> Iterator[str]:

@@ -25,8 +25,8 @@ class Part:
 
 def groups_table(section: Section, metrics: Sequence[str]) -> Table:
     """The metrics and the costs of the groups, a row each."""
-    numbers = ("seeds", *metrics, "parameters", "MACs", "training s", "images/s")
-    table = Table(("runs", *numbers), numbers)
+    numbers = ("runs", *metrics, "parameters", "MACs", "training s", "images/s")
+    table = Table(("group", *numbers), numbers)
     for group in section.groups:
         reached = [_spread(group.metric(name)) for name in metrics]
         times = _spread(group.seconds, 1), _spread(group.images_per_second, 0)

@@ -16,7 +16,7 @@ from spdbuild.reporting.curves import curves
 from spdbuild.reporting.document import section_document
 from spdbuild.reporting.files import markdown, runs_csv
 from spdbuild.reporting.finding import LeftOut, find_runs
-from spdbuild.reporting.folder import MARKDOWN, PAGE, TABLE, check_folder, write_folder
+from spdbuild.reporting.folder import MARKDOWN, PAGE, TABLE, check_folder, write_files
 from spdbuild.reporting.groups import Section, make_sections
 from spdbuild.reporting.html import html
 from spdbuild.reporting.notes import DIFFERENCES, READING, notes, over_images
@@ -72,7 +72,7 @@ class Report:
         drawn = [replace(part, charts=own) for part, own in zip(told, charts, strict=False)]
         page = html(title, [*drawn, *told[len(drawn) :]])
         files = {MARKDOWN: markdown(title, told), TABLE: runs_csv(self.sections), PAGE: page}
-        write_folder(folder, files)
+        write_files(folder, files)
 
     def _part(self, section: Section, pairs: Sequence[Comparison]) -> Part:
         shown = section.shown(self.metrics)

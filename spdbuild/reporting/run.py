@@ -20,7 +20,11 @@ from spdbuild.training.environment import typed_commands
 from spdbuild.training.run_folder import RunFolder
 from spdbuild.training.summary import FILE, Summary
 
-_RUNNING = "go on with `spdbuild train --resume {}`"
+#: The splits of a run, as its environment names them.
+_SPLITS = ("trained_on", "evaluated_on")
+_RUNNING = (
+    "go on with `spdbuild train --resume {}`, or after a loss that was not finite start anew with a lower optimizer.lr"
+)
 
 
 @dataclass(frozen=True)
@@ -30,6 +34,7 @@ class Run:
     name: its title without the seed; for a twin after that of the run that it belongs to: quickstart/strided.
     recipe: resolved, as plain data. network: digest of architecture.yaml and of what it extends and imports.
     environment: what it was made with. rows: its metrics, one row per epoch.
+    ended: when its report was written, in nanoseconds since the beginning of 1970.
     """
 
     folder: Path
@@ -39,11 +44,26 @@ class Run:
     summary: Summary
     environment: Mapping[str, Any]
     rows: tuple[Mapping[str, Any], ...]
+    ended: int
 
     @property
     def seed(self) -> int:
         seed: int = self.recipe["seed"]
         return seed
+
+    @property
+    def images(self) -> tuple[str, str] | None:
+        """The images that it was trained and evaluated on, each as their number and a digest.
+
+        None for runs of older versions, and where the data have no digest.
+        """
+        facts = self.environment
+        # A process that resumed the run says only what has changed.
+        splits = {**facts, **facts["resumed"][-1]} if facts["resumed"] else facts
+        trained, evaluated = (splits.get("data", {}).get(name) for name in _SPLITS)
+        if not trained or not evaluated or not trained["digest"] or not evaluated["digest"]:
+            return None
+        return _images(trained), _images(evaluated)
 
     @property
     def images_per_second(self) -> float:
@@ -83,7 +103,12 @@ def read_run(folder: Path) -> Run:
     _require_end(folder, recipe, summary, rows)
     assert summary is not None
     name = _name(recipe, folder)
-    return Run(folder, name, recipe, _network(files), summary, _environment(files), rows)
+    ended = (files.report / FILE).stat().st_mtime_ns
+    return Run(folder, name, recipe, _network(files), summary, _environment(files), rows, ended)
+
+
+def _images(facts: Mapping[str, Any]) -> str:
+    return f"{facts['images']:,} with digest {facts['digest'][:8]}"
 
 
 def _network(files: RunFolder) -> str:
@@ -207,5 +232,13 @@ def _environment(files: RunFolder) -> Mapping[str, Any]:
     resumed = facts.get("resumed", [])
     if not isinstance(resumed, list) or not all(isinstance(entry, dict) and entry.get("command") for entry in resumed):
         raise InputError(f"{name} is damaged: 'resumed' is no list of commands")
+    for entry in (facts, *resumed):
+        data = entry.get("data", {})
+        if not isinstance(data, dict) or not all(map(_tells_images, data.values())):
+            raise InputError(f"{name} is damaged: 'data' does not say which images there are")
     again = [{**entry, "command": list(map(str, entry["command"]))} for entry in resumed]
     return {**facts, "command": list(map(str, facts["command"])), "resumed": again}
+
+
+def _tells_images(split: Any) -> bool:
+    return isinstance(split, dict) and _holds(split.get("images"), int) and _holds(split.get("digest"), str)

@@ -8,9 +8,11 @@ from typing import Any
 
 from spdbuild.errors import Problem, RecipeError, SpdbuildError
 from spdbuild.graph import Graph
-from spdbuild.training.network import resolve
+from spdbuild.training.network import idle_passes, resolve
 from spdbuild.training.recipe import Network, Recipe, load_recipe, twins
+from spdbuild.training.recipe.differences import differences
 from spdbuild.training.recipe.overrides import Overrides
+from spdbuild.training.recipe.sections import fields_of
 
 
 def check_recipe(
@@ -36,6 +38,36 @@ def check_recipe(
     if problems:
         raise RecipeError.gather(problems)
     return wanted, graphs
+
+
+def doubts(recipe: Recipe) -> list[Problem]:
+    """Warnings of passes that change nothing, and of twins that would be trained as the run itself or another twin.
+
+    recipe: one that `check_recipe` accepts.
+    """
+    networks = _networks(recipe)
+    found = [problem for network in networks.values() for problem in idle_passes(network)]
+    graphs = {name: resolve(run).graph for name, run in networks.items() if isinstance(run, Recipe)}
+    for index, (name, graph) in enumerate(graphs.items()):
+        for other in list(graphs)[:index]:
+            if graph == graphs[other] and _alike(networks[other], networks[name]):
+                message = f"the run '{name}' trains the network of '{other}' in the same way"
+                hint = "change a key in it that has an effect, or leave it out"
+                place = recipe.place(f"compare.{name}", "compare")
+                found.append(Problem(message, place, hint, kind="warning"))
+                break
+    return list(dict.fromkeys(found))
+
+
+#: Keys in which two runs of one graph may differ and yet be the same.
+_WITHOUT_EFFECT = {"title", "expect", "compare", *(field.name for field in fields_of(Network))}
+
+
+def _alike(one: Network, other: Network) -> bool:
+    """Whether two runs with the same graph are trained in the same way."""
+    assert isinstance(one, Recipe)
+    assert isinstance(other, Recipe)
+    return all(found.key.partition(".")[0] in _WITHOUT_EFFECT for found in differences(one, other))
 
 
 def _networks(recipe: Recipe) -> dict[str, Network]:

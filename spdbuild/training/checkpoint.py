@@ -3,25 +3,49 @@
 from __future__ import annotations
 
 import random
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
-from zipfile import BadZipFile
+from zipfile import BadZipFile, ZipFile
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from spdbuild.arguments import construct, type_hints
-from spdbuild.errors import ArgumentError, WeightsError
+from spdbuild.errors import ArgumentError, RunError, WeightsError
 from spdbuild.files import unwrapped_os_error
-from spdbuild.training.files import write_whole
+from spdbuild.training.files import save_whole
+
+#: Between the seeds of two processes of a run: more than between the seeds of runs that are compared.
+_APART = 1_000_003
 
 #: Changes when an older file can no longer be read.
 VERSION = 3
+
+#: What a damaged file makes Python and torch raise.
+DAMAGE = (
+    ArithmeticError,
+    AttributeError,
+    BadZipFile,
+    EOFError,
+    LookupError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    UnpicklingError,
+    ValueError,
+)
+
+#: What each row of a position has, whatever the task.
+_ROW = {"epoch": 0, "step": 0, "lr": 0.0, "seconds": 0.0, "images_per_second": 0.0}
+
+#: Held by the run that draws from the global random number generators of this process.
+_GENERATORS = threading.Lock()
 
 _NEW_RUN = "start a new run from the weights of this one: weights=<run>/weights/last.safetensors"
 
@@ -78,7 +102,7 @@ class Position:
     def of(cls, plain: dict[str, Any]) -> Position:
         """The position that `plain` describes; raises ValueError if it describes none."""
         known = cls().plain()
-        if plain.keys() != known.keys() or not all(_like(value, known[name]) for name, value in plain.items()):
+        if not _has(plain, known) or plain.keys() != known.keys() or not all(map(_is_row, plain["rows"])):
             raise ValueError("this is no position in a run")
         return cls(**plain)
 
@@ -88,14 +112,22 @@ class Position:
         self.images = int(counts["images"])
 
 
-def _like(value: Any, example: Any) -> bool:
+def alike(value: Any, example: Any) -> bool:
     """Whether a value has the type of an example; an integer may stand for a float."""
     return type(value) is type(example) or (type(value) is int and isinstance(example, float))
 
 
+def _has(values: dict[str, Any], examples: dict[str, Any]) -> bool:
+    return all(alike(values.get(name), example) for name, example in examples.items())
+
+
+def _is_row(row: Any) -> bool:
+    return isinstance(row, dict) and _has(row, _ROW) and all(alike(value, 0.0) for value in row.values())
+
+
 def save_state(path: Path, state: State) -> None:
     """Write a state; the old file stays until the new one is complete."""
-    write_whole(path, lambda beside: _fill(beside, {"version": VERSION, **vars(state)}))
+    save_whole(path, lambda beside: _fill(beside, {"version": VERSION, **vars(state)}))
 
 
 def _fill(path: Path, state: dict[str, Any]) -> None:
@@ -105,14 +137,18 @@ def _fill(path: Path, state: dict[str, Any]) -> None:
 
 
 def load_state(path: Path) -> State:
-    """Read a state on the CPU; nothing in the file is executed. Raises WeightsError."""
+    """Read a state on the CPU, checking the checksums of its parts; nothing in the file is executed.
+
+    Raises WeightsError.
+    """
     try:
+        _check_sums(path)
         state = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise WeightsError(f"{path}: there is no such file", hint="the run has not saved a state yet") from None
     except PermissionError:
         raise WeightsError(f"{path}: the file may not be read", hint=f"check its permissions: ls -l {path}") from None
-    except (UnpicklingError, RuntimeError, BadZipFile, EOFError, OSError, ValueError, KeyError):
+    except DAMAGE:
         raise WeightsError(f"{path}: this is no state of a run that can be read", hint=_NEW_RUN) from None
     if not isinstance(state, dict) or "position" not in state:
         raise WeightsError(f"{path}: this is no state of a run", hint=_NEW_RUN)
@@ -123,6 +159,13 @@ def load_state(path: Path) -> State:
         return construct(State, {name: state.get(name) for name in type_hints(State)})
     except ArgumentError as error:
         raise damaged(path, f"'{error.argument}'") from None
+
+
+def _check_sums(path: Path) -> None:
+    # `torch.load` does not look at the checksums that `torch.save` writes.
+    with ZipFile(path) as archive:
+        if archive.testzip() is not None:
+            raise BadZipFile
 
 
 def damaged(path: Path, part: str) -> WeightsError:
@@ -157,16 +200,26 @@ def restore_generators(states: dict[str, Any], device: torch.device) -> None:
 
 @contextmanager
 def generators_kept(device: torch.device) -> Iterator[None]:
-    """Restore the global generators of this process when the context ends."""
-    before = generator_states(device)
+    """Reserve the global generators of this process for a run, and restore them when the context ends.
+
+    Raises RunError if another run has them.
+    """
+    if not _GENERATORS.acquire(blocking=False):
+        message = "another run trains in this process, and both would draw from the same random number generators"
+        raise RunError(message, hint="wait for it, or train each run in a process of its own")
     try:
-        yield
+        before = generator_states(device)
+        try:
+            yield
+        finally:
+            restore_generators(before, device)
     finally:
-        restore_generators(before, device)
+        _GENERATORS.release()
 
 
 def seed_generators(seed: int, rank: int) -> None:
     """Seed the global generators of this process."""
-    random.seed(seed + rank)
-    np.random.seed((seed + rank) % 2**32)
-    torch.manual_seed(seed + rank)
+    own = seed + rank * _APART
+    random.seed(own)
+    np.random.seed(own % 2**32)
+    torch.manual_seed(own)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from spdbuild.training.files import write_text
+from spdbuild.training.files import save_text
 from spdbuild.training.kept_files import kept_files
 from spdbuild.training.recipe import Recipe
 from spdbuild.training.session import Session
@@ -28,5 +28,5 @@ def describe_again(session: Session) -> None:
     if folder.recipe.is_file():
         return
     for name, text in session.description.items():
-        write_text(folder.path / name, text)
+        save_text(folder.path / name, text)
     session.console.line(f"{folder.path} was removed while the run trains; what describes the run is written anew")

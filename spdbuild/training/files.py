@@ -9,13 +9,13 @@ from spdbuild import files
 from spdbuild.errors import RunError
 
 
-def write_whole(path: Path, write: Callable[[Path], None]) -> None:
+def save_whole(path: Path, write: Callable[[Path], None]) -> None:
     """Like `spdbuild.files.write_whole`, but create a missing folder. Raises RunError."""
     files.make_folder(path.parent, failure=RunError)
     files.write_whole(path, write, failure=RunError)
 
 
-def write_text(path: Path, text: str) -> None:
+def save_text(path: Path, text: str) -> None:
     """Like `spdbuild.files.write_text`, but create a missing folder. Raises RunError."""
     files.make_folder(path.parent, failure=RunError)
     files.write_text(path, text, failure=RunError)

@@ -13,7 +13,7 @@ from spdbuild.charts.lines import draw_chart
 from spdbuild.charts.matrix import draw_matrix
 from spdbuild.metrics import by_image
 from spdbuild.tables import Table
-from spdbuild.training.files import write_text, write_whole
+from spdbuild.training.files import save_text, save_whole
 from spdbuild.training.page import SAMPLES, page
 from spdbuild.training.run_charts import run_charts
 from spdbuild.training.summary import summary_of
@@ -44,25 +44,25 @@ def write_page(folder: RunFolder, twins: Mapping[str, RunFolder] | None = None) 
     for name, picture in pictures.items():
         write_picture(folder.report / f"{name}.png", draw_chart(picture.chart))
     others = sorted(path.stem for path in folder.report.glob("*.png") if path.stem not in pictures)
-    write_text(folder.report / "index.html", page(folder, pictures, others, twins))
+    save_text(folder.report / "index.html", page(folder, pictures, others, twins))
 
 
 def write_evaluation(folder: Path, evaluation: Evaluation) -> None:
     """Write what an evaluation has of tables, confusion matrix, curves, the task's own files and by_image.npz."""
     if evaluation.rows:
         named = zip(evaluation.classes, evaluation.rows, strict=True)
-        write_text(folder / "classes.csv", Table.of({"class": name, **row} for name, row in named).csv())
+        save_text(folder / "classes.csv", Table.of({"class": name, **row} for name, row in named).csv())
     if evaluation.confusion is not None:
         table = Table(("true class", *_output_names(evaluation)))
         for name, counts in zip(_outcomes(evaluation), evaluation.confusion.tolist(), strict=True):
             table.add(name, *map(str, counts))
-        write_text(folder / "confusion.csv", table.csv())
+        save_text(folder / "confusion.csv", table.csv())
     for name, picture in _evaluation_pictures(evaluation).items():
         write_picture(folder / f"{name}.png", picture)
     for name, text in evaluation.files.items():
-        write_text(folder / name, text())
+        save_text(folder / name, text())
     if evaluation.by_image is not None:
-        write_whole(folder / by_image.FILE, partial(by_image.save, found=evaluation.by_image, names=evaluation.images))
+        save_whole(folder / by_image.FILE, partial(by_image.save, found=evaluation.by_image, names=evaluation.images))
 
 
 def write_samples(folder: Path, sheet: Image.Image | None) -> None:
@@ -73,7 +73,7 @@ def write_samples(folder: Path, sheet: Image.Image | None) -> None:
 
 def write_picture(path: Path, picture: Image.Image) -> None:
     """Write a PNG atomically."""
-    write_whole(path, lambda beside: picture.save(beside, "PNG"))
+    save_whole(path, lambda beside: picture.save(beside, "PNG"))
 
 
 def _evaluation_pictures(evaluation: Evaluation) -> dict[str, Image.Image]:

@@ -14,18 +14,19 @@ from spdbuild.errors import ArgumentError, DiskFullError, RecipeError, RunError
 from spdbuild.files import make_folder, remove_unfinished
 from spdbuild.out_of_memory import full_memory_told
 from spdbuild.roles import Role
-from spdbuild.training.checking import check_recipe
+from spdbuild.training.checking import check_recipe, doubts
 from spdbuild.training.checkpoint import generators_kept, load_state
 from spdbuild.training.description import describe, describe_again
 from spdbuild.training.device import determinism, device_of
 from spdbuild.training.distributed import Processes, joined
-from spdbuild.training.files import write_text
+from spdbuild.training.files import save_text
 from spdbuild.training.folder_lock import alone_in
 from spdbuild.training.job import current_job
 from spdbuild.training.kept_files import kept_files
 from spdbuild.training.loop import STOPPED, Loop
 from spdbuild.training.lost_workers import lost_workers_told
 from spdbuild.training.network import allow
+from spdbuild.training.plugins import absent_plugins_told, plugins_of
 from spdbuild.training.recipe import Recipe, load_recipe, twins
 from spdbuild.training.recipe.differences import differences, keys_with
 from spdbuild.training.recipe.expected import check_metrics
@@ -68,7 +69,11 @@ def train(
     runs, title = Path(runs), wanted.title or "run"
     # Before the device, which is chosen by the number of this process.
     current_job()
-    with joined(device_of(wanted)) as processes, _no_empty_folders(runs, processes):
+    with (
+        joined(device_of(wanted)) as processes,
+        generators_kept(device_of(wanted)),
+        _no_empty_folders(runs, processes),
+    ):
         folder = RunFolder(Path(processes.once(lambda: str(RunFolder.create(runs, title).path))))
         if processes.first and folder.recipe.is_file():
             _check_changes(load_recipe(folder.recipe), wanted)
@@ -97,13 +102,14 @@ def resume(
     Raises as `train` does, and if the data or the network have changed, or another process trains in the folder.
     """
     stored = RunFolder.open(Path(folder))
-    before, wanted = load_recipe(stored.recipe), load_recipe(stored.recipe, overrides)
-    _check_changes(before, wanted)
-    _allow(wanted, stored, allow_imports)
-    for name, twin in twins(wanted).items():
-        _allow(twin, RunFolder(stored.path / name), allow_imports)
+    with absent_plugins_told(stored):
+        before, wanted = load_recipe(stored.recipe), load_recipe(stored.recipe, overrides)
+        _check_changes(before, wanted)
+        _allow(wanted, stored, allow_imports)
+        for name, twin in twins(wanted).items():
+            _allow(twin, RunFolder(stored.path / name), allow_imports)
     current_job()
-    with joined(device_of(wanted)) as processes:
+    with joined(device_of(wanted)) as processes, generators_kept(device_of(wanted)):
         return _all_runs(wanted, stored, Console(quiet or not processes.first), processes)
 
 
@@ -119,7 +125,7 @@ def _allow(recipe: Recipe, folder: RunFolder, imports: bool) -> None:
 
 def _all_runs(recipe: Recipe, folder: RunFolder, console: Console, processes: Processes) -> Result:
     """The run and those it is compared with; each is started, resumed, or only evaluated if it is complete."""
-    with alone_in(folder, processes), generators_kept(device_of(recipe)):
+    with alone_in(folder, processes):
         try:
             return _compared_runs(recipe, folder, console, processes)
         except DiskFullError as error:
@@ -145,7 +151,7 @@ def _compared_runs(recipe: Recipe, folder: RunFolder, console: Console, processe
             if not folder.recipe.is_file():
                 raise RunError(f"{folder.path} was removed while its twins were trained")
             console.log = folder.log
-            write_text(folder.comparison, table + "\n")
+            save_text(folder.comparison, table + "\n")
             write_page(folder, {name: RunFolder(folder.path / name) for name in twins(recipe)})
         console.line("\n" + table)
     check_metrics(recipe.expect, recipe.task.metrics(), result.metrics)
@@ -184,7 +190,7 @@ def _open_session(recipe: Recipe, folder: RunFolder, console: Console, processes
         if processes.first:
             restore_best(folder)
             # Only now: a run that cannot be resumed keeps the recipe that it was stopped with.
-            write_text(folder.recipe, recipe.resolved())
+            save_text(folder.recipe, recipe.resolved())
             folder.add_resumption(**_run_facts(session))
             describe(session, recipe)
         console.line(f"{recipe.title or 'run'}: {_where(session)}")
@@ -203,9 +209,9 @@ def _describe(session: Session) -> None:
     """Write the files that describe the run, and log a summary."""
     recipe, network, folder = session.recipe, session.network, session.folder
     if session.processes.first:
-        write_text(folder.recipe, recipe.resolved())
+        save_text(folder.recipe, recipe.resolved())
         for name, text in kept_files(network.architecture.document).items():
-            write_text(folder.path / name, text)
+            save_text(folder.path / name, text)
         folder.write_environment(**_run_facts(session))
         describe(session, recipe)
     size = "x".join(map(str, network.input))
@@ -213,12 +219,15 @@ def _describe(session: Session) -> None:
         f"{recipe.title or 'run'}: {network.parameters:,} parameters, {network.macs:,} MACs at {size}, "
         f"{len(session.data.classes)} classes, {session.device} {session.precision} -> {folder.path}"
     )
+    for problem in doubts(recipe):
+        session.console.line(str(problem))
 
 
 def _run_facts(session: Session) -> dict[str, Any]:
     """What `environment.json` holds besides versions and machine."""
     facts = {"device": str(session.device), "precision": session.precision, "seed": session.recipe.seed}
-    return {**facts, "processes": session.processes.world}
+    plugins = plugins_of(session.recipe, session.network.architecture)
+    return {**facts, "processes": session.processes.world, "data": session.data.described(), "plugins": plugins}
 
 
 def _fit(session: Session) -> Result:

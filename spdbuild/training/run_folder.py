@@ -12,7 +12,7 @@ from spdbuild.files import unwritten
 from spdbuild.json_text import finite, json_text
 from spdbuild.tables import Table
 from spdbuild.training.environment import environment
-from spdbuild.training.files import write_text
+from spdbuild.training.files import save_text
 
 Row = dict[str, Any]
 
@@ -83,8 +83,8 @@ class RunFolder:
 
     def write_metrics(self, rows: list[Row]) -> None:
         """Write all rows to metrics.jsonl and metrics.csv."""
-        write_text(self.rows, "".join(json_text(row) + "\n" for row in rows))
-        write_text(self.table, Table.of(finite(rows)).csv())
+        save_text(self.rows, "".join(json_text(row) + "\n" for row in rows))
+        save_text(self.table, Table.of(finite(rows)).csv())
 
     def metrics(self) -> list[Row]:
         """The rows that `write_metrics` wrote; empty if it has not."""
@@ -92,7 +92,7 @@ class RunFolder:
             return []
         try:
             rows = [json.loads(line) for line in self.rows.read_text(encoding="utf-8").splitlines()]
-        except ValueError:
+        except (ValueError, RecursionError):
             rows = [None]
         if not all(isinstance(row, dict) and "epoch" in row for row in rows):
             hint = "remove it: the run writes it anew when it goes on"
@@ -106,7 +106,7 @@ class RunFolder:
     def add_resumption(self, **facts: Any) -> None:
         """Append the same for a process that resumes the run: its command, and what has changed."""
         now = {**environment(), **facts}
-        before = self._environment()
+        before = self.began_in()
         if not before:
             # The environment in which the run began is no longer known.
             self._write_environment(now)
@@ -114,19 +114,25 @@ class RunFolder:
         new = {name: fact for name, fact in now.items() if name == "command" or fact != before.get(name)}
         self._write_environment({**before, "resumed": [*before.get("resumed", ()), new]})
 
-    def _environment(self) -> dict[str, Any]:
-        """What was written about the processes that the run has had; empty if it cannot be read."""
+    def began_in(self) -> dict[str, Any]:
+        """What `write_environment` and `add_resumption` wrote; empty if it cannot be read."""
         try:
             facts = json.loads(self.environment.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+        except (OSError, ValueError, RecursionError):
             return {}
         if not isinstance(facts, dict) or not isinstance(facts.get("resumed", []), list):
             return {}
-        told = {"versions", "gpus", "platform"} <= facts.keys()
+        # Runs of older versions say nothing about plug-ins.
+        known = {"plugins": {}, **facts}
+        told = all(isinstance(known.get(name), kind) for name, kind in _TOLD.items())
         return facts if told and all(map(_has_a_command, (facts, *facts.get("resumed", ())))) else {}
 
     def _write_environment(self, facts: dict[str, Any]) -> None:
-        write_text(self.environment, json_text(facts, indent=2) + "\n")
+        save_text(self.environment, json_text(facts, indent=2) + "\n")
+
+
+#: What is read of a run's environment, besides its commands.
+_TOLD = {"versions": dict, "gpus": list, "platform": str, "plugins": dict}
 
 
 def _has_a_command(facts: Any) -> bool:

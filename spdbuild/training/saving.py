@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from spdbuild.errors import RunError, WeightsError
 from spdbuild.files import make_folder
-from spdbuild.training.files import write_whole
+from spdbuild.training.files import save_whole
 from spdbuild.training.run_folder import RunFolder
 from spdbuild.weights.facts import Facts
 from spdbuild.weights.safetensors_file import save_weights
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 def keep_best(folder: RunFolder) -> None:
     """Copy the best weights of whole epochs beside the state, before those of a cut-off epoch replace them."""
     if folder.best.is_file():
-        write_whole(folder.kept_best, partial(shutil.copyfile, folder.best))
+        save_whole(folder.kept_best, partial(shutil.copyfile, folder.best))
 
 
 def restore_best(folder: RunFolder) -> None:

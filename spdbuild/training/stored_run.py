@@ -16,6 +16,7 @@ from spdbuild.roles import Role
 from spdbuild.training.device import device_of
 from spdbuild.training.first_weights import load_weights
 from spdbuild.training.network import allow, build_network, resolve
+from spdbuild.training.plugins import absent_plugins_told
 from spdbuild.training.precision import choose_precision
 from spdbuild.training.recipe import Recipe, load_recipe
 from spdbuild.training.recipe.differences import differences, keys_with
@@ -172,10 +173,11 @@ def _recipe(run_or_recipe: str | Path, overrides: Overrides, allow_imports: bool
         allow(recipe, allow_imports)
         return recipe, None
     folder, overrides = RunFolder.open(path), listed(overrides)
-    recipe = load_recipe(folder.recipe, overrides)
-    if overrides:
-        _check_changes(load_recipe(folder.recipe), recipe)
-    return stored_network(recipe, folder, allow_imports=allow_imports), folder
+    with absent_plugins_told(folder):
+        recipe = load_recipe(folder.recipe, overrides)
+        if overrides:
+            _check_changes(load_recipe(folder.recipe), recipe)
+        return stored_network(recipe, folder, allow_imports=allow_imports), folder
 
 
 def _names_a_run(path: Path) -> bool:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from spdbuild.json_text import finite, json_text
-from spdbuild.training.files import write_text
+from spdbuild.training.files import save_text
 
 if TYPE_CHECKING:
     from spdbuild.training.session import Session
@@ -58,7 +58,7 @@ class Summary:
 
     def write(self, report: Path) -> None:
         """Write the summary into the folder of a report."""
-        write_text(report / FILE, json_text(asdict(self), indent=2) + "\n")
+        save_text(report / FILE, json_text(asdict(self), indent=2) + "\n")
 
     @classmethod
     def read(cls, report: Path) -> Summary:

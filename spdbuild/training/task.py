@@ -65,6 +65,7 @@ class Evaluation:
     files: further files of a report by name; a text is only made when it is written.
     order: names of all metrics in display order, if not the scalars before the undefined ones.
     protocol: how the model was evaluated, in words.
+    warnings: what makes the metrics worse than the model is, as sentences.
     by_image: what the metrics are made of, image by image, if the task provides it. images: their names, in its order.
     """
 
@@ -80,6 +81,7 @@ class Evaluation:
     files: dict[str, Callable[[], str]] = field(default_factory=dict)
     order: tuple[str, ...] = ()
     protocol: str = ""
+    warnings: tuple[str, ...] = ()
     by_image: ByImage | None = None
     images: tuple[str, ...] = ()
 
@@ -153,6 +155,11 @@ class Task:
     #: The metric, one of `metrics`, that decides which epoch is the best.
     monitor: str
 
+    @classmethod
+    def kinds(cls) -> tuple[str, ...]:
+        """The names of the task and of those that it is a subclass of, whose data and losses it takes as well."""
+        return tuple(name for base in cls.__mro__ if (name := vars(base).get("name")))
+
     @property
     def headline(self) -> tuple[str, ...]:
         """Metrics that are logged after each epoch besides `monitor`; all if it is empty."""
@@ -174,7 +181,8 @@ class Task:
         """The images of one of `splits`; raises DataError.
 
         The result has `classes`, a length, and `size` (height, width) if that is the same for all images; and a string
-        `digest` if a resumed run is to refuse images with another one.
+        `digest` if a resumed run is to refuse images with another one, and a report not to compare them; `paths`, if
+        they are in files.
         """
         raise NotImplementedError
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from spdbuild.errors import DiskFullError, InputError
-from spdbuild.reporting.folder import MARKDOWN, PAGE, TABLE, is_report, write_folder
+from spdbuild.reporting.folder import MARKDOWN, PAGE, TABLE, is_report, write_files
 
 FILES = {MARKDOWN: "text", TABLE: "table", PAGE: "page"}
 
@@ -18,22 +18,22 @@ def contents(folder: Path) -> dict[str, str]:
 
 
 def test_a_new_folder_and_those_above_it(tmp_path: Path) -> None:
-    write_folder(tmp_path / "a" / "b", FILES)
+    write_files(tmp_path / "a" / "b", FILES)
     assert contents(tmp_path / "a" / "b") == FILES
     assert is_report(tmp_path / "a" / "b")
     assert [path.name for path in (tmp_path / "a").iterdir()] == ["b"]
 
 
 def test_an_earlier_report_is_replaced(tmp_path: Path) -> None:
-    write_folder(tmp_path / "a", FILES)
-    write_folder(tmp_path / "a", {**FILES, MARKDOWN: "new"})
+    write_files(tmp_path / "a", FILES)
+    write_files(tmp_path / "a", {**FILES, MARKDOWN: "new"})
     assert contents(tmp_path / "a") == {**FILES, MARKDOWN: "new"}
 
 
 def test_a_folder_with_other_things_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").touch()
     with pytest.raises(InputError) as caught:
-        write_folder(tmp_path, FILES)
+        write_files(tmp_path, FILES)
     assert str(caught.value) == (
         f"error: {tmp_path} holds 'thesis.tex', which is of no report\n"
         "      = hint: give a folder that is new, empty, or an earlier report"
@@ -44,18 +44,18 @@ def test_a_folder_with_other_things_is_left_alone(tmp_path: Path) -> None:
 def test_a_file_is_no_folder(tmp_path: Path) -> None:
     (tmp_path / "a").touch()
     with pytest.raises(InputError, match="a is a file"):
-        write_folder(tmp_path / "a", FILES)
+        write_files(tmp_path / "a", FILES)
 
 
 def test_a_full_disk_leaves_the_earlier_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    write_folder(tmp_path / "a", FILES)
+    write_files(tmp_path / "a", FILES)
 
     def write_text(path: Path, *arguments: object, **named: object) -> int:
         raise OSError(errno.ENOSPC, "No space left on device", str(path))
 
     monkeypatch.setattr(Path, "write_text", write_text)
     with pytest.raises(DiskFullError, match="a cannot be written: No space left on device"):
-        write_folder(tmp_path / "a", {**FILES, PAGE: "new"})
+        write_files(tmp_path / "a", {**FILES, PAGE: "new"})
     assert contents(tmp_path / "a") == FILES
     assert [path.name for path in tmp_path.iterdir()] == ["a"]
 
@@ -63,7 +63,7 @@ def test_a_full_disk_leaves_the_earlier_report(tmp_path: Path, monkeypatch: pyte
 def test_a_folder_that_cannot_be_put_in_place_leaves_the_earlier_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write_folder(tmp_path / "a", FILES)
+    write_files(tmp_path / "a", FILES)
     replace = Path.replace
 
     def refuse_new(path: Path, target: Path) -> Path:
@@ -73,5 +73,5 @@ def test_a_folder_that_cannot_be_put_in_place_leaves_the_earlier_one(
 
     monkeypatch.setattr(Path, "replace", refuse_new)
     with pytest.raises(InputError, match="a cannot be written: Permission denied"):
-        write_folder(tmp_path / "a", {**FILES, PAGE: "new"})
+        write_files(tmp_path / "a", {**FILES, PAGE: "new"})
     assert contents(tmp_path / "a") == FILES

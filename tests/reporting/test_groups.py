@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import os
 from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
@@ -9,10 +11,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from spdbuild.reporting.conditions import differing
+from spdbuild.data.dataset import DATASETS
+from spdbuild.reporting.conditions import IGNORED, PLACES, differing
 from spdbuild.reporting.finding import LeftOut
 from spdbuild.reporting.groups import Section, make_sections
 from spdbuild.reporting.run import read_run
+from spdbuild.roles import Role, role_of
 
 MakeRun = Callable[..., Path]
 
@@ -24,6 +28,12 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def sections(*folders: Path) -> list[Section]:
     return make_sections(map(read_run, folders))[0]
+
+
+def data(trained: str, evaluated: str) -> dict[str, object]:
+    """What an environment says of the images, by their digests."""
+    digests = {"trained_on": trained, "evaluated_on": evaluated}
+    return {name: {"images": 9, "classes": 2, "digest": digest} for name, digest in digests.items()}
 
 
 def names(*folders: Path) -> list[str]:
@@ -70,10 +80,20 @@ def test_runs_of_before_there_was_a_key_are_of_the_same_group(make_run: MakeRun)
     assert [(group.name, group.seeds) for group in section.groups] == [("a", (0, 1))]
 
 
+def test_runs_of_before_folders_had_shares_are_of_the_same_group(make_run: MakeRun) -> None:
+    data = "data={name: folder, root: two}"
+    old, new = (make_run(f"runs/a_seed{seed}", f"seed={seed}", data, metrics={}) for seed in (0, 1))
+    text = (old / "recipe.yaml").read_text()
+    assert "  val_share: 0.0\n" in text
+    (old / "recipe.yaml").write_text(text.replace("  val_share: 0.0\n", ""))
+    (section,) = sections(old, new)
+    assert [group.seeds for group in section.groups] == [(0, 1)]
+
+
 def test_seeds_and_what_changes_no_result_are_one_group(make_run: MakeRun) -> None:
     (section,) = sections(
         make_run("runs/a", "seed=1", metrics={"top1": 0.9}),
-        make_run("runs/b", "title=a", "seed=0", "workers=0", "device=cpu", "save_every=5", metrics={"top1": 0.8}),
+        make_run("runs/b", "title=a", "seed=0", "workers=0", "test_batch=7", "save_every=5", metrics={"top1": 0.8}),
     )
     (group,) = section.groups
     assert (group.name, group.seeds) == ("a", (0, 1))
@@ -124,12 +144,85 @@ def test_runs_that_are_called_differently_have_the_name_of_the_first(make_run: M
 
 
 def test_the_same_seed_counts_once(make_run: MakeRun) -> None:
-    folders = [make_run("runs/a", metrics={"top1": 0.9}), make_run("runs/a-2", "title=a", metrics={"top1": 0.8})]
-    found, left_out = make_sections(map(read_run, folders))
-    assert found[0].groups[0].seeds == (0,)
-    assert left_out == [
-        LeftOut(Path("runs/a-2"), "runs/a is of the same recipe and the same seed 0, which counts once")
-    ]
+    one, two = (make_run(f"runs/{name}", "title=a", metrics={"top1": 0.5}) for name in ("a", "a-2"))
+    for older, newer in ((one, two), (two, one)):
+        for ended, folder in enumerate((older, newer)):
+            os.utime(folder / "report/summary.json", ns=(ended, ended))
+        ((section,), left_out) = make_sections(map(read_run, (one, two)))
+        assert [run.folder for run in section.runs] == [newer]
+        why = f"{newer} is newer, of the same recipe and the same seed 0, which counts once"
+        assert left_out == [LeftOut(older, f"{why}; whether both have the same images is not known")]
+
+
+def test_it_is_said_that_runs_of_a_seed_have_the_same_images(make_run: MakeRun) -> None:
+    folders = [make_run(f"runs/{name}", "title=a", metrics={}, data=data("aa", "bb")) for name in ("a", "a-2")]
+    ((section,), (left_out,)) = make_sections(map(read_run, folders))
+    assert len(section.runs) == 1
+    assert left_out.why.endswith("which counts once; both have the same images")
+
+
+def test_runs_on_other_images_have_no_mean(make_run: MakeRun) -> None:
+    first, second = sections(
+        make_run("runs/a_s0", metrics={}, data=data("aa", "bb")),
+        make_run("runs/a_s1", "seed=1", metrics={}, data=data("aa", "cc")),
+    )
+    assert differing([first.measured, second.measured]) == ["evaluation images"]
+    assert (first.runs[0].seed, second.runs[0].seed) == (0, 1)
+
+
+def test_runs_that_learned_from_other_images_are_groups(make_run: MakeRun) -> None:
+    found = names(
+        make_run("runs/a", metrics={}, data=data("aa", "cc")),
+        make_run("runs/b", "title=a", metrics={}, data=data("bb", "cc")),
+    )
+    assert found == ["a (training images=9 with digest aa)", "a (training images=9 with digest bb)"]
+
+
+def test_images_are_the_same_wherever_they_are(make_run: MakeRun) -> None:
+    places = ("root: two", "root: /elsewhere/two", "root: two, on_error: skip")
+    (section,) = sections(
+        *(
+            make_run(f"runs/a_s{seed}", f"seed={seed}", f"data={{name: folder, {at}}}", metrics={}, data=data("a", "b"))
+            for seed, at in enumerate(places)
+        )
+    )
+    assert [group.seeds for group in section.groups] == [(0, 1, 2)]
+
+
+def test_older_runs_are_told_by_what_their_recipes_say_of_the_data(make_run: MakeRun) -> None:
+    at = ("data={name: folder, root: two}", "data={name: folder, root: three}")
+    old = [make_run(f"runs/a_s{seed}", f"seed={seed}", place, metrics={}) for seed, place in enumerate(at)]
+    assert [len(section.runs) for section in sections(*old)] == [1, 1]
+    new = make_run("runs/a_s2", "seed=2", at[0], metrics={}, data=data("aa", "bb"))
+    assert [[run.seed for run in section.runs] for section in sections(*old, new)] == [[0, 2], [1]]
+    other = make_run("runs/a_s3", "seed=3", at[0], metrics={}, data=data("aa", "cc"))
+    assert [[run.seed for run in section.runs] for section in sections(*old, new, other)] == [[0], [1], [2], [3]]
+
+
+def test_images_without_a_digest_are_told_by_the_keys_of_the_data(make_run: MakeRun) -> None:
+    runs = (
+        make_run(
+            f"runs/a_s{seed}", f"seed={seed}", f"data={{name: folder, root: {root}}}", metrics={}, data=data("", "")
+        )
+        for seed, root in enumerate(("two", "three"))
+    )
+    assert len(sections(*runs)) == 2
+
+
+def test_a_resumed_run_has_the_images_that_it_ended_with(make_run: MakeRun) -> None:
+    again = [{"command": ["spdbuild"], "data": data("cc", "dd")}, {"command": ["spdbuild"]}]
+    moved, back = (
+        make_run(f"runs/{name}", metrics={}, data=data("aa", "bb"), resumed=resumed)
+        for name, resumed in (("a", again[:1]), ("b", again))
+    )
+    assert read_run(moved).images == ("9 with digest cc", "9 with digest dd")
+    assert read_run(back).images == ("9 with digest aa", "9 with digest bb")
+
+
+def test_what_a_resumed_run_may_change_of_its_data_is_not_compared() -> None:
+    for name, kind in DATASETS.items():
+        resumed = {f"data.{field.name}" for field in dataclasses.fields(kind) if Role.RESUMED in role_of(field)}
+        assert resumed <= IGNORED | PLACES, name
 
 
 def test_other_data_and_another_evaluation_are_sections(make_run: MakeRun) -> None:

@@ -13,6 +13,9 @@ from spdbuild.reporting.run import read_run
 
 MakeRun = Callable[..., Path]
 
+#: A run whose loss was not finite would fail in the same way once more.
+OR_ANEW = ", or after a loss that was not finite start anew with a lower optimizer.lr"
+
 
 @pytest.fixture
 def folder(make_run: MakeRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -105,6 +108,11 @@ def test_a_loss_that_was_no_number(folder: Path, loss: str) -> None:
         ("environment.json", "{}", "error: environment.json is damaged: it has no 'versions'"),
         ("environment.json", "[" * 100_000, "error: environment.json is damaged: it is no JSON that a run writes"),
         (
+            "environment.json",
+            '{"versions": {"torch": "2"}, "command": ["a"], "data": {"trained_on": {"images": 3}}}',
+            "error: environment.json is damaged: 'data' does not say which images there are",
+        ),
+        (
             "metrics.jsonl",
             '{"epoch": 1}\n{"epoch"',
             "error: line 1 of metrics.jsonl is damaged: it has no 'step'",
@@ -146,7 +154,7 @@ def test_text_that_is_none(folder: Path) -> None:
 
 def test_a_run_on_its_way(folder: Path) -> None:
     (folder / "report/summary.json").unlink()
-    going_on = "go on with `spdbuild train --resume runs/a`"
+    going_on = f"go on with `spdbuild train --resume runs/a`{OR_ANEW}"
     assert problem(folder) == f"error: it stands at epoch 2 of 2; {going_on}"
     (folder / "metrics.jsonl").unlink()
     assert problem(folder) == f"error: it has not come to the end of its first epoch; {going_on}"
@@ -155,7 +163,7 @@ def test_a_run_on_its_way(folder: Path) -> None:
 def test_a_twin_on_its_way_goes_on_with_the_run_around_it(make_run: MakeRun, folder: Path) -> None:
     twin = make_run(folder / "strided", metrics={})
     (twin / "report/summary.json").unlink()
-    assert problem(twin).endswith("go on with `spdbuild train --resume runs/a`")
+    assert problem(twin).endswith(f"go on with `spdbuild train --resume runs/a`{OR_ANEW}")
 
 
 def test_a_run_that_was_resumed_for_longer_has_an_old_report(folder: Path) -> None:
@@ -163,5 +171,5 @@ def test_a_run_that_was_resumed_for_longer_has_an_old_report(folder: Path) -> No
     recipe.write_text(recipe.read_text().replace("epochs: 2", "epochs: 4"))
     assert problem(folder) == (
         "error: its report is of step 20, and it has been resumed since and not come to its end; "
-        "go on with `spdbuild train --resume runs/a`"
+        f"go on with `spdbuild train --resume runs/a`{OR_ANEW}"
     )

@@ -39,6 +39,8 @@ def put(value: Any, *keys: Any) -> Callable[[dict[str, Any]], None]:
     return change
 
 
+ROW = {"epoch": 1, "step": 1, "lr": 0.1, "seconds": 1.0, "images_per_second": 9.0}
+
 DAMAGES = {
     "no data": without("data"),
     "no scaler": without("scaler"),
@@ -57,6 +59,11 @@ DAMAGES = {
     "a list as ema": put([], "ema"),
     "no model of the ema": put({}, "ema"),
     "no groups": put({"state": {}, "param_groups": 5}, "optimizer"),
+    "a text as learning rate": put("0.1", "optimizer", "param_groups", 0, "lr"),
+    "a text as momentum": put("0.1", "optimizer", "state", 0, "momentum_buffer"),
+    "a number as row": put([5], "position", "rows"),
+    "a row without its speed": put([{"epoch": 1, "step": 1, "lr": 0.1, "seconds": 1}], "position", "rows"),
+    "a row with a text": put([{**ROW, "test/top1": "1"}], "position", "rows"),
 }
 
 
@@ -77,6 +84,19 @@ def test_a_damaged_state_is_told_and_nothing_is_changed(begun: Path) -> None:
     resume(begun, ["max_steps=2"], quiet=True)
 
 
+@pytest.mark.parametrize("part", ["a tensor", "a name"])
+def test_a_state_with_other_bytes_than_were_written_is_told(begun: Path, part: str) -> None:
+    path = begun / "state" / "state.pt"
+    whole = path.read_bytes()
+    weight = torch.load(path, weights_only=True)["model"]["head.weight"].numpy().tobytes()
+    old, new = (weight, bytes(len(weight))) if part == "a tensor" else (b"best_epoch", b"best_epocx")
+    assert old in whole
+    path.write_bytes(whole.replace(old, new))
+    with pytest.raises(WeightsError, match="this is no state of a run that can be read") as caught:
+        resume(begun, ["max_steps=2"], quiet=True)
+    assert caught.value.problems[0].hint == HINT
+
+
 def test_a_state_without_factors_of_a_scaler_leaves_those_of_a_new_one(
     begun: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -89,24 +109,37 @@ def test_a_state_without_factors_of_a_scaler_leaves_those_of_a_new_one(
 
 
 COMMAND = {"command": ["spdbuild"]}
+NESTED = '{"a":' * 100_000
 TOLD = {**COMMAND, "versions": {}, "gpus": [], "platform": "Linux"}
 
 
 @pytest.mark.parametrize(
     "content",
-    [[1], COMMAND, {**TOLD, "resumed": None}, {**TOLD, "resumed": [1]}, {**TOLD, "command": 5}],
-    ids=["a list", "too little", "no list", "no commands", "no command"],
+    [[1], COMMAND, {**TOLD, "resumed": None}, {**TOLD, "resumed": [1]}, {**TOLD, "command": 5}, {**TOLD, "gpus": 1}],
+    ids=["a list", "too little", "no list", "no commands", "no command", "no gpus"],
 )
 def test_what_began_a_run_may_be_unreadable(begun: Path, monkeypatch: pytest.MonkeyPatch, content: object) -> None:
     monkeypatch.setattr(sys, "argv", ["/bin/spdbuild", "train", "--resume", "runs/small"])
-    (begun / "environment.json").write_text(json.dumps(content))
+    begin_anew(begun, json.dumps(content))
+
+
+def test_what_began_a_run_may_be_nested_too_deeply(begun: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["/bin/spdbuild", "train", "--resume", "runs/small"])
+    begin_anew(begun, NESTED)
+
+
+def begin_anew(begun: Path, text: str) -> None:
+    """Holds if a run that goes on begins an environment file with this `text` anew."""
+    (begun / "environment.json").write_text(text)
     RunFolder(begun).add_resumption(seed=1)
     facts = json.loads((begun / "environment.json").read_text())
     assert facts["command"] == sys.argv
     assert "resumed" not in facts
 
 
-@pytest.mark.parametrize("text", ["{", "[1]\n", "{}\n"], ids=["no JSON", "no mapping", "no epoch"])
+@pytest.mark.parametrize(
+    "text", ["{", "[1]\n", "{}\n", NESTED], ids=["no JSON", "no mapping", "no epoch", "nested too deeply"]
+)
 def test_damaged_metrics_are_told_and_written_anew_without_them(begun: Path, text: str) -> None:
     rows = begun / "metrics.jsonl"
     rows.write_text(text)

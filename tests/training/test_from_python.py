@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import pickle
 import random
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +15,13 @@ import yaml
 from PIL import Image
 
 from spdbuild.data.tiny_objects import TinyObjects
-from spdbuild.errors import ArgumentError, RecipeError, WeightsError
+from spdbuild.errors import ArgumentError, RecipeError, RunError, WeightsError
 from spdbuild.training.evaluate import evaluate
 from spdbuild.training.predict import predict
 from spdbuild.training.recipe import load_recipe
 from spdbuild.training.run import train
 from spdbuild.training.stored_run import load_model
+from spdbuild.training.updates import Updates
 
 
 @pytest.fixture
@@ -137,3 +140,32 @@ def test_random_numbers_of_the_program_are_its_own(recipe: Path, tmp_path: Path)
         return random.random(), float(np.random.rand()), float(torch.rand(()))
 
     assert drawn(training=True) == drawn(training=False)
+
+
+def test_a_second_run_at_the_same_time_in_one_process_is_refused(
+    recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, go_on = threading.Event(), threading.Event()
+    step = Updates.step
+
+    def waiting(updates: Updates, group: Any) -> None:
+        begun.set()
+        go_on.wait(60)
+        step(updates, group)
+
+    monkeypatch.setattr(Updates, "step", waiting)
+    first = threading.Thread(target=train, args=(recipe, ["max_steps=1"]), kwargs={"runs": tmp_path, "quiet": True})
+    first.start()
+    assert begun.wait(60)
+    with pytest.raises(RunError, match="another run trains in this process"):
+        train(recipe, ["max_steps=1"], runs=tmp_path / "others", quiet=True)
+    assert not (tmp_path / "others").exists()
+    go_on.set()
+    first.join()
+    assert train(recipe, ["max_steps=1"], runs=tmp_path, quiet=True).folder.name == "small-2"
+
+
+def test_recipes_and_loaded_models_can_be_pickled(recipe: Path, folder: Path) -> None:
+    wanted = load_recipe(recipe)
+    assert pickle.loads(pickle.dumps(wanted)) == wanted
+    assert pickle.loads(pickle.dumps(load_model(folder))).classes == load_model(folder).classes

@@ -54,6 +54,10 @@ def test_a_run_leaves_the_files_of_the_contract(recipe: Path, tmp_path: Path) ->
     environment = json.loads((folder / "environment.json").read_text())
     assert environment["versions"]["torch"] == torch.__version__
     assert (environment["seed"], environment["device"]) == (0, "cpu")
+    images = {"trained_on": Digits().open("train"), "evaluated_on": Digits().open("test")}
+    assert environment["data"] == {
+        name: {"images": len(own), "classes": 10, "digest": own.digest} for name, own in images.items()
+    }
 
 
 def test_runs_of_one_name_are_numbered(recipe: Path, tmp_path: Path) -> None:

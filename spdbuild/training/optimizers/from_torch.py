@@ -145,4 +145,5 @@ def _optimizers() -> list[type[torch.optim.Optimizer]]:
 
 
 for _cls in _optimizers():
-    OPTIMIZERS.register(_section(_cls))
+    # Under its name in this module, so that pickle finds it.
+    globals()[_cls.__name__] = OPTIMIZERS.register(_section(_cls))

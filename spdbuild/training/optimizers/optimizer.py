@@ -19,8 +19,8 @@ class Optimizer:
 
     lr: learning rate, which the schedule multiplies by its factor.
     weight_decay: strength with which weights are pulled towards zero.
-    decay_norm_and_bias: whether weight decay also applies to biases and to factors of channels, which are the weights of
-        normalization layers, layer_scale and prelu.
+    decay_norm_and_bias: whether weight decay also applies to biases and to factors of channels: the weights of
+        normalization layers, of layer_scale and of prelu.
     """
 
     name: ClassVar[str] = ""

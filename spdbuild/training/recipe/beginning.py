@@ -14,6 +14,7 @@ import numpy as np
 
 from spdbuild.data.dataset import splits_of
 from spdbuild.data.decoding import deep_range
+from spdbuild.data.detection.check import placeholder
 from spdbuild.data.detection.pixels import image_size
 from spdbuild.data.detection.table import DetectionSet
 from spdbuild.data.detection.tiles import TileOptions
@@ -66,7 +67,7 @@ architecture: yolov5
 variant: n                      # n, s, m, l or x: small to large
 passes: ["strided_to_spd()"]    # every stride becomes SPD-Conv
 input: [3, {side}, {side}]
-data: {data}
+{data}
 {task}batch: 16
 epochs: 100
 optimizer: {{name: sgd, lr: 0.01, momentum: 0.937, nesterov: true, weight_decay: 0.0005}}
@@ -89,14 +90,23 @@ task:
 """
 
 
+_IGNORED = """\
+# No object is of the category '{name}', which has the id 0: a placeholder, as in Roboflow's exports.
+"""
+
+
 def beginning(data_set: Any, file: str) -> str:
     """The text of a recipe for a data set, which will be in `file`.
 
     Its numbers are the usual ones for such data, and what was counted: a starting point, not the best.
-    Raises DataError if the data are not what they should be.
+    Raises DataError if the data are not what they should be, or for a task that is neither classification nor
+    detection.
     """
-    command = f"spdbuild train {file}"
-    return (_detector if data_set.task == "detection" else _classifier)(data_set, command)
+    texts = {"classification": _classifier, "detection": _detector}
+    if data_set.task not in texts:
+        message = f"there is no starting recipe for the task of the data set '{data_set.name}': {data_set.task}"
+        raise DataError(message, hint=f"it is made for {' and '.join(texts)}; `spdbuild schema recipe` shows the keys")
+    return texts[data_set.task](data_set, f"spdbuild train {file}")
 
 
 def _classifier(data_set: Any, command: str) -> str:
@@ -150,6 +160,10 @@ def _sizes(paths: Iterable[Any]) -> list[tuple[int, int]]:
 
 def _detector(data_set: Any, command: str) -> str:
     dataset: DetectionSet = data_set.open("train")
+    ignored = placeholder(dataset)
+    if ignored is not None:
+        data_set = dataclasses.replace(data_set, ignore=(*data_set.ignore, ignored))
+        dataset = data_set.open("train")
     data_set = _levelled(data_set, lambda: (image.path for image in dataset.images))
     objects = dataset.objects
     if not objects.counted.any():
@@ -164,9 +178,11 @@ def _detector(data_set: Any, command: str) -> str:
     )
     tiled = seen < _TINY and longest > side
     task = _TILES.format(side=side, tiny=_TINY) if tiled else ""
+    note = "" if ignored is None else _IGNORED.format(name=ignored)
     images = DetectionImages(dataset, side, TileOptions(side if tiled else None)).to_learn()
     warmup = _warmup(len(images), 16)
-    return _DETECTOR.format(command=command, facts=facts, side=side, data=_data(data_set), task=task, warmup=warmup)
+    data = note + f"data: {_data(data_set)}"
+    return _DETECTOR.format(command=command, facts=facts, side=side, data=data, task=task, warmup=warmup)
 
 
 def _warmup(images: int, batch: int) -> int:

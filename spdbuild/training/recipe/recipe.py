@@ -125,10 +125,11 @@ class Recipe(Network):
                 raise ArgumentError(f"'{name}' is not for {self.task.name}", argument=name, hint=hint)
         for argument, registry in {"data": DATASETS, "loss": LOSSES}.items():
             section = getattr(self, argument)
-            if section is not None and section.task != self.task.name:
-                fitting = [name for name, cls in registry.items() if cls.task == self.task.name]
+            if section is not None and section.task not in self.task.kinds():
+                fitting = [name for name, cls in registry.items() if cls.task in self.task.kinds()]
                 message = f"{argument}: '{section.name}' is for {section.task}, not for {self.task.name}"
-                raise ArgumentError(message, argument=argument, hint=f"known: {', '.join(fitting)}")
+                hint = f"known: {', '.join(fitting)}" if fitting else f"set task: {section.task}"
+                raise ArgumentError(message, argument=argument, hint=hint)
         check_kinds(self._steps, self)
         self.check_steps()
         if self.loss is None:

@@ -20,7 +20,7 @@ from spdbuild.data.levels import Levels
 from spdbuild.data.pictures import Source, path_of
 from spdbuild.data.reading import decode_all
 from spdbuild.drawing import WRONG, arrange, captioned, thumbnail
-from spdbuild.errors import RecipeError
+from spdbuild.errors import DataError, RecipeError
 from spdbuild.losses.classification import ClassificationLoss, distillation
 from spdbuild.metrics.by_image.answers import Answers
 from spdbuild.metrics.classification import judge
@@ -95,6 +95,7 @@ class Classification(Task):
         )
 
     def criterion(self, recipe: Recipe, model: nn.Module, images: ImageSet) -> _Criterion:
+        _require_class_numbers(recipe, images)
         loss = recipe.loss_of()
         assert isinstance(loss, ClassificationLoss)
         with recipe.about("loss", arguments="loss"):
@@ -105,6 +106,7 @@ class Classification(Task):
         return distillation(outputs, teacher_outputs, temperature)
 
     def meter(self, recipe: Recipe, model: nn.Module, images: ImageSet, device: torch.device) -> _Meter:
+        _require_class_numbers(recipe, images)
         return _Meter(images, recipe.test_batch or recipe.batch)
 
     def metrics(self) -> dict[str, Metric]:
@@ -168,6 +170,15 @@ class Classification(Task):
                 pairs = zip(indices, row, strict=True)
                 found.append(tuple({"class": classes[i], "index": i, "score": score} for i, score in pairs))
         return found
+
+
+def _require_class_numbers(recipe: Recipe, images: ImageSet) -> None:
+    labels = images.labels
+    if labels.dtype == torch.int64 and labels.ndim == 1:
+        return
+    given = f"{str(labels.dtype).removeprefix('torch.')} [{', '.join(map(str, labels.shape))}]"
+    message = f"the labels of '{recipe.data.name}' are {given}, and classification takes one class number per image"
+    raise DataError(message, location=recipe.place("data"), hint=f"give int64 [{len(images)}], or use another task")
 
 
 class _Criterion:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +11,11 @@ from click.testing import CliRunner
 from PIL import Image
 
 from spdbuild.cli.data import command
+from spdbuild.data.detection.convert import convert
+from spdbuild.data.detection.dataset import splits_of
 from spdbuild.data.digits import Digits
 from spdbuild.data.folder import Folder
+from spdbuild.data.recognizing import recognized
 from spdbuild.data.tiny_objects import TinyObjects
 from spdbuild.data.yolo import Yolo
 from spdbuild.training.recipe import Recipe, load_recipe, twins
@@ -110,3 +114,19 @@ def test_the_command_writes_a_file_and_replaces_none(folders: Path, tmp_path: Pa
     again = CliRunner().invoke(command, ["recipe", str(folders), "-o", str(file)])
     assert "exists" in str(again.exception)
     assert load_recipe(file).data.on_error == "skip"
+
+
+def test_a_placeholder_of_roboflow_is_ignored(tmp_path: Path) -> None:
+    convert(splits_of(TinyObjects(images=8, size=64, largest=12)), "coco", tmp_path / "shapes")
+    for file in (tmp_path / "shapes" / "annotations").iterdir():
+        document = json.loads(file.read_text())
+        document["categories"].insert(0, {"id": 0, "name": "shapes", "supercategory": "none"})
+        file.write_text(json.dumps(document))
+    cls, fields = recognized(tmp_path / "shapes")
+    text = beginning(cls(**fields), "own.yaml")
+    assert load_recipe(text).data.ignore == ("shapes",)
+    assert (
+        "\n# No object is of the category 'shapes', which has the id 0: a placeholder, as in Roboflow's exports.\n"
+        in text
+    )
+    assert " objects of 6 classes; " in text

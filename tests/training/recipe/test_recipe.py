@@ -215,6 +215,22 @@ def test_a_recipe_can_extend_another(tmp_path: Path) -> None:
     assert (recipe.optimizer.lr, recipe.optimizer.momentum) == (0.2, 0.8)  # type: ignore[attr-defined]
 
 
+def test_a_recipe_extends_by_the_rule_of_architectures(tmp_path: Path) -> None:
+    (tmp_path / "base.yaml").write_text(BASE + "epochs: 7\n")
+    (tmp_path / "own.yaml").write_text("extends: base\n")
+    assert load_recipe(tmp_path / "own.yaml").epochs == 7
+    (tmp_path / "own.yaml").write_text("extends: quickstart.yaml\n")
+    assert load_recipe(tmp_path / "own.yaml").architecture == load_recipe("quickstart").architecture
+
+
+def test_recipes_that_extend_each_other_across_folders_are_refused(tmp_path: Path) -> None:
+    for one, other in (("a", "b"), ("b", "a")):
+        (tmp_path / one).mkdir()
+        (tmp_path / one / "own.yaml").write_text(f"extends: ../{other}/own.yaml\n")
+    with pytest.raises(SpdbuildError, match="extends itself"):
+        load_recipe(tmp_path / "a" / "own.yaml")
+
+
 def test_a_recipe_that_extends_itself_is_refused(tmp_path: Path) -> None:
     (tmp_path / "own.yaml").write_text("extends: own.yaml\n")
     with pytest.raises(SpdbuildError, match="extends itself"):
