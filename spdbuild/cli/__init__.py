@@ -102,18 +102,19 @@ def main() -> NoReturn:
 
 @contextmanager
 def _abrupt_end_under_torchrun() -> Iterator[None]:
-    """End a process that torchrun started without tearing down what torch has in memory.
+    """End a process that torchrun started, and that is done, without tearing down what torch has in memory.
 
     Threads of gloo outlive their process group, and one that still runs while C++ destroys its globals may abort the
-    process: torchrun would call a run that is done, with all of its files written, a failed one.
+    process: torchrun would call a run that is done, with all of its files written, a failed one. A process that fails
+    takes its time, so that torchrun sees first, and names, the one whose end was the reason.
     """
     try:
         yield
     except SystemExit as ended:
-        if "TORCHELASTIC_RUN_ID" in os.environ:
+        if "TORCHELASTIC_RUN_ID" in os.environ and not ended.code:
             atexit._run_exitfuncs()
             for stream in (sys.stdout, sys.stderr):
                 with suppress(OSError):
                     stream.flush()
-            os._exit(ended.code if isinstance(ended.code, int) else 0)
+            os._exit(0)
         raise

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 import time
+from contextlib import suppress
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from spdbuild.console import Bar
-from spdbuild.errors import RunError
+from spdbuild.errors import DiskFullError, RunError
 from spdbuild.training.checkpoint import save_state
 from spdbuild.training.description import describe_again
 from spdbuild.training.evaluating import evaluate_model
@@ -150,7 +151,9 @@ class Loop:
         except Exception:
             # The other processes of a run wait for this one's results and would not take part in saving.
             if not self.session.processes.several:
-                self._save_unfinished()
+                # On a full disk saving fails, too; the first error says which file had no room.
+                with suppress(DiskFullError):
+                    self._save_unfinished()
             raise
 
     def _out_of_patience(self) -> str:
@@ -182,9 +185,10 @@ class Loop:
             hint = "name another metric with task.monitor=, and start anew"
             raise RunError(f"the data has nothing to measure {monitor} with, which says the best epoch", hint=hint)
         if session.task.metrics()[monitor].beats(score, position.best if position.best_epoch else None):
-            position.best, position.best_epoch = score, position.epoch + (position.batch > 0)
             if session.processes.first:
                 save_evaluated(session, session.folder.best)
+            # Only now: a state that is saved after a failure must not tell of weights that are not there.
+            position.best, position.best_epoch = score, position.epoch + (position.batch > 0)
         return {f"test/{name}": value for name, value in self.evaluation.scalars.items()}
 
     def _row(self, epoch: int) -> Row:

@@ -259,13 +259,12 @@ main()
 """
 
 
-@pytest.mark.parametrize(("arguments", "code"), [(["ls", "--json"], 0), (["summary", "no"], 2)])
-def test_a_worker_of_torchrun_ends_before_the_interpreter_is_torn_down(arguments: list[str], code: int):
-    command = [sys.executable, "-c", ABORTS_AT_ITS_END, *arguments]
+def test_a_worker_of_torchrun_that_is_done_ends_before_the_interpreter_is_torn_down():
+    command = [sys.executable, "-c", ABORTS_AT_ITS_END, "ls", "--json"]
     done = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"TORCHELASTIC_RUN_ID": "none"})
-    assert done.returncode == code
+    assert done.returncode == 0
     assert done.stdout.endswith("exit handlers have run\n")
-    alone = subprocess.run([sys.executable, "-m", "spdbuild", *arguments], capture_output=True, text=True)
+    alone = subprocess.run([sys.executable, "-m", "spdbuild", "ls", "--json"], capture_output=True, text=True)
     assert done.stdout.removesuffix("exit handlers have run\n") == alone.stdout
 
 
