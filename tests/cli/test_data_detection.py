@@ -305,6 +305,9 @@ def test_a_task_of_a_plugin_has_no_view(monkeypatch: pytest.MonkeyPatch) -> None
         error = run(*command_line).exception
         assert isinstance(error, InputError)
         assert "there is no view of data sets for depth" in str(error)
+    error = run("show", "tiny_objects", "-o", "sheet.png").exception
+    assert isinstance(error, InputError)
+    assert "there is no picture of data sets for depth" in str(error)
 
 
 def test_windows_are_written_in_place_of_larger_images(tmp_path: Path) -> None:

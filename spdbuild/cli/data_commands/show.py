@@ -87,7 +87,10 @@ def command(
     shown = recipe.data if recipe else data_set
     if recipe and epoch > recipe.epochs:
         raise InputError(f"there is no epoch {epoch}: the recipe has {recipe.epochs}", hint=f"--epoch {recipe.epochs}")
-    draw = _with_boxes if shown.task == "detection" else _with_classes
+    drawn = {"detection": _with_boxes, "classification": _with_classes}
+    if shown.task not in drawn:
+        raise InputError(f"there is no picture of data sets for {shown.task}")
+    draw = drawn[shown.task]
     sheet, count = draw(shown, recipe, _Wanted(split, plain, size, images, columns, epoch - 1, seed))
     write_png(sheet, output)
     click.echo(f"{min(images, count)} images in {output}")
