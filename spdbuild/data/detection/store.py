@@ -175,8 +175,8 @@ def cache_key(dataset: DetectionSet, size: int) -> str:
     """
     import torchvision
 
-    first = dataset.images[0]
-    begin = (size, dataset.levels, dataset.draw, first.path and str(first.path.resolve()), _shape(first))
+    first = [(image.path and str(image.path.resolve()), _shape(image)) for image in dataset.images[:1]]
+    begin = (size, dataset.levels, dataset.draw, first)
     state = hashlib.blake2b(repr((_VERSION, torchvision.__version__)).encode(), digest_size=12)
     for image in dataset.images:
         state.update(repr((*_shape(image), *_file_state(image.path))).encode())

@@ -104,6 +104,7 @@ def test_a_cache_on_the_disk_replaces_that_of_the_images_before_they_changed(
 
 def test_whatever_changes_the_pixels_changes_the_key(dataset: DetectionSet) -> None:
     keys = {cache_key(dataset, 64), cache_key(dataset, 96), cache_key(dataset.subset([1, 0]), 64)}
+    assert cache_key(dataset.subset([]), 64) not in keys
     path = dataset.images[0].path
     assert path is not None
     os.utime(path, ns=(1, 1))
