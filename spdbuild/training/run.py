@@ -219,7 +219,8 @@ def _describe(session: Session) -> None:
         f"{recipe.title or 'run'}: {network.parameters:,} parameters, {network.macs:,} MACs at {size}, "
         f"{len(session.data.classes)} classes, {session.device} {session.precision} -> {folder.path}"
     )
-    for problem in doubts(recipe):
+    # Networks are resolved for it, and the other processes print nothing.
+    for problem in doubts(recipe) if session.processes.first else ():
         session.console.line(str(problem))
 
 
