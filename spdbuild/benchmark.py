@@ -9,6 +9,7 @@ from statistics import median
 from typing import TYPE_CHECKING, Any, Literal
 
 from spdbuild.errors import InputError, RunError
+from spdbuild.freed_memory import freed_memory_kept
 from spdbuild.graph import Graph
 from spdbuild.modules import compile_graph
 from spdbuild.out_of_memory import is_out_of_memory
@@ -86,7 +87,7 @@ def benchmark(graphs: Sequence[Graph], conditions: Conditions | None = None) -> 
     fits.
     """
     conditions = conditions or Conditions()
-    with _threads(conditions.threads) as threads:
+    with _threads(conditions.threads) as threads, freed_memory_kept():
         conditions = replace(conditions, threads=threads)
         while True:
             try:

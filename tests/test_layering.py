@@ -23,6 +23,7 @@ LAYERS = [
         "watching",
         "docstrings",
         "files",
+        "freed_memory",
         "builtin",
         "boxes",
         "html_page",

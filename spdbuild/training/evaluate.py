@@ -8,6 +8,7 @@ from typing import Any
 
 from spdbuild.errors import RecipeError
 from spdbuild.files import refuse_file
+from spdbuild.freed_memory import freed_memory_kept
 from spdbuild.training.distributed import Processes, joined
 from spdbuild.training.evaluating import evaluate_model
 from spdbuild.training.network import check_input
@@ -88,11 +89,12 @@ def evaluate(
             check_classes(stored.weights, stored.classes, classes)
         images = renumbered
     check_input(stored.recipe, stored.input, size)
-    with joined(stored.device) as processes:
-        evaluation = _evaluation(stored, images, processes, output)
-    if not (speed and processes.first):
-        return Report(stored, split, len(images), evaluation, None, {})
-    return Report(stored, split, len(images), evaluation, *_speeds(stored, images))
+    with freed_memory_kept():
+        with joined(stored.device) as processes:
+            evaluation = _evaluation(stored, images, processes, output)
+        if not (speed and processes.first):
+            return Report(stored, split, len(images), evaluation, None, {})
+        return Report(stored, split, len(images), evaluation, *_speeds(stored, images))
 
 
 def _recipe(

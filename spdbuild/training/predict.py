@@ -10,6 +10,7 @@ from spdbuild.data.decoding import SUFFIXES
 from spdbuild.data.listing import image_files
 from spdbuild.data.pictures import Source, is_image, picture
 from spdbuild.errors import DataError, WeightsError
+from spdbuild.freed_memory import freed_memory_kept
 from spdbuild.training.precision import autocast
 from spdbuild.training.recipe.overrides import Overrides
 from spdbuild.training.stored_run import StoredModel, as_model
@@ -40,13 +41,14 @@ def predict(
     stored = as_model(model, weights, overrides, allow_imports=allow_imports)
     classes = stored.classes or _classes(stored)
     seen = iter(stored.recipe.task.predict(stored.recipe, stored.model, classes, stored.image, found))
-    while True:
-        # Between two predictions the caller computes in its own precision.
-        with autocast(stored.precision, stored.device):
-            prediction = next(seen, None)
-        if prediction is None:
-            return
-        yield prediction
+    with freed_memory_kept():
+        while True:
+            # Between two predictions the caller computes in its own precision.
+            with autocast(stored.precision, stored.device):
+                prediction = next(seen, None)
+            if prediction is None:
+                return
+            yield prediction
 
 
 def _classes(stored: StoredModel) -> tuple[str, ...]:

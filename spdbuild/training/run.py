@@ -12,6 +12,7 @@ from typing import Any
 from spdbuild.console import Console
 from spdbuild.errors import ArgumentError, DiskFullError, RecipeError, RunError
 from spdbuild.files import make_folder, remove_unfinished
+from spdbuild.freed_memory import freed_memory_kept
 from spdbuild.out_of_memory import full_memory_told
 from spdbuild.roles import Role
 from spdbuild.training.checking import check_recipe, doubts
@@ -159,7 +160,7 @@ def _compared_runs(recipe: Recipe, folder: RunFolder, console: Console, processe
 
 
 def _one_run(recipe: Recipe, folder: RunFolder, console: Console, processes: Processes) -> Result:
-    with determinism(recipe.deterministic):
+    with determinism(recipe.deterministic), freed_memory_kept():
         return _fit(_open_session(recipe, folder, console, processes))
 
 
