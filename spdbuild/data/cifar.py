@@ -29,6 +29,9 @@ class _Cifar:
     task: ClassVar[Literal["classification"]] = "classification"
     #: Name of the class of torchvision.datasets.
     reader: ClassVar[str]
+    #: What stands in `root` once the archive is unpacked, and before. torchvision knows it, but takes long to import.
+    folder: ClassVar[str]
+    archive: ClassVar[str]
 
     root: str = field(metadata=role(Role.RESUMED))
     download: bool = field(default=False, metadata=role(Role.RESUMED))
@@ -38,7 +41,8 @@ class _Cifar:
 
     @classmethod
     def fields_in(cls, root: Path) -> Fields | None:
-        return {"root": str(root)} if _is_there(cls._reader(), root) else None
+        there = (root / cls.folder).is_dir() or (root / cls.archive).is_file()
+        return {"root": str(root)} if there else None
 
     @classmethod
     def _reader(cls) -> Any:
@@ -65,6 +69,8 @@ class Cifar10(_Cifar):
     """
 
     reader: ClassVar[str] = "CIFAR10"
+    folder: ClassVar[str] = "cifar-10-batches-py"
+    archive: ClassVar[str] = "cifar-10-python.tar.gz"
 
     @classmethod
     def sample(cls) -> ArrayImages:
@@ -90,6 +96,8 @@ class Cifar100(_Cifar):
     """
 
     reader: ClassVar[str] = "CIFAR100"
+    folder: ClassVar[str] = "cifar-100-python"
+    archive: ClassVar[str] = "cifar-100-python.tar.gz"
 
     @classmethod
     def sample(cls) -> ArrayImages:
@@ -113,10 +121,6 @@ def _read_unpacked(reader: Any, root: Path, split: Split) -> Any:
         return reader(root, train=split == "train")
     except RuntimeError:
         raise _damaged(reader, root) from None
-
-
-def _is_there(reader: Any, root: Path) -> bool:
-    return (root / reader.base_folder).is_dir() or _archive(reader, root).is_file()
 
 
 def _archive(reader: Any, root: Path) -> Path:

@@ -115,3 +115,17 @@ def test_cifar100_names_its_own_archive(tmp_path: Path) -> None:
     assert str(caught.value).splitlines()[0] == (
         f"error: {tmp_path} holds neither cifar-100-python/ nor cifar-100-python.tar.gz"
     )
+
+
+@pytest.mark.parametrize(("ours", "theirs"), [(Cifar10, datasets.CIFAR10), (Cifar100, datasets.CIFAR100)])
+def test_the_names_are_those_of_torchvision(ours: type[Cifar10 | Cifar100], theirs: type[datasets.CIFAR10]) -> None:
+    assert (ours.folder, ours.archive) == (theirs.base_folder, theirs.filename)
+
+
+def test_a_folder_is_recognized_by_its_archive_or_what_came_out_of_it(tmp_path: Path) -> None:
+    assert Cifar100.fields_in(tmp_path) is None
+    (tmp_path / "cifar-10-batches-py").mkdir()
+    assert Cifar100.fields_in(tmp_path) is None
+    assert Cifar10.fields_in(tmp_path) == {"root": str(tmp_path)}
+    (tmp_path / "cifar-100-python.tar.gz").touch()
+    assert Cifar100.fields_in(tmp_path) == {"root": str(tmp_path)}
