@@ -64,11 +64,14 @@ class Matches:
         sizes = range(1 + len(self.sizes))
         precision, recall = (np.full((self._categories, len(sizes), self.matched.shape[2]), np.nan) for _ in range(2))
         wanted = self._wanted(counts)
-        for curve in self._curves:
-            number = wanted[curve.category, curve.size]
+        for curves in self._curves:
+            number = wanted[curves.category, curves.size]
             if number > 0:
-                cell = curve.category, curve.size, curve.threshold
-                precision[cell], recall[cell] = curve.measure(counts, number)
+                # One sum over all detections serves all thresholds.
+                seen = np.concatenate(([0.0], np.cumsum(counts[curves.images])))
+                for threshold, curve in enumerate(curves.by_threshold):
+                    cell = curves.category, curves.size, threshold
+                    precision[cell], recall[cell] = curve.measure(counts, number, seen)
         found = {name: mean(precision[:, size]) for size, name in zip(sizes, self._names("AP", "AP"), strict=True)}
         found |= {"AP50": mean(precision[:, 0, _AT_50]), "AP75": mean(precision[:, 0, _AT_75])}
         recalls = self._names(f"AR{self.limit}", "AR")
@@ -136,18 +139,27 @@ class Matches:
         return found
 
     @cached_property
-    def _curves(self) -> list[_Curve]:
+    def _curves(self) -> list[_Curves]:
         return list(self._compute_curves())
 
-    def _compute_curves(self) -> Iterator[_Curve]:
+    def _compute_curves(self) -> Iterator[_Curves]:
         ends = np.searchsorted(self.category, np.arange(self._categories + 1))
         for category in range(self._categories):
             rows = slice(ends[category], ends[category + 1])
+            images = self.image[rows]
             for size in range(self.matched.shape[1]):
+                # At other thresholds only matched detections count otherwise, and those are few.
+                common = ~self.ignored[rows, size, -1]
+                before = np.cumsum(common)
+                by_threshold = []
                 for threshold in range(self.matched.shape[2]):
                     kept = ~self.ignored[rows, size, threshold]
-                    right = self.matched[rows, size, threshold][kept]
-                    yield _Curve(category, size, threshold, self.image[rows][kept], np.flatnonzero(right))
+                    right = np.flatnonzero(self.matched[rows, size, threshold] & kept)
+                    other = np.flatnonzero(kept != common)
+                    signs = np.where(kept[other], 1.0, -1.0)
+                    passed = np.searchsorted(other, right, side="right")
+                    by_threshold.append(_Curve(images[right], before[right], images[other], signs, passed))
+                yield _Curves(category, size, images[common], tuple(by_threshold))
 
 
 _POSITIONS = ("image", "category", "object_image", "object_category", "objects")
@@ -155,26 +167,47 @@ _FLAGS = ("matched", "ignored")
 
 
 @dataclass(frozen=True, eq=False)
-class _Curve:
-    """Precision over recall of one category, size and threshold.
+class _Curves:
+    """The curves of one category and size by threshold.
 
-    images: those of the detections that count, highest score first. right: positions of the right ones among them.
+    images: those of the detections that count at the highest threshold, highest score first.
     """
 
     category: int
     size: int
-    threshold: int
     images: NDArray[np.int64]
-    right: NDArray[np.int64]
+    by_threshold: tuple[_Curve, ...]
 
-    def measure(self, counts: Array, wanted: float) -> tuple[float, float]:
-        """Average precision and recall, with image i counted counts[i] times and `wanted` objects in all."""
-        weights = counts[self.images]
-        found = np.cumsum(weights[self.right])
-        if not len(found):
+
+@dataclass(frozen=True, eq=False)
+class _Curve:
+    """Precision over recall of one category, size and threshold, at its R right detections, highest score first.
+
+    right: [R], their images.
+    before: [R], how many of the detections that count at the highest threshold come up to each.
+    other, signs: images of the detections that count here and not there (1), or there and not here (-1).
+    passed: [R], how many of these come up to each right one.
+    """
+
+    right: NDArray[np.int64]
+    before: NDArray[np.int64]
+    other: NDArray[np.int64]
+    signs: Array
+    passed: NDArray[np.int64]
+
+    def measure(self, counts: Array, wanted: float, seen: Array) -> tuple[float, float]:
+        """Average precision and recall, with image i counted counts[i] times and `wanted` objects in all.
+
+        seen: the sum of the counts over the first 0, 1, 2, ... detections that count at the highest threshold.
+        """
+        if not len(self.right):
             return 0.0, 0.0
+        found = np.cumsum(counts[self.right])
+        total = seen[self.before]
+        if len(self.other):
+            total = total + np.concatenate(([0.0], np.cumsum(self.signs * counts[self.other])))[self.passed]
         # Between two right ones precision only falls, so it is needed at the right ones alone.
-        precision = found / (np.cumsum(weights)[self.right] + _TINY)
+        precision = found / (total + _TINY)
         best = np.maximum.accumulate(precision[::-1])[::-1]
         recall = found / wanted
         read = np.searchsorted(recall, RECALLS, side="left")
