@@ -62,8 +62,9 @@ def receptive_fields(graph: Graph) -> dict[str, Fields]:
     """
     fields: dict[Output, Fields] = {}
     found: dict[str, Fields] = {}
+    whole = _whole(graph)
     for node in graph:
-        here = _input_field() if isinstance(node.op, Input) else _field(graph, node, fields)
+        here = _input_field() if isinstance(node.op, Input) else _field(whole, node, fields)
         fields |= {Output(node.name, index): here for index in range(len(node.shapes))}
         found[node.name] = here
     return found
@@ -73,9 +74,8 @@ def _input_field() -> Fields:
     return Field(), Field()
 
 
-def _field(graph: Graph, node: Node, fields: Mapping[Output, Fields]) -> Fields:
+def _field(whole: Fields, node: Node, fields: Mapping[Output, Fields]) -> Fields:
     read = [fields[output] for output in node.inputs]
-    whole = _whole(graph)
     if isinstance(node.op, Mul):
         read = _without_gates(node, read)
     reaches = reach(node.op, node.input_shapes[0])
