@@ -90,6 +90,11 @@ class Position:
     seconds: float = 0.0
     rows: list[dict[str, Any]] = field(default_factory=list)
 
+    @property
+    def begun(self) -> int:
+        """How many epochs have begun, the completed ones included."""
+        return self.epoch + (self.batch > 0)
+
     def plain(self) -> dict[str, Any]:
         """The fields that are the same on every process."""
         return {name: value for name, value in asdict(self).items() if name not in ("sums", "images")}

@@ -73,7 +73,7 @@ class Loop:
             return
         session, position = self.session, self.session.position
         begun = position.batch > 0 or not position.rows
-        row = self._row(position.epoch + (position.batch > 0)) if begun else position.rows[-1]
+        row = self._row(position.begun) if begun else position.rows[-1]
         if self.reason and session.processes.first:
             keep_best(session.folder)
         row = {**row, **self.evaluate()}
@@ -188,7 +188,7 @@ class Loop:
             if session.processes.first:
                 save_evaluated(session, session.folder.best)
             # Only now: a state that is saved after a failure must not tell of weights that are not there.
-            position.best, position.best_epoch = score, position.epoch + (position.batch > 0)
+            position.best, position.best_epoch = score, position.begun
         return {f"test/{name}": value for name, value in self.evaluation.scalars.items()}
 
     def _row(self, epoch: int) -> Row:

@@ -33,7 +33,7 @@ def restore_best(folder: RunFolder) -> None:
 def save_evaluated(session: Session, path: Path) -> None:
     """The evaluated model as it is now: `last` or `best` of the run's folder."""
     make_folder(path.parent, failure=RunError)
-    reached = {"epoch": str(session.position.epoch), "step": str(session.position.step)}
+    reached = {"epoch": str(session.position.begun), "step": str(session.position.step)}
     size = getattr(session.data.train_images, "size", None)
     facts = {**Facts(session.data.classes, session.network.input, size or ()).texts(), **reached}
     try:

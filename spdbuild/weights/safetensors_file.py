@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import math
 import os
 import re
@@ -56,9 +57,23 @@ def save_weights(path: Path | str, state_dict: Mapping[str, Tensor], metadata: M
 
     path = Path(path)
     texts = {"format": "pt", "spdbuild": version("spdbuild"), **(metadata or {})}
-    # Tied weights are written out in full: safetensors has no references.
-    tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in state_dict.items()}
+    tensors = _untied(state_dict)
     write_whole(path, lambda beside: _fill(beside, tensors, texts), failure=WeightsError)
+
+
+def _untied(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Tensors without shared memory: tied weights are written out in full, because safetensors has no references."""
+    tensors: dict[str, Tensor] = {}
+    taken: set[int] = set()
+    for name, given in state_dict.items():
+        tensor = given.detach().cpu().contiguous()
+        storage = tensor.untyped_storage()
+        whole = storage.nbytes() == tensor.numel() * tensor.element_size()
+        if not whole or storage.data_ptr() in taken:
+            tensor = tensor.clone()
+        taken.add(tensor.untyped_storage().data_ptr())
+        tensors[name] = tensor
+    return tensors
 
 
 def _fill(path: Path, tensors: Mapping[str, Tensor], texts: Mapping[str, str]) -> None:
@@ -68,11 +83,25 @@ def _fill(path: Path, tensors: Mapping[str, Tensor], texts: Mapping[str, str]) -
 
     try:
         save_file(dict(tensors), path, dict(texts))
+        _sort_texts(path)
     except SafetensorError as error:
         number = re.search(r"\(os error (\d+)\)", str(error))
         if number is None:
             raise
         raise OSError(int(number[1]), os.strerror(int(number[1]))) from None
+
+
+def _sort_texts(path: Path) -> None:
+    """Sort the metadata, which the library writes in random order, so that the same weights make the same file."""
+    with path.open("r+b") as file:
+        length = int.from_bytes(file.read(8), "little")
+        header = json.loads(file.read(length))
+        header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+        sorted_header = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode().ljust(length)
+        # A longer one would end in the tensors.
+        if len(sorted_header) == length:
+            file.seek(8)
+            file.write(sorted_header)
 
 
 def file_sha256(path: Path | str) -> str:

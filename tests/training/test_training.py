@@ -25,6 +25,7 @@ from spdbuild.training.recipe import load_recipe
 from spdbuild.training.run import train
 from spdbuild.training.run_folder import RunFolder
 from spdbuild.training.stored_run import load_model
+from spdbuild.weights import open_weights
 
 
 def test_a_run_leaves_the_files_of_the_contract(recipe: Path, tmp_path: Path) -> None:
@@ -302,6 +303,20 @@ def test_weights_say_what_they_are_for(recipe: Path, tmp_path: Path) -> None:
         facts = file.metadata()
     assert json.loads(facts["classes"]) == list("0123456789")
     assert json.loads(facts["input"]) == [3, 8, 8]
+
+
+def test_weights_say_which_epoch_they_are_of(recipe: Path, tmp_path: Path) -> None:
+    done = train(recipe, ["epochs=2"], runs=tmp_path, quiet=True)
+    folder = RunFolder(done.folder)
+    epochs = [open_weights(path).metadata["epoch"] for path in (folder.best, folder.last)]
+    assert epochs == [str(done.best_epoch), "2"]
+
+
+def test_weights_of_an_epoch_that_was_cut_off(recipe: Path, tmp_path: Path) -> None:
+    done = train(recipe, ["epochs=2", "max_steps=1"], runs=tmp_path, quiet=True)
+    folder = RunFolder(done.folder)
+    assert [open_weights(path).metadata["epoch"] for path in (folder.best, folder.last)] == ["1", "1"]
+    assert folder.metrics()[-1]["epoch"] == 1
 
 
 def test_the_recipe_of_a_run_is_resolved_with_its_overrides(recipe: Path, tmp_path: Path) -> None:

@@ -293,6 +293,26 @@ def test_tied_and_strided_tensors_are_written(tmp_path: Path) -> None:
     assert_same({name: read_weights(tmp_path / "w")[name] for name in weights}, weights)
 
 
+def test_what_is_written_shares_no_memory_with_other_tensors(tmp_path: Path) -> None:
+    whole = torch.arange(6.0)
+    weights = {"whole": whole, "part": whole[2:4], "empty": torch.zeros(0), "none": torch.zeros(0)}
+    save_weights(tmp_path / "w", weights)
+    assert_same({name: read_weights(tmp_path / "w")[name] for name in weights}, weights)
+
+
+@pytest.mark.parametrize("texts", [{}, {"classes": '["ä", "\\u0001", "\U0001f600", "\x7f/<"]', "a": "", "é": "\t"}])
+def test_the_same_weights_make_the_same_file(texts: dict[str, str], tmp_path: Path) -> None:
+    weights = {"w": torch.arange(3.0), "v": torch.ones(2, dtype=torch.int64)}
+    # The library puts metadata in another order in each call.
+    facts = {**texts, **{name: name for name in "ijklmnop"}}
+    for number in range(4):
+        save_weights(tmp_path / str(number), weights, facts)
+    assert len({(tmp_path / str(number)).read_bytes() for number in range(4)}) == 1
+    assert_same({name: read_weights(tmp_path / "0")[name] for name in weights}, weights)
+    metadata = open_weights(tmp_path / "0").metadata
+    assert {name: metadata[name] for name in facts} == facts
+
+
 def test_a_file_that_cannot_be_written_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "w.safetensors"
     save_weights(path, {"w": torch.ones(2)})
