@@ -14,7 +14,8 @@ READING = (
     "The best epoch of a run is chosen by the images that it is measured on, so its metrics, in runs.csv, flatter."
 )
 DIFFERENCES = (
-    "Differences are taken seed by seed. The interval is Student's for their mean, with 95 % confidence; it takes them "
+    "Differences are taken seed by seed: such runs draw the same batches, but other first weights from the first layer "
+    "on in which their networks differ. The interval is Student's for their mean, with 95 % confidence; it takes them "
     "for draws from a normal distribution, which a few seeds cannot show. One seed gives no interval and no conclusion."
 )
 _IMAGES = (
