@@ -150,7 +150,7 @@ class Matches:
             for size in range(self.matched.shape[1]):
                 # At other thresholds only matched detections count otherwise, and those are few.
                 common = ~self.ignored[rows, size, -1]
-                before = np.cumsum(common)
+                before = np.cumsum(common, dtype=np.int64)
                 by_threshold = []
                 for threshold in range(self.matched.shape[2]):
                     kept = ~self.ignored[rows, size, threshold]
