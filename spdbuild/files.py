@@ -6,6 +6,7 @@ import errno
 import os
 import re
 import shutil
+import stat
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -121,10 +122,27 @@ def _exchange(path: Path, fresh: Path, old: Path) -> None:
         raise
 
 
-def refuse_file(folder: Path) -> None:
-    """Raise InputError if `folder` is a file, before work is done whose results would have no place."""
-    if folder.exists() and not folder.is_dir():
-        raise InputError(f"{folder} is a file", hint="give a folder, a new one or one to write into")
+def require_writable(folder: Path) -> None:
+    """Raise InputError if files cannot be written into `folder`, before work is done whose results would have no place.
+
+    The folder need not exist; it is not made.
+    """
+    try:
+        existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    except OSError as error:
+        raise unwritten(folder, error) from None
+    if not existing.is_dir():
+        raise InputError(f"{existing} is a file", hint="give a folder, a new one or one to write into")
+    if not os.access(existing, os.W_OK | os.X_OK):
+        raise unwritten(folder, PermissionError(errno.EACCES, os.strerror(errno.EACCES)))
+
+
+def regular(path: Path) -> Path:
+    """`path`, unless it is a pipe or a device, which may have no end or keep a reader waiting: OSError."""
+    mode = path.stat().st_mode
+    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+        raise OSError(errno.EINVAL, "it is no file but a pipe or a device")
+    return path
 
 
 def append(path: Path, content: bytes) -> None:

@@ -112,7 +112,8 @@ def _alternatives(error: Any, root: Value, subject: str, place: Any, got: Any) -
         elif cause.validator in ("enum", "const"):
             values = cause.validator_value if cause.validator == "enum" else [cause.validator_value]
             accepted += [str(value) for value in values]
-    yield Problem(f"{subject} must be {' or '.join(dict.fromkeys(accepted))}, got {describe(got)}", place)
+    message = f"{subject} must be {' or '.join(dict.fromkeys(accepted))}, got {describe(got)}"
+    yield Problem(message, place, _hint(error.schema))
 
 
 def _matches(pattern: str, key: str) -> bool:

@@ -13,8 +13,9 @@ import pytest
 from spdbuild.errors import DiskFullError, InputError
 from spdbuild.files import (
     append,
-    refuse_file,
+    regular,
     remove_unfinished,
+    require_writable,
     unwrapped_os_error,
     unwritten,
     write_folder,
@@ -127,12 +128,24 @@ def test_a_folder_has_the_usual_permissions(tmp_path: Path) -> None:
     assert (tmp_path / "new").stat().st_mode == (tmp_path / "usual").stat().st_mode
 
 
-def test_a_file_where_a_folder_is_wanted_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("place", ["file", "file/below"])
+def test_a_file_where_a_folder_is_wanted_is_refused(tmp_path: Path, place: str) -> None:
     (tmp_path / "file").touch()
-    refuse_file(tmp_path)
-    refuse_file(tmp_path / "new")
+    require_writable(tmp_path)
+    require_writable(tmp_path / "new")
     with pytest.raises(InputError, match="file is a file"):
-        refuse_file(tmp_path / "file")
+        require_writable(tmp_path / place)
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize("place", ["", "new/below"])
+def test_a_folder_in_which_nothing_may_be_written_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    # Who runs the tests may be allowed everything.
+    monkeypatch.setattr(os, "access", lambda path, mode: path != tmp_path)
+    with pytest.raises(InputError, match=f"{tmp_path / place} cannot be written: Permission denied"):
+        require_writable(tmp_path / place)
 
 
 def test_what_is_no_text_in_a_name_is_written_as_python_shows_it(tmp_path: Path) -> None:
@@ -199,3 +212,14 @@ def test_a_quota_that_is_used_up_is_a_full_disk(tmp_path: Path) -> None:
     error = unwritten(tmp_path / "new", OSError(errno.EDQUOT, "Disk quota exceeded"))
     assert isinstance(error, DiskFullError)
     assert str(error).startswith(f"error: {tmp_path / 'new'} cannot be written: Disk quota exceeded\n")
+
+
+def test_a_pipe_or_a_device_is_no_regular_file(tmp_path: Path):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "device").symlink_to("/dev/zero")
+    for name in ("pipe", "device"):
+        with pytest.raises(OSError, match="it is no file but a pipe or a device"):
+            regular(tmp_path / name)
+    (tmp_path / "file").touch()
+    (tmp_path / "link").symlink_to("file")
+    assert regular(tmp_path / "link") == tmp_path / "link"

@@ -6,7 +6,7 @@ import itertools
 import json
 from pathlib import Path
 
-#: Characters of a JSON file that are searched for what only LabelMe writes.
+#: Characters of a file that are searched for what only LabelMe or CVAT writes.
 _HEAD = 4096
 
 
@@ -25,6 +25,8 @@ def boxes_hint(root: Path) -> str:
             "without that are annotations/instances_train.json or annotations/train.json with images/train/ or train/, "
             "train.json with train/, train/_annotations.coco.json, and labels.json with data/"
         )
+    if any(map(_is_cvat, root.glob("*.xml"))):
+        return "CVAT's own XML is not read: export COCO 1.0 from it"
     if any(root.glob("*/*.xml")):
         return (
             "Pascal VOC's files are read from one folder: XML files in Annotations/ with the images in JPEGImages/, or "
@@ -49,6 +51,17 @@ def _darknet_hint(root: Path) -> str:
 
 
 def _is_labelme(file: Path) -> bool:
-    with file.open(encoding="utf-8", errors="replace") as text:
-        head = text.read(_HEAD)
+    head = _head(file)
     return '"shapes"' in head and '"images"' not in head
+
+
+def _is_cvat(file: Path) -> bool:
+    head = _head(file)
+    return "<annotations>" in head and "<version>" in head
+
+
+def _head(file: Path) -> str:
+    if not file.is_file():
+        return ""
+    with file.open(encoding="utf-8", errors="replace") as text:
+        return text.read(_HEAD)

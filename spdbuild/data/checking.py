@@ -6,17 +6,18 @@ import hashlib
 import io
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from spdbuild.data.dataset import FileDataSet, Split, splits_of
-from spdbuild.data.decoding import describe_fault, opened, to_rgb
+from spdbuild.data.decoding import Lost, describe_fault, lost_in, opened, to_rgb
 from spdbuild.data.images import ArrayImages, FileImages
-from spdbuild.data.levels import Levels, lost_levels
+from spdbuild.data.levels import Levels
 from spdbuild.data.listing import Listing
 from spdbuild.data.reading import Reading
 from spdbuild.errors import InputError
+from spdbuild.files import regular
 from spdbuild.phrases import some
 
 
@@ -28,7 +29,7 @@ class Inspection:
     size: width x height in pixels once it is upright, empty if unknown.
     mode: Pillow's name for the pixel format, empty if unknown.
     digest: equal for equal files. fault: why it cannot be used, empty if it can.
-    dark: why it keeps few grey levels of more, empty if it does not.
+    lost: what it loses as 8-bit RGB, each in words.
     """
 
     name: str
@@ -37,7 +38,7 @@ class Inspection:
     mode: str
     digest: bytes
     fault: str
-    dark: str = ""
+    lost: dict[Lost, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,7 @@ class SplitCheck:
     classes: images of each class. sizes, modes: how many images have them.
     bad: files that cannot be used, with the reason. duplicates: groups of equal files.
     dark: files of more than 8 bits that keep few grey levels, with the reason.
+    bands: files with bands that are not read, with their number.
     """
 
     images: int
@@ -56,6 +58,7 @@ class SplitCheck:
     bad: dict[str, str]
     duplicates: tuple[tuple[str, ...], ...]
     dark: dict[str, str]
+    bands: dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -138,7 +141,7 @@ def _inspect_split(data_set: Any, split: Split) -> _Inspected:
     if isinstance(images, FileImages):
         files = zip(images.paths, images.labels.tolist(), strict=True)
         found = [_inspect_file(path, str(path), label, images.levels) for path, label in files]
-        resized = f"{images.size[1]}x{images.size[0]}" if images.resize else ""
+        resized = _width_by_height(images.size) if images.resize else ""
         return _Inspected(images.classes, found, resized, images.odd_advice)
     return _Inspected(images.classes, list(_inspect_array(images)), "", Reading().odd_advice)
 
@@ -146,29 +149,34 @@ def _inspect_split(data_set: Any, split: Split) -> _Inspected:
 def _inspect_listing(listing: Listing, reading: Reading) -> _Inspected:
     files = zip(listing.paths, listing.labels, strict=True)
     found = [_inspect_file(path, listing.name(path), label, reading.levels) for path, label in files]
-    resized = f"{reading.size}x{reading.size}" if reading.size else ""
+    resized = _width_by_height(reading.height_width) if reading.height_width else ""
     return _Inspected(listing.classes, found, resized, reading.odd_advice)
 
 
 def _inspect_file(path: Path, name: str, label: int, levels: Levels) -> Inspection:
-    size = mode = fault = dark = ""
-    content = b""
+    size = mode = fault = ""
+    content, lost = b"", dict[Lost, str]()
     try:
-        content = path.read_bytes()
+        content = regular(path).read_bytes()
         with opened(io.BytesIO(content)) as image:
             size, mode = f"{image.width}x{image.height}", image.mode
-            upright, dark = to_rgb(image, levels), lost_levels(image, levels)
+            lost = lost_in(image, levels)
+            upright = to_rgb(image, levels)
             size = f"{upright.width}x{upright.height}"
     # Pillow's readers raise arbitrary errors for damaged files.
     except Exception as error:
         fault = describe_fault(path, error)
-    return Inspection(name, label, size, mode, hashlib.sha256(content).digest(), fault, dark)
+    return Inspection(name, label, size, mode, hashlib.sha256(content).digest(), fault, lost)
 
 
 def _inspect_array(images: ArrayImages) -> Iterator[Inspection]:
-    height, width = images.size
+    size = _width_by_height(images.size)
     for number, (image, label) in enumerate(zip(images.images.numpy(), images.labels.tolist(), strict=True)):
-        yield Inspection(str(number), label, f"{width}x{height}", "RGB", hashlib.sha256(image.tobytes()).digest(), "")
+        yield Inspection(str(number), label, size, "RGB", hashlib.sha256(image.tobytes()).digest(), "")
+
+
+def _width_by_height(size: tuple[int, int]) -> str:
+    return f"{size[1]}x{size[0]}"
 
 
 def _summary(classes: tuple[str, ...], images: list[Inspection]) -> SplitCheck:
@@ -181,8 +189,14 @@ def _summary(classes: tuple[str, ...], images: list[Inspection]) -> SplitCheck:
         modes=dict(Counter(image.mode for image in good).most_common()),
         bad={image.name: image.fault for image in images if image.fault},
         duplicates=_groups((image.name, image.digest) for image in good),
-        dark={image.name: image.dark for image in good if image.dark},
+        dark=_lost("few grey levels", good),
+        bands=_lost("bands left out", good),
     )
+
+
+def _lost(what: Lost, images: Iterable[Inspection]) -> dict[str, str]:
+    """The images that lose it, with the words for it."""
+    return {image.name: image.lost[what] for image in images if what in image.lost}
 
 
 def _groups(named: Iterable[tuple[str, bytes]]) -> tuple[tuple[str, ...], ...]:

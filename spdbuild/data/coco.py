@@ -13,6 +13,7 @@ from spdbuild.data.detection.coco_json import read_coco
 from spdbuild.data.detection.dataset import DetectionSplit, existing, usable
 from spdbuild.data.detection.table import DetectionSet
 from spdbuild.data.levels import Levels, require_levels
+from spdbuild.data.listing import entries
 from spdbuild.data.reading import OnError
 from spdbuild.data.tiny_objects import TinyObjects
 from spdbuild.errors import MissingSplitError, UnsplitError
@@ -53,6 +54,9 @@ class Coco:
     ignore: names of categories that are not classes; detections in their regions do not count.
     levels: values that become black and white in grey images of 16 bits, of 32, or of floating point numbers.
     on_error: refuse annotations and images that cannot be used, or skip them.
+
+    Texts that are numbers, such as "12", count as numbers, also as ids. The size of an image for which width or height
+    is missing, null or 0 is read from its file. A segmentation that is one flat list of numbers is one polygon.
 
     Source: Lin et al. 2014, "Microsoft COCO: Common Objects in Context", arXiv:1405.0312.
     """
@@ -120,4 +124,4 @@ def _split_fields(root: Path, split: str, names: tuple[str, ...]) -> Fields:
 
 
 def _holds_images(folder: Path) -> bool:
-    return folder.is_dir() and any(map(is_image_name, folder.iterdir()))
+    return folder.is_dir() and any(map(is_image_name, entries(folder)))

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import zip_longest
 from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 
 from spdbuild.data.images import ArrayImages, ImageSet
 from spdbuild.data.listing import Listing
 from spdbuild.data.reading import Reading
+from spdbuild.errors import DataError
 from spdbuild.registry import Registry
 
 Split = Literal["train", "val", "test"]
@@ -54,6 +57,21 @@ def splits_of(data_set: Any) -> tuple[Split, ...]:
     """The splits of a data set for classification: for training, for evaluation during it, and held out for the end."""
     splits: tuple[Split, ...] = getattr(data_set, "splits", ("train", "test"))
     return splits
+
+
+def differing_class(trained: Sequence[str], evaluated: Sequence[str]) -> str:
+    """The first class in which the images to train on and those to evaluate on differ, in words; empty if in none."""
+    for number, names in enumerate(zip_longest(trained, evaluated)):
+        if names[0] != names[1]:
+            ours, theirs = ("missing" if name is None else f"'{name}'" for name in names)
+            return f"class {number} is {ours} in the images to train on and {theirs} in those to evaluate on"
+    return ""
+
+
+def require_same_classes(trained: Sequence[str], evaluated: Sequence[str]) -> None:
+    """Refuse images to evaluate on whose classes differ from those to train on; raises DataError."""
+    if differing := differing_class(trained, evaluated):
+        raise DataError(differing, hint="both need the same classes in the same order, also those without an image")
 
 
 DATASETS: Registry[Any] = Registry("data set", "spdbuild.data", "spdbuild.datasets")

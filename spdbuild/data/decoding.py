@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import cache
 from io import BytesIO
 from pathlib import Path
 from threading import Lock
@@ -14,10 +16,18 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from spdbuild.data.levels import Levels, is_deep, lost_levels, to_grey
+from spdbuild.data.bands import fourth_band, is_deep_colour, lost_bands, unread_tiff
+from spdbuild.data.levels import COLOUR_REMEDY, Levels, is_deep, lost_levels, to_grey
 from spdbuild.data.pictures import Picture, Source, path_of
+from spdbuild.files import regular
 
 Resize = Literal["squash", "crop", "pad"]
+
+#: What the pixels of a file can lose when they become 8-bit RGB.
+Lost = Literal["few grey levels", "bands left out"]
+
+# Where nobody has set up logging, Python would print what Pillow logs about a file that it then refuses.
+logging.getLogger("PIL").addHandler(logging.NullHandler())
 
 _JPEG_SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo")
 
@@ -101,10 +111,24 @@ _LIMIT = _PillowLimit()
 def opened(source: Source | BytesIO) -> Iterator[Image.Image]:
     """An image of at most MAX_PIXELS, opened by Pillow; whatever Pillow raises for others, and UnsoundImageError."""
     # A picture is its caller's, who may use it again and so must find it open.
-    with _LIMIT, nullcontext(source.image) if isinstance(source, Picture) else Image.open(source) as image:
+    with _LIMIT, nullcontext(source.image) if isinstance(source, Picture) else _open(source) as image:
         if image.width * image.height > MAX_PIXELS:
             raise UnsoundImageError(f"is {image.width}x{image.height} pixels; {_LARGEST}")
         yield image
+
+
+def _open(source: Path | BytesIO) -> Image.Image:
+    return Image.open(regular(source) if isinstance(source, Path) else source, formats=_formats())
+
+
+@cache
+def _formats() -> tuple[str, ...]:
+    """Pillow's names for the formats of SUFFIXES, as far as this version reads them.
+
+    Of the others one, EPS, is a program, which Pillow has run by Ghostscript whatever the file is called.
+    """
+    known = Image.registered_extensions()
+    return tuple(name for name in dict.fromkeys(map(known.get, sorted(SUFFIXES))) if name in Image.OPEN)
 
 
 def decode(
@@ -134,34 +158,44 @@ def to_rgb(image: Image.Image, levels: Levels = None) -> Image.Image:
     """The image as 8-bit RGB, upright; UnsoundImageError where no rule says what that would be.
 
     Grey becomes three equal channels, and an alpha channel is dropped where it hides nothing. With `levels`, grey of
-    more than 8 bits is scaled to them; without, 16-bit grey keeps its upper 8 bits, and 32-bit pixels, whose range is
-    not known, are refused. So is what is partly transparent: what it shows depends on the page behind it.
+    more than 8 bits is scaled to them, and colour of more is refused; without, both keep their upper 8 bits, and 32-bit
+    pixels, whose range is not known, are refused. So is what is partly transparent: what it shows depends on the page
+    behind it.
     """
     # An MPO is a JPEG behind whose picture a phone keeps a preview, a depth map or the view of another lens.
     if image.format != "MPO" and getattr(image, "n_frames", 1) > 1:
         raise UnsoundImageError(f"has {image.n_frames} frames, not one picture")  # type: ignore[attr-defined]
-    if image.getexif().get(ORIENTATION, 1) != 1:
+    if levels is not None and is_deep_colour(image):
+        raise UnsoundImageError(f"is a 16-bit colour image: {COLOUR_REMEDY}")
+    # A TIFF stands upright as soon as it is loaded, and older versions of Pillow let it keep its orientation.
+    if image.format != "TIFF" and image.getexif().get(ORIENTATION, 1) != 1:
         image = ImageOps.exif_transpose(image)
     if levels is not None and is_deep(image):
         return to_grey(image, levels).convert("RGB")
     if image.mode.startswith("I;16"):
         return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8)).convert("RGB")
     if image.mode in _TRANSPARENT_MODES or "transparency" in image.info:
-        return _opaque(image.convert("RGBA"))
+        return _opaque(image.convert("RGBA"), fourth_band(image) or "is partly transparent")
     if image.mode not in _SOUND_MODES:
         remedy = "; levels of the data set say it" if is_deep(image) else ""
         raise UnsoundImageError(f"has pixels of mode {image.mode}, whose range is not known{remedy}")
     return image.convert("RGB")
 
 
-def file_levels(path: Path, levels: Levels) -> str:
-    """`lost_levels` of a file; empty for one that cannot be read."""
+def lost_in(image: Image.Image, levels: Levels) -> dict[Lost, str]:
+    """What an image that has been opened and not yet loaded loses as 8-bit RGB, each in a person's words."""
+    told: dict[Lost, str] = {"few grey levels": lost_levels(image, levels), "bands left out": lost_bands(image)}
+    return {what: words for what, words in told.items() if words}
+
+
+def lost_in_file(path: Path, levels: Levels) -> dict[Lost, str]:
+    """`lost_in` of a file; none for one that cannot be read."""
     try:
         with opened(path) as image:
-            return lost_levels(image, levels)
+            return lost_in(image, levels)
     # Pillow's readers raise what they like for damaged files, which are told elsewhere.
     except Exception:
-        return ""
+        return {}
 
 
 def deep_range(path: Path) -> tuple[float, float] | None:
@@ -177,9 +211,9 @@ def deep_range(path: Path) -> tuple[float, float] | None:
         return None
 
 
-def _opaque(rgba: Image.Image) -> Image.Image:
+def _opaque(rgba: Image.Image, fault: str) -> Image.Image:
     if rgba.getchannel("A").getextrema() != (255, 255):
-        raise UnsoundImageError("is partly transparent")
+        raise UnsoundImageError(fault)
     return rgba.convert("RGB")
 
 
@@ -208,15 +242,15 @@ def describe_fault(path: Path, error: Exception) -> str:
         return "does not exist"
     if isinstance(error, PermissionError):
         return "may not be read"
+    # What the system refuses has its words for it; Pillow raises the same class for damage, without any.
+    if isinstance(error, OSError) and error.strerror:
+        return f"cannot be read: {error.strerror}"
     if file_length(path) == 0:
         return "is empty (0 bytes)"
     if isinstance(error, UnidentifiedImageError):
         if path.suffix.lower() in _UNREAD_SUFFIXES or _is_heif(path):
             return "is in a format that is not read (convert it to JPEG or PNG)"
-        return "is not an image that can be read"
-    # What the system refuses has its words for it; Pillow raises the same class for damage, without any.
-    if isinstance(error, OSError) and error.strerror:
-        return f"cannot be read: {error.strerror}"
+        return unread_tiff(path) or "is not an image that can be read"
     return f"is damaged: {error}"
 
 

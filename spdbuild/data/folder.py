@@ -21,6 +21,7 @@ from spdbuild.errors import ArgumentError, DataError, nearest
 from spdbuild.phrases import some
 from spdbuild.ranges import require_range
 from spdbuild.roles import Role, role
+from spdbuild.shape import Size
 
 #: Usual names of the folders with images that are not trained on, in the order in which they are looked for.
 _VAL_FOLDERS = ("val", "valid", "validation")
@@ -51,8 +52,9 @@ class Folder:
     val: name of the validation folder below it; if empty, the first that exists of val, valid, validation.
     test: name of the test folder below it; if empty, test.
     val_share: share of the training folder's images that are held out as the validation split, in place of a folder.
-    size: side in pixels to which images are resized; not needed where all have one size.
-    resize: squash changes the proportions, crop cuts off the ends of the longer side, pad fills up with black.
+    size: [height, width] in pixels to which images are resized, or one number for both; not needed where all have one
+        size.
+    resize: squash changes the proportions, crop cuts off both ends of a side that is too long, pad fills up with black.
     levels: values that become black and white in grey images of 16 bits, of 32, or of floating point numbers.
     on_error: refuse files that cannot be read, or skip and count them.
     memory_gib: up to this many GiB of pixels are decoded once and kept in memory.
@@ -65,7 +67,7 @@ class Folder:
     val: str = ""
     test: str = ""
     val_share: float = 0.0
-    size: int | None = None
+    size: Size | None = None
     resize: Resize = "squash"
     levels: Levels = None
     on_error: OnError = "refuse"

@@ -15,6 +15,7 @@ from spdbuild.data.images import ArrayImages
 from spdbuild.data.memory import require_memory
 from spdbuild.errors import ArgumentError
 from spdbuild.ranges import require_range
+from spdbuild.shape import Size, pair
 
 #: Textures of period 2. Every other pixel of every other row looks the same in all three: one value everywhere.
 _TEXTURES = {
@@ -44,7 +45,7 @@ class Generated:
 
     classes: 2 to 9, pairs of the three textures.
     train, test: number of images in each split.
-    size: side of the images in pixels, at least 16.
+    size: [height, width] of the images in pixels, or one number for both; at least 16.
     seed: another seed gives other images.
     """
 
@@ -53,7 +54,7 @@ class Generated:
     classes: int = 9
     train: int = 4500
     test: int = 900
-    size: int = 32
+    size: Size = 32
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -67,11 +68,12 @@ class Generated:
 
     def open(self, split: Split) -> ArrayImages:
         count = self.train if split == "train" else self.test
-        what = f"{count:,} generated images of {self.size}x{self.size} pixels"
-        require_memory(count * self.size**2 * _BYTES_PER_PIXEL, what, hint=f"a smaller {split} or size")
+        height, width = pair(self.size)
+        what = f"{count:,} generated images of {width}x{height} pixels"
+        require_memory(count * height * width * _BYTES_PER_PIXEL, what, hint=f"a smaller {split} or size")
         stream = generator("generated", self.seed, split)
         labels = torch.arange(count) % self.classes
-        images = _backgrounds(count, self.size, stream) + _objects(labels, self.size, stream)
+        images = _backgrounds(count, height, width, stream) + _objects(labels, height, width, stream)
         images += torch.randn(images.shape, generator=stream) * _NOISE
         names = tuple(f"{left} {right}" for left, right in _PAIRS[: self.classes])
         return ArrayImages(images.round().clamp(0, 255).to(torch.uint8), labels, names)
@@ -81,19 +83,19 @@ class Generated:
         return cls(train=9, test=9).open("train")
 
 
-def _backgrounds(count: int, size: int, stream: torch.Generator) -> Tensor:
-    """Colour gradients, [count, 3, size, size], within 60 to 195."""
+def _backgrounds(count: int, height: int, width: int, stream: torch.Generator) -> Tensor:
+    """Colour gradients, [count, 3, height, width], within 60 to 195."""
     corners = torch.rand((count, 3, 2, 2), generator=stream) * 135 + 60
-    return torch.nn.functional.interpolate(corners, size=(size, size), mode="bilinear", align_corners=True)
+    return torch.nn.functional.interpolate(corners, size=(height, width), mode="bilinear", align_corners=True)
 
 
-def _objects(labels: Tensor, size: int, stream: torch.Generator) -> Tensor:
-    """The textured cells at random places on zero, [N, 1, size, size]; each inverted half of the time."""
+def _objects(labels: Tensor, height: int, width: int, stream: torch.Generator) -> Tensor:
+    """The textured cells at random places on zero, [N, 1, height, width]; each inverted half of the time."""
     count = len(labels)
     patches = torch.cat([_cells(labels // len(_TEXTURES), stream), _cells(labels % len(_TEXTURES), stream)], dim=2)
-    top = torch.randint(size - _CELL + 1, (count, 1, 1), generator=stream)
-    left = torch.randint(size - 2 * _CELL + 1, (count, 1, 1), generator=stream)
-    objects = torch.zeros(count, size, size)
+    top = torch.randint(height - _CELL + 1, (count, 1, 1), generator=stream)
+    left = torch.randint(width - 2 * _CELL + 1, (count, 1, 1), generator=stream)
+    objects = torch.zeros(count, height, width)
     rows, columns = torch.arange(_CELL).view(1, -1, 1) + top, torch.arange(2 * _CELL).view(1, 1, -1) + left
     objects[torch.arange(count).view(-1, 1, 1), rows, columns] = patches
     return objects[:, None]

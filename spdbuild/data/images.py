@@ -15,11 +15,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from spdbuild.data.decoding import BadFile, OddSize, Resize, decode, file_levels
+from spdbuild.data.decoding import BadFile, OddSize, Resize, decode, lost_in_file
 from spdbuild.data.levels import Levels
 from spdbuild.phrases import some
 
-#: The number of files whose grey levels are checked before use.
+#: The number of files whose grey levels and bands are checked before use.
 _LOOKED_AT = 8
 
 
@@ -143,11 +143,14 @@ def left_out(skipped: Sequence[BadFile], kept: int, purpose: str) -> list[str]:
     return [f"left out of the files {purpose}, {len(skipped):,} of {len(skipped) + kept:,}: {faults}"]
 
 
-def dark_remarks(paths: Sequence[Path], levels: Levels, purpose: str) -> list[str]:
-    """A line if one of a few files, spread over all, has more than 8 bits and keeps few grey levels; else none.
+def pixel_remarks(paths: Sequence[Path], levels: Levels, purpose: str) -> list[str]:
+    """A line for each thing that one of a few files, spread over all, loses as 8-bit RGB.
 
     purpose: of the files, such as "to train on".
     """
     looked_at = paths[:: max(1, len(paths) // _LOOKED_AT)][:_LOOKED_AT]
-    found = next(((path, told) for path in looked_at if (told := file_levels(path, levels))), None)
-    return [f"warning: of the images {purpose}, {found[0]} {found[1]}"] if found else []
+    found: dict[str, str] = {}
+    for path in looked_at:
+        for what, words in lost_in_file(path, levels).items():
+            found.setdefault(what, f"warning: of the images {purpose}, {path} {words}")
+    return list(found.values())

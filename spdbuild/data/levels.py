@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image
 
+from spdbuild.data.bands import is_deep_colour
 from spdbuild.errors import ArgumentError
 from spdbuild.ranges import require_range
 
@@ -13,6 +14,9 @@ Levels = tuple[float, float] | None
 
 #: Levels that a 16-bit image of 14 bits keeps; one of as many or fewer looks dark or flat.
 _FEW = 64
+
+#: What to do about a colour image of more than 8 bits, to which no levels apply: Pillow gives only its upper bits.
+COLOUR_REMEDY = "levels apply to grey only, so write it as 8-bit RGB, scaled to the range of the data"
 
 
 def require_levels(data_set: object) -> None:
@@ -37,7 +41,12 @@ def to_grey(image: Image.Image, levels: tuple[float, float]) -> Image.Image:
 
 
 def lost_levels(image: Image.Image, levels: Levels) -> str:
-    """What becomes of a deep image that keeps few grey levels, in a person's words; else empty."""
+    """What becomes of an image of more than 8 bits that keeps few levels, in a person's words; else empty.
+
+    It loads the pixels; call it before anything else does, for the sake of `is_deep_colour`.
+    """
+    if is_deep_colour(image):
+        return _lost_colours(image) if levels is None else ""
     if not is_deep(image) or (levels is None and not image.mode.startswith("I;16")):
         return ""
     values = np.asarray(image)
@@ -48,6 +57,19 @@ def lost_levels(image: Image.Image, levels: Levels) -> str:
     left = (int(largest) >> 8) - (int(least) >> 8) + 1
     if left > _FEW:
         return ""
-    number = "1 grey level is" if left == 1 else f"{left} grey levels are"
+    number = _are_left(left, "grey level")
     here = f"set levels to the range of the data, here [{least:g}, {largest:g}]"
-    return f"is a 16-bit image of values from {least:g} to {largest:g}: {number} left; {here}"
+    return f"is a 16-bit image of values from {least:g} to {largest:g}: {number}; {here}"
+
+
+def _lost_colours(image: Image.Image) -> str:
+    """The same for a colour image, of which the upper 8 bits are all that is known."""
+    extrema = image.convert("RGB").getextrema()
+    left = max(int(largest) - int(least) + 1 for least, largest in extrema)  # type: ignore[misc]
+    if left > _FEW:
+        return ""
+    return f"is a 16-bit colour image: {_are_left(left, 'level')} of each colour; {COLOUR_REMEDY}"
+
+
+def _are_left(count: int, what: str) -> str:
+    return f"1 {what} is left" if count == 1 else f"{count} {what}s are left"

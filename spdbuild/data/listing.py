@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from spdbuild.data.decoding import is_image_name
 from spdbuild.errors import DataError, nearest
+
+#: How often links may lead to one folder: if each folder has two to the next, a few of them are without end.
+MAX_VISITS = 100
 
 _ARCHIVES = (".zip", ".tar", ".tgz", ".gz", ".7z", ".rar")
 
@@ -53,18 +57,23 @@ def _missing_hint(path: Path) -> str:
 
 
 def _without_folders(folder: Path) -> str:
-    file = min((entry.name for entry in folder.iterdir() if not entry.name.startswith(".")), default="")
+    file = min((entry.name for entry in entries(folder) if not entry.name.startswith(".")), default="")
     return f"{folder} holds no folder, but files such as {file}" if file else f"{folder} is empty"
+
+
+def entries(folder: Path) -> list[Path]:
+    """What is in a folder, by name; raises DataError as `existing_folder`."""
+    return sorted(existing_folder(folder).iterdir())
 
 
 def subfolders(folder: Path) -> list[Path]:
     """The folders in `folder`, by name, without hidden ones, what archivers leave behind, and links that lead back."""
     way = (folder.resolve(),)
-    return sorted(
+    return [
         entry
-        for entry in folder.iterdir()
+        for entry in entries(folder)
         if entry.is_dir() and not entry.name.startswith((".", "__MACOSX")) and not _leads_back(entry, way)
-    )
+    ]
 
 
 def with_slashes(folder: Path, name: str) -> str:
@@ -73,18 +82,24 @@ def with_slashes(folder: Path, name: str) -> str:
 
 
 def image_files(folder: Path) -> Iterator[Path]:
-    """The image files anywhere below `folder`, by path, without hidden ones; links that lead back are not followed."""
-    return _image_files(folder, (folder.resolve(),))
+    """The image files anywhere below `folder`, by path, without hidden ones; links that lead back are not followed.
+
+    Raises DataError for a folder that cannot be read, or to which links lead more than MAX_VISITS times.
+    """
+    return _image_files(folder, (folder.resolve(),), Counter())
 
 
-def _image_files(folder: Path, way: tuple[Path, ...]) -> Iterator[Path]:
-    """way: the folders that led here, links resolved."""
-    for entry in sorted(folder.iterdir()):
+def _image_files(folder: Path, way: tuple[Path, ...], visits: Counter[Path]) -> Iterator[Path]:
+    """way: the folders that led here, links resolved. visits: how often each folder was looked into."""
+    visits[way[-1]] += 1
+    if visits[way[-1]] > MAX_VISITS:
+        raise DataError(f"links lead to the folder {way[-1]} more than {MAX_VISITS} times", hint="remove some of them")
+    for entry in entries(folder):
         if entry.name.startswith("."):
             continue
         if entry.is_dir():
             if not _leads_back(entry, way):
-                yield from _image_files(entry, (*way, entry.resolve()))
+                yield from _image_files(entry, (*way, entry.resolve()), visits)
         elif is_image_name(entry):
             yield entry
 

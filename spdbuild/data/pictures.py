@@ -45,9 +45,18 @@ def is_image(given: Any) -> bool:
 
 
 def picture(given: Any, name: str) -> Picture:
-    """An image of Pillow, an array or a tensor as a picture; ArgumentError for other shapes and types of numbers."""
-    if isinstance(given, Image.Image):
-        return Picture(Path(name), given)
+    """An image of Pillow, an array or a tensor as a picture.
+
+    Raises ArgumentError for other shapes and types of numbers, and for an image without pixels.
+    """
+    image = given if isinstance(given, Image.Image) else _image(given, name)
+    if 0 in image.size:
+        message = f"{name} is {image.width}x{image.height}: it has no pixels"
+        raise ArgumentError(message, argument="sources")
+    return Picture(Path(name), image)
+
+
+def _image(given: Any, name: str) -> Image.Image:
     pixels = given.detach().cpu().numpy() if isinstance(given, Tensor) else np.asarray(given)
     if isinstance(given, Tensor) and pixels.ndim == 3:
         pixels = pixels.transpose(1, 2, 0)
@@ -58,4 +67,4 @@ def picture(given: Any, name: str) -> Picture:
         shape = f" {'x'.join(map(str, given.shape))} of {pixels.dtype}" if hasattr(given, "shape") else ""
         message = f"{name} is {type(given).__name__}{shape}"
         raise ArgumentError(message, argument="sources", hint=_FORMS)
-    return Picture(Path(name), Image.fromarray(np.ascontiguousarray(pixels)))
+    return Image.fromarray(np.ascontiguousarray(pixels))

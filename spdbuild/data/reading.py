@@ -23,6 +23,7 @@ from spdbuild.data.pictures import Source, path_of
 from spdbuild.data.processors import processors
 from spdbuild.errors import DataError
 from spdbuild.phrases import some
+from spdbuild.shape import Size, pair
 
 OnError = Literal["refuse", "skip"]
 
@@ -41,7 +42,7 @@ _BYTES_PER_PIXEL = 4 + 3 + 3
 class Reading:
     """How files become images.
 
-    size: side in pixels to which images are resized; None if all have one size.
+    size: (height, width) in pixels to which images are resized, or one number for both; None if all have one size.
     resize: how (see `spdbuild.data.decoding.resized`).
     levels: the values that become black and white in grey images of more than 8 bits.
     on_error: whether files that cannot be read are an error, or are left out and counted.
@@ -49,17 +50,22 @@ class Reading:
     odd_advice: what to do about images of different sizes where `size` is None.
     """
 
-    size: int | None = None
+    size: Size | None = None
     resize: Resize = "squash"
     on_error: OnError = "refuse"
     memory_gib: float = 2.0
     levels: Levels = None
     odd_advice: str = "give the side in pixels that all shall have, such as size: 64"
 
+    @property
+    def height_width(self) -> tuple[int, int] | None:
+        """Height and width to which images are resized; None if all have one size."""
+        return pair(self.size) if self.size else None
+
 
 def open_listing(listing: Listing, reading: Reading) -> ImageSet:
     """The images of `listing`; DataError names the files that cannot be used, if they are not to be skipped."""
-    size = (reading.size, reading.size) if reading.size else _common_size(listing, reading.levels)
+    size = reading.height_width or _common_size(listing, reading.levels)
     resize = reading.resize if reading.size else None
     what = f"the pixels of an image of {size[1]}x{size[0]}"
     require_memory(_BYTES_PER_PIXEL * size[0] * size[1], what, hint="a smaller size")

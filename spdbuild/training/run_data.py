@@ -6,13 +6,14 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from spdbuild.data.dataset import require_same_classes
 from spdbuild.errors import DataError
+from spdbuild.files import regular
 from spdbuild.training.distributed import Processes
 from spdbuild.training.recipe import Recipe
 from spdbuild.training.task import Batches
@@ -87,7 +88,7 @@ def fingerprint(images: Any) -> str:
     made = hashlib.blake2b(digest.encode(), digest_size=12)
     made.update(repr(list(_lengths(paths[:: max(1, len(paths) // _MEASURED)]))).encode())
     with suppress(OSError):
-        made.update(paths[0].read_bytes())
+        made.update(regular(paths[0]).read_bytes())
     return made.hexdigest()
 
 
@@ -118,11 +119,7 @@ def open_data(recipe: Recipe, processes: Processes, device: torch.device) -> Run
 
 def _require_alike(recipe: Recipe, train_images: Any, test_images: Any) -> None:
     """Refuse evaluation images whose classes or size differ from those of the training images."""
-    for number, (ours, theirs) in enumerate(zip_longest(train_images.classes, test_images.classes)):
-        if ours != theirs:
-            trained, tested = ("missing" if name is None else f"'{name}'" for name in (ours, theirs))
-            message = f"class {number} is {trained} in the images to train on and {tested} in those to evaluate on"
-            raise DataError(message, hint="both need the same classes in the same order, also those without an image")
+    require_same_classes(train_images.classes, test_images.classes)
     sizes = [getattr(images, "size", None) for images in (train_images, test_images)]
     if sizes[0] != sizes[1]:
         trained, tested = ("x".join(map(str, size[::-1])) if size else "any" for size in sizes)

@@ -12,7 +12,7 @@ from spdbuild.data import ImageSet, Split
 from spdbuild.data.checking import check
 from spdbuild.data.digits import Digits
 from spdbuild.data.folder import Folder
-from spdbuild.data.images import dark_remarks
+from spdbuild.data.images import pixel_remarks
 from spdbuild.data.listing import Listing
 from spdbuild.data.reading import Reading, open_listing
 from spdbuild.data.tiny_imagenet import TinyImagenet
@@ -67,8 +67,8 @@ def test_16_bit_images_that_become_nearly_black_are_named(class_folders: Path) -
     }
     images = Folder(str(class_folders)).open("train")
     told = f"of the images to train on, {cats / '10_bits.png'} {what} 0 to 1023: 4 {remedy} [0, 1023]"
-    assert dark_remarks(images.paths, None, "to train on") == [f"warning: {told}"]
-    assert dark_remarks(Folder(str(class_folders)).open("test").paths, None, "to evaluate on") == []
+    assert pixel_remarks(images.paths, None, "to train on") == [f"warning: {told}"]
+    assert pixel_remarks(Folder(str(class_folders)).open("test").paths, None, "to evaluate on") == []
 
 
 def test_equal_files_are_found_within_a_split_and_across(class_folders: Path) -> None:
@@ -110,6 +110,7 @@ def test_splits_of_different_sizes_are_not_sound(class_folders: Path, write_imag
         write_image(file, size=(9, 8))
     report = check(Folder(str(class_folders)))
     assert report.odd_sizes == ("the images to train on have 8x8 pixels, and those to evaluate on 9x8",)
+    assert check(Folder(str(class_folders), size=(16, 8))).sound
 
 
 def test_images_have_the_size_that_they_have_upright(class_folders: Path) -> None:

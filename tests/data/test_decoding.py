@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image, features
+import torch
+from PIL import EpsImagePlugin, Image, features
+from torchvision.transforms.v2 import functional as vision
 
-from spdbuild.data.decoding import MAX_PIXELS, BadFile, OddSize, decode, opened
+from spdbuild.data.decoding import MAX_PIXELS, SUFFIXES, BadFile, OddSize, _formats, decode, opened
 from spdbuild.data.listing import image_files
 
 
@@ -139,6 +142,28 @@ def striped(tmp_path: Path) -> Path:
     return tmp_path / "striped.png"
 
 
+@pytest.mark.parametrize(
+    ("size", "scaled"), [((30, 20), (30, 60)), ((10, 60), (30, 60)), ((60, 30), (60, 120))], ids=str
+)
+def test_an_oblong_crop_is_that_of_an_image_scaled_to_cover_it(
+    tmp_path: Path, size: tuple[int, int], scaled: tuple[int, int]
+) -> None:
+    """As torchvision's presets do it: the image is made to cover the size, and its middle is cut out."""
+    stored = np.random.default_rng(0).integers(0, 256, (60, 120, 3), dtype=np.uint8)
+    Image.fromarray(stored).save(tmp_path / "a.png")
+    covering = vision.resize(torch.from_numpy(stored).permute(2, 0, 1), list(scaled), antialias=True)
+    found = decode(tmp_path / "a.png", size, "crop").astype(int)
+    np.testing.assert_allclose(found, vision.center_crop(covering, list(size)).numpy(), atol=1)
+
+
+def test_oblong_sizes_keep_what_crop_and_pad_say(striped: Path) -> None:
+    high, wide = decode(striped, (8, 4), "crop"), decode(striped, (4, 24), "crop")
+    assert high.argmax(0).tolist() == [[1] * 4] * 8
+    assert wide.argmax(0).tolist() == [[0] * 8 + [1] * 8 + [2] * 8] * 4
+    padded = decode(striped, (8, 48), "pad")
+    assert padded.any((0, 1)).tolist() == [False] * 12 + [True] * 24 + [False] * 12
+
+
 def test_crop_keeps_the_middle(striped: Path) -> None:
     image = decode(striped, (8, 8), "crop")
     np.testing.assert_array_equal(image[1], np.full((8, 8), 255))
@@ -211,3 +236,26 @@ def test_newer_formats_are_images(tmp_path: Path, rgb: np.ndarray, suffix: str, 
     Image.fromarray(rgb).save(tmp_path / f"a{suffix}")
     assert list(image_files(tmp_path)) == [tmp_path / f"a{suffix}"]
     assert pixels(tmp_path / f"a{suffix}").shape == (3, 4, 6)
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.png")
+    assert reason(tmp_path / "a.png") == "cannot be read: it is no file but a pipe or a device"
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.jpg"])
+def test_a_program_is_no_image_whatever_it_is_called(
+    tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run(*_: object, **__: object) -> None:
+        pytest.fail("Pillow has Ghostscript run the file")
+
+    monkeypatch.setattr(EpsImagePlugin, "Ghostscript", run)
+    (tmp_path / name).write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n%%EndComments\nshowpage\n%%EOF\n")
+    assert reason(tmp_path / name) == "is not an image that can be read"
+
+
+def test_every_suffix_has_a_format() -> None:
+    known = Image.registered_extensions()
+    # An MPO begins as a JPEG and is opened as one.
+    assert {known.get(suffix) for suffix in SUFFIXES} - {"MPO", None} == set(_formats())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +13,7 @@ from PIL import Image
 from spdbuild.data import ArrayImages
 from spdbuild.data.dataset import Split
 from spdbuild.data.folder import Folder
+from spdbuild.data.listing import image_files
 from spdbuild.errors import ArgumentError, DataError
 
 
@@ -306,3 +308,34 @@ def test_a_share_and_a_folder_are_too_much() -> None:
 def test_a_split_without_a_training_folder_has_its_own_classes(class_folders: Path) -> None:
     shutil.rmtree(class_folders / "train")
     assert Folder(str(class_folders)).open("test").classes == ("cat", "dog")
+
+
+def test_folders_that_each_have_two_links_to_the_next_are_refused(tmp_path: Path, write_image) -> None:
+    folders = [tmp_path / str(number) for number in range(40)]
+    for folder, following in zip(folders, [*folders[1:], None], strict=True):
+        folder.mkdir()
+        for name in ("a", "b") if following else ():
+            (folder / name).symlink_to(following)
+    write_image(folders[-1] / "image.png")
+    with pytest.raises(DataError, match=f"links lead to the folder {folders[-1]} more than 100 times"):
+        list(image_files(folders[0]))
+    assert len(list(image_files(folders[-5]))) == 2**4
+
+
+def test_two_classes_may_be_links_to_one_folder(class_folders: Path) -> None:
+    (class_folders / "train" / "lions").symlink_to(class_folders / "train" / "cat")
+    images = Folder(str(class_folders)).listing("train")
+    assert images.classes == ("cat", "dog", "lions")
+    assert images.labels.count(0) == images.labels.count(2) > 0
+
+
+@pytest.mark.parametrize("below", ["train/cat/inside", "train/cat", "train"])
+def test_a_folder_that_may_not_be_read_is_named(
+    class_folders: Path, below: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed = class_folders / below
+    closed.mkdir(exist_ok=True)
+    # The permissions themselves mean nothing to root.
+    monkeypatch.setattr(os, "access", lambda path, _: Path(path) != closed)
+    with pytest.raises(DataError, match=f"the folder {closed} may not be read"):
+        Folder(str(class_folders)).listing("train")

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -28,6 +30,19 @@ def test_classes_are_equally_frequent() -> None:
     images = Generated(classes=4, train=100).open("train")
     assert images.labels.bincount().tolist() == [25] * 4
     assert images.classes == ("columns columns", "columns rows", "columns checks", "rows columns")
+
+
+def test_images_may_be_oblong() -> None:
+    wide = Generated(size=(16, 40), train=450).open("train").images
+    assert wide.shape == (450, 3, 16, 40)
+    # The textures, 12 pixels wide and 6 high, lie anywhere: neighbours differ in the first and the last columns, too.
+    steps = (wide[..., 1:].int() - wide[..., :-1].int()).abs().amax((0, 1))
+    assert steps.shape == (16, 39)
+    assert steps.min() > 40
+
+
+def test_one_number_is_height_and_width() -> None:
+    assert torch.equal(Generated(size=20).open("train").images, Generated(size=(20, 20)).open("train").images)
 
 
 def strongest_texture(images: np.ndarray) -> np.ndarray:
@@ -65,11 +80,12 @@ def test_every_other_pixel_does_not() -> None:
     [
         ({"classes": 10}, "classes must be between 2 and 9, got 10"),
         ({"size": 8}, "size must be at least 16, got 8"),
+        ({"size": (32, 15)}, "size must be at least 16, got 15"),
         ({"test": 3}, "test must be at least 9, one image a class, got 3"),
     ],
-    ids=["classes", "size", "test"],
+    ids=["classes", "size", "width", "test"],
 )
-def test_what_cannot_be_generated_is_refused(fields: dict[str, int], text: str) -> None:
+def test_what_cannot_be_generated_is_refused(fields: dict[str, Any], text: str) -> None:
     with pytest.raises(ArgumentError) as caught:
         Generated(**fields)
     assert str(caught.value) == f"error: {text}"

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from spdbuild.data import ArrayImages, FileImages, cache, memory, reading
 from spdbuild.data.decoding import decode
@@ -86,6 +87,16 @@ def test_a_size_makes_different_images_equal(class_folders: Path, write_image) -
     assert (len(images), images.size) == (7, (10, 10))
 
 
+@pytest.mark.parametrize("memory_gib", [1.0, 0.0], ids=["memory", "files"])
+def test_a_size_may_be_a_height_and_a_width(class_folders: Path, memory_gib: float) -> None:
+    images = Folder(str(class_folders), size=(12, 6), memory_gib=memory_gib).open("train")
+    assert images.size == (12, 6)
+    pixels = images.images if isinstance(images, ArrayImages) else images.read(range(6))
+    with Image.open(images.paths[2]) as stored:
+        wanted = np.asarray(stored.resize((6, 12), Image.Resampling.BILINEAR)).transpose(2, 0, 1)
+    np.testing.assert_array_equal(pixels[2].numpy(), wanted)
+
+
 @pytest.mark.parametrize("on_error", ["skip", "refuse"])
 def test_a_set_without_one_sound_image_is_refused(class_folders: Path, on_error: str) -> None:
     for file in (class_folders / "train").rglob("*.png"):
@@ -158,6 +169,7 @@ def test_files_met_while_training_get_their_own_advice(class_folders: Path, writ
     [
         ({"size": 0}, "size must be at least 1, got 0"),
         ({"size": -3}, "size must be at least 1, got -3"),
+        ({"size": (8, 0)}, "size must be at least 1, got 0"),
         ({"memory_gib": -1.0}, "memory_gib must be at least 0, got -1.0"),
         ({"memory_gib": float("nan")}, "memory_gib must be a finite number, got nan"),
     ],
@@ -241,10 +253,12 @@ def test_there_is_one_copy_of_each_split_and_way_of_reading(class_folders: Path)
 
     before = kept()
     assert len(before) == 2
-    assert len(kept(size=4)) == 4
+    assert len(kept(size=4)) == len(kept(size=(4, 4))) == 4
+    assert len(kept(size=(4, 6))) == 6
+    assert len(kept(size=(6, 4))) == 8
     os.utime(class_folders / "train" / "cat" / "train-cat-1.png", ns=(0, 0))
     after = kept()
-    assert len(after) == 4
+    assert len(after) == 8
     assert len(before - after) == 1
 
 

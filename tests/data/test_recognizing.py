@@ -162,6 +162,19 @@ def test_labelmes_files_are_not_read(tmp_path: Path, below: str) -> None:
     assert "hint: LabelMe's JSON files are not read: export COCO or YOLO from it" in str(caught.value)
 
 
+def test_cvats_own_xml_is_not_read(tmp_path: Path) -> None:
+    (tmp_path / "images").mkdir()
+    Image.new("RGB", (20, 10)).save(tmp_path / "images" / "a.png")
+    (tmp_path / "annotations.xml").write_text(
+        '<?xml version="1.0" encoding="utf-8"?>\n<annotations>\n  <version>1.1</version>\n'
+        '  <image id="0" name="a.png" width="20" height="10"></image>\n</annotations>\n'
+    )
+    cls, fields = recognized(tmp_path)
+    with pytest.raises(DataError) as caught:
+        cls(**fields).open("train")
+    assert "hint: CVAT's own XML is not read: export COCO 1.0 from it" in str(caught.value)
+
+
 def test_the_dataset_yaml_for_cvats_yolo_is_told_and_works(tmp_path: Path) -> None:
     (tmp_path / "obj.names").write_text("crack\nhole: deep\n\n")
     for folder in ("obj_train_data", "obj_Validation_data"):

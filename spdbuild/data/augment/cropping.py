@@ -14,6 +14,7 @@ from spdbuild.data.augment.augmentation import AUGMENTATIONS, Augmentation
 from spdbuild.data.draws import Draws, sent
 from spdbuild.errors import ArgumentError
 from spdbuild.ranges import require_growing, require_range
+from spdbuild.shape import Size, pair
 
 
 @AUGMENTATIONS.register
@@ -22,12 +23,12 @@ class RandomCrop(Augmentation):
     """A window at a random position in the padded image.
 
     padding: pixels added on every side; fewer than the side of the window, or some windows would show no image.
-    size: side of the window in pixels; None keeps the image's size.
+    size: [height, width] of the window in pixels, or one number for both; None keeps the image's size.
     mode: zero pads with black, reflect with the image mirrored at its edge.
     """
 
     padding: int = 4
-    size: int | None = None
+    size: Size | None = None
     mode: Literal["zero", "reflect"] = "zero"
 
     def __post_init__(self) -> None:
@@ -35,7 +36,7 @@ class RandomCrop(Augmentation):
         require_range(self, "size", least=1)
 
     def __call__(self, images: Tensor, labels: Tensor, draws: Draws) -> tuple[Tensor, Tensor]:
-        height, width = (self.size, self.size) if self.size else images.shape[-2:]
+        height, width = pair(self.size) if self.size else images.shape[-2:]
         if self.mode == "zero" and self.padding >= min(height, width):
             raise ArgumentError(
                 f"random_crop with padding {self.padding} could cut {width}x{height} pixels of nothing but padding",
@@ -86,23 +87,26 @@ def reflected(side: int, padding: int) -> Tensor:
 @AUGMENTATIONS.register
 @dataclass(frozen=True)
 class CenterCrop(Augmentation):
-    """The middle of the image; size: side in pixels."""
+    """The middle of the image.
 
-    size: int
+    size: [height, width] of the result in pixels, or one number for both.
+    """
+
+    size: Size
     random: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         require_range(self, "size", least=1)
 
     def __call__(self, images: Tensor, labels: Tensor, draws: Draws) -> tuple[Tensor, Tensor]:
-        height, width = images.shape[-2:]
-        if self.size > min(height, width):
+        (height, width), (rows, columns) = pair(self.size), images.shape[-2:]
+        if height > rows or width > columns:
             raise ArgumentError(
-                f"center_crop cannot cut {self.size}x{self.size} from {width}x{height} pixels", argument="size"
+                f"center_crop cannot cut {width}x{height} from {columns}x{rows} pixels", argument="size"
             )
         from torchvision.transforms.v2.functional import center_crop
 
-        return center_crop(images, [self.size, self.size]), labels
+        return center_crop(images, [height, width]), labels
 
     @classmethod
     def example(cls) -> CenterCrop:
@@ -112,9 +116,12 @@ class CenterCrop(Augmentation):
 @AUGMENTATIONS.register
 @dataclass(frozen=True)
 class Resize(Augmentation):
-    """The whole image at another size, bilinear with antialiasing; size: side in pixels."""
+    """The whole image at another size, bilinear with antialiasing.
 
-    size: int
+    size: [height, width] of the result in pixels, or one number for both.
+    """
+
+    size: Size
     random: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
@@ -123,7 +130,7 @@ class Resize(Augmentation):
     def __call__(self, images: Tensor, labels: Tensor, draws: Draws) -> tuple[Tensor, Tensor]:
         from torchvision.transforms.v2.functional import resize
 
-        return resize(images, [self.size, self.size], antialias=True), labels
+        return resize(images, list(pair(self.size)), antialias=True), labels
 
     @classmethod
     def example(cls) -> Resize:
@@ -135,14 +142,14 @@ class Resize(Augmentation):
 class RandomResizedCrop(Augmentation):
     """A random part of the image at a fixed size, by torchvision's RandomResizedCrop, bilinear with antialiasing.
 
-    size: side of the result in pixels.
+    size: [height, width] of the result in pixels, or one number for both.
     area: smallest and largest fraction of the image's area.
-    ratio: smallest and largest width / height.
+    ratio: smallest and largest width / height of the part, relative to that of the result; torchvision's are absolute.
 
     Source: Szegedy et al. 2014, "Going Deeper with Convolutions", arXiv:1409.4842, section 6.
     """
 
-    size: int
+    size: Size
     area: tuple[float, float] = (0.08, 1.0)
     ratio: tuple[float, float] = (3 / 4, 4 / 3)
 
@@ -155,7 +162,9 @@ class RandomResizedCrop(Augmentation):
     def __call__(self, images: Tensor, labels: Tensor, draws: Draws) -> tuple[Tensor, Tensor]:
         from torchvision.transforms.v2 import RandomResizedCrop as Crop
 
-        return _each(images, Crop(self.size, self.area, self.ratio), draws), labels
+        height, width = pair(self.size)
+        least, most = (ratio * (width / height) for ratio in self.ratio)
+        return _each(images, Crop((height, width), self.area, (least, most)), draws), labels
 
     @classmethod
     def example(cls) -> RandomResizedCrop:

@@ -13,11 +13,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from spdbuild.data.decoding import file_length, file_levels
+from spdbuild.data.dataset import differing_class
+from spdbuild.data.decoding import file_length, lost_in_file
 from spdbuild.data.detection.findings import GRAVE, Finding, Kind, count
 from spdbuild.data.detection.pixels import read_pixels
 from spdbuild.data.detection.table import NO_CLASS, DetectionSet, Objects
 from spdbuild.data.processors import processors
+from spdbuild.files import regular
 
 #: A box may reach this many pixels beyond its image before it counts as outside: less is rounding.
 TOLERANCE = 0.5
@@ -59,7 +61,7 @@ class CheckReport:
 
 def check(dataset: DetectionSet, *, decode: bool = True) -> CheckReport:
     """The faults that the reader met, those of the boxes and, with `decode`, those of the image files."""
-    images = (*_bad_images(dataset).values(), *_dark_images(dataset)) if decode else ()
+    images = (*_bad_images(dataset).values(), *lossy_images(dataset)) if decode else ()
     findings = (*dataset.findings, *images, *_bad_boxes(dataset), *_repeated_rows(dataset))
     return CheckReport(len(dataset), len(dataset.objects), findings)
 
@@ -67,11 +69,14 @@ def check(dataset: DetectionSet, *, decode: bool = True) -> CheckReport:
 def check_splits(splits: Mapping[str, DetectionSet]) -> dict[str, CheckReport]:
     """A check of each split, and of all together.
 
-    A split may share images with an earlier one, which makes metrics too good; the first is told which of its classes
-    no object of any split has.
+    A split may share images with an earlier one, which makes metrics too good; "val" may have other classes than
+    "train", which training refuses; the first is told which of its classes no object of any split has.
     """
     more = _shared_images(splits)
     more[next(iter(splits))] += _unused_classes(splits)
+    if {"train", "val"} <= splits.keys():
+        differing = differing_class(splits["train"].names, splits["val"].names)
+        more["val"] += [Finding("other classes", "classes", differing)] if differing else []
     reports = {split: check(dataset) for split, dataset in splits.items()}
     return {split: replace(report, findings=(*report.findings, *more[split])) for split, report in reports.items()}
 
@@ -95,12 +100,13 @@ def _bad_images(dataset: DetectionSet) -> dict[int, Finding]:
         return {index: finding for index, finding in enumerate(faults) if finding is not None}
 
 
-def _dark_images(dataset: DetectionSet) -> Iterator[Finding]:
-    """The images of more than 8 bits that keep few grey levels."""
-    paths = [image.path for image in dataset.images if image.path is not None]
+def lossy_images(dataset: DetectionSet) -> Iterator[Finding]:
+    """The images of more than 8 bits that keep few grey levels, and those with bands that are not read."""
+    # The tiles of an image are in one file.
+    paths = list(dict.fromkeys(image.path for image in dataset.images if image.path is not None))
     with ThreadPoolExecutor(processors()) as pool:
-        told = zip(paths, pool.map(partial(file_levels, levels=dataset.levels), paths), strict=True)
-        yield from (Finding("few grey levels", str(path), levels) for path, levels in told if levels)
+        told = zip(paths, pool.map(partial(lost_in_file, levels=dataset.levels), paths), strict=True)
+        yield from (Finding(what, str(path), words) for path, lost in told for what, words in lost.items())
 
 
 def _shared_images(splits: Mapping[str, DetectionSet]) -> defaultdict[str, list[Finding]]:
@@ -148,7 +154,7 @@ def placeholder(dataset: DetectionSet) -> str | None:
 def _digest(path: Path) -> bytes | None:
     """Equal for equal files; None for one that cannot be read, which is a finding of its own."""
     try:
-        with path.open("rb") as file:
+        with regular(path).open("rb") as file:
             return hashlib.file_digest(file, "blake2b").digest()
     except OSError:
         return None

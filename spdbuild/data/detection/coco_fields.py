@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, TypeGuard
 
 import numpy as np
@@ -11,6 +12,28 @@ from numpy.typing import NDArray
 
 from spdbuild.data.detection.ids import LARGEST
 from spdbuild.data.detection.outlines import Polygon
+
+#: Keys that hold numbers; those of a box are in a list.
+_NUMBERS = ("id", "image_id", "category_id", "area", "iscrowd", "width", "height")
+
+
+def with_numbers(entry: Any) -> Any:
+    """An entry with numbers in place of texts that are numbers, as exports from tables have; all else as it is."""
+    if not isinstance(entry, dict):
+        return entry
+    found = {key: _number(entry[key]) for key in _NUMBERS if isinstance(entry.get(key), str)}
+    box = entry.get("bbox")
+    if isinstance(box, list) and str in map(type, box):
+        found["bbox"] = list(map(_number, box))
+    return {**entry, **found} if found else entry
+
+
+def _number(value: Any) -> Any:
+    """The number that a text is, written as in JSON; anything else as it is."""
+    with suppress(ValueError, RecursionError):
+        number = json.loads(value) if isinstance(value, str) else value
+        return number if is_number(number) else value
+    return value
 
 
 def is_number(value: Any) -> TypeGuard[float]:
@@ -61,7 +84,9 @@ def read_outline(segmentation: Any) -> tuple[Polygon, ...] | str:
     # Some tools write an empty string where there is no outline.
     if isinstance(segmentation, dict | None) or segmentation == "":
         return ()
-    rings = _rings(segmentation)
+    # A single polygon that is in no list of polygons.
+    flat = isinstance(segmentation, list) and any(map(is_number, segmentation))
+    rings = _rings([segmentation] if flat else segmentation)
     if rings is None:
         return f"'segmentation' must be lists of numbers or a mask, got {_shown(segmentation)}"
     return tuple(ring.reshape(-1, 2) for ring in rings if len(ring) >= 6 and len(ring) % 2 == 0)
@@ -84,23 +109,25 @@ def image_fault(entry: Any) -> str | None:
         return f"an image needs an 'id' and a 'file_name'; got {_shown(entry)}"
     for side in ("width", "height"):
         value = entry.get(side)
-        if value is not None and not _is_whole(value, least=1):
-            return f"'{side}' must be a whole number of at least 1, got {_shown(value)}"
+        if value is not None and not _is_whole(value, least=0):
+            return f"'{side}' must be a whole number, 0 where it is not known, got {_shown(value)}"
     return _id_fault(entry, "id")
 
 
 def written_size(entry: Mapping[str, Any]) -> tuple[int, int] | None:
-    """Height and width in an image's readable entry; None if one of them is missing."""
+    """Height and width in an image's readable entry; None if one of them is missing, or 0, which some tools write."""
     height, width = entry.get("height"), entry.get("width")
-    return None if height is None or width is None else (int(height), int(width))
+    return (int(height), int(width)) if height and width else None
 
 
 def category_fault(entry: Any) -> str | None:
     """What is wrong with the form of a category, as a sentence; None if it can be read."""
-    if not isinstance(entry, dict) or "id" not in entry or not isinstance(entry.get("name"), str):
+    name = entry.get("name") if isinstance(entry, dict) else None
+    # Some tools write a name such as 7 as a number.
+    if not isinstance(name, str | int) or isinstance(name, bool) or "id" not in entry:
         return f"a category needs an 'id' and a 'name'; got {_shown(entry)}"
     fault = _id_fault(entry, "id")
-    return f"{fault} of the category '{entry['name']}'" if fault else None
+    return f"{fault} of the category '{name}'" if fault else None
 
 
 def _shown(value: Any) -> str:

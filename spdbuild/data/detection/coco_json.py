@@ -18,6 +18,7 @@ from spdbuild.data.detection.coco_fields import (
     is_id,
     mask_fault,
     read_outline,
+    with_numbers,
     written_size,
 )
 from spdbuild.data.detection.findings import Finding, Kind
@@ -25,6 +26,10 @@ from spdbuild.data.detection.pixels import image_size
 from spdbuild.data.detection.table import NO_CLASS, DetectionSet, ImageRecord, Objects, Table
 from spdbuild.data.listing import with_slashes
 from spdbuild.errors import DataError, Location, nearest
+from spdbuild.files import regular
+
+#: What a document consists of.
+_LISTS = ("images", "annotations", "categories")
 
 
 def read_coco(annotations: Path, images: Path, *, ignore: Sequence[str] = ()) -> DetectionSet:
@@ -98,7 +103,7 @@ def _segmentation(objects: Objects, row: int) -> Any:
 
 def _load(path: Path) -> dict[str, Any]:
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = regular(path).read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         raise DataError(f"{path} does not exist") from None
     except (OSError, UnicodeDecodeError) as error:
@@ -112,12 +117,12 @@ def _load(path: Path) -> dict[str, Any]:
         ) from None
     except (RecursionError, ValueError):
         raise DataError(f"{path} is nested too deeply, or has too long a number, to be annotations") from None
-    for key in ("images", "annotations", "categories"):
+    for key in _LISTS:
         if not isinstance(document, dict) or not isinstance(document.get(key), list):
             raise DataError(
                 f"{path} has no list '{key}'", hint="a COCO file is a mapping with images, annotations and categories"
             )
-    return dict(document)
+    return {**document, **{key: list(map(with_numbers, document[key])) for key in _LISTS}}
 
 
 def _categories(
@@ -131,7 +136,7 @@ def _categories(
             raise DataError(f"{path}: {fault}")
         if entry["id"] in known:
             raise DataError(f"{path}: two categories have the id {entry['id']}")
-        known[int(entry["id"])] = entry["name"]
+        known[int(entry["id"])] = str(entry["name"])
     for name in ignore:
         if name not in known.values():
             raise DataError(f"{path} has no category '{name}' to ignore", hint=nearest(name, known.values()))

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from spdbuild.data.detection.check import TOLERANCE
+from spdbuild.data.detection.check import TOLERANCE, lossy_images
 from spdbuild.data.detection.coco_json import to_coco
 from spdbuild.data.detection.dataset import DetectionDataSet, splits_of, usable
 from spdbuild.data.detection.findings import GRAVE, Finding, refuse_grave
@@ -37,6 +37,7 @@ class Conversion:
     left_out: crowd regions and ignored objects that were left out.
     boxes_only: objects that lost their outline, so that their area, which decides about AP_S etc., is that of the box.
     masks_lost: objects that lost their mask of run lengths; no outline is made of it, because that would differ.
+    lossy: what images lost whose tiles were written, as 8-bit RGB: grey levels or bands. Other images are copied.
     """
 
     folder: Path
@@ -45,6 +46,7 @@ class Conversion:
     left_out: int
     boxes_only: int
     masks_lost: int
+    lossy: tuple[Finding, ...]
 
 
 @dataclass(frozen=True)
@@ -89,7 +91,13 @@ def convert(splits: Mapping[str, DetectionSet], format: Format, folder: Path, *,
     write = _write_yolo_outlines if outlines else _WRITERS[format]
     losses = write_folder(folder, partial(write, splits), failure=DataError)
     images, objects = (sum(map(len, parts)) for parts in (splits.values(), [d.objects for d in splits.values()]))
-    return Conversion(folder, images, objects - losses.left_out, **asdict(losses))
+    lossy = tuple(finding for dataset in splits.values() for finding in lossy_images(_tiles(dataset)))
+    return Conversion(folder, images, objects - losses.left_out, **asdict(losses), lossy=lossy)
+
+
+def _tiles(dataset: DetectionSet) -> DetectionSet:
+    """The images that are parts of larger ones."""
+    return dataset.subset([index for index, image in enumerate(dataset.images) if image.whole is not None])
 
 
 def _write_coco(splits: Mapping[str, DetectionSet], folder: Path) -> _Losses:

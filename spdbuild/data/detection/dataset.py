@@ -10,6 +10,7 @@ from spdbuild.data.detection.check import without_bad_images
 from spdbuild.data.detection.findings import refuse_grave
 from spdbuild.data.detection.pixels import image_size, other_size
 from spdbuild.data.detection.table import DetectionSet
+from spdbuild.data.listing import entries
 from spdbuild.data.reading import OnError
 from spdbuild.errors import DataError, MissingSplitError
 from spdbuild.phrases import some
@@ -97,4 +98,4 @@ def existing(root: Path, name: str, failure: type[DataError] = DataError) -> Pat
 def _listing(folder: Path) -> str:
     if not folder.is_dir():
         return f"no folder {folder}"
-    return some(sorted(path.name for path in folder.iterdir()), 10)
+    return some((path.name for path in entries(folder)), 10)

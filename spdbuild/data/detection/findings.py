@@ -23,6 +23,7 @@ Kind = Literal[
     "duplicate annotation id",
     "duplicate category",
     "class without objects",
+    "other classes",
     "unknown image",
     "unknown category",
     "malformed row",
@@ -32,6 +33,7 @@ Kind = Literal[
     "box outside",
     "zero area",
     "few grey levels",
+    "bands left out",
     "keypoints left out",
 ]
 
@@ -44,6 +46,7 @@ GRAVE: frozenset[Kind] = frozenset(
         "unreadable annotation file",
         "malformed image entry",
         "duplicate image id",
+        "other classes",
         "unknown image",
         "unknown category",
         "malformed row",

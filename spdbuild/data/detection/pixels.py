@@ -11,12 +11,14 @@ import torch
 from PIL.Image import Image
 from torch import Tensor
 
+from spdbuild.data.bands import stored_size
 from spdbuild.data.decoding import MAX_PIXELS, ORIENTATION, BadFile, decode, describe_fault, opened
 from spdbuild.data.detection.findings import Finding
 from spdbuild.data.detection.table import DetectionSet, ImageRecord, Pixels
 from spdbuild.data.levels import Levels
 from spdbuild.data.pictures import Source, path_of
 from spdbuild.errors import DataError
+from spdbuild.files import regular
 
 _JPEG = b"\xff\xd8\xff"
 
@@ -35,7 +37,8 @@ def image_size(path: Path) -> tuple[int, int] | Finding:
     try:
         with opened(path) as image:
             turned = _has_exif(image, path) and image.getexif().get(ORIENTATION, 1) in _TURNED
-            return (image.width, image.height) if turned else (image.height, image.width)
+            height, width = stored_size(image)
+            return (width, height) if turned else (height, width)
     except FileNotFoundError:
         return Finding("missing image", str(path), "does not exist")
     # Pillow's readers raise arbitrary errors for damaged files.
@@ -102,7 +105,7 @@ def read_file(source: Source, levels: Levels = None) -> Pixels | Finding:
     path = path_of(source)
     if isinstance(source, Path):
         try:
-            data = path.read_bytes()
+            data = regular(path).read_bytes()
         except FileNotFoundError:
             return Finding("missing image", str(path), "does not exist")
         except OSError as error:

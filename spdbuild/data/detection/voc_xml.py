@@ -22,7 +22,9 @@ from spdbuild.data.detection.findings import Finding
 from spdbuild.data.detection.ids import category_ids, image_ids
 from spdbuild.data.detection.pixels import image_size
 from spdbuild.data.detection.table import NO_CLASS, DetectionSet, ImageRecord, Table
+from spdbuild.data.listing import entries
 from spdbuild.errors import DataError, Location, MissingSplitError, UnsplitError, nearest
+from spdbuild.files import regular
 
 #: Where annotations and images are, VOC's own folder first.
 _ANNOTATION_FOLDERS = ("Annotations", "annotations", "xml", "xmls", "labels", "JPEGImages", "images", ".")
@@ -97,7 +99,7 @@ class _DoctypeError(Exception):
 def parse_annotation(path: Path) -> ElementTree.Element | Finding:
     """The root of an XML file; a finding if the file is missing, is not XML, or has a document type."""
     try:
-        data = path.read_bytes()
+        data = regular(path).read_bytes()
     except FileNotFoundError:
         return _unreadable(str(path), "does not exist")
     except OSError as error:
@@ -166,7 +168,7 @@ def _not_hidden(folder: Path, pattern: str) -> Iterator[Path]:
 
 def _image_files(folder: Path) -> dict[str, Path]:
     """Each image in a folder by its stem; if several share it, the `.jpg` that VOC means."""
-    images = [path for path in folder.iterdir() if is_image_name(path)] if folder.is_dir() else []
+    images = [path for path in entries(folder) if is_image_name(path)] if folder.is_dir() else []
     return {path.stem: path for path in sorted(images, key=lambda path: (path.suffix == ".jpg", path.name))}
 
 

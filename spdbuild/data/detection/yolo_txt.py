@@ -28,6 +28,7 @@ from spdbuild.data.detection.table import NO_CLASS, DetectionSet, ImageRecord, T
 from spdbuild.data.detection.yolo_yaml import read_dataset_yaml
 from spdbuild.data.listing import image_files, with_slashes
 from spdbuild.errors import DataError, nearest
+from spdbuild.files import regular
 
 #: The category ids in COCO's files of the classes that YOLO numbers 0 to 79.
 COCO_CATEGORY_IDS: tuple[int, ...] = tuple(
@@ -101,7 +102,7 @@ def _images_of(given: Path, yaml: Path) -> Iterator[Path]:
         yield given
         return
     try:
-        lines = given.read_text(encoding="utf-8-sig").splitlines()
+        lines = regular(given).read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{given} of {yaml} cannot be read: {error}") from None
     names = (with_slashes(given.parent, line.strip()) for line in lines)
@@ -190,7 +191,7 @@ def _common_folder(files: Sequence[Path]) -> Path:
 def _add_rows(table: Table, labels: Path, rows: _Rows) -> None:
     """The objects of the image added last; an image without a label file has none, which a check reports."""
     try:
-        lines = labels.read_text(encoding="utf-8-sig").splitlines()
+        lines = regular(labels).read_text(encoding="utf-8-sig").splitlines()
     except FileNotFoundError:
         image = str(table.images[-1].path)
         table.findings.append(Finding("missing label file", image, f"has no {labels}: it counts as without objects"))

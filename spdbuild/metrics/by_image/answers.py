@@ -72,16 +72,25 @@ class Answers:
         cells = np.bincount(self.labels * self.outputs + self.predicted, minlength=self.classes * self.outputs)
         return cells.reshape(self.classes, self.outputs)
 
-    def rows(self) -> list[dict[str, float]]:
-        """For each class: images, top1 (recall), top5, precision and F1; 0 where there is nothing to divide by."""
+    def rows(self) -> list[dict[str, float | None]]:
+        """For each class: images, top1 (recall), top5, precision and F1; None where there is nothing to divide by.
+
+        So a class without images has neither top1 nor top5, and one that no image is predicted to have no precision.
+        """
         images = self._by_class(np.ones(len(self)))
         right, among = self._by_class(self.places == 0), self._by_class(self.places < TOP)
         taken = self.confusion().sum(axis=0)[: self.classes]
-        recall, precision = right / np.maximum(images, 1), right / np.maximum(taken, 1)
-        f1 = 2 * recall * precision / np.maximum(recall + precision, 1e-12)
-        columns = {"top1": recall, "top5": among / np.maximum(images, 1), "precision": precision, "f1": f1}
+        shares = {
+            "top1": (right, images),
+            "top5": (among, images),
+            "precision": (right, taken),
+            "f1": (2 * right, images + taken),
+        }
         return [
-            {"images": int(images[i]), **{name: float(column[i]) for name, column in columns.items()}}
+            {
+                "images": int(images[i]),
+                **{name: float(part[i] / whole[i]) if whole[i] else None for name, (part, whole) in shares.items()},
+            }
             for i in range(self.classes)
         ]
 

@@ -106,6 +106,7 @@ def test_its_docstring_says_what_it_does(name: str) -> None:
 #: By the start of a field's type, values that make no sense, or hardly any.
 WRONG: dict[str, tuple[Any, ...]] = {
     "int": (-1, 0, 50),
+    "Size": (-1, 0, 50, (0, 5), (5, -1), (5, 50), (50, 5), (7, 3)),
     "float": (-1.0, 0.0, 1e-30, 50.0, math.nan, math.inf),
     "tuple[float, float]": ((-1.0, 1.0), (0.0, 1.0), (1.0, 0.0), (0.5, 50.0), (math.nan, 1.0), (1.0, math.inf)),
     "Channels": ((0.5, -1.0, 0.5), (0.5, 0.0, 0.5), (0.5, math.nan, 0.5)),
@@ -144,6 +145,7 @@ def written(name: str, option: str, value: Any) -> tuple[Tensor, Tensor] | Argum
         ("random_erasing", "ratio", (0.0, 1.0)),
         ("color_jitter", "hue", 0.9),
         ("resize", "size", 0),
+        ("resize", "size", (8, 0)),
         ("horizontal_flip", "probability", 1.5),
         ("random_resized_crop", "area", (0.9, 0.1)),
     ],

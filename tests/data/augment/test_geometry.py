@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from torch import Tensor
+from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional as vision
 
 from spdbuild.data.augment import AUGMENTATIONS
@@ -71,6 +72,18 @@ def test_a_crop_of_another_size(images: Tensor) -> None:
     assert cropped.shape == (40, 3, 5, 5)
 
 
+def test_an_oblong_random_crop_is_a_window_of_its_height_and_width(images: Tensor) -> None:
+    cropped, _ = AUGMENTATIONS["random_crop"](padding=2, size=(7, 11))(images, torch.zeros(40), draws())
+    padded = vision.pad(images, [2, 2, 2, 2])
+    places = set()
+    for image, whole in zip(cropped, padded, strict=True):
+        found = [(t, x) for t in range(9) for x in range(3) if torch.equal(vision.crop(whole, t, x, 7, 11), image)]
+        assert len(found) == 1
+        places |= set(found)
+    assert {top for top, _ in places} == set(range(9))
+    assert {left for _, left in places} == set(range(3))
+
+
 @pytest.mark.parametrize(("name", "axis"), [("horizontal_flip", 2), ("vertical_flip", 1)])
 def test_about_half_of_the_images_are_flipped(images: Tensor, name: str, axis: int) -> None:
     flipped, _ = AUGMENTATIONS[name]()(images, torch.zeros(40), draws())
@@ -110,6 +123,41 @@ def test_center_crop_and_resize_are_torchvisions(images: Tensor) -> None:
     assert torch.equal(smaller, vision.resize(images, [6, 6], antialias=True))
 
 
+def test_an_oblong_center_crop_and_resize_are_torchvisions(images: Tensor) -> None:
+    cropped, _ = AUGMENTATIONS["center_crop"](size=(10, 4))(images, torch.zeros(40), draws())
+    changed, _ = AUGMENTATIONS["resize"](size=(6, 12))(images, torch.zeros(40), draws())
+    assert torch.equal(cropped, vision.center_crop(images, [10, 4]))
+    assert torch.equal(changed, vision.resize(images, [6, 12], antialias=True))
+
+
+@pytest.mark.parametrize(("size", "height", "width"), [(16, 16, 16), ((16, 16), 16, 16), ((32, 8), 32, 8)], ids=str)
+def test_a_random_resized_crop_is_torchvisions_with_a_ratio_relative_to_the_result(
+    images: Tensor, size: int | tuple[int, int], height: int, width: int
+) -> None:
+    cropped, _ = AUGMENTATIONS["random_resized_crop"](size=size, ratio=(0.5, 2.0))(images, torch.zeros(40), draws())
+    aspect = width / height
+    crop = v2.RandomResizedCrop((height, width), ratio=(0.5 * aspect, 2.0 * aspect))
+    for image, result, seed in zip(images, cropped, draws().integers(2**62).tolist(), strict=True):
+        torch.manual_seed(seed)
+        assert torch.equal(result, crop(image))
+
+
+def test_parts_of_a_random_resized_crop_have_the_proportions_of_the_result() -> None:
+    """The slopes of two ramps, by row and by column, tell how much of the image a pixel of the result stands for."""
+    rows, columns = torch.meshgrid(torch.arange(240.0), torch.arange(240.0), indexing="ij")
+    ramps = torch.stack((rows, columns, columns)).expand(60, 3, 240, 240)
+    crop = AUGMENTATIONS["random_resized_crop"](size=(40, 20), area=(0.1, 0.3))
+    cropped, _ = crop(ramps, torch.zeros(60), draws(60))
+    assert cropped.shape == (60, 3, 40, 20)
+    down = (cropped[:, 0, 30, 10] - cropped[:, 0, 10, 10]) / 20
+    across = (cropped[:, 1, 20, 15] - cropped[:, 1, 20, 5]) / 10
+    shares = down * 40 * across * 20 / 240**2
+    assert 0.09 < shares.min() < 0.14
+    assert 0.26 < shares.max() < 0.31
+    assert 0.73 < (across / down).min() < 0.8
+    assert 1.25 < (across / down).max() < 1.36
+
+
 @pytest.mark.parametrize(
     ("name", "arguments", "text"),
     [
@@ -120,8 +168,10 @@ def test_center_crop_and_resize_are_torchvisions(images: Tensor) -> None:
             "random_crop cannot reflect 9 pixels of 9x11",
         ),
         ("center_crop", {"size": 10}, "center_crop cannot cut 10x10 from 9x11 pixels"),
+        ("center_crop", {"size": (9, 11)}, "center_crop cannot cut 11x9 from 9x11 pixels"),
+        ("random_crop", {"padding": 0, "size": (9, 11)}, "random_crop cannot cut 11x9 from 9x11 pixels"),
     ],
-    ids=["crop too large", "reflects too much", "center too large"],
+    ids=["crop too large", "reflects too much", "center too large", "center too wide", "crop too wide"],
 )
 def test_what_does_not_fit_the_image_is_refused(
     images: Tensor, name: str, arguments: dict[str, object], text: str

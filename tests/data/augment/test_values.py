@@ -100,6 +100,28 @@ def test_erased_rectangles_have_the_value_and_the_ratio_asked_for_and_lie_anywhe
     assert columns.argmax(1).unique().tolist() == list(range(37))
 
 
+def test_what_is_erased_from_an_oblong_image_has_its_own_ratio() -> None:
+    # Of 2,000 pixels 64, 4 times as high as wide: 16 rows of 4, wherever the longer side of the image is.
+    erase = AUGMENTATIONS["random_erasing"](probability=1.0, area=(0.032, 0.032), ratio=(4.0, 4.0))
+    for height, width in ((20, 100), (100, 20)):
+        erased, _ = erase(torch.full((500, 3, height, width), 9, dtype=torch.uint8), torch.zeros(500), draws(500))
+        rows, columns = (erased[:, 0] == 0).any(2).int(), (erased[:, 0] == 0).any(1).int()
+        assert (rows.sum(1).unique().tolist(), columns.sum(1).unique().tolist()) == ([16], [4])
+        assert (rows.argmax(1).max(), columns.argmax(1).max()) == (height - 16, width - 4)
+
+
+def test_the_cut_of_an_oblong_image_has_its_proportions() -> None:
+    images, labels = two_colours(400)
+    mixed, mixed_labels = AUGMENTATIONS["cutmix"]()(images.repeat(1, 1, 5, 1), labels, draws(400))
+    torch.testing.assert_close((mixed[:, 0] == 255).float().mean((1, 2)), mixed_labels[:, 1])
+    cut = mixed[:, 0] != images[:, 0, :1, :1]
+    rows, columns = cut.any(2).sum(1), cut.any(1).sum(1)
+    # Those that touch no edge are whole: as high and wide, in parts of the sides, up to the rounding of pixels.
+    inside = ~(cut[:, [0, -1]].any(2).any(1) | cut[:, :, [0, -1]].any(1).any(1)) & (columns > 0)
+    assert inside.sum() > 20
+    assert ((rows / 5 - columns)[inside].abs() <= 1.2).all()
+
+
 def test_mixup_mixes_pixels_and_labels_in_one_proportion() -> None:
     images, labels = two_colours()
     mixed, mixed_labels = AUGMENTATIONS["mixup"](alpha=1.0)(images, labels, draws(64))

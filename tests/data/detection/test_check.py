@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,19 @@ def test_a_class_that_no_object_of_any_split_has_is_told(document: Any, write_co
     assert told == ["class 0: 'pets': no object has it"]
     assert "class without objects" not in reports["val"].counts
     assert reports["train"].sound
+
+
+def test_classes_that_training_refuses_are_not_sound(document: Any, write_coco: Callable[..., Any]) -> None:
+    dataset = read_coco(*write_coco(document))
+    swapped = replace(dataset, names=dataset.names[::-1])
+    reports = check_splits({"train": dataset.subset([0]), "val": swapped.subset([1]), "test": swapped.subset([0])})
+    (told,) = (str(found) for found in reports["val"].findings if found.kind == "other classes")
+    assert told == "classes: class 0 is 'person' in the images to train on and 'car' in those to evaluate on"
+    assert (reports["train"].sound, reports["val"].sound, reports["test"].sound) == (True, False, True)
+    fewer = replace(dataset, names=dataset.names[:1])
+    reports = check_splits({"train": dataset.subset([0]), "val": fewer.subset([0])})
+    (told,) = (str(found) for found in reports["val"].findings if found.kind == "other classes")
+    assert told == "classes: class 1 is 'car' in the images to train on and missing in those to evaluate on"
 
 
 def test_only_an_empty_category_0_is_a_placeholder(document: Any, write_coco: Callable[..., Any]) -> None:

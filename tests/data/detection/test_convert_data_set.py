@@ -7,8 +7,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from click.testing import CliRunner
+from PIL import Image
 
+from spdbuild.cli.data import command
 from spdbuild.data import DATASETS
 from spdbuild.data.detection.check import check
 from spdbuild.data.detection.coco_json import read_coco
@@ -54,6 +58,24 @@ def test_images_without_objects_leave_no_tile_to_learn_from(yolo: Path, tmp_path
     with pytest.raises(DataError, match="no tile of 'train' has an object to learn"):
         convert_data_set(DATASETS["yolo"](str(yolo / "data.yaml")), "yolo", tmp_path / "tiled", tiles=tiles)
     assert not (tmp_path / "tiled").exists()
+
+
+def test_grey_levels_that_tiles_lose_are_told(yolo: Path, tmp_path: Path) -> None:
+    for file in (yolo / "images").rglob("*.png"):
+        with Image.open(file) as image:
+            pixels = np.asarray(image.convert("L")).astype(np.uint16)
+        Image.fromarray(pixels).save(file)
+    name, cls = str(yolo / "data.yaml"), DATASETS["yolo"]
+    done, _ = convert_data_set(cls(name), "yolo", tmp_path / "tiled", tiles=TileOptions(size=32))
+    assert len(done.lossy) == len({finding.where for finding in done.lossy}) == 12
+    assert {finding.kind for finding in done.lossy} == {"few grey levels"}
+    assert "1 grey level is left; set levels to the range of the data" in done.lossy[0].detail
+    copied, _ = convert_data_set(cls(name), "yolo", tmp_path / "copied")
+    scaled, _ = convert_data_set(cls(name, levels=(0, 255)), "yolo", tmp_path / "scaled", tiles=TileOptions(size=32))
+    assert copied.lossy == scaled.lossy == ()
+    result = CliRunner().invoke(command, ["convert", name, "--to", "yolo", "--tile", "32", "-o", str(tmp_path / "out")])
+    assert result.output.count("few grey levels: ") == 5
+    assert "and 7 more" in result.output
 
 
 def test_a_box_far_beyond_its_image_is_written_so_that_it_can_be_read(

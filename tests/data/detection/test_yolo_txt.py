@@ -393,3 +393,11 @@ def test_the_paths_of_a_yaml_start_from_its_path(yolo: Path) -> None:
     yaml = yolo.parent / "sub.yaml"
     yaml.write_text("path: images\ntrain: train\nval: val\nnames: [a]\n")
     assert read_dataset_yaml(yaml).paths("val") == (yolo.parent / "images" / "val",)
+
+
+def test_labels_that_are_a_device_are_a_finding(yolo: Path) -> None:
+    labels = yolo.parent / "labels" / "train" / "a.txt"
+    labels.symlink_to("/dev/zero")
+    (finding,) = read_yolo(yolo, "train").findings
+    assert (finding.kind, finding.where) == ("malformed row", str(labels))
+    assert finding.detail.endswith("it is no file but a pipe or a device")
