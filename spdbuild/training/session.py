@@ -15,6 +15,7 @@ from spdbuild.training.checkpoint import Position, seed_generators
 from spdbuild.training.distributed import Processes
 from spdbuild.training.first_weights import start
 from spdbuild.training.freezing import freeze
+from spdbuild.training.initialization import initialize
 from spdbuild.training.learner import Learner, make_learner, placed
 from spdbuild.training.network import BuiltNetwork, build_network, check_input
 from spdbuild.training.precision import choose_precision
@@ -69,7 +70,7 @@ def make_session(
 ) -> Session:
     """Open the data, build the network, and make what trains it.
 
-    fresh: whether to fit the network to the data; a restored one has been fitted already.
+    fresh: whether to initialize the network and fit it to the data; a restored one has been through both.
     """
     # Every process starts from the same weights and draws its own numbers from then on.
     seed_generators(recipe.seed, rank=0)
@@ -77,6 +78,8 @@ def make_session(
     network = build_network(recipe, len(data.classes), data.size)
     check_input(recipe, network.input, data.size)
     _check_norms(recipe, network, len(data.train_images), processes.world)
+    if fresh:
+        initialize(network.module, recipe)
     if recipe.weights is not None:
         settled = recipe.task.settled(recipe, network.module)
         console.line(start(network, recipe.weights, settled, tuple(data.classes)))

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 MODULE = '''
-"""A loss, a data set with several labels per image, and two tasks."""
+"""A loss, an initializer, a data set with several labels per image, and two tasks."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -22,6 +22,7 @@ import torch
 from spdbuild.data import DATASETS, ArrayImages
 from spdbuild.losses.classification import CrossEntropy
 from spdbuild.losses.loss import LOSSES
+from spdbuild.training.initializers import INITIALIZERS, Initializer
 from spdbuild.training.task import TASKS, Task
 from spdbuild.training.tasks.classification import Classification
 
@@ -33,6 +34,15 @@ class HalfCrossEntropy(CrossEntropy):
 
     def __call__(self, *arguments):
         return super().__call__(*arguments) / 2
+
+
+@INITIALIZERS.register
+@dataclass(frozen=True)
+class Halves(Initializer):
+    """All weights one half."""
+
+    def fill(self, weight):
+        weight.fill_(0.5)
 
 
 @DATASETS.register
@@ -81,7 +91,7 @@ def spdbuild(tmp_path: Path) -> Run:
     about = site / "own_parts-1.5.dist-info"
     about.mkdir(parents=True)
     (about / "METADATA").write_text("Metadata-Version: 2.1\nName: own-parts\nVersion: 1.5\n")
-    groups = ("losses", "datasets", "tasks")
+    groups = ("losses", "datasets", "tasks", "initializers")
     (about / "entry_points.txt").write_text("".join(f"[spdbuild.{group}]\nown = own_parts\n" for group in groups))
     (site / "own_parts.py").write_text(MODULE)
 
@@ -111,6 +121,12 @@ def test_a_run_names_the_packages_that_it_needs_where_they_are_missing(
     assert resumed.returncode == 0, resumed.stderr
     (again,) = json.loads((folder / "environment.json").read_text())["resumed"]
     assert "plugins" not in again
+
+
+def test_a_run_names_the_package_of_an_initializer(spdbuild: Run, recipe: Path, tmp_path: Path) -> None:
+    done = spdbuild("train", recipe, "init={'*': halves}", "max_steps=1", "--quiet", "--runs", tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert json.loads((tmp_path / "small" / "environment.json").read_text())["plugins"] == {"own-parts": "1.5"}
 
 
 def test_what_does_not_fit_a_task_is_refused(spdbuild: Run, recipe: Path) -> None:

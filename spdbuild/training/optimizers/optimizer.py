@@ -51,7 +51,7 @@ class Optimizer:
 OPTIMIZERS: Registry[Optimizer] = Registry("optimizer", "spdbuild.training.optimizers", "spdbuild.optimizers")
 
 #: Modules whose weights are one factor per channel, which decay would pull away from what they are for.
-_NORMS = (nn.modules.batchnorm._NormBase, nn.GroupNorm, nn.LayerNorm, nn.RMSNorm, LayerScale2d, nn.PReLU)
+CHANNEL_FACTORS = (nn.modules.batchnorm._NormBase, nn.GroupNorm, nn.LayerNorm, nn.RMSNorm, LayerScale2d, nn.PReLU)
 
 
 def parameter_groups(model: nn.Module) -> dict[str, list[nn.Parameter]]:
@@ -63,6 +63,6 @@ def parameter_groups(model: nn.Module) -> dict[str, list[nn.Parameter]]:
             if not parameter.requires_grad or parameter in seen:
                 continue
             seen.add(parameter)
-            role = "bias" if name == "bias" else "norm" if isinstance(module, _NORMS) else "weight"
+            role = "bias" if name == "bias" else "norm" if isinstance(module, CHANNEL_FACTORS) else "weight"
             groups[role].append(parameter)
     return groups

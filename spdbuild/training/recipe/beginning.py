@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 from statistics import median
@@ -12,14 +13,15 @@ from typing import Any
 
 import numpy as np
 
-from spdbuild.data.dataset import splits_of
+from spdbuild.data.dataset import require_same_classes, splits_of
 from spdbuild.data.decoding import deep_range
 from spdbuild.data.detection.check import placeholder
 from spdbuild.data.detection.pixels import image_size
 from spdbuild.data.detection.table import DetectionSet
 from spdbuild.data.detection.tiles import TileOptions
+from spdbuild.data.images import pixel_remarks
 from spdbuild.data.statistics import channel_statistics
-from spdbuild.errors import DataError
+from spdbuild.errors import DataError, MissingSplitError
 from spdbuild.training.detection.images import DetectionImages
 from spdbuild.training.recipe.sections import plain
 from spdbuild.yaml_text import inline
@@ -40,7 +42,7 @@ _CLASSIFIER = """\
 # {facts}
 architecture: {architecture}
 passes: ["strided_to_spd()"]    # every stride becomes SPD-Conv
-data: {data}
+{data}
 augment:
   - {{name: random_crop, padding: {padding}}}
   - {{name: horizontal_flip}}     # leave it out where left and right differ, as they do in digits
@@ -122,7 +124,7 @@ def _classifier(data_set: Any, command: str) -> str:
         command=command,
         facts=f"{facts}evaluated on {splits_of(data_set)[1]}.",
         architecture="cifar_resnet18" if max(height, width) <= _SMALL else "resnet18",
-        data=_data(data_set),
+        data=_noted(images.paths, data_set) + f"data: {_data(data_set)}",
         padding=max(min(height, width) // 8, 1),
         mean=f"[{mean}]",
         std=f"[{std}]",
@@ -140,6 +142,12 @@ def _levelled(data_set: Any, paths: Callable[[], Iterable[Path | None]]) -> Any:
         return data_set
     black, white = min(low for low, _ in ranges), max(high for _, high in ranges)
     return dataclasses.replace(data_set, levels=(black, white)) if black < white else data_set
+
+
+def _noted(paths: Sequence[Path], data_set: Any) -> str:
+    """Comments on what the images lose that no key of the recipe can keep."""
+    remarks = pixel_remarks(paths, getattr(data_set, "levels", None), "to train on")
+    return "".join(f"# {remark}\n" for remark in remarks)
 
 
 def _sized(data_set: Any) -> Any:
@@ -164,6 +172,8 @@ def _detector(data_set: Any, command: str) -> str:
     if ignored is not None:
         data_set = dataclasses.replace(data_set, ignore=(*data_set.ignore, ignored))
         dataset = data_set.open("train")
+    with suppress(MissingSplitError):
+        require_same_classes(dataset.names, data_set.read("val").names)
     data_set = _levelled(data_set, lambda: (image.path for image in dataset.images))
     objects = dataset.objects
     if not objects.counted.any():
@@ -181,7 +191,8 @@ def _detector(data_set: Any, command: str) -> str:
     note = "" if ignored is None else _IGNORED.format(name=ignored)
     images = DetectionImages(dataset, side, TileOptions(side if tiled else None)).to_learn()
     warmup = _warmup(len(images), 16)
-    data = note + f"data: {_data(data_set)}"
+    paths = [image.path for image in dataset.images if image.path is not None]
+    data = note + _noted(paths, data_set) + f"data: {_data(data_set)}"
     return _DETECTOR.format(command=command, facts=facts, side=side, data=data, task=task, warmup=warmup)
 
 

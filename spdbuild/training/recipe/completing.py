@@ -25,10 +25,17 @@ def spelled_out(value: Value) -> Value:
     """Expand short forms: `task: detection` means a task without further options."""
     entries = dict(value.data)
     for key, inner in _SHORT.items():
-        given = entries.get(key)
-        if given is not None and isinstance(given.data, str):
-            entries[key] = replace(given, data={inner: given})
+        if key in entries:
+            entries[key] = _below(inner, entries[key])
+    init = entries.get("init")
+    if init is not None and isinstance(init.data, dict):
+        entries["init"] = replace(init, data={pattern: _below("name", entry) for pattern, entry in init.items()})
     return replace(value, data=entries)
+
+
+def _below(key: str, value: Value) -> Value:
+    """A text as a mapping that has it under `key`; anything else as it is."""
+    return replace(value, data={key: value}) if isinstance(value.data, str) else value
 
 
 def completed(value: Value) -> Value:

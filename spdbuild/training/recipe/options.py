@@ -18,7 +18,8 @@ class Network(Placed):
     variant: one of the architecture's variants.
     vars: values for the architecture's vars; `classes` is the number of classes of the data unless it is given here.
     passes: calls of rewrite passes, run in this order: "strided_to_spd(kernel='exact')".
-    input: shape [C, H, W] of an image; empty: that of the data.
+    input: shape [C, H, W] of an image for a detector, such as [3, 640, 640]; empty: the one that the architecture
+        declares. A classifier takes that of its data, and any other is an error.
     """
 
     architecture: str

@@ -12,6 +12,7 @@ from spdbuild.losses.loss import LOSSES, Loss
 from spdbuild.ranges import require_range
 from spdbuild.roles import Role, role
 from spdbuild.training.accumulation import Accumulation
+from spdbuild.training.initializers import INITIALIZERS, Initializer
 from spdbuild.training.optimizers import OPTIMIZERS, Optimizer
 from spdbuild.training.recipe.expected import check_expected
 from spdbuild.training.recipe.image_steps import Steps, check_kinds, check_steps
@@ -29,7 +30,9 @@ Precision = Literal["auto", "fp32", "bf16", "fp16"]
 class Recipe(Network):
     """One training run: the network, the data, and how the one learns from the other.
 
-    title: name of the run's folder; empty: that of the recipe's file.
+    title: name of the run's folder; empty: that of the recipe's file, "recipe" for a mapping, "run" for a text.
+    init: initializers by patterns of the names of layers, such as {"*": kaiming_normal, "*.norm2": zeros}; layers that
+        no pattern matches start as torch makes them.
     weights: what the run starts from; empty: random weights.
     task: what the network is for, and its options; `name` picks the task; by default that of the data.
     data: the data set; `name` picks it.
@@ -50,7 +53,8 @@ class Recipe(Network):
     clip: maximum norm of the gradient; empty: no limit.
     ema: moving average of the weights; empty: none.
     distill: a teacher; empty: none.
-    freeze: patterns of the names of parameters that are not trained, such as "stem.*".
+    freeze: patterns of parameters that are not trained, or of blocks and sections with all that is in them, such as
+        [backbone] or ["stem", "*.norm"]; batch norms that are frozen keep their statistics, too.
     precision: number format in which convolutions compute; auto: bf16 where the device is faster with it, else fp32.
     channels_last: whether images and weights have their channels innermost in memory, which is faster.
     compile: whether the model goes through torch.compile.
@@ -63,13 +67,14 @@ class Recipe(Network):
     evaluate_every: epochs between evaluations; the last epoch is always evaluated.
     seed: seed of all random number generators.
     workers: processes that load images; at most as many are started as the machine has processors.
-    device: auto, cpu, cuda, cuda:1 or mps.
+    device: auto, cpu, cuda, cuda:1 or mps; auto: a GPU if there is one, else the processor.
     expect: values that metrics must reach at the end, such as {top1: 0.9} or {loss: 0.5}; a run that misses one fails.
     compare: more runs with some keys changed, such as {strided: {passes: []}}; a table at the end shows them all.
     """
 
     data: Annotated[Any, DATASETS] = field(metadata=role(Role.USED))
     title: str | None = None
+    init: dict[str, Annotated[Initializer, INITIALIZERS]] = field(default_factory=dict)
     weights: FirstWeights | None = None
     task: Annotated[Task, TASKS] = field(default_factory=lambda: TASKS["classification"](), metadata=role(Role.USED))
     augment: tuple[Annotated[Any, AUGMENTATIONS], ...] = ()

@@ -27,9 +27,9 @@ def complete_schema() -> Schema:
 def _as_written(complete: Schema) -> Schema:
     """The schema of recipes that are `complete` once what they extend and the defaults have been filled in."""
     schema: Schema = _lenient(complete)
-    task = schema["properties"]["task"]
-    del task["type"]
-    task["anyOf"] = [{"type": "object"}, {"enum": task["properties"]["name"]["enum"]}]
+    for choice in (schema["properties"]["task"], schema["properties"]["init"]["additionalProperties"]):
+        del choice["type"]
+        choice["anyOf"] = [{"type": "object"}, {"enum": choice["properties"]["name"]["enum"]}]
     demands = _demands(complete)
     for key in _NAMED_BY_DEFAULT:
         demands["properties"][key].pop("required")
@@ -60,6 +60,9 @@ def _demands(schema: Schema) -> Schema:
     inner = {key: _demands(entry) for key, entry in schema.get("properties", {}).items()}
     if found := {key: entry for key, entry in inner.items() if entry}:
         demands["properties"] = found
+    each = schema.get("additionalProperties")
+    if each and (needed := _demands(each)):
+        demands["additionalProperties"] = needed
     branches = [{"if": branch["if"], "then": _demands(branch["then"])} for branch in schema.get("allOf", ())]
     if asking := [branch for branch in branches if branch["then"]]:
         demands["allOf"] = asking

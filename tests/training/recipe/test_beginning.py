@@ -18,6 +18,7 @@ from spdbuild.data.folder import Folder
 from spdbuild.data.recognizing import recognized
 from spdbuild.data.tiny_objects import TinyObjects
 from spdbuild.data.yolo import Yolo
+from spdbuild.errors import DataError
 from spdbuild.training.recipe import Recipe, load_recipe, twins
 from spdbuild.training.recipe.beginning import beginning
 from spdbuild.training.run import train
@@ -114,6 +115,17 @@ def test_the_command_writes_a_file_and_replaces_none(folders: Path, tmp_path: Pa
     again = CliRunner().invoke(command, ["recipe", str(folders), "-o", str(file)])
     assert "exists" in str(again.exception)
     assert load_recipe(file).data.on_error == "skip"
+
+
+def test_classes_that_training_refuses_get_no_recipe(tmp_path: Path) -> None:
+    convert(splits_of(TinyObjects(images=8, size=64, largest=12)), "coco", tmp_path / "shapes")
+    file = tmp_path / "shapes" / "annotations" / "val.json"
+    document = json.loads(file.read_text())
+    document["categories"][0]["name"] = "other"
+    file.write_text(json.dumps(document))
+    cls, fields = recognized(tmp_path / "shapes")
+    with pytest.raises(DataError, match="in the images to train on and 'other' in those to evaluate on"):
+        beginning(cls(**fields), "own.yaml")
 
 
 def test_a_placeholder_of_roboflow_is_ignored(tmp_path: Path) -> None:

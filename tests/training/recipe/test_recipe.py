@@ -80,6 +80,27 @@ WRONG = {
     "twin": ("compare: {plain: 3}", "<text>:3:18: error: a twin is a mapping of the keys that differ", ""),
     "twin key": ("compare: {plain: {epoch: 3}}", "a recipe has no key 'epoch'", "did you mean 'epochs'?"),
     "input": ("input: [3, 32]", "'input' must have at least 3 entries, got 2", ""),
+    "size that is a text": (
+        "preprocess: [{name: resize, size: 256x128}]",
+        "<text>:3:35: error: 'preprocess[0].size' must be a whole number or a list, got the text '256x128'",
+        "[height, width] of the result in pixels, or one number for both",
+    ),
+    "size of half a pixel": ("preprocess: [{name: resize, size: 0.5}]", "'preprocess[0].size' must", "[height, width]"),
+    "size of three": (
+        "preprocess: [{name: resize, size: [1, 2, 3]}]",
+        "<text>:3:35: error: 'preprocess[0].size' must have at most 2 entries, got 3",
+        "",
+    ),
+    "size of a text and a number": (
+        "preprocess: [{name: resize, size: [8, a]}]",
+        "<text>:3:39: error: 'preprocess[0].size[1]' must be a whole number, got the text 'a'",
+        "",
+    ),
+    "size of nothing": (
+        "preprocess: [{name: resize, size: [0, 5]}]",
+        "<text>:3:35: error: size must be at least 1, got 0",
+        "",
+    ),
     "twice": ("epochs: 3\nepochs: 4", "<text>:4:1: error: the key 'epochs' is given twice", ""),
     "title with a path": ("title: ../x", "error: the title '../x' has '/' in it", "below --runs"),
     "title of dots": ("title: '..'", "the title '..' is none that a folder can have", ""),

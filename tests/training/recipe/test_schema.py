@@ -12,6 +12,7 @@ from spdbuild.training.recipe import recipe_schema
 
 SHIPPED = sorted((Path(__file__).parents[3] / "recipes").glob("*.yaml"))
 BASE = "architecture: resnet50\ndata: {name: digits}\n"
+FOLDER = "architecture: resnet50\ndata:\n  name: folder\n  root: pets\n  "
 
 
 def test_the_schema_is_a_schema_and_every_key_has_a_description() -> None:
@@ -36,7 +37,12 @@ ALLOWED = {
     "defaults with a change": BASE + "optimizer: {lr: 0.2}\nschedule: {final: 0.1}",
     "a loss without a name": BASE + "loss: {label_smoothing: 0.1}",
     "some keys of a section": "extends: quickstart\ndata: {root: elsewhere}\nweights: {fresh: head}",
+    "initializers by name": BASE + "init: {'*': {name: kaiming_normal, mode: fan_out}, head: zeros}",
+    "an option of an initializer": "extends: quickstart\ninit: {'*': {mode: fan_out}}",
     "nothing else": "extends: quickstart",
+    "a size": FOLDER + "size: 64",
+    "a height and a width": FOLDER + "size: [64, 128]\naugment: [{name: random_crop, size: [64, 96]}]",
+    "no size": FOLDER + "size:",
 }
 
 
@@ -56,7 +62,16 @@ REFUSED = {
     "data without its folder": "architecture: resnet50\ndata: {name: folder}",
     "unknown key of a loss without a name": BASE + "loss: {smoothing: 0.1}",
     "an entry of a list without a name": "extends: quickstart\naugment: [{padding: 4}]",
+    "an initializer without a name": BASE + "init: {'*': {mode: fan_out}}",
+    "an initializer without its value": BASE + "init: {'*': {name: constant}}",
+    "unknown initializer": BASE + "init: {'*': kaiming}",
+    "unknown option of an initializer": "extends: quickstart\ninit: {'*': {fan: fan_out}}",
     "unknown task": BASE + "task: clasification",
+    "a size of three numbers": FOLDER + "size: [3, 64, 128]",
+    "a size of one number in a list": FOLDER + "size: [64]",
+    "a size that is a text": FOLDER + "size: 64x128",
+    "a size of half a pixel": FOLDER + "size: [64, 0.5]",
+    "a size without the list": FOLDER + "size: 64.5",
 }
 
 

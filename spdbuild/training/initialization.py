@@ -1,0 +1,64 @@
+"""The weights that layers start with, where a recipe chooses them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import nn
+
+from spdbuild.errors import RecipeError
+from spdbuild.nn.detection import Detect
+from spdbuild.nn.spd import SpdPool2d
+from spdbuild.patterns import matches, unmatched
+from spdbuild.training.initializers import INITIALIZERS, Initializer
+from spdbuild.training.initializers.from_torch import LayerDefault
+from spdbuild.training.optimizers.optimizer import CHANNEL_FACTORS
+from spdbuild.training.recipe import Recipe
+
+#: Layers that start as something that is not random: as factors of 1, say, or as the average of a pool.
+_SETTLED = (*CHANNEL_FACTORS, SpdPool2d)
+
+
+@torch.no_grad()
+def initialize(model: nn.Module, recipe: Recipe) -> None:
+    """Fill the weights of layers as `init` says, in the order of the network, by torch's global generator.
+
+    The bias of a filled layer becomes zero, except in a detection head, where it says how many objects to expect.
+    Raises RecipeError for a pattern that matches no layer, or none that its initializer can fill.
+    """
+    layers = {
+        name: module
+        for name, module in model.named_modules()
+        if isinstance(module, (nn.modules.conv._ConvNd, nn.Linear, *_SETTLED)) and module.weight is not None
+    }
+    chosen: dict[str, Initializer] = {}
+    for pattern, initializer in recipe.init.items():
+        try:
+            chosen |= dict.fromkeys(_filled(pattern, initializer, layers), initializer)
+        except RecipeError as error:
+            written = recipe.entry("init")
+            raise error.at(written.data[pattern].key if written else None) from None
+    predicting = {level for module in model.modules() if isinstance(module, Detect) for level in module.levels}
+    for name, layer in layers.items():
+        if name not in chosen or isinstance(chosen[name], LayerDefault):
+            continue
+        chosen[name].fill(layer.get_parameter("weight"))
+        bias = getattr(layer, "bias", None)
+        if bias is not None and layer not in predicting:
+            bias.zero_()
+
+
+def _filled(pattern: str, initializer: Initializer, layers: Mapping[str, nn.Module]) -> list[str]:
+    """The names of the layers that a pattern is for; RecipeError without a place if there are none."""
+    for _, hint in unmatched((pattern,), layers):
+        raise RecipeError(f"init: no layer with weights matches '{pattern}'", hint=hint)
+    matched = [name for name in layers if matches(name, (pattern,))]
+    random = [name for name in matched if not isinstance(layers[name], _SETTLED)]
+    least = initializer.least_dimensions
+    filled = [name for name in random or matched if layers[name].get_parameter("weight").dim() >= least]
+    if not filled:
+        message = f"init: {initializer.name} is for convolutions and linear layers, and '{pattern}' matches none"
+        others = [name for name, cls in INITIALIZERS.items() if cls.least_dimensions == 1]
+        raise RecipeError(message, hint=f"these are for norms, too: {', '.join(others)}")
+    return filled
