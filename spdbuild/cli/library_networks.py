@@ -18,12 +18,12 @@ from spdbuild.quantities import change, scaled
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from spdbuild.architecture.document import Document
     from spdbuild.cli.convert_request import Request
     from spdbuild.conversion.foreign.report import ModuleReport
+    from spdbuild.loading import Architecture
 
 
-def convert_library(name: str, request: Request, convert: Callable[[Document, Request], None]) -> None:
+def convert_library(name: str, request: Request, convert: Callable[[Architecture, Request], None]) -> None:
     """Convert a network of a library, with random weights or those of `--weights`.
 
     convert: converts an architecture, given the request with the weights under its names.
@@ -34,7 +34,7 @@ def convert_library(name: str, request: Request, convert: Callable[[Document, Re
     from spdbuild.weights import load_into, save_weights
 
     weights, inputs = request.weights, request.choice.inputs
-    weights.check(random=True)
+    weights.check(own=True)
     if inputs is not None and len(inputs) != 1:
         raise InputError(f"{name} takes one image, got {len(inputs)} shapes", hint="give --input once")
     module, example = network(name, inputs[0] if inputs else None)
@@ -52,7 +52,7 @@ def convert_library(name: str, request: Request, convert: Callable[[Document, Re
             ours = Path(folder, f"{imported.architecture.name}.safetensors")
             save_weights(ours, imported.weights, {"source": name})
             weights = replace(weights, source=ours)
-        convert(imported.architecture.document, replace(request, weights=weights))
+        convert(request.choice.of(imported.architecture.document), replace(request, weights=weights))
 
 
 def _convert_module(name: str, module: nn.Module, example: Tensor, request: Request, reason: InputError) -> None:

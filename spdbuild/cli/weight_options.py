@@ -37,17 +37,17 @@ class WeightsOptions:
     lossy: bool
     calibrate: Path | None
 
-    def check(self, *, random: bool = False) -> None:
+    def check(self, *, own: bool = False) -> None:
         """Refuse options that would do nothing, or for which there are no weights.
 
-        random: whether the network has random weights to carry over where `--weights` is not given.
+        own: whether the network has weights to carry over where `--weights` is not given.
         """
         if self.source is not None and self.output is None:
             raise InputError("--weights-out is missing", hint="give both --weights and --weights-out, or neither")
-        if self.source is None and self.output is not None and not random:
+        if self.source is None and self.output is not None and not own:
             raise InputError("--weights is missing", hint="give both --weights and --weights-out, or neither")
         if self.output is None and (self.calibrate is not None or self.lossy):
-            raise InputError(f"--calibrate and --lossy need {'' if random else '--weights and '}--weights-out")
+            raise InputError(f"--calibrate and --lossy need {'' if own else '--weights and '}--weights-out")
 
     def transferred(
         self, report: ConversionReport, architecture: Architecture
@@ -71,14 +71,16 @@ class WeightsOptions:
         return after, replace(report, residuals=residuals)
 
     def write(self, weights: Mapping[str, Tensor], architecture: Architecture) -> None:
-        """Write the weights, if any, with where they came from."""
+        """Write the weights, if any, with where they came from and what their file says about the data."""
         if self.source is None or self.output is None:
             return
         from spdbuild.weights import file_sha256, save_weights
+        from spdbuild.weights.facts import Facts
 
         origin = {"source": self.source.name, "source_sha256": file_sha256(self.source)}
         variant = {"variant": architecture.variant} if architecture.variant else {}
-        save_weights(self.output, weights, {"architecture": architecture.name, **variant, **origin})
+        facts = Facts.of(self.source).texts()
+        save_weights(self.output, weights, {"architecture": architecture.name, **variant, **facts, **origin})
         click.echo(f"wrote {self.output}", err=True)
 
 

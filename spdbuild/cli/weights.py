@@ -10,6 +10,7 @@ import click
 
 from spdbuild.cli.json_output import print_json
 from spdbuild.cli.options import ARCHITECTURE, PATH, Choice, choice_options, json_option
+from spdbuild.cli.output import say
 from spdbuild.cli.tables import Table
 
 if TYPE_CHECKING:
@@ -20,11 +21,16 @@ Examples:
   spdbuild weights import resnet50.pth --arch resnet50 -o resnet50.safetensors
   spdbuild weights import yolov5s.pt --arch yolov5 --variant s -o yolov5s.safetensors
 """
+_EXPORT_EXAMPLES = """\b
+Examples:
+  spdbuild weights export runs/pets --like torchvision:resnet18 -o pets.safetensors
+  spdbuild weights export yolov5 --variant s --weights w.safetensors --like yolov5s.pt -o theirs.safetensors
+"""
 
 
 @click.group("weights")
 def command() -> None:
-    """Inspect weights files, and import third-party ones."""
+    """Inspect weights files, import third-party ones, and export to the names of others."""
 
 
 @command.command("import", epilog=_IMPORT_EXAMPLES)
@@ -49,7 +55,40 @@ def import_file(
         print_json({"file": str(file), "output": str(output), **report.as_json()})
     else:
         _report_table(report).show(err=True)
-    click.echo(_summary(report, output), err=True)
+    say(_summary(report, output), err=True)
+
+
+@command.command("export", epilog=_EXPORT_EXAMPLES)
+@click.argument("network", type=ARCHITECTURE)
+@choice_options
+@click.option("--weights", type=PATH, metavar="FILE", help="Weights of an architecture (required); a run has its own.")
+@click.option("--like", required=True, help="torchvision:NAME, timm:NAME, or a file of weights with the names to use.")
+@click.option("--table", help="Rename table of the architecture; by default the one that finds most.")
+@click.option("-o", "--output", required=True, type=PATH, help="safetensors file to write.")
+@json_option
+def export_file(
+    network: str, choice: Choice, weights: Path | None, like: str, table: str | None, output: Path, as_json: bool
+) -> None:
+    """Write the weights of NETWORK, a run or an architecture, under the names of another library.
+
+    This is `spdbuild weights import`, undone: load_state_dict of a network like LIKE takes the tensors of the file. The
+    last layer of LIKE may have another number of classes. A named network is also run, and must compute the same.
+    """
+    from spdbuild.exporting.weights import export_weights
+
+    source = choice.source(network)
+    _, report = export_weights(
+        source,
+        like,
+        output,
+        weights=weights,
+        table=table,
+        inputs=choice.inputs if source is network else None,
+        allow_imports=choice.allow_imports,
+    )
+    if as_json:
+        print_json({"like": like, "output": str(output), **report.as_json()})
+    say(f"{output}: {_names(report)}", err=True)
 
 
 @command.command("show", epilog="Example: spdbuild weights show yolov5s.pt")
@@ -69,7 +108,7 @@ def show(file: Path, as_json: bool) -> None:
     table.show()
     taken = f", under '{contents.taken_from}'" if contents.taken_from else ""
     total = f"{len(contents.tensors)} tensors, {contents.bytes:,} bytes"
-    click.echo(f"\n{contents.format}{taken}, {total}")
+    say(f"\n{contents.format}{taken}, {total}")
 
 
 def _report_table(report: Report) -> Table:
@@ -82,9 +121,12 @@ def _report_table(report: Report) -> Table:
 
 def _summary(report: Report, output: Path) -> str:
     counts = ", ".join(f"{number} {status}" for status, number in report.counts.items() if number)
+    return f"{output}: {counts}; {_names(report)}"
+
+
+def _names(report: Report) -> str:
     names = f"names of the table '{report.table}'" if report.table else "our own names"
-    without = f" behind '{report.prefix}'" if report.prefix else ""
-    return f"{output}: {counts}; {names}{without}"
+    return f"{names} behind '{report.prefix}'" if report.prefix else names
 
 
 def _times(shape: Iterable[int]) -> str:

@@ -12,7 +12,7 @@ from spdbuild.arguments import literal
 from spdbuild.errors import SourceError
 from spdbuild.importing.row_file import IMAGE, Row, RowFile, read_row_file
 from spdbuild.importing.row_modules import BLOCKS, RENAMED, blocks_of
-from spdbuild.loading import Architecture, choose, read_document
+from spdbuild.loading import Architecture, choose, is_text, read_document
 from spdbuild.source import Source, read_source
 
 #: Side of the image that the file is written for, in pixels; row files do not say.
@@ -22,10 +22,13 @@ _MULTIPLES = ("depth_multiple", "width_multiple")
 
 
 def import_rows(rows: Source | Path | str, *, size: int = SIZE) -> Architecture:
-    """The network of a row file, by its path or text; the first variant is chosen where it has `scales`.
+    """The network of a row file; the first variant is chosen where it has `scales`.
 
+    rows: a path, or text (with a line break).
     size: side of the square image in pixels. Raises SourceError with the places of all mistakes.
     """
+    if isinstance(rows, str) and is_text(rows):
+        rows = Source("<text>", rows)
     source = rows if isinstance(rows, Source) else read_source(rows)
     file = read_row_file(source)
     title = re.sub(r"\W+", "_", Path(source.name).stem, flags=re.ASCII).strip("_").lower() or "model"

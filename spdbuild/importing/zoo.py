@@ -20,10 +20,10 @@ def is_named(text: str) -> bool:
     return text.partition(":")[0] in _LIBRARIES and ":" in text
 
 
-def network(text: str, size: Sequence[int] | None = None) -> tuple[nn.Module, Tensor]:
+def network(text: str, size: Sequence[int] | None = None, classes: int | None = None) -> tuple[nn.Module, Tensor]:
     """The network that `library:name` means, in evaluation, and one image for it.
 
-    size: channels, height and width of the image, in place of what the library says.
+    size: channels, height and width of the image, in place of what the library says. classes: the same of its classes.
     Raises UnknownNameError for a name that the library does not have, and InputError if it is not installed.
     """
     import torch
@@ -33,29 +33,30 @@ def network(text: str, size: Sequence[int] | None = None) -> tuple[nn.Module, Te
         raise UnknownNameError(f"there is no model library '{library}'", hint=nearest(library, _LIBRARIES))
     if find_spec(library) is None:
         raise InputError(f"{library} is not installed", hint=f"pip install {library}")
-    model, pixels = _LIBRARIES[library](name)
+    model, pixels = _LIBRARIES[library](name, {} if classes is None else {"num_classes": classes})
     return model.eval(), torch.rand(1, *(size or (3, pixels, pixels)), generator=torch.Generator().manual_seed(0))
 
 
-def _torchvision(name: str) -> tuple[nn.Module, int]:
+def _torchvision(name: str, options: dict[str, Any]) -> tuple[nn.Module, int]:
     from torchvision import models
 
     known = models.list_models(module=models)
     if name not in known:
         raise UnknownNameError(f"torchvision has no classification network '{name}'", hint=nearest(name, known))
     # These two warn unless they are told how to initialize.
-    options: dict[str, Any] = {"init_weights": True} if name in ("googlenet", "inception_v3") else {}
-    return models.get_model(name, **options), 299 if name == "inception_v3" else SIZE
+    told = {"init_weights": True} if name in ("googlenet", "inception_v3") else {}
+    return models.get_model(name, **told, **options), 299 if name == "inception_v3" else SIZE
 
 
-def _timm(name: str) -> tuple[nn.Module, int]:
+def _timm(name: str, options: dict[str, Any]) -> tuple[nn.Module, int]:
     import timm
 
     if name not in timm.list_models():
         raise UnknownNameError(f"timm has no network '{name}'", hint=nearest(name, timm.list_models()))
-    model = timm.create_model(name)
+    model = timm.create_model(name, **options)
     made_for: dict[str, Any] = vars(model)["default_cfg"]
     return model, int(made_for.get("input_size", (3, SIZE, SIZE))[-1])
 
 
-_LIBRARIES: dict[str, Callable[[str], tuple[nn.Module, int]]] = {"torchvision": _torchvision, "timm": _timm}
+_Maker = Callable[[str, dict[str, Any]], tuple["nn.Module", int]]
+_LIBRARIES: dict[str, _Maker] = {"torchvision": _torchvision, "timm": _timm}

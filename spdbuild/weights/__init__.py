@@ -5,6 +5,7 @@ from spdbuild.weights.loading import load_into, match_file
 from spdbuild.weights.matching import describe_module, match, match_any, misfits
 from spdbuild.weights.orders import find_reorderings
 from spdbuild.weights.rename import compile_rules, rename
+from spdbuild.weights.restoring import restore
 from spdbuild.weights.safetensors_file import file_sha256, save_weights
 
 __all__ = [
@@ -20,5 +21,6 @@ __all__ = [
     "open_weights",
     "read_weights",
     "rename",
+    "restore",
     "save_weights",
 ]

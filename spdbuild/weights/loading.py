@@ -34,14 +34,27 @@ def match_file(
     tables: rename tables as written, with their orders. The other arguments are those of `match_any`.
     Raises WeightsError for a file that cannot be read or does not fit.
     """
+    theirs = read_weights(path)
+    try:
+        return match_tables(target, theirs, tables, table=table, graph=graph, partial=partial)
+    except WeightsError as error:
+        raise _about(path, error) from None
+
+
+def match_tables(
+    target: Mapping[str, TensorInfo],
+    theirs: Mapping[str, Tensor],
+    tables: Mapping[str, Mapping[str, Value | str]],
+    *,
+    table: str | None = None,
+    graph: Graph | None = None,
+    partial: bool = False,
+) -> tuple[dict[str, Tensor], Report]:
+    """`match_any` with rename tables as written, with their orders."""
     rules = {name: compile_rules(lines) for name, lines in tables.items()}
     stated = {name: stated_order(lines) for name, lines in tables.items()}
     orders = {name: order for name, order in stated.items() if order}
-    theirs = read_weights(path)
-    try:
-        return match_any(target, theirs, rules, table=table, orders=orders, graph=graph, partial=partial)
-    except WeightsError as error:
-        raise _about(path, error) from None
+    return match_any(target, theirs, rules, table=table, orders=orders, graph=graph, partial=partial)
 
 
 def load_into(module: nn.Module, weights: Path | str | Mapping[str, Tensor], *, partial: bool = False) -> Report:

@@ -50,9 +50,8 @@ def match(
     """
     names = {name: rename(name, rules) for name in target}
     _check_one_to_one(names)
-    other = Reordering(order)
     matched = {
-        name: _match_one(name, info, names[name], theirs.get(names[name]), (reorderings or {}).get(name, other))
+        name: _match_one(name, info, names[name], theirs.get(names[name]), (reorderings or {}).get(name), order)
         for name, info in target.items()
     }
     used = set(names.values())
@@ -124,13 +123,13 @@ def _check_one_to_one(names: Mapping[str, str]) -> None:
 
 
 def _match_one(
-    name: str, info: TensorInfo, their_name: str, tensor: Tensor | None, reordering: Reordering
+    name: str, info: TensorInfo, their_name: str, tensor: Tensor | None, reordering: Reordering | None, order: Order
 ) -> tuple[Tensor | None, Entry]:
     """The tensor that the model gets under `name`, or None, and its entry in the report."""
     if tensor is None:
         return _absent(name, info, their_name)
     entry = Entry("loaded", name, their_name, info.shape, tuple(tensor.shape))
-    fitted, note = _fit(tensor, info.shape, reordering)
+    fitted, note = _fit(tensor, info.shape, reordering, order)
     if fitted is None:
         return None, replace(entry, status="mismatch", note=f"needs {_times(info.shape)}, has {_times(tensor.shape)}")
     if note:
@@ -156,14 +155,20 @@ def _absent(name: str, info: TensorInfo, their_name: str) -> tuple[Tensor | None
     return None, Entry("missing", name, their_name, info.shape)
 
 
-def _fit(tensor: Tensor, shape: tuple[int, ...], reordering: Reordering) -> tuple[Tensor | None, str]:
-    """`tensor` in the wanted shape and order, with a note if it was changed; None if that is impossible."""
+def _fit(
+    tensor: Tensor, shape: tuple[int, ...], reordering: Reordering | None, order: Order
+) -> tuple[Tensor | None, str]:
+    """`tensor` in the wanted shape and order, with a note if it was changed; None if that is impossible.
+
+    reordering: None for a weight that reads no channels of space_to_depth. order: see `match`.
+    """
     theirs = tuple(tensor.shape)
-    source, target = reordering.source, reordering.target
     if theirs == shape:
-        if source == target:
+        if reordering is None or reordering.source == reordering.target:
             return tensor, ""
+        source, target = reordering.source, reordering.target
         return permute_order(tensor, source, target, reordering.block, reordering.axis), f"{source} -> {target}"
+    source, target = (reordering.source, reordering.target) if reordering else (order, "column_row_channel")
     if block := folding_block(shape, theirs):
         return fold_kernel(tensor, block, source), f"space_to_depth({block}) and its kernel -> stride {block}"
     if block := folding_block(theirs, shape):

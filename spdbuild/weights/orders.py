@@ -9,7 +9,8 @@ from spdbuild.errors import WeightsError
 from spdbuild.graph import Graph, Node
 from spdbuild.ops.convolution import Conv2d
 from spdbuild.ops.resampling import DepthToSpace, SpaceToDepth
-from spdbuild.phases import Order
+from spdbuild.ops.spd import SpdConv2d
+from spdbuild.phases import Order, phase_order
 from spdbuild.shape import pair
 
 #: Families of ops that keep channels apart, and at most have weights for each of them; the first also keep pixels.
@@ -48,6 +49,9 @@ def _reorderings(graph: Graph, source: Order | None) -> Iterator[tuple[str, Reor
         same = reordering is None or reordering.source == reordering.target
         if isinstance(node.op, SpaceToDepth) and same and not _undoes(graph, node, node.op):
             behind[node.name] = Reordering(source or node.op.order, node.op.order, pair(node.op.block), axis=0)
+        elif isinstance(node.op, SpdConv2d) and same and node.op.groups == 1 and pair(node.op.stride) != (1, 1):
+            order = phase_order(node.op.order, node.op.groups)
+            yield f"{node.name}.weight", Reordering(source or order, order, pair(node.op.stride))
         elif reordering is None:
             continue
         elif isinstance(node.op, Conv2d) and node.op.groups == 1:

@@ -224,3 +224,14 @@ rename: {torch: {a: "0", b: "2"}}
     assert (report.table, report.counts["loaded"]) == ("torch", 2)
     x = torch.randn(1, 3, 8, 8)
     torch.testing.assert_close(spdbuild.build(text, state)(x), theirs(x))
+
+
+def test_export_undoes_import(small: Path) -> None:
+    run("import", "x.pt", "--arch", "small.yaml", "-o", "w.st")
+    words = ("export", "small.yaml", "--weights", "w.st", "--like", "x.pt", "-o", "theirs.st")
+    result = run(*words)
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert result.stderr == "theirs.st: names of the table 'theirs'\n"
+    assert set(open_weights("theirs.st").tensors) == {"conv1.weight", "conv1.bias", "fc.weight", "fc.bias"}
+    document = json.loads(run(*words, "--json").stdout)
+    assert (document["like"], document["output"], document["counts"]["loaded"]) == ("x.pt", "theirs.st", 4)

@@ -100,6 +100,14 @@ def imported(rows: str, size: str = "n") -> spdbuild.Architecture:
     return spdbuild.import_rows(Source("rows.yaml", ANCHORS.format(depth=depth, width=width) + rows))
 
 
+def test_rows_are_text_or_the_path_of_a_file(tmp_path: Path) -> None:
+    text = ANCHORS.format(depth=0.33, width=0.25) + SPD_ROWS
+    file = tmp_path / "rows.yaml"
+    file.write_text(text)
+    for rows in (text, file, str(file)):
+        assert spdbuild.import_rows(rows).graph == imported(SPD_ROWS).graph
+
+
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("rows", [SPD_ROWS, STRIDED_ROWS], ids=["spd", "strided"])
 def test_published_rows_have_the_published_counts(rows: str, size: str) -> None:

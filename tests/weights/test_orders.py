@@ -136,11 +136,18 @@ layers:
 def test_a_table_states_the_order_of_its_files_in_which_kernels_fold_too(order: Order, tmp_path: Path) -> None:
     head = "model: small\ninputs: {image: [3, 12, 12]}\n"
     table = f"rename: {{theirs: {{space_to_depth: {order}, stem: conv1}}}}\n"
-    theirs = spdbuild.build(f'{head}layers:\n  - space_to_depth(order="{order}")\n  - conv1: conv2d(4, 1)\n').eval()
+    # A norm and a convolution that read no channels of space_to_depth.
+    rest = "  - norm: batch_norm()\n  - conv2: conv2d(8, 1)\n"
+    text = f'{head}layers:\n  - space_to_depth(order="{order}")\n  - conv1: conv2d(4, 1)\n{rest}'
+    theirs = spdbuild.build(text).eval()
     save_weights(tmp_path / "w", theirs.state_dict())
     x = torch.randn(1, 3, 12, 12)
-    for lines in ("  - space_to_depth(2)\n  - stem: conv2d(4, 1)\n", "  - stem: conv2d(4, 2, stride=2, padding=0)\n"):
-        ours = load(f"{head}layers:\n{lines}{table}")
+    for lines in (
+        "  - space_to_depth(2)\n  - stem: conv2d(4, 1)\n",
+        "  - stem: conv2d(4, 2, stride=2, padding=0)\n",
+        "  - stem: spd_conv2d(4, 2, stride=2, padding=0)\n",
+    ):
+        ours = load(f"{head}layers:\n{lines}{rest}{table}")
         state, report = spdbuild.import_weights(tmp_path / "w", ours)
         assert report.table == "theirs"
         torch.testing.assert_close(spdbuild.build(ours, state).eval()(x), theirs(x))

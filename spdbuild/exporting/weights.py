@@ -1,0 +1,83 @@
+"""Weights of a trained network under the names of another library."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from spdbuild.agreement import relative_error
+from spdbuild.conversion.weights import weights_of
+from spdbuild.errors import ArgumentError, RunError, WeightsError
+from spdbuild.exporting.limits import TOLERANCE
+from spdbuild.exporting.network import LOGITS, module_of, output_names, trained_network
+from spdbuild.graph import Graph
+from spdbuild.importing.zoo import is_named
+from spdbuild.importing.zoo import network as library_network
+from spdbuild.loading import Architecture
+from spdbuild.weights import describe_module, file_sha256, open_weights, restore, save_weights
+from spdbuild.weights.facts import Facts
+from spdbuild.weights.report import Report
+
+
+def export_weights(
+    network: Architecture | str | Path,
+    like: str | Path,
+    output: str | Path | None = None,
+    *,
+    weights: str | Path | None = None,
+    table: str | None = None,
+    inputs: Sequence[Sequence[int]] | None = None,
+    allow_imports: bool = False,
+) -> tuple[dict[str, Tensor], Report]:
+    """The weights of a trained network as a state_dict of another library, and where each tensor went.
+
+    It is what `import_weights` does, undone: names, shapes, and the order of the channels of space_to_depth.
+
+    network: the folder of a run, an architecture, its name or path. weights: file of its weights; a run has its own.
+    like: a network such as "torchvision:resnet18", which is also run with the weights; or a file of weights, of which
+        only names and shapes are read. Its last layer may have another number of classes.
+    output: safetensors file to write as well.
+    table: rename table of the architecture; by default the one that finds most.
+    inputs: shapes (C, H, W) in place of the network's own.
+    allow_imports: whether Python files that the architecture names under `imports:` may run.
+    Raises WeightsError, with the first difference, where `like` has other tensors, and RunError if it has the same
+    tensors but does not compute the same.
+    """
+    own_weights = None if weights is None else Path(weights)
+    trained = trained_network(network, own_weights, inputs, allow_imports=allow_imports)
+    ours = weights_of(trained.graph, trained.weights, trained.renames)
+    module, example = _library(str(like), trained.graph) if is_named(str(like)) else (None, None)
+    wanted = open_weights(like).tensors if module is None else describe_module(module)
+    try:
+        state, report = restore(ours, wanted, trained.renames, trained.graph, table=table)
+    except WeightsError as error:
+        told = (replace(problem, message=f"{like}: {problem.message}") for problem in error.problems)
+        raise WeightsError.gather(told) from None
+    if module is not None and example is not None:
+        module.load_state_dict(state)
+        _require_same(str(like), module, module_of(trained.graph, ours, None), example)
+    if output is not None:
+        origin = {"source": trained.weights.name, "source_sha256": file_sha256(trained.weights)}
+        facts = Facts.of(trained.weights).texts()
+        save_weights(Path(output), state, {"architecture": trained.graph.name, **facts, **origin})
+    return state, report
+
+
+def _library(like: str, graph: Graph) -> tuple[nn.Module, Tensor]:
+    """The network of a library for the images and the classes of `graph`, and an image."""
+    if len(graph.inputs) != 1 or output_names(graph, None) != (LOGITS,):
+        message = f"{like} takes one image and gives logits, and {graph.name} does not"
+        raise ArgumentError(message, argument="like", hint="give a file of weights with the names to use")
+    return library_network(like, graph.inputs[0].shape, graph.shape_of(graph.outputs[0])[0])
+
+
+@torch.no_grad()
+def _require_same(like: str, module: nn.Module, ours: nn.Module, example: Tensor) -> None:
+    error = relative_error(ours(example), module(example))
+    if not error <= TOLERANCE:
+        message = f"{like} has the same tensors, but its logits differ by {error:.1e} relative to the largest"
+        raise RunError(message, hint="it is another network: strides, activations and the like are not in the weights")

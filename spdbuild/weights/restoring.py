@@ -1,0 +1,87 @@
+"""Our weights -> a state_dict under third-party names: what an import did, undone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from spdbuild.errors import WeightsError
+from spdbuild.graph import Graph
+from spdbuild.source import Value
+from spdbuild.weights.contents import TensorInfo
+from spdbuild.weights.loading import match_tables
+from spdbuild.weights.report import Entry, Report
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+def restore(
+    state: Mapping[str, Tensor],
+    like: Mapping[str, TensorInfo],
+    tables: Mapping[str, Mapping[str, Value | str]],
+    graph: Graph,
+    *,
+    table: str | None = None,
+) -> tuple[dict[str, Tensor], Report]:
+    """The weights `state` of `graph` under the names, in the shapes and in the order of `like`, and where each went.
+
+    An import only moves numbers. So the elements of each tensor of `like` are numbered, and the numbers imported: they
+    say where our elements belong. The last layer may have another number of classes than that of `like`.
+
+    Raises WeightsError with the first tensor that one side has and the other lacks, or has in another shape.
+    """
+    shapes = {name: info.shape for name, info in like.items()}
+    numbers, report = _imported_numbers(state, shapes, tables, table, graph)
+    last = tuple(f"{output.node}." for output in graph.outputs)
+    resized = {
+        report.prefix + (entry.theirs or ""): (entry.shape or ())[:1] + (entry.their_shape or ())[1:]
+        for entry in report.having("mismatch")
+        if entry.name is not None and entry.name.startswith(last)
+    }
+    if resized:
+        shapes |= resized
+        numbers, report = _imported_numbers(state, shapes, tables, table, graph)
+    if not report.fits:
+        raise WeightsError(_first_difference(report))
+    ours = {report.prefix + entry.theirs: entry.name for entry in report.entries if entry.theirs and entry.name}
+    found = {name: _restored(state[ours[name]], numbers[ours[name]], shapes[name]) for name in like}
+    # Their notes tell of the way of an import.
+    return found, replace(report, entries=tuple(replace(entry, note="") for entry in report.entries))
+
+
+def _imported_numbers(
+    state: Mapping[str, Tensor],
+    shapes: Mapping[str, tuple[int, ...]],
+    tables: Mapping[str, Mapping[str, Value | str]],
+    table: str | None,
+    graph: Graph,
+) -> tuple[dict[str, Tensor], Report]:
+    """For each element of `state` the position in its tensor among those of `shapes`, as an import brings it there."""
+    import torch
+
+    target = {name: TensorInfo(tuple(tensor.shape), "int64", 8 * tensor.numel()) for name, tensor in state.items()}
+    numbered = {name: torch.arange(torch.Size(shape).numel()).reshape(shape) for name, shape in shapes.items()}
+    return match_tables(target, numbered, tables, table=table, graph=graph, partial=True)
+
+
+def _restored(tensor: Tensor, numbers: Tensor, shape: tuple[int, ...]) -> Tensor:
+    flat = tensor.new_empty(tensor.numel())
+    flat[numbers.flatten()] = tensor.flatten()
+    return flat.reshape(shape)
+
+
+def _first_difference(report: Report) -> str:
+    differing = [entry for entry in report.entries if entry.status in ("missing", "mismatch", "unused")]
+    more = f"; {len(differing) - 1} more differ" if len(differing) > 1 else ""
+    return _difference(differing[0]) + more
+
+
+def _difference(entry: Entry) -> str:
+    if entry.status == "missing":
+        return f"there is no '{entry.theirs}', which '{entry.name}' of the network would be"
+    if entry.status == "unused":
+        return f"the network has nothing that would be '{entry.theirs}'"
+    theirs, ours = ("x".join(map(str, shape or ())) for shape in (entry.their_shape, entry.shape))
+    return f"'{entry.theirs}' is {theirs}, and '{entry.name}' of the network {ours}"

@@ -1,0 +1,64 @@
+"""Weights under the names of another library, as that library takes them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+import torchvision
+from safetensors import safe_open
+from safetensors.torch import load_file
+
+import spdbuild
+from spdbuild import Architecture
+from spdbuild.conversion.verification import random_weights
+from spdbuild.errors import ArgumentError, RunError, WeightsError
+from spdbuild.weights import save_weights
+
+
+@pytest.fixture
+def resnet(tmp_path: Path) -> tuple[Architecture, Path]:
+    """ResNet-18 for seven classes, and a file of weights as general as those of a trained one."""
+    architecture = spdbuild.load("resnet18", vars={"classes": 7}, inputs=[(3, 64, 64)])
+    save_weights(tmp_path / "w.st", random_weights(architecture.graph), {"classes": json.dumps(list("abcdefg"))})
+    return architecture, tmp_path / "w.st"
+
+
+@pytest.mark.parametrize("named", [True, False], ids=["network", "file"])
+def test_torchvision_takes_the_weights(resnet: tuple[Architecture, Path], tmp_path: Path, named: bool) -> None:
+    architecture, weights = resnet
+    like: str | Path = "torchvision:resnet18"
+    if not named:
+        like = tmp_path / "theirs.pt"
+        torch.save(torchvision.models.resnet18().state_dict(), like)
+    state, _ = spdbuild.export_weights(architecture, like, tmp_path / "theirs.st", weights=weights)
+    module = torchvision.models.resnet18(num_classes=7).double().eval()
+    module.load_state_dict(load_file(tmp_path / "theirs.st"), strict=True)
+    assert list(state) == list(module.state_dict())
+    images = torch.rand(2, 3, 64, 64).double()
+    ours = spdbuild.build(architecture, weights).double().eval()
+    torch.testing.assert_close(module(images), ours(images))
+    with safe_open(tmp_path / "theirs.st", "pt") as file:
+        assert json.loads(file.metadata()["classes"]) == list("abcdefg")
+
+
+def test_another_network_is_told_by_its_first_tensor(resnet: tuple[Architecture, Path]) -> None:
+    message = "torchvision:resnet34: the network has nothing that would be 'layer1.2.conv1.weight'; 95 more differ"
+    with pytest.raises(WeightsError, match=message):
+        spdbuild.export_weights(resnet[0], "torchvision:resnet34", weights=resnet[1])
+
+
+def test_the_same_tensors_in_another_network_are_not_written(resnet: tuple[Architecture, Path], tmp_path: Path) -> None:
+    other = tmp_path / "other.yaml"
+    other.write_text(resnet[0].text.replace("relu()", "silu()"))
+    architecture = spdbuild.load(other, vars={"classes": 7}, inputs=[(3, 64, 64)])
+    with pytest.raises(RunError, match="torchvision:resnet18 has the same tensors, but its logits differ by"):
+        spdbuild.export_weights(architecture, "torchvision:resnet18", tmp_path / "theirs.st", weights=resnet[1])
+    assert not (tmp_path / "theirs.st").exists()
+
+
+def test_a_detector_has_no_names_of_a_classifier(networks: Path) -> None:
+    with pytest.raises(ArgumentError, match="torchvision:resnet18 takes one image and gives logits, and finder does"):
+        spdbuild.export_weights(networks / "finder.yaml", "torchvision:resnet18", weights=networks / "finder.st")
