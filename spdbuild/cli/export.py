@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 import click
 
 from spdbuild.cli.json_output import print_json
 from spdbuild.cli.options import ARCHITECTURE, PATH, Choice, choice_options, json_option, output_option
 from spdbuild.errors import InputError
-from spdbuild.exporting.limits import OPSETS, TOLERANCE
+from spdbuild.exporting.limits import OPSETS, TOLERANCES, Precision
 from spdbuild.quantities import scaled
 
 if TYPE_CHECKING:
     from spdbuild.exporting.export import Export
-    from spdbuild.loading import Architecture
 
 _EXAMPLES = """\b
 Examples:
@@ -50,11 +49,17 @@ Examples:
 @click.option("--keep", is_flag=True, help="Leave space-to-depth and norms as they are.")
 @click.option("--raw", is_flag=True, help="Let a detector return raw maps, one per level, instead of decoded boxes.")
 @click.option(
+    "--precision",
+    type=click.Choice(get_args(Precision)),
+    default="fp32",
+    show_default=True,
+    help="Precision of weights and layers; inputs and outputs are fp32 in both.",
+)
+@click.option(
     "--tolerance",
     type=click.FloatRange(min=0),
-    default=TOLERANCE,
-    show_default=True,
-    help="Largest difference from the network, relative to its largest output.",
+    help="Largest difference from the network, relative to its largest output. "
+    f"[default: {TOLERANCES['fp32']:g}; {TOLERANCES['fp16']:g} with fp16]",
 )
 @json_option
 def command(
@@ -69,7 +74,8 @@ def command(
     opset: int | None,
     keep: bool,
     raw: bool,
-    tolerance: float,
+    precision: Precision,
+    tolerance: float | None,
     as_json: bool,
 ) -> None:
     """Write a trained network as a file that runs without spdbuild: ONNX, or a program of torch.export (.pt2).
@@ -89,7 +95,7 @@ def command(
     """
     if dynamic and batch is not None:
         raise InputError("--batch and --dynamic say both how many images a call has", hint="leave one of them out")
-    source = _source(network, choice)
+    source = choice.source(network)
     from spdbuild.exporting.export import export
     from spdbuild.exporting.formats import FORMATS
 
@@ -104,6 +110,7 @@ def command(
         opset=opset,
         keep=keep,
         raw=raw,
+        precision=precision,
         tolerance=tolerance,
         allow_imports=choice.allow_imports,
     )
@@ -111,14 +118,6 @@ def command(
         print_json(exported.to_dict())
     else:
         _show(exported)
-
-
-def _source(network: str, choice: Choice) -> str | Architecture:
-    """The folder of a run as it is, or the architecture that the options choose."""
-    if not Path(network).is_dir():
-        return choice.load(network)
-    choice.require_none(network)
-    return network
 
 
 def _name(network: str, choice: Choice) -> str:

@@ -109,6 +109,13 @@ class Choice:
 
         return stored_graph(run, weights, self.inputs, allow_imports=self.allow_imports)
 
+    def source(self, name: str) -> str | Architecture:
+        """The folder of a run as it is, or the architecture of a path or built-in name."""
+        if not Path(name).is_dir():
+            return self.load(name)
+        self.require_none(name)
+        return name
+
     def require_none(self, run: str) -> None:
         """Refuse options that would change the network in a run's folder; raises InputError."""
         if self.variant or self.vars:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from math import lcm
 from typing import Any
 
 import torch
 
 from spdbuild import __version__
 from spdbuild.data.augment.normalize import Normalize
+from spdbuild.data.detection.loader import MULTIPLE
 from spdbuild.data.letterbox import FILL
+from spdbuild.exporting.limits import Precision
 from spdbuild.exporting.network import DETECTIONS, LOGITS, TrainedNetwork, head_of_graph
 from spdbuild.nn.detection import Detect
 from spdbuild.tiling import MARGIN, MAX_COVERED
@@ -44,21 +47,23 @@ def card_of(
     outputs: Sequence[str],
     cell: tuple[int, int] | None = None,
     head: Detect | None = None,
+    precision: Precision = "fp32",
 ) -> dict[str, Any]:
     """Everything about a network that its file should say: texts, and data that JSON can hold.
 
-    spdbuild, architecture, task, inputs (shapes without the batch), cell (what heights and widths are multiples of,
-    where they may differ from those of `inputs`), outputs (what each means), head (strides, and anchors [L, A, 2], in
-    pixels), classes, channels (their order), preprocess (what is done to an image, in order), tiles (how large images
-    are looked at), selection (which boxes a run counts and shows), weights, weights_sha256. What is not known is left
-    out.
+    spdbuild, architecture, task, precision (of weights and layers), inputs (shapes without the batch), cell (what
+    heights and widths are multiples of, where they may differ from those of `inputs`), outputs (what each means), head
+    (strides, and anchors [L, A, 2], in pixels), classes, channels (their order), preprocess (what is done to an image,
+    in order), tiles (how large images are looked at), selection (which boxes a run counts and shows), weights,
+    weights_sha256. What is not known is left out.
 
     head: the one whose maps are output without decoding.
     """
     facts = Facts.of(network.weights)
-    preprocess = _preprocess(network, facts)
+    preprocess = _preprocess(network, facts, cell)
     known: dict[str, Any] = {
         "task": _task(network, outputs),
+        "precision": precision,
         "inputs": {node.name: list(node.shape) for node in network.graph.inputs},
         "cell": list(cell or ()),
         "outputs": _meanings(network, outputs),
@@ -109,22 +114,25 @@ def _detections(network: TrainedNetwork) -> dict[str, Any]:
     return found
 
 
-def _preprocess(network: TrainedNetwork, facts: Facts) -> list[Any]:
-    """The steps from an RGB image of bytes to the input; empty if only a recipe could tell."""
+def _preprocess(network: TrainedNetwork, facts: Facts, cell: tuple[int, int] | None) -> list[Any]:
+    """The steps from an RGB image of bytes to the input; empty if only a recipe could tell.
+
+    cell: what heights and widths are multiples of, if they may differ.
+    """
     levels = getattr(network.recipe.data, "levels", None) if network.recipe else None
     scaled = [{"name": "levels", "black": levels[0], "white": levels[1]}] if levels else []
     divided = {"name": "divide", "by": 255}
     if head_of_graph(network.graph) is not None:
-        return [
-            *scaled,
-            {"name": "letterbox", "fill": FILL, "at": "centre", "enlarge": True, "filter": _FILTER},
-            divided,
-        ]
+        letterbox = {"name": "letterbox", "fill": FILL, "at": "centre", "enlarge": True, "filter": _FILTER}
+        # As `spdbuild predict` does, which a file for one size cannot.
+        smaller = {"multiple": lcm(MULTIPLE, *cell)} if cell else {}
+        return [*scaled, letterbox | smaller, divided]
     if network.recipe is None:
         return []
     how = getattr(network.recipe.data, "resize", "squash")
-    resize = {"name": "resize", "how": how, "size": _image_size(network, facts)}
-    return [*scaled, resize, divided, *map(_step, network.recipe.preprocess)]
+    resize = {"name": "resize", "how": how, "size": _image_size(network, facts), "filter": _FILTER}
+    filled = {"fill": 0} if how == "pad" else {}
+    return [*scaled, resize | filled, divided, *map(_step, network.recipe.preprocess)]
 
 
 def _image_size(network: TrainedNetwork, facts: Facts) -> list[int]:

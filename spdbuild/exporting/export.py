@@ -17,7 +17,7 @@ from spdbuild.errors import ArgumentError, RunError, first_line
 from spdbuild.exporting.calls import Calls, calls_of
 from spdbuild.exporting.card import card_of
 from spdbuild.exporting.formats import Axes, Format, format_for, runner_of
-from spdbuild.exporting.limits import TOLERANCE
+from spdbuild.exporting.limits import TOLERANCES, Precision
 from spdbuild.exporting.network import (
     DETECTIONS,
     TrainedNetwork,
@@ -95,7 +95,8 @@ def export(
     opset: int | None = None,
     keep: bool = False,
     raw: bool = False,
-    tolerance: float = TOLERANCE,
+    precision: Precision = "fp32",
+    tolerance: float | None = None,
     allow_imports: bool = False,
 ) -> Export:
     """Write a trained network as a file that runs without spdbuild, after checking that it computes the same.
@@ -110,10 +111,16 @@ def export(
         64, 96, 128 for a stride of 32.
     opset: ONNX opset version. keep: leave space-to-depth and norms as they are, instead of folding them.
     raw: let a detector return one map of raw predictions for each level, as in training.
-    tolerance: greatest relative difference (see `Parity`) from the network before folding.
+    precision: of weights and layers, "fp32" or "fp16"; inputs and outputs are float32 in both, and boxes are decoded in
+        float32.
+    tolerance: greatest difference from the network before folding, max |a - b| / max |a|; by default
+        1e-4, and 1e-2 for fp16, both from the network in fp32.
     allow_imports: whether Python files that the architecture names under `imports:` may run.
     Raises RunError, and leaves `output` as it was, if they differ by more; InputError for invalid arguments.
     """
+    if precision not in TOLERANCES:
+        message = f"precision must be one of {', '.join(TOLERANCES)}, got {precision!r}"
+        raise ArgumentError(message, argument="precision")
     path = Path(output)
     kind = format_for(path, to, opset)
     kind.require()
@@ -123,7 +130,8 @@ def export(
     own_weights = None if weights is None else Path(weights)
     trained = trained_network(network, own_weights, inputs, allow_imports=allow_imports)
     calls = calls_of(trained.graph, batch, any_size)
-    job = _Job(path, kind, trained, calls, decoded_head(trained.graph, raw), keep, tolerance)
+    allowed = TOLERANCES[precision] if tolerance is None else tolerance
+    job = _Job(path, kind, trained, calls, decoded_head(trained.graph, raw), keep, precision, allowed)
     return write_whole(path, job.fill)
 
 
@@ -138,19 +146,21 @@ class _Job:
         calls: Calls,
         head: str | None,
         keep: bool,
+        precision: Precision,
         tolerance: float,
     ) -> None:
         self.path, self.kind, self.calls, self.tolerance = path, kind, calls, tolerance
         weights = weights_of(network.graph, network.weights)
         self.reference = module_of(network.graph, weights, head)
         self.folding = None if keep else fold(network.graph, weights)
-        self.graph, self.model = network.graph, self.reference
+        self.graph = network.graph
         if self.folding is not None:
             assert self.folding.weights is not None
-            self.graph, self.model = self.folding.graph, module_of(self.folding.graph, self.folding.weights, head)
+            self.graph, weights = self.folding.graph, dict(self.folding.weights)
+        self.model = module_of(self.graph, weights, head, precision)
         names = output_names(network.graph, head)
         self.axes = Axes(tuple(node.name for node in self.graph.inputs), names, calls.axes)
-        self.card = card_of(network, names, calls.cell, None if head else self._raw_head())
+        self.card = card_of(network, names, calls.cell, None if head else self._raw_head(), precision)
 
     def fill(self, beside: Path) -> Export:
         """Fill the file and compare what it computes; RunError if that is not the same."""

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from torch import Tensor, fx, nn
 
 from spdbuild.errors import ArgumentError, WeightsError
+from spdbuild.exporting.half import to_half
+from spdbuild.exporting.limits import Precision
 from spdbuild.graph import Graph, Output
 from spdbuild.loading import Architecture, graph_of, input_shapes, load
 from spdbuild.modules import compile_graph
 from spdbuild.nn.detection import Detect as DetectModule
 from spdbuild.ops.detection import Detect
+from spdbuild.source import Value
 from spdbuild.training.recipe import Recipe
 from spdbuild.training.stored_run import stored_graph
 
@@ -23,11 +26,15 @@ DETECTIONS, LOGITS = "detections", "logits"
 
 @dataclass(frozen=True)
 class TrainedNetwork:
-    """A graph, the file of its weights, and the recipe of the run that made them, if it is known."""
+    """A graph, the file of its weights, and the recipe of the run that made them, if it is known.
+
+    renames: rename tables of its architecture.
+    """
 
     graph: Graph
     weights: Path
     recipe: Recipe | None = None
+    renames: Mapping[str, Mapping[str, Value]] = field(default_factory=dict)
 
 
 def trained_network(
@@ -45,14 +52,16 @@ def trained_network(
     # Path.is_dir raises for a long YAML text.
     if isinstance(network, str | Path) and "\n" not in str(network) and Path(network).is_dir():
         stored = stored_graph(network, weights, inputs, allow_imports=allow_imports)
-        return TrainedNetwork(stored.graph, stored.weights, stored.recipe)
-    graph = graph_of(load(network, allow_imports=allow_imports) if isinstance(network, str | Path) else network)
+        return TrainedNetwork(stored.graph, stored.weights, stored.recipe, stored.architecture.renames)
+    network = load(network, allow_imports=allow_imports) if isinstance(network, str | Path) else network
+    graph = graph_of(network)
     if weights is None:
         hint = "give them with --weights, or name the folder of a run"
         raise WeightsError(f"only a trained network is worth a file, and {graph.name} comes without weights", hint=hint)
     if inputs is not None:
         graph = graph.with_inputs(input_shapes(graph.name, len(graph.inputs), inputs))
-    return TrainedNetwork(graph, weights)
+    renames = network.renames if isinstance(network, Architecture) else {}
+    return TrainedNetwork(graph, weights, renames=renames)
 
 
 def head_of_graph(graph: Graph) -> str | None:
@@ -86,12 +95,16 @@ def output_names(graph: Graph, head: str | None) -> tuple[str, ...]:
     return tuple(f"{name}_{output.index}" for name, output in zip(names, graph.outputs, strict=True))
 
 
-def module_of(graph: Graph, weights: Mapping[str, Tensor], head: str | None) -> nn.Module:
+def module_of(
+    graph: Graph, weights: Mapping[str, Tensor], head: str | None, precision: Precision = "fp32"
+) -> nn.Module:
     """The network in evaluation mode with its weights; the maps of `head` are decoded at its end."""
     model = compile_graph(graph)
+    assert isinstance(model, fx.GraphModule)
     model.load_state_dict(weights)
+    if precision == "fp16":
+        to_half(model)
     if head is not None:
-        assert isinstance(model, fx.GraphModule)
         _decode(model, head)
     return model.eval().requires_grad_(False)
 

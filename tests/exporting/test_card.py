@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 import spdbuild
 from spdbuild.exporting.card import card_of
 from spdbuild.exporting.network import TrainedNetwork
 from spdbuild.training.recipe import load_recipe
 
 
-def card(networks: Path, *overrides: str) -> dict[str, object]:
+def card(networks: Path, *overrides: str, cell: tuple[int, int] | None = None) -> dict[str, object]:
     graph, recipe = spdbuild.load(networks / "finder.yaml").graph, load_recipe("tiny_objects", overrides)
-    return card_of(TrainedNetwork(graph, networks / "finder.st", recipe), ["detections"])
+    return card_of(TrainedNetwork(graph, networks / "finder.st", recipe), ["detections"], cell)
 
 
 def test_a_run_that_looks_at_tiles_says_how_and_how_they_are_merged(networks: Path) -> None:
@@ -45,3 +47,22 @@ def test_a_run_says_which_boxes_it_counts_and_shows(networks: Path) -> None:
             "max_candidates": 30_000,
         },
     }
+
+
+@pytest.mark.parametrize(("cell", "multiple"), [(None, None), ((16, 16), 32), ((64, 64), 64)])
+def test_images_of_any_size_are_padded_no_further_than_predict_does(
+    networks: Path, cell: tuple[int, int] | None, multiple: int | None
+) -> None:
+    preprocess = card(networks, cell=cell)["preprocess"]
+    assert isinstance(preprocess, list)
+    assert preprocess[0]["name"] == "letterbox"
+    assert preprocess[0].get("multiple") == multiple
+
+
+@pytest.mark.parametrize(("how", "fill"), [("crop", None), ("pad", 0)])
+def test_a_resize_that_pads_says_with_what(networks: Path, how: str, fill: int | None) -> None:
+    recipe = load_recipe("quickstart", [f"data={{name: folder, root: ., size: 12, resize: {how}}}"])
+    told = card_of(TrainedNetwork(spdbuild.load(networks / "small.yaml").graph, networks / "small.st", recipe), [])
+    (resize,) = (step for step in told["preprocess"] if step["name"] == "resize")
+    assert (resize["how"], resize.get("fill")) == (how, fill)
+    assert resize["filter"] == "bilinear, antialiased"

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 import spdbuild
-from spdbuild.errors import RunError
+from spdbuild.errors import ArgumentError, RunError
 from spdbuild.exporting.export import Export
 from spdbuild.exporting.formats.onnx import Onnx
 from spdbuild.exporting.formats.pt2 import Pt2
@@ -102,6 +102,7 @@ def test_a_file_says_how_it_is_to_be_used(networks: Path, made: Made):
         "spdbuild": spdbuild.__version__,
         "architecture": "finder",
         "task": "detection",
+        "precision": "fp32",
         "inputs": '{"image": [3, 32, 32]}',
         "classes": '["round", "square"]',
         "channels": "RGB",
@@ -267,3 +268,34 @@ def test_the_published_detector(tmp_path: Path, weigh: Any, keep: bool):
     model = spdbuild.build(architecture, tmp_path / "w.st").eval()
     expected = model.head.detect.decode(model(images))
     torch.testing.assert_close(run_onnx(exported.file, images), expected, rtol=1e-4, atol=1e-3)
+
+
+@pytest.mark.parametrize("name", ["small", "finder"])
+@pytest.mark.parametrize(("suffix", "run"), [(".onnx", run_onnx), (".pt2", run_pt2)], ids=["onnx", "pt2"])
+def test_half_precision_is_that_of_the_layers_alone(networks: Path, tmp_path: Path, name: str, suffix: str, run: Any):
+    file = tmp_path / f"a{suffix}"
+    exported = spdbuild.export(networks / f"{name}.yaml", file, networks / f"{name}.st", precision="fp16")
+    assert (exported.card["precision"], exported.tolerance) == ("fp16", 1e-2)
+    assert 1e-5 < exported.parity.relative < 1e-2
+    whole = spdbuild.export(networks / f"{name}.yaml", tmp_path / f"b{suffix}", networks / f"{name}.st")
+    images = torch.rand(1, *exported.graph.inputs[0].shape)
+    found = run(file, images)
+    assert found.dtype == torch.float32
+    torch.testing.assert_close(found, run(whole.file, images), rtol=1e-2, atol=1e-2)
+    if suffix == ".onnx":
+        weights = {weight.name: weight.data_type for weight in onnx.load(file).graph.initializer}
+        layers = {kind for key, kind in weights.items() if key.endswith((".weight", ".bias"))}
+        assert layers == {onnx.TensorProto.FLOAT16}
+    else:
+        program = torch.export.load(file)
+        kinds = {key: tensor.dtype for key, tensor in program.state_dict.items()}
+        assert {kind for key, kind in kinds.items() if "anchors" not in key} == {torch.float16}
+
+
+def test_half_precision_is_held_to_the_tolerance(networks: Path, tmp_path: Path):
+    with pytest.raises(RunError, match="more than 1e-06"):
+        spdbuild.export(
+            networks / "small.yaml", tmp_path / "a.pt2", networks / "small.st", precision="fp16", tolerance=1e-6
+        )
+    with pytest.raises(ArgumentError, match="precision must be one of fp32, fp16, got 'int8'"):
+        spdbuild.export(networks / "small.yaml", tmp_path / "a.pt2", networks / "small.st", precision="int8")  # type: ignore[arg-type]
