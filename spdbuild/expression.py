@@ -199,6 +199,9 @@ def _compare(tree: ast.Compare, scope: Mapping[str, Any], text: str) -> bool:
             raise _forbidden(tree, text)
         if not isinstance(symbol, ast.Eq | ast.NotEq):
             _number(left, tree.left), _number(right, item)
+        # Lists in lists can share their parts, and Python's comparison would never come to an end.
+        if any(_is_list(entry) for side in (left, right) if _is_list(side) for entry in side):
+            raise ExpressionError("a list of lists cannot be compared", tree, hint="compare its entries: sizes[0] == 3")
         if not _OPERATORS[type(symbol)](left, right):
             return False
         left = right
@@ -206,12 +209,16 @@ def _compare(tree: ast.Compare, scope: Mapping[str, Any], text: str) -> bool:
 
 
 def _entry(items: Any, index: Any, tree: ast.Subscript) -> Any:
-    if not isinstance(items, list | tuple):
+    if not _is_list(items):
         raise ExpressionError(f"only a list has entries, got {_shown(items)}", tree.value)
     if isinstance(index, bool) or not isinstance(index, int) or not 0 <= index < len(items):
         message = f"the list has {len(items)} entries, counted from 0, got the index {_shown(index)}"
         raise ExpressionError(message, tree.slice)
     return items[index]
+
+
+def _is_list(value: Any) -> bool:
+    return isinstance(value, list | tuple)
 
 
 def _compute(tree: ast.expr, function: Callable[..., Any], values: tuple[Any, ...]) -> Any:
@@ -243,7 +250,7 @@ def _shown(value: Any) -> str:
         return str(value).lower()
     if isinstance(value, str):
         return f"the text '{cut(value)}'"
-    return "a list" if isinstance(value, tuple | list) else str(value)
+    return "a list" if _is_list(value) else str(value)
 
 
 def _unknown(name: ast.Name, known: Mapping[str, Any] | set[str]) -> ExpressionError:

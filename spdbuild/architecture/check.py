@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 from spdbuild.architecture.document import Block, Document
 from spdbuild.architecture.expand import FURTHER_INPUTS
@@ -17,13 +18,18 @@ from spdbuild.expression import ExpressionError, check_expression, evaluate, nam
 from spdbuild.ops import OPS
 from spdbuild.phrases import cut
 
+MAX_PROBLEMS = 100
+
 #: Names that a block's lines may use besides its parameters.
 BLOCK_NUMBERS = frozenset({"in_channels"})
 
 
 def check_document(document: Document) -> list[Problem]:
-    """Problems of the calls: unknown names, arguments, types, missing and reserved names, circular blocks."""
-    return list(_Checker(document).problems())
+    """Problems of the calls: unknown names, arguments, types, missing and reserved names, circular blocks.
+
+    At most MAX_PROBLEMS: to look for the name that was meant takes time, which would grow with the square of the file.
+    """
+    return list(islice(_Checker(document).problems(), MAX_PROBLEMS))
 
 
 @dataclass
@@ -76,10 +82,11 @@ class _Checker:
     def _lines(self, lines: list[Line], known: set[str], tensors: _Names) -> Iterator[Problem]:
         later = {line.name for line in lines if line.name}
         for line in lines:
-            yield from self._call(line.call, known | {"index"} if line.repeat else known)
-            for tree in (line.when, line.repeat):
+            inside = known | {"index"} if line.repeat else known
+            yield from self._call(line.call, inside)
+            for tree, numbers in ((line.when, inside), (line.repeat, known)):
                 if tree is not None:
-                    yield from self._expression(tree, known, line.call.text, line.call)
+                    yield from self._expression(tree, numbers, line.call.text, line.call)
             if not line.name and self._has_weights(line.call.function):
                 call = line.call
                 hint = (

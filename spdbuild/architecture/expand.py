@@ -23,6 +23,7 @@ from spdbuild.source import Value
 #: Limits of the expansion: no real network comes near them, but a typing mistake may exceed them.
 MAX_LINES = 50_000
 MAX_REPEATS = 10_000
+MAX_CHARACTERS = 5_000_000
 MAX_NESTING = 50
 #: Names of the inputs of a block that reads several.
 FURTHER_INPUTS = frozenset(f"input{number}" for number in range(1, 100))
@@ -114,7 +115,7 @@ class _Expander:
         self.uses: dict[str, Use] = {}
         #: Outputs by the full name of each named line, for references from other sections and into blocks.
         self.results: dict[str, Output] = {}
-        self.lines = 0
+        self.lines = self.characters = 0
 
     def run(self) -> Expansion:
         for name, sizes in zip(self.document.inputs, self.shapes, strict=True):
@@ -166,23 +167,26 @@ class _Expander:
         return state.current
 
     def _line(self, line: Line, state: _List) -> Output:
-        self.lines += 1
+        self._count_line()
         inputs = [self._resolve(reference, line, state) for reference in line.reads or ()] or [state.current]
-        if line.when is not None and not self._condition(line.when, line.call, state):
-            return inputs[0]
         name = state.full_name(line.label)
         if line.repeat is None:
             return self._once(line, name, inputs, state)
         for number in range(self._count(line.repeat, line.call, state)):
+            self._count_line()
             repeat = replace(state, scope={**state.scope, "index": number})
             inputs = [self._once(line, f"{name}.{number}", inputs, repeat), *inputs[1:]]
             self.results[f"{name}.{number}"] = inputs[0]
         return inputs[0]
 
-    def _once(self, line: Line, name: str, inputs: list[Output], state: _List) -> Output:
+    def _count_line(self) -> None:
         self.lines += 1
         if self.lines > MAX_LINES:
-            raise SourceError(f"the network has more than {MAX_LINES:,} lines")
+            raise SourceError(f"the network has more than {MAX_LINES:,} lines, with those of blocks and repeats")
+
+    def _once(self, line: Line, name: str, inputs: list[Output], state: _List) -> Output:
+        if line.when is not None and not self._condition(line.when, line.call, state):
+            return inputs[0]
         block = self.document.blocks.get(line.call.function)
         if block:
             return self._block(line, block, name, inputs, state)
@@ -221,7 +225,7 @@ class _Expander:
         scope = {**self.scope, **arguments, "in_channels": self.graph.shape_of(inputs[0]).channels}
         for parameter, tree in block.defaults.items():
             if parameter not in arguments:
-                scope[parameter] = _default(tree, scope, block, (f"{where}()", *state.trail))
+                scope[parameter] = self._default(tree, scope, block, (f"{where}()", *state.trail))
         bound = {parameter: scope[parameter] for parameter in block.signature.arguments}
         shown = ", ".join(f"{key}={_short(value)}" for key, value in bound.items())
         tensors = {"input": inputs[0]} | {f"input{i}": output for i, output in enumerate(inputs, 1)}
@@ -234,24 +238,36 @@ class _Expander:
         return {name: self._value(name, argument, call, state) for name, argument in given}
 
     def _value(self, name: str, argument: Argument, call: Call, state: _List) -> Any:
-        value = evaluate(argument.tree, state.scope, call.text)
+        value = self._evaluate(argument.tree, state.scope, call.text)
         scale = self.document.scale.get(f"{call.function}.{name}") or self.document.scale.get(name)
         if state.use is None and scale is not None and isinstance(value, int | float):
             tree, source = scale
             try:
-                value = evaluate(tree, {**state.scope, name: value}, str(source.data))
+                value = self._evaluate(tree, {**state.scope, name: value}, str(source.data))
             except ExpressionError as error:
                 raise error.at(source.at(error.offset)) from None
         return value
 
+    def _default(self, tree: ast.expr, scope: Mapping[str, Any], block: Block, trail: tuple[str, ...]) -> Any:
+        try:
+            return self._evaluate(tree, scope, block.text)
+        except ExpressionError as error:
+            raise error.at(block.at(error.offset), trail=trail) from None
+
+    def _evaluate(self, tree: ast.expr, scope: Mapping[str, Any], text: str) -> Any:
+        self.characters += (tree.end_col_offset or 0) - tree.col_offset
+        if self.characters > MAX_CHARACTERS:
+            raise SourceError(f"the network evaluates more than {MAX_CHARACTERS:,} characters of expressions")
+        return evaluate(tree, scope, text)
+
     def _condition(self, tree: ast.expr, call: Call, state: _List) -> bool:
-        value = evaluate(tree, state.scope, call.text)
+        value = self._evaluate(tree, state.scope, call.text)
         if not isinstance(value, bool):
             raise ExpressionError(f"when must be true or false, got {describe(value)}", tree)
         return value
 
     def _count(self, tree: ast.expr, call: Call, state: _List) -> int:
-        value = evaluate(tree, state.scope, call.text)
+        value = self._evaluate(tree, state.scope, call.text)
         number = isinstance(value, int | float) and not isinstance(value, bool)
         if not number or not 0 <= value <= MAX_REPEATS or value != int(value):
             got = describe(value)
@@ -288,13 +304,6 @@ class _Expander:
         if name in self.uses and not self.uses[name].line.name:
             return "give the line a name of its own, which can be read"
         return nearest(name, known)
-
-
-def _default(tree: ast.expr, scope: Mapping[str, Any], block: Block, trail: tuple[str, ...]) -> Any:
-    try:
-        return evaluate(tree, scope, block.text)
-    except ExpressionError as error:
-        raise error.at(block.at(error.offset), trail=trail) from None
 
 
 def _place_of(argument: str, call: Call, parameters: tuple[str, ...]) -> Any:

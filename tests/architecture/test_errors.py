@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 import spdbuild
+from spdbuild.architecture.check import MAX_PROBLEMS
 from spdbuild.errors import InputError
 from spdbuild.source import MAX_BYTES
 
@@ -104,3 +105,10 @@ def test_a_network_that_no_machine_holds_is_refused_before_it_takes_memory() -> 
     text = "model: m\ninputs: {image: [3, 8, 8]}\nlayers:\n  - wide: conv2d(1000000)\n  - huge: conv2d(1000000)\n"
     with pytest.raises(InputError, match=r"m has 1,000,003,000,000 parameters, more than the 100,000,000,000"):
         spdbuild.build(text)
+
+
+def test_a_file_of_nothing_but_mistakes_names_a_hundred() -> None:
+    lines = "".join(f"  - layer_{number}: relu() <- leyer_{number}\n" for number in range(300))
+    with pytest.raises(InputError) as caught:
+        spdbuild.load(f"model: m\ninputs: {{image: [3, 8, 8]}}\nlayers:\n{lines}")
+    assert len(caught.value.problems) == MAX_PROBLEMS

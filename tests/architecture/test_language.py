@@ -86,6 +86,18 @@ def test_index_is_the_number_of_a_repeat() -> None:
     assert [node.shape.channels for node in graph.layers] == [4, 6, 8]
 
 
+def test_when_is_decided_for_each_repeat() -> None:
+    graph = graph_of("layers:\n  - stem: conv2d(8)\n  - rest: conv2d(8, when=index != 1) * 3\n  - relu()\n")
+    assert wiring(graph)[1:] == ["rest.0 <- stem", "rest.2 <- rest.0", "relu <- rest.2"]
+
+
+def test_a_line_counts_once_and_each_repeat_once_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("spdbuild.architecture.expand.MAX_LINES", 4)
+    graph_of("layers:\n  - relu()\n  - relu() * 2\n")
+    with pytest.raises(InputError, match="the network has more than 4 lines, with those of blocks and repeats"):
+        graph_of("layers:\n  - relu()\n  - relu() * 3\n")
+
+
 def test_no_repeats_pass_the_input_through() -> None:
     assert wiring(graph_of("layers:\n  - stem: conv2d(8)\n  - rest: conv2d(8) * 0\n  - relu()\n")) == [
         "stem <- image",
