@@ -9,6 +9,7 @@ import click
 
 from spdbuild.cli.json_output import print_json
 from spdbuild.cli.options import PATH, DependentOption, json_option
+from spdbuild.cli.output import say
 from spdbuild.cli.tables import Table
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ Examples:
 @click.argument("runs", nargs=-1, required=True, type=PATH, metavar="RUN...")
 @click.option("--metric", "metrics", multiple=True, metavar="NAME", help="Show this metric; may be repeated.")
 @click.option("--against", metavar="NAME", help="Compare all others with the runs of this name.")
-@click.option("-o", "--output", type=PATH, help="Folder for report.md, runs.csv and a page with curves.")
+@click.option("-o", "--output", type=PATH, help="Folder for report.md, two CSV tables and a page with curves.")
 @click.option(
     "--resample",
     "resamples",
@@ -74,7 +75,7 @@ def command(
 
     found = report(*runs, metrics=metrics, against=against, output=output, resamples=resamples, together=together)
     for entry in found.left_out:
-        click.echo(str(entry), err=True)
+        say(str(entry), err=True)
     if output is not None:
         click.echo(f"wrote {output}", err=True)
     if as_json:
@@ -85,10 +86,10 @@ def command(
 
 
 def _show(part: Part, *, first: bool) -> None:
-    click.echo(f"{'' if first else chr(10)}{part.title}")
+    say(f"{'' if first else chr(10)}{part.title}")
     for table in part.tables:
         click.echo()
         Table(table.columns, table.numbers, table.rows).show()
     click.echo()
     for sentence in part.sentences:
-        click.echo(sentence)
+        say(sentence)

@@ -1,9 +1,10 @@
-"""The files of a report: Markdown, and a table of all numbers."""
+"""The files of a report: Markdown, and tables of all numbers and of all differences."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from spdbuild.reporting.comparisons import Comparison
 from spdbuild.reporting.groups import Group, Section
 from spdbuild.reporting.parts import Part
 from spdbuild.reporting.run import Run
@@ -44,3 +45,16 @@ def _row(group: Group, run: Run, metrics: Sequence[str]) -> list[str]:
     best = [getattr(run.summary, name) for name in _BEST]
     values = [group.name, run.seed, *measured, *costs, run.images_per_second, *best]
     return ["" if value is None else str(value) for value in values]
+
+
+def differences_csv(sections: Sequence[Section], comparisons: Sequence[Sequence[Comparison]]) -> str:
+    """A row per metric of each pair of groups; an interval is empty where there is none."""
+    ends = ("interval_low", "interval_high", "over_images_low", "over_images_high")
+    table = Table(("data", "group", "reference", "metric", "seeds", "mean", *ends, "verdict"))
+    for section, pairs in zip(sections, comparisons, strict=True):
+        for pair in pairs:
+            for entry in pair.differences:
+                of_metric = entry.metric, " ".join(map(str, entry.values)), str(entry.mean)
+                intervals = map(str, (*(entry.interval or ("", "")), *(entry.over_images or ("", ""))))
+                table.add(section.title, pair.group.name, pair.reference.name, *of_metric, *intervals, entry.verdict)
+    return table.csv()

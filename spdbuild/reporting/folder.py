@@ -9,13 +9,14 @@ from spdbuild.errors import InputError
 from spdbuild.files import write_folder
 
 #: The files of a report.
-MARKDOWN, TABLE, PAGE = "report.md", "runs.csv", "index.html"
-_FILES = frozenset((MARKDOWN, TABLE, PAGE))
+MARKDOWN, TABLE, DIFFERENCES_TABLE, PAGE = "report.md", "runs.csv", "differences.csv", "index.html"
+_FILES = frozenset((MARKDOWN, TABLE, DIFFERENCES_TABLE, PAGE))
 
 
 def is_report(folder: Path) -> bool:
     """Whether a folder is that of a report."""
-    return all((folder / name).is_file() for name in _FILES)
+    # Earlier versions wrote no table of differences.
+    return all((folder / name).is_file() for name in _FILES - {DIFFERENCES_TABLE})
 
 
 def check_folder(folder: Path) -> None:

@@ -14,9 +14,9 @@ from spdbuild.reporting import parts
 from spdbuild.reporting.comparisons import Comparison, check_reference, compare
 from spdbuild.reporting.curves import curves
 from spdbuild.reporting.document import section_document
-from spdbuild.reporting.files import markdown, runs_csv
+from spdbuild.reporting.files import differences_csv, markdown, runs_csv
 from spdbuild.reporting.finding import LeftOut, find_runs
-from spdbuild.reporting.folder import MARKDOWN, PAGE, TABLE, check_folder, write_files
+from spdbuild.reporting.folder import DIFFERENCES_TABLE, MARKDOWN, PAGE, TABLE, check_folder, write_files
 from spdbuild.reporting.groups import Section, make_sections
 from spdbuild.reporting.html import html
 from spdbuild.reporting.notes import DIFFERENCES, READING, notes, over_images
@@ -64,15 +64,18 @@ class Report:
         return {"sections": sections, "left_out": left_out, **drawn}
 
     def write(self, folder: Path) -> None:
-        """report.md, runs.csv and index.html: all of them or none. Raises InputError and DiskFullError."""
+        """report.md, runs.csv, differences.csv and index.html: all of them or none.
+
+        Raises InputError and DiskFullError.
+        """
         title = f"{sum(len(section.runs) for section in self.sections)} runs of spdbuild"
         told = [*self.parts, *self._origins()]
         charts = [tuple(curves(section, section.shown(self.metrics))) for section in self.sections]
         # The sections come first, in their order.
         drawn = [replace(part, charts=own) for part, own in zip(told, charts, strict=False)]
         page = html(title, [*drawn, *told[len(drawn) :]])
-        files = {MARKDOWN: markdown(title, told), TABLE: runs_csv(self.sections), PAGE: page}
-        write_files(folder, files)
+        tables = {TABLE: runs_csv(self.sections), DIFFERENCES_TABLE: differences_csv(self.sections, self.comparisons)}
+        write_files(folder, {MARKDOWN: markdown(title, told), **tables, PAGE: page})
 
     def _part(self, section: Section, pairs: Sequence[Comparison]) -> Part:
         shown = section.shown(self.metrics)
@@ -103,9 +106,10 @@ def report(
     """Report on the runs in or below folders: grouped by recipe over seeds, with paired differences and costs.
 
     runs: folders of runs, which include their twins, or folders that hold runs. metrics: those that the tables show.
-    against: name of the group that all others are compared with. output: folder for report.md, runs.csv and index.html.
-    resamples: number of resamples of the test images, for the intervals of differences over them; 0: none. together: a
-    regular expression; images in whose names it matches the same text are drawn together. quiet: show no progress.
+    against: name of the group that all others are compared with. output: folder for report.md, runs.csv,
+    differences.csv and index.html. resamples: number of resamples of the test images, for the intervals of differences
+    over them; 0: none. together: a regular expression; images in whose names it matches the same text are drawn
+    together. quiet: show no progress.
     torch is not imported. Raises InputError if there is nothing to report, ArgumentError for too few resamples and for
     an invalid regular expression.
     """

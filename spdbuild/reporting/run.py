@@ -22,9 +22,9 @@ from spdbuild.training.summary import FILE, Summary
 
 #: The splits of a run, as its environment names them.
 _SPLITS = ("trained_on", "evaluated_on")
-_RUNNING = (
-    "go on with `spdbuild train --resume {}`, or after a loss that was not finite start anew with a lower optimizer.lr"
-)
+_RESUME = "`spdbuild train --resume {}`"
+_ANEW = "after a loss that was not finite start anew with a lower optimizer.lr"
+_UNREPORTED = f"either an older version wrote it, or it was cut off while it wrote its report: {_RESUME} writes it anew"
 
 
 @dataclass(frozen=True)
@@ -121,9 +121,12 @@ def _network(files: RunFolder) -> str:
 
 def _require_end(folder: Path, recipe: Mapping[str, Any], summary: Summary | None, rows: tuple[Any, ...]) -> None:
     """Refuse a run that has not come to its end, or that had and has been extended since."""
-    hint = _RUNNING.format(_around(folder) or folder)
+    run = _around(folder) or folder
+    hint = f"go on with {_RESUME.format(run)}, or {_ANEW}"
     if not rows:
         raise InputError(f"it has not come to the end of its first epoch; {hint}")
+    if summary is None and rows[-1]["epoch"] == recipe["epochs"]:
+        raise InputError(f"it has come to its end, but has no report/{FILE}: {_UNREPORTED.format(run)}")
     if summary is None:
         raise InputError(f"it stands at epoch {rows[-1]['epoch']} of {recipe['epochs']}; {hint}")
     if (rows[-1]["step"], recipe["epochs"]) != (summary.steps, summary.planned_epochs):

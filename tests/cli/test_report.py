@@ -163,6 +163,9 @@ def test_images_are_resampled_when_that_is_wanted(run: Run, runs: Path) -> None:
     result = run("report", runs, "--resample", "60", "--metric", "top1", "--json", "-o", "report")
     document = json.loads(result.stdout)
     (pair,) = document["sections"][0]["comparisons"]
+    told = pair["differences"]["top1"]
+    row, *_ = csv.DictReader(Path("report/differences.csv").read_text().splitlines())
+    assert [row["over_images_low"], row["over_images_high"]] == list(map(str, told["interval_over_images"]))
     low, high = pair["differences"]["top1"]["interval_over_images"]
     assert low < pair["differences"]["top1"]["mean"] < high
     assert document["resamples"] == 60
@@ -247,8 +250,8 @@ def test_what_is_left_out_is_told(run: Run, runs: Path) -> None:
         "runs/photos is left out: it is no run, for it has no recipe.yaml, nor holds any\n"
         "runs/fit_s0 is left out: report/summary.json is damaged in line 1, column 2: "
         "Expecting property name enclosed in double quotes\n"
-        "runs/fit_s1 is left out: it stands at epoch 2 of 2; go on with `spdbuild train --resume runs/fit_s1`, "
-        "or after a loss that was not finite start anew with a lower optimizer.lr\n"
+        "runs/fit_s1 is left out: it has come to its end, but has no report/summary.json: either an older version "
+        "wrote it, or it was cut off while it wrote its report: `spdbuild train --resume runs/fit_s1` writes it anew\n"
         "runs/fit_s2/strided is left out: it has not begun; go on with `spdbuild train --resume runs/fit_s2`\n"
     )
     assert "fit/strided     2  0.8450 ± 0.0071" in result.stdout
@@ -317,6 +320,27 @@ def test_the_files_say_where_the_numbers_are_from(run: Run, runs: Path) -> None:
     assert (len(rows), rows[0]["commit"], rows[0]["folder"]) == (6, "0123456789", "runs/fit_s0/strided")
 
 
+def test_differences_are_a_table_too(run: Run, runs: Path) -> None:
+    document = json.loads(run("report", runs, "-o", "report", "--json").stdout)
+    (pair,) = document["sections"][0]["comparisons"]
+    rows = list(csv.DictReader(Path("report/differences.csv").read_text().splitlines()))
+    assert [row["metric"] for row in rows] == list(pair["differences"])
+    told = pair["differences"]["top1"]
+    assert rows[0] == {
+        "data": "digits",
+        "group": "fit",
+        "reference": "fit/strided",
+        "metric": "top1",
+        "seeds": "0 1 2",
+        "mean": str(told["mean"]),
+        "interval_low": str(told["interval"][0]),
+        "interval_high": str(told["interval"][1]),
+        "over_images_low": "",
+        "over_images_high": "",
+        "verdict": "no difference shown (3 seeds)",
+    }
+
+
 def test_the_page_needs_no_other_file(run: Run, runs: Path) -> None:
     run("report", runs, "-o", "report")
     page = Path("report/index.html").read_text()
@@ -355,4 +379,4 @@ def test_two_seeds_that_were_trained(run: Run, folder: Path) -> None:
     ]
     assert section["groups"][1]["metrics"]["top1"]["mean"] == pytest.approx(sum(row["test/top1"] for row in last) / 2)
     assert section["comparisons"][0]["differing"] == {"passes": ["[]", "[strided_to_spd()]"]}
-    assert len(list(Path("report").iterdir())) == 3
+    assert len(list(Path("report").iterdir())) == 4

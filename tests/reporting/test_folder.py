@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from spdbuild.errors import DiskFullError, InputError
-from spdbuild.reporting.folder import MARKDOWN, PAGE, TABLE, is_report, write_files
+from spdbuild.reporting.folder import DIFFERENCES_TABLE, MARKDOWN, PAGE, TABLE, is_report, write_files
 
-FILES = {MARKDOWN: "text", TABLE: "table", PAGE: "page"}
+FILES = {MARKDOWN: "text", TABLE: "table", DIFFERENCES_TABLE: "differences", PAGE: "page"}
 
 
 def contents(folder: Path) -> dict[str, str]:
@@ -28,6 +28,13 @@ def test_an_earlier_report_is_replaced(tmp_path: Path) -> None:
     write_files(tmp_path / "a", FILES)
     write_files(tmp_path / "a", {**FILES, MARKDOWN: "new"})
     assert contents(tmp_path / "a") == {**FILES, MARKDOWN: "new"}
+
+
+def test_a_report_of_an_earlier_version_is_one(tmp_path: Path) -> None:
+    write_files(tmp_path / "a", {name: text for name, text in FILES.items() if name != DIFFERENCES_TABLE})
+    assert is_report(tmp_path / "a")
+    write_files(tmp_path / "a", FILES)
+    assert contents(tmp_path / "a") == FILES
 
 
 def test_a_folder_with_other_things_is_left_alone(tmp_path: Path) -> None:

@@ -154,15 +154,26 @@ def test_text_that_is_none(folder: Path) -> None:
 
 def test_a_run_on_its_way(folder: Path) -> None:
     (folder / "report/summary.json").unlink()
+    (folder / "recipe.yaml").write_text((folder / "recipe.yaml").read_text().replace("epochs: 2", "epochs: 3"))
     going_on = f"go on with `spdbuild train --resume runs/a`{OR_ANEW}"
-    assert problem(folder) == f"error: it stands at epoch 2 of 2; {going_on}"
+    assert problem(folder) == f"error: it stands at epoch 2 of 3; {going_on}"
     (folder / "metrics.jsonl").unlink()
     assert problem(folder) == f"error: it has not come to the end of its first epoch; {going_on}"
+
+
+def test_a_run_at_its_end_without_a_report(folder: Path) -> None:
+    (folder / "report/summary.json").unlink()
+    assert problem(folder) == (
+        "error: it has come to its end, but has no report/summary.json: either an older version wrote it, or it was "
+        "cut off while it wrote its report: `spdbuild train --resume runs/a` writes it anew"
+    )
 
 
 def test_a_twin_on_its_way_goes_on_with_the_run_around_it(make_run: MakeRun, folder: Path) -> None:
     twin = make_run(folder / "strided", metrics={})
     (twin / "report/summary.json").unlink()
+    assert "`spdbuild train --resume runs/a`" in problem(twin)
+    (twin / "metrics.jsonl").unlink()
     assert problem(twin).endswith(f"go on with `spdbuild train --resume runs/a`{OR_ANEW}")
 
 

@@ -53,6 +53,17 @@ def test_the_rows_are_those_of_scikit_learn(outputs: tuple[torch.Tensor, torch.T
         assert (rows[i]["f1"], rows[i]["images"]) == (pytest.approx(f1), images)
 
 
+def test_a_class_has_no_share_of_nothing() -> None:
+    """Class 1 has no image and is predicted once; class 2 has neither an image nor a prediction."""
+    logits = torch.eye(4)[[0, 1, 3]]
+    rows = answered(logits, torch.tensor([0, 0, 3]), classes=4).rows()
+    assert rows[0] == {"images": 2, "top1": 0.5, "top5": 1.0, "precision": 1.0, "f1": pytest.approx(2 / 3)}
+    assert rows[1] == {"images": 0, "top1": None, "top5": None, "precision": 0.0, "f1": 0.0}
+    assert rows[2] == {"images": 0, "top1": None, "top5": None, "precision": None, "f1": None}
+    unseen = answered(logits, torch.tensor([0, 0, 2]), classes=4).rows()[2]
+    assert unseen == {"images": 1, "top1": 0.0, "top5": 1.0, "precision": None, "f1": 0.0}
+
+
 def test_the_mean_f1_is_that_of_scikit_learn(outputs: tuple[torch.Tensor, torch.Tensor]) -> None:
     metrics = pytest.importorskip("sklearn.metrics", reason="scikit-learn is not installed")
     logits, labels = outputs[0][:, :6], outputs[1] % 4
