@@ -197,10 +197,29 @@ def source_of(name: str | Path, kind: str = "architectures") -> Source:
             f"an architecture is a built-in name, a path, or YAML text, not a {type(name).__name__}",
             hint="spdbuild.import_module makes one of a torch module" if hasattr(name, "named_modules") else "",
         )
-    # os.path.isfile also takes texts that no path can be, for which Path.is_file raises.
-    if isinstance(name, str) and "\n" in name and not os.path.isfile(name):  # noqa: PTH113
+    if isinstance(name, str) and is_text(name):
         return Source("<text>", name)
-    return read_source(builtin.find(str(name), kind))
+    path = builtin.find(str(name), kind)
+    try:
+        return read_source(path)
+    except SourceError as error:
+        raise error.at(None, hint=_hint_at_a_run(path, kind)) from None
+
+
+def is_text(name: str) -> bool:
+    """Whether YAML text is meant, which has a line break, rather than a file."""
+    # os.path.isfile also takes texts that no path can be, for which Path.is_file raises.
+    return "\n" in name and not os.path.isfile(name)  # noqa: PTH113
+
+
+def _hint_at_a_run(folder: Path, kind: str) -> str:
+    """What to give in place of the folder of a run; empty for anything else."""
+    if not (folder / "architecture.yaml").is_file():
+        return ""
+    if kind == "recipes":
+        return f"`spdbuild train --resume {folder}` continues this run, whose recipe is {folder / 'recipe.yaml'}"
+    network, model = f"spdbuild.load('{folder}')", f"spdbuild.load_model('{folder}').model"
+    return f"{network} is the network of this run, and {model} has its weights"
 
 
 def _pass_problems(document: Document) -> Iterator[Problem]:

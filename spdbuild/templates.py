@@ -70,7 +70,11 @@ def _copied(base: str, folder: Path | None, allow_imports: bool) -> str:
     text, expected = source.text, parse_yaml(source).get("expect")
     if expected is not None and expected.key is not None:
         text = _without(text, source.index(expected.key.line - 1, 0), expected.end)
-    # The schema beside a built-in file is not beside the copy.
+    return without_schema(text)
+
+
+def without_schema(text: str) -> str:
+    """`text` without the comment that tells editors its schema: what lies beside a file does not beside its copy."""
     return re.sub(r"\A# yaml-language-server:.*\n", "", text)
 
 

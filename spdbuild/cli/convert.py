@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from spdbuild import builtin
 from spdbuild.arguments import arguments_of, call_text
 from spdbuild.cli.budget_options import BudgetOptions, budget_lines, budget_options
 from spdbuild.cli.convert_request import Request
@@ -26,6 +25,7 @@ from spdbuild.passes.strided_to_spd import PRESETS, StridedToSpd
 if TYPE_CHECKING:
     from spdbuild.architecture.document import Document
     from spdbuild.conversion.report import ConversionReport
+    from spdbuild.loading import Architecture
 
 _PRESETS = "\n".join(f"  {name}: {call_text(StridedToSpd(**options))}" for name, options in PRESETS.items())
 _EXAMPLES = f"""\b
@@ -35,9 +35,10 @@ Presets:
 Examples:
   spdbuild convert resnet50 -o resnet50_spd.yaml
   spdbuild convert yolov5 --preset released-yolov5 > yolov5_spd.yaml
-  spdbuild convert resnet50 --keep stem,*.skip --pool keep --json
+  spdbuild convert resnet50 --keep 'stem,*.skip' --pool keep --json
   spdbuild convert yolov5 --variant s --budget macs=1.0x --budget params=1.0x -o cheap.yaml
   spdbuild convert resnet50 --weights resnet50.safetensors -o new.yaml --weights-out new.safetensors
+  spdbuild convert runs/quickstart/strided -o new.yaml --weights-out new.safetensors
   spdbuild convert torchvision:resnet50 --weights resnet50.pth -o new.yaml --weights-out new.safetensors
 """
 
@@ -68,11 +69,11 @@ def command(
     The YAML of the new architecture goes to FILE, or to stdout with the report on stderr. A pattern is the name of a
     layer, or of a block or section with everything in it; * stands for any text.
 
-    ARCHITECTURE is a file, a built-in name, or torchvision:NAME or timm:NAME. The latter are written in our language
-    first; one that cannot be is converted as a torch module, and has no YAML.
+    ARCHITECTURE is a file, a built-in name, the folder of a run, or torchvision:NAME or timm:NAME. The latter are
+    written in our language first; one that cannot be is converted as a torch module, and has no YAML.
 
-    With --weights the converted network computes what the old one does, except for max pools: they stay with
-    --pool keep, start as a mean, or are fitted with --calibrate.
+    With --weights, or the best weights of a run, the converted network computes what the old one does, except for max
+    pools: they stay with --pool keep, start as a mean, or are fitted with --calibrate.
 
     With --budget each layer gets the kernel and placement with which the network holds most taps of the strided one
     and stays within the limits; --kernel and --kernels are then upper limits.
@@ -83,21 +84,39 @@ def command(
     if is_named(architecture):
         convert_library(architecture, request, _convert)
         return
+    if Path(architecture).is_dir():
+        _convert_run(architecture, request)
+        return
     weights.check()
-    if output is not None:
-        _refuse_own_input(architecture, output)
-    _convert(choice.document(architecture), request)
+    _convert(_chosen(choice, choice.document(architecture)), request)
 
 
-def _convert(document: Document, request: Request) -> None:
-    """Convert an architecture, write what is asked for, and show what was done."""
-    from spdbuild.conversion.convert import convert
+def _convert_run(run: str, request: Request) -> None:
+    """Convert the network that a run has trained, with its best weights where weights are asked for."""
+    weights = request.weights
+    weights.check(own=True)
+    stored = request.choice.stored(run, weights.source)
+    if weights.output is not None:
+        weights = replace(weights, source=stored.weights)
+    _convert(stored.architecture, replace(request, weights=weights))
 
-    choice, output = request.choice, request.output
+
+def _chosen(choice: Choice, document: Document) -> Architecture:
+    """The architecture that the options choose; of a file with variants the first if they choose none."""
     if document.variants and choice.variant is None:
         choice = replace(choice, variant=next(iter(document.variants)))
         click.echo(f"the file keeps all variants; the numbers are those of variant {choice.variant}", err=True)
-    fit = request.budget.fit(choice.of(document), request.preset, request.options)
+    return choice.of(document)
+
+
+def _convert(architecture: Architecture, request: Request) -> None:
+    """Convert an architecture, write what is asked for, and show what was done."""
+    from spdbuild.conversion.convert import convert
+
+    output = request.output
+    if output is not None:
+        _refuse_own_input(architecture, output)
+    fit = request.budget.fit(architecture, request.preset, request.options)
     converted, report = convert(fit.architecture, output=output, **arguments_of(fit.step))
     tensors, report = request.weights.transferred(report, fit.architecture)
     request.weights.write(tensors, converted)
@@ -113,8 +132,8 @@ def _convert(document: Document, request: Request) -> None:
         _show(report, budget_lines(fit), err=output is None)
 
 
-def _refuse_own_input(architecture: str, output: Path) -> None:
-    source = builtin.find(architecture, "architectures")
+def _refuse_own_input(architecture: Architecture, output: Path) -> None:
+    source = Path(architecture.document.source.name)
     if output.exists() and source.exists() and output.samefile(source):
         raise InputError(f"{output} is the file that is converted", hint="write to another file")
 

@@ -22,7 +22,7 @@ _EXAMPLES = """\b
 Examples:
   spdbuild show resnet50
   spdbuild show yolov5 --variant s --text > yolov5s_flat.yaml
-  spdbuild show quickstart epochs=3 ~compare
+  spdbuild show quickstart epochs=3 '~compare'
 """
 
 

@@ -30,9 +30,9 @@ def convert(
 ) -> tuple[Architecture, ConversionReport]:
     """The architecture with every strided layer rewritten, and what was done.
 
-    architecture: an architecture, or its built-in name, a path, or YAML text.
+    architecture: an architecture, or its built-in name, a path, or YAML text; that of a run is `spdbuild.load(run)`.
     preset: "paper", "released-yolov5" or "released-resnet"; `options` override those of the preset.
-    options: the fields of `StridedToSpd`.
+    options: those of the pass `strided_to_spd`.
     output: where the text will be written, if anywhere; a file that extends the old one names it relative to this.
     """
     architecture = loaded(architecture)

@@ -75,10 +75,11 @@ def fit_budget(
     """The arguments of `convert` with which the converted network stays within all of the budgets.
 
     architecture: an architecture, or its built-in name, a path, or YAML text.
-    budgets: one or several, as `parse_budget` reads them; "x" is relative to the network before it is converted.
+    budgets: one or several, such as "macs=1.0x", "params=7M" or "latency=20ms"; "x" is relative to the network before
+        it is converted.
         Seconds are measured on this machine, for one sample on the CPU: while choosing, for each layer alone; in the
         result, for the networks.
-    options: the fields of `StridedToSpd`, which override the preset's; `kernel` and `kernels` are upper limits.
+    options: those of the pass `strided_to_spd`, which override the preset's; `kernel` and `kernels` are upper limits.
     may_keep: whether layers may stay strided where nothing else fits.
     width: a var that shrinks in place of the kernels, such as YOLOv5's width_multiple.
 

@@ -90,7 +90,7 @@ def verify(
     """Run both on the same inputs and compare.
 
     inputs: for each run the tensor that a model takes, or several; each model gets them in its device and dtype.
-    tolerance: largest error (see `Difference`) that counts as equal; the default allows for rounding in float32.
+    tolerance: largest error, max |a - b| / max |a|, that counts as equal; the default allows for rounding in float32.
     Layers match by name; `stage1.conv` and `stage1_conv`, as flat files have it, are the same. The models are put into
     evaluation mode. Raises InputError if the outputs differ in number or shape, or there are no inputs.
     """

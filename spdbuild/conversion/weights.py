@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 def transfer(report: ConversionReport, state_dict: Mapping[str, Tensor], *, lossy: bool = False) -> dict[str, Tensor]:
     """The weights with which the converted network computes what the old one does with `state_dict`.
 
-    All layers are exact except replacements of max pools, which start as a mean; `fit_pools` does better.
+    All layers are exact except replacements of max pools, which start as a mean; `spdbuild convert --calibrate` fits
+    them on images.
     The names are those of the written file.
 
     lossy: if a kernel is too small for the taps of the strided one, drop those that do not fit.
