@@ -13,6 +13,7 @@ from rich.console import Console as RichConsole
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from spdbuild.files import append
+from spdbuild.phrases import printable
 
 #: Seconds between two looks at a value that requires waiting for the device: of a bar, and of lines in a log.
 BAR_INTERVAL = 0.2
@@ -86,6 +87,7 @@ class Console:
 
     def line(self, text: str = "") -> None:
         """Write one line. A run does not fail because its messages cannot be written."""
+        text = printable(text, lines=True)
         self.note(text)
         if not self.quiet:
             with suppress(OSError):

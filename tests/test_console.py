@@ -64,3 +64,11 @@ def test_where_stderr_is_closed_nothing_is_said_elsewhere(
     monkeypatch.setattr(console.sys, "stderr", None)
     Console().line("begun")
     assert capsys.readouterr().out == ""
+
+
+def test_a_line_does_not_command_the_terminal(tmp_path: Path) -> None:
+    stream = io.StringIO()
+    said = Console(stream=stream)
+    said.log = tmp_path / "log.txt"
+    said.line("class \x1b]0;title\x07\nand 3 more")
+    assert stream.getvalue() == said.log.read_text() == "class \\x1b]0;title\\x07\nand 3 more\n"

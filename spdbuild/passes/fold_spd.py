@@ -50,6 +50,8 @@ class FoldSpd(GraphPass):
     The function is the same at the declared size of the input, and at sizes that leave the same remainders when divided
     by the strides, such as all multiples of 32. Case 4 applies where no zeros are added to fill up blocks.
 
+    The folded network is for deployment, of weights that were trained before: recipes refuse the pass.
+
     into_producers: whether case 4 applies, so that a target without space_to_depth can run the network.
 
     Source: Sunkara and Luo 2022, arXiv:2208.03641, gives the layers; why they are strided convolutions with larger

@@ -27,7 +27,7 @@ class FuseConvNorm(GraphPass):
     1. A convolution (strided or SPD) that only a batch norm reads: the norm is removed, the convolution gets a bias.
     2. A convolution that something else reads too, or that is an output of the network, stays.
 
-    The fused network is for evaluation: a norm that was removed cannot learn.
+    The fused network is for evaluation, because a norm that was removed cannot learn: recipes refuse the pass.
 
     Source: Jacob et al. 2018, "Quantization and Training of Neural Networks", arXiv:1712.05877, section 3.2.
     """

@@ -17,7 +17,7 @@ class RemoveIdentity(GraphPass):
     """Remove identities, and on request layers that are identities in evaluation.
 
     1. `identity` is always removed.
-    2. `dropout` and `stochastic_depth` are removed with `training_only`: for deployment, not for training.
+    2. `dropout` and `stochastic_depth` are removed with `training_only`, which is for deployment: recipes refuse it.
     3. An identity that reads an input of the network and is one of its outputs stays: an output must be a layer.
 
     training_only: also remove layers that act only in training.
@@ -26,8 +26,12 @@ class RemoveIdentity(GraphPass):
     """
 
     preserves_output: ClassVar[bool] = True
-    for_training: ClassVar[bool] = False
     training_only: bool = False
+
+    @property
+    def for_training(self) -> bool:  # type: ignore[override]  # Here it depends on an option.
+        """Whether the network can be trained after the pass."""
+        return not self.training_only
 
     def apply(self, graph: Graph) -> list[Change]:
         changes = []

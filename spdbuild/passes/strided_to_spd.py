@@ -51,7 +51,8 @@ class StridedToSpd(GraphPass):
     4. max_pool: the same, but no convolution computes a maximum; it starts as the mean.
     5. Layers of stride 1, and layers that `keep` names, are left alone.
 
-    A pattern is the name of a layer, or of a block or section with everything in it; `*` stands for any text.
+    A pattern is the name of a layer, or of a block or section with everything in it; `*` stands for any text. The
+    network can be trained after the pass.
 
     placement: where space_to_depth stands.
     after: with placement "after", directly after the convolution ("conv") or after its norm and activation ("act").

@@ -8,7 +8,7 @@ from typing import Any
 
 from spdbuild.errors import Problem, RecipeError, SpdbuildError
 from spdbuild.graph import Graph
-from spdbuild.training.network import idle_passes, resolve
+from spdbuild.training.network import check_trainable, idle_passes, resolve
 from spdbuild.training.recipe import Network, Recipe, load_recipe, twins
 from spdbuild.training.recipe.differences import differences
 from spdbuild.training.recipe.overrides import Overrides
@@ -33,6 +33,8 @@ def check_recipe(
     for name, network in _networks(wanted).items():
         try:
             graphs[name] = resolve(network, allow_imports=allow_imports).graph
+            if isinstance(network, Recipe):  # A teacher is not trained.
+                check_trainable(network)
         except SpdbuildError as error:
             problems += error.problems
     if problems:

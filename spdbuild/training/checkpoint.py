@@ -20,12 +20,16 @@ from spdbuild.arguments import construct, type_hints
 from spdbuild.errors import ArgumentError, RunError, WeightsError
 from spdbuild.files import unwrapped_os_error
 from spdbuild.training.files import save_whole
+from spdbuild.weights.torch_zip import TorchZip
 
 #: Between the seeds of two processes of a run: more than between the seeds of runs that are compared.
 _APART = 1_000_003
 
 #: Changes when an older file can no longer be read.
 VERSION = 3
+
+#: Far above what a state has: a value for each tensor, number and text, and the values of each epoch.
+MAX_VALUES = 5_000_000
 
 #: What a damaged file makes Python and torch raise.
 DAMAGE = (
@@ -148,17 +152,21 @@ def load_state(path: Path) -> State:
     """
     try:
         _check_sums(path)
+        _check_values(TorchZip(path).read_object())
         state = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise WeightsError(f"{path}: there is no such file", hint="the run has not saved a state yet") from None
     except PermissionError:
         raise WeightsError(f"{path}: the file may not be read", hint=f"check its permissions: ls -l {path}") from None
-    except DAMAGE:
+    except (*DAMAGE, WeightsError):
         raise WeightsError(f"{path}: this is no state of a run that can be read", hint=_NEW_RUN) from None
     if not isinstance(state, dict) or "position" not in state:
         raise WeightsError(f"{path}: this is no state of a run", hint=_NEW_RUN)
-    if state.get("version") != VERSION:
-        message = f"{path}: the state has version {state.get('version')}, and this spdbuild reads {VERSION}"
+    version = state.get("version")
+    if not isinstance(version, int):
+        raise damaged(path, "'version'")
+    if version != VERSION:
+        message = f"{path}: the state has version {version}, and this spdbuild reads {VERSION}"
         raise WeightsError(message, hint=_NEW_RUN)
     try:
         return construct(State, {name: state.get(name) for name in type_hints(State)})
@@ -171,6 +179,18 @@ def _check_sums(path: Path) -> None:
     with ZipFile(path) as archive:
         if archive.testzip() is not None:
             raise BadZipFile
+
+
+def _check_values(saved: Any) -> None:
+    """Refuse lists in lists that share their parts, through which whoever goes would never come to an end."""
+    ahead, count = [saved], 1
+    while ahead:
+        value = ahead.pop()
+        inside = value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else ()
+        count += len(inside)
+        if count > MAX_VALUES:
+            raise UnpicklingError
+        ahead.extend(inside)
 
 
 def damaged(path: Path, part: str) -> WeightsError:

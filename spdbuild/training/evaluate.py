@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from spdbuild.errors import RecipeError
-from spdbuild.files import refuse_file
+from spdbuild.files import require_writable
 from spdbuild.freed_memory import freed_memory_kept
-from spdbuild.training.distributed import Processes, joined
+from spdbuild.training.distributed import Processes, is_first, joined
 from spdbuild.training.evaluating import evaluate_model
 from spdbuild.training.network import check_input
 from spdbuild.training.recipe import Recipe
@@ -77,8 +77,8 @@ def evaluate(
     Raises RecipeError, DataError and WeightsError for what cannot be evaluated.
     """
     output = None if output is None else Path(output)
-    if output is not None:
-        refuse_file(output)
+    if output is not None and is_first():
+        require_writable(output)
     recipe = _recipe(model, weights, overrides, allow_imports)
     split, images = _images(recipe, split)
     classes, size = tuple(images.classes), recipe.task.size(recipe, images)

@@ -8,6 +8,7 @@ from pathlib import Path
 from spdbuild.architecture.document import Document
 from spdbuild.architecture.imports import imported_file
 from spdbuild.source import Value
+from spdbuild.templates import without_schema
 from spdbuild.training.run_folder import RunFolder
 
 _IN_RUN = RunFolder(Path())
@@ -40,7 +41,7 @@ class _Kept:
         # From the end, so that earlier positions stay valid.
         for value, name in sorted(names, key=lambda entry: -entry[0].start):
             text = text[: value.start] + json.dumps(f"{below}/{name}" if below else name) + text[value.end :]
-        return text
+        return without_schema(text)
 
     def _keep(self, name: str, text: str) -> str:
         """Keep a text and return its name, with a number if a file of another folder has the same name."""

@@ -13,7 +13,7 @@ from spdbuild.architecture.document import Document
 from spdbuild.architecture.line import parse_call
 from spdbuild.conversion.convert import convert, extending
 from spdbuild.cost import summarize
-from spdbuild.errors import PassError, Problem, RecipeError, SpdbuildError, nearest
+from spdbuild.errors import Location, PassError, Problem, RecipeError, SpdbuildError, nearest
 from spdbuild.loading import Architecture, choose, pass_of, read_document, source_of
 from spdbuild.modules import compile_graph
 from spdbuild.passes import GraphPass
@@ -103,6 +103,26 @@ def _stages(
         yield architecture
 
 
+def check_trainable(network: Network) -> None:
+    """Refuse passes of a recipe's network, and of its architecture, after which it cannot be trained; PassError.
+
+    network: one that `resolve` accepts.
+    """
+    with network.about("architecture"):
+        for call in _document(network, allow_imports=False).passes:
+            _require_for_training(pass_of(call), call.location)
+    for index, text in enumerate(network.passes):
+        key = f"passes.{index}"
+        _require_for_training(_pass(text, network.entry(key)), network.place(key, "passes"))
+
+
+def _require_for_training(step: GraphPass, place: Location | None) -> None:
+    if not step.for_training:
+        message = f"{step.name} is not for networks that will be trained"
+        hint = "leave it out; `spdbuild fold` and `spdbuild export` make a trained network ready for use"
+        raise PassError(message, location=place, hint=hint)
+
+
 def allow(network: Network, imports: bool) -> None:
     """Import the Python files that a network names; SourceError if they may not run and have not run yet."""
     _document(network, imports)
@@ -147,10 +167,7 @@ def _pass(call: str, written: Value | None) -> GraphPass:
     """The pass of a call; its errors have the place where the call is written, if that is known."""
     if written is None or written.data != call:
         written = parse_yaml(Source("passes", json.dumps(call)))
-    made = pass_of(parse_call(written))
-    if not made.for_training:
-        raise PassError(f"{made.name} is not for networks that will be trained", hint="passes: [strided_to_spd()]")
-    return made
+    return pass_of(parse_call(written))
 
 
 def _inputs(

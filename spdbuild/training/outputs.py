@@ -12,7 +12,7 @@ from PIL import Image
 
 from spdbuild.drawing import class_colour, draw_boxes
 from spdbuild.errors import InputError, nearest
-from spdbuild.files import refuse_file
+from spdbuild.files import require_writable
 from spdbuild.json_text import json_text
 from spdbuild.tables import Table
 from spdbuild.training.files import save_text
@@ -43,7 +43,7 @@ class Outputs:
         unknown = [form for form in forms if form not in WRITERS]
         if unknown:
             raise InputError(f"predictions are not written as '{unknown[0]}'", hint=nearest(unknown[0], WRITERS))
-        refuse_file(folder)
+        require_writable(folder)
         self._folder, self._roots = folder, tuple(roots)
         self._writers = [WRITERS[form](folder) for form in forms]
         self._taken: dict[str, Path] = {}

@@ -27,7 +27,7 @@ from spdbuild.training.kept_files import kept_files
 from spdbuild.training.loop import STOPPED, Loop
 from spdbuild.training.lost_workers import lost_workers_told
 from spdbuild.training.network import allow
-from spdbuild.training.plugins import absent_plugins_told, plugins_of
+from spdbuild.training.plugins import origin_told, plugins_of
 from spdbuild.training.recipe import Recipe, load_recipe, twins
 from spdbuild.training.recipe.differences import differences, keys_with
 from spdbuild.training.recipe.expected import check_metrics
@@ -96,14 +96,17 @@ def _no_empty_folders(runs: Path, processes: Processes) -> Iterator[None]:
 def resume(
     folder: str | Path, overrides: Overrides = (), *, quiet: bool = False, allow_imports: bool = False
 ) -> Result:
-    """Resume the run in `folder` as if it had not stopped; overrides may change only keys with the role RESUMED.
+    """Resume the run in `folder` as if it had not stopped.
 
+    overrides: as in `train`, but only of the keys that docs/recipes.md marks with an arrow, such as epochs.
     allow_imports: whether Python files that came with its architecture may run.
 
-    Raises as `train` does, and if the data or the network have changed, or another process trains in the folder.
+    Raises as `train` does, and RecipeError for another key, and if the data or the network have changed, or another
+    process trains in the folder.
     """
     stored = RunFolder.open(Path(folder))
-    with absent_plugins_told(stored):
+    stored.refuse_links_out()
+    with origin_told(stored):
         before, wanted = load_recipe(stored.recipe), load_recipe(stored.recipe, overrides)
         _check_changes(before, wanted)
         _allow(wanted, stored, allow_imports)

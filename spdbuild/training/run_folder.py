@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -73,6 +74,17 @@ class RunFolder:
             hint = "name the folder that `spdbuild train` said, such as runs/quickstart"
             raise RecipeError(f"{path} is not the folder of a run: it has no recipe.yaml", hint=hint)
         return folder
+
+    def refuse_links_out(self) -> None:
+        """Raise RecipeError for a link that leads out of the folder: a run from somebody else could write anywhere."""
+        root = self.path.resolve()
+        for folder, folders, files in os.walk(root):
+            for path in (Path(folder, name) for name in (*folders, *files)):
+                # `Path.resolve` of Python before 3.13 raises RuntimeError for links that lead to themselves.
+                if path.is_symlink() and not Path(os.path.realpath(path)).is_relative_to(root):
+                    link = self.path / path.relative_to(root)
+                    message = f"{link} is a link to {path.readlink()}, and what a run writes stays in its folder"
+                    raise RecipeError(message, hint="remove the link, or put what it leads to in its place")
 
     def remove_if_not_begun(self) -> None:
         """Remove the folder of a run that has not got as far as writing its recipe."""

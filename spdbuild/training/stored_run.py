@@ -16,7 +16,7 @@ from spdbuild.roles import Role
 from spdbuild.training.device import device_of
 from spdbuild.training.first_weights import load_weights
 from spdbuild.training.network import allow, build_network, resolve
-from spdbuild.training.plugins import absent_plugins_told
+from spdbuild.training.plugins import origin_told
 from spdbuild.training.precision import choose_precision
 from spdbuild.training.recipe import Recipe, load_recipe
 from spdbuild.training.recipe.differences import differences, keys_with
@@ -173,7 +173,7 @@ def _recipe(run_or_recipe: str | Path, overrides: Overrides, allow_imports: bool
         allow(recipe, allow_imports)
         return recipe, None
     folder, overrides = RunFolder.open(path), listed(overrides)
-    with absent_plugins_told(folder):
+    with origin_told(folder):
         recipe = load_recipe(folder.recipe, overrides)
         if overrides:
             _check_changes(load_recipe(folder.recipe), recipe)

@@ -109,6 +109,7 @@ def test_every_pass_says_what_its_options_mean_and_where_it_comes_from(step: Gra
     assert "Source:" in text
     for field in dataclasses.fields(step):
         assert f"\n    {field.name}" in text or f", {field.name}:" in text, field.name
+    assert step.for_training or "recipes refuse" in text
 
 
 def test_identities_in_a_row_all_go() -> None:

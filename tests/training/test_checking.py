@@ -6,9 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from spdbuild.training.checking import doubts
+import spdbuild
+from spdbuild.errors import SpdbuildError
+from spdbuild.training.checking import check_recipe, doubts
+from spdbuild.training.evaluate import evaluate
 from spdbuild.training.recipe import load_recipe
 from spdbuild.training.run import train
+from spdbuild.weights import save_weights
 
 SPD = "passes=['strided_to_spd()']"
 
@@ -45,3 +49,36 @@ def test_the_log_of_a_run_says_it(recipe: Path, tmp_path: Path) -> None:
     done = train(recipe, ["max_steps=1", "compare={other: {seed: 0}}"], runs=tmp_path, quiet=True)
     said = "warning: the run 'other' trains the network of 'small' in the same way"
     assert said in (done.folder / "log.txt").read_text()
+
+
+@pytest.fixture
+def fused(recipe: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An architecture that extends one whose norms a pass removes."""
+    monkeypatch.chdir(recipe.parent)
+    base = load_recipe(recipe).architecture
+    Path("fused.yaml").write_text(f"model: fused\nextends: {base}\npasses: [fuse_conv_norm()]\n")
+    Path("more.yaml").write_text("model: more\nextends: fused.yaml\npasses: [strided_to_spd()]\n")
+    return Path("more.yaml")
+
+
+def test_passes_of_an_architecture_that_are_not_for_training_are_refused_at_their_place(
+    recipe: Path, fused: Path
+) -> None:
+    for network in ("fused.yaml", fused):
+        with pytest.raises(SpdbuildError, match=r"fused.yaml:3:10: error: fuse_conv_norm is not for networks that"):
+            train(recipe, [f"architecture={network}"], quiet=True)
+    with pytest.raises(SpdbuildError, match=r"fused.yaml:3:10: error: fuse_conv_norm is not for networks that"):
+        check_recipe(recipe, ["compare={other: {architecture: fused.yaml}}"])
+
+
+def test_what_cannot_be_trained_is_evaluated(recipe: Path, fused: Path) -> None:
+    architecture = spdbuild.load(fused, inputs=[(3, 8, 8)])
+    save_weights(Path("w.safetensors"), spdbuild.build(architecture).state_dict(), {})
+    evaluated = evaluate(recipe, [f"architecture={fused}"], weights="w.safetensors", speed=False)
+    assert evaluated.images == 360
+
+
+def test_a_pass_may_be_for_training_or_not_by_its_option(recipe: Path) -> None:
+    check_recipe(recipe, ["passes=['remove_identity()']"])
+    with pytest.raises(SpdbuildError, match="remove_identity is not for networks that will be trained"):
+        check_recipe(recipe, ["passes=['remove_identity(training_only=true)']"])

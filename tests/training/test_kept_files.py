@@ -111,6 +111,15 @@ def test_kept_files_name_each_other(nets: Path) -> None:
     }
 
 
+def test_kept_files_do_not_name_a_schema_that_is_not_beside_them(nets: Path) -> None:
+    comment = "# yaml-language-server: $schema=../docs/schema/architecture.json\n"
+    for name in ("own.yaml", "base.yaml"):
+        (nets / name).write_text(comment + (nets / name).read_text())
+    kept = kept_files(load(nets / "own.yaml", allow_imports=True).document)
+    assert kept["architecture.yaml"].startswith("model: own\n")
+    assert kept["sources/base.yaml"].startswith("model: base\n")
+
+
 def test_files_of_one_name_are_kept_apart(nets: Path) -> None:
     (nets / "more").mkdir()
     (nets / "more" / "base.yaml").write_text("model: more\nextends: ../base.yaml\n")

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile
 
 import numpy as np
 import pytest
@@ -19,9 +20,10 @@ from safetensors.torch import load_file
 
 from spdbuild.errors import DataError, RecipeError, RunError, WeightsError
 from spdbuild.training import loop as loop_module
-from spdbuild.training.checkpoint import load_state
+from spdbuild.training.checkpoint import VERSION, load_state
 from spdbuild.training.recipe import load_recipe
 from spdbuild.training.run import resume, train
+from spdbuild.training.run_folder import RunFolder
 
 Rows = Callable[[Path], list[dict[str, Any]]]
 Same = Callable[[Path, Path], None]
@@ -138,9 +140,62 @@ def test_a_state_with_code_in_it_is_refused(tmp_path: Path) -> None:
         load_state(tmp_path / "state.pt")
 
 
+@pytest.mark.parametrize("part", ["version", "data", "a key"])
+def test_a_state_of_lists_that_share_their_parts_is_refused(tmp_path: Path, part: str) -> None:
+    nested: Any = (1,)
+    for _ in range(60):
+        nested = (nested, nested)
+    state: dict[Any, Any] = {"position": {}, "version": VERSION}
+    if part == "a key":
+        # Python itself would never come to an end with its hash.
+        path = tmp_path / "state" / "state.pt"
+        path.parent.mkdir()
+        key = b"K\x01\x85q\x00" + b"".join(b"h%ch%c\x86q%c" % (n, n, n + 1) for n in range(60))
+        pickled = b"\x80\x02}X\x08\x00\x00\x00position(" + key + b"ts" + b"h\x3cK\x01s."
+        with ZipFile(path, "w") as archive:
+            archive.writestr("state/data.pkl", pickled)
+    else:
+        path = tmp_path / "state.pt"
+        torch.save({**state, part: nested}, path)
+    with pytest.raises(WeightsError, match="no state of a run that can be read"):
+        load_state(path)
+
+
+def test_a_state_whose_version_is_no_number_is_refused(tmp_path: Path) -> None:
+    torch.save({"position": {}, "version": [3]}, tmp_path / "state.pt")
+    with pytest.raises(WeightsError, match="'version' is missing or damaged"):
+        load_state(tmp_path / "state.pt")
+
+
 def test_a_folder_that_is_no_run_is_named(tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match="is not the folder of a run: it has no recipe.yaml"):
         resume(tmp_path, quiet=True)
+
+
+@pytest.mark.parametrize("name", ["log.txt", "metrics.csv", "report", "twin/log.txt", "broken"])
+def test_a_run_with_a_link_out_of_its_folder_is_not_resumed(recipe: Path, tmp_path: Path, name: str) -> None:
+    folder, private = tmp_path / "run", tmp_path / "private"
+    private.mkdir()
+    (private / "file").write_text("mine")
+    folder.mkdir()
+    (folder / "recipe.yaml").write_text(recipe.read_text())
+    (folder / "twin").mkdir()
+    target = {"report": private, "broken": private / "new"}.get(name, private / "file")
+    (folder / name).symlink_to(target)
+    (tmp_path / "link").symlink_to(folder)
+    for run in (folder, tmp_path / "link"):
+        with pytest.raises(RecipeError, match=f"{run / name} is a link to {target}"):
+            resume(run, quiet=True)
+    assert [(path.name, path.read_text()) for path in private.iterdir()] == [("file", "mine")]
+
+
+def test_links_within_a_run_and_to_it_are_followed(recipe: Path, tmp_path: Path) -> None:
+    done = train(recipe, ["epochs=1"], quiet=True, runs=tmp_path / "disk")
+    (tmp_path / "runs").symlink_to(tmp_path / "disk")
+    (done.folder / "best").symlink_to("weights/best.safetensors")
+    (done.folder / "itself").symlink_to("itself")
+    resume(tmp_path / "runs" / done.folder.name, ["epochs=2"], quiet=True)
+    assert len(RunFolder(done.folder).metrics()) == 2
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,7 @@ import spdbuild
 from spdbuild.cli import spdbuild as group
 from spdbuild.errors import InputError
 from spdbuild.training.run import train
+from spdbuild.weights.facts import Facts
 
 TEXT = """architecture: cifar_resnet20
 data: {name: digits}
@@ -80,3 +83,26 @@ def test_python_folds_a_run_with_its_best_weights_or_those_of_a_file(trained: Pa
         assert again.graph == folded.graph
         assert again.weights is not None
         assert all(torch.equal(again.weights[name], tensor) for name, tensor in folded.weights.items())
+
+
+def test_a_run_is_converted_with_its_best_weights(tmp_path: Path) -> None:
+    strided = train(TEXT, ["passes=[]"], runs=tmp_path / "runs", quiet=True).folder
+    network, weights = tmp_path / "spd.yaml", tmp_path / "spd.safetensors"
+    done = run("convert", strided, "-o", network, "--weights-out", weights)
+    assert (done.exit_code, "4 replaced, 0 kept" in done.stdout) == (0, True)
+    assert run("verify", strided, network, "--weights-b", weights).exit_code == 0
+    assert Facts.of(weights).classes == tuple("0123456789")
+    refused = run("convert", strided, "-o", strided / "architecture.yaml")
+    assert (refused.exit_code, "is the file that is converted" in refused.stderr) == (2, True)
+    assert "is a run, and has the network that it trained" in run("convert", strided, "--var", "classes=3").stderr
+
+
+@pytest.mark.parametrize("call", [spdbuild.build, spdbuild.check, spdbuild.convert])
+def test_a_call_that_takes_no_run_names_one_that_does(trained: Path, call: Callable[[Path], object]) -> None:
+    with pytest.raises(InputError, match=re.escape(f"spdbuild.load_model('{trained}').model has its weights")):
+        call(trained)
+
+
+def test_to_train_a_run_once_more_is_to_resume_it(trained: Path) -> None:
+    refused = run("train", trained)
+    assert (refused.exit_code, f"hint: `spdbuild train --resume {trained}`" in refused.stderr) == (2, True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -9,11 +10,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from spdbuild.errors import ArgumentError, DataError, RecipeError, WeightsError
+import spdbuild
+from spdbuild.errors import ArgumentError, DataError, InputError, RecipeError, WeightsError
 from spdbuild.training.evaluate import evaluate
+from spdbuild.training.outputs import Outputs
 from spdbuild.training.predict import predict
 from spdbuild.training.recipe import load_recipe
-from spdbuild.training.run import train
+from spdbuild.training.run import resume, train
 from spdbuild.training.stored_run import load_model
 
 
@@ -158,3 +161,29 @@ def test_a_run_stands_for_its_best_weights(trained: Path) -> None:
     assert load_model(trained).weights == best
     best.unlink()
     assert load_model(trained).weights == last
+
+
+def test_a_folder_that_cannot_be_written_is_refused_before_the_work(trained: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match="file is a file"):
+        evaluate(trained, ["batch=0"], output=tmp_path / "file" / "seen")
+    with pytest.raises(InputError, match="file is a file"):
+        Outputs(tmp_path / "file" / "seen")
+
+
+def test_what_does_not_read_in_a_run_comes_with_the_version_that_wrote_it(trained: Path) -> None:
+    facts = json.loads((trained / "environment.json").read_text())
+    (trained / "environment.json").write_text(json.dumps({**facts, "spdbuild_commit": "0123456789ab"}))
+    (trained / "recipe.yaml").write_text((trained / "recipe.yaml").read_text().replace("warmup_epochs", "warmup_steps"))
+    for reading in (load_model, resume):
+        with pytest.raises(RecipeError, match="'schedule' has no key 'warmup_steps'") as caught:
+            reading(trained)
+        (problem,) = caught.value.problems
+        assert problem.hint == "did you mean 'warmup_epochs'?"
+        assert problem.trail == (f"this run was written by spdbuild {spdbuild.__version__} (commit 0123456789)",)
+
+
+def test_what_a_person_typed_does_not_come_from_the_version_of_the_run(trained: Path) -> None:
+    with pytest.raises(RecipeError) as caught:
+        load_model(trained, overrides=["schedule.warmup_steps=1"])
+    assert caught.value.problems[0].trail == ()

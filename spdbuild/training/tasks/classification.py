@@ -15,7 +15,7 @@ from spdbuild.data import ArrayImages, ImageSet, Loader
 from spdbuild.data.batching import share_of
 from spdbuild.data.dataset import splits_of
 from spdbuild.data.decoding import BadFile, Resize
-from spdbuild.data.images import dark_remarks, left_out
+from spdbuild.data.images import left_out, pixel_remarks
 from spdbuild.data.levels import Levels
 from spdbuild.data.pictures import Source, path_of
 from spdbuild.data.reading import decode_all
@@ -73,7 +73,7 @@ class Classification(Task):
         return pixels.shape[2], pixels.shape[3]
 
     def remarks(self, images: ImageSet, purpose: str) -> list[str]:
-        return left_out(images.skipped, len(images), purpose) + dark_remarks(images.paths, images.levels, purpose)
+        return left_out(images.skipped, len(images), purpose) + pixel_remarks(images.paths, images.levels, purpose)
 
     def batches(
         self, recipe: Recipe, images: ImageSet, *, training: bool, rank: int, world: int, device: torch.device
@@ -231,11 +231,10 @@ class _Meter:
 
     def evaluation(self) -> Evaluation:
         answers, images = self._answers(), self._images
-        rows: tuple[dict[str, float | None], ...] = tuple({**row} for row in answers.rows())
         return Evaluation(
             scalars={name: value for name, value in answers.metrics().items() if value is not None},
             classes=images.classes,
-            rows=rows,
+            rows=tuple(answers.rows()),
             confusion=torch.from_numpy(answers.confusion()),
             counts={"skipped": len(images.skipped)} if images.skipped else {},
             protocol="".join(left_out(images.skipped, len(images), "to evaluate on")),

@@ -19,7 +19,7 @@ from spdbuild.data.detection.loader import MULTIPLE, DetectionLoader
 from spdbuild.data.detection.options import DetectionAugmentation
 from spdbuild.data.detection.store import Cache
 from spdbuild.data.detection.tiles import TileOptions
-from spdbuild.data.images import dark_remarks
+from spdbuild.data.images import pixel_remarks
 from spdbuild.data.levels import Levels
 from spdbuild.data.pictures import Source, path_of
 from spdbuild.errors import ArgumentError, DataError, RecipeError, nearest
@@ -136,7 +136,7 @@ class Detection(Task):
         told = [f"of the data {purpose}: {found}"] if found else []
         paths = [image.path for image in images.dataset.images if image.path is not None]
         limited = limits_exceeded(images, self.evaluation) if purpose == "to evaluate on" else ()
-        return told + dark_remarks(paths, images.dataset.levels, purpose) + [f"warning: {line}" for line in limited]
+        return told + pixel_remarks(paths, images.dataset.levels, purpose) + [f"warning: {line}" for line in limited]
 
     def settled(self, recipe: Recipe, model: nn.Module) -> tuple[str, ...]:
         """The anchors, where the recipe has its own: those of a file are for the boxes of other data."""
@@ -179,6 +179,9 @@ class Detection(Task):
         return DetectionBatches(loader, device, training=training, channels_last=recipe.channels_last)
 
     def criterion(self, recipe: Recipe, model: nn.Module, images: DetectionImages) -> DetectionCriterion:
+        # A mistake in what is shown of the trained model would else be found only when it is used.
+        with recipe.about("task.seeing.classes"):
+            self._shown(tuple(images.classes))
         return DetectionCriterion(head_of(model), _loss(recipe), images.long_side)
 
     def meter(self, recipe: Recipe, model: nn.Module, images: DetectionImages, device: torch.device) -> Meter:
@@ -240,7 +243,7 @@ class Detection(Task):
                 yield Prediction(path, (), problem=error.problems[0].message)
 
     def _shown(self, classes: tuple[str, ...]) -> Tensor:
-        """The numbers of the classes whose boxes are shown."""
+        """The numbers of the classes whose boxes are shown; RecipeError for a name that is none of `classes`."""
         for name in self.seeing.classes:
             if name not in classes:
                 raise RecipeError(f"the network has no class '{name}'", hint=nearest(name, classes))

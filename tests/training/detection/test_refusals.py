@@ -59,6 +59,11 @@ REFUSALS = {
         "no object to evaluate on is of the size huge, and AP_huge says the best epoch",
         "task.monitor=AP, or sizes that objects have",
     ),
+    "an unknown class to show": (
+        ["task.seeing.classes=[disk]"],
+        "command line:1:21: error: the network has no class 'disk'",
+        "did you mean 'disc'?",
+    ),
     "windows of nothing": (["task.seeing.tile=0"], "tile must be at least 32, got 0", ""),
     "no detections": (["task.evaluation.max_detections=0"], "max_detections must be at least 1, got 0", ""),
     "boxes without end": (["task.evaluation.nms.max_detections=-1"], "max_detections must be at least 1, got -1", ""),
