@@ -31,6 +31,7 @@ from spdbuild.ops import OPS
 from spdbuild.passes import PASSES
 from spdbuild.registry import Registry
 from spdbuild.roles import Role, role_of
+from spdbuild.training.initializers import INITIALIZERS
 from spdbuild.training.optimizers.optimizer import OPTIMIZERS
 from spdbuild.training.recipe import DistillOptions, EmaOptions, FirstWeights, Recipe
 from spdbuild.training.recipe.recipe import default_optimizer
@@ -80,7 +81,11 @@ def _ops() -> Iterator[str]:
 
 
 def _passes() -> Iterator[str]:
-    yield "What rewrites a graph: under `passes:` in a file, or from Python. `spdbuild convert` runs `strided_to_spd`."
+    yield (
+        "What rewrites a graph: under `passes:` in an architecture or a recipe, or from Python. `spdbuild convert` "
+        "runs `strided_to_spd`. A pass after which a network cannot be trained is refused in training, both in the "
+        "recipe and in its architecture."
+    )
     for _, step in PASSES.items():
         yield from _entry(reference(step))
 
@@ -95,7 +100,15 @@ def _recipes() -> Iterator[str]:
         "have the defaults of its section below."
     )
     yield (
-        "Weights start as torch initialises its layers, which is what the published networks did, or from `weights`."
+        "The file of a recipe may have the key `extends`: the path of another recipe from its own folder, or a "
+        "built-in name. It then has all keys of that recipe, and its own are merged into them key by key, also within "
+        "sections and within each entry of `compare`. Lists such as `passes` and `augment` are replaced. A section "
+        "with another `name` is replaced, too, and begins with its own defaults. A file cannot take an inherited key "
+        "back, but `~compare` on the command line can. Keys with dots (`optimizer.lr`) are for the command line only."
+    )
+    yield (
+        "Weights start as torch initialises its layers, which is what the published networks did, or as `init` says, "
+        "or from `weights`, which overwrite them."
     )
     yield (
         "Paths of data, weights and architectures (`data.root`, `data.file`, `weights.file`, `architecture: my.yaml`) "
@@ -118,6 +131,8 @@ def _recipes() -> Iterator[str]:
         if registry is DATASETS:
             yield _PIXELS
             yield _CACHE
+        if registry is INITIALIZERS:
+            yield from (_PATTERNS, _LAYERS, _FANS)
         members = registry.items()
         first, *others = (_described(cls) for _, cls in members)
         common = [key for key in first if all(first[key] == other.get(key) for other in others)]
@@ -134,9 +149,13 @@ _PIXELS = (
     "their files: `levels: [1000, 3500]` makes the first value black, the second white, and is linear between them. It "
     "applies to grey images of 16 bits, of 32, and of floating point numbers, in training, evaluation and prediction. "
     "Without it, 16-bit grey keeps its upper 8 bits, and `spdbuild data check` names files that become nearly black "
-    "or flat, and the log of a run one of a few that it looks at; 32 bits and floating point numbers are refused. An "
-    "alpha channel is dropped if it is opaque everywhere; what is partly transparent depends on the page behind it, "
-    "and counts as a file that cannot be used, as do images of several frames."
+    "or flat, and the log of a run one of a few that it looks at; 32 bits and floating point numbers are refused. "
+    "`levels` does not apply to colour, of which only the upper 8 bits are read: with it, colour of 16 bits is "
+    "refused; without, it is told like grey. Of a TIFF with further bands the first three are read, or the first one "
+    "if it is grey, and the same commands name it; what has more than three bands and is not marked as RGB cannot be "
+    "used. Write RGB composites of 8 bits from satellite and multispectral images. An alpha channel is dropped if it "
+    "is opaque everywhere; what is partly transparent depends on the page behind it, and counts as a file that cannot "
+    "be used, as do images of several frames."
 )
 
 _CACHE = (
@@ -146,11 +165,34 @@ _CACHE = (
     "files change. The folder can be deleted at any time."
 )
 
+_PATTERNS = (
+    "Each entry of `init` is a pattern of the names of layers, as in `freeze`, with an initializer, whose name alone "
+    'stands for its defaults: `init: {"*": {name: kaiming_normal, mode: fan_out}, "*.spatial2.norm": zeros, '
+    "head: torch}` starts `resnet18` as torchvision does with `zero_init_residual`. Where several patterns match a "
+    "layer, the last one counts; one that the recipe under `extends` has already, or the run that a twin is compared "
+    "with, keeps its position. The numbers follow from `seed`."
+)
+
+_LAYERS = (
+    "A pattern is for the convolutions and linear layers that it matches. If it matches none, it is for the norms, "
+    "layer scales, PReLUs, and convolutions in place of pools that it matches: `*` leaves these as they are. Norms "
+    "cannot be filled by kaiming, xavier and orthogonal, which need weights of two dimensions. A pattern without a "
+    "layer to fill is refused. The bias of a layer whose weight is filled becomes zero, as in torchvision and timm, "
+    "except in `detect`, whose biases expect few objects."
+)
+
+_FANS = (
+    "`fan_in` and `fan_out` are torch's. For a convolution `fan_in` is the number of inputs of one output, and "
+    "`fan_out` the channels of all groups of its output times the pixels of its kernel; a transposed convolution has "
+    "the two the other way round. For `spd_conv2d` they are those of its convolution over blocks."
+)
+
 _CHOICES: dict[str, Registry[Any]] = {
     "Data sets: data": DATASETS,
     "Tasks: task": TASKS,
     "Augmentations: augment and preprocess": AUGMENTATIONS,
     "Losses: loss": LOSSES,
+    "Initializers: init": INITIALIZERS,
     "Optimizers: optimizer": OPTIMIZERS,
     "Schedules: schedule": SCHEDULES,
 }

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from spdbuild.conversion.weights import transfer
     from spdbuild.errors import SpdbuildError
     from spdbuild.exporting.export import export
+    from spdbuild.exporting.weights import export_weights
     from spdbuild.importing.rows import import_rows
     from spdbuild.importing.torch_module import import_module
     from spdbuild.importing.weights import import_weights
@@ -47,6 +48,7 @@ _HOMES = {
     "draw": "spdbuild.api",
     "evaluate": "spdbuild.training.evaluate",
     "export": "spdbuild.exporting.export",
+    "export_weights": "spdbuild.exporting.weights",
     "fit_budget": "spdbuild.conversion.fitting",
     "fold": "spdbuild.api",
     "import_module": "spdbuild.importing.torch_module",
@@ -73,6 +75,7 @@ __all__ = [
     "draw",
     "evaluate",
     "export",
+    "export_weights",
     "fit_budget",
     "fold",
     "import_module",

@@ -60,6 +60,8 @@ def build(
 ) -> nn.Module:
     """The torch module of an architecture, in training mode, with torch's initial weights or those given.
 
+    What a run has trained is `load_model(run).model`.
+
     weights: a state_dict, or a file written by spdbuild (`import_weights` makes both from third-party files).
     device: where the weights are allocated; "meta" takes no memory.
     """

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from html import escape
 from typing import Any
 
+from spdbuild.phrases import printable
+
 
 @dataclass
 class Table:
@@ -34,7 +36,8 @@ class Table:
 
     def plain(self) -> str:
         """Columns aligned with spaces."""
-        return "".join(f"{'  '.join(line).rstrip()}\n" for line in self._aligned([self.columns, *self.rows]))
+        cells = [list(map(printable, line)) for line in [self.columns, *self.rows]]
+        return "".join(f"{'  '.join(line).rstrip()}\n" for line in self._aligned(cells))
 
     def markdown(self, *, aligned: bool = False) -> str:
         """A Markdown table. aligned: also with spaces, for those who read the text itself."""

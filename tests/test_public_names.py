@@ -27,6 +27,7 @@ def test_every_command_that_works_on_networks_and_runs_is_one_call():
         "draw",
         "evaluate",
         "export",
+        "export_weights",
         "fold",
         "import_weights",
         "load",

@@ -50,3 +50,9 @@ def test_records_may_lack_values() -> None:
 
 def test_a_table_of_no_records_has_its_columns() -> None:
     assert Table.of((), ("a", "b")).csv() == "a,b\n"
+
+
+def test_a_cell_does_not_command_the_terminal() -> None:
+    table = Table(("tensor", "bytes"))
+    table.add("a\x1b[2J\nb", "1")
+    assert table.plain() == "tensor       bytes\na\\x1b[2J\\nb  1\n"

@@ -43,7 +43,7 @@ def command(as_json: bool) -> None:
 def _versions() -> Iterator[tuple[str, str]]:
     yield "python", platform.python_version()
     yield "spdbuild", __version__
-    for name in ("torch", "torchvision", "numpy", "pycocotools", "safetensors"):
+    for name in ("torch", "torchvision", "numpy", "pillow", "pycocotools", "safetensors"):
         yield name, metadata.version(name)
 
 

@@ -10,6 +10,7 @@ import click
 from spdbuild.cli.detector_options import changes
 from spdbuild.cli.json_output import print_json
 from spdbuild.cli.options import PATH, imports_option, json_option
+from spdbuild.cli.output import say
 from spdbuild.tables import Table
 
 if TYPE_CHECKING:
@@ -73,11 +74,11 @@ def command(
     if not is_first():
         return
     for warning in report.evaluation.warnings:
-        click.echo(f"warning: {warning}", err=True)
+        say(f"warning: {warning}", err=True)
     if as_json:
         print_json(report.to_dict())
     else:
-        click.echo(_text(report))
+        say(_text(report))
 
 
 def _text(report: Report) -> str:

@@ -8,6 +8,12 @@ import click
 
 from spdbuild.errors import InputError
 from spdbuild.files import write_text
+from spdbuild.phrases import printable
+
+
+def say(text: str, *, err: bool = False) -> None:
+    """Print a text for people that may quote what a foreign file says, or how it is called."""
+    click.echo(printable(text, lines=True), err=err)
 
 
 def put_text(text: str, output: Path | None) -> None:

@@ -12,6 +12,7 @@ from spdbuild.cli.detector_options import changes
 from spdbuild.cli.json_output import print_json
 from spdbuild.cli.options import PATH, DependentOption, imports_option, json_option
 from spdbuild.errors import RunError
+from spdbuild.phrases import printable
 
 if TYPE_CHECKING:
     from spdbuild.training.task import Prediction
@@ -59,7 +60,7 @@ _FORMS = ("pictures", "crops", "txt", "json", "csv")
     why=" FOLDER to write into",
     multiple=True,
     type=click.Choice(_FORMS),
-    help="What to write into the folder instead.",
+    help="What to write into the folder instead; repeatable.",
 )
 @click.option("--min-score", type=click.FloatRange(0, 1), help="Least score of a box that a detector shows.")
 @click.option("--max-iou", type=click.FloatRange(0, 1), help="Of two boxes that overlap more, the better is shown.")
@@ -74,7 +75,7 @@ _FORMS = ("pictures", "crops", "txt", "json", "csv")
     help="Side in pixels of the tiles in which a detector looks at larger pictures.",
 )
 @click.option("--class", "classes", multiple=True, metavar="NAME", help="Show only boxes of this class; repeatable.")
-@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change a key of the recipe.")
+@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change a key of the recipe; repeatable.")
 @imports_option
 @json_option
 def command(
@@ -114,10 +115,10 @@ def command(
             if as_json:
                 entries.append(prediction.to_dict())
             elif not prediction.problem:
-                click.echo(_line(prediction))
+                click.echo(printable(_line(prediction)))
             if prediction.problem:
                 problems.append(prediction.problem)
-                click.echo(f"error: {prediction.problem}", err=True)
+                click.echo(f"error: {printable(prediction.problem)}", err=True)
     if as_json:
         print_json(entries)
     if problems:

@@ -8,6 +8,7 @@ from typing import TextIO
 import click
 
 from spdbuild import tables
+from spdbuild.phrases import printable
 
 
 class Table(tables.Table):
@@ -35,7 +36,7 @@ def _show_in_terminal(table: tables.Table, stream: TextIO) -> None:
 
     shown = RichTable(box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0))
     for column in table.columns:
-        shown.add_column(column, justify="right" if column in table.numbers else "left", overflow="fold")
+        shown.add_column(printable(column), justify="right" if column in table.numbers else "left", overflow="fold")
     for row in table.rows:
-        shown.add_row(*map(Text, row))
+        shown.add_row(*(Text(printable(cell)) for cell in row))
     Console(file=stream).print(shown)

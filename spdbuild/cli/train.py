@@ -13,7 +13,7 @@ from spdbuild.cli.options import PATH, imports_option, json_option
 _EXAMPLES = """\b
 Examples:
   spdbuild train recipes/quickstart.yaml
-  spdbuild train quickstart optimizer.lr=0.05 epochs=20 ~compare
+  spdbuild train quickstart optimizer.lr=0.05 epochs=20 '~compare'
   spdbuild train --resume runs/quickstart epochs=40
   torchrun --nproc-per-node 2 -m spdbuild train quickstart
 """

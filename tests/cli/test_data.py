@@ -124,6 +124,23 @@ def test_stats_as_json_with_another_size(pets: Path) -> None:
     assert document["train"]["size"] == [5, 5]
 
 
+def test_images_of_a_height_and_a_width(pets: Path, tmp_path: Path) -> None:
+    for file in (pets / "train" / "cat").iterdir():
+        Image.new("RGB", (9, 9)).save(file)
+    assert run("check", pets, "size=[8, 4]").stdout.splitlines()[-1] == "every file can be used"
+    assert json.loads(run("stats", pets, "size=[8, 4]", "--json").stdout)["train"]["size"] == [8, 4]
+    assert "train: 4x8 pixels, mean [" in run("stats", pets, "size=[8, 4]").stdout
+    recipe = run("recipe", pets, "size=[8, 4]", "resize=pad").stdout
+    assert "# 6 training images of 4x8 pixels in 2 classes" in recipe
+    assert f"data: {{name: folder, root: {pets}, size: [8, 4], resize: pad}}\n" in recipe
+    assert load_recipe(recipe).data.size == (8, 4)
+    # Enlarged by 20, an image is 80 wide and stands in the middle of 160.
+    assert run("show", pets, "size=[8, 4]", "-o", tmp_path / "seen.png", "--columns", 2).exit_code == 0
+    with Image.open(tmp_path / "seen.png") as sheet:
+        first = np.asarray(sheet)[4:164, 4:164]
+    assert [(first[80, column] == 255).all() for column in (38, 42, 118, 122)] == [True, False, False, True]
+
+
 def test_a_field_may_be_empty(pets: Path) -> None:
     assert json.loads(run("stats", pets, "size=", "--json").stdout)["train"]["size"] == [4, 6]
 
@@ -145,9 +162,10 @@ def test_stats_of_a_set_without_files() -> None:
         (["stats", "generated", "classes=many"], "classes must be a whole number, got the text 'many'"),
         (["stats", ".", "size=0"], "size must be at least 1, got 0"),
         (["check", ".", "size=-3"], "size must be at least 1, got -3"),
+        (["check", ".", "size=[8, 0]"], "size must be at least 1, got 0"),
         (["stats", ".", "memory_gib=.nan"], "memory_gib must be a finite number, got nan"),
     ],
-    ids=["command", "field", "form", "value", "zero", "negative", "nan"],
+    ids=["command", "field", "form", "value", "zero", "negative", "width", "nan"],
 )
 def test_wrong_arguments_are_explained(arguments: list[str], text: str) -> None:
     result = run(*arguments)
@@ -310,3 +328,11 @@ def test_a_crop_that_would_be_of_padding_alone_is_refused_before_training(
     assert result.stderr.startswith(
         "small.yaml:3:40: error: random_crop with padding 100 could cut 16x16 pixels of nothing but padding\n"
     )
+
+
+def test_a_name_does_not_command_the_terminal(pets: Path) -> None:
+    (pets / "train" / "cat" / "\x1b]0;title\x07.png").write_bytes(b"no image")
+    result = run("check", pets)
+    assert "\x1b" not in result.output
+    assert r"\x1b]0;title\x07.png is not an image that can be read" in result.stdout
+    assert "\x1b" in json.loads(run("check", pets, "--json").stdout)["splits"]["train"]["bad"].popitem()[0]

@@ -13,7 +13,8 @@ from spdbuild.cli import doctor
 
 def test_versions_and_threads_are_those_that_run(run):
     facts = json.loads(run("doctor", "--json").stdout)
-    assert facts["versions"]["torch"] == metadata.version("torch")
+    for package in ("torch", "pillow"):
+        assert facts["versions"][package] == metadata.version(package)
     assert facts["machine"]["cpu"].endswith(f"torch uses {torch.get_num_threads()} threads")
 
 

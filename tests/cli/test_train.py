@@ -148,3 +148,12 @@ def test_a_line_has_boxes_in_brackets_and_names_a_dozen_things() -> None:
     thing = {"class": "cat", "index": 0, "score": 0.5, "box": [1.2, 2.0, 3.0, 4.6]}
     assert _line(Prediction(Path("a.png"), (thing,))) == "a.png: cat 0.500 [1, 2, 3, 5]"
     assert _line(Prediction(Path("a.png"), (thing,) * 1000)).endswith("[1, 2, 3, 5], ... and 988 more")
+
+
+def test_the_name_of_a_picture_makes_no_line_of_its_own(run: Run, folder: Path) -> None:
+    run("train", folder / "small.yaml", "--runs", folder / "runs", "--quiet")
+    picture = folder / "a\nother.png: cat 1.000.png"
+    Image.fromarray(np.full((8, 8), 128, np.uint8)).save(picture)
+    said = run("predict", folder / "runs" / "small", picture).stdout
+    assert len(said.splitlines()) == 1
+    assert said.startswith(f"{folder}/a\\nother.png: cat 1.000.png: ")

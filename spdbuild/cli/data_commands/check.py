@@ -7,6 +7,7 @@ import click
 from spdbuild.cli.data_commands.target import data_set_of
 from spdbuild.cli.json_output import print_json
 from spdbuild.cli.options import json_option
+from spdbuild.cli.output import say
 
 
 @click.command("check")
@@ -27,5 +28,5 @@ def command(ctx: click.Context, target: str, overrides: tuple[str, ...], as_json
     if as_json:
         print_json(view.document)
     else:
-        click.echo(view.text)
+        say(view.text)
     ctx.exit(0 if view.sound else 1)

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 import click
 
 from spdbuild.cli.data_commands.target import data_set_of, with_boxes
+from spdbuild.cli.data_views.view import listed
 from spdbuild.cli.json_output import print_json
 from spdbuild.cli.options import PATH, DependentOption, json_option
+from spdbuild.cli.output import say
 
 if TYPE_CHECKING:
     from spdbuild.data.detection.convert import Format
@@ -100,3 +102,5 @@ def command(
     ):
         if number:
             click.echo(f"{number:,} {what}")
+    for line in listed((f"{finding.kind}: {finding}" for finding in done.lossy), most=5):
+        say(line.strip())

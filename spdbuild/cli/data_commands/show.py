@@ -10,6 +10,7 @@ import click
 
 from spdbuild.cli.data_commands.target import data_set_alone, recipe_of
 from spdbuild.cli.options import PngFile
+from spdbuild.cli.output import say
 from spdbuild.errors import InputError, nearest
 
 if TYPE_CHECKING:
@@ -106,7 +107,7 @@ def _with_boxes(data_set: Any, recipe: Recipe | None, wanted: _Wanted) -> tuple[
     _check_split(wanted.split, get_args(DetectionSplit))
     dataset = data_set.read(wanted.split)
     if found := summary(count(dataset.findings)):
-        click.echo(f"found in reading: {found}", err=True)
+        say(f"found in reading: {found}", err=True)
     options = _training(recipe, wanted.images)
     given = {"size": wanted.size, "seed": wanted.seed}
     options |= {name: value for name, value in given.items() if value is not None}

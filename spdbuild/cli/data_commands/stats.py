@@ -9,6 +9,7 @@ import click
 from spdbuild.cli.data_commands.target import data_set_of
 from spdbuild.cli.json_output import print_json
 from spdbuild.cli.options import PngFile, json_option
+from spdbuild.cli.output import say
 
 
 @click.command("stats")
@@ -34,4 +35,4 @@ def command(target: str, overrides: tuple[str, ...], as_json: bool, plot: Path |
     if as_json:
         print_json(view.document)
     else:
-        click.echo(view.text)
+        say(view.text)

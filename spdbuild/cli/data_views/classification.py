@@ -38,9 +38,10 @@ def _split_lines(name: str, split: SplitCheck) -> list[str]:
     if split.bad:
         lines += [f"  {number(len(split.bad), 'bad file')}:"]
         lines += listed(f"{file} {reason}" for file, reason in split.bad.items())
-    if split.dark:
-        lines += [f"  {number(len(split.dark), 'file')} of few grey levels:"]
-        lines += listed(f"{file} {reason}" for file, reason in split.dark.items())
+    for files, what in ((split.dark, "of few grey levels"), (split.bands, "with bands left out")):
+        if files:
+            lines += [f"  {number(len(files), 'file')} {what}:"]
+            lines += listed(f"{file} {reason}" for file, reason in files.items())
     if split.duplicates:
         lines += [f"  {number(len(split.duplicates), 'group')} of equal files:"]
         lines += listed(map(" = ".join, split.duplicates))
