@@ -1,6 +1,6 @@
 """What keeping freed memory saves on the CPU: processes with and without `freed_memory_kept`, in turns.
 
-    python benchmarks/freed_memory.py [--rounds R] [--threads T]
+    python benchmarks/freed_memory.py [--rounds R] [--threads T] [--network N]
 
 A ratio is the time without it divided by the time with it, the median over the turns: once of the wall clock, and once
 of the process's CPU time, which other programs of the machine disturb less. Every measurement has a process of its own,
@@ -113,6 +113,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--network", choices=[case[0] for case in CASES], help="only this one")
     parser.add_argument("--measure", nargs=2, help=argparse.SUPPRESS)
     parser.add_argument("--kept", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -122,6 +123,8 @@ def main() -> None:
     columns = [f"{work} {what}" for work in WORKS for what in ("wall", "CPU", "memory")]
     print(f"{'network':22} {'size':>4} {'batch':>5} " + " ".join(f"{column:>14}" for column in columns))
     for case, (name, _, size, batch) in enumerate(CASES):
+        if options.network not in (None, name):
+            continue
         found = [ratio for work in WORKS for ratio in ratios(case, work, options.rounds, options.threads)]
         print(f"{name:22} {size:4} {batch:5} " + " ".join(f"{ratio:14.2f}" for ratio in found), flush=True)
 

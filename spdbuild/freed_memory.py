@@ -22,8 +22,8 @@ def freed_memory_kept() -> Iterator[None]:
     """Keep freed memory for the next tensors while the context lasts; at its end the system gets it back.
 
     glibc maps every large block anew and unmaps it when it is freed. The activations of a batch are such blocks, and
-    the system fills each of their pages with zeros before it is written: a tenth of a training step on the CPU, and up
-    to a third of a forward pass (benchmarks/freed_memory.py). Other C libraries are left as they are.
+    the system fills each of their pages with zeros before it is written, which takes up to a third of a forward pass on
+    the CPU, and up to a sixth of a training step (docs/results.md). Other C libraries are left as they are.
     """
     mallopt = _mallopt()
     if mallopt is None:

@@ -22,6 +22,11 @@ BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
             r"^(fp32|bf16) and channels_last: \d+\.\d\d times the same by hand$",
         ),
         ("data_loading.py", "--rounds 1", r"\d+\.\d+"),
+        (
+            "freed_memory.py",
+            "--network cifar_resnet20 --rounds 1 --threads 1",
+            r"^cifar_resnet20 +32 +128( +\d+\.\d\d){6}$",
+        ),
         ("data_loading.py", "--augment trivial_augment --size 64 --rounds 1", r"^ratio \d+\.\d$"),
     ],
 )
