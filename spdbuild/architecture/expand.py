@@ -12,7 +12,7 @@ from spdbuild.architecture.imports import imports_of
 from spdbuild.architecture.line import Argument, Call, Line, Reference
 from spdbuild.arguments import construct, signature
 from spdbuild.errors import ArgumentError, ShapeError, SourceError, SpdbuildError, UnknownNameError, nearest
-from spdbuild.expression import ExpressionError, evaluate
+from spdbuild.expression import ExpressionError, evaluate, names
 from spdbuild.graph import Graph, Input, Origin, Output
 from spdbuild.ops import OPS, Op
 from spdbuild.phrases import cut
@@ -170,12 +170,17 @@ class _Expander:
         self._count_line()
         inputs = [self._resolve(reference, line, state) for reference in line.reads or ()] or [state.current]
         name = state.full_name(line.label)
+        # Before the count, which may make no sense where it is false.
+        by_repeat = line.when is not None and "index" in {name.id for name in names(line.when)}
+        if not by_repeat and not self._holds(line, state):
+            return inputs[0]
         if line.repeat is None:
             return self._once(line, name, inputs, state)
         for number in range(self._count(line.repeat, line.call, state)):
             self._count_line()
             repeat = replace(state, scope={**state.scope, "index": number})
-            inputs = [self._once(line, f"{name}.{number}", inputs, repeat), *inputs[1:]]
+            if not by_repeat or self._holds(line, repeat):
+                inputs = [self._once(line, f"{name}.{number}", inputs, repeat), *inputs[1:]]
             self.results[f"{name}.{number}"] = inputs[0]
         return inputs[0]
 
@@ -185,8 +190,6 @@ class _Expander:
             raise SourceError(f"the network has more than {MAX_LINES:,} lines, with those of blocks and repeats")
 
     def _once(self, line: Line, name: str, inputs: list[Output], state: _List) -> Output:
-        if line.when is not None and not self._condition(line.when, line.call, state):
-            return inputs[0]
         block = self.document.blocks.get(line.call.function)
         if block:
             return self._block(line, block, name, inputs, state)
@@ -260,10 +263,13 @@ class _Expander:
             raise SourceError(f"the network evaluates more than {MAX_CHARACTERS:,} characters of expressions")
         return evaluate(tree, scope, text)
 
-    def _condition(self, tree: ast.expr, call: Call, state: _List) -> bool:
-        value = self._evaluate(tree, state.scope, call.text)
+    def _holds(self, line: Line, state: _List) -> bool:
+        """Whether `when` is true; it is where there is none."""
+        if line.when is None:
+            return True
+        value = self._evaluate(line.when, state.scope, line.call.text)
         if not isinstance(value, bool):
-            raise ExpressionError(f"when must be true or false, got {describe(value)}", tree)
+            raise ExpressionError(f"when must be true or false, got {describe(value)}", line.when)
         return value
 
     def _count(self, tree: ast.expr, call: Call, state: _List) -> int:

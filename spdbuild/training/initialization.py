@@ -56,9 +56,14 @@ def _filled(pattern: str, initializer: Initializer, layers: Mapping[str, nn.Modu
     matched = [name for name in layers if matches(name, (pattern,))]
     random = [name for name in matched if not isinstance(layers[name], _SETTLED)]
     least = initializer.least_dimensions
-    filled = [name for name in random or matched if layers[name].get_parameter("weight").dim() >= least]
+    filled = [name for name in random or matched if _dimensions(layers[name]) >= least]
     if not filled:
         message = f"init: {initializer.name} is for convolutions and linear layers, and '{pattern}' matches none"
         others = [name for name, cls in INITIALIZERS.items() if cls.least_dimensions == 1]
         raise RecipeError(message, hint=f"these are for norms, too: {', '.join(others)}")
     return filled
+
+
+def _dimensions(layer: nn.Module) -> int:
+    """Those of its weight; one where it is a factor for each channel, whatever its shape."""
+    return 1 if isinstance(layer, CHANNEL_FACTORS) else layer.get_parameter("weight").dim()

@@ -86,6 +86,12 @@ def test_index_is_the_number_of_a_repeat() -> None:
     assert [node.shape.channels for node in graph.layers] == [4, 6, 8]
 
 
+@pytest.mark.parametrize("count", ["(n - 1)", "(8 // n)"])
+def test_where_when_is_false_the_count_may_make_no_sense(count: str) -> None:
+    text = f"vars: {{n: 0}}\nlayers:\n  - more: conv2d(8, when=n > 0) * {count}\n  - relu()\n"
+    assert graph_of(text).names[1:] == ["relu"]
+
+
 def test_when_is_decided_for_each_repeat() -> None:
     graph = graph_of("layers:\n  - stem: conv2d(8)\n  - rest: conv2d(8, when=index != 1) * 3\n  - relu()\n")
     assert wiring(graph)[1:] == ["rest.0 <- stem", "rest.2 <- rest.0", "relu <- rest.2"]

@@ -173,6 +173,11 @@ ERRORS = {
         ":4:3: error: init: kaiming_normal is for convolutions and linear layers, and 'norm*' matches none",
         "these are for norms, too: constant, normal, ones, torch, trunc_normal, uniform, zeros",
     ),
+    "not for factors of channels": (
+        {"scale": "orthogonal"},
+        ":3:3: error: init: orthogonal is for convolutions and linear layers, and 'scale' matches none",
+        "these are for norms, too: constant, normal, ones, torch, trunc_normal, uniform, zeros",
+    ),
 }
 
 

@@ -100,6 +100,9 @@ WRONG = {
     "bounds": ("uniform", {"a": 1.0}, "a must be less than b, got a=1 and b=1"),
     "bounds of trunc_normal": ("trunc_normal", {"a": 3.0}, "a must be less than b, got a=3 and b=2"),
     "mean": ("trunc_normal", {"mean": 2.1, "std": 0.02}, "mean=2.1 is more than two standard deviations away from"),
+    "no number": ("uniform", {"a": float("nan")}, "a must be a finite number, got nan"),
+    "endless": ("kaiming_normal", {"a": float("inf")}, "a must be a finite number, got inf"),
+    "too large": ("constant", {"val": 1e300}, "val must be between -1e\\+30 and 1e\\+30"),
     "gain": ("xavier_normal", {"gain": 0.0}, "gain must be more than 0"),
 }
 

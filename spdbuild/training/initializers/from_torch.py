@@ -12,6 +12,9 @@ from spdbuild.errors import ArgumentError
 from spdbuild.ranges import require_range
 from spdbuild.training.initializers.initializer import INITIALIZERS, Initializer
 
+#: Of any argument; float32 ends at 3.4e38, and the width of an interval must fit, too.
+_LARGEST = 1e30
+
 
 @INITIALIZERS.register
 @dataclass(frozen=True)
@@ -29,6 +32,10 @@ class LayerDefault(Initializer):
 
 class _FromTorch(Initializer):
     """Base: fills a weight by the function of torch.nn.init that has the same name and arguments."""
+
+    def __post_init__(self) -> None:
+        numbers = [name for name, value in arguments_of(self).items() if not isinstance(value, str)]
+        require_range(self, *numbers, least=-_LARGEST, most=_LARGEST)
 
     def fill(self, weight: Tensor) -> None:
         getattr(nn.init, f"{self.name}_")(weight, **arguments_of(self))
@@ -81,6 +88,7 @@ class _Scaled(_FromTorch):
     gain: float = 1.0
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         require_range(self, "gain", above=0)
 
 
@@ -125,6 +133,7 @@ class Normal(_FromTorch):
     std: float = 1.0
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         require_range(self, "std", least=0)
 
 
@@ -145,6 +154,7 @@ class TruncNormal(_FromTorch):
     b: float = 2.0
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         require_range(self, "std", above=0)
         _require_interval(self)
         # torch warns of these: its numbers would be distributed otherwise.
@@ -166,6 +176,7 @@ class Uniform(_FromTorch):
     b: float = 1.0
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         _require_interval(self)
 
 
