@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -16,6 +17,10 @@ _MMAP_MAX = -4
 _LARGEST_THRESHOLD = 32 * 2**20
 _MAPPED_BLOCKS = 65_536
 
+#: An entry for each context that lasts. What they set is one for the process, whose threads may each have some.
+_CONTEXTS: list[object] = []
+_LOCK = threading.Lock()
+
 
 @contextmanager
 def freed_memory_kept() -> Iterator[None]:
@@ -23,21 +28,31 @@ def freed_memory_kept() -> Iterator[None]:
 
     glibc maps every large block anew and unmaps it when it is freed. The activations of a batch are such blocks, and
     the system fills each of their pages with zeros before it is written, which takes up to a third of a forward pass on
-    the CPU, and up to a sixth of a training step (docs/results.md). Other C libraries are left as they are.
+    the CPU, and up to a sixth of a training step (docs/results.md). Other C libraries are left as they are. It holds
+    for the whole process, until the last of several such contexts ends.
     """
     mallopt = _mallopt()
     if mallopt is None:
         yield
         return
-    mallopt(_MMAP_MAX, 0)
-    mallopt(_TRIM_THRESHOLD, -1)
+    with _LOCK:
+        _CONTEXTS.append(object())
+        mallopt(_MMAP_MAX, 0)
+        mallopt(_TRIM_THRESHOLD, -1)
     try:
         yield
     finally:
-        mallopt(_MMAP_MAX, _MAPPED_BLOCKS)
-        mallopt(_MMAP_THRESHOLD, _LARGEST_THRESHOLD)
-        mallopt(_TRIM_THRESHOLD, 2 * _LARGEST_THRESHOLD)
-        ctypes.CDLL(None).malloc_trim(0)
+        with _LOCK:
+            _CONTEXTS.pop()
+            if not _CONTEXTS:
+                _give_back(mallopt)
+
+
+def _give_back(mallopt: Callable[[int, int], int]) -> None:
+    mallopt(_MMAP_MAX, _MAPPED_BLOCKS)
+    mallopt(_MMAP_THRESHOLD, _LARGEST_THRESHOLD)
+    mallopt(_TRIM_THRESHOLD, 2 * _LARGEST_THRESHOLD)
+    ctypes.CDLL(None).malloc_trim(0)
 
 
 def _mallopt() -> Callable[[int, int], int] | None:

@@ -54,6 +54,21 @@ print(held())
     assert inside > 400e6 > after
 
 
+@pytest.mark.skipif(freed_memory._mallopt() is None, reason="needs glibc")
+def test_the_last_of_several_contexts_gives_it_back() -> None:
+    code = f"""{PAGES}
+with freed_memory_kept():
+    with freed_memory_kept():
+        pages()
+    print(pages())
+print(pages(), pages())
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    inside, after = done.stdout.splitlines()[-2:]
+    assert int(inside) < 10
+    assert min(map(int, after.split())) > 40
+
+
 def test_another_c_library_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(freed_memory.sys, "platform", "darwin")
     monkeypatch.setattr(freed_memory.ctypes, "CDLL", lambda _: pytest.fail("no library is asked"))
