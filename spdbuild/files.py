@@ -137,6 +137,12 @@ def require_writable(folder: Path) -> None:
         raise unwritten(folder, PermissionError(errno.EACCES, os.strerror(errno.EACCES)))
 
 
+def refuse_overwriting(output: Path | None, source: Path | None) -> None:
+    """Raise InputError if `output` is the very file that is read, whose content would be lost."""
+    if output is not None and source is not None and output.exists() and source.exists() and output.samefile(source):
+        raise InputError(f"{output} is the file that is converted", hint="write to another file")
+
+
 def regular(path: Path) -> Path:
     """`path`, unless it is a pipe or a device, which may have no end or keep a reader waiting: OSError."""
     mode = path.stat().st_mode

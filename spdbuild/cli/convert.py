@@ -19,7 +19,7 @@ from spdbuild.cli.options import ARCHITECTURE, Choice, choice_options, json_opti
 from spdbuild.cli.output import put_text
 from spdbuild.cli.tables import show
 from spdbuild.cli.weight_options import WeightsOptions, weight_options
-from spdbuild.errors import InputError
+from spdbuild.files import refuse_overwriting
 from spdbuild.passes.strided_to_spd import PRESETS, StridedToSpd
 
 if TYPE_CHECKING:
@@ -114,8 +114,8 @@ def _convert(architecture: Architecture, request: Request) -> None:
     from spdbuild.conversion.convert import convert
 
     output = request.output
-    if output is not None:
-        _refuse_own_input(architecture, output)
+    refuse_overwriting(output, Path(architecture.document.source.name))
+    refuse_overwriting(request.weights.output, request.weights.source)
     fit = request.budget.fit(architecture, request.preset, request.options)
     converted, report = convert(fit.architecture, output=output, **arguments_of(fit.step))
     tensors, report = request.weights.transferred(report, fit.architecture)
@@ -130,12 +130,6 @@ def _convert(architecture: Architecture, request: Request) -> None:
         click.echo(markdown(report), nl=False, err=output is None)
     else:
         _show(report, budget_lines(fit), err=output is None)
-
-
-def _refuse_own_input(architecture: Architecture, output: Path) -> None:
-    source = Path(architecture.document.source.name)
-    if output.exists() and source.exists() and output.samefile(source):
-        raise InputError(f"{output} is the file that is converted", hint="write to another file")
 
 
 def _show(report: ConversionReport, budget: Iterable[str], *, err: bool) -> None:

@@ -13,6 +13,7 @@ from spdbuild.cli.options import ARCHITECTURE, PATH, Choice, choice_options, jso
 from spdbuild.cli.output import put_text
 from spdbuild.cli.tables import Table
 from spdbuild.errors import InputError
+from spdbuild.files import refuse_overwriting
 
 if TYPE_CHECKING:
     from spdbuild.conversion.folding import Folding
@@ -56,6 +57,7 @@ def command(
     from spdbuild.conversion.folding import fold
 
     named = named_network(network, choice, weights)
+    refuse_overwriting(weights_out, named.weights)
     if weights_out is not None and named.weights is None:
         raise InputError("--weights-out needs --weights, or the folder of a run")
     folding = fold(named.graph, named.read_weights(), fuse=not keep_norms, into_producers=into_producers)

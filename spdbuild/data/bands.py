@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 from PIL.TiffImagePlugin import ImageFileDirectory_v2, TiffImageFile
 
 #: TIFF's tags. Source: TIFF 6.0, section 8, and for what a number is ("sample format") section 19.
-_WIDTH, _HEIGHT, _BITS, _SAMPLES, _EXTRA, _NUMBERS = 256, 257, 258, 277, 338, 339
-#: The sample format of floating point numbers.
-_FLOATING = 3
+_WIDTH, _HEIGHT, _BITS, _SAMPLES, _PLANES, _EXTRA, _NUMBERS = 256, 257, 258, 277, 284, 338, 339
+#: The sample formats of whole numbers from 0 on, and of floating point numbers. Where each band is a plane of its own.
+_UNSIGNED, _FLOATING = 1, 3
+_SEPARATE = 2
 #: Bytes of the header of a TIFF, and those of a BigTIFF, which has this number in its third byte.
 _HEAD, _BIG_HEAD, _BIG = 8, 16, 43
 
@@ -38,6 +41,20 @@ def is_deep_colour(image: Image.Image) -> bool:
         return any(bits > 8 for bits in image.tag_v2.get(_BITS, ()))
     # The last entry says how the bytes of the file become pixels, such as RGB;16B.
     return image.format == "PNG" and any(";16" in str(tile[3]) for tile in getattr(image, "tile", ()))
+
+
+def is_misread(image: Image.Image) -> bool:
+    """Whether it is colour of more than 8 bits with a plane for each band, of which Pillow takes bytes for pixels."""
+    return isinstance(image, TiffImageFile) and image.tag_v2.get(_PLANES) == _SEPARATE and is_deep_colour(image)
+
+
+def grey_values(image: Image.Image) -> NDArray[np.generic]:
+    """The values of a grey image as its file means them: Pillow reads whole numbers of 32 bits as signed ones."""
+    values = np.asarray(image)
+    if image.mode != "I" or not isinstance(image, TiffImageFile):
+        return values
+    unsigned = image.tag_v2.get(_BITS) == (32,) and image.tag_v2.get(_NUMBERS, (_UNSIGNED,)) == (_UNSIGNED,)
+    return values.view(np.uint32) if unsigned else values
 
 
 def lost_bands(image: Image.Image) -> str:

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from spdbuild.data.bands import fourth_band, is_deep_colour, lost_bands, unread_tiff
+from spdbuild.data.bands import fourth_band, is_deep_colour, is_misread, lost_bands, unread_tiff
 from spdbuild.data.levels import COLOUR_REMEDY, Levels, is_deep, lost_levels, to_grey
 from spdbuild.data.pictures import Picture, Source, path_of
 from spdbuild.files import regular
@@ -165,6 +165,8 @@ def to_rgb(image: Image.Image, levels: Levels = None) -> Image.Image:
     # An MPO is a JPEG behind whose picture a phone keeps a preview, a depth map or the view of another lens.
     if image.format != "MPO" and getattr(image, "n_frames", 1) > 1:
         raise UnsoundImageError(f"has {image.n_frames} frames, not one picture")  # type: ignore[attr-defined]
+    if is_misread(image):
+        raise UnsoundImageError("is 16-bit colour in separate planes, which is not read: write it as 8-bit RGB")
     if levels is not None and is_deep_colour(image):
         raise UnsoundImageError(f"is a 16-bit colour image: {COLOUR_REMEDY}")
     # A TIFF stands upright as soon as it is loaded, and older versions of Pillow let it keep its orientation.

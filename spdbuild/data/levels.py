@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image
 
-from spdbuild.data.bands import is_deep_colour
+from spdbuild.data.bands import grey_values, is_deep_colour
 from spdbuild.errors import ArgumentError
 from spdbuild.ranges import require_range
 
@@ -36,7 +36,7 @@ def is_deep(image: Image.Image) -> bool:
 def to_grey(image: Image.Image, levels: tuple[float, float]) -> Image.Image:
     """A deep image with 8 bits: linear between `levels`, black below, white above; NaN is black."""
     black, white = levels
-    shares = (np.asarray(image, np.float64) - black) / (white - black)
+    shares = (grey_values(image).astype(np.float64) - black) / (white - black)
     return Image.fromarray(np.rint(255 * np.clip(np.nan_to_num(shares), 0, 1)).astype(np.uint8))
 
 
@@ -49,7 +49,7 @@ def lost_levels(image: Image.Image, levels: Levels) -> str:
         return _lost_colours(image) if levels is None else ""
     if not is_deep(image) or (levels is None and not image.mode.startswith("I;16")):
         return ""
-    values = np.asarray(image)
+    values = grey_values(image)
     least, largest = float(np.nanmin(values)), float(np.nanmax(values))
     if levels is not None:
         outside = largest <= levels[0] or least >= levels[1]

@@ -14,6 +14,7 @@ from spdbuild.conversion.weights import weights_of
 from spdbuild.errors import ArgumentError, RunError, WeightsError
 from spdbuild.exporting.limits import TOLERANCE
 from spdbuild.exporting.network import LOGITS, module_of, output_names, trained_network
+from spdbuild.files import refuse_overwriting
 from spdbuild.graph import Graph
 from spdbuild.importing.zoo import is_named
 from spdbuild.importing.zoo import network as library_network
@@ -49,6 +50,8 @@ def export_weights(
     """
     own_weights = None if weights is None else Path(weights)
     trained = trained_network(network, own_weights, inputs, allow_imports=allow_imports)
+    if output is not None:
+        refuse_overwriting(Path(output), trained.weights)
     ours = weights_of(trained.graph, trained.weights, trained.renames)
     module, example = _library(str(like), trained.graph) if is_named(str(like)) else (None, None)
     wanted = open_weights(like).tensors if module is None else describe_module(module)

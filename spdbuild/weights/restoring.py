@@ -34,7 +34,7 @@ def restore(
     """
     shapes = {name: info.shape for name, info in like.items()}
     numbers, report = _imported_numbers(state, shapes, tables, table, graph)
-    last = tuple(f"{output.node}." for output in graph.outputs)
+    last = tuple(f"{name}." for name in _last_with_weights(graph, state))
     resized = {
         report.prefix + (entry.theirs or ""): (entry.shape or ())[:1] + (entry.their_shape or ())[1:]
         for entry in report.having("mismatch")
@@ -49,6 +49,18 @@ def restore(
     found = {name: _restored(state[ours[name]], numbers[ours[name]], shapes[name]) for name in like}
     # Their notes tell of the way of an import.
     return found, replace(report, entries=tuple(replace(entry, note="") for entry in report.entries))
+
+
+def _last_with_weights(graph: Graph, state: Mapping[str, Tensor]) -> set[str]:
+    """The layers whose weights decide the number of outputs: before them only layers without weights are skipped."""
+    with_weights = {name.rpartition(".")[0] for name in state}
+    ahead, seen = [output.node for output in graph.outputs], set[str]()
+    while ahead:
+        name = ahead.pop()
+        seen.add(name)
+        if not any(layer == name or layer.startswith(f"{name}.") for layer in with_weights):
+            ahead += [output.node for output in graph[name].inputs if output.node not in seen]
+    return seen
 
 
 def _imported_numbers(

@@ -185,3 +185,26 @@ def test_images_of_8_bits_in_three_bands_lose_nothing(tmp_path: Path) -> None:
         assert lost_in_file(tmp_path / name, None) == {}
     Image.new("RGBA", (6, 4), "red").save(tmp_path / "a.tif")
     assert lost_in_file(tmp_path / "a.tif", None) == {}
+
+
+def test_deep_colour_in_separate_planes_is_refused(tmp_path: Path) -> None:
+    height, width = 10, 12
+    pixels = np.random.default_rng(0).integers(0, 65536, (3, height, width), dtype=np.uint16)
+    tags = ImageFileDirectory_v2()
+    tags[256], tags[257], tags[259], tags[262], tags[277], tags[284] = width, height, 1, RGB, 3, 2
+    tags[258], tags[278], tags[279], tags[339] = (16, 16, 16), height, (pixels[0].nbytes,) * 3, (1, 1, 1)
+    tags[273] = (0, 0, 0)
+    head = tags.tobytes(8)
+    tags[273] = tuple(8 + len(head) + number * pixels[0].nbytes for number in range(3))
+    (tmp_path / "x.tif").write_bytes(b"II*\0" + (8).to_bytes(4, "little") + tags.tobytes(8) + pixels.tobytes())
+    seen = decode(tmp_path / "x.tif", None, None)
+    reason = "is 16-bit colour in separate planes, which is not read: write it as 8-bit RGB"
+    assert seen == BadFile(tmp_path / "x.tif", reason)
+
+
+def test_values_of_32_bits_are_unsigned(tmp_path: Path) -> None:
+    values = np.array([[0, 2**31 - 1, 2**31, 2**32 - 1]], dtype=np.uint32)
+    path = write_tiff(tmp_path / "x.tif", values[..., None], photometric=BLACK_IS_ZERO)
+    seen = decode(path, None, None, levels=(0, 2**32 - 1))
+    assert not isinstance(seen, BadFile)
+    assert seen[0].flatten().tolist() == [0, 127, 128, 255]

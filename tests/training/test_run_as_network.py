@@ -97,6 +97,29 @@ def test_a_run_is_converted_with_its_best_weights(tmp_path: Path) -> None:
     assert "is a run, and has the network that it trained" in run("convert", strided, "--var", "classes=3").stderr
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("convert", "-o", "new.yaml", "--weights-out"),
+        ("fold", "-o", "new.yaml", "--weights-out"),
+        ("weights", "export", "--like", "theirs.st", "-o"),
+    ],
+    ids=" ".join,
+)
+def test_the_weights_of_a_run_are_not_overwritten_with_those_of_another_network(
+    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    best = trained / "weights" / "best.safetensors"
+    before = best.read_bytes()
+    (tmp_path / "theirs.st").write_bytes(before)
+    names = command[:2] if command[0] == "weights" else command[:1]
+    refused = run(*names, trained, *command[len(names) :], best)
+    assert (refused.exit_code, f"{best} is the file that is converted" in refused.stderr) == (2, True)
+    assert best.read_bytes() == before
+    assert not (tmp_path / "new.yaml").exists()
+
+
 @pytest.mark.parametrize("call", [spdbuild.build, spdbuild.check, spdbuild.convert])
 def test_a_call_that_takes_no_run_names_one_that_does(trained: Path, call: Callable[[Path], object]) -> None:
     with pytest.raises(InputError, match=re.escape(f"spdbuild.load_model('{trained}').model has its weights")):

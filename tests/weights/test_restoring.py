@@ -33,6 +33,17 @@ rename:
     head: fc
     space_to_depth: row_column_channel
 """
+POOLED = """\
+model: pooled
+inputs: {image: [3, 8, 8]}
+layers:
+  - stem: conv2d(4, 3)
+  - head: conv2d(7, 1, bias=true)
+  - relu()
+  - global_avg_pool()
+rename:
+  theirs: {stem: features, head: classifier}
+"""
 NAMES = ("conv1.weight", *(f"bn1.{part}" for part in ("weight", "bias", "running_mean", "running_var")))
 SHAPES = dict(zip((*NAMES, "fc.weight", "fc.bias"), ((8, 12, 3, 3), *4 * [(8,)], (5, 8), (5,)), strict=True))
 
@@ -116,3 +127,14 @@ def test_the_first_difference_is_told(
     shapes = {name: shape for name, shape in {**SHAPES, **change}.items() if shape is not None}
     with pytest.raises(WeightsError, match=message):
         restore(random_weights(spd.graph), described(shapes), spd.renames, spd.graph)
+
+
+def test_behind_the_last_layer_there_may_be_some_without_weights() -> None:
+    pooled = load(POOLED)
+    state = random_weights(pooled.graph)
+    shapes = {"features.weight": (4, 3, 3, 3), "classifier.weight": (5, 4, 1, 1), "classifier.bias": (5,)}
+    found, _ = restore(state, described(shapes), pooled.renames, pooled.graph)
+    assert torch.equal(found["classifier.weight"], state["head.weight"])
+    shapes["features.weight"] = (5, 3, 3, 3)
+    with pytest.raises(WeightsError, match="'features.weight' is 5x3x3x3, and 'stem.weight' of the network 4x3x3x3"):
+        restore(state, described(shapes), pooled.renames, pooled.graph)
