@@ -170,8 +170,8 @@ class _Expander:
         self._count_line()
         inputs = [self._resolve(reference, line, state) for reference in line.reads or ()] or [state.current]
         name = state.full_name(line.label)
+        by_repeat = line.repeat is not None and _reads_index(line.when)
         # Before the count, which may make no sense where it is false.
-        by_repeat = line.when is not None and "index" in {name.id for name in names(line.when)}
         if not by_repeat and not self._holds(line, state):
             return inputs[0]
         if line.repeat is None:
@@ -310,6 +310,10 @@ class _Expander:
         if name in self.uses and not self.uses[name].line.name:
             return "give the line a name of its own, which can be read"
         return nearest(name, known)
+
+
+def _reads_index(tree: ast.expr | None) -> bool:
+    return tree is not None and any(name.id == "index" for name in names(tree))
 
 
 def _place_of(argument: str, call: Call, parameters: tuple[str, ...]) -> Any:

@@ -86,6 +86,12 @@ def test_index_is_the_number_of_a_repeat() -> None:
     assert [node.shape.channels for node in graph.layers] == [4, 6, 8]
 
 
+def test_an_index_of_ones_own_decides_when_there_is_no_repeat() -> None:
+    assert graph_of("vars: {index: 0}\nlayers:\n  - relu(when=index > 0)\n  - silu()\n").names[1:] == ["silu"]
+    blocks = "blocks:\n  b(index):\n    - relu(when=index > 0)\n    - silu()\nlayers:\n  - a: b(0)\n  - c: b(1)\n"
+    assert graph_of(blocks).names[1:] == ["a.silu", "c.relu", "c.silu"]
+
+
 @pytest.mark.parametrize("count", ["(n - 1)", "(8 // n)"])
 def test_where_when_is_false_the_count_may_make_no_sense(count: str) -> None:
     text = f"vars: {{n: 0}}\nlayers:\n  - more: conv2d(8, when=n > 0) * {count}\n  - relu()\n"
