@@ -8,6 +8,9 @@ from typing import Any
 
 from spdbuild.errors import Problem, RecipeError, SpdbuildError
 from spdbuild.graph import Graph
+from spdbuild.modules import compile_graph
+from spdbuild.training.freezing import freeze
+from spdbuild.training.initialization import initializers_of
 from spdbuild.training.network import check_trainable, idle_passes, resolve
 from spdbuild.training.recipe import Network, Recipe, load_recipe, twins
 from spdbuild.training.recipe.differences import differences
@@ -35,11 +38,21 @@ def check_recipe(
             graphs[name] = resolve(network, allow_imports=allow_imports).graph
             if isinstance(network, Recipe):  # A teacher is not trained.
                 check_trainable(network)
+                _check_patterns(network, graphs[name])
         except SpdbuildError as error:
             problems += error.problems
     if problems:
         raise RecipeError.gather(problems)
     return wanted, graphs
+
+
+def _check_patterns(recipe: Recipe, graph: Graph) -> None:
+    """Refuse patterns of `init` and `freeze` that match nothing in the network of a run."""
+    if recipe.init or recipe.freeze:
+        model = compile_graph(graph, device="meta")
+        initializers_of(model, recipe)
+        with recipe.about("freeze"):
+            freeze(model, recipe.freeze)
 
 
 def doubts(recipe: Recipe) -> list[Problem]:

@@ -27,6 +27,17 @@ def initialize(model: nn.Module, recipe: Recipe) -> None:
     The bias of a filled layer becomes zero, except in a detection head, where it says how many objects to expect.
     Raises RecipeError for a pattern that matches no layer, or none that its initializer can fill.
     """
+    predicting = {level for module in model.modules() if isinstance(module, Detect) for level in module.levels}
+    for name, initializer in initializers_of(model, recipe).items():
+        layer = model.get_submodule(name)
+        initializer.fill(layer.get_parameter("weight"))
+        bias = getattr(layer, "bias", None)
+        if bias is not None and layer not in predicting:
+            bias.zero_()
+
+
+def initializers_of(model: nn.Module, recipe: Recipe) -> dict[str, Initializer]:
+    """What fills each layer that `init` names, in the order of the network; raises as `initialize` does."""
     layers = {
         name: module
         for name, module in model.named_modules()
@@ -39,14 +50,8 @@ def initialize(model: nn.Module, recipe: Recipe) -> None:
         except RecipeError as error:
             written = recipe.entry("init")
             raise error.at(written.data[pattern].key if written else None) from None
-    predicting = {level for module in model.modules() if isinstance(module, Detect) for level in module.levels}
-    for name, layer in layers.items():
-        if name not in chosen or isinstance(chosen[name], LayerDefault):
-            continue
-        chosen[name].fill(layer.get_parameter("weight"))
-        bias = getattr(layer, "bias", None)
-        if bias is not None and layer not in predicting:
-            bias.zero_()
+    filled = {name for name, initializer in chosen.items() if not isinstance(initializer, LayerDefault)}
+    return {name: chosen[name] for name in layers if name in filled}
 
 
 def _filled(pattern: str, initializer: Initializer, layers: Mapping[str, nn.Module]) -> list[str]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
 import spdbuild
-from spdbuild.errors import SpdbuildError
+from spdbuild.errors import RecipeError, SpdbuildError
 from spdbuild.training.checking import check_recipe, doubts
 from spdbuild.training.evaluate import evaluate
 from spdbuild.training.recipe import load_recipe
@@ -49,6 +50,22 @@ def test_the_log_of_a_run_says_it(recipe: Path, tmp_path: Path) -> None:
     done = train(recipe, ["max_steps=1", "compare={other: {seed: 0}}"], runs=tmp_path, quiet=True)
     said = "warning: the run 'other' trains the network of 'small' in the same way"
     assert said in (done.folder / "log.txt").read_text()
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ("freeze=[stem, haed]", "freeze: no parameter matches 'haed'"),
+        ("freeze=['*']", "freeze leaves nothing to train"),
+        ("init={haed: {name: normal}}", "init: no layer with weights matches 'haed'"),
+        ("init={norm: {name: orthogonal}}", "init: orthogonal is for convolutions and linear layers"),
+        ("compare={other: {freeze: [haed]}}", "freeze: no parameter matches 'haed'"),
+    ],
+)
+def test_patterns_of_layers_are_checked_without_data(recipe: Path, option: str, message: str) -> None:
+    with pytest.raises(RecipeError, match=re.escape(message)) as caught:
+        check_recipe(recipe, [option, "data={name: folder, root: missing}"])
+    assert caught.value.problems[0].location is not None
 
 
 @pytest.fixture
