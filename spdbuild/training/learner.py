@@ -17,6 +17,7 @@ from spdbuild.training.precision import make_scaler
 from spdbuild.training.recipe import Recipe
 from spdbuild.training.run_data import RunData
 from spdbuild.training.schedules.schedule import momentum_of
+from spdbuild.training.strided_pointwise import without_strides
 
 
 @dataclass
@@ -78,7 +79,11 @@ def make_learner(
 def placed(model: nn.Module, recipe: Recipe, device: torch.device) -> nn.Module:
     """The model on a device, in the memory format that the recipe wants."""
     model = model.to(device)
-    return model.to(memory_format=torch.channels_last) if recipe.channels_last else model  # type: ignore[call-overload,no-any-return]
+    if not recipe.channels_last:
+        return model
+    if device.type == "cpu":
+        without_strides(model)
+    return model.to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
 
 
 def _teacher(recipe: Recipe, student: BuiltNetwork, data: RunData, device: torch.device) -> nn.Module | None:
