@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from spdbuild.importing.weights import import_weights
     from spdbuild.loading import Architecture
     from spdbuild.reporting.report import report
+    from spdbuild.sweeping import sweep
     from spdbuild.training.evaluate import evaluate
     from spdbuild.training.predict import predict
     from spdbuild.training.run import resume, train
@@ -60,6 +61,7 @@ _HOMES = {
     "report": "spdbuild.reporting.report",
     "resume": "spdbuild.training.run",
     "summary": "spdbuild.api",
+    "sweep": "spdbuild.sweeping",
     "train": "spdbuild.training.run",
     "transfer": "spdbuild.conversion.weights",
     "verify": "spdbuild.conversion.verification",
@@ -87,6 +89,7 @@ __all__ = [
     "report",
     "resume",
     "summary",
+    "sweep",
     "train",
     "transfer",
     "verify",

@@ -151,6 +151,10 @@ class RecipeError(InputError):
     """A recipe that cannot be run as it is written."""
 
 
+class FolderTakenError(RecipeError):
+    """The folder of a run in which another process trains."""
+
+
 class DataError(InputError):
     """A data set that is not what the recipe says it is."""
 
@@ -171,6 +175,10 @@ class RunError(SpdbuildError):
     """A run or a comparison that was started and failed."""
 
     exit_code = 1
+
+
+class StoppedError(RunError):
+    """A run that a signal has stopped, with its state saved."""
 
 
 class DiskFullError(RunError):

@@ -51,7 +51,7 @@ LAYERS = [
     {"benchmark", "checking", "conversion", "templates"},
     {"training"},
     {"api", "reporting"},
-    {"exporting"},
+    {"exporting", "sweeping"},
     {"cli"},
 ]
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
@@ -80,6 +80,7 @@ WITH_TORCH = {
     "losses",
     "metrics",
     "nn",
+    "sweeping",
     "tiling",
     "training",
     "weight_transfer",

@@ -36,7 +36,7 @@ def test_every_command_that_works_on_networks_and_runs_is_one_call():
         "resume",
         "summary",
     ]
-    verbs += ["train", "transfer", "verify"]
+    verbs += ["sweep", "train", "transfer", "verify"]
     assert set(verbs) <= set(spdbuild.__all__)
 
 

@@ -8,14 +8,14 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-from spdbuild.errors import RecipeError
+from spdbuild.errors import FolderTakenError
 from spdbuild.training.distributed import Processes
 from spdbuild.training.run_folder import RunFolder
 
 
 @contextmanager
 def alone_in(folder: RunFolder, processes: Processes) -> Iterator[None]:
-    """Keep others from training in `folder` while the context lasts; RecipeError on every process if one does already.
+    """Keep others from training in `folder` while the context lasts; FolderTakenError on every process if one does.
 
     A twin may be trained beside other twins, but not beside the run that it belongs to, which may be about to train it.
     The system releases the lock when the process ends, however it ends.
@@ -31,7 +31,7 @@ def alone_in(folder: RunFolder, processes: Processes) -> Iterator[None]:
                     taken = str(path)
         taken = processes.from_first(taken)
         if taken is not None:
-            raise RecipeError(f"{taken} is being trained by another process", hint="wait for it or stop it")
+            raise FolderTakenError(f"{taken} is being trained by another process", hint="wait for it or stop it")
         yield
 
 

@@ -10,7 +10,7 @@ from statistics import median
 from typing import Any
 
 from spdbuild.console import Console
-from spdbuild.errors import ArgumentError, DiskFullError, RecipeError, RunError
+from spdbuild.errors import ArgumentError, DiskFullError, RecipeError, RunError, StoppedError
 from spdbuild.files import make_folder, remove_unfinished
 from spdbuild.freed_memory import freed_memory_kept
 from spdbuild.out_of_memory import full_memory_told
@@ -77,7 +77,7 @@ def train(
     ):
         folder = RunFolder(Path(processes.once(lambda: str(RunFolder.create(runs, title).path))))
         if processes.first and folder.recipe.is_file():
-            _check_changes(load_recipe(folder.recipe), wanted)
+            check_changes(load_recipe(folder.recipe), wanted)
         return _all_runs(wanted, folder, Console(quiet or not processes.first), processes)
 
 
@@ -107,14 +107,41 @@ def resume(
     stored = RunFolder.open(Path(folder))
     stored.refuse_links_out()
     with origin_told(stored):
-        before, wanted = load_recipe(stored.recipe), load_recipe(stored.recipe, overrides)
-        _check_changes(before, wanted)
-        _allow(wanted, stored, allow_imports)
-        for name, twin in twins(wanted).items():
-            _allow(twin, RunFolder(stored.path / name), allow_imports)
+        wanted = load_recipe(stored.recipe, overrides)
+        _check_stored(stored, wanted, allow_imports)
     current_job()
     with joined(device_of(wanted)) as processes, generators_kept(device_of(wanted)):
         return _all_runs(wanted, stored, Console(quiet or not processes.first), processes)
+
+
+def train_in(folder: str | Path, recipe: Recipe, *, quiet: bool = False, allow_imports: bool = False) -> Result:
+    """Run a recipe in `folder`, whatever its name: from the start, or on from where its run in there has stopped.
+
+    recipe: one that `check_recipe` accepts.
+
+    Raises as `train` and `resume` do, and RecipeError if the run in the folder is one of another recipe.
+    """
+    own = RunFolder(Path(folder))
+    if own.recipe.is_file():
+        own.refuse_links_out()
+        _check_stored(own, recipe, allow_imports)
+    current_job()
+    with (
+        joined(device_of(recipe)) as processes,
+        generators_kept(device_of(recipe)),
+        _no_empty_folders(own.path, processes),
+    ):
+        if processes.first:
+            make_folder(own.path, failure=RunError)
+        return _all_runs(recipe, own, Console(quiet or not processes.first), processes)
+
+
+def _check_stored(stored: RunFolder, wanted: Recipe, allow_imports: bool) -> None:
+    """Refuse a recipe with which the run in a folder cannot go on, and Python files that may not run."""
+    check_changes(load_recipe(stored.recipe), wanted)
+    _allow(wanted, stored, allow_imports)
+    for name, twin in twins(wanted).items():
+        _allow(twin, RunFolder(stored.path / name), allow_imports)
 
 
 def _allow(recipe: Recipe, folder: RunFolder, imports: bool) -> None:
@@ -259,7 +286,7 @@ def _result(session: Session) -> Result:
     if session.processes.any(bool(request)):
         reason = f"{STOPPED} after step {session.position.step}; the state is saved"
         session.console.note(reason)
-        raise RunError(reason, hint=_go_on(session.folder))
+        raise StoppedError(reason, hint=_go_on(session.folder))
     if loop.reason:
         session.console.line(f"{loop.reason}; the run ends at step {session.position.step}")
     loop.conclude()
@@ -283,7 +310,8 @@ def _result(session: Session) -> Result:
     )
 
 
-def _check_changes(stored: Recipe, wanted: Recipe) -> None:
+def check_changes(stored: Recipe, wanted: Recipe) -> None:
+    """Refuse a recipe that differs from a run's own in keys that a resumed run cannot change; RecipeError."""
     for found in differences(stored, wanted):
         if Role.RESUMED not in found.role:
             message = f"a resumed run stays what it was, so '{found.key}' cannot change"

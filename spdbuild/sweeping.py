@@ -1,0 +1,258 @@
+"""A recipe over a grid of values: one run for each combination, those that are there already left as they are."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+from typing import Any, Literal
+
+from spdbuild.console import Console
+from spdbuild.errors import (
+    ArgumentError,
+    DiskFullError,
+    FolderTakenError,
+    Problem,
+    RecipeError,
+    SpdbuildError,
+    StoppedError,
+)
+from spdbuild.reporting.run import Run, read_run
+from spdbuild.source import Source, parse_yaml
+from spdbuild.training.checking import check_recipe
+from spdbuild.training.job import current_job
+from spdbuild.training.recipe import Recipe, load_recipe, twins
+from spdbuild.training.recipe.overrides import Overrides, listed
+from spdbuild.training.run import check_changes, train_in
+from spdbuild.training.run_folder import RunFolder
+from spdbuild.yaml_text import inline
+
+State = Literal["done", "unfinished", "new", "failed", "taken"]
+
+#: Combinations; a larger grid is taken for a mistake.
+_MOST = 1_000
+
+#: Of the text of a value in the name of a folder.
+_LONGEST = 40
+
+
+@dataclass(frozen=True, eq=False)
+class Point:
+    """A combination of values: its folder, its recipe, and the overrides that made it."""
+
+    folder: Path
+    recipe: Recipe
+    overrides: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return " ".join(self.overrides)
+
+    @property
+    def state(self) -> State:
+        """How far the run in the folder has come, with the runs that it is compared with."""
+        if not RunFolder(self.folder).recipe.is_file():
+            return "new"
+        found = [_ended(folder) for folder in (self.folder, *(self.folder / name for name in twins(self.recipe)))]
+        return "done" if all(run and run.recipe["epochs"] >= self.recipe.epochs for run in found) else "unfinished"
+
+    @property
+    def metrics(self) -> dict[str, float | None]:
+        """What the run has measured at its end; empty before that."""
+        run = _ended(self.folder)
+        return dict(run.summary.metrics) if run else {}
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """The runs of a grid, in the order in which they are trained.
+
+    folder: where they are. states: of each point; taken: another process was training it. errors: of those that failed.
+    """
+
+    folder: Path
+    points: tuple[Point, ...]
+    states: tuple[State, ...]
+    errors: Mapping[Point, SpdbuildError]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The document that `spdbuild sweep --json` prints."""
+        runs = [
+            {
+                "folder": str(point.folder),
+                "overrides": list(point.overrides),
+                "state": state,
+                "metrics": point.metrics,
+                "error": str(self.errors[point]) if point in self.errors else None,
+            }
+            for point, state in zip(self.points, self.states, strict=True)
+        ]
+        return {"folder": str(self.folder), "runs": runs}
+
+
+def sweep(
+    recipe: str | Path | Mapping[str, Any],
+    over: Mapping[str, Sequence[Any]],
+    overrides: Overrides = (),
+    *,
+    runs: str | Path = "runs",
+    dry: bool = False,
+    quiet: bool = False,
+    allow_imports: bool = False,
+) -> Sweep:
+    """Run a recipe once for each combination of values, the last key changing first.
+
+    over: the values of each key, such as {"seed": [0, 1, 2], "optimizer.lr": [0.1, 0.05]}.
+    overrides, allow_imports: as in `train`.
+    runs: where the folder of the sweep is made, TITLE_sweep. A run in it that has come to its end is left as it is, one
+        that has not goes on; so a sweep that was stopped is called again, and one that is called with more values adds
+        runs. Several processes can share the work: none takes a run in which another trains.
+    dry: whether only to check and plan.
+
+    All combinations are checked before the first is run, and the mistakes of all raised together. A run that fails does
+    not keep the others from being run. Raises RecipeError and ArgumentError for what cannot be run, StoppedError when a
+    signal stops a run, and DiskFullError.
+    """
+    console = Console(quiet)
+    if current_job().world > 1:
+        raise RecipeError(
+            "a sweep is run by one process", hint="start several sweeps side by side: they share the runs among them"
+        )
+    folder, points = _points(recipe, over, listed(overrides), Path(runs), allow_imports)
+    counts = Counter(point.state for point in points)
+    told = ", ".join(f"{counts[state]} {state}" for state in ("done", "unfinished", "new") if counts[state])
+    console.line(f"{len(points)} runs in {folder}: {told}")
+    errors, taken = dict[Point, SpdbuildError](), set[Point]()
+    clock = _Clock(len(points) - counts["done"])
+    for number, point in enumerate(() if dry else points, start=1):
+        # Another process may have come first.
+        if point.state == "done":
+            continue
+        console.line(f"\nrun {number} of {len(points)}: {point}{clock.left()}")
+        try:
+            train_in(point.folder, point.recipe, quiet=quiet, allow_imports=allow_imports)
+        except FolderTakenError:
+            console.line("another process is training it")
+            taken.add(point)
+        except (StoppedError, DiskFullError):
+            raise
+        except SpdbuildError as error:
+            console.line(str(error))
+            errors[point] = error
+        clock.count()
+    states = ("failed" if point in errors else "taken" if point in taken else point.state for point in points)
+    return Sweep(folder, points, tuple(states), errors)
+
+
+def grid_of(texts: Sequence[str]) -> dict[str, list[Any]]:
+    """`over` of "key.path=value,value,..." as on the command line; the values are YAML. Raises RecipeError."""
+    found = dict[str, list[Any]]()
+    for text in texts:
+        key, equals, values = text.partition("=")
+        if not key or not equals:
+            raise RecipeError(f"'{text}' names no values", hint="write key.path=value,value,...")
+        if key in found:
+            raise RecipeError(f"'{key}' is given twice", hint=f"write all its values at once: {key}=...,...")
+        listed_values = parse_yaml(Source("command line", f"[{values}]")).plain()
+        assert isinstance(listed_values, list)
+        found[key] = listed_values
+    return found
+
+
+def _points(
+    recipe: str | Path | Mapping[str, Any],
+    over: Mapping[str, Sequence[Any]],
+    overrides: tuple[str, ...],
+    runs: Path,
+    allow_imports: bool,
+) -> tuple[Path, tuple[Point, ...]]:
+    """The folder of a sweep and its points, all of them checked."""
+    _check_grid(over)
+    folder = runs / f"{load_recipe(recipe, overrides).title or 'run'}_sweep"
+    if RunFolder(folder).recipe.is_file():
+        raise RecipeError(f"{folder} is the folder of a run", hint="give the sweep another folder for runs")
+    points, problems = list[Point](), list[Problem]()
+    for values in product(*over.values()):
+        combination = dict(zip(over, values, strict=True))
+        texts = listed(combination)
+        try:
+            wanted, _ = check_recipe(recipe, (*overrides, *texts), allow_imports=allow_imports)
+        except SpdbuildError as error:
+            problems += error.problems
+            continue
+        point = Point(folder / _name(combination), wanted, texts)
+        problems += _other_recipe(point)
+        points.append(point)
+    if problems:
+        raise RecipeError.gather(list(dict.fromkeys(problems)))
+    return folder, tuple(points)
+
+
+def _other_recipe(point: Point) -> list[Problem]:
+    """A problem if the folder of a point has a run of another recipe."""
+    stored = RunFolder(point.folder).recipe
+    if not stored.is_file():
+        return []
+    try:
+        check_changes(load_recipe(stored), point.recipe)
+    except SpdbuildError as error:
+        message = f"{point.folder} has a run of another recipe: {error.problems[0].message}"
+        return [Problem(message, error.problems[0].location, hint="give the sweep another folder for runs, or a title")]
+    return []
+
+
+def _check_grid(over: Mapping[str, Sequence[Any]]) -> None:
+    count = 1
+    for key, values in over.items():
+        if isinstance(values, str) or not isinstance(values, Sequence) or not values:
+            raise ArgumentError(f"'{key}' needs a list of values, got {values!r}", argument="over")
+        texts = Counter(map(inline, values))
+        twice = next((text for text, number in texts.items() if number > 1), None)
+        if twice is not None:
+            raise ArgumentError(f"'{key}' has the value {twice} twice", argument="over")
+        count *= len(values)
+    if not over or count > _MOST:
+        why = f"has {count:,} combinations, and {_MOST:,} are the most" if over else "names no key"
+        raise ArgumentError(f"the grid {why}", argument="over")
+
+
+def _name(combination: Mapping[str, Any]) -> str:
+    """The name of a run's folder: seed=0,optimizer.lr=0.1."""
+    return ",".join(f"{_plain(key)}={_plain(inline(value))}" for key, value in combination.items())
+
+
+def _plain(text: str) -> str:
+    """A text as a part of the name of a folder; one with other signs is told from those like it by its digest."""
+    plain = re.sub(r"[^\w.+-]+", "_", text).strip("_")[:_LONGEST]
+    return plain if plain == text else f"{plain}-{hashlib.sha256(text.encode()).hexdigest()[:6]}"
+
+
+def _ended(folder: Path) -> Run | None:
+    """The run in a folder; None if it has not come to its end."""
+    try:
+        return read_run(folder)
+    except SpdbuildError:
+        return None
+
+
+class _Clock:
+    """How long the runs take that are still to be done."""
+
+    def __init__(self, runs: int) -> None:
+        self._left, self._done, self._started = runs, 0, time.monotonic()
+
+    def count(self) -> None:
+        """One run is done."""
+        self._left -= 1
+        self._done += 1
+
+    def left(self) -> str:
+        """`; about 12 minutes left`, judged by the runs so far."""
+        if not self._done:
+            return ""
+        minutes = (time.monotonic() - self._started) / self._done * self._left / 60
+        return f"; about {minutes:.0f} minutes left" if minutes >= 1 else "; less than a minute left"
