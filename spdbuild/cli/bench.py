@@ -68,7 +68,8 @@ def command(
     ARCHITECTURE is a path, a built-in name, or the folder of a run. The options that select a network apply to both
     architectures. If the batch does not fit into memory, half of it is tried.
     """
-    graphs = [_sized(choice.load(name).graph, size) for name in (architecture, against) if name]
+    given = [name for name in (architecture, against) if name]
+    graphs = _told_apart([_sized(choice.load(name).graph, size) for name in given], given)
     from spdbuild.training.device import choose_device
 
     chosen = str(choose_device(device))
@@ -79,6 +80,16 @@ def command(
         print_json(found.to_dict())
     else:
         _show(found)
+
+
+def _told_apart(graphs: list[Graph], given: list[str]) -> list[Graph]:
+    """The graphs, under what was typed for them where their own names are the same, as those of two runs may be."""
+    if len({graph.name for graph in graphs}) == len(graphs) or len(set(given)) < len(given):
+        return graphs
+    graphs = [graph.copy() for graph in graphs]
+    for graph, name in zip(graphs, given, strict=True):
+        graph.name = name
+    return graphs
 
 
 def _sized(graph: Graph, size: int | None) -> Graph:

@@ -51,6 +51,13 @@ def test_two_networks_and_their_ratio(run, tiny: Path, clock):
     )
 
 
+def test_networks_of_one_name_are_told_apart_by_what_was_typed(run, tiny: Path, clock):
+    Path("other.yaml").write_text(tiny.read_text())
+    result = run("bench", tiny, "--against", "other.yaml", "--threads", 1, "--device", "cpu")
+    assert [line.split()[0] for line in result.stdout.splitlines()[1:3]] == [str(tiny), "other.yaml"]
+    assert f"other.yaml takes x1.500 the time of {tiny}" in result.stdout
+
+
 def test_json_is_one_document(run, tiny: Path, clock):
     result = run("bench", tiny, "--against", tiny, "--threads", 1, "--device", "cpu", "--json")
     found = json.loads(result.stdout)
