@@ -16,13 +16,24 @@ from spdbuild.training.lost_workers import lost_workers_told
 from spdbuild.training.precision import autocast
 from spdbuild.training.task import Batches, Evaluation, Meter
 
+#: What to do about a trained network that gives no numbers.
+_STORED = "look at its weights, statistics of norms among them, and at precision"
+
 
 @torch.inference_mode()
 def evaluate_model(
-    model: nn.Module, batches: Batches, meter: Meter, precision: str, device: torch.device, processes: Processes
+    model: nn.Module,
+    batches: Batches,
+    meter: Meter,
+    precision: str,
+    device: torch.device,
+    processes: Processes,
+    *,
+    hint: str = _STORED,
 ) -> Evaluation:
     """The metrics of the first process's `model`, left in eval mode, over all batches of all processes.
 
+    hint: what to do about a metric that is not finite.
     The first process computes them; the others get the result without its files and without its values per image.
     Raises RunError if a metric is not finite, if a data-loading process is killed, or if memory runs out.
     """
@@ -35,18 +46,18 @@ def evaluate_model(
                 meter.update(_forward(model, images, precision, device), targets)
     states = processes.to_first(meter.state())
     if not processes.first:
-        return _finite(processes.from_first(None))
+        return _finite(processes.from_first(None), hint)
     meter.merge(states)
     evaluation = meter.evaluation()
     processes.from_first(replace(evaluation, files={}, by_image=None, images=()))
-    return _finite(evaluation)
+    return _finite(evaluation, hint)
 
 
-def _finite(evaluation: Evaluation) -> Evaluation:
+def _finite(evaluation: Evaluation, hint: str) -> Evaluation:
     for name, value in evaluation.scalars.items():
         if not math.isfinite(value):
             message = f"the {name} of the evaluation is not finite: the network gives some images no numbers"
-            raise RunError(message, hint="look at its weights, statistics of norms among them, and at precision")
+            raise RunError(message, hint=hint)
     return evaluation
 
 

@@ -178,7 +178,9 @@ class Loop:
         session, position = self.session, self.session.position
         model, data, device = session.learner.evaluated, session.data, session.device
         meter = session.task.meter(session.recipe, model, data.test_images, device)
-        self.evaluation = evaluate_model(model, data.test_batches, meter, session.precision, device, session.processes)
+        self.evaluation = evaluate_model(
+            model, data.test_batches, meter, session.precision, device, session.processes, hint=session.steadier
+        )
         monitor = session.task.monitor
         score = self.evaluation.scalars.get(monitor)
         if score is None:

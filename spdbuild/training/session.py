@@ -54,6 +54,12 @@ class Session:
         return self.position.epoch * len(self.data.train_batches)
 
     @property
+    def steadier(self) -> str:
+        """What keeps the numbers of a training finite, as a hint."""
+        further = "or set clip" if self.precision == "fp32" else "set clip, or set precision=fp32"
+        return f"lower optimizer.lr, {further}"
+
+    @property
     def accumulation(self) -> Accumulation:
         """Which batches form a step."""
         return self.recipe.accumulation(len(self.data.train_batches))

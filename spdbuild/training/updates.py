@@ -79,8 +79,7 @@ class Updates:
             what = f"the loss of step {first} or its gradient is not finite, though what every layer gives is"
         saved = session.folder.state.is_file()
         kept = f"; the state of the last good checkpoint is in {session.folder.state}" if saved else ""
-        further = "or set clip" if session.precision == "fp32" else "set clip, or set precision=fp32"
-        raise RunError(what + kept, hint=f"lower optimizer.lr, {further}")
+        raise RunError(what + kept, hint=session.steadier)
 
     def _clip(self) -> None:
         """Clip the gradient as the recipe says, and note whether it is finite."""

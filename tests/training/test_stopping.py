@@ -50,6 +50,21 @@ def test_a_loss_that_is_not_finite_names_the_step_and_the_layer(
     assert all(torch.isfinite(tensor).all() for tensor in state.model.values())
 
 
+def test_an_evaluation_that_is_not_finite_while_training_asks_for_a_lower_rate(
+    recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    evaluate = loop.Loop.evaluate
+
+    def poisoned(self: loop.Loop) -> dict[str, float]:
+        nn.init.constant_(self.session.learner.evaluated.get_parameter("down.weight"), float("nan"))
+        return evaluate(self)
+
+    monkeypatch.setattr(loop.Loop, "evaluate", poisoned)
+    with pytest.raises(RunError, match="the loss of the evaluation is not finite") as caught:
+        train(recipe, ["epochs=1"], runs=tmp_path, quiet=True)
+    assert caught.value.problems[0].hint == "lower optimizer.lr, or set clip"
+
+
 def test_a_gradient_that_is_not_finite_reaches_no_weights(
     recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
