@@ -48,6 +48,9 @@ DAMAGE = (
 #: What each row of a position has, whatever the task.
 _ROW = {"epoch": 0, "step": 0, "lr": 0.0, "seconds": 0.0, "images_per_second": 0.0}
 
+#: Devices with a global random number generator of their own, by their type.
+_DRAWING_DEVICES = ("cuda", "mps")
+
 #: Held by the run that draws from the global random number generators of this process.
 _GENERATORS = threading.Lock()
 
@@ -60,7 +63,7 @@ class State:
 
     position: how far the run has got. data: facts about what it is trained and evaluated on.
     ema: weights of the moving average and the number of its updates; None without one.
-    counts, generators: one entry per process.
+    counts, generators: one entry per process. recipe: that of the run, resolved; empty in states of older versions.
     """
 
     position: dict[str, Any]
@@ -71,6 +74,7 @@ class State:
     scaler: dict[str, Any]
     counts: tuple[dict[str, Any], ...]
     generators: tuple[dict[str, Any], ...]
+    recipe: str = ""
 
 
 @dataclass
@@ -169,6 +173,8 @@ def load_state(path: Path) -> State:
         message = f"{path}: the state has version {version}, and this spdbuild reads {VERSION}"
         raise WeightsError(message, hint=_NEW_RUN)
     try:
+        # States of older versions have none.
+        state.setdefault("recipe", "")
         return construct(State, {name: state.get(name) for name in type_hints(State)})
     except ArgumentError as error:
         raise damaged(path, f"'{error.argument}'") from None
@@ -207,8 +213,8 @@ def generator_states(device: torch.device) -> dict[str, Any]:
         "numpy": [name, np.asarray(keys).tolist(), int(index), int(has_gauss), float(cached)],
         "torch": torch.get_rng_state(),
     }
-    if device.type == "cuda":
-        states["cuda"] = torch.cuda.get_rng_state(device)
+    if device.type in _DRAWING_DEVICES:
+        states[device.type] = torch.get_device_module(device.type).get_rng_state(device)
     return states
 
 
@@ -219,8 +225,8 @@ def restore_generators(states: dict[str, Any], device: torch.device) -> None:
     name, keys, index, has_gauss, cached = states["numpy"]
     np.random.set_state((name, np.array(keys, dtype=np.uint32), index, has_gauss, cached))
     torch.set_rng_state(states["torch"])
-    if device.type == "cuda" and "cuda" in states:
-        torch.cuda.set_rng_state(states["cuda"], device)
+    if device.type in _DRAWING_DEVICES and device.type in states:
+        torch.get_device_module(device.type).set_rng_state(states[device.type], device)
 
 
 @contextmanager
@@ -243,7 +249,7 @@ def generators_kept(device: torch.device) -> Iterator[None]:
 
 
 def seed_generators(seed: int, rank: int) -> None:
-    """Seed the global generators of this process."""
+    """Seed the global generators of this process, those of its device included."""
     own = seed + rank * _APART
     random.seed(own)
     np.random.seed(own % 2**32)

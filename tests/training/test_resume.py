@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
 import signal
 import sys
 from collections.abc import Callable
@@ -167,6 +168,32 @@ def test_a_state_whose_version_is_no_number_is_refused(tmp_path: Path) -> None:
         load_state(tmp_path / "state.pt")
 
 
+def test_a_recipe_that_was_edited_by_hand_is_not_resumed_as_another_run(recipe: Path, tmp_path: Path) -> None:
+    done = train(recipe, ["epochs=1", "compare={twin: {seed: 1}}"], quiet=True, runs=tmp_path)
+    files = {path: path.read_bytes() for path in done.folder.rglob("*") if path.is_file() and path.name != "log.txt"}
+    stored = done.folder / "recipe.yaml"
+    edited = re.sub(r"(?m)^  lr: .*$", "  lr: 0.777", stored.read_text())
+    assert edited != stored.read_text()
+    stored.write_text(edited)
+    with pytest.raises(RecipeError, match=r"recipe\.yaml:\d+:\d+: .*'optimizer\.lr' cannot change"):
+        resume(done.folder, ["epochs=2"], quiet=True)
+    stored.write_bytes(files[stored])
+    assert {path: path.read_bytes() for path in files} == files
+    # Keys that a resumed run takes may be changed in the file as well.
+    stored.write_text(stored.read_text().replace("epochs: 1\n", "epochs: 2\n"))
+    assert resume(done.folder, quiet=True).metrics
+    rows = (done.folder / "metrics.jsonl").read_text().splitlines()
+    assert len(rows) == 2
+
+
+def test_a_state_of_an_older_version_without_the_recipe_goes_on(recipe: Path, tmp_path: Path) -> None:
+    done = train(recipe, ["epochs=1"], quiet=True, runs=tmp_path)
+    state = torch.load(done.folder / "state" / "state.pt", weights_only=True)
+    del state["recipe"]
+    torch.save(state, done.folder / "state" / "state.pt")
+    assert resume(done.folder, ["epochs=2"], quiet=True).metrics
+
+
 def test_a_folder_that_is_no_run_is_named(tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match="is not the folder of a run: it has no recipe.yaml"):
         resume(tmp_path, quiet=True)
@@ -246,11 +273,11 @@ def test_an_evaluation_that_fails_loses_no_epoch(recipe: Path, tmp_path: Path, a
     whole = train(recipe, ["epochs=2"], quiet=True, runs=tmp_path / "whole")
     evaluate, calls = loop_module.evaluate_model, []
 
-    def fails_at_first(*arguments: Any) -> Any:
+    def fails_at_first(*arguments: Any, **named: Any) -> Any:
         calls.append(arguments)
         if len(calls) == 1:
             raise DataError("a.png: is damaged")
-        return evaluate(*arguments)
+        return evaluate(*arguments, **named)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(loop_module, "evaluate_model", fails_at_first)
