@@ -6,7 +6,7 @@ import hashlib
 import re
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -144,8 +144,13 @@ def sweep(
             console.line(str(error))
             errors[point] = error
         clock.count()
-    states = ("failed" if point in errors else "taken" if point in taken else point.state for point in points)
-    return Sweep(folder, points, tuple(states), errors)
+    return Sweep(folder, points, tuple(_state(point, errors, taken) for point in points), errors)
+
+
+def _state(point: Point, errors: Collection[Point], taken: Collection[Point]) -> State:
+    state = "failed" if point in errors else point.state
+    # What another process has brought to its end by now is done.
+    return "taken" if point in taken and state != "done" else state
 
 
 def grid_of(texts: Sequence[str]) -> dict[str, list[Any]]:

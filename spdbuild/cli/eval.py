@@ -24,6 +24,7 @@ _EXAMPLES = """\b
 Examples:
   spdbuild eval runs/quickstart
   spdbuild eval runs/quickstart --weights runs/quickstart/weights/last.safetensors --json
+  spdbuild eval runs/pets --split test -o evaluated/pets
   spdbuild eval cifar10_resnet50_spd --weights imported.safetensors device=cpu
 """
 
@@ -38,7 +39,8 @@ Examples:
     "-o",
     "--output",
     type=PATH,
-    help="Folder for tables, results by image, the confusion matrix and samples; for a detector also curves.",
+    help="Folder for tables, results by image, the confusion matrix and samples, and for a detector curves; "
+    "`spdbuild report` reads that of a run.",
 )
 @click.option("--min-score", type=click.FloatRange(0, 1), help="Least score of a box that counts as a detection.")
 @click.option("--max-iou", type=click.FloatRange(0, 1), help="Of two detections that overlap more, the better counts.")

@@ -21,6 +21,7 @@ Examples:
   spdbuild report runs/quickstart runs/quickstart-2 runs/quickstart-3 --metric top1
   spdbuild report runs --against quickstart/strided -o report
   spdbuild report runs/quickstart --resample 200
+  spdbuild report evaluated/seed0 evaluated/seed1 evaluated/seed2 --by-class top1
   spdbuild report runs --resample 200 --together 'patient_[0-9]+'
 """
 
@@ -29,7 +30,18 @@ Examples:
 @click.argument("runs", nargs=-1, required=True, type=PATH, metavar="RUN...")
 @click.option("--metric", "metrics", multiple=True, metavar="NAME", help="Show this metric; may be repeated.")
 @click.option("--against", metavar="NAME", help="Compare all others with the runs of this name.")
-@click.option("-o", "--output", type=PATH, help="Folder for report.md, two CSV tables and a page with curves.")
+@click.option(
+    "--by-class",
+    multiple=True,
+    metavar="NAME",
+    help="Show this column of the runs' classes.csv for each class, such as top1 or AP; may be repeated.",
+)
+@click.option(
+    "-o",
+    "--output",
+    type=PATH,
+    help="Folder for report.md, the same tables for LaTeX, CSV tables (also of the curves), and a page with curves.",
+)
 @click.option(
     "--resample",
     "resamples",
@@ -51,6 +63,7 @@ def command(
     runs: tuple[Path, ...],
     metrics: tuple[str, ...],
     against: str | None,
+    by_class: tuple[str, ...],
     output: Path | None,
     resamples: int,
     together: str | None,
@@ -58,7 +71,8 @@ def command(
 ) -> None:
     """Summarize runs: each recipe's results over its seeds, the differences between converted networks, and the costs.
 
-    RUN is the folder of a run, including the runs that it is compared with, or a folder that holds runs. Runs belong
+    RUN is the folder of a run, including the runs that it is compared with, or a folder that holds runs; or the folder
+    of an evaluation, which `spdbuild eval RUN --split test -o FOLDER` writes, or one that holds some. Runs belong
     together if their recipes differ only in the seed and in keys that do not change the result: title, compare,
     expect, workers, device, test_batch, save_every, data.download, data.memory_gib, task.cache, task.seeing and
     task.evaluation.backend. Runs on other images, or with another task.evaluation, are shown separately. Images are
@@ -69,11 +83,22 @@ def command(
     these two networks could be due to the choice of test images. Similar images, such as frames of a video, tell less
     than their number suggests: --together draws them as one.
 
+    Runs are compared by the weights that they ended with, on the images that training evaluates on. Evaluations are
+    shown separately for each split of the data, and for best, last and other weights.
+
     Unfinished runs and damaged folders are reported and left out. torch is not needed.
     """
     from spdbuild.reporting.report import report
 
-    found = report(*runs, metrics=metrics, against=against, output=output, resamples=resamples, together=together)
+    found = report(
+        *runs,
+        metrics=metrics,
+        against=against,
+        by_class=by_class,
+        output=output,
+        resamples=resamples,
+        together=together,
+    )
     for entry in found.left_out:
         say(str(entry), err=True)
     if output is not None:

@@ -11,6 +11,7 @@ from spdbuild.errors import UnknownNameError, nearest
 from spdbuild.reporting.conditions import differing, value_text
 from spdbuild.reporting.groups import Group, Section, Spread
 from spdbuild.reporting.intervals import interval
+from spdbuild.reporting.mcnemar import McNemar
 
 
 @dataclass(frozen=True)
@@ -18,11 +19,13 @@ class Difference:
     """A metric of a group minus that of its reference, for each seed that both have.
 
     over_images: interval of the mean over resampled images, if it was computed.
+    exact: for a share of the images, the test of each seed, if it was made.
     """
 
     metric: str
     values: dict[int, float]
     over_images: tuple[float, float] | None = None
+    exact: Mapping[int, McNemar] = field(default_factory=dict)
 
     @property
     def mean(self) -> float:
@@ -40,7 +43,7 @@ class Difference:
         if count == 1:
             return "no conclusion (one seed)"
         if ends is None:
-            return f"no conclusion (the same in {count} seeds)"
+            return f"no conclusion (the same difference in {count} seeds: its spread is not known)"
         if ends[0] <= 0 <= ends[1]:
             return "no conclusion (2 seeds are few)" if count == 2 else f"no difference shown ({count} seeds)"
         return f"{'higher' if ends[0] > 0 else 'lower'} ({count} seeds)"
@@ -53,6 +56,7 @@ class Difference:
             "mean": self.mean,
             "interval": ends,
             "interval_over_images": images,
+            "mcnemar": {str(seed): test.to_dict() for seed, test in self.exact.items()},
             "verdict": self.verdict,
         }
 
@@ -63,7 +67,8 @@ class Comparison:
 
     differing: key paths in which their recipes differ. differences: of all metrics that both have, in their order.
     unresampled: why there are no intervals over images, if they were wanted: one reason per run.
-    carriers: for each metric with such an interval the number of images that it rests on, or of their groups.
+    carriers: for each metric with such an interval the number of images that it rests on, or of their groups: those in
+        which the networks differ or, for a mean over classes, those of the rarest class, if these are fewer.
     image_groups: how many groups of images were drawn, each as a whole; None if images were drawn one by one.
     """
 
@@ -104,7 +109,10 @@ class Comparison:
             "differing": {path: [value_text(side, path) for side in known] for path in self.differing},
             "costs": self.costs,
             "image_groups": self.image_groups,
-            "differences": {entry.metric: entry.to_dict() for entry in self.differences},
+            "differences": {
+                entry.metric: {**entry.to_dict(), "deciding_images": self.carriers.get(entry.metric)}
+                for entry in self.differences
+            },
         }
 
 
@@ -139,7 +147,7 @@ def _compared(group: Group, reference: Group) -> Comparison:
     seeds = _shared(group, reference)
     pairs = [tuple(side.of_seed(seed).summary.metrics for side in (group, reference)) for seed in seeds]
     differences = []
-    for name in pairs[0][0]:
+    for name in dict.fromkeys(name for own, _ in pairs for name in own):
         values = {}
         for seed, (own, other) in zip(seeds, pairs, strict=True):
             one, two = own.get(name), other.get(name)

@@ -33,8 +33,10 @@ IGNORED = frozenset(
 PLACES = frozenset(("data.root", "data.file", "data.on_error"))
 #: The conditions that stand in their place: the images of a run, each as their number and a digest.
 TRAINED, EVALUATED = "training images", "evaluation images"
+#: What an evaluation of a run measured; runs themselves, measured with their last weights, have none of these.
+_CHOICE = {"split": "split", "weights": "evaluated weights", "precision": "evaluation precision"}
 #: Runs that differ in one of these were not measured on the same images in the same way.
-_MEASURED = ("data", EVALUATED, "task.name", "task.evaluation")
+_MEASURED = ("data", EVALUATED, "task.name", "task.evaluation", *_CHOICE.values())
 #: Keys that `architecture.yaml` follows from.
 _NETWORK = frozenset(("architecture", "variant", "vars", "passes", "input", "data"))
 
@@ -76,7 +78,8 @@ def _resolved(run: Run) -> Conditions:
     """
     chosen = {"architecture.yaml": run.network, "precision": run.summary.precision}
     leaves = {path: value for path, value in _leaves(run.recipe) if value != _UNSAID.get(path)}
-    return {**leaves, **chosen}
+    choice = {path: getattr(run.evaluated, name) for name, path in _CHOICE.items()} if run.evaluated else {}
+    return {**leaves, **chosen, **choice}
 
 
 def measured(conditions: Conditions) -> Conditions:

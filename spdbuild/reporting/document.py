@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from spdbuild.reporting.by_class import Classes
 from spdbuild.reporting.comparisons import Comparison
 from spdbuild.reporting.groups import Group, Section
 from spdbuild.reporting.run import Run
@@ -13,13 +14,18 @@ from spdbuild.reporting.run import Run
 _FACTS = ("metrics", "counts", "monitor", "best", "best_epoch", "epochs", "planned_epochs", "steps", "seconds")
 
 
-def section_document(section: Section, comparisons: Iterable[Comparison], notes: Sequence[str]) -> dict[str, Any]:
+def section_document(
+    section: Section, comparisons: Iterable[Comparison], classes: Classes, notes: Sequence[str]
+) -> dict[str, Any]:
     """A section with its groups, their runs, and the pairs of groups."""
     return {
         "title": section.title,
+        "split": section.evaluated.split if section.evaluated else None,
+        "weights": section.evaluated.weights if section.evaluated else "last",
         "measured": dict(section.measured),
         "groups": [_group(group, section.metrics) for group in section.groups],
         "comparisons": [comparison.to_dict() for comparison in comparisons],
+        "classes": {one.metric: [row.to_dict() for row in one.rows] for one in classes.tables},
         "notes": list(notes),
     }
 

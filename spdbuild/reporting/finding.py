@@ -7,12 +7,16 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from spdbuild.errors import InputError, nearest
+from spdbuild.errors import InputError, nearest_name
 from spdbuild.reporting.folder import is_report
-from spdbuild.training.run_folder import TAKEN, RunFolder
+from spdbuild.training.evaluation_file import FILE
+from spdbuild.training.run_folder import TAKEN, RunFolder, hint_at_runs
 
 #: How many levels below a named folder are searched for runs.
 _DEPTH = 3
+#: The same when looking for the folder that a wrong name was meant to be.
+_SWEEP = 2
+_NOTHING = f"it is no run, for it has no recipe.yaml, no evaluation of one, for it has no {FILE}, nor holds any"
 
 
 @dataclass(frozen=True)
@@ -31,8 +35,13 @@ def is_run(folder: Path) -> bool:
     return RunFolder(folder).recipe.is_file()
 
 
+def is_evaluation(folder: Path) -> bool:
+    """Whether a folder is that of an evaluation of a run."""
+    return (folder / FILE).is_file()
+
+
 def find_runs(paths: Iterable[Path]) -> tuple[list[Path], list[LeftOut]]:
-    """The folders of runs at or below `paths`, each once, a run before its twins; and the folders without runs.
+    """The folders of runs and evaluations at or below `paths`, each once, a run before what is in it; and all others.
 
     Raises InputError for a path that is not a folder.
     """
@@ -52,14 +61,21 @@ def _require_folder(path: Path) -> None:
         return
     if path.exists():
         raise InputError(f"{path} is a file", hint="name the folder of a run, or one that holds runs, such as runs")
-    beside = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
-    raise InputError(f"there is no folder {path}", hint=nearest(path.name, beside))
+    raise InputError(f"there is no folder {path}", hint=_hint(path))
+
+
+def _hint(path: Path) -> str:
+    """A hint with the folder that was probably meant: a run, or one that holds runs, perhaps in folders of sweeps."""
+    beside = [folder for folder in _folders(path.parent) if _look(folder, _SWEEP)[0]]
+    name = nearest_name(path.name, [folder.name for folder in beside])
+    return hint_at_runs(path) if name is None else f"did you mean '{path.parent / name}'?"
 
 
 def _look(folder: Path, depth: int) -> tuple[list[Path], list[LeftOut]]:
-    if is_run(folder):
-        inner = [twin for twin in _folders(folder) if twin.name not in TAKEN and is_run(twin)]
-        return [folder, *inner], []
+    if is_run(folder) or is_evaluation(folder):
+        inner = [entry for entry in _folders(folder) if entry.name not in TAKEN]
+        found = (_look(entry, 0)[0] for entry in inner if is_run(entry) or is_evaluation(entry))
+        return [folder, *(path for paths in found for path in paths)], []
     if is_report(folder):
         return [], []
     runs, others = list[Path](), list[LeftOut]()
@@ -67,7 +83,7 @@ def _look(folder: Path, depth: int) -> tuple[list[Path], list[LeftOut]]:
         below, beside = _look(entry, depth - 1)
         runs += below
         others += beside
-    return (runs, others) if runs else ([], [LeftOut(folder, "it is no run, for it has no recipe.yaml, nor holds any")])
+    return (runs, others) if runs else ([], [LeftOut(folder, _NOTHING)])
 
 
 def _folders(folder: Path) -> list[Path]:

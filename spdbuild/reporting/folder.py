@@ -9,14 +9,16 @@ from spdbuild.errors import InputError
 from spdbuild.files import write_folder
 
 #: The files of a report.
-MARKDOWN, TABLE, DIFFERENCES_TABLE, PAGE = "report.md", "runs.csv", "differences.csv", "index.html"
-_FILES = frozenset((MARKDOWN, TABLE, DIFFERENCES_TABLE, PAGE))
+MARKDOWN, LATEX, PAGE = "report.md", "report.tex", "index.html"
+TABLE, DIFFERENCES_TABLE, CURVES_TABLE, CLASSES_TABLE = "runs.csv", "differences.csv", "curves.csv", "by_class.csv"
+#: Those that every version has written.
+_FIRST = frozenset((MARKDOWN, TABLE, PAGE))
+_FILES = _FIRST | {LATEX, DIFFERENCES_TABLE, CURVES_TABLE, CLASSES_TABLE}
 
 
 def is_report(folder: Path) -> bool:
     """Whether a folder is that of a report."""
-    # Earlier versions wrote no table of differences.
-    return all((folder / name).is_file() for name in _FILES - {DIFFERENCES_TABLE})
+    return all((folder / name).is_file() for name in _FIRST)
 
 
 def check_folder(folder: Path) -> None:

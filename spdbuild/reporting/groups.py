@@ -10,7 +10,7 @@ from typing import Any
 from spdbuild.reporting.conditions import Conditions, conditions, differing, identity, measured, value_text
 from spdbuild.reporting.finding import LeftOut
 from spdbuild.reporting.intervals import deviation
-from spdbuild.reporting.run import Run
+from spdbuild.reporting.run import Evaluated, Run
 
 
 @dataclass(frozen=True)
@@ -90,6 +90,11 @@ class Section:
         return tuple(run for group in self.groups for run in group.runs)
 
     @property
+    def evaluated(self) -> Evaluated | None:
+        """The split and the weights, if these are evaluations of runs; all have the same."""
+        return self.groups[0].runs[0].evaluated
+
+    @property
     def metrics(self) -> tuple[str, ...]:
         """Names of all metrics, in the order in which runs show them."""
         return tuple(dict.fromkeys(name for run in self.runs for name in run.summary.metrics))
@@ -109,13 +114,23 @@ def make_sections(runs: Iterable[Run]) -> tuple[list[Section], list[LeftOut]]:
     for known, members in alike:
         parts.setdefault(identity(measured(known)), []).append((known, members))
     facts = [measured(part[0][0]) for part in parts.values()]
-    titles = unique_names([str(fact.get("data.name")) for fact in facts], facts)
+    headings = [_title(part[0][1][0]) for part in parts.values()]
+    titles = unique_names(headings, facts)
     names = iter(_names([entry for part in parts.values() for entry in part]))
     sections = [
         Section(title, fact, _ordered(Group(next(names), known, tuple(members)) for known, members in part))
         for title, fact, part in zip(titles, facts, parts.values(), strict=True)
     ]
     return sections, left_out
+
+
+def _title(run: Run) -> str:
+    """The name of the data; for evaluations with the split and the weights."""
+    name, evaluated = str(run.recipe["data"].get("name")), run.evaluated
+    if evaluated is None:
+        return name
+    weights = f"{evaluated.weights} weights" if evaluated.weights in ("best", "last") else evaluated.weights
+    return f"{name} {evaluated.split} with {weights}"
 
 
 def _alike(runs: Sequence[Run]) -> tuple[list[tuple[Conditions, list[Run]]], list[LeftOut]]:
@@ -141,12 +156,18 @@ def _outdated(older: Run, newer: Run) -> str:
 
 
 def _names(alike: Sequence[tuple[Conditions, list[Run]]]) -> list[str]:
-    """Names of groups: that of their runs, if these share one."""
-    names = []
-    for _, members in alike:
-        first, *others = dict.fromkeys(run.name for run in members)
-        names.append(f"{first} and {len(others)} more" if others else first)
-    return unique_names(names, [known for known, _ in alike])
+    """Names of groups: that of the run with the lowest seed, which comes first.
+
+    The evaluations of a group of runs have the name of the group: the headings tell them apart.
+    """
+    names = [members[0].name for _, members in alike]
+    choices = [evaluated.choice if (evaluated := members[0].evaluated) else None for _, members in alike]
+    for choice in set(choices):
+        places = [place for place, other in enumerate(choices) if other == choice]
+        unique = unique_names([names[place] for place in places], [alike[place][0] for place in places])
+        for place, name in zip(places, unique, strict=True):
+            names[place] = name
+    return names
 
 
 def _ordered(groups: Iterable[Group]) -> tuple[Group, ...]:

@@ -13,16 +13,29 @@ READING = (
     "Metrics are those of the weights that a run ended with, mean ± sample standard deviation (n - 1) over the seeds. "
     "The best epoch of a run is chosen by the images that it is measured on, so its metrics, in runs.csv, flatter."
 )
+EVALUATIONS = (
+    "A heading that names a split is of evaluations by `spdbuild eval`: metrics on that split of the weights that it "
+    "names, mean ± sample standard deviation (n - 1) over the seeds; costs are those of the training."
+)
 DIFFERENCES = (
-    "Differences are taken seed by seed: such runs draw the same batches, but other first weights from the first layer "
-    "on in which their networks differ. The interval is Student's for their mean, with 95 % confidence; it takes them "
+    "Differences are taken seed by seed. Runs of one seed draw the same batches unless their batch size, augmentation, "
+    "training images or number of processes differ, and other first weights from the first layer on in which their "
+    "networks differ. The interval is Student's for their mean, with 95 % confidence; it takes them "
     "for draws from a normal distribution, which a few seeds cannot show. One seed gives no interval and no conclusion."
+)
+BY_CLASS = (
+    "Differences by class are the mean ± sample standard deviation (n - 1) over the seeds. None of them is tested: of "
+    "many classes, or of classes with few images, some are far apart by chance."
 )
 _IMAGES = (
     "The interval over images says how far the mean difference of these very networks could be another with other test "
     "images: 1.96 standard deviations over {resamples:,} resamples of the {drawn}, the same for all networks and "
     "seeds. It holds with 95 % confidence for many {drawn} that were drawn one by one. {alike} It says nothing of "
     "other trainings."
+)
+_EXACT = (
+    "Exact p is McNemar's, seed by seed: how likely the images that only one of the two networks gets right would be "
+    "divided so unevenly, or more so, if both were equally good. It holds for few images, too."
 )
 _ALIKE = (
     "Frames of one video or images of one writer are alike, and tell less than their number, unless --together draws "
@@ -36,7 +49,7 @@ _MANY = 30
 def over_images(resamples: int, together: str | None) -> str:
     """How to read intervals over images. together: pattern of the names of images that were drawn as one."""
     if together is None:
-        return _IMAGES.format(resamples=resamples, drawn="images", alike=_ALIKE)
+        return f"{_IMAGES.format(resamples=resamples, drawn='images', alike=_ALIKE)} {_EXACT}"
     return _IMAGES.format(resamples=resamples, drawn="groups of images", alike=_TOGETHER.format(together=together))
 
 
@@ -52,15 +65,22 @@ def notes(
     against: the group that all others were to be compared with.
     """
     return [
+        *_selected(section),
         *_other_data(section, others),
         *_alone(section, comparisons, against),
         *_chance(comparisons, metrics),
+        *_fewer_seeds(comparisons, metrics),
         *_unresampled(comparisons, metrics),
         *_groups(comparisons),
         *_few_images(comparisons, metrics),
         *_cut_off(section),
         *_provenance(section),
     ]
+
+
+def _selected(section: Section) -> Iterator[str]:
+    if any(run.selected for run in section.runs):
+        yield "The best epoch was chosen by these very images, so the metrics flatter; other images would tell more."
 
 
 def _other_data(section: Section, others: Sequence[Section]) -> Iterator[str]:
@@ -83,11 +103,31 @@ def _alone(section: Section, comparisons: Sequence[Comparison], against: str | N
 def _chance(comparisons: Sequence[Comparison], metrics: Sequence[str]) -> Iterator[str]:
     shown = [entry for one in comparisons for entry in one.differences if entry.metric in metrics]
     count = sum(ends is not None for entry in shown for ends in (entry.interval, entry.over_images))
+    tests = sum(len(entry.exact) for entry in shown)
     if count > 1:
+        told, chance = (f" and {tests} exact p", ", or has a p below 0.05,") if tests else ("", "")
         yield (
-            f"The {count} intervals are not corrected for their number: where nothing differs, "
-            "one of twenty leaves 0 out by chance."
+            f"The {count} intervals{told} are not corrected for their number: where nothing differs, "
+            f"one of twenty leaves 0 out{chance} by chance."
         )
+
+
+def _fewer_seeds(comparisons: Sequence[Comparison], metrics: Sequence[str]) -> Iterator[str]:
+    """Metrics that some runs have not measured: in tables the seeds would be missing without a word."""
+    for one in comparisons:
+        by_seeds = dict[tuple[int, ...], list[str]]()
+        for name in metrics:
+            known = next((entry.values for entry in one.differences if entry.metric == name), {})
+            lacking = tuple(seed for seed in one.seeds if seed not in known)
+            runs = (*one.group.runs, *one.reference.runs)
+            # Of a metric that the data do not define no run has a value.
+            if lacking and any(run.summary.metrics.get(name) is not None for run in runs):
+                by_seeds.setdefault(lacking, []).append(name)
+        for lacking, names in by_seeds.items():
+            yield (
+                f"{one.name} is without {_listed(lacking)} for {', '.join(names)}: "
+                "one of the two runs has no value of it that is a number."
+            )
 
 
 def _unresampled(comparisons: Sequence[Comparison], metrics: Sequence[str]) -> Iterator[str]:
@@ -104,11 +144,17 @@ def _unresampled(comparisons: Sequence[Comparison], metrics: Sequence[str]) -> I
 
 
 def _few_images(comparisons: Sequence[Comparison], metrics: Sequence[str]) -> Iterator[str]:
-    few = {name: count for one in comparisons for name, count in one.carriers.items() if count < _MANY}
-    named = [f"{name} ({few[name]})" for name in metrics if name in few]
-    if named:
+    told = []
+    for one in comparisons:
+        few = {name: count for name in metrics if (count := one.carriers.get(name, _MANY)) < _MANY}
+        if few:
+            told.append(f"{one.name}: {', '.join(f'{name} ({count})' for name, count in few.items())}")
+    if told:
         what = "groups of images" if any(one.image_groups for one in comparisons) else "images"
-        yield f"Intervals over images are too narrow for what rests on few {what} of a class: {', '.join(named)}."
+        yield (
+            f"Intervals over images are too narrow where few {what} decide, of a class or in which the networks "
+            f"differ: {'; '.join(told)}."
+        )
 
 
 def _groups(comparisons: Sequence[Comparison]) -> Iterator[str]:

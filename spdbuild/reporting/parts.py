@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from spdbuild.charts.chart import Chart
+from spdbuild.reporting.by_class import ByClass
 from spdbuild.reporting.comparisons import Comparison, Difference
 from spdbuild.reporting.groups import Group, Section, Spread
 from spdbuild.reporting.run import Run
@@ -36,13 +37,17 @@ def groups_table(section: Section, metrics: Sequence[str]) -> Table:
 
 def differences_table(comparisons: Sequence[Comparison], metrics: Sequence[str]) -> Table:
     """How far groups are apart, with a row per metric."""
-    resampled = any(entry.over_images for comparison in comparisons for entry in comparison.differences)
-    numbers = ("seed by seed", "mean", "95 % interval", *(["over images"] if resampled else []))
+    resampled = any(entry.over_images for one in comparisons for entry in one.differences)
+    shown = [entry for one in comparisons for entry in one.differences if entry.metric in metrics]
+    exact = any(entry.exact for entry in shown)
+    numbers = ["seed by seed", "mean", "95 % interval"]
+    numbers += ["over images"] if resampled else []
+    numbers += ["exact p"] if exact else []
     table = Table(("difference", "metric", "seeds", *numbers, "conclusion"), numbers)
     for comparison in comparisons:
         known = {entry.metric: entry for entry in comparison.differences}
         for entry in (known[name] for name in metrics if name in known):
-            table.add(comparison.name, *_difference(entry, resampled=resampled))
+            table.add(comparison.name, *_difference(entry, resampled=resampled, exact=exact))
     return table
 
 
@@ -54,6 +59,20 @@ def costs_table(comparisons: Sequence[Comparison]) -> Table:
         ratios = ["n/a" if ratio is None else f"x{ratio:.2f}" for ratio in comparison.costs.values()]
         table.add(comparison.name, *ratios, ", ".join(comparison.differing))
     return table
+
+
+def class_tables(found: ByClass) -> list[Table]:
+    """A metric of each class: the groups, and how far they are from what they are compared with."""
+    groups, pairs = list(found.rows[0].spreads), list(found.rows[0].differences)
+    counted = [found.counted] if found.counted else []
+    reached = Table((f"{found.metric} of class", *counted, *groups), (*counted, *groups))
+    names = [f"{group} - {reference}" for group, reference in pairs]
+    apart = Table((f"difference in {found.metric}", *names), names)
+    for row in found.rows:
+        counts = ["n/a" if row.count is None else f"{row.count:,}"] if counted else []
+        reached.add(row.name, *counts, *map(_spread, row.spreads.values()))
+        apart.add(row.name, *(_spread(spread, sign="+") for spread in row.differences.values()))
+    return [reached, apart] if pairs else [reached]
 
 
 def runs_table(section: Section, metrics: Sequence[str]) -> Table:
@@ -81,18 +100,20 @@ def _members(section: Section) -> Iterator[tuple[Group, Run]]:
     return ((group, run) for group in section.groups for run in group.runs)
 
 
-def _spread(spread: Spread | None, decimals: int = 4) -> str:
+def _spread(spread: Spread | None, decimals: int = 4, sign: str = "") -> str:
     """`0.9750 ± 0.0028`; the value alone where there is one."""
     if spread is None:
         return "n/a"
-    mean = f"{spread.mean:,.{decimals}f}"
+    mean = f"{spread.mean:{sign},.{decimals}f}"
     return mean if spread.deviation is None else f"{mean} ± {spread.deviation:,.{decimals}f}"
 
 
-def _difference(entry: Difference, *, resampled: bool) -> list[str]:
+def _difference(entry: Difference, *, resampled: bool, exact: bool) -> list[str]:
     each = ", ".join(f"{value:+.4f}" for value in entry.values.values())
-    intervals = [_interval(entry.interval), *([_interval(entry.over_images)] if resampled else [])]
-    return [entry.metric, ", ".join(map(str, entry.values)), each, f"{entry.mean:+.4f}", *intervals, entry.verdict]
+    told = [_interval(entry.interval)]
+    told += [_interval(entry.over_images)] if resampled else []
+    told += [", ".join(f"{test.p:.3g}" for test in entry.exact.values()) or "n/a"] if exact else []
+    return [entry.metric, ", ".join(map(str, entry.values)), each, f"{entry.mean:+.4f}", *told, entry.verdict]
 
 
 def _interval(ends: tuple[float, float] | None) -> str:

@@ -11,15 +11,28 @@ from typing import Any
 from spdbuild.console import Console
 from spdbuild.errors import ArgumentError, InputError, SpdbuildError, UnknownNameError, nearest
 from spdbuild.reporting import parts
+from spdbuild.reporting.by_class import Classes
+from spdbuild.reporting.by_class import by_class as classes_of
 from spdbuild.reporting.comparisons import Comparison, check_reference, compare
 from spdbuild.reporting.curves import curves
 from spdbuild.reporting.document import section_document
-from spdbuild.reporting.files import differences_csv, markdown, runs_csv
+from spdbuild.reporting.files import by_class_csv, curves_csv, differences_csv, markdown, runs_csv
 from spdbuild.reporting.finding import LeftOut, find_runs
-from spdbuild.reporting.folder import DIFFERENCES_TABLE, MARKDOWN, PAGE, TABLE, check_folder, write_files
+from spdbuild.reporting.folder import (
+    CLASSES_TABLE,
+    CURVES_TABLE,
+    DIFFERENCES_TABLE,
+    LATEX,
+    MARKDOWN,
+    PAGE,
+    TABLE,
+    check_folder,
+    write_files,
+)
 from spdbuild.reporting.groups import Section, make_sections
 from spdbuild.reporting.html import html
-from spdbuild.reporting.notes import DIFFERENCES, READING, notes, over_images
+from spdbuild.reporting.latex import latex
+from spdbuild.reporting.notes import BY_CLASS, DIFFERENCES, EVALUATIONS, READING, notes, over_images
 from spdbuild.reporting.parts import Part
 from spdbuild.reporting.resampling import LEAST, Drawn, pattern_of, read_drawn, resampled
 from spdbuild.reporting.run import Run, read_run
@@ -30,13 +43,15 @@ class Report:
     """A joint report on runs.
 
     sections: runs that were measured alike. left_out: folders that are not part of the report.
-    comparisons: of the groups of each section. metrics: those that tables show; empty: a selection.
-    against: the group that all others are compared with, if there is one. resamples: number of resamples of the images,
-    for differences; together: pattern of the names of images that were drawn as one.
+    comparisons: of the groups of each section; classes: its metrics by class, if they were wanted.
+    metrics: those that tables show; empty: a selection. against: the group that all others are compared with, if there
+    is one. resamples: number of resamples of the images, for differences; together: pattern of the names of images that
+    were drawn as one.
     """
 
     sections: tuple[Section, ...]
     comparisons: tuple[tuple[Comparison, ...], ...]
+    classes: tuple[Classes, ...]
     left_out: tuple[LeftOut, ...]
     metrics: tuple[str, ...] = ()
     against: str | None = None
@@ -46,25 +61,28 @@ class Report:
     @property
     def parts(self) -> list[Part]:
         """What is printed: the tables of each section with notes on it, and how to read them."""
-        reading = [READING]
+        own, others = (any((section.evaluated is None) == ran for section in self.sections) for ran in (True, False))
+        reading = [*([READING] if own else []), *([EVALUATIONS] if others else [])]
         if any(self.comparisons):
             reading.append(DIFFERENCES)
         elif self.resamples:
             reading.append("Nothing is compared, so nothing is resampled.")
+        if any(row.differences for found in self.classes for one in found.tables for row in one.rows):
+            reading.append(BY_CLASS)
         if any(pair.carriers for pairs in self.comparisons for pair in pairs):
             reading.append(over_images(self.resamples, self.together))
-        return [*map(self._part, self.sections, self.comparisons), Part("How to read this", tuple(reading))]
+        return [*self._section_parts(), Part("How to read this", tuple(reading))]
 
     def to_dict(self) -> dict[str, Any]:
         """The document that `spdbuild report --json` prints, with all metrics."""
-        told = zip(self.sections, self.comparisons, strict=True)
-        sections = [section_document(section, pairs, self._notes(section, pairs)) for section, pairs in told]
+        told = zip(self.sections, self.comparisons, self.classes, strict=True)
+        sections = [section_document(*one, self._notes(*one)) for one in told]
         left_out = [{"folder": str(entry.folder), "why": entry.why} for entry in self.left_out]
         drawn = {"resamples": self.resamples, "together": self.together}
         return {"sections": sections, "left_out": left_out, **drawn}
 
     def write(self, folder: Path) -> None:
-        """report.md, runs.csv, differences.csv and index.html: all of them or none.
+        """report.md, report.tex, index.html and the CSV tables: all of them or none.
 
         Raises InputError and DiskFullError.
         """
@@ -74,30 +92,45 @@ class Report:
         # The sections come first, in their order.
         drawn = [replace(part, charts=own) for part, own in zip(told, charts, strict=False)]
         page = html(title, [*drawn, *told[len(drawn) :]])
-        tables = {TABLE: runs_csv(self.sections), DIFFERENCES_TABLE: differences_csv(self.sections, self.comparisons)}
-        write_files(folder, {MARKDOWN: markdown(title, told), **tables, PAGE: page})
+        texts = {MARKDOWN: markdown(title, told), LATEX: latex(title, self._section_parts(each_run=False)), PAGE: page}
+        tables = {TABLE: runs_csv(self.sections), CURVES_TABLE: curves_csv(self.sections)}
+        tables |= {DIFFERENCES_TABLE: differences_csv(self.sections, self.comparisons)}
+        tables |= (
+            {CLASSES_TABLE: by_class_csv(self.sections, self.classes)}
+            if any(one.tables for one in self.classes)
+            else {}
+        )
+        write_files(folder, {**texts, **tables})
 
-    def _part(self, section: Section, pairs: Sequence[Comparison]) -> Part:
+    def _section_parts(self, *, each_run: bool = True) -> list[Part]:
+        """A part for each section. each_run: with a table of the runs one by one."""
+        told = zip(self.sections, self.comparisons, self.classes, strict=True)
+        return [self._part(*one, each_run) for one in told]
+
+    def _part(self, section: Section, pairs: Sequence[Comparison], classes: Classes, each_run: bool) -> Part:
         shown = section.shown(self.metrics)
         tables = [parts.groups_table(section, shown)]
         tables += [parts.differences_table(pairs, shown), parts.costs_table(pairs)] if pairs else []
-        tables += [parts.runs_table(section, shown)]
-        return Part(section.title, tuple(self._notes(section, pairs)), tuple(table for table in tables if table.rows))
+        tables += [table for found in classes.tables for table in parts.class_tables(found)]
+        tables += [parts.runs_table(section, shown)] if each_run else []
+        told = self._notes(section, pairs, classes)
+        return Part(section.title, tuple(told), tuple(table for table in tables if table.rows))
 
     def _origins(self) -> list[Part]:
         made = Part("How the runs were made", tables=(parts.made_table(self.sections),))
         return [made, *([Part("Left out", tuple(map(str, self.left_out)))] if self.left_out else [])]
 
-    def _notes(self, section: Section, pairs: Sequence[Comparison]) -> list[str]:
+    def _notes(self, section: Section, pairs: Sequence[Comparison], classes: Classes) -> list[str]:
         others = [other for other in self.sections if other is not section]
         shown = section.shown(self.metrics)
-        return notes(section, others, pairs, shown, self.against)
+        return [*notes(section, others, pairs, shown, self.against), *classes.lacking]
 
 
 def report(
     *runs: str | Path,
     metrics: Iterable[str] = (),
     against: str | None = None,
+    by_class: Iterable[str] = (),
     output: str | Path | None = None,
     resamples: int = 0,
     together: str | None = None,
@@ -105,19 +138,19 @@ def report(
 ) -> Report:
     """Report on the runs in or below folders: grouped by recipe over seeds, with paired differences and costs.
 
-    runs: folders of runs, which include their twins, or folders that hold runs. metrics: those that the tables show.
-    against: name of the group that all others are compared with. output: folder for report.md, runs.csv,
-    differences.csv and index.html. resamples: number of resamples of the test images, for the intervals of differences
-    over them; 0: none. together: a regular expression; images in whose names it matches the same text are drawn
-    together. quiet: show no progress.
-    torch is not imported. Raises InputError if there is nothing to report, ArgumentError for too few resamples and for
-    an invalid regular expression.
+    runs: folders of runs, which include their twins, of evaluations, or folders that hold such. metrics: those that the
+    tables show. against: name of the group that all others are compared with. by_class: columns of classes.csv to show
+    for each class. output: folder for report.md, report.tex, CSV tables and index.html. resamples: number of resamples
+    of the test images, for the intervals of differences over them; 0: none. together: a regular expression; images in
+    whose names it matches the same text are drawn together. quiet: show no progress.
+    torch is not imported. Raises InputError if there is nothing to report, UnknownNameError for a metric or a group
+    that no run has, ArgumentError for too few resamples and for an invalid regular expression.
     """
     if resamples and resamples < LEAST:
         message = f"{resamples} resamples tell too little"
         raise ArgumentError(message, argument="resamples", hint=f"at least {LEAST}; 200 suffice")
     pattern = pattern_of(together)
-    wanted = tuple(metrics)
+    wanted, by_class = tuple(metrics), tuple(by_class)
     if output is not None:
         check_folder(Path(output))
     found, left_out = find_runs(map(Path, runs))
@@ -129,10 +162,12 @@ def report(
     _check_metrics(sections, wanted)
     check_reference(sections, against)
     compared = [compare(section, against) for section in sections]
+    classes = classes_of(sections, compared, by_class) if by_class else [Classes()] * len(sections)
     if resamples:
         compared = _resampled(compared, resamples, pattern, Console(quiet))
     pairs = tuple(map(tuple, compared))
-    made = Report(tuple(sections), pairs, (*left_out, *repeated), wanted, against, resamples, together)
+    given = wanted, against, resamples, together
+    made = Report(tuple(sections), pairs, tuple(classes), (*left_out, *repeated), *given)
     if output is not None:
         made.write(Path(output))
     return made
@@ -172,7 +207,7 @@ def _read(folders: Iterable[Path], left_out: list[LeftOut]) -> list[Run]:
 def _missing_twins(run: Run) -> list[LeftOut]:
     """The twins that a run's recipe asks for and that have not begun."""
     why = f"it has not begun; go on with `spdbuild train --resume {run.folder}`"
-    twins = [run.folder / name for name in run.recipe["compare"]]
+    twins = [run.folder / name for name in (() if run.evaluated else run.recipe["compare"])]
     return [LeftOut(twin, why) for twin in twins if not twin.is_dir()]
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import re
 import shlex
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import NormalDist
 from typing import Any
@@ -20,6 +20,7 @@ from spdbuild.errors import ArgumentError, InputError
 from spdbuild.metrics.by_image import FILE, ByImage, load
 from spdbuild.reporting.comparisons import Comparison, Difference
 from spdbuild.reporting.intervals import CONFIDENCE
+from spdbuild.reporting.mcnemar import McNemar
 from spdbuild.reporting.run import Run
 from spdbuild.training.run_folder import RunFolder
 
@@ -88,7 +89,7 @@ def read_drawn(comparison: Comparison, together: re.Pattern[str] | None = None) 
 def _groups(together: re.Pattern[str], names: Sequence[str], run: Run) -> NDArray[np.int64]:
     """[N], the group of each image by its name; raises InputError if names give no groups."""
     if not names:
-        raise InputError(f"{RunFolder(run.folder).report / FILE} has no names of images; {_advice(run)}")
+        raise InputError(f"{run.results / FILE} has no names of images; {_advice(run)}")
     found = [together.search(name) for name in names]
     if None in found:
         raise InputError(
@@ -109,12 +110,42 @@ def resampled(comparison: Comparison, drawn: Drawn, resamples: int, advance: Cal
     seeds. advance: called after each resample.
     """
     deviations = _deviations(drawn, resamples, advance)
-    carriers = drawn.pairs[0][0].carriers(drawn.groups)
-    differences = tuple(_with_interval(entry, comparison.seeds, deviations) for entry in comparison.differences)
+    tests = {seed: _exact(*pair) for seed, pair in zip(comparison.seeds, drawn.pairs, strict=True)}
+    differences = tuple(
+        replace(
+            _with_interval(entry, comparison.seeds, deviations),
+            # Images of one group are not independent of each other.
+            exact={} if drawn.groups is not None else _of_metric(entry, tests),
+        )
+        for entry in comparison.differences
+    )
     measured = {entry.metric for entry in differences if entry.over_images}
-    known = {name: count for name, count in carriers.items() if name in measured}
+    known = {name: count for name, count in _carriers(drawn).items() if name in measured}
     count = None if drawn.groups is None else int(drawn.groups.max()) + 1
     return replace(comparison, differences=differences, carriers=known, image_groups=count)
+
+
+def _carriers(drawn: Drawn) -> dict[str, int]:
+    """For each metric the number of images, or of groups, that decide about the mean difference of the pairs."""
+    carriers = drawn.pairs[0][0].carriers(drawn.groups)
+    groups = np.arange(len(drawn.pairs[0][0])) if drawn.groups is None else drawn.groups
+    by_pair = [own.differing(other) for own, other in drawn.pairs]
+    differing = {name: np.any([found[name] for found in by_pair], axis=0) for name in by_pair[0]}
+    counts = {name: len(np.unique(groups[there])) for name, there in differing.items()}
+    return {name: min(count, counts.get(name, count)) for name, count in carriers.items()}
+
+
+def _exact(own: ByImage, other: ByImage) -> dict[str, McNemar]:
+    """The test of each metric that is a share of the images."""
+    theirs = other.shares()
+    return {
+        name: McNemar(int((right & ~theirs[name]).sum()), int((theirs[name] & ~right).sum()))
+        for name, right in own.shares().items()
+    }
+
+
+def _of_metric(difference: Difference, tests: Mapping[int, Mapping[str, McNemar]]) -> dict[int, McNemar]:
+    return {seed: tests[seed][difference.metric] for seed in difference.values if difference.metric in tests[seed]}
 
 
 def _with_interval(difference: Difference, seeds: Sequence[int], deviations: dict[str, float]) -> Difference:
@@ -131,7 +162,7 @@ def _read(run: Run) -> tuple[ByImage, tuple[str, ...]]:
 
     Raises InputError if they are not known, or do not agree with the run's metrics.
     """
-    path = RunFolder(run.folder).report / FILE
+    path = run.results / FILE
     if not path.is_file():
         raise InputError(f"there is no {path}; {_advice(run)}")
     found, names = load(path)
@@ -152,10 +183,11 @@ def _advice(run: Run) -> str:
     """How to make the file after a run; of the detection backends only pycocotools gives results per image."""
     evaluation: Any = run.recipe["task"].get("evaluation")
     backend = evaluation.get("backend", "pycocotools") if isinstance(evaluation, dict) else "pycocotools"
-    overrides = [f"precision={run.summary.precision}"]
+    overrides = [f"precision={run.evaluated.precision if run.evaluated else run.summary.precision}"]
     overrides += [] if backend == "pycocotools" else ["task.evaluation.backend=pycocotools"]
-    files = RunFolder(run.folder)
-    words = ["spdbuild", "eval", str(run.folder), *overrides, "--weights", str(files.last), "-o", str(files.report)]
+    last = str(RunFolder(run.folder).last)
+    words = ["spdbuild", "eval", str(run.folder), *overrides, "--weights", last, "-o", str(run.results)]
+    words = run.evaluated.command(run.folder, *overrides) if run.evaluated else words
     return f"`{shlex.join(words)}` writes it for classifiers and detectors"
 
 

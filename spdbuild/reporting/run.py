@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
 from statistics import median
 from typing import Any
 
-from spdbuild.arguments import fit, type_hints
-from spdbuild.errors import ArgumentError, InputError
-from spdbuild.json_text import finite
+from spdbuild.errors import InputError
 from spdbuild.reporting.finding import is_run
+from spdbuild.reporting.reading import (
+    environment_of,
+    holds,
+    mapping_of,
+    recipe_of,
+    row_of,
+    summary_of,
+    text_of,
+)
 from spdbuild.source import parse_yaml, read_source
 from spdbuild.training.environment import typed_commands
+from spdbuild.training.evaluation_file import FILE as EVALUATION
+from spdbuild.training.evaluation_file import around, network_digest
 from spdbuild.training.run_folder import RunFolder
 from spdbuild.training.summary import FILE, Summary
 
@@ -28,13 +36,39 @@ _UNREPORTED = f"either an older version wrote it, or it was cut off while it wro
 
 
 @dataclass(frozen=True)
+class Evaluated:
+    """What an evaluation of a run measured, and with which of its weights.
+
+    split: of the data. weights: `best`, `last`, or the name of another file; file: its path.
+    precision: that of the evaluation. run: the folder of the run.
+    """
+
+    split: str
+    weights: str
+    precision: str
+    run: str
+    file: str
+
+    @property
+    def choice(self) -> tuple[str, str, str]:
+        """What evaluations have in common that can be compared."""
+        return self.split, self.weights, self.precision
+
+    def command(self, folder: Path, *overrides: str) -> list[str]:
+        """The command that makes the evaluation once more, as its words."""
+        choice = ["--weights", self.file, "--split", self.split, "-o", str(folder)]
+        return ["spdbuild", "eval", self.run, *overrides, *choice]
+
+
+@dataclass(frozen=True)
 class Run:
-    """A run that has ended.
+    """A run that has ended, or an evaluation of one: the results of some of its weights on a split.
 
     name: its title without the seed; for a twin after that of the run that it belongs to: quickstart/strided.
     recipe: resolved, as plain data. network: digest of architecture.yaml and of what it extends and imports.
-    environment: what it was made with. rows: its metrics, one row per epoch.
+    environment: what it was made with. images_per_second: the speed of training, the median over the epochs.
     ended: when its report was written, in nanoseconds since the beginning of 1970.
+    rows: its metrics, one row per epoch; none for an evaluation. evaluated: None for the run itself.
     """
 
     folder: Path
@@ -43,8 +77,10 @@ class Run:
     network: str
     summary: Summary
     environment: Mapping[str, Any]
-    rows: tuple[Mapping[str, Any], ...]
+    images_per_second: float
     ended: int
+    rows: tuple[Mapping[str, Any], ...] = ()
+    evaluated: Evaluated | None = None
 
     @property
     def seed(self) -> int:
@@ -66,9 +102,16 @@ class Run:
         return _images(trained), _images(evaluated)
 
     @property
-    def images_per_second(self) -> float:
-        """The speed of training: the median over the epochs."""
-        return float(median(row["images_per_second"] for row in self.rows))
+    def results(self) -> Path:
+        """The folder of its tables and of its results by image."""
+        return self.folder if self.evaluated else RunFolder(self.folder).report
+
+    @property
+    def selected(self) -> bool:
+        """Whether its metrics are of the best weights on the very images that these were chosen by."""
+        chosen_by = self.environment.get("data", {}).get(_SPLITS[1])
+        best = self.evaluated is not None and self.evaluated.weights == "best"
+        return best and chosen_by is not None and self.images is not None and self.images[1] == _images(chosen_by)
 
     @property
     def commit(self) -> str:
@@ -94,34 +137,69 @@ class Run:
 
 
 def read_run(folder: Path) -> Run:
-    """The run in a folder; raises InputError or SourceError if it cannot be reported."""
+    """The run in a folder, or the evaluation of one; raises InputError or SourceError if it cannot be reported."""
+    return _read_run(folder) if is_run(folder) else _read_evaluation(folder)
+
+
+def _read_run(folder: Path) -> Run:
     files = RunFolder(folder)
-    recipe = _recipe(files.recipe)
-    lines = _text(files.rows).splitlines() if files.rows.is_file() else []
-    rows = tuple(_row(line, number) for number, line in enumerate(lines, start=1))
-    summary = _summary(files)
+    recipe = _recipe(files)
+    lines = text_of(files.rows).splitlines() if files.rows.is_file() else []
+    rows = tuple(row_of(line, number) for number, line in enumerate(lines, start=1))
+    file = files.report / FILE
+    name = file.relative_to(folder).as_posix()
+    summary = summary_of(mapping_of(text_of(file), name), name) if file.is_file() else None
     _require_end(folder, recipe, summary, rows)
     assert summary is not None
-    name = _name(recipe, folder)
-    ended = (files.report / FILE).stat().st_mtime_ns
-    return Run(folder, name, recipe, _network(files), summary, _environment(files), rows, ended)
+    outer = around(folder)
+    titles = [_title(_recipe(RunFolder(outer)))] if outer else []
+    sources = {path.name: text_of(path) for path in sorted(files.sources.glob("*"))}
+    return Run(
+        folder,
+        _name([*titles, _title(recipe)], recipe["seed"]),
+        recipe,
+        network_digest(text_of(files.architecture), sources),
+        summary,
+        environment_of(mapping_of(text_of(files.environment), files.environment.name), files.environment.name),
+        float(median(row["images_per_second"] for row in rows)),
+        file.stat().st_mtime_ns,
+        rows,
+    )
+
+
+def _read_evaluation(folder: Path) -> Run:
+    file = folder / EVALUATION
+    facts = mapping_of(text_of(file), file.name)
+    evaluated = Evaluated(**{field.name: str(facts.get(field.name)) for field in fields(Evaluated)})
+    if "summary" in facts and facts["summary"] is None:
+        again = shlex.join(evaluated.command(folder))
+        raise InputError(f"{evaluated.run} had not come to its end when it was evaluated; afterwards `{again}`")
+    kinds = {"titles": tuple[str, ...], "images_per_second": float, "environment": dict, "summary": dict}
+    texts = dict.fromkeys(("network", *(field.name for field in fields(Evaluated))), str)
+    for key, kind in {**kinds, **texts}.items():
+        if not holds(facts.get(key), kind) or not facts[key]:
+            raise InputError(f"{file.name} is damaged: it has no '{key}'")
+    recipe = recipe_of(facts.get("recipe"), f"the recipe in {file.name}")
+    return Run(
+        folder,
+        _name(facts["titles"], recipe["seed"]),
+        recipe,
+        facts["network"],
+        summary_of(facts["summary"], file.name),
+        environment_of(facts["environment"], file.name),
+        facts["images_per_second"],
+        file.stat().st_mtime_ns,
+        evaluated=evaluated,
+    )
 
 
 def _images(facts: Mapping[str, Any]) -> str:
     return f"{facts['images']:,} with digest {facts['digest'][:8]}"
 
 
-def _network(files: RunFolder) -> str:
-    """A digest of the architecture, and of the files that it extends and imports."""
-    digest = hashlib.sha256(_text(files.architecture).encode())
-    for path in sorted(files.sources.glob("*")):
-        digest.update(f"{path.name}\n{_text(path)}".encode())
-    return digest.hexdigest()[:10]
-
-
 def _require_end(folder: Path, recipe: Mapping[str, Any], summary: Summary | None, rows: tuple[Any, ...]) -> None:
     """Refuse a run that has not come to its end, or that had and has been extended since."""
-    run = _around(folder) or folder
+    run = around(folder) or folder
     hint = f"go on with {_RESUME.format(run)}, or {_ANEW}"
     if not rows:
         raise InputError(f"it has not come to the end of its first epoch; {hint}")
@@ -134,114 +212,17 @@ def _require_end(folder: Path, recipe: Mapping[str, Any], summary: Summary | Non
         raise InputError(f"{message}; {hint}")
 
 
-def _recipe(path: Path) -> Mapping[str, Any]:
-    value = parse_yaml(read_source(path))
-    recipe: Any = value.plain()
-    if not isinstance(recipe, dict):
-        raise InputError("recipe.yaml is no mapping of keys")
-    for key, kind in {"seed": int, "epochs": int, "data": dict, "task": dict, "compare": dict}.items():
-        if not isinstance(recipe.get(key), kind):
-            raise InputError(f"recipe.yaml has no '{key}' as `spdbuild train` writes it")
-    return recipe
+def _recipe(files: RunFolder) -> Mapping[str, Any]:
+    return recipe_of(parse_yaml(read_source(files.recipe)).plain(), files.recipe.name)
 
 
-def _name(recipe: Mapping[str, Any], folder: Path) -> str:
+def _title(recipe: Mapping[str, Any]) -> str:
+    return str(recipe.get("title") or "run")
+
+
+def _name(titles: Sequence[str], seed: int) -> str:
     """The title of a run without the seed; that of a twin after the title of the run around it."""
-    title, around = str(recipe.get("title") or "run"), _around(folder)
-    if around is None:
-        return _seedless(title, recipe["seed"])
-    theirs = str(_recipe(RunFolder(around).recipe).get("title") or "run")
-    return f"{_seedless(theirs, recipe['seed'])}/{title}"
-
-
-def _around(folder: Path) -> Path | None:
-    """The folder of the run that a twin is in; None if the run is not a twin."""
-    # The paths `.` and `..` do not show their parents.
-    parent = folder.parent if folder.name not in ("", "..") else folder.resolve().parent
-    return parent if is_run(parent) else None
-
-
-def _seedless(title: str, seed: int) -> str:
-    """`cifar_seed1` and `cifar-s1` of seed 1 -> `cifar`."""
-    return re.sub(rf"(?<=.)([-_. ]s|[-_. ]?seed)[-_. =]?{seed}$", "", title) or title
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise InputError(f"it has no {path.name}") from None
-    except OSError as error:
-        raise InputError(f"{path.name} cannot be read: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise InputError(f"{path.name} is damaged: it is no text in UTF-8") from None
-
-
-def _json(text: str, name: str) -> dict[str, Any]:
-    try:
-        found = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise InputError(f"{name} is damaged in line {error.lineno}, column {error.colno}: {error.msg}") from None
-    except (RecursionError, ValueError):
-        raise InputError(f"{name} is damaged: it is no JSON that a run writes") from None
-    if not isinstance(found, dict):
-        raise InputError(f"{name} is damaged: it is no mapping of keys")
-    return found
-
-
-def _row(line: str, number: int) -> Mapping[str, Any]:
-    name = f"line {number} of metrics.jsonl"
-    row: dict[str, Any] = finite(_json(line, name))
-    for key, value in row.items():
-        if not _holds(value, float | None):
-            raise InputError(f"{name} is damaged: '{key}' is no number")
-    for key in ("epoch", "step", "images_per_second"):
-        if row.get(key) is None:
-            raise InputError(f"{name} is damaged: it has no '{key}'")
-    return row
-
-
-def _summary(files: RunFolder) -> Summary | None:
-    """What summary.json says; None if the run has not written it."""
-    file = files.report / FILE
-    if not file.is_file():
-        return None
-    name = file.relative_to(files.path).as_posix()
-    facts = _json(_text(file), name)
-    known, kinds = finite(facts), type_hints(Summary)
-    for key, kind in kinds.items():
-        if key not in facts:
-            raise InputError(f"{name} is damaged: it has no '{key}'")
-        if not _holds(known[key], kind):
-            raise InputError(f"{name} is damaged: '{key}' is {json.dumps(facts[key])[:40]}")
-    return Summary.of({key: known[key] for key in kinds})
-
-
-def _holds(value: Any, kind: Any) -> bool:
-    """Whether a JSON value fits the annotation of a field of a summary."""
-    try:
-        fit(value, kind, "")
-    except ArgumentError:
-        return False
-    return True
-
-
-def _environment(files: RunFolder) -> Mapping[str, Any]:
-    name = files.environment.name
-    facts = _json(_text(files.environment), name)
-    for key, kind in {"versions": dict, "command": list}.items():
-        if not isinstance(facts.get(key), kind) or not facts[key]:
-            raise InputError(f"{name} is damaged: it has no '{key}'")
-    resumed = facts.get("resumed", [])
-    if not isinstance(resumed, list) or not all(isinstance(entry, dict) and entry.get("command") for entry in resumed):
-        raise InputError(f"{name} is damaged: 'resumed' is no list of commands")
-    for entry in (facts, *resumed):
-        data = entry.get("data", {})
-        if not isinstance(data, dict) or not all(map(_tells_images, data.values())):
-            raise InputError(f"{name} is damaged: 'data' does not say which images there are")
-    again = [{**entry, "command": list(map(str, entry["command"]))} for entry in resumed]
-    return {**facts, "command": list(map(str, facts["command"])), "resumed": again}
-
-
-def _tells_images(split: Any) -> bool:
-    return isinstance(split, dict) and _holds(split.get("images"), int) and _holds(split.get("digest"), str)
+    first, *others = titles
+    # `cifar_seed1` and `cifar-s1` of seed 1 -> `cifar`.
+    seedless = re.sub(rf"(?<=.)([-_. ]s|[-_. ]?seed)[-_. =]?{seed}$", "", first) or first
+    return "/".join([seedless, *others])

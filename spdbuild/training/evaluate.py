@@ -11,10 +11,12 @@ from spdbuild.files import require_writable
 from spdbuild.freed_memory import freed_memory_kept
 from spdbuild.training.distributed import Processes, is_first, joined
 from spdbuild.training.evaluating import evaluate_model
+from spdbuild.training.evaluation_file import FILE, write_evaluation_file
 from spdbuild.training.network import check_input
 from spdbuild.training.recipe import Recipe
 from spdbuild.training.recipe.overrides import Overrides
 from spdbuild.training.report import write_evaluation, write_samples
+from spdbuild.training.run_data import described_images
 from spdbuild.training.speed import Speed, measure_speed
 from spdbuild.training.stored_run import StoredModel, check_classes, load_model, recipe_of, require_unchanged
 from spdbuild.training.task import Evaluation
@@ -71,7 +73,7 @@ def evaluate(
     The data may have only some of the model's classes, in any order: they are matched by name.
     split: of the data; by default the one that training evaluates on.
     speed: whether the first process also times the model.
-    output: folder for tables, pictures and the task's own files.
+    output: folder for tables, pictures, the task's own files and, of a run, what `report` reads.
     allow_imports: whether Python files that its architecture names under `imports:` may run.
 
     Raises RecipeError, DataError and WeightsError for what cannot be evaluated.
@@ -81,6 +83,8 @@ def evaluate(
         require_writable(output)
     recipe = _recipe(model, weights, overrides, allow_imports)
     split, images = _images(recipe, split)
+    # Before the images are renumbered, and only where it is written, for a digest reads files.
+    described = described_images(images) if output is not None and is_first() else {}
     classes, size = tuple(images.classes), recipe.task.size(recipe, images)
     stored = model if isinstance(model, StoredModel) else load_model(model, weights, overrides, classes, size)
     if stored.classes and stored.classes != classes:
@@ -92,6 +96,8 @@ def evaluate(
     with freed_memory_kept():
         with joined(stored.device) as processes:
             evaluation = _evaluation(stored, images, processes, output)
+            if output is not None and processes.first:
+                write_evaluation_file(output, stored, split, described, evaluation)
         if not (speed and processes.first):
             return Report(stored, split, len(images), evaluation, None, {})
         return Report(stored, split, len(images), evaluation, *_speeds(stored, images))
@@ -124,6 +130,8 @@ def _evaluation(stored: StoredModel, images: Any, processes: Processes, output: 
     meter = task.meter(recipe, stored.model, images, device)
     evaluation = evaluate_model(stored.model, batches, meter, stored.precision, device, processes)
     if output is not None and processes.first:
+        # What an earlier evaluation left does not belong to these results, should their writing be cut off.
+        (output / FILE).unlink(missing_ok=True)
         write_evaluation(output, evaluation)
         write_samples(output, task.samples(recipe, stored.model, images))
     return evaluation

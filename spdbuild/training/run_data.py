@@ -44,10 +44,7 @@ class RunData:
     def described(self) -> dict[str, dict[str, int | str]]:
         """What a report on several runs tells the images of each by: their number, and their `fingerprint`."""
         splits = {"trained_on": self.train_images, "evaluated_on": self.test_images}
-        return {
-            name: {"images": len(images), "classes": len(images.classes), "digest": fingerprint(images)}
-            for name, images in splits.items()
-        }
+        return {name: described_images(images) for name, images in splits.items()}
 
     def facts(self) -> dict[str, dict[str, Any]]:
         """What must not change when a run is resumed, by split."""
@@ -73,6 +70,11 @@ class RunData:
             if now["digest"] != then.get("digest", now["digest"]):
                 message = f"the images to {name} have other names, labels or pixels than when the run began"
                 raise DataError(message, hint=hint)
+
+
+def described_images(images: Any) -> dict[str, int | str]:
+    """The number of images and of their classes, and their `fingerprint`."""
+    return {"images": len(images), "classes": len(images.classes), "digest": fingerprint(images)}
 
 
 def fingerprint(images: Any) -> str:

@@ -8,9 +8,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from spdbuild.errors import RecipeError, nearest
+from spdbuild.errors import RecipeError, nearest_name
 from spdbuild.files import unwritten
 from spdbuild.json_text import finite, json_text
+from spdbuild.phrases import cut, some
 from spdbuild.tables import Table
 from spdbuild.training.environment import environment
 from spdbuild.training.files import save_text
@@ -68,8 +69,8 @@ class RunFolder:
         """The folder of an existing run; RecipeError if it is not one."""
         folder = cls(path)
         if not path.is_dir():
-            beside = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
-            raise RecipeError(f"there is no folder {path}", hint=nearest(path.name, beside))
+            _refuse_file(path)
+            raise RecipeError(f"there is no folder {path}", hint=hint_at_runs(path))
         if not folder.recipe.is_file():
             hint = "name the folder that `spdbuild train` said, such as runs/quickstart"
             raise RecipeError(f"{path} is not the folder of a run: it has no recipe.yaml", hint=hint)
@@ -117,14 +118,17 @@ class RunFolder:
 
     def add_resumption(self, **facts: Any) -> None:
         """Append the same for a process that resumes the run: its command, and what has changed."""
+        self._write_environment(self.continued(**facts))
+
+    def continued(self, **facts: Any) -> dict[str, Any]:
+        """What the run was made with, and below `resumed` this process that goes on with its results, as `facts`."""
         now = {**environment(), **facts}
         before = self.began_in()
         if not before:
             # The environment in which the run began is no longer known.
-            self._write_environment(now)
-            return
+            return now
         new = {name: fact for name, fact in now.items() if name == "command" or fact != before.get(name)}
-        self._write_environment({**before, "resumed": [*before.get("resumed", ()), new]})
+        return {**before, "resumed": [*before.get("resumed", ()), new]}
 
     def began_in(self) -> dict[str, Any]:
         """What `write_environment` and `add_resumption` wrote; empty if it cannot be read."""
@@ -141,6 +145,37 @@ class RunFolder:
 
     def _write_environment(self, facts: dict[str, Any]) -> None:
         save_text(self.environment, json_text(facts, indent=2) + "\n")
+
+
+def hint_at_runs(path: Path) -> str:
+    """A hint with the run that a missing `path` was probably meant to be, else with the runs that there are."""
+    folders = dict.fromkeys((path.parent, Path("runs")))
+    runs = [entry for folder in folders for entry in _runs_in(folder)]
+    name = nearest_name(path.name, [entry.name for entry in runs])
+    if name is not None:
+        return f"did you mean '{next(entry for entry in runs if entry.name == name)}'?"
+    return f"known: {some(runs, 12)}" if runs else "`spdbuild train` makes the folders of runs, in the folder runs"
+
+
+def no_run_or(what: str, name: str | Path, hint: str) -> RecipeError:
+    """The error for a name that is neither of a run nor of a `what`; hint: at the latter."""
+    at_runs = hint_at_runs(Path(name))
+    near = hint.startswith("did you mean") and not at_runs.startswith("did you mean")
+    return RecipeError(f"there is no run or {what} '{cut(str(name))}'", hint=hint if near else at_runs)
+
+
+def _runs_in(folder: Path) -> list[Path]:
+    """The folders of runs in a folder; none if it cannot be read."""
+    with suppress(OSError):
+        return sorted(entry for entry in folder.iterdir() if RunFolder(entry).recipe.is_file())
+    return []
+
+
+def _refuse_file(path: Path) -> None:
+    if path.is_file():
+        known = hint_at_runs(path)
+        hint = known if known.startswith("known") else "name the folder that `spdbuild train` said"
+        raise RecipeError(f"{path} is a file, and a run is a folder", hint=hint)
 
 
 #: What is read of a run's environment, besides its commands.

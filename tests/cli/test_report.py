@@ -56,7 +56,7 @@ The 2 intervals are not corrected for their number: where nothing differs, one o
 How to read this
 
 Metrics are those of the weights that a run ended with, mean ± sample standard deviation (n - 1) over the seeds. The best epoch of a run is chosen by the images that it is measured on, so its metrics, in runs.csv, flatter.
-Differences are taken seed by seed: such runs draw the same batches, but other first weights from the first layer on in which their networks differ. The interval is Student's for their mean, with 95 % confidence; it takes them for draws from a normal distribution, which a few seeds cannot show. One seed gives no interval and no conclusion.
+Differences are taken seed by seed. Runs of one seed draw the same batches unless their batch size, augmentation, training images or number of processes differ, and other first weights from the first layer on in which their networks differ. The interval is Student's for their mean, with 95 % confidence; it takes them for draws from a normal distribution, which a few seeds cannot show. One seed gives no interval and no conclusion.
 """
 ONE = """\
 digits
@@ -172,7 +172,9 @@ def test_images_are_resampled_when_that_is_wanted(run: Run, runs: Path) -> None:
     assert "wrote report" in result.stderr
     assert "over images" in Path("report/report.md").read_text()
     shown = run("report", runs, "--resample", "60", "--metric", "top1").stdout
-    assert f"{low:+.4f} to {high:+.4f}  no difference shown (3 seeds)" in shown
+    exact = ", ".join(f"{test['p']:.3g}" for test in told["mcnemar"].values())
+    assert re.search(rf"{re.escape(f'{low:+.4f} to {high:+.4f}')} +{exact}  no difference shown \(3 seeds\)", shown)
+    assert row["mcnemar_p"] == " ".join(str(test["p"]) for test in told["mcnemar"].values())
 
 
 def test_too_few_resamples_are_refused(run: Run, runs: Path) -> None:
@@ -247,7 +249,8 @@ def test_what_is_left_out_is_told(run: Run, runs: Path) -> None:
     result = run("report", runs)
     assert result.exit_code == 0
     assert result.stderr == (
-        "runs/photos is left out: it is no run, for it has no recipe.yaml, nor holds any\n"
+        "runs/photos is left out: it is no run, for it has no recipe.yaml, no evaluation of one, for it has no "
+        "evaluation.json, nor holds any\n"
         "runs/fit_s0 is left out: report/summary.json is damaged in line 1, column 2: "
         "Expecting property name enclosed in double quotes\n"
         "runs/fit_s1 is left out: it has come to its end, but has no report/summary.json: either an older version "
@@ -337,8 +340,26 @@ def test_differences_are_a_table_too(run: Run, runs: Path) -> None:
         "interval_high": str(told["interval"][1]),
         "over_images_low": "",
         "over_images_high": "",
+        "deciding_images": "",
+        "mcnemar_p": "",
         "verdict": "no difference shown (3 seeds)",
     }
+
+
+def test_results_by_class_when_they_are_wanted(run: Run, runs: Path) -> None:
+    for seed, pair in enumerate(zip(CONVERTED, STRIDED, strict=True)):
+        for folder, (share, _) in zip((f"fit_s{seed}", f"fit_s{seed}/strided"), pair, strict=True):
+            (runs / folder / "report/classes.csv").write_text(f"class,images,top1\ncat,50,{share}\n")
+    result = run("report", runs, "--by-class", "top1", "-o", "report")
+    lines = [line.split("  ") for line in result.stdout.splitlines() if line.startswith("cat")]
+    assert [[cell.strip() for cell in line if cell] for line in lines] == [
+        ["cat", "50", "0.8500 ± 0.0100", "0.8700 ± 0.0100"],
+        ["cat", "+0.0200 ± 0.0100"],
+    ]
+    assert Path("report/by_class.csv").read_text().startswith("data,metric,class,count,group,seeds,mean,deviation,")
+    document = json.loads(run("report", runs, "--by-class", "top1", "--json").stdout)
+    (row,) = document["sections"][0]["classes"]["top1"]
+    assert row["groups"]["fit"]["mean"] == pytest.approx(0.87)
 
 
 def test_the_page_needs_no_other_file(run: Run, runs: Path) -> None:
@@ -379,4 +400,11 @@ def test_two_seeds_that_were_trained(run: Run, folder: Path) -> None:
     ]
     assert section["groups"][1]["metrics"]["top1"]["mean"] == pytest.approx(sum(row["test/top1"] for row in last) / 2)
     assert section["comparisons"][0]["differing"] == {"passes": ["[]", "[strided_to_spd()]"]}
-    assert len(list(Path("report").iterdir())) == 4
+    assert {path.name for path in Path("report").iterdir()} == {
+        "report.md",
+        "report.tex",
+        "index.html",
+        "runs.csv",
+        "differences.csv",
+        "curves.csv",
+    }

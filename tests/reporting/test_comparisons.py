@@ -10,6 +10,7 @@ import pytest
 
 from spdbuild.reporting.comparisons import Difference, compare
 from spdbuild.reporting.groups import Section, make_sections
+from spdbuild.reporting.report import report
 from spdbuild.reporting.run import read_run
 
 MakeRun = Callable[..., Path]
@@ -57,7 +58,7 @@ def test_the_difference_is_taken_seed_by_seed(pair: Pair) -> None:
     [
         ([0.5], "no conclusion (one seed)"),
         ([0.1, 0.2], "no conclusion (2 seeds are few)"),
-        ([0.1, 0.1, 0.1], "no conclusion (the same in 3 seeds)"),
+        ([0.1, 0.1, 0.1], "no conclusion (the same difference in 3 seeds: its spread is not known)"),
         ([0.1, -0.1, 0.05], "no difference shown (3 seeds)"),
         ([0.1, 0.11, 0.12], "higher (3 seeds)"),
         ([-0.1, -0.11, -0.12], "lower (3 seeds)"),
@@ -93,6 +94,21 @@ def test_a_seed_that_has_not_measured_a_metric_is_left_out(make_run: MakeRun) ->
     (section,), _ = make_sections(map(read_run, runs))
     (found,) = compare(section)
     assert {entry.metric: list(entry.values) for entry in found.differences} == {"AP": [0, 1], "AP_L": [1]}
+
+
+def test_a_metric_that_the_first_seed_has_not_is_compared_and_the_seed_is_told(make_run: MakeRun) -> None:
+    for seed, own in enumerate(({"AP": 0.5}, {"AP": 0.6, "AP_L": 0.3}, {"AP": None, "AP_L": 0.2})):
+        make_run(f"runs/a{seed}", "title=a", f"seed={seed}", metrics=own, macs=9)
+        make_run(
+            f"runs/b{seed}", "title=b", "passes=[]", f"seed={seed}", metrics={"AP": 0.4, "AP_L": 0.1, "AP_S": None}
+        )
+    found = report("runs", quiet=True)
+    ((pair,),) = found.comparisons
+    assert {entry.metric: list(entry.values) for entry in pair.differences} == {"AP": [0, 1], "AP_L": [1, 2]}
+    told = [sentence for sentence in found.parts[0].sentences if "without" in sentence]
+    why = "one of the two runs has no value of it that is a number."
+    # No run has an AP_S, for the data have no small objects.
+    assert told == [f"a - b is without seed 2 for AP: {why}", f"a - b is without seed 0 for AP_L: {why}"]
 
 
 @pytest.fixture

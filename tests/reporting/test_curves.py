@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from spdbuild.reporting.curves import curves
+from spdbuild.reporting.files import curves_csv
 from spdbuild.reporting.groups import make_sections
 from spdbuild.reporting.run import read_run
 
@@ -28,3 +29,20 @@ def test_a_line_is_the_mean_over_the_seeds(make_run: MakeRun, tmp_path: Path) ->
         "a": pytest.approx([0.35, 0.7]),
         "b": pytest.approx([0.3, 0.6, 0.9]),
     }
+
+
+def test_the_table_has_every_value_of_every_run(make_run: MakeRun, tmp_path: Path) -> None:
+    runs = [
+        make_run(tmp_path / "a0", "title=a", metrics={"top1": 0.8, "loss": None}),
+        make_run(tmp_path / "a1", "title=a", "seed=1", metrics={"top1": 0.6, "loss": 2.0}),
+    ]
+    sections, _ = make_sections(map(read_run, runs))
+    assert curves_csv(sections) == (
+        "data,group,seed,epoch,metric,value\n"
+        "digits,a,0,1,top1,0.4\n"
+        "digits,a,0,2,top1,0.8\n"
+        "digits,a,1,1,top1,0.3\n"
+        "digits,a,1,1,loss,1.0\n"
+        "digits,a,1,2,top1,0.6\n"
+        "digits,a,1,2,loss,2.0\n"
+    )

@@ -46,8 +46,17 @@ def test_what_is_no_run_is_told_and_a_report_is_not() -> None:
     runs, left_out = find_runs([Path("runs")])
     assert len(runs) == 3
     assert [str(entry) for entry in left_out] == [
-        "runs/notes is left out: it is no run, for it has no recipe.yaml, nor holds any"
+        "runs/notes is left out: it is no run, for it has no recipe.yaml, no evaluation of one, for it has no "
+        "evaluation.json, nor holds any"
     ]
+
+
+def test_evaluations_are_found_also_in_a_run() -> None:
+    for name in ("runs/a/test", "runs/a/strided/test", "runs/a/report", "evaluated/b", "evaluated/b/strided"):
+        Path(name).mkdir(parents=True, exist_ok=True)
+        Path(name, "evaluation.json").touch()
+    assert found("runs/a") == ["runs/a", "runs/a/strided", "runs/a/strided/test", "runs/a/test"]
+    assert found("evaluated") == ["evaluated/b", "evaluated/b/strided"]
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from spdbuild.errors import DiskFullError, InputError
-from spdbuild.reporting.folder import DIFFERENCES_TABLE, MARKDOWN, PAGE, TABLE, is_report, write_files
+from spdbuild.reporting.folder import CLASSES_TABLE, LATEX, MARKDOWN, PAGE, TABLE, is_report, write_files
 
-FILES = {MARKDOWN: "text", TABLE: "table", DIFFERENCES_TABLE: "differences", PAGE: "page"}
+FILES = {MARKDOWN: "text", LATEX: "tables", TABLE: "table", PAGE: "page"}
 
 
 def contents(folder: Path) -> dict[str, str]:
@@ -25,13 +25,13 @@ def test_a_new_folder_and_those_above_it(tmp_path: Path) -> None:
 
 
 def test_an_earlier_report_is_replaced(tmp_path: Path) -> None:
-    write_files(tmp_path / "a", FILES)
+    write_files(tmp_path / "a", {**FILES, CLASSES_TABLE: "old"})
     write_files(tmp_path / "a", {**FILES, MARKDOWN: "new"})
     assert contents(tmp_path / "a") == {**FILES, MARKDOWN: "new"}
 
 
 def test_a_report_of_an_earlier_version_is_one(tmp_path: Path) -> None:
-    write_files(tmp_path / "a", {name: text for name, text in FILES.items() if name != DIFFERENCES_TABLE})
+    write_files(tmp_path / "a", {name: text for name, text in FILES.items() if name != LATEX})
     assert is_report(tmp_path / "a")
     write_files(tmp_path / "a", FILES)
     assert contents(tmp_path / "a") == FILES

@@ -139,8 +139,9 @@ def test_a_network_and_a_precision_that_the_recipe_does_not_tell(make_run: MakeR
     ]
 
 
-def test_runs_that_are_called_differently_have_the_name_of_the_first(make_run: MakeRun) -> None:
-    assert names(make_run("runs/a", metrics={}), make_run("runs/b", "seed=1", metrics={})) == ["a and 1 more"]
+def test_runs_that_are_called_differently_have_the_name_of_the_lowest_seed(make_run: MakeRun) -> None:
+    folders = [make_run(f"runs/{name}", f"seed={seed}", metrics={}) for name, seed in (("a", 1), ("b", 0), ("c", 2))]
+    assert names(*folders) == ["b"]
 
 
 def test_the_same_seed_counts_once(make_run: MakeRun) -> None:

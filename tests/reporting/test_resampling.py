@@ -86,7 +86,39 @@ def test_few_images_of_a_class_are_told(run: Make) -> None:
     run("strided", answers(right(0.8, 1), labels), "passes=[]")
     run("spd", answers(right(0.9, 2), labels), macs=3000)
     (note,) = notes("too narrow")
-    assert note.endswith("what rests on few images of a class: mean_class_top1 (4), mean_class_f1 (4).")
+    assert note == (
+        "Intervals over images are too narrow where few images decide, of a class or in which the networks differ: "
+        "spd - strided: mean_class_top1 (4), mean_class_f1 (4)."
+    )
+
+
+def test_few_images_in_which_the_networks_differ_are_told(run: Make) -> None:
+    """Four images that one network alone gets right: the interval leaves 0 out, and the exact p is 2 / 2**4."""
+    both = np.arange(IMAGES) >= 10
+    run("strided", answers(both & (np.arange(IMAGES) < IMAGES - 4)), "passes=[]")
+    run("spd", answers(both), macs=3000)
+    found = report("runs", quiet=True, resamples=200)
+    ((pair,),) = found.comparisons
+    top1 = next(entry for entry in pair.differences if entry.metric == "top1")
+    assert top1.over_images is not None
+    assert top1.over_images[0] > 0
+    assert (top1.exact[0].gained, top1.exact[0].lost, top1.exact[0].p) == (4, 0, 0.125)
+    (note,) = notes("too narrow")
+    assert note.endswith("differ: spd - strided: top1 (4), mean_class_top1 (4), mean_class_f1 (4), loss (4).")
+    told = found.to_dict()["sections"][0]["comparisons"][0]["differences"]["top1"]
+    assert (told["deciding_images"], told["mcnemar"]) == (4, {"0": {"gained": 4, "lost": 0, "p": 0.125}})
+
+
+def test_over_several_seeds_an_image_counts_once(run: Make) -> None:
+    for seed in range(2):
+        mistakes = np.arange(IMAGES) < 6 + seed
+        run(f"strided_seed{seed}", answers(~mistakes), "passes=[]", f"seed={seed}")
+        run(f"spd_seed{seed}", answers(mistakes & False | (np.arange(IMAGES) >= 2)), f"seed={seed}", macs=3000)
+    ((pair,),) = report("runs", quiet=True, resamples=200).comparisons
+    # Images 2 to 5, and 6 with one seed.
+    assert pair.carriers["top1"] == 5
+    top1 = next(entry for entry in pair.differences if entry.metric == "top1")
+    assert [test.p for test in top1.exact.values()] == [0.125, 0.0625]
 
 
 def test_a_loss_that_is_no_number_has_no_interval(run: Make) -> None:
@@ -153,8 +185,11 @@ def test_groups_are_told(run: Make) -> None:
     assert "For the intervals over images these were drawn in 10 groups." in made.parts[0].sentences
     (few,) = (sentence for sentence in made.parts[0].sentences if "too narrow" in sentence)
     assert few.startswith(
-        "Intervals over images are too narrow for what rests on few groups of images of a class: top1 (10)"
+        "Intervals over images are too narrow where few groups of images decide, of a class or in which the networks "
+        "differ: spd - strided: top1 (10)"
     )
+    # Images of one group are not independent.
+    assert not any(entry.exact for entry in made.comparisons[0][0].differences)
     assert "A group has the images in whose names 'film_[0-9]' matches the same." in made.parts[-1].sentences[-1]
     document = made.to_dict()
     assert document["together"] == "film_[0-9]"
@@ -295,6 +330,12 @@ class Weighed:
     def carriers(self, groups: np.ndarray | None = None) -> dict[str, int]:
         return {"common": 30, "rare": 1}
 
+    def differing(self, other: Weighed) -> dict[str, np.ndarray]:
+        return {"common": np.arange(30) < 7}
+
+    def shares(self) -> dict[str, np.ndarray]:
+        return {}
+
 
 def test_the_deviation_is_that_of_a_sample_and_of_metrics_that_most_resamples_have() -> None:
     side: Any = SimpleNamespace(seeds=(0,))
@@ -305,3 +346,4 @@ def test_the_deviation_is_that_of_a_sample_and_of_metrics_that_most_resamples_ha
     half = 1.959964 * np.std(np.array(ours.noted) / 2, ddof=1)
     assert common.over_images == pytest.approx((0.5 - half, 0.5 + half), rel=1e-6)
     assert rare.over_images is None
+    assert resampled(given, Drawn(pairs), 60, lambda: None).carriers == {"common": 7}

@@ -67,6 +67,17 @@ class Answers:
         means = dict.fromkeys(("mean_class_top1", "mean_class_f1"), rarest)
         return {**dict.fromkeys(("top1", "top5", "loss"), whole), **means}
 
+    def shares(self) -> dict[str, NDArray[np.bool_]]:
+        """Whether the label is the answer, and whether it is among the TOP highest logits."""
+        return {"top1": self.places == 0, "top5": self.places < TOP}
+
+    def differing(self, other: Answers) -> dict[str, NDArray[np.bool_]]:
+        """Images that only one network gets right; for the mean F1 those with different answers, for losses theirs."""
+        theirs = other.shares()
+        shares = {name: own != theirs[name] for name, own in self.shares().items()}
+        means = {"mean_class_top1": shares["top1"], "mean_class_f1": self.predicted != other.predicted}
+        return {**shares, **means, "loss": self.losses != other.losses}
+
     def confusion(self) -> NDArray[np.int64]:
         """[classes, outputs], how often images of each class were predicted as each output."""
         cells = np.bincount(self.labels * self.outputs + self.predicted, minlength=self.classes * self.outputs)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from typing import Any, ClassVar
 
 import numpy as np
@@ -87,6 +88,27 @@ class Matches:
         found = dict(zip(self._names("AP", "AP"), rarest, strict=True)) | {"AP50": rarest[0], "AP75": rarest[0]}
         return found | dict(zip(self._names(f"AR{self.limit}", "AR"), rarest, strict=True))
 
+    def shares(self) -> dict[str, NDArray[np.bool_]]:
+        """None: no average over ranked detections is a share of the images."""
+        return {}
+
+    def differing(self, other: Matches) -> dict[str, Flags]:
+        """Images whose detections, in the order of their scores, come out differently; for recalls the right ones.
+
+        False detections with a lower score than the last right one of their category change no precision.
+        """
+        every, sizes = slice(None), range(self.matched.shape[1])
+        single = {"AP50": slice(_AT_50, _AT_50 + 1), "AP75": slice(_AT_75, _AT_75 + 1)}
+        ranked = {name: (size, every) for size, name in zip(sizes, self._names("AP", "AP"), strict=True)}
+        ranked |= {name: (0, thresholds) for name, thresholds in single.items()}
+        found = {}
+        for name, cell in ranked.items():
+            pairs = zip(self._ranked(*cell), other._ranked(*cell), strict=True)
+            found[name] = np.array([one != two for one, two in pairs], bool)
+        for size, name in zip(sizes, self._names(f"AR{self.limit}", "AR"), strict=True):
+            found[name] = self._found_otherwise(other, size)
+        return found
+
     def same_images(self, other: Matches) -> bool:
         """Whether the other matches are of images with as many objects of the same categories and sizes."""
         if (self.images, self.sizes) != (other.images, other.sizes):
@@ -121,6 +143,33 @@ class Matches:
     def _names(self, whole: str, prefix: str) -> list[str]:
         """The names of a metric for each of the A sizes."""
         return [whole, *(f"{prefix}_{name}" for name in self.sizes)]
+
+    def _ranked(self, size: int, thresholds: slice) -> list[bytes]:
+        """For each image the outcomes of its detections that a precision depends on, by category and score."""
+        ignored, matched = (flags[:, size, thresholds] for flags in (self.ignored, self.matched))
+        # [D, thresholds], 0: of no account, 1: false, 2: right.
+        outcomes = np.where(ignored, 0, np.where(matched, 2, 1)).astype(np.int64)
+        places = np.arange(len(outcomes))[:, None]
+        last = np.full((self._categories, outcomes.shape[1]), -1)
+        np.maximum.at(last, self.category, np.where(outcomes == 2, places, -1))
+        outcomes[places > last[self.category]] = 0
+        rows = np.flatnonzero(outcomes.any(axis=1))
+        rows = rows[np.argsort(self.image[rows], kind="stable")]
+        table = np.column_stack((self.category[rows], outcomes[rows]))
+        ends = np.searchsorted(self.image[rows], np.arange(self.images + 1))
+        return [table[start:end].tobytes() for start, end in pairwise(ends)]
+
+    def _found_otherwise(self, other: Matches, size: int) -> Flags:
+        """[I], whether an image has another number of right detections of a category at a threshold."""
+        categories = max(self._categories, other._categories)
+        cells = [each.image * categories + each.category for each in (self, other)]
+        known, places = np.unique(np.concatenate(cells), return_inverse=True)
+        right = [(each.matched & ~each.ignored)[:, size].astype(np.int64) for each in (self, other)]
+        balance = np.zeros((len(known), right[0].shape[1]), np.int64)
+        np.add.at(balance, places, np.concatenate((right[0], -right[1])))
+        differs = np.zeros(self.images, bool)
+        differs[known[balance.any(axis=1)] // categories] = True
+        return differs
 
     @property
     def _to_find(self) -> tuple[NDArray[np.int64], ...]:

@@ -41,6 +41,12 @@ class ByImage(Protocol):
         groups: [N], the group of each image, counted from 0; groups are then counted in place of images.
         """
 
+    def shares(self) -> dict[str, NDArray[np.bool_]]:
+        """[N] for each metric that is the share of the images for which it is true; none of them need exist."""
+
+    def differing(self, other: Any) -> dict[str, NDArray[np.bool_]]:
+        """[N] for each metric: whether the image is of account for its difference to `other`, of the same images."""
+
     def same_images(self, other: Any) -> bool:
         """Whether another of its kind is about the same images in the same order, as far as can be told."""
 

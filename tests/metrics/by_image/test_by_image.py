@@ -206,6 +206,58 @@ def test_another_kind_is_told_by_its_name(tmp_path: Path) -> None:
         load(tmp_path / "found.npz")
 
 
+def test_answers_differ_by_what_a_metric_counts() -> None:
+    # Labels, answers, places of the labels, losses.
+    one = Answers(np.array([0, 1, 2, 0]), np.array([0, 2, 1, 1]), np.array([0, 1, 5, 2]), np.arange(4.0), 3, 3)
+    two = replace(one, predicted=np.array([0, 1, 0, 1]), places=np.array([0, 0, 1, 3]), losses=np.r_[0.0, 1, 2, 9])
+    assert {name: np.flatnonzero(there).tolist() for name, there in one.differing(two).items()} == {
+        "top1": [1],
+        "top5": [2],
+        "mean_class_top1": [1],
+        "mean_class_f1": [1, 2],
+        "loss": [3],
+    }
+
+
+def test_matches_differ_where_other_outcomes_change_a_metric(scene: tuple[dict[str, Any], np.ndarray]) -> None:
+    found = matches(*scene)
+    assert not any(there.any() for there in found.differing(found).values())
+    assert found.differing(found).keys() == found.metrics().keys()
+    whole = ~found.ignored[:, 0, :].any(axis=1)
+    row = np.flatnonzero(found.matched[:, 0, :6].all(axis=1) & whole)[0]
+    # No longer right at the lowest IoU: AP and AP50, and the average recall of all sizes.
+    matched = found.matched.copy()
+    matched[row, 0, 0] = False
+    other = found.differing(replace(found, matched=matched))
+    there = {name: np.flatnonzero(images).tolist() for name, images in other.items() if images.any()}
+    assert there == dict.fromkeys(("AP", "AP50", "AR100"), [found.image[row]])
+
+
+def test_two_detections_that_change_places_change_the_precision_alone(
+    scene: tuple[dict[str, Any], np.ndarray],
+) -> None:
+    found = matches(*scene)
+    flags = found.matched[:, 0, 0] & ~found.ignored[:, 0, 0]
+    same = (found.image[:-1, None] == found.image[None, 1:]) & (found.category[:-1, None] == found.category[None, 1:])
+    first, second = next(
+        (i, j + 1) for i, j in zip(*np.nonzero(same), strict=True) if i < j + 1 and flags[i] < flags[j + 1]
+    )
+    order = np.arange(len(flags))
+    order[[first, second]] = second, first
+    other = found.differing(replace(found, matched=found.matched[order], ignored=found.ignored[order]))
+    assert np.flatnonzero(other["AP50"]).tolist() == [found.image[first]]
+    assert not other["AR100"].any()
+
+
+def test_false_detections_behind_the_last_right_one_change_nothing(scene: tuple[dict[str, Any], np.ndarray]) -> None:
+    truth, rows = scene
+    worst = np.array([[image, 500.0, 500, 9, 9, -1, category] for image in range(5) for category in (1, 2)])
+    found, more = (matches(truth, given) for given in (rows, np.concatenate((rows, worst))))
+    assert len(more.image) > len(found.image)
+    assert more.metrics() == found.metrics()
+    assert not any(there.any() for there in found.differing(more).values())
+
+
 def test_carriers_are_the_images_of_the_rarest_class(scene: tuple[dict[str, Any], np.ndarray]) -> None:
     means = {"mean_class_top1": 1, "mean_class_f1": 1}
     assert answers([0, 2, 2, 2]).carriers() == {"top1": 4, "top5": 4, "loss": 4, **means}
