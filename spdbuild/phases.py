@@ -25,8 +25,8 @@ from spdbuild.shape import Sides, Size, pair, sides, window_output
 #: row_column_channel that of ONNX and TensorFlow, channel_row_column that of torch's PixelUnshuffle.
 Order = Literal["column_row_channel", "row_column_channel", "channel_row_column"]
 
-#: How many blocks the window that replaces a strided one has: as few as hold it, as many as the strided one has taps,
-#: or a given number.
+#: How many blocks the window that replaces a strided one has: as few as hold it, as many as the strided one has taps
+#: unless these are whole blocks already, or a given number.
 SpdKernel = Literal["exact", "same"] | int
 
 
@@ -72,9 +72,11 @@ class Window:
 
     def blocks(self, spd_kernel: SpdKernel) -> Blocks:
         """The blocks that replace this window for a choice of `spd_kernel`."""
-        if spd_kernel == "exact":
-            return self.exact_blocks()
-        return fitted_blocks(self.kernel if spd_kernel == "same" else spd_kernel, self.exact_blocks())
+        exact = self.exact_blocks()
+        # A window of whole blocks, such as k6 s2 p2, is a window of stride 1 over blocks already.
+        if spd_kernel == "exact" or (spd_kernel == "same" and self.kernel == self.stride * exact.kernel):
+            return exact
+        return fitted_blocks(self.kernel if spd_kernel == "same" else spd_kernel, exact)
 
     def taps(self) -> Iterator[tuple[int, int]]:
         """(block, phase) of every tap, the block counted from the output's own."""

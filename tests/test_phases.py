@@ -32,6 +32,23 @@ def test_known_windows_become_the_known_blocks(kernel: int, stride: int, padding
     assert exact_blocks(kernel, stride, padding) == blocks
 
 
+@pytest.mark.parametrize(
+    ("kernel", "stride", "padding", "blocks"),
+    [
+        (3, 2, 1, Blocks(3, 1)),
+        (7, 2, 3, Blocks(7, 3)),
+        # Whole blocks are what they are: REFERENCE.md 2.4, "taps used" 36/36 and 4/4.
+        (6, 2, 2, Blocks(3, 1)),
+        (2, 2, 0, Blocks(1, 0)),
+        (4, 4, 0, Blocks(1, 0)),
+        # As many taps, but they lie across blocks.
+        (6, 2, 1, Blocks(6, 2)),
+    ],
+)
+def test_the_kernel_as_it_was_is_exact_for_whole_blocks(kernel: int, stride: int, padding: int, blocks: Blocks) -> None:
+    assert Window(kernel, stride, padding, padding).blocks("same") == blocks
+
+
 @given(KERNELS, STRIDES, PADDINGS, DILATIONS, st.integers(0, 20))
 def test_block_and_phase_of_a_tap_lead_to_the_pixel_that_it_reads(
     kernel: int, stride: int, padding: int, dilation: int, output: int

@@ -45,7 +45,9 @@ Examples:
 
 @click.command("convert", epilog=_EXAMPLES)
 @click.argument("architecture", type=ARCHITECTURE)
-@click.option("--preset", type=click.Choice(list(PRESETS)), help="Options of a published network; others override it.")
+@click.option(
+    "--preset", type=click.Choice(list(PRESETS)), help="Options of a published placement; others override it."
+)
 @field_options(StridedToSpd)
 @budget_options
 @choice_options

@@ -73,7 +73,8 @@ class SpdConv2d(BlockConv2d):
 
     padding: as in torch.nn.Conv2d, or ((top, bottom), (left, right)). padding_mode: only "zeros".
     spd_kernel: kernel of the stride-1 convolution, in blocks of stride x stride pixels: "exact" is the smallest that
-        can hold the strided convolution, "same" is as many blocks as the strided one has pixels, or a number.
+        can hold the strided convolution, "same" is as many blocks as the strided one has pixels, but "exact" where
+        these are whole blocks, or a number.
     order: order of the channels after space-to-depth, the slowest axis first; by default SPD-Conv's order, and with
         groups that of torch.nn.PixelUnshuffle, the only one in which a group keeps its channels.
     """

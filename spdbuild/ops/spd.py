@@ -30,7 +30,8 @@ class SpdConv2d(Convolution):
 
     out, kernel, stride, padding, dilation, groups, bias: those of the strided convolution that it replaces.
     spd_kernel: how many blocks high and wide the window is: "exact" is the smallest that can compute the strided
-        convolution (3x3 at stride 2: 2x2 blocks), "same" is `kernel` blocks, or a number.
+        convolution (3x3 at stride 2: 2x2 blocks), "same" is `kernel` blocks, but "exact" for a kernel of whole blocks
+        (6x6 at stride 2: 3x3 blocks), or a number.
     order: how the channels after space_to_depth are ordered, as in space_to_depth; by default SPD-Conv's
         "column_row_channel", or with groups "channel_row_column", which keeps the channels of a group together.
 

@@ -25,7 +25,7 @@ from spdbuild.weight_transfer import carry_over
 if TYPE_CHECKING:
     from torch import Tensor
 
-#: Options that reproduce published networks, by name.
+#: Options of the published placements, by name.
 PRESETS: dict[str, dict[str, Any]] = {
     "paper": {"placement": "before", "kernel": "same", "pool": "conv"},
     "released-yolov5": {"placement": "after", "after": "act", "before": ("backbone.stem",), "pool": "keep"},
@@ -57,7 +57,8 @@ class StridedToSpd(GraphPass):
     placement: where space_to_depth stands.
     after: with placement "after", directly after the convolution ("conv") or after its norm and activation ("act").
     kernel: with placement "before", kernel of the new convolution: "exact", the smallest that can compute the strided
-        one; "same", the kernel as it was; or a number.
+        one; "same", the kernel as it was, but the exact one for a kernel of whole blocks (6x6 at stride 2: 3x3); or a
+        number.
     kernels: overrides of `kernel` for some layers, each "pattern=kernel"; the last that matches a layer wins.
     pool: whether strided pools become convolutions ("conv") or stay ("keep").
     keep: patterns of layers that stay strided.
