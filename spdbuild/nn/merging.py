@@ -9,6 +9,11 @@ from operator import add, mul
 import torch
 from torch import Tensor, nn
 
+from spdbuild.errors import ShapeError
+
+#: What helps where the maps of a network do not meet.
+_SIZES = "height and width of the images must be multiples of the network's coarsest stride, which is 32 for YOLOv5"
+
 
 class Add(nn.Module):
     """The sum of its inputs."""
@@ -26,10 +31,19 @@ class Mul(nn.Module):
 
 
 class Concat(nn.Module):
-    """Its inputs, concatenated along the channels."""
+    """Its inputs, concatenated along the channels; ShapeError where they differ in height or width."""
 
     def forward(self, *inputs: Tensor) -> Tensor:
-        return torch.cat(inputs, 1)
+        try:
+            return torch.cat(inputs, 1)
+        except RuntimeError as error:
+            # Shapes that are compared beforehand would become conditions of an exported or compiled network.
+            if len({tuple(x.shape[2:]) for x in inputs}) == 1:
+                raise
+            shapes = " and ".join("x".join(f"{size}" for size in x.shape[1:]) for x in inputs)
+            raise ShapeError(
+                f"concat: inputs must have the same height and width, got {shapes}", hint=_SIZES
+            ) from error
 
 
 class Split(nn.Module):
