@@ -107,8 +107,9 @@ def _recipes() -> Iterator[str]:
         "back, but `~compare` on the command line can. Keys with dots (`optimizer.lr`) are for the command line only."
     )
     yield (
-        "Weights start as torch initialises its layers, which is what the published networks did, or as `init` says, "
-        "or from `weights`, which overwrite them."
+        "Weights start as torch initialises its layers, with the biases of `detect` shifted to expect few objects, or "
+        "as `init` says, or from `weights`, which overwrite them. The published networks start so, too, but for the "
+        "norms of the YOLOs, whose variances start at 0.9. What else is not as published: [protocol](protocol.md)."
     )
     yield (
         "Paths of data, weights and architectures (`data.root`, `data.file`, `weights.file`, `architecture: my.yaml`) "

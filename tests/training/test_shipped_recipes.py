@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 from click.testing import CliRunner
 
 import spdbuild
 from spdbuild import builtin
 from spdbuild.cli import spdbuild as command_line
 from spdbuild.data.augment.normalize import Normalize
+from spdbuild.shape import Shape
 from spdbuild.training.checking import check_recipe
 from spdbuild.training.network import declared_input
 from spdbuild.training.recipe import Recipe, load_recipe
@@ -49,6 +52,10 @@ SMALL_DATA = {
 
 #: Of the published data sets.
 TRAINING_IMAGES = {"cifar10": 50_000, "tiny_imagenet": 100_000, "coco": 118_287}
+INPUTS = {"cifar10": 32, "tiny_imagenet": 64}
+
+#: Recipes of released ResNets.
+RELEASED = ("cifar10_resnet50_spd", "tiny_imagenet_resnet18_spd")
 
 
 @pytest.mark.parametrize("name", builtin.listed("recipes"))
@@ -75,6 +82,19 @@ def test_a_recipe_opens_with_its_command_and_what_it_costs(name: str) -> None:
         graph = next(iter(graphs.values()))
         assert (parameters, macs, batch) == (graph.parameters, graph.macs, recipe.batch)
         assert steps == recipe.epochs * -(-TRAINING_IMAGES[recipe.data.name] // batch)
+
+
+@pytest.mark.parametrize("name", builtin.listed("recipes"))
+def test_the_twins_that_a_recipe_tells_of_have_the_macs_that_it_says(name: str) -> None:
+    text = builtin.listed("recipes")[name].read_text().replace("\n# ", " ")
+    told = re.findall(r"architecture=(\w+)[^.:]*: (\d+\.\d+) GMACs(?:, where SPD-Conv has (\d+\.\d+))?", text)
+    assert len(told) == (2 if name in RELEASED else 1 if name.endswith("_spd_fixed") else 0)
+    for twin, *given in told:
+        for architecture, gmacs in zip(([f"architecture={twin}"], []), given, strict=True):
+            recipe, graphs = check_recipe(name, architecture)
+            size = INPUTS[recipe.data.name]
+            graph = next(iter(graphs.values())).with_inputs([Shape(3, size, size)])
+            assert gmacs in ("", f"{graph.macs / 1e9:.3f}")
 
 
 @pytest.mark.slow
@@ -122,17 +142,42 @@ def test_the_fixed_recipes_never_waste_a_step(name: str) -> None:
     assert min(rates(name, 50_000, [(1, 0), (2, 0), (200, 0)])) > 0
 
 
-def settings(name: str) -> tuple[Recipe, dict[str, object]]:
-    recipe = load_recipe(name)
-    return recipe, vars(recipe.optimizer)
+def sections(recipe: Recipe) -> dict[str, Any]:
+    """Optimizer, schedule and loss with all their keys."""
+    resolved = yaml.safe_load(recipe.resolved())
+    return {name: resolved[name] for name in ("optimizer", "schedule", "loss", "patience", "distill", "accumulate")}
+
+
+def released(milestones: tuple[int, ...] = (59, 119, 159), **optimizer: float) -> dict[str, Any]:
+    """What both released trainings of ResNets have in common, by REFERENCE.md 4.2 and 4.3."""
+    warmup = {"epochs": 1.0, "batches": 0, "start": 0.0, "bias_lr": None, "momentum": None, "accumulate": False}
+    return {
+        "optimizer": {
+            "name": "sgd",
+            **optimizer,
+            "dampening": 0.0,
+            "nesterov": False,
+            "decay_norm_and_bias": True,
+        },
+        "schedule": {
+            "name": "multi_step",
+            "milestones": list(milestones),
+            "gamma": 0.2,
+            "per": "step",
+            **{f"warmup_{key}": value for key, value in warmup.items()},
+        },
+        "loss": {"name": "cross_entropy", "label_smoothing": 0.0, "class_weights": None},
+        "patience": None,
+        "distill": None,
+        "accumulate": 1,
+    }
 
 
 def test_the_released_protocol_of_cifar10() -> None:
     """REFERENCE.md 4.3."""
-    recipe, optimizer = settings("cifar10_resnet50_spd")
-    assert recipe.optimizer.name == "sgd"
-    assert optimizer.items() >= {"lr": 0.1, "momentum": 0.9, "nesterov": False, "weight_decay": 5e-4}.items()
-    assert recipe.optimizer.decay_norm_and_bias
+    recipe = load_recipe("cifar10_resnet50_spd")
+    assert sections(recipe) == released(lr=0.1, momentum=0.9, weight_decay=5e-4)
+    assert (recipe.architecture, recipe.vars) == ("resnet50_spd_cifar10", {"classes": 100})
     assert (recipe.batch, recipe.epochs, recipe.precision, recipe.ema, recipe.clip) == (128, 500, "fp32", None, None)
     assert not recipe.drop_last
     assert [(step.name, vars(step)) for step in recipe.augment] == [
@@ -146,13 +191,15 @@ def test_the_released_protocol_of_cifar10() -> None:
 
 def test_the_released_protocol_of_tiny_imagenet() -> None:
     """REFERENCE.md 4.2."""
-    recipe, optimizer = settings("tiny_imagenet_resnet18_spd")
-    expected = {"lr": 0.01793, "momentum": 0.9447, "nesterov": False, "weight_decay": 0.002113}
-    assert recipe.optimizer.name == "sgd"
-    assert optimizer.items() >= expected.items()
-    assert recipe.optimizer.decay_norm_and_bias
+    recipe = load_recipe("tiny_imagenet_resnet18_spd")
+    assert sections(recipe) == released(lr=0.01793, momentum=0.9447, weight_decay=0.002113)
+    assert recipe.architecture == "resnet18_spd_tiny_imagenet_released"
     assert (recipe.batch, recipe.epochs, recipe.precision, recipe.ema, recipe.clip) == (256, 200, "fp32", None, None)
-    assert [step.name for step in recipe.augment] == ["horizontal_flip", "random_crop", "vertical_flip"]
+    assert [(step.name, vars(step)) for step in recipe.augment] == [
+        ("horizontal_flip", {"probability": 0.5}),
+        ("random_crop", {"padding": 4, "size": None, "mode": "zero"}),
+        ("vertical_flip", {"probability": 0.5}),
+    ]
     (normalize,) = recipe.preprocess
     mean, std = normalize.constants()
     assert [255 * value for value in mean] == pytest.approx([122.4786, 114.2755, 101.3963])
@@ -164,6 +211,17 @@ def test_the_fixed_recipes_differ_in_what_they_say() -> None:
     assert (released.vars, fixed.vars) == ({"classes": 100}, {"classes": 10})
     assert (released.augment, released.optimizer, released.batch) == (fixed.augment, fixed.optimizer, fixed.batch)
     assert fixed.preprocess == (Normalize(statistics="cifar10"),)
+    assert (fixed.epochs, fixed.precision) == (200, "auto")
+
+
+def test_the_fixed_recipe_of_tiny_imagenet_keeps_all_but_network_and_warm_up() -> None:
+    as_released, fixed = (load_recipe(f"tiny_imagenet_resnet18_spd{end}") for end in ("", "_fixed"))
+    assert fixed.architecture == "resnet18_spd_tiny_imagenet"
+    expected = released((60, 120, 160), lr=0.01793, momentum=0.9447, weight_decay=0.002113)
+    expected["schedule"] |= {"warmup_epochs": 5.0, "warmup_start": 0.01}
+    assert sections(fixed) == expected
+    for key in ("batch", "epochs", "augment", "preprocess", "ema", "clip", "drop_last"):
+        assert getattr(fixed, key) == getattr(as_released, key)
 
 
 def test_show_prints_a_recipe_with_every_default() -> None:

@@ -14,7 +14,10 @@ from spdbuild.size_bins import COCO_SIZES, SizeBin
 
 @dataclass(frozen=True)
 class JudgingOptions:
-    """How a detector is evaluated; the defaults are those of the published COCO evaluation.
+    """How a detector is evaluated; the defaults are those of the published COCO evaluation but for batch and precision.
+
+    It has test_batch: 1, so that each image has its own rectangle, and precision: fp16. The published training
+    evaluates its epochs with max_iou: 0.6 and twice as many images a batch as it trains on.
 
     rectangular: whether batches have images of similar aspect ratio, at the smallest size that holds them.
     pad: what is added to each side of a rectangular batch before it is rounded up, in multiples of 32 pixels.

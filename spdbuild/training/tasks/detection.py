@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from spdbuild.data.cache import cache_folder
 from spdbuild.data.detection.check import reaching_out
-from spdbuild.data.detection.findings import count, summary
+from spdbuild.data.detection.findings import count, summary, why_no_object
 from spdbuild.data.detection.loader import MULTIPLE, DetectionLoader
 from spdbuild.data.detection.options import DetectionAugmentation
 from spdbuild.data.detection.store import Cache
@@ -23,7 +23,9 @@ from spdbuild.data.images import pixel_remarks
 from spdbuild.data.levels import Levels
 from spdbuild.data.pictures import Source, path_of
 from spdbuild.errors import ArgumentError, DataError, RecipeError, nearest
+from spdbuild.graph import Graph
 from spdbuild.losses.detection import DetectionLossOptions
+from spdbuild.ops.detection import Detect
 from spdbuild.roles import Role, role
 from spdbuild.training.detection import video
 from spdbuild.training.detection.criterion import DetectionCriterion
@@ -56,8 +58,9 @@ _LIMITED = (
 class Detection(Task):
     """Find objects: outputs are the maps of a detection head, targets boxes [B, 6].
 
-    monitor: the metric that decides which epoch is the best, such as AP_S; fitness is the published training's own,
-        0.1 AP50 + 0.9 AP of an average precision that differs a little from COCO's.
+    monitor: the metric that decides which epoch is the best, such as AP_S; fitness is computed as in the published
+        training, 0.1 AP50 + 0.9 AP of an average precision that differs a little from COCO's, but from the detections
+        that `evaluation` selects, while NMS has max_iou: 0.6 in the published training.
     augment: the augmentation of training images.
     anchors: whether the head's anchors are fitted to the training data.
     evaluation: how detections are judged.
@@ -112,7 +115,8 @@ class Detection(Task):
     def open(self, recipe: Recipe, split: str) -> DetectionImages:
         dataset = recipe.data.open(split)
         if not dataset.trainable.any():
-            raise DataError(f"the split '{split}' has no object of any class in {len(dataset):,} images")
+            message = f"the split '{split}' has no object of any class in {len(dataset):,} images"
+            raise DataError(message, hint=why_no_object(dataset.findings))
         if split == self.splits(recipe)[1]:
             self._require_monitored(dataset)
         return DetectionImages(dataset, long_side(recipe), self.tiles)
@@ -195,6 +199,11 @@ class Detection(Task):
         own = ("fitness", "precision", "recall", "F1")
         return dict.fromkeys(("AP", "AP50", "AP75", *recalls, *sizes, *own), Metric("higher", share=True))
 
+    def check_graph(self, graph: Graph) -> None:
+        if not any(isinstance(node.op, Detect) for node in graph):
+            message = f"a detector has a detection head, and '{graph.name}' has none"
+            raise RecipeError(message, hint="use a detector, such as architecture: yolov5 with variant: n")
+
     def check(self, outputs: Any, classes: tuple[str, ...]) -> None:
         check_maps(outputs, len(classes))
 
@@ -259,10 +268,16 @@ def _loss(recipe: Recipe) -> DetectionLossOptions:
 
 def long_side(recipe: Recipe) -> int:
     """Pixels of the longer side of an image: the side of the square that the network takes."""
-    _, height, width = recipe.input or declared_input(recipe)
-    if 0 < height == width and height % MULTIPLE == 0:
+    channels, height, width = recipe.input or declared_input(recipe)
+    if channels == 3 and 0 < height == width and height % MULTIPLE == 0:
         return height
     side = max(round(max(height, width) / MULTIPLE), 1) * MULTIPLE
+    if channels != 3:
+        raise RecipeError(
+            f"images always have three channels, and the input has {channels}",
+            location=recipe.place("input", "architecture"),
+            hint=f"input: [3, {side}, {side}]",
+        )
     raise RecipeError(
         f"a detector is trained on squares whose side is a multiple of {MULTIPLE}, and its input is {width}x{height}",
         location=recipe.place("input", "architecture"),
