@@ -28,6 +28,11 @@ Examples:
 """
 
 
+_key_option = click.option(
+    "--key", help="Key of a checkpoint under which the weights are, such as model; by default averaged ones come first."
+)
+
+
 @click.group("weights")
 def command() -> None:
     """Inspect weights files, import third-party ones, and export to the names of others."""
@@ -38,11 +43,19 @@ def command() -> None:
 @click.option("--arch", required=True, type=ARCHITECTURE, help="Architecture that gets the weights.")
 @choice_options
 @click.option("--table", help="Rename table of the architecture; by default the one that finds most.")
+@_key_option
 @click.option("--partial", is_flag=True, help="Take what fits and leave out the rest.")
 @click.option("-o", "--output", required=True, type=PATH, help="safetensors file to write.")
 @json_option
 def import_file(
-    file: Path, arch: str, choice: Choice, table: str | None, partial: bool, output: Path, as_json: bool
+    file: Path,
+    arch: str,
+    choice: Choice,
+    table: str | None,
+    key: str | None,
+    partial: bool,
+    output: Path,
+    as_json: bool,
 ) -> None:
     """Write the weights of FILE under the names of an architecture.
 
@@ -50,7 +63,7 @@ def import_file(
     """
     from spdbuild.importing.weights import import_weights
 
-    _, report = import_weights(file, choice.load(arch), output, table=table, partial=partial)
+    _, report = import_weights(file, choice.load(arch), output, table=table, partial=partial, key=key)
     if as_json:
         print_json({"file": str(file), "output": str(output), **report.as_json()})
     else:
@@ -93,12 +106,13 @@ def export_file(
 
 @command.command("show", epilog="Example: spdbuild weights show yolov5s.pt")
 @click.argument("file", type=PATH)
+@_key_option
 @json_option
-def show(file: Path, as_json: bool) -> None:
+def show(file: Path, key: str | None, as_json: bool) -> None:
     """List the names, shapes and types of the tensors in FILE; nothing in it is run, and no tensor is read."""
     from spdbuild.weights import open_weights
 
-    contents = open_weights(file)
+    contents = open_weights(file, key)
     if as_json:
         print_json(contents.as_json())
         return
@@ -121,7 +135,8 @@ def _report_table(report: Report) -> Table:
 
 def _summary(report: Report, output: Path) -> str:
     counts = ", ".join(f"{number} {status}" for status, number in report.counts.items() if number)
-    return f"{output}: {counts}; {_names(report)}"
+    taken = f", under '{report.taken_from}'" if report.taken_from else ""
+    return f"{output}: {counts}; {_names(report)}{taken}"
 
 
 def _names(report: Report) -> str:

@@ -54,7 +54,11 @@ def export_weights(
         refuse_overwriting(Path(output), trained.weights)
     ours = weights_of(trained.graph, trained.weights, trained.renames)
     module, example = _library(str(like), trained.graph) if is_named(str(like)) else (None, None)
-    wanted = open_weights(like).tensors if module is None else describe_module(module)
+    if module is None:
+        contents = open_weights(like)
+        wanted, taken_from = contents.tensors, contents.taken_from
+    else:
+        wanted, taken_from = describe_module(module), ""
     try:
         state, report = restore(ours, wanted, trained.renames, trained.graph, table=table)
     except WeightsError as error:
@@ -67,7 +71,7 @@ def export_weights(
         origin = {"source": trained.weights.name, "source_sha256": file_sha256(trained.weights)}
         facts = Facts.of(trained.weights).texts()
         save_weights(Path(output), state, {"architecture": trained.graph.name, **facts, **origin})
-    return state, report
+    return state, replace(report, taken_from=taken_from)
 
 
 def _library(like: str, graph: Graph) -> tuple[nn.Module, Tensor]:

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from spdbuild.loading import Architecture, loaded
 from spdbuild.modules import compile_graph
-from spdbuild.weights import describe_module, file_sha256, match_file, open_weights, save_weights
+from spdbuild.weights import describe_module, file_sha256, match_file, open_weights, require_some, save_weights
 from spdbuild.weights.report import Report
 
 
@@ -19,19 +19,23 @@ def import_weights(
     *,
     table: str | None = None,
     partial: bool = False,
+    key: str | None = None,
 ) -> tuple[dict[str, Tensor], Report]:
     """The weights of a third-party file as a state_dict of an architecture, and what became of each tensor.
 
     file: a safetensors file or a checkpoint of torch, a state_dict or a whole pickled module; nothing in it is run.
     output: safetensors file to write as well, which `build` takes.
     table: rename table of the architecture; by default the one that finds most.
-    partial: take what fits and leave out the rest.
+    partial: take what fits and leave out the rest; if nothing fits, that is an error.
+    key: the one under which a checkpoint of torch has the weights, such as "model"; by default the first of ema,
+        model_ema, state_dict_ema, model, state_dict, model_state, model_state_dict and weights that has any.
     Raises WeightsError for a file that cannot be read or does not fit, and UnknownNameError for an unknown table.
     """
     architecture = loaded(architecture)
     graph = architecture.graph
     target = describe_module(compile_graph(graph, "meta"))
-    state, report = match_file(file, target, architecture.renames, table=table, graph=graph, partial=partial)
+    state, report = match_file(file, target, architecture.renames, table=table, graph=graph, partial=partial, key=key)
+    require_some(report, file, architecture.name)
     if output is not None:
         save_weights(Path(output), state, _origin(architecture, Path(file), report))
     return state, report
@@ -39,8 +43,8 @@ def import_weights(
 
 def _origin(architecture: Architecture, file: Path, report: Report) -> dict[str, str]:
     """What the written file says about where it came from."""
-    names = open_weights(file).metadata.get("names", "")
-    chosen = {"variant": architecture.variant, "table": report.table, "names": names}
+    names = open_weights(file, report.taken_from or None).metadata.get("names", "")
+    chosen = {"variant": architecture.variant, "table": report.table, "names": names, "source_key": report.taken_from}
     return {
         "architecture": architecture.name,
         **{key: text for key, text in chosen.items() if text},

@@ -51,7 +51,7 @@ def start(
             raise RecipeError("weights.fresh leaves nothing to load", hint="leave a pattern out")
     with weights.about("file"):
         wanted = {name: info for name, info in target.items() if name not in set(fresh)}
-        state, report = _matched(network, weights.file, wanted)
+        state, report = _matched(network, weights.file, wanted, weights.key)
         _refuse(weights.file, _unfitting(report, weights, target, network.architecture.graph))
     own = {name: tensor for name, tensor in state.items() if name not in settled}
     network.module.load_state_dict(own, strict=False)
@@ -71,11 +71,11 @@ def _other_classes(file: Path, classes: tuple[str, ...]) -> str:
 
 
 def _matched(
-    network: BuiltNetwork, file: str | Path, wanted: Mapping[str, TensorInfo]
+    network: BuiltNetwork, file: str | Path, wanted: Mapping[str, TensorInfo], key: str | None = None
 ) -> tuple[dict[str, Tensor], Report]:
     """The tensors of the file that fit, by our names or those of a rename table; and what became of each tensor."""
     architecture = network.architecture
-    return match_file(file, wanted, architecture.renames, graph=architecture.graph, partial=True)
+    return match_file(file, wanted, architecture.renames, graph=architecture.graph, partial=True, key=key)
 
 
 def _refuse(file: str | Path, problems: Iterable[Problem]) -> None:
@@ -112,7 +112,9 @@ def _hint(report: Report, weights: FirstWeights, target: Collection[str], graph:
 
 
 def _described(report: Report, weights: FirstWeights, fresh: list[str]) -> str:
-    names = f", by the names of the table '{report.table}'" if report.table else ""
+    names = f", under '{report.taken_from}'" if report.taken_from else ""
+    names += f", by the names of the table '{report.table}'" if report.table else ""
+    names += f", behind '{report.prefix}'" if report.prefix else ""
     taken = sum(report.counts[status] for status in ("loaded", "cast", "permuted", "initial"))
     unused = [entry.theirs or "" for entry in report.having("unused")]
     left = f"; fresh: {', '.join(fresh)}" if fresh else ""

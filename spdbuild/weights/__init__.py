@@ -2,7 +2,7 @@
 
 from spdbuild.weights.files import open_weights, read_weights
 from spdbuild.weights.loading import load_into, match_file
-from spdbuild.weights.matching import describe_module, match, match_any, misfits
+from spdbuild.weights.matching import describe_module, match, match_any, misfits, require_some
 from spdbuild.weights.orders import find_reorderings
 from spdbuild.weights.rename import compile_rules, rename
 from spdbuild.weights.restoring import restore
@@ -21,6 +21,7 @@ __all__ = [
     "open_weights",
     "read_weights",
     "rename",
+    "require_some",
     "restore",
     "save_weights",
 ]

@@ -13,20 +13,23 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-def open_weights(path: Path | str) -> WeightsFile:
+def open_weights(path: Path | str, key: str | None = None) -> WeightsFile:
     """The table of contents of a weights file; torch is not imported and nothing in the file is executed.
 
+    key: the one of a checkpoint under which the weights are ("model"); by default the first of MODEL_KEYS that has any.
     The kind of file is recognized by its first bytes, except for an index of several safetensors files, which is
     recognized by its name. Raises WeightsError.
     """
     path = Path(path)
     start = _first_bytes(path)
+    if start.startswith(b"PK\x03\x04"):
+        return torch_file.open_zip(path, key)
+    if start.startswith(torch_legacy.START):
+        return torch_file.open_legacy(path, key)
+    if key is not None:
+        raise WeightsError(f"{path}: this is no checkpoint of torch, so it has no key '{key}'", hint="leave key out")
     if path.name.endswith(shards.SUFFIX):
         return shards.open_index(path)
-    if start.startswith(b"PK\x03\x04"):
-        return torch_file.open_zip(path)
-    if start.startswith(torch_legacy.START):
-        return torch_file.open_legacy(path)
     if start[8:9] == b"{":
         return safetensors_file.open_file(path)
     raise WeightsError(f"{path}: this is no file of weights", hint=_guess(start))

@@ -11,7 +11,7 @@ from spdbuild.errors import SpdbuildError, WeightsError
 from spdbuild.graph import Graph
 from spdbuild.source import Value
 from spdbuild.weights.contents import TensorInfo
-from spdbuild.weights.files import read_weights
+from spdbuild.weights.files import open_weights, read_weights
 from spdbuild.weights.matching import describe_module, match, match_any
 from spdbuild.weights.rename import compile_rules, stated_order
 from spdbuild.weights.report import Report
@@ -28,17 +28,21 @@ def match_file(
     table: str | None = None,
     graph: Graph | None = None,
     partial: bool = False,
+    key: str | None = None,
 ) -> tuple[dict[str, Tensor], Report]:
     """The state_dict of a model that needs `target`, from any file, and what became of each tensor.
 
-    tables: rename tables as written, with their orders. The other arguments are those of `match_any`.
+    tables: rename tables as written, with their orders. key: that of `open_weights`. The other arguments are those of
+        `match_any`.
     Raises WeightsError for a file that cannot be read or does not fit.
     """
-    theirs = read_weights(path)
+    contents = open_weights(path, key)
+    theirs = contents.load()
     try:
-        return match_tables(target, theirs, tables, table=table, graph=graph, partial=partial)
+        state, report = match_tables(target, theirs, tables, table=table, graph=graph, partial=partial)
     except WeightsError as error:
         raise _about(path, error) from None
+    return state, replace(report, taken_from=contents.taken_from)
 
 
 def match_tables(

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from spdbuild.errors import Problem, UnknownNameError, WeightsError, nearest
@@ -20,9 +22,13 @@ from spdbuild.weights.report import Entry, Report
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-#: Prefixes that wrappers add to every name: DataParallel and DDP, a model within a model, torch.compile.
-PREFIXES = ("module.", "model.", "_orig_mod.")
+#: Parts of the longest prefix that is looked for.
+MAX_PREFIX = 8
 SHOWN = 8
+#: Names of each side that are shown where nothing fits.
+FIRST = 3
+#: How the names of batch norms' counters end; what they count is not learned.
+COUNTER = ".num_batches_tracked"
 
 
 def describe_module(module: nn.Module) -> dict[str, TensorInfo]:
@@ -40,15 +46,17 @@ def match(
     *,
     reorderings: Mapping[str, Reordering] | None = None,
     order: Order = "column_row_channel",
+    prefix: str = "",
     partial: bool = False,
 ) -> tuple[dict[str, Tensor], Report]:
     """The tensors that `target` asks for, taken from `theirs`, and what became of each.
 
     rules: lead from our names to theirs. reorderings: by our names.
     order: of the channels of a file's space_to_depth that is folded into a strided convolution of ours.
+    prefix: what stands before their names, such as "module."; tensors without it are not used.
     partial: take what fits. Without it a WeightsError lists what is missing, not used, or of another shape.
     """
-    names = {name: rename(name, rules) for name in target}
+    names = {name: prefix + rename(name, rules) for name in target}
     _check_one_to_one(names)
     matched = {
         name: _match_one(name, info, names[name], theirs.get(names[name]), (reorderings or {}).get(name), order)
@@ -56,7 +64,7 @@ def match(
     }
     used = set(names.values())
     unused = [Entry("unused", None, name, None, tuple(t.shape)) for name, t in theirs.items() if name not in used]
-    report = Report((*(entry for _, entry in matched.values()), *unused))
+    report = Report((*(entry for _, entry in matched.values()), *unused), prefix=prefix)
     if not partial and not report.fits:
         raise WeightsError.gather(misfits(report))
     return {name: tensor for name, (tensor, _) in matched.items() if tensor is not None}, report
@@ -74,7 +82,8 @@ def match_any(
 ) -> tuple[dict[str, Tensor], Report]:
     """`match` with the table that finds most: the one called `table`, or one of `tables`, or our own names.
 
-    A prefix that all names of the file share is removed where that finds more.
+    A prefix that most names of the file share, as those have that a wrapper holds or that are a part of a larger
+    network, is taken to stand before the names where that finds more.
 
     orders: of the channels of space_to_depth in the files of a table, where it says so. A file of any other table, or
         under our own names, has the order of the network.
@@ -84,31 +93,41 @@ def match_any(
     if table is not None and table not in tables:
         raise UnknownNameError(f"there is no rename table '{table}'", hint=nearest(table, tables))
     known = {"": (), **tables} if table is None else {table: tables[table]}
+    renamed = {name: [rename(ours, rules) for ours in target] for name, rules in known.items()}
     found = {
-        (name, prefix): sum(rename(ours, rules) in names for ours in target)
-        for prefix, names in _prefixed(theirs)
-        for name, rules in known.items()
+        (name, prefix): sum(prefix + their_name in theirs for their_name in their_names)
+        for prefix in _prefixes(theirs)
+        for name, their_names in renamed.items()
     }
-    # On a tie the first wins: our own names, and no prefix removed.
+    # On a tie the first wins: our own names, and the shortest prefix, for a network may have a `backbone` of its own.
     best, prefix = max(found, key=lambda choice: found[choice])
-    stripped = {name.removeprefix(prefix): tensor for name, tensor in theirs.items()}
     order = (orders or {}).get(best)
-    reorderings = find_reorderings(graph, order) if graph else None
     state, report = match(
-        target, stripped, known[best], reorderings=reorderings, order=order or "column_row_channel", partial=partial
+        target,
+        theirs,
+        known[best],
+        reorderings=find_reorderings(graph, order) if graph else None,
+        order=order or "column_row_channel",
+        prefix=prefix,
+        partial=partial,
     )
-    return state, replace(report, table=best, prefix=prefix)
+    return state, replace(report, table=best)
 
 
-def _prefixed(theirs: Mapping[str, Tensor]) -> Iterator[tuple[str, set[str]]]:
-    """The prefixes that can be removed, "" first, with the names that are left."""
+def _prefixes(names: Collection[str]) -> Iterator[str]:
+    """What may stand before the names of a network: "", and then, part by part, what more than half of `names` share.
+
+    No two networks that lie side by side in a file, such as a teacher and its student, can both have so many.
+    """
     prefix = ""
-    while True:
-        yield prefix, {name.removeprefix(prefix) for name in theirs}
-        longer = [prefix + more for more in PREFIXES if theirs and all(n.startswith(prefix + more) for n in theirs)]
-        if not longer:
+    for _ in range(MAX_PREFIX):
+        yield prefix
+        behind = (name[len(prefix) :].partition(".") for name in names if name.startswith(prefix))
+        parts = Counter(part for part, dot, _ in behind if dot)
+        part, number = max(parts.items(), key=lambda entry: entry[1], default=("", 0))
+        if 2 * number <= len(names):
             return
-        prefix = longer[0]
+        prefix += f"{part}."
 
 
 def _check_one_to_one(names: Mapping[str, str]) -> None:
@@ -148,7 +167,7 @@ def _match_one(
 def _absent(name: str, info: TensorInfo, their_name: str) -> tuple[Tensor | None, Entry]:
     import torch
 
-    if name.endswith(".num_batches_tracked"):
+    if name.endswith(COUNTER):
         # Files from before torch 0.4.1 have no counters, and nothing but a momentum of None reads them.
         note = "not counted in the file: 0"
         return torch.zeros(info.shape, dtype=torch.int64), Entry("initial", name, None, info.shape, None, note)
@@ -198,13 +217,34 @@ def misfits(report: Report) -> Iterator[Problem]:
     if unused:
         yield Problem(
             f"{len(unused)} weights of the file are not used: {some(unused, SHOWN)}",
-            hint="`spdbuild weights import --partial` takes only what fits",
+            hint="`spdbuild weights import --partial` takes only what fits" if _taken(report) else "",
         )
     for entry in mismatches[:SHOWN]:
         renamed = f" ('{entry.theirs}')" if entry.theirs != entry.name else ""
         yield Problem(f"'{entry.name}'{renamed} {entry.note}")
     if len(mismatches) > SHOWN:
         yield Problem(f"{len(mismatches) - SHOWN} more weights do not agree")
+
+
+def require_some(report: Report, file: Path | str, network: str) -> None:
+    """Raise WeightsError, with the first names of both sides, if no learned weight of a file fits.
+
+    network: its name in the message.
+    """
+    if _taken(report):
+        return
+    theirs = [entry.theirs for entry in report.entries if entry.their_shape is not None]
+    looked_up = [entry.theirs for entry in report.having("missing")]
+    hint = f"the file has {some(theirs, FIRST)}, and {network} needs {some(looked_up, FIRST)}"
+    if mismatches := report.having("mismatch"):
+        hint = f"'{mismatches[0].name}' {mismatches[0].note}"
+    raise WeightsError(f"{file}: no weight of the file fits {network}", hint=hint)
+
+
+def _taken(report: Report) -> bool:
+    """Whether the file gives any learned weight."""
+    taken = (entry for entry in report.entries if entry.status in ("loaded", "cast", "permuted"))
+    return any(not (entry.name or "").endswith(COUNTER) for entry in taken)
 
 
 def _near(missing: Sequence[str], unused: Sequence[str]) -> str:

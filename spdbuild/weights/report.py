@@ -31,12 +31,14 @@ class Report:
     """Every tensor of the model in order, followed by the unused ones of the file.
 
     table: the rename table that was used, or empty if the names are ours.
-    prefix: what was removed from the front of all names of the file.
+    prefix: what stands before the names in the file, as in "module.conv1.weight".
+    taken_from: the key of a checkpoint under which the tensors were ("ema"), or empty.
     """
 
     entries: tuple[Entry, ...]
     table: str = ""
     prefix: str = ""
+    taken_from: str = ""
 
     @property
     def counts(self) -> Mapping[Status, int]:
@@ -65,4 +67,5 @@ class Report:
             }
             for entry in self.entries
         ]
-        return {"table": self.table, "prefix": self.prefix, "counts": dict(self.counts), "tensors": tensors}
+        about = {"taken_from": self.taken_from, "table": self.table, "prefix": self.prefix}
+        return {**about, "counts": dict(self.counts), "tensors": tensors}

@@ -36,7 +36,7 @@ def restore(
     numbers, report = _imported_numbers(state, shapes, tables, table, graph)
     last = tuple(f"{name}." for name in _last_with_weights(graph, state))
     resized = {
-        report.prefix + (entry.theirs or ""): (entry.shape or ())[:1] + (entry.their_shape or ())[1:]
+        entry.theirs or "": (entry.shape or ())[:1] + (entry.their_shape or ())[1:]
         for entry in report.having("mismatch")
         if entry.name is not None and entry.name.startswith(last)
     }
@@ -45,7 +45,7 @@ def restore(
         numbers, report = _imported_numbers(state, shapes, tables, table, graph)
     if not report.fits:
         raise WeightsError(_first_difference(report))
-    ours = {report.prefix + entry.theirs: entry.name for entry in report.entries if entry.theirs and entry.name}
+    ours = {entry.theirs: entry.name for entry in report.entries if entry.theirs and entry.name}
     found = {name: _restored(state[ours[name]], numbers[ours[name]], shapes[name]) for name in like}
     # Their notes tell of the way of an import.
     return found, replace(report, entries=tuple(replace(entry, note="") for entry in report.entries))

@@ -14,23 +14,47 @@ from spdbuild.weights.stand_ins import StandIn, StoredTensor
 #: The keys under which checkpoints keep the model; first the one that is better to evaluate.
 MODEL_KEYS = ("ema", "model_ema", "state_dict_ema", "model", "state_dict", "model_state", "model_state_dict", "weights")
 
+#: What torch's AveragedModel counts beside the weights of its `module`.
+AVERAGED = "n_averaged"
+
 MAX_DEPTH = 100
 MAX_MODULES = MAX_TENSORS = 100_000
+#: Keys of a checkpoint that messages look at and show.
+SHOWN = 12
 
 
-def find_tensors(saved: Any) -> tuple[dict[str, StoredTensor], str]:
-    """The tensors in `saved`, in order, and the key under which they are ("", "ema", ...)."""
+def find_tensors(saved: Any, key: str | None = None) -> tuple[dict[str, StoredTensor], str]:
+    """The tensors in `saved`, in order, and the key under which they are ("", "ema", ...).
+
+    key: where to look for them, and nowhere else.
+    """
+    if key is not None:
+        return _tensors_under(saved, key), key
     tensors = _tensors(saved)
     if tensors:
         return tensors, ""
     items = _items(saved)
-    for key in MODEL_KEYS:
-        if tensors := _tensors(items.get(key)):
-            return tensors, key
-    raise WeightsError(
-        f"there are no weights in {_described(saved)}",
-        hint=f"looked for a state_dict, a module, and under the keys {', '.join(MODEL_KEYS)}",
-    )
+    for usual in MODEL_KEYS:
+        if tensors := _tensors(items.get(usual)):
+            return tensors, usual
+    looked = f"looked for a state_dict, a module, and under the keys {', '.join(MODEL_KEYS)}"
+    others = _keys_of_weights(saved)
+    hint = f"{looked}; there are some under {', '.join(others)}, which key can choose" if others else looked
+    raise WeightsError(f"there are no weights in {_described(saved)}", hint=hint)
+
+
+def _tensors_under(saved: Any, key: str) -> dict[str, StoredTensor]:
+    if tensors := _tensors(_items(saved).get(key)):
+        return tensors
+    others = ", ".join(_keys_of_weights(saved))
+    hint = f"there are some under {others}" if others else "leave key out" if _tensors(saved) else ""
+    raise WeightsError(f"there are no weights under '{key}' in {_described(saved)}", hint=hint)
+
+
+def _keys_of_weights(saved: Any) -> list[str]:
+    """The first keys under which there are weights, as a message quotes them."""
+    items = [(key, part) for key, part in _items(saved).items() if isinstance(key, str)]
+    return [f"{key!r:.40}" for key, part in items[:SHOWN] if _tensors(part)]
 
 
 def find_class_names(saved: Any, key: str) -> tuple[str, ...]:
@@ -50,11 +74,17 @@ def find_class_names(saved: Any, key: str) -> tuple[str, ...]:
 
 def _tensors(saved: Any) -> dict[str, StoredTensor]:
     if isinstance(saved, StandIn) and isinstance(saved.state, dict) and "_modules" in saved.state:
-        return _bounded(_walk(saved))
+        return _without_count(_bounded(_walk(saved)))
     items = _items(saved)
     if all(isinstance(name, str) and isinstance(tensor, StoredTensor) for name, tensor in items.items()):
-        return _bounded(iter(items.items()))
+        return _without_count(_bounded(iter(items.items())))
     return {}
+
+
+def _without_count(tensors: dict[str, StoredTensor]) -> dict[str, StoredTensor]:
+    """The tensors without the count of an AveragedModel, which is no weight of its `module`."""
+    rest = {name: tensor for name, tensor in tensors.items() if name != AVERAGED}
+    return rest if rest and all(name.startswith("module.") for name in rest) else tensors
 
 
 def _items(saved: Any) -> dict[Any, Any]:
@@ -108,8 +138,8 @@ def _bounded(tensors: Iterator[tuple[str, StoredTensor]]) -> dict[str, StoredTen
 
 def _described(saved: Any) -> str:
     if isinstance(saved, dict) and saved:
-        keys = ", ".join(f"{key!r:.40}" for key in list(saved)[:12])
-        return f"a mapping with the keys {keys}" + (", ..." if len(saved) > 12 else "")
+        keys = ", ".join(f"{key!r:.40}" for key in list(saved)[:SHOWN])
+        return f"a mapping with the keys {keys}" + (", ..." if len(saved) > SHOWN else "")
     if isinstance(saved, StoredTensor):
         return "a single tensor"
     return f"{saved!r:.80}" if isinstance(saved, StandIn) else f"an object of the type {type(saved).__name__}"

@@ -21,20 +21,20 @@ if TYPE_CHECKING:
 MAX_SHARING = 8
 
 
-def open_zip(path: Path) -> WeightsFile:
+def open_zip(path: Path, key: str | None = None) -> WeightsFile:
     """The contents of what torch.save writes since version 1.6; raises WeightsError."""
-    return _open(path, "torch zip", TorchZip(path))
+    return _open(path, "torch zip", TorchZip(path), key)
 
 
-def open_legacy(path: Path) -> WeightsFile:
+def open_legacy(path: Path, key: str | None = None) -> WeightsFile:
     """The contents of what torch.save wrote before version 1.6; raises WeightsError."""
-    return _open(path, "torch legacy", TorchLegacy(path))
+    return _open(path, "torch legacy", TorchLegacy(path), key)
 
 
-def _open(path: Path, form: str, file: TorchZip | TorchLegacy) -> WeightsFile:
+def _open(path: Path, form: str, file: TorchZip | TorchLegacy, key: str | None) -> WeightsFile:
     try:
         saved = file.read_object()
-        stored, taken_from = find_tensors(saved)
+        stored, taken_from = find_tensors(saved, key)
     except WeightsError as error:
         raise _named(error, path) from None
     total, size = sum(tensor.bytes for tensor in stored.values()), path.stat().st_size

@@ -56,7 +56,7 @@ stem.weight  conv1.weight  4x3x3x3  loaded
 stem.bias    conv1.bias    4        loaded
 head.weight  fc.weight     2x4      cast    float16 -> float32
 head.bias    fc.bias       2        loaded
-w.safetensors: 3 loaded, 1 cast; names of the table 'theirs'
+w.safetensors: 3 loaded, 1 cast; names of the table 'theirs', under 'state_dict'
 """
     )
 
@@ -70,6 +70,7 @@ def test_the_written_file_says_where_it_came_from(small: Path) -> None:
         "table": "theirs",
         "source": "x.pt",
         "source_sha256": file_sha256("x.pt"),
+        "source_key": "state_dict",
     }
     assert spdbuild.build("small.yaml", weights="w.safetensors").head.weight.dtype == torch.float32
 
@@ -77,7 +78,7 @@ def test_the_written_file_says_where_it_came_from(small: Path) -> None:
 def test_json_is_alone_on_stdout(small: Path) -> None:
     result = run("import", "x.pt", "--arch", "small.yaml", "-o", "w.safetensors", "--json")
     document = json.loads(result.stdout)
-    assert set(document) == {"file", "output", "table", "prefix", "counts", "tensors"}
+    assert set(document) == {"file", "output", "taken_from", "table", "prefix", "counts", "tensors"}
     assert [tensor["status"] for tensor in document["tensors"]] == ["loaded", "loaded", "cast", "loaded"]
 
 
@@ -134,6 +135,47 @@ def test_partial_writes_what_fits(small: Path) -> None:
     assert list(open_weights("w.safetensors").tensors) == ["head.weight"]
 
 
+def test_a_file_of_which_nothing_fits_writes_nothing(small: Path) -> None:
+    counted = {"bn.num_batches_tracked": torch.tensor(3)}
+    torch.save({f"left.{name}": torch.ones(1) for name in "abcde"} | {"right.a": torch.ones(1)} | counted, "y.pt")
+    result = run("import", "y.pt", "--arch", "small.yaml", "-o", "w.safetensors", "--partial")
+    assert result.exit_code == 2
+    assert (
+        result.stderr
+        == """\
+error: y.pt: no weight of the file fits small
+      = hint: the file has left.a, left.b, left.c and 4 more, and small needs stem.weight, stem.bias, head.weight and \
+1 more
+"""
+    )
+    torch.save({"conv1.weight": torch.ones(4, 3, 5, 5)}, "y.pt")
+    result = run("import", "y.pt", "--arch", "small.yaml", "-o", "w.safetensors", "--partial")
+    assert result.stderr.endswith("      = hint: 'stem.weight' needs 4x3x3x3, has 4x3x5x5\n")
+    assert not Path("w.safetensors").exists()
+
+
+def test_counters_alone_are_no_weights(small: Path) -> None:
+    Path("normed.yaml").write_text(SMALL.replace("  - head", "  - norm: batch_norm()\n  - global_avg_pool()\n  - head"))
+    torch.save({"norm.num_batches_tracked": torch.tensor(3), "x": torch.ones(1)}, "y.pt")
+    result = run("import", "y.pt", "--arch", "normed.yaml", "-o", "w.safetensors", "--partial")
+    assert result.exit_code == 2
+    assert "the file has norm.num_batches_tracked, x, and small needs stem.weight, " in result.stderr
+    assert not Path("w.safetensors").exists()
+
+
+def test_the_last_line_says_which_weights_were_taken(small: Path) -> None:
+    plain = torch.load("x.pt")["state_dict"]
+    averaged = {f"module.{name}": 2 * tensor for name, tensor in plain.items()} | {"n_averaged": torch.tensor(3)}
+    torch.save({"model": plain, "model_ema": averaged}, "y.pt")
+    words = ("import", "y.pt", "--arch", "small.yaml", "-o", "w.safetensors")
+    for key, behind, under, value in (([], " behind 'module.'", "model_ema", 2), (["--key", "model"], "", "model", 1)):
+        result = run(*words, *key)
+        last = f"w.safetensors: 3 loaded, 1 cast; names of the table 'theirs'{behind}, under '{under}'"
+        assert result.stderr.splitlines()[-1] == last
+        assert open_weights("w.safetensors").load()["stem.bias"].tolist() == [value] * 4
+    assert run("show", "y.pt", "--key", "model").stdout.splitlines()[-1].startswith("torch zip, under 'model', 4 ")
+
+
 class Attack:
     def __reduce__(self) -> tuple[object, ...]:
         return os.system, ("touch pwned",)
@@ -167,6 +209,48 @@ def test_torchvisions_resnet_computes_the_same_after_import(tmp_path: Path) -> N
     ours = spdbuild.build("resnet18", weights=tmp_path / "w").double().eval()
     x = torch.randn(1, 3, 64, 65, dtype=torch.float64)
     torch.testing.assert_close(ours(x), theirs.double()(x), rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("form", ["references", "backbone", "lightning"])
+def test_checkpoints_of_training_programs_are_imported(form: str, tmp_path: Path) -> None:
+    theirs = torchvision.models.resnet18().state_dict()
+    averaged = {"n_averaged": torch.tensor(3), **{f"module.{name}": tensor for name, tensor in theirs.items()}}
+    forms = {
+        "references": {"model": theirs, "model_ema": averaged, "epoch": 3},
+        "backbone": {"state_dict": {f"backbone.{name}": tensor for name, tensor in theirs.items()}},
+        "lightning": {"state_dict": {f"net.model.{name}": tensor for name, tensor in theirs.items()}, "epoch": 3},
+    }
+    torch.save(forms[form], tmp_path / "r.pth")
+    state, report = spdbuild.import_weights(tmp_path / "r.pth", "resnet18")
+    assert report.counts["loaded"] == 122
+    assert torch.equal(state["stem.conv.weight"], theirs["conv1.weight"])
+
+
+def test_a_backbone_is_taken_out_of_a_larger_network(tmp_path: Path) -> None:
+    """As mmpretrain and torchvision's detectors name them."""
+    theirs = torchvision.models.resnet18().state_dict()
+    named = {f"{'head' if name.startswith('fc.') else 'backbone'}.{name}": tensor for name, tensor in theirs.items()}
+    torch.save({"state_dict": named}, tmp_path / "r.pth")
+    words = ("import", tmp_path / "r.pth", "--arch", "resnet18", "-o", tmp_path / "w")
+    refused = run(*words)
+    assert refused.exit_code == 2
+    assert "2 of 122 weights are not in the file: backbone.fc.weight, backbone.fc.bias" in refused.stderr
+    taken = run(*words, "--partial")
+    assert taken.stderr.splitlines()[-1].endswith(
+        "w: 120 loaded, 2 missing, 2 unused; names of the table 'torchvision' behind 'backbone.', under 'state_dict'"
+    )
+
+
+@pytest.mark.parametrize("sections", [("backbone.",), ("backbone.", "neck.", "head.")])
+def test_the_backbone_of_yolov5_keeps_its_name(sections: tuple[str, ...], tmp_path: Path) -> None:
+    yolov5 = spdbuild.load("yolov5", variant="n")
+    own = spdbuild.build(yolov5, device="meta").state_dict()
+    kept = {name: torch.zeros(tensor.shape, dtype=tensor.dtype) for name, tensor in own.items()}
+    kept = {name: tensor for name, tensor in kept.items() if name.startswith(sections)}
+    save_weights(tmp_path / "w", kept)
+    _, report = spdbuild.import_weights(tmp_path / "w", yolov5, partial=True)
+    loaded = {entry.name for entry in report.having("loaded")}
+    assert (report.table, report.prefix, loaded) == ("", "", set(kept))
 
 
 def test_the_published_checkpoint_is_imported_whole(golden: Path, tmp_path: Path) -> None:

@@ -44,6 +44,13 @@ def test_torchvision_takes_the_weights(resnet: tuple[Architecture, Path], tmp_pa
         assert json.loads(file.metadata()["classes"]) == list("abcdefg")
 
 
+def test_the_file_with_the_names_may_be_a_checkpoint(resnet: tuple[Architecture, Path], tmp_path: Path) -> None:
+    theirs = {f"net.{name}": tensor for name, tensor in torchvision.models.resnet18().state_dict().items()}
+    torch.save({"state_dict": theirs, "epoch": 3}, tmp_path / "theirs.pt")
+    state, report = spdbuild.export_weights(resnet[0], tmp_path / "theirs.pt", weights=resnet[1])
+    assert (list(state), report.prefix, report.taken_from) == (list(theirs), "net.", "state_dict")
+
+
 def test_another_network_is_told_by_its_first_tensor(resnet: tuple[Architecture, Path]) -> None:
     message = "torchvision:resnet34: the network has nothing that would be 'layer1.2.conv1.weight'; 95 more differ"
     with pytest.raises(WeightsError, match=message):

@@ -53,6 +53,18 @@ def test_a_classifier_of_others_starts_one_for_more_classes(
     assert torch.equal(after["head.bias"], before["head.bias"])
 
 
+def test_the_weights_of_a_checkpoint_can_be_chosen(torchvision_resnet: dict[str, Tensor], tmp_path: Path) -> None:
+    averaged = {f"module.{name}": torch.zeros_like(tensor) for name, tensor in torchvision_resnet.items()}
+    torch.save({"model": torchvision_resnet, "model_ema": averaged}, tmp_path / "run.pth")
+    built, file = network("resnet18", vars={"classes": 10}), str(tmp_path / "run.pth")
+    told = start(built, FirstWeights(file))
+    table = "by the names of the table 'torchvision'"
+    assert told == f"122 weights from {file}, under 'model_ema', {table}, behind 'module.'"
+    assert not weights_of(built)["stem.conv.weight"].any()
+    assert start(built, FirstWeights(file, key="model")) == f"122 weights from {file}, under 'model', {table}"
+    assert torch.equal(weights_of(built)["stem.conv.weight"], torchvision_resnet["conv1.weight"])
+
+
 def test_a_head_that_has_learned_other_classes_is_told(tmp_path: Path) -> None:
     built, file = network("resnet18", vars={"classes": 3}), tmp_path / "w.safetensors"
     save_file(weights_of(built), file, {"classes": '["cat", "dog", "owl"]'})

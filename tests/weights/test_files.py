@@ -120,6 +120,63 @@ def test_averaged_weights_are_preferred(tmp_path: Path) -> None:
     assert read_weights(tmp_path / "x.pt")["w"].tolist() == [1, 1]
 
 
+def test_a_key_chooses_other_weights(tmp_path: Path) -> None:
+    torch.save({"model": {"w": torch.zeros(2)}, "ema": {"w": torch.ones(2)}}, tmp_path / "x.pt")
+    contents = open_weights(tmp_path / "x.pt", "model")
+    assert (contents.taken_from, contents.load()["w"].tolist()) == ("model", [0, 0])
+
+
+@pytest.mark.parametrize(
+    ("saved", "message", "hint"),
+    [
+        (
+            {"model": {"w": torch.zeros(2)}, "teacher": {"w": torch.ones(2)}, "epoch": 1},
+            "there are no weights under 'epoch' in a mapping with the keys 'model', 'teacher', 'epoch'",
+            "there are some under 'model', 'teacher'",
+        ),
+        ({"w": torch.ones(2)}, "there are no weights under 'epoch' in a mapping with the keys 'w'", "leave key out"),
+        ({"a": 1}, "there are no weights under 'epoch' in a mapping with the keys 'a'", ""),
+    ],
+    ids=["other keys", "a state_dict", "no weights"],
+)
+def test_a_key_without_weights_is_told(saved: object, message: str, hint: str, tmp_path: Path) -> None:
+    torch.save(saved, tmp_path / "x.pt")
+    with pytest.raises(WeightsError) as caught:
+        open_weights(tmp_path / "x.pt", "epoch")
+    problem = caught.value.problems[0]
+    assert (problem.message, problem.hint) == (f"{tmp_path / 'x.pt'}: {message}", hint)
+
+
+def test_weights_under_an_unusual_key_are_pointed_at(tmp_path: Path) -> None:
+    torch.save({"teacher": {"w": torch.ones(2)}}, tmp_path / "x.pt")
+    with pytest.raises(WeightsError) as caught:
+        open_weights(tmp_path / "x.pt")
+    assert caught.value.problems[0].hint.endswith("; there are some under 'teacher', which key can choose")
+
+
+def test_a_safetensors_file_has_no_keys(tmp_path: Path) -> None:
+    save_weights(tmp_path / "w", {"w": torch.ones(1)})
+    with pytest.raises(WeightsError, match="w: this is no checkpoint of torch, so it has no key 'model'"):
+        open_weights(tmp_path / "w", "model")
+
+
+@pytest.mark.parametrize("whole", [False, True], ids=["state_dict", "module"])
+def test_the_count_of_averaged_weights_is_none_of_them(whole: bool, tmp_path: Path) -> None:
+    model = network()
+    averaged = torch.optim.swa_utils.AveragedModel(model)
+    saved = averaged if whole else averaged.state_dict()
+    assert "n_averaged" in averaged.state_dict()
+    torch.save({"model": model.state_dict(), "model_ema": saved}, tmp_path / "x.pt")
+    assert list(read_weights(tmp_path / "x.pt")) == [f"module.{name}" for name in model.state_dict()]
+
+
+@pytest.mark.parametrize("others", [["w"], ["module.w", "w"], []])
+def test_a_weight_called_like_the_count_is_kept(others: list[str], tmp_path: Path) -> None:
+    names = ["n_averaged", *others]
+    torch.save({name: torch.ones(1) for name in names}, tmp_path / "x.pt")
+    assert list(read_weights(tmp_path / "x.pt")) == names
+
+
 def test_a_buffer_that_is_not_persistent_is_left_out(tmp_path: Path) -> None:
     model = network()
     model.register_buffer("scratch", torch.ones(3), persistent=False)

@@ -136,12 +136,75 @@ TARGET = needs(stem__weight=(1,), head__weight=(1,))
         (["module.conv1.weight", "module.fc.weight"], "one", "module."),
         (["module.model.stem.weight", "module.model.head.weight"], "", "module.model."),
         (["_orig_mod.features.0.weight", "_orig_mod.classifier.weight"], "two", "_orig_mod."),
+        (["backbone.conv1.weight", "backbone.fc.weight"], "one", "backbone."),
+        (["student.net.stem.weight", "student.net.head.weight"], "", "student.net."),
     ],
 )
 def test_the_table_and_the_prefix_that_find_most_are_taken(names: list[str], table: str, prefix: str) -> None:
     state, report = match_any(TARGET, {name: torch.ones(1) for name in names}, TABLES)
     assert (report.table, report.prefix) == (table, prefix)
     assert list(state) == list(TARGET)
+
+
+def test_a_part_of_a_larger_network_is_found_behind_the_prefix_that_most_names_have() -> None:
+    names = ["encoder.conv1.weight", "encoder.fc.weight", "fc.weight"]
+    theirs = {name: torch.full((1,), float(number)) for number, name in enumerate(names)}
+    state, report = match_any(TARGET, theirs, TABLES, partial=True)
+    assert {name: tensor.item() for name, tensor in state.items()} == {"stem.weight": 0, "head.weight": 1}
+    assert (report.table, report.prefix) == ("one", "encoder.")
+    assert [(entry.theirs, entry.status) for entry in report.entries] == [
+        ("encoder.conv1.weight", "loaded"),
+        ("encoder.fc.weight", "loaded"),
+        ("fc.weight", "unused"),
+    ]
+    with pytest.raises(WeightsError, match=r"1 weights of the file are not used: fc\.weight"):
+        match_any(TARGET, theirs, TABLES)
+
+
+def test_of_two_networks_side_by_side_none_is_chosen() -> None:
+    theirs = {f"{side}.{name}": torch.ones(1) for side in ("teacher", "student") for name in TARGET}
+    state, report = match_any(TARGET, theirs, TABLES, partial=True)
+    assert (state, report.prefix) == ({}, "")
+
+
+OWN_BACKBONE = needs(backbone__stem=(1,), backbone__deep=(1,), head=(1,))
+
+
+@pytest.mark.parametrize(
+    ("names", "prefix", "found"),
+    [
+        (["backbone.stem", "backbone.deep", "head"], "", 3),
+        (["backbone.stem", "backbone.deep"], "", 2),
+        (["backbone.stem", "backbone.deep", "backbone.wide", "stem"], "", 2),
+        (["backbone.backbone.stem", "backbone.backbone.deep", "backbone.head", "neck"], "backbone.", 3),
+    ],
+    ids=["whole", "backbone alone", "beside a stem", "as the backbone of another"],
+)
+def test_a_backbone_of_our_own_is_no_prefix(names: list[str], prefix: str, found: int) -> None:
+    _, report = match_any(OWN_BACKBONE, {name: torch.ones(1) for name in names}, {}, partial=True)
+    assert (report.prefix, report.counts["loaded"]) == (prefix, found)
+
+
+def test_names_that_both_readings_find_are_our_own() -> None:
+    target = needs(backbone__stem=(1,), stem=(1,))
+    _, report = match_any(target, {"backbone.stem": torch.ones(1)}, {}, partial=True)
+    assert (report.prefix, report.entries[0].status, report.entries[1].status) == ("", "loaded", "missing")
+
+
+def test_prefixes_of_hostile_names_end() -> None:
+    deep = {("a." * 2000 + str(number)): torch.ones(1) for number in range(50)}
+    _, report = match_any(TARGET, deep, TABLES, partial=True)
+    assert (report.prefix, report.counts["unused"]) == ("", 50)
+
+
+def test_partial_is_not_advised_where_nothing_fits() -> None:
+    target = needs(stem__weight=(4,)) | {"norm.num_batches_tracked": TensorInfo((), "int64", 8)}
+    with pytest.raises(WeightsError) as caught:
+        match(target, {"other": torch.ones(4), "norm.num_batches_tracked": torch.tensor(3)})
+    assert messages(caught.value) == [
+        ("1 of 2 weights are not in the file: stem.weight", ""),
+        ("1 weights of the file are not used: other", ""),
+    ]
 
 
 def test_a_prefix_that_belongs_to_the_names_stays() -> None:

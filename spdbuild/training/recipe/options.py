@@ -36,12 +36,14 @@ class FirstWeights(Placed):
     file: safetensors file or torch checkpoint, with the network's names or those of a rename table of its architecture.
     fresh: patterns of weights that are not taken from the file but stay random, such as "head"; with them the file may
         hold weights that the network does not have.
+    key: the one under which a torch checkpoint has the weights, such as model; empty: the moving average if it has one.
     """
 
     short: ClassVar[str] = "file"
 
     file: str
     fresh: tuple[str, ...] = ()
+    key: str | None = None
 
 
 @dataclass(frozen=True)
