@@ -14,7 +14,7 @@ from spdbuild.errors import ArgumentError, InputError, first_line
 if TYPE_CHECKING:
     from torch import nn
 
-#: Held while foreign modules are traced and run: a torch.fx trace changes how modules are called in every thread.
+#: Held while modules are traced and run: a trace of torch.fx or torch.export changes modules' calls in every thread.
 ALONE = threading.RLock()
 
 #: Modules of torch whose hooks compute weights -> the function in torch.nn.utils that ends it.

@@ -33,6 +33,7 @@ from spdbuild.graph import Graph
 from spdbuild.loading import Architecture
 from spdbuild.nn.detection import BOX_AND_OBJECT, Detect
 from spdbuild.shape import Shape
+from spdbuild.watching import ALONE
 
 
 @dataclass(frozen=True)
@@ -131,8 +132,11 @@ def export(
     trained = trained_network(network, own_weights, inputs, allow_imports=allow_imports)
     calls = calls_of(trained.graph, batch, any_size)
     allowed = TOLERANCES[precision] if tolerance is None else tolerance
-    job = _Job(path, kind, trained, calls, decoded_head(trained.graph, raw), keep, precision, allowed)
-    return write_whole(path, job.fill)
+    head = decoded_head(trained.graph, raw)
+    # What torch.export and the exporter to ONNX keep while they trace belongs to the process, not to the thread.
+    with ALONE:
+        job = _Job(path, kind, trained, calls, head, keep, precision, allowed)
+        return write_whole(path, job.fill)
 
 
 class _Job:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import functools
 import json
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -244,6 +246,20 @@ def test_an_export_that_is_cut_off_leaves_nothing(
     with pytest.raises(error):
         spdbuild.export(classifier, f"a{kind.suffix}", "small.st")
     assert {path.name for path in Path().iterdir()} == {"small.yaml", "small.st"}
+
+
+@pytest.mark.parametrize("suffix", [pytest.param(".onnx", marks=pytest.mark.slow), ".pt2"])
+def test_threads_may_export_at_the_same_time(classifier: Path, suffix: str):
+    together = threading.Barrier(3)
+
+    def export(number: int) -> Export:
+        together.wait()
+        return spdbuild.export(classifier, f"{number}{suffix}", "small.st")
+
+    with ThreadPoolExecutor(3) as threads:
+        exported = list(threads.map(export, range(3)))
+    assert [file.file for file in exported] == [Path(f"{number}{suffix}") for number in range(3)]
+    assert all(file.parity.relative < 1e-4 for file in exported)
 
 
 @pytest.mark.slow
