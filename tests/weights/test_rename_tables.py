@@ -1,6 +1,6 @@
 """Every rename table of every architecture: each weight finds exactly one of the other side, and none is left over.
 
-The other side is torchvision itself, or the golden lists of the published networks' names.
+The other side is torchvision itself, or a list of names: of published networks, or of timm's.
 """
 
 from __future__ import annotations
@@ -85,13 +85,28 @@ def yolov5_names(golden: Path) -> set[str]:
     return {name.replace("model.0.conv.", "model.0.") for name in names}
 
 
+def timm_names() -> set[str]:
+    """The names of timm 1.0's mobilenetv2_100, which is not installed here."""
+    norms = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
+    shallow, deep = ("conv_dw", "conv_pw"), ("conv_pw", "conv_dw", "conv_pwl")
+    blocks = [
+        (f"blocks.{stage}.{block}.", deep if stage else shallow)
+        for stage, depth in enumerate((1, 2, 3, 4, 3, 3, 1))
+        for block in range(depth)
+    ]
+    layers = [(f"{prefix}{conv}", f"{prefix}bn{i}") for prefix, convs in blocks for i, conv in enumerate(convs, 1)]
+    layers += [("conv_stem", "bn1"), ("conv_head", "bn2")]
+    names = {f"{conv}.weight" for conv, _ in layers} | {f"{norm}.{part}" for _, norm in layers for part in norms}
+    return names | {"classifier.weight", "classifier.bias"}
+
+
 def without_ones(shape: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(size for size in shape if size != 1)
 
 
 def test_there_are_architectures_with_tables() -> None:
     assert len(list(FOLDER.glob("*.yaml"))) >= 10
-    assert {table for _, table in TABLES} == {"torchvision", "yolov5", "spd_conv"}
+    assert {table for _, table in TABLES} == {"torchvision", "timm", "yolov5", "spd_conv"}
 
 
 @pytest.mark.parametrize(("name", "table"), TABLES, ids=[f"{name}-{table}" for name, table in TABLES])
@@ -99,6 +114,8 @@ def test_both_sides_of_a_table_are_used_up(name: str, table: str, request: pytes
     ours = [theirs for theirs, _ in renamed(name, table)]
     if table == "torchvision":
         expected = set(torchvision_names(name))
+    elif table == "timm":
+        expected = timm_names()
     elif table == "spd_conv":
         expected = set(published_names(name, request.getfixturevalue("golden")))
     else:
