@@ -83,7 +83,7 @@ class Console:
         self.quiet = quiet or stream is None
         self.log: Path | None = None
         self._unwritten = ""
-        self._rich = RichConsole(file=stream, highlight=False, soft_wrap=True)
+        self._rich = RichConsole(file=stream, highlight=False, emoji=False, soft_wrap=True)
 
     def line(self, text: str = "") -> None:
         """Write one line. A run does not fail because its messages cannot be written."""
@@ -116,11 +116,11 @@ class Console:
             yield Bar() if self.quiet else _Lines(self.line, title, total, done, left)
             return
         columns = (
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(20),
             MofNCompleteColumn(),
             TimeRemainingColumn(),
-            TextColumn(f"{left}  {{task.fields[text]}}"),
+            TextColumn(f"{left}  {{task.fields[text]}}", markup=False),
         )
         with Progress(*columns, console=self._rich, transient=True) as progress:
             yield _TerminalBar(progress, progress.add_task(title, total=total, completed=done, text=""))

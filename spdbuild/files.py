@@ -5,11 +5,11 @@ from __future__ import annotations
 import errno
 import os
 import re
+import secrets
 import shutil
 import stat
-import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TypeVar
@@ -21,6 +21,11 @@ _UNFINISHED = re.compile(r"\.(?P<name>.+)\.[a-z0-9_]{8}(?P<suffix>(\.[^.]+)?)")
 
 #: What the system says of a disk without room, or without room for this person.
 NO_ROOM = frozenset((errno.ENOSPC, errno.EDQUOT))
+
+#: What systems say that do not let a program set permissions, or flush a folder: Windows, network drives, FUSE.
+_NOT_OFFERED = frozenset(
+    (errno.EPERM, errno.EACCES, errno.EBADF, errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)
+)
 
 T = TypeVar("T")
 
@@ -47,20 +52,30 @@ def write_whole(path: Path, write: Callable[[Path], T], *, failure: type[Spdbuil
     if path.is_dir():
         raise failure(f"{path} cannot be written: it is a folder")
     try:
-        handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=target.suffix)
-        os.close(handle)
-        beside = Path(name)
+        beside = _new_beside(target)
         try:
             result = write(beside)
             _flush(beside)
-            beside.chmod(target.stat().st_mode if target.exists() else 0o666 & ~_umask())
+            if target.exists():
+                with _where_offered():
+                    beside.chmod(target.stat().st_mode)
             beside.replace(target)
-            _flush(target.parent)
+            with _where_offered():
+                _flush_folder(target.parent)
             return result
         finally:
             beside.unlink(missing_ok=True)
     except OSError as error:
         raise unwritten(path, error, failure) from None
+
+
+def _new_beside(target: Path) -> Path:
+    """An empty file beside `target`, under a name of its own, with the permissions that the system gives new files."""
+    while True:
+        beside = target.with_name(f".{target.name}.{secrets.token_hex(4)}{target.suffix}")
+        with suppress(FileExistsError):
+            os.close(os.open(beside, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o666))
+            return beside
 
 
 def _write_into(stream: Path, write: Callable[[Path], T]) -> T:
@@ -106,6 +121,9 @@ def write_folder(
             if replacing and path.exists():
                 _exchange(path, fresh, Path(beside, "old"))
             else:
+                # Not every system replaces even an empty folder. What has content stays, and replacing it then fails.
+                with suppress(OSError):
+                    path.rmdir()
                 fresh.replace(path)
             return result
     except OSError as error:
@@ -206,15 +224,26 @@ def _fill(path: Path, text: str) -> None:
 
 
 def _flush(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
+    # Windows flushes only what is open for writing.
+    _flush_opened(os.open(path, os.O_RDWR))
+
+
+def _flush_folder(path: Path) -> None:
+    _flush_opened(os.open(path, os.O_RDONLY))
+
+
+def _flush_opened(handle: int) -> None:
     try:
         os.fsync(handle)
     finally:
         os.close(handle)
 
 
-def _umask() -> int:
-    """Permissions that new files do not get; the system reports them only while setting them."""
-    mask = os.umask(0o022)
-    os.umask(mask)
-    return mask
+@contextmanager
+def _where_offered() -> Iterator[None]:
+    """Around what a written file can do without: the errors of systems that do not offer it are none."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _NOT_OFFERED:
+            raise

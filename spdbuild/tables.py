@@ -72,8 +72,8 @@ class Table:
 
 
 def _markdown_cell(text: str) -> str:
-    # A bar alone would begin another cell.
-    return text.strip().replace("|", "\\|")
+    # A bar alone would begin another cell, and a line break another row.
+    return printable(text.strip()).replace("|", "\\|")
 
 
 def _html_line(tag: str, kinds: Sequence[str], cells: Sequence[str]) -> str:

@@ -72,3 +72,20 @@ def test_a_line_does_not_command_the_terminal(tmp_path: Path) -> None:
     said.log = tmp_path / "log.txt"
     said.line("class \x1b]0;title\x07\nand 3 more")
     assert stream.getvalue() == said.log.read_text() == "class \\x1b]0;title\\x07\nand 3 more\n"
+
+
+@pytest.mark.parametrize("text", ["labels/1.txt:100: no box", "runs/a:b: done", "class [red] :dog:"])
+def test_a_line_is_said_as_it_is(text: str) -> None:
+    stream = io.StringIO()
+    Console(stream=stream).line(text)
+    assert stream.getvalue() == text + "\n"
+
+
+def test_a_bar_says_its_texts_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(console, "RichConsole", partial(RichConsole, force_terminal=True, width=120))
+    stream = io.StringIO()
+    with Console(stream=stream).bar("[red]:100:", total=2) as bar:
+        bar.advance(1, "[b]ap :dog:")
+    drawn = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", stream.getvalue())
+    assert "[red]:100: " in drawn
+    assert "[b]ap :dog:" in drawn

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from spdbuild.errors import DiskFullError, InputError
+from spdbuild.errors import DiskFullError, InputError, SpdbuildError
 from spdbuild.files import (
     append,
     regular,
@@ -44,6 +46,83 @@ def test_what_goes_wrong_leaves_the_old_file_and_nothing_beside_it(tmp_path: Pat
     with pytest.raises(DiskFullError, match="old.yaml cannot be written: No space left on device"):
         write_text(path, "new")
     assert [(entry.name, entry.read_text()) for entry in tmp_path.iterdir()] == [("old.yaml", "old")]
+
+
+def refusing(number: int, *, folders: bool = True) -> Callable[..., None]:
+    """What in place of a call of the system refuses with an error; folders: only for the descriptors of folders."""
+
+    def refuse(opened: object, *others: object) -> None:
+        if not folders or os.path.isdir(f"/proc/self/fd/{opened}"):  # noqa: PTH112
+            raise OSError(number, os.strerror(number))
+
+    return refuse
+
+
+@pytest.mark.parametrize("number", [errno.EPERM, errno.EACCES, errno.EBADF, errno.EINVAL, errno.ENOSYS, errno.ENOTSUP])
+def test_a_drive_need_not_set_permissions_nor_flush_folders(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    monkeypatch.setattr(os, "fsync", refusing(number))
+    monkeypatch.setattr(Path, "chmod", refusing(number, folders=False))
+    for text in ("one", "two"):
+        write_text(tmp_path / "new", text)
+        assert [(entry.name, entry.read_text()) for entry in tmp_path.iterdir()] == [("new", text)]
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.ENOSPC])
+@pytest.mark.parametrize("call", ["fsync", "chmod"])
+def test_a_drive_that_fails_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str, number: int) -> None:
+    # Only a file that replaces another gets permissions.
+    (tmp_path / "new").write_text("old")
+    owner = os if call == "fsync" else Path
+    monkeypatch.setattr(owner, call, refusing(number, folders=call == "fsync"))
+    with pytest.raises(SpdbuildError, match=os.strerror(number)):
+        write_text(tmp_path / "new", "new")
+
+
+def test_where_folders_cannot_be_opened_files_are_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened = os.open
+
+    def of_windows(path: Path, *flags: int, **others: int) -> int:
+        if Path(path).is_dir():
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return opened(path, *flags, **others)
+
+    monkeypatch.setattr(os, "open", of_windows)
+    write_text(tmp_path / "new", "new")
+    assert (tmp_path / "new").read_text() == "new"
+
+
+def test_what_is_flushed_is_open_for_writing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def of_windows(opened: int) -> None:
+        if fcntl.fcntl(opened, fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDONLY:
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+        flushed.append(opened)
+
+    flushed: list[int] = []
+    monkeypatch.setattr(os, "fsync", of_windows)
+    write_text(tmp_path / "new", "new")
+    assert len(flushed) == 1
+
+
+def test_where_an_empty_folder_is_not_replaced_it_gives_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    replace = Path.replace
+
+    def of_windows(path: Path, target: Path) -> Path:
+        if target.is_dir():
+            raise PermissionError(errno.EACCES, "Access is denied")
+        return replace(path, target)
+
+    def write(folder: Path) -> None:
+        (folder / "a").write_text("new")
+
+    monkeypatch.setattr(Path, "replace", of_windows)
+    (tmp_path / "empty").mkdir()
+    write_folder(tmp_path / "empty", write)
+    assert (tmp_path / "empty" / "a").read_text() == "new"
+    with pytest.raises(InputError, match="empty cannot be written: Access is denied"):
+        write_folder(tmp_path / "empty", write)
+    assert (tmp_path / "empty" / "a").read_text() == "new"
 
 
 def test_permissions_are_those_of_the_old_file_or_the_usual_ones(tmp_path: Path):

@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[1]
 
 #: From the ground up. A module may use its own layer only where that is one package.
 LAYERS = [
-    {"phrases"},
+    {"phrases", "syntax"},
     {"errors"},
     {
         "source",
@@ -24,11 +24,11 @@ LAYERS = [
         "docstrings",
         "files",
         "freed_memory",
-        "builtin",
         "boxes",
         "html_page",
         "json_text",
         "labels",
+        "locks",
         "out_of_memory",
         "quantities",
         "ranges",
@@ -37,8 +37,8 @@ LAYERS = [
         "tables",
         "timing",
     },
-    {"schema", "yaml_text", "expression", "phases", "anchors", "drawing", "tiling", "charts", "console"},
-    {"arguments"},
+    {"schema", "yaml_text", "expression", "kinds", "phases", "anchors", "drawing", "tiling", "charts", "console"},
+    {"arguments", "builtin"},
     {"nn"},
     {"ops"},
     {"graph"},

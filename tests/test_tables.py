@@ -56,3 +56,10 @@ def test_a_cell_does_not_command_the_terminal() -> None:
     table = Table(("tensor", "bytes"))
     table.add("a\x1b[2J\nb", "1")
     assert table.plain() == "tensor       bytes\na\\x1b[2J\\nb  1\n"
+
+
+def test_a_name_of_two_lines_stays_in_its_row() -> None:
+    table = Table(("class", "n"))
+    table.add("Hund\nzwei", "1")
+    assert table.markdown() == "| class | n |\n| --- | --- |\n| Hund\\nzwei | 1 |\n"
+    assert table.markdown(aligned=True).count("\n") == 3

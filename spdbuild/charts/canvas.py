@@ -8,6 +8,8 @@ from typing import Literal
 
 from PIL import Image, ImageDraw, ImageFont
 
+from spdbuild.phrases import printable
+
 INK, QUIET, GRID, PAPER = "#222222", "#666666", "#e4e4e4", "#ffffff"
 
 Point = tuple[float, float]
@@ -48,11 +50,13 @@ class Canvas:
         self._draw.rectangle((round(left), round(top), round(right) - 1, round(bottom) - 1), fill=fill)
 
     def text(self, at: Point, text: str, size: float = 11, anchor: Anchor = "lt", colour: str = INK) -> None:
+        """A text in one line; line breaks and other control characters are escaped."""
+        text = printable(text)
         self._draw.text(self._at(at), text, fill=colour, font=_font(round(size * self._scale)), anchor=anchor)
 
     def upright(self, at: Point, text: str, size: float = 11, anchor: Anchor = "mm", colour: str = INK) -> None:
         """A text that reads from bottom to top; `anchor` is that of the text before it is rotated."""
-        font = _font(round(size * self._scale))
+        text, font = printable(text), _font(round(size * self._scale))
         left, top, right, bottom = font.getbbox(text, anchor=anchor)
         mask = Image.new("L", (round(right - left), round(bottom - top)))
         ImageDraw.Draw(mask).text((-left, -top), text, fill=255, font=font, anchor=anchor)
@@ -70,7 +74,7 @@ class Canvas:
 def text_width(text: str, size: float = 11) -> float:
     """The width of a text on a canvas, in its units."""
     scale = _DENSITY * _FINER
-    return float(_font(round(size * scale)).getlength(text)) / scale
+    return float(_font(round(size * scale)).getlength(printable(text))) / scale
 
 
 @cache

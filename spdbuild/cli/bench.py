@@ -40,7 +40,7 @@ Examples:
     help="Precision of weights and images.",
 )
 @click.option("--channels-last", is_flag=True, help="Store channels as the last axis.")
-@click.option("--device", default="auto", show_default=True, help="cpu, cuda, cuda:1, mps; auto takes a GPU.")
+@click.option("--device", default="auto", show_default=True, help="cpu, cuda, cuda:1, mps; auto takes a CUDA GPU.")
 @click.option("--threads", type=click.IntRange(min=1), help="Threads of the CPU. [default: torch's setting]")
 @click.option(
     "--seconds",

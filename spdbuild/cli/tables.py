@@ -39,4 +39,4 @@ def _show_in_terminal(table: tables.Table, stream: TextIO) -> None:
         shown.add_column(printable(column), justify="right" if column in table.numbers else "left", overflow="fold")
     for row in table.rows:
         shown.add_row(*(Text(printable(cell)) for cell in row))
-    Console(file=stream).print(shown)
+    Console(file=stream, markup=False, emoji=False).print(shown)

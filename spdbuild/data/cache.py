@@ -75,7 +75,7 @@ def load(key: str, paths: Sequence[Path]) -> Decoded | None:
     """What `save` wrote under `key`, or None; an array is mapped, so processes share one copy of it."""
     folder = cache_folder() / key
     try:
-        bad = json.loads((folder / "bad.json").read_text())
+        bad = json.loads((folder / "bad.json").read_text(encoding="utf-8"))
         images = folder / "images.npy"
         array = np.load(images, mmap_mode="c") if images.exists() else None
         return Decoded(array, tuple(BadFile(paths[index], reason) for index, reason in bad))
@@ -104,7 +104,8 @@ def save(key: str, paths: Sequence[Path], decoded: Decoded) -> None:
 
 def _write(folder: Path, paths: Sequence[Path], decoded: Decoded) -> None:
     positions = {path: index for index, path in enumerate(paths)}
-    (folder / "bad.json").write_text(json.dumps([[positions[file.path], file.reason] for file in decoded.bad]))
+    bad = json.dumps([[positions[file.path], file.reason] for file in decoded.bad])
+    (folder / "bad.json").write_text(bad, encoding="utf-8", newline="")
     if decoded.images is not None:
         with (folder / "images.npy").open("wb") as file:
             np.save(file, decoded.images)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,7 +31,8 @@ _SECOND = _Files("memory.max", "memory.current", "inactive_file")
 def free_memory(processes: Path = Path("/proc"), groups: Path = Path("/sys/fs/cgroup")) -> int:
     """The bytes that the machine has available, file caches included, or fewer where a container has a limit.
 
-    processes, groups: where Linux reports it; on other systems the whole memory counts as free.
+    processes, groups: where Linux reports it. On Windows file caches are no part of it; elsewhere the whole memory
+    counts as free.
     """
     return min([_available(processes), *_left_in_groups(processes, groups)])
 
@@ -42,8 +45,7 @@ def free_shared_memory(folder: Path = Path("/dev/shm")) -> int:
     free = free_memory()
     if not folder.is_dir():
         return free
-    state = os.statvfs(folder)
-    return min(free, state.f_bavail * state.f_frsize)
+    return min(free, shutil.disk_usage(folder).free)
 
 
 def require_memory(needed: int, what: str, *, hint: str) -> None:
@@ -61,13 +63,38 @@ def _available(processes: Path) -> int:
     try:
         return 1024 * _entry(processes / "meminfo", "MemAvailable:")
     except OSError:
+        pass
+    if hasattr(os, "sysconf"):
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return _available_on_windows()
+
+
+class _WindowsMemory(ctypes.Structure):
+    """The MEMORYSTATUSEX of Windows: its own length in bytes, percent in use, and bytes.
+
+    Source: Microsoft, Win32 API, GlobalMemoryStatusEx.
+    """
+
+    _fields_ = [
+        ("length", ctypes.c_uint32),
+        ("load", ctypes.c_uint32),
+        ("total", ctypes.c_uint64),
+        ("available", ctypes.c_uint64),
+        ("others", ctypes.c_uint64 * 5),
+    ]
+
+
+def _available_on_windows() -> int:
+    memory = _WindowsMemory(length=ctypes.sizeof(_WindowsMemory))
+    if not ctypes.windll.kernel32.GlobalMemoryStatusEx(ctypes.byref(memory)):  # type: ignore[attr-defined]
+        raise OSError("Windows does not say how much memory is free")
+    return int(memory.available)
 
 
 def _left_in_groups(processes: Path, groups: Path) -> Iterator[int]:
     """The bytes that are left to each group that has a limit and that the process is in."""
     try:
-        lines = (processes / "self" / "cgroup").read_text().splitlines()
+        lines = (processes / "self" / "cgroup").read_text(encoding="utf-8").splitlines()
     except OSError:
         return
     for line in lines:
@@ -83,13 +110,13 @@ def _left_in_groups(processes: Path, groups: Path) -> Iterator[int]:
 
 
 def _left(group: Path, files: _Files) -> Iterator[int]:
-    limit = (group / files.limit).read_text().strip()
+    limit = (group / files.limit).read_text(encoding="utf-8").strip()
     if limit != "max":
-        used = int((group / files.used).read_text())
+        used = int((group / files.used).read_text(encoding="utf-8"))
         yield max(int(limit) - used + _entry(group / "memory.stat", files.spare), 0)
 
 
 def _entry(file: Path, name: str) -> int:
     """The number after a name at the start of a line; 0 if there is none."""
-    lines = (line.split() for line in file.read_text().splitlines())
+    lines = (line.split() for line in file.read_text(encoding="utf-8").splitlines())
     return next((int(words[1]) for words in lines if words[:1] == [name]), 0)

@@ -21,8 +21,13 @@ Batch = TypeVar("Batch")
 #: Whether a program can see who sends a signal.
 _SEES_SENDERS = hasattr(signal, "sigwaitinfo")
 
-#: What terminals and batch systems send to a whole process group. The main process handles it for its workers, too.
-_GROUP_SIGNALS = (signal.SIGINT, signal.SIGHUP, *((signal.SIGTERM,) if _SEES_SENDERS else ()))
+#: Whether a program can keep signals from itself and from what it starts.
+_BLOCKS_SIGNALS = hasattr(signal, "pthread_sigmask")
+
+#: What terminals send to a whole process group, as far as the system has it; batch systems also send SIGTERM. The main
+#: process handles it for its workers, too.
+_FROM_TERMINALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGHUP") if hasattr(signal, name))
+_GROUP_SIGNALS = (*_FROM_TERMINALS, *((signal.SIGTERM,) if _SEES_SENDERS else ()))
 
 
 class Workers(Generic[Plan, Batch]):
@@ -64,7 +69,13 @@ class Workers(Generic[Plan, Batch]):
 
 @contextmanager
 def _blocked(signals: Iterable[signal.Signals]) -> Iterator[None]:
-    """A context in which signals are blocked; processes that are started in it never receive them."""
+    """A context in which signals are blocked; processes that are started in it never receive them.
+
+    On Windows they are not: there a worker ignores them once it has begun.
+    """
+    if not _BLOCKS_SIGNALS:
+        yield
+        return
     before = signal.pthread_sigmask(signal.SIG_BLOCK, signals)
     try:
         yield
@@ -74,7 +85,7 @@ def _blocked(signals: Iterable[signal.Signals]) -> Iterator[None]:
 
 def _ignore_group(worker: int) -> None:
     # In processes that are not forked, Python may have unblocked these again.
-    for number in (signal.SIGINT, signal.SIGHUP):
+    for number in _FROM_TERMINALS:
         signal.signal(number, signal.SIG_IGN)
     if _SEES_SENDERS:
         threading.Thread(target=_obey_parent, daemon=True).start()

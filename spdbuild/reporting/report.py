@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -206,7 +207,7 @@ def _read(folders: Iterable[Path], left_out: list[LeftOut]) -> list[Run]:
 
 def _missing_twins(run: Run) -> list[LeftOut]:
     """The twins that a run's recipe asks for and that have not begun."""
-    why = f"it has not begun; go on with `spdbuild train --resume {run.folder}`"
+    why = f"it has not begun; go on with `spdbuild train --resume {shlex.quote(str(run.folder))}`"
     twins = [run.folder / name for name in (() if run.evaluated else run.recipe["compare"])]
     return [LeftOut(twin, why) for twin in twins if not twin.is_dir()]
 

@@ -199,7 +199,7 @@ def _images(facts: Mapping[str, Any]) -> str:
 
 def _require_end(folder: Path, recipe: Mapping[str, Any], summary: Summary | None, rows: tuple[Any, ...]) -> None:
     """Refuse a run that has not come to its end, or that had and has been extended since."""
-    run = around(folder) or folder
+    run = shlex.quote(str(around(folder) or folder))
     hint = f"go on with {_RESUME.format(run)}, or {_ANEW}"
     if not rows:
         raise InputError(f"it has not come to the end of its first epoch; {hint}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import shlex
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -161,7 +162,8 @@ def load_state(path: Path) -> State:
     except FileNotFoundError:
         raise WeightsError(f"{path}: there is no such file", hint="the run has not saved a state yet") from None
     except PermissionError:
-        raise WeightsError(f"{path}: the file may not be read", hint=f"check its permissions: ls -l {path}") from None
+        hint = f"check its permissions: ls -l {shlex.quote(str(path))}"
+        raise WeightsError(f"{path}: the file may not be read", hint=hint) from None
     except (*DAMAGE, WeightsError):
         raise WeightsError(f"{path}: this is no state of a run that can be read", hint=_NEW_RUN) from None
     if not isinstance(state, dict) or "position" not in state:

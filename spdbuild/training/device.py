@@ -19,7 +19,7 @@ _NOT_DETERMINISTIC = "does not have a deterministic implementation"
 
 
 def choose_device(wanted: str) -> torch.device:
-    """The device of this process; "auto" takes a GPU if there is one.
+    """The device of this process; "auto" takes a CUDA GPU if there is one.
 
     Each process that torchrun starts on a machine takes the GPU of its own local rank.
     """

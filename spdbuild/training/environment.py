@@ -47,7 +47,7 @@ def _version(package: str) -> str | None:
 def _processor() -> str:
     """The processor's name: what Linux says of the first one, else what Python knows."""
     with suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()
     return platform.processor() or platform.machine()

@@ -5,13 +5,17 @@ from __future__ import annotations
 import io
 import os
 import platform
+import re
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from spdbuild.files import append
+
+#: What the names of all files of events begin with; the time follows.
+_NAME = "events.out.tfevents."
 
 
 class Events:
@@ -23,8 +27,9 @@ class Events:
     """
 
     def __init__(self, folder: Path, first_epoch: int) -> None:
-        # TensorBoard reads the files of a folder in the order of their names.
-        self._file = folder / f"events.out.tfevents.{time.time():.6f}.{platform.node()}.{os.getpid()}"
+        # TensorBoard reads the files of a folder in the order of their names, and clocks may be set back.
+        begun = max([time.time(), *(last + 1 for last in _times(folder))])
+        self._file = folder / f"{_NAME}{begun:.6f}.{platform.node()}.{os.getpid()}"
         self._unwritten = b""
         with suppress(ImportError):
             self._unwritten = _beginning(first_epoch + 1)
@@ -42,6 +47,14 @@ class Events:
         with suppress(OSError):
             append(self._file, self._unwritten)
             self._unwritten = b""
+
+
+def _times(folder: Path) -> Iterator[float]:
+    """When the files of events in a folder were begun, in seconds of the clock, as their names say."""
+    for path in folder.glob(f"{_NAME}*"):
+        found = re.match(r"\d+(\.\d+)?", path.name.removeprefix(_NAME))
+        if found:
+            yield float(found[0])
 
 
 def _beginning(epoch: int) -> bytes:

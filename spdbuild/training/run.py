@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -168,7 +169,7 @@ def _all_runs(recipe: Recipe, folder: RunFolder, console: Console, processes: Pr
 
 
 def _go_on(folder: RunFolder) -> str:
-    return f"go on with `spdbuild train --resume {folder.path}`"
+    return f"go on with `spdbuild train --resume {shlex.quote(str(folder.path))}`"
 
 
 def _compared_runs(recipe: Recipe, folder: RunFolder, console: Console, processes: Processes) -> Result:

@@ -74,4 +74,6 @@ def _raise(number: int, frame: FrameType | None) -> None:
 
 def _hangup() -> tuple[int, ...]:
     """The signal of a closed terminal, unless it is ignored so that the program outlives it, as by `nohup`."""
-    return () if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN else (signal.SIGHUP,)
+    # Windows has no such signal.
+    number: int | None = getattr(signal, "SIGHUP", None)
+    return () if number is None or signal.getsignal(number) is signal.SIG_IGN else (number,)

@@ -94,3 +94,11 @@ def test_the_names_of_the_axes_are_written() -> None:
     assert np.ptp(below[:, 1]) > np.ptp(below[:, 0])
     assert np.ptp(beside[:, 0]) > np.ptp(beside[:, 1])
     assert len(below) + len(beside) == len(differing)
+
+
+def test_a_name_of_two_lines_is_written_in_one() -> None:
+    raw, shown = (
+        draw_chart(chart(**{f"Hund{end}zwei": Line([1, 2], [0.1, 0.2]), "b": Line([1, 2], [0.3, 0.4])}))
+        for end in ("\n", "\\n")
+    )
+    assert (np.asarray(raw) == np.asarray(shown)).all()

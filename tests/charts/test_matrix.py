@@ -70,3 +70,12 @@ def test_the_key_runs_from_dark_to_white() -> None:
 def test_a_large_matrix_stays_a_picture_of_usual_size() -> None:
     names = [f"n{number:08}" for number in range(300)]
     assert max(draw_matrix("", np.eye(300).tolist(), names, names).size) < 3000
+
+
+@pytest.mark.parametrize(
+    "names", [["a\nb", "c\rd"], ["a long name of\ntwo lines", "another\x1b[2J\n"]], ids=["short", "long"]
+)
+def test_a_name_of_two_lines_is_written_in_one(names: list[str]) -> None:
+    escaped = [name.encode("unicode_escape").decode() for name in names]
+    raw, shown = (draw_matrix("", [[1, 0], [0, 1]], those, those) for those in (names, escaped))
+    assert (np.asarray(raw) == np.asarray(shown)).all()

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
+import struct
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -64,6 +68,23 @@ def test_a_group_above_its_limit_has_nothing_left(machine: Path) -> None:
 
 def test_other_systems_have_their_whole_memory(tmp_path: Path) -> None:
     assert free_memory(tmp_path / "proc", tmp_path / "groups") > 2**20
+
+
+def test_windows_is_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def told(memory: Any) -> int:
+        fields = struct.unpack("II7Q", memory._obj)
+        assert fields[0] == len(bytes(memory._obj)) == 64
+        memory._obj.available = 3 << 30
+        return answer
+
+    kernel = SimpleNamespace(GlobalMemoryStatusEx=told)
+    monkeypatch.setattr(ctypes, "windll", SimpleNamespace(kernel32=kernel), raising=False)
+    monkeypatch.delattr(os, "sysconf")
+    answer = 1
+    assert free_memory(tmp_path / "proc", tmp_path / "groups") == 3 << 30
+    answer = 0
+    with pytest.raises(OSError, match="Windows does not say"):
+        free_memory(tmp_path / "proc", tmp_path / "groups")
 
 
 def test_this_machine_has_some() -> None:

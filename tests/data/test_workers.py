@@ -90,6 +90,15 @@ def test_workers_of_a_program_that_is_killed_end_by_themselves() -> None:
     assert done.returncode == -signal.SIGKILL
 
 
+def test_workers_are_started_where_signals_cannot_be_blocked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workers, "_BLOCKS_SIGNALS", False)
+    monkeypatch.setattr(workers, "_SEES_SENDERS", False)
+    monkeypatch.setattr(workers, "_FROM_TERMINALS", (signal.SIGINT,))
+    monkeypatch.delattr(signal, "pthread_sigmask")
+    loader = workers.Workers(abs, 1, pin_memory=False)
+    assert list(loader.batches([-1, 2])) == [1, 2]
+
+
 def run(program: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-c", program],

@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from spdbuild.errors import RecipeError, WeightsError
+from spdbuild.training import checkpoint
 from spdbuild.training.run import resume, train
 from spdbuild.training.run_folder import RunFolder
 
@@ -153,3 +154,14 @@ def test_a_run_without_metrics_writes_them_anew(begun: Path) -> None:
     shutil.rmtree(begun / "report")
     resume(begun, ["max_steps=12"], quiet=True)
     assert [row["epoch"] for row in RunFolder(begun).metrics()] == [1]
+
+
+def test_how_to_look_at_permissions_can_be_copied_to_a_shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def closed(path: Path) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    # Who runs the tests may be allowed everything.
+    monkeypatch.setattr(checkpoint, "_check_sums", closed)
+    file = tmp_path / "my runs" / "state.pt"
+    with pytest.raises(WeightsError, match=f"ls -l '{file}'"):
+        checkpoint.load_state(file)

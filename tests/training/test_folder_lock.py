@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from spdbuild import locks
 from spdbuild.errors import RecipeError
 from spdbuild.training import updates
 from spdbuild.training.distributed import Processes
@@ -146,3 +147,13 @@ def test_a_drive_without_locks_does_not_keep_a_run_from_training(
 
     monkeypatch.setattr(fcntl, "flock", no_locks)
     free(tmp_path)
+
+
+def test_a_system_without_locks_does_not_keep_a_run_from_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("O_DIRECTORY", "register_at_fork"):
+        monkeypatch.delattr(os, name)
+    monkeypatch.setattr(locks, "fcntl", None)
+    with alone_in(RunFolder(tmp_path), ONE):
+        free(tmp_path)

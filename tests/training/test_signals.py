@@ -51,3 +51,12 @@ def test_a_program_that_is_to_outlive_its_terminal_does() -> None:
     with interrupt_on_signals():
         os.kill(os.getpid(), signal.SIGHUP)
     assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+
+
+def test_a_system_without_hangups_has_the_other_signals(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(signal, "SIGHUP")
+    with stop_on_signals() as request:
+        os.kill(os.getpid(), signal.SIGINT)
+    assert request.name == "SIGINT"
+    with pytest.raises(EndedBySignal, match="SIGTERM"), interrupt_on_signals():
+        os.kill(os.getpid(), signal.SIGTERM)

@@ -100,6 +100,10 @@ def _tiles(dataset: DetectionSet) -> DetectionSet:
     return dataset.subset([index for index, image in enumerate(dataset.images) if image.whole is not None])
 
 
+def _write_text(path: Path, text: str) -> None:
+    path.write_text(text, encoding="utf-8", newline="")
+
+
 def _write_coco(splits: Mapping[str, DetectionSet], folder: Path) -> _Losses:
     (folder / "annotations").mkdir()
     for split, dataset in splits.items():
@@ -107,7 +111,7 @@ def _write_coco(splits: Mapping[str, DetectionSet], folder: Path) -> _Losses:
         document = to_coco(dataset)
         for entry, name in zip(document["images"], names, strict=True):
             entry["file_name"] = name
-        (folder / "annotations" / f"{split}.json").write_text(json.dumps(document))
+        _write_text(folder / "annotations" / f"{split}.json", json.dumps(document))
         _copy_images(dataset, names, folder / "images" / split)
     return _Losses()
 
@@ -127,8 +131,8 @@ def _write_yolo(splits: Mapping[str, DetectionSet], folder: Path, outlines: bool
             lines = [line(objects, row, size) for row in rows.tolist()]
             target = (folder / "labels" / split / name).with_suffix(".txt")
             target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_text("".join(f"{line}\n" for line in lines))
-    (folder / "data.yaml").write_text(_dataset_yaml(splits))
+            _write_text(target, "".join(f"{line}\n" for line in lines))
+    _write_text(folder / "data.yaml", _dataset_yaml(splits))
     return losses
 
 
@@ -180,7 +184,7 @@ def _write_voc(splits: Mapping[str, DetectionSet], folder: Path) -> _Losses:
         dataset = splits[split]
         _copy_images(dataset, names, folder / "JPEGImages")
         stems = [PurePosixPath(name).stem for name in names]
-        (folder / "ImageSets" / "Main" / f"{split}.txt").write_text("".join(f"{stem}\n" for stem in stems))
+        _write_text(folder / "ImageSets" / "Main" / f"{split}.txt", "".join(f"{stem}\n" for stem in stems))
         for index, (stem, name) in enumerate(zip(stems, names, strict=True)):
             objects = dataset.of_image(index)
             kept = np.flatnonzero((objects.classes != NO_CLASS) & ~objects.crowd)
@@ -194,7 +198,7 @@ def _write_voc(splits: Mapping[str, DetectionSet], folder: Path) -> _Losses:
 def _flat_names(splits: Mapping[str, DetectionSet]) -> dict[str, list[str]]:
     """Names for one folder with the images of all splits: those of the files, with split and folders only if needed."""
     names = {split: _file_names(dataset) for split, dataset in splits.items()}
-    stems = [PurePosixPath(name).stem for own in names.values() for name in own]
+    stems = [_own_stem(PurePosixPath(name).name) for own in names.values() for name in own]
     if len(set(stems)) == len(stems):
         return {split: [PurePosixPath(name).name for name in own] for split, own in names.items()}
     flat = {split: [f"{split}_{name.replace('/', '_')}" for name in own] for split, own in names.items()}
@@ -243,10 +247,18 @@ def _require_text(what: str, name: str) -> None:
         raise DataError(f"the name of the {what} '{name}' is no text in UTF-8", hint="rename it") from None
 
 
+def _own_stem(name: str) -> str:
+    """What a file is called but for its suffix, the same for files that are one where case does not count."""
+    return str(PurePosixPath(name).with_suffix("")).casefold()
+
+
 def _require_own_stems(names: list[str]) -> None:
-    stem, count = Counter(str(PurePosixPath(name).with_suffix("")) for name in names).most_common(1)[0]
+    stems = list(map(_own_stem, names))
+    stem, count = Counter(stems).most_common(1)[0]
     if count > 1:
-        raise DataError(f"{count} images are called '{stem}' but for their suffix", hint="rename one of them")
+        first = PurePosixPath(names[stems.index(stem)]).with_suffix("")
+        message = f"{count} images are called '{first}' but for their suffix, or for upper and lower case"
+        raise DataError(message, hint="rename one of them")
 
 
 def _copy_images(dataset: DetectionSet, names: list[str], folder: Path) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import logging
-import os
+import shutil
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from itertools import pairwise
 from multiprocessing import Lock
 from pathlib import Path
 from typing import Literal, Protocol
@@ -23,7 +23,8 @@ from spdbuild.data.detection.table import DetectionSet, ImageRecord, Pixels
 from spdbuild.data.memory import free_shared_memory
 from spdbuild.data.processors import processors
 from spdbuild.errors import DataError
-from spdbuild.files import unwritten, write_whole
+from spdbuild.files import make_folder, write_whole
+from spdbuild.locks import FolderLock
 
 Cache = Literal["auto", "none", "ram", "disk"]
 
@@ -87,16 +88,34 @@ class Kept:
 
 
 class Packed:
-    """All images, one after another in one array, in memory that worker processes share or in a mapped file."""
+    """All images, one after another in one array, in memory that worker processes share or in a mapped file.
 
-    def __init__(self, dataset: DetectionSet, size: int, pixels: Pixels) -> None:
+    pixels: uint8 [bytes of all images].
+    """
+
+    def __init__(self, dataset: DetectionSet, size: int, pixels: Tensor | MappedFile) -> None:
         self._shapes = [(*size_at(image, size), 3) for image in dataset.images]
         self._first = packed_offsets(dataset, size)
         self._pixels = pixels
 
     def __getitem__(self, index: int) -> Pixels:
-        part: Pixels = self._pixels[self._first[index] : self._first[index + 1]]
+        part: Pixels = self._pixels.numpy()[self._first[index] : self._first[index + 1]]
         return part.reshape(self._shapes[index])
+
+
+class MappedFile:
+    """An array of a file in memory; a process to which it is sent gets no copy of it but maps the file itself."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        # Copy-on-write: torch needs writable memory.
+        self._array: Pixels = np.load(file, mmap_mode="c")
+
+    def numpy(self) -> Pixels:
+        return self._array
+
+    def __reduce__(self) -> tuple[type[MappedFile], tuple[Path]]:
+        return MappedFile, (self._file,)
 
 
 def open_store(
@@ -118,8 +137,8 @@ def open_store(
     if cache == "ram":
         room = free_shared_memory() * _MEMORY_SHARE
         _require(count, room, "shared memory", "use cache: auto, disk or none, or a smaller size")
-        pixels = _shared(count).numpy()
-        _fill(dataset, size, pixels)
+        pixels = _shared(count)
+        _fill(dataset, size, pixels.numpy())
         return Packed(dataset, size, pixels)
     if folder is None:
         raise DataError("a cache on the disk needs a folder")
@@ -131,25 +150,26 @@ def open_store(
         if kept is None:
             # Of the same images before some of them changed. Another process that has mapped the file keeps it.
             for older in folder.glob(f"images-{key.partition('-')[0]}-*.npy"):
-                older.unlink(missing_ok=True)
+                # On Windows a mapped file cannot be removed, and stays.
+                with suppress(PermissionError):
+                    older.unlink(missing_ok=True)
             _write(dataset, size, file, count)
             kept = _mapped(file, count)
     assert kept is not None
     return Packed(dataset, size, kept)
 
 
-def _mapped(file: Path, count: int) -> Pixels | None:
+def _mapped(file: Path, count: int) -> MappedFile | None:
     """The uint8 [count] of a cache file; None if there is none, or it is not what was written."""
     try:
-        # Copy-on-write: torch needs writable memory.
-        pixels: Pixels = np.load(file, mmap_mode="c")
+        mapped = MappedFile(file)
     except FileNotFoundError:
         return None
     except (OSError, ValueError, EOFError):
         pass
     else:
-        if pixels.dtype == np.uint8 and pixels.shape == (count,):
-            return pixels
+        if mapped.numpy().dtype == np.uint8 and mapped.numpy().shape == (count,):
+            return mapped
     _LOG.warning("the cached images in %s are damaged; decoding again", file)
     return None
 
@@ -198,14 +218,15 @@ def _file_state(path: Path | None) -> tuple[str | int, ...]:
 
 
 def _fill(dataset: DetectionSet, size: int, pixels: Pixels) -> None:
-    target = Packed(dataset, size, pixels)
+    places = pairwise(packed_offsets(dataset, size))
     # Decoding releases the GIL.
     pool = ThreadPoolExecutor(processors())
     try:
-        for index, image in enumerate(pool.map(lambda index: load(dataset, index, size), range(len(dataset)))):
+        images = pool.map(lambda index: load(dataset, index, size), range(len(dataset)))
+        for (start, end), image in zip(places, images, strict=True):
             if isinstance(image, Finding):
                 raise DataError(str(image), hint="mend or remove it, or skip such images with on_error: skip")
-            target[index][:] = image
+            pixels[start:end] = image.reshape(-1)
     finally:
         # After an error the remaining images would be decoded for nothing.
         pool.shutdown(cancel_futures=True)
@@ -214,24 +235,17 @@ def _fill(dataset: DetectionSet, size: int, pixels: Pixels) -> None:
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
     """A context with an exclusive lock among the machine's processes on this folder, which is created."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        opened = os.open(folder, os.O_RDONLY)
-    except OSError as error:
-        raise unwritten(folder, error, DataError) from None
-    try:
-        # Some network drives cannot lock folders; there several processes write the same file, each a whole one.
-        with suppress(OSError):
-            fcntl.flock(opened, fcntl.LOCK_EX)
+    make_folder(folder, failure=DataError)
+    # Where folders cannot be locked, several processes write the same file, each a whole one.
+    with FolderLock(folder) as lock:
+        lock.get(wait=True)
         yield
-    finally:
-        os.close(opened)
 
 
 def _write(dataset: DetectionSet, size: int, file: Path, count: int) -> None:
     """Write the cache file, whole or not at all."""
-    state = os.statvfs(file.parent)
-    _require(count, state.f_bavail * state.f_frsize, f"room in {file.parent}", "use another folder, or cache: none")
+    room = shutil.disk_usage(file.parent).free
+    _require(count, room, f"room in {file.parent}", "use another folder, or cache: none")
     write_whole(file, lambda partial: _fill_array(dataset, size, partial, count), failure=DataError)
 
 

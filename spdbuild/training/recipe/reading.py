@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from spdbuild import builtin
 from spdbuild.errors import ArgumentError, RecipeError, SourceError, SpdbuildError
-from spdbuild.loading import source_of
+from spdbuild.kinds import require_kind
+from spdbuild.loading import is_text, source_of
 from spdbuild.schema import check_schema
 from spdbuild.source import Source, Value, parse_yaml, read_source
 from spdbuild.training.recipe.completing import completed, spelled_out, titled
-from spdbuild.training.recipe.overrides import Overrides, apply_override, listed, merged, with_renaming
+from spdbuild.training.recipe.hints import advised
+from spdbuild.training.recipe.overrides import Overrides, apply_override, listed, merged, refuse_spaces, with_renaming
 from spdbuild.training.recipe.recipe import Recipe, folder_fault
 from spdbuild.training.recipe.schema import complete_schema
 from spdbuild.training.recipe.sections import read_section
@@ -28,14 +30,16 @@ def load_recipe(recipe: str | Path | Mapping[str, Any], overrides: Overrides = (
 
     Raises SpdbuildError with the place of everything that is wrong.
     """
-    value = _read(_source(recipe))
-    for text in listed(overrides):
+    value, texts = _read(_source(recipe)), listed(overrides)
+    refuse_spaces(texts)
+    for text in texts:
         value = apply_override(spelled_out(value), text)
     _refuse_extends(value, "name that recipe in place of this one")
     value = completed(titled(value))
     problems = check_schema(value, complete_schema())
     if problems:
-        raise RecipeError.gather(with_renaming(problems, value))
+        name = str(recipe) if isinstance(recipe, str | Path) and not is_text(str(recipe)) else "RECIPE"
+        raise RecipeError.gather(with_renaming(advised(problems, value, name), value))
     try:
         read: Recipe = read_section(Recipe, value)
     except SpdbuildError as error:
@@ -58,17 +62,26 @@ def twins(recipe: Recipe, value: Value | None = None) -> dict[str, Recipe]:
     """The further recipes that `compare` asks for, by name."""
     root = value or parse_yaml(Source("recipe", recipe.resolved()))
     entries = root.get("compare")
-    taken = (*TAKEN, recipe.title)
-    return {name: _twin(root, name, changes, taken) for name, changes in entries.items()} if entries else {}
+    # On some disks upper and lower case are one.
+    taken = {name.casefold(): "the run itself" for name in (*TAKEN, recipe.title or "run")}
+    read = dict[str, Recipe]()
+    for name, changes in entries.items() if entries else ():
+        read[name] = _twin(root, name, changes, taken)
+        taken[name.casefold()] = f"the twin '{name}'"
+    return read
 
 
-def _twin(root: Value, name: str, changes: Value, taken: Collection[str | None]) -> Recipe:
-    """The recipe `root` with some keys changed, under its own name, which must not be one of those `taken`."""
+def _twin(root: Value, name: str, changes: Value, taken: Mapping[str, str]) -> Recipe:
+    """The recipe `root` with some keys changed, under its own name.
+
+    taken: who has a name already, by the name in lower case.
+    """
     if not isinstance(changes.data, dict):
         raise RecipeError("a twin is a mapping of the keys that differ", location=changes.location)
-    fault = folder_fault(name) or ("is taken by the run itself" if name in taken else "")
+    owner = taken.get(name.casefold())
+    fault = folder_fault(name) or (f"is taken by {owner}" if owner else "")
     if fault:
-        hint = "each twin has a folder of this name in that of the run"
+        hint = "each twin has a folder of this name in that of the run; upper and lower case count as one"
         raise RecipeError(f"the twin's name '{name}' {fault}", location=changes.location, hint=hint)
     if "expect" in changes.data:
         message = "a twin has nothing to reach: 'expect' is for the run that it is compared with"
@@ -78,7 +91,7 @@ def _twin(root: Value, name: str, changes: Value, taken: Collection[str | None])
     twin = completed(merged(alone, changes))
     problems = check_schema(twin, complete_schema())
     if problems:
-        raise RecipeError.gather(problems)
+        raise RecipeError.gather(advised(problems, twin, "RECIPE"))
     read: Recipe = read_section(Recipe, twin)
     return replace(read, title=name)
 
@@ -88,6 +101,7 @@ def _read(source: Source, below: tuple[str, ...] = ()) -> Value:
     value = parse_yaml(source)
     if not isinstance(value.data, dict):
         raise SourceError("a recipe is a mapping of keys", location=value.location, hint="architecture: resnet50")
+    require_kind(value, "recipe")
     base = value.get("extends")
     if base is None or not isinstance(base.data, str):
         return value

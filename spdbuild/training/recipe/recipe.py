@@ -67,7 +67,7 @@ class Recipe(Network):
     evaluate_every: epochs between evaluations; the last epoch is always evaluated.
     seed: seed of all random number generators.
     workers: processes that load images; at most as many are started as the machine has processors.
-    device: auto, cpu, cuda, cuda:1 or mps; auto: a GPU if there is one, else the processor.
+    device: auto, cpu, cuda, cuda:1 or mps; auto: a CUDA GPU if there is one, else the processor.
     expect: values that metrics must reach at the end, such as {top1: 0.9} or {loss: 0.5}; a run that misses one fails.
     compare: more runs with some keys changed, such as {strided: {passes: []}}; a table at the end shows them all.
     """

@@ -54,6 +54,18 @@ def test_caches_change_nothing(dataset: DetectionSet, tmp_path: Path) -> None:
     assert equal(plain, epoch_of(dataset, augment=AUGMENT, shuffle=True, cache="disk", cache_folder=tmp_path))
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("cache", ["ram", "disk"])
+def test_workers_that_are_not_forked_change_nothing(dataset: DetectionSet, tmp_path: Path, cache: Any) -> None:
+    alone = epoch_of(dataset, 3, augment=AUGMENT, shuffle=True)
+    loader = DetectionLoader(
+        dataset, 4, 64, augment=AUGMENT, shuffle=True, workers=2, cache=cache, cache_folder=tmp_path
+    )
+    loader._workers._loader.multiprocessing_context = "spawn"
+    loader.set_epoch(3)
+    assert equal(alone, list(loader))
+
+
 def test_epochs_and_seeds_differ_and_repeat(dataset: DetectionSet) -> None:
     first = epoch_of(dataset, 0, augment=AUGMENT, shuffle=True)
     assert equal(first, epoch_of(dataset, 0, augment=AUGMENT, shuffle=True))

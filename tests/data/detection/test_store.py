@@ -1,12 +1,16 @@
 from __future__ import annotations
 
 import os
+import pickle
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from multiprocessing import get_context
+from multiprocessing.context import set_spawning_popen
+from multiprocessing.reduction import ForkingPickler
 from pathlib import Path
 from threading import Barrier
 from time import sleep
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -18,6 +22,7 @@ from spdbuild.data.detection.findings import Finding
 from spdbuild.data.detection.pixels import load
 from spdbuild.data.detection.store import cache_key, open_store
 from spdbuild.data.detection.table import DetectionSet
+from spdbuild.data.tiny_objects import TinyObjects
 from spdbuild.errors import DataError
 
 
@@ -208,3 +213,53 @@ def test_a_damaged_image_is_told_each_time_and_read_once_it_is_mended(dataset: D
     assert isinstance(images[0], Finding)
     path.write_bytes(sound)
     assert not isinstance(images[0], Finding)
+
+
+@pytest.mark.parametrize("cache", ["none", "auto", "ram", "disk"])
+def test_no_pixels_are_sent_to_a_process_that_is_not_forked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cache: Any
+) -> None:
+    monkeypatch.setattr(store, "Lock", get_context("spawn").Lock)
+    few, many = (
+        open_store(TinyObjects(images=count, size=64, largest=12).open("train"), 64, cache, tmp_path)
+        for count in (10, 40)
+    )
+    np.asarray(many[0])
+    sent = [len(pickled(images)) for images in (few, many)]
+    # 30 more names, sizes and boxes; the pixels of one image alone would be more.
+    assert sent[1] - sent[0] < 30 * 300 < 64 * 64 * 3
+
+
+def pickled(value: Any) -> bytes:
+    """What a process that is spawned gets of a value: locks and shared memory by their names."""
+    set_spawning_popen(SimpleNamespace(duplicate_for_child=lambda number: number, DupFd=lambda number: number))
+    try:
+        return bytes(ForkingPickler.dumps(value))
+    finally:
+        set_spawning_popen(None)
+
+
+def test_a_mapped_file_is_mapped_by_each_process(dataset: DetectionSet, tmp_path: Path) -> None:
+    images = open_store(dataset, 64, "disk", tmp_path)
+    again = pickle.loads(pickle.dumps(images))
+    assert isinstance(again[1], np.memmap)
+    assert (np.asarray(again[1]) == np.asarray(images[1])).all()
+
+
+def test_a_mapped_file_that_a_system_does_not_remove_stays(
+    dataset: DetectionSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def of_windows(path: Path, missing_ok: bool = False) -> None:
+        if path.suffix == ".npy" and not path.name.startswith("."):
+            raise PermissionError(13, "The process cannot access the file")
+        unlink(path, missing_ok=missing_ok)
+
+    unlink = Path.unlink
+    open_store(dataset, 64, "disk", tmp_path)
+    monkeypatch.setattr(Path, "unlink", of_windows)
+    path = dataset.images[1].path
+    assert path is not None
+    os.utime(path, ns=(1, 1))
+    images = open_store(dataset, 64, "disk", tmp_path)
+    assert (np.asarray(images[1]) == np.asarray(load(dataset, 1, 64))).all()
+    assert len(list(tmp_path.glob("images-*.npy"))) == 2

@@ -106,6 +106,16 @@ WRONG = {
     "title of dots": ("title: '..'", "the title '..' is none that a folder can have", ""),
     "twin with a path": ("compare: {../esc: {seed: 1}}", "name '../esc' has '/' in it", "a folder of this name"),
     "twin in the weights": ("compare: {weights: {seed: 1}}", "name 'weights' is taken by the run itself", ""),
+    "twin in the weights on some disks": (
+        "compare: {Weights: {seed: 1}}",
+        "name 'Weights' is taken by the run itself",
+        "upper and lower case count as one",
+    ),
+    "twins that are one on some disks": (
+        "compare: {spd: {seed: 1}, SPD: {seed: 2}}",
+        "name 'SPD' is taken by the twin 'spd'",
+        "",
+    ),
     "twin of the title": ("title: a\ncompare: {a: {seed: 1}}", "the twin's name 'a' is taken by the run itself", ""),
     "random step": (
         "preprocess: [{name: normalize, statistics: half}, {name: mixup}]",
