@@ -6,12 +6,14 @@ import json
 import os
 import subprocess
 import sys
+import types
 from pathlib import Path
 
 import click
 import pytest
 
 import spdbuild.cli
+from spdbuild import __main__
 from spdbuild.cli import Commands
 from spdbuild.cli import spdbuild as group
 from spdbuild.errors import RunError
@@ -324,3 +326,21 @@ def test_names_that_are_no_text_are_printed(tmp_path: Path):
     done = subprocess.run(command, capture_output=True, env=environment)
     assert (done.returncode, done.stderr) == (0, b"")
     assert b"b\\udcff.yaml" in done.stdout or b"b\xff.yaml" in done.stdout
+
+
+def test_ctrl_c_while_the_command_is_imported_ends_it_as_later(monkeypatch, capsys):
+    class Importing(types.ModuleType):
+        def __getattr__(self, name: str):
+            raise KeyboardInterrupt
+
+    monkeypatch.setitem(sys.modules, "spdbuild.cli", Importing("spdbuild.cli"))
+    with pytest.raises(SystemExit) as ended:
+        __main__.main()
+    assert ended.value.code == 130
+    assert capsys.readouterr().err == "interrupted\n"
+
+
+def test_python_without_docstrings_is_refused():
+    done = subprocess.run([sys.executable, "-OO", "-m", "spdbuild", "ops"], capture_output=True, text=True)
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: Python leaves out docstrings")
