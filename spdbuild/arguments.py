@@ -149,6 +149,16 @@ def describe_type(hint: Any) -> str:
     return getattr(hint, "__name__", str(hint))
 
 
+def choices(hint: Any) -> list[str]:
+    """The words that a type allows."""
+    origin, inner = typing.get_origin(hint), typing.get_args(hint)
+    if origin is Literal:
+        return list(map(str, inner))
+    if origin in (Union, types.UnionType):
+        return [word for kind in inner for word in choices(kind)]
+    return []
+
+
 def _plural(words: str) -> str:
     return words.removeprefix("a ") + "s" if words.startswith("a ") and "[" not in words else words
 

@@ -22,13 +22,18 @@ def listed(kind: str) -> dict[str, Path]:
     return {path.stem: path for path in sorted(folder(kind).glob("*.yaml"))}
 
 
+class NoSuchFileError(InputError):
+    """A name that is neither a path nor that of a built-in file."""
+
+
 def find(name: str, *kinds: str, folder: Path | None = None) -> Path:
     """The file that a person names: a path, or the name of a built-in file of the kinds, with or without `.yaml`.
 
     A bare name means a built-in file first; a name with `.yaml` or a folder means that file, if there is one.
 
     folder: what a path is relative to; None: the current folder.
-    Raises InputError where there is neither, and gives back a folder, which its reader refuses with a better message.
+    Raises NoSuchFileError where there is neither, another InputError for the name of a file of another kind, and gives
+    back a folder, which its reader refuses with a better message.
     """
     path = Path(name) if folder is None else Path(os.path.normpath(folder / name))
     known = {stem: file for kind in reversed(kinds) for stem, file in listed(kind).items()}
@@ -45,9 +50,22 @@ def find(name: str, *kinds: str, folder: Path | None = None) -> Path:
         return known[path.stem]
     if exists:
         return path
+    _refuse_other_kinds(path, kinds)
     what = " or ".join(kind.removesuffix("s") for kind in kinds)
     hint = nearest(path.stem, known)
-    raise InputError(f"there is no {what} '{cut(name)}': neither a file nor a built-in name", hint=hint)
+    raise NoSuchFileError(f"there is no {what} '{cut(name)}': neither a file nor a built-in name", hint=hint)
+
+
+def _refuse_other_kinds(path: Path, kinds: tuple[str, ...]) -> None:
+    """Raise InputError for a path that means a built-in file of none of the kinds: resnet18, architectures/resnet18."""
+    from spdbuild.kinds import no_architecture, no_recipe
+    from spdbuild.source import parse_yaml, read_source
+
+    if "recipes" not in kinds and path.parent.name in ("", "recipes") and path.stem in listed("recipes"):
+        raise no_architecture(path.stem, parse_yaml(read_source(listed("recipes")[path.stem])))
+    within = path.parent.name in ("", "architectures")
+    if "architectures" not in kinds and within and path.stem in listed("architectures"):
+        raise no_recipe(path.stem, path.stem)
 
 
 def _exists(path: Path) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,9 +15,18 @@ from spdbuild.architecture.check import check_document
 from spdbuild.architecture.document import Document, Finder, IncompleteDocument, parse_document
 from spdbuild.architecture.expand import Expansion, expand
 from spdbuild.architecture.imports import import_files
-from spdbuild.architecture.line import Call
-from spdbuild.arguments import construct, signature
-from spdbuild.errors import ArgumentError, InputError, Problem, SourceError, SpdbuildError, UnknownNameError, nearest
+from spdbuild.architecture.line import Argument, Call
+from spdbuild.arguments import choices, construct, signature, type_hints
+from spdbuild.errors import (
+    ArgumentError,
+    InputError,
+    Problem,
+    SourceError,
+    SpdbuildError,
+    UnknownNameError,
+    nearest,
+    nearest_name,
+)
 from spdbuild.expression import ExpressionError, evaluate
 from spdbuild.graph import Graph
 from spdbuild.passes import PASSES, GraphPass, run_passes
@@ -167,8 +177,10 @@ def pass_of(call: Call) -> GraphPass:
             raise UnknownNameError(f"there is no pass '{call.function}'", hint=nearest(call.function, PASSES))
         kind = PASSES[call.function]
         bound = signature(kind).bind(len(call.positional), [argument.name for argument in call.named])
-        written = zip(bound, (*call.positional, *call.named), strict=True)
-        return construct(kind, {name: evaluate(argument.tree, {}, call.text) for name, argument in written})
+        written = dict(zip(bound, (*call.positional, *call.named), strict=True))
+        for name, argument in written.items():
+            _require_quotes(kind, name, argument, call)
+        return construct(kind, {name: evaluate(argument.tree, {}, call.text) for name, argument in written.items()})
     except ExpressionError as error:
         raise error.at(call.at(error.offset)) from None
     except ArgumentError as error:
@@ -176,6 +188,17 @@ def pass_of(call: Call) -> GraphPass:
         raise error.at(call.at(places.get(error.argument, call.start))) from None
     except SpdbuildError as error:
         raise error.at(call.location) from None
+
+
+def _require_quotes(kind: type[GraphPass], name: str, argument: Argument, call: Call) -> None:
+    """Refuse a word without quotes where a text is wanted, with the texts that there are: kernel=exact."""
+    tree, texts = argument.tree, choices(type_hints(kind)[name])
+    if isinstance(tree, ast.Name) and texts:
+        meant = nearest_name(tree.id, texts) or texts[0]
+        message = f"a text needs quotes: {name} is one of {', '.join(map(repr, texts))}"
+        raise SourceError(message, hint=f"write {name}='{meant}', in a shell within double quotes").at(
+            call.at(tree.col_offset)
+        )
 
 
 def find_extended(name: str, extending: Source) -> Source:

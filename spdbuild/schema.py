@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from spdbuild.errors import Problem, nearest, nearest_name
-from spdbuild.source import Value
+from spdbuild.source import Value, decimal_comma
+from spdbuild.syntax import missing_space
 
 _TYPES = {
     "object": "a mapping",
@@ -56,12 +57,13 @@ def _problems(error: Any, root: Value) -> Iterable[Problem]:
             if key in known or any(_matches(p, key) for p in error.schema.get("patternProperties", {})):
                 continue
             where = f"'{name}'" if name else _kind(error.schema)
-            hint = "inside { } a comma ends the value: write 0.1" if key.isdecimal() else nearest(key, known)
-            yield Problem(f"{where} has no key '{key}'", entry.key, hint)
+            yield Problem(f"{where} has no key '{key}'", entry.key, _key_hint(key, value, known))
     elif rule == "required":
         for key in wanted:
             if key not in got:
-                yield Problem(f"{subject} needs the key '{key}'", place, _description(error.schema, key))
+                merged = next((other for other in got if other.startswith(f"{key}:")), "")
+                hint = missing_space(merged) or _description(error.schema, key)
+                yield Problem(f"{subject} needs the key '{key}'", place, hint)
     elif rule == "type":
         kinds = [wanted] if isinstance(wanted, str) else wanted
         expected = " or ".join(_TYPES[kind] for kind in kinds)
@@ -145,16 +147,30 @@ def _hint(schema: Mapping[str, Any]) -> str:
     return str(schema.get("description", ""))
 
 
+def _key_hint(key: str, mapping: Value, known: set[str]) -> str:
+    """What an unknown key of a mapping was probably meant to be."""
+    entry = mapping.data[key]
+    if key.isdecimal() and entry.data is None:
+        others = [other for other in mapping.data.values() if other.source == entry.source and other.end < entry.start]
+        return decimal_comma(key, max(others, key=lambda other: other.end, default=None))
+    if entry.data is None and key.partition(":")[0] in known:
+        return missing_space(key)
+    return nearest(key, known)
+
+
 def _type_hint(got: Any, kinds: list[str], schema: Mapping[str, Any]) -> str:
     """`0,1` and `'0.1'` are meant as numbers, `true` as all defaults of a mapping, `adamw` as the name in one."""
     if got is True and "object" in kinds and not schema.get("required"):
         return "write {} for the defaults"
+    if isinstance(got, str) and "array" in kinds and got.startswith("-"):
+        return missing_space(got)
     if isinstance(got, str) and "object" in kinds:
         return _name_hint(got, schema)
     number = _number(got)
     if number is None or not math.isfinite(number) or not {"number", "integer"} & set(kinds):
         return ""
-    return f"write {number:g}"
+    # A whole number with a comma in it is rather a list of them.
+    return f"write {number:g}" if "number" in kinds or number.is_integer() else ""
 
 
 def _name_hint(got: str, schema: Mapping[str, Any]) -> str:

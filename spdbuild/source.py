@@ -19,6 +19,7 @@ import yaml
 
 from spdbuild.errors import Location, SourceError
 from spdbuild.phrases import cut
+from spdbuild.syntax import missing_space, syntax_fault
 
 #: Limits that no hand-written file reaches, so that a hostile or broken one costs neither time nor memory.
 MAX_BYTES = 1_000_000
@@ -33,6 +34,8 @@ MAX_INTEGER = 2**53
 
 _INTEGER = re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+")
 _NUMBER = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
+#: An entry of a list without the space after its dash.
+_DASHED = re.compile(r"""-(?:[^\W\d]|[{\["'])""")
 #: How one character of a text is written, by the quote around the text; the end of a line stands for a space.
 _CHARACTERS = {
     "": re.compile(r"[ \t]*[\r\n]\s*|."),
@@ -179,6 +182,13 @@ def parse_yaml(source: Source) -> Value:
     return _Composer(source).document()
 
 
+def decimal_comma(key: str, before: Value | None) -> str:
+    """A hint for digits that are a key in { }, because a comma ended the number `before` them."""
+    whole = before is not None and type(before.data) is int
+    number = f"{before.source.text[before.start : before.end]}.{key}" if before is not None and whole else ""
+    return f"inside {{ }} a comma ends the value: write {number or 'a point in its place'}"
+
+
 def parse_scalar(text: str) -> Any:
     """A plain scalar by the rules of YAML 1.2; raises ValueError for a number that is too large."""
     if text in _WORDS:
@@ -289,13 +299,18 @@ class _Composer:
             key = event.value
             if len(key) > MAX_KEY:
                 raise self.error(f"a key of {len(key):,} characters is too long", event, f"at most {MAX_KEY}")
+            place = self.place(event.start_mark)
+            text = place.text[place.column - 1 :]
+            if not event.style and _DASHED.match(text):
+                raise self.error("a dash and what follows it are taken for a key", event, missing_space(text))
+            value = self.value(self.next(), depth + 1)
             if key in entries:
                 first = entries[key].key
-                raise self.error(
-                    f"the key '{key}' is given twice", event, f"first given in line {first and first.line}"
-                )
-            value = self.value(self.next(), depth + 1)
-            entries[key] = replace(value, key=self.place(event.start_mark))
+                hint = f"first given in line {first and first.line}"
+                if key.isdecimal() and value.data is None and start.flow_style:
+                    hint = decimal_comma(key, list(entries.values())[-1])
+                raise self.error(f"the key '{key}' is given twice", event, hint)
+            entries[key] = replace(value, key=place)
         return self.made(start, entries, event.end_mark)
 
     def made(self, event: Any, data: Any, end: Any) -> Value:
@@ -315,12 +330,15 @@ class _Composer:
         return SourceError(message, location=self.place(event.start_mark), hint=hint)
 
     def _syntax_error(self, error: yaml.MarkedYAMLError) -> SourceError:
-        mark = error.problem_mark or error.context_mark
-        place = self.place(mark) if mark else self.source.location(0, 0)
-        problem = error.problem or "it cannot be read"
-        hint = ""
-        if "mapping values are not allowed" in problem:
-            hint = "a text with ': ' in it needs quotes; arguments of a call are written with '='"
-        elif "found character" in problem and "\t" in place.text:
-            hint = "indent with spaces, not with tabs"
-        return SourceError(f"this is not YAML: {problem}", location=place, hint=hint)
+        mark, begun = error.problem_mark or error.context_mark, error.context_mark
+        if mark is None:
+            return SourceError(f"this is not YAML: {error.problem}", location=self.source.location(0, 0))
+        fault = syntax_fault(
+            self.source.lines,
+            error.problem or "it cannot be read",
+            (mark.line, mark.column),
+            error.context or "",
+            (begun.line, begun.column) if begun else None,
+        )
+        place = self.source.location(fault.line, fault.column)
+        return SourceError(f"this is not YAML: {fault.problem}", location=place, hint=fault.hint)

@@ -11,6 +11,7 @@ from spdbuild.architecture.line import NAME, NAME_HINT, Call, Line, parse_call, 
 from spdbuild.arguments import Signature
 from spdbuild.errors import Location, Problem, SourceError, SpdbuildError
 from spdbuild.expression import ExpressionError, parse_expression
+from spdbuild.kinds import require_kind
 from spdbuild.phases import Order
 from spdbuild.phrases import cut
 from spdbuild.schema import check_schema
@@ -194,6 +195,7 @@ Finder = Callable[[str, Source], Source]
 def parse_document(source: Source, find: Finder, _extended: tuple[str, ...] = ()) -> Document:
     """The document in `source` and what it extends; all problems of the file are raised together."""
     root = parse_yaml(source)
+    require_kind(root, "architecture")
     errors: list[SpdbuildError] = []
     problems = _structure(root)
     if not isinstance(root.data, dict):

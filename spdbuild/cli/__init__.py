@@ -20,6 +20,7 @@ import click
 
 from spdbuild import __version__
 from spdbuild.cli.command_group import CommandGroup
+from spdbuild.cli.usage import advised
 from spdbuild.errors import DiskFullError, InputError, SpdbuildError
 from spdbuild.files import NO_ROOM
 from spdbuild.training.signals import EndedBySignal, interrupt_on_signals
@@ -41,7 +42,10 @@ class Commands(CommandGroup):
     def invoke(self, ctx: click.Context) -> Any:
         try:
             _require_current_folder()
+            arguments = list(ctx.args)
             return super().invoke(ctx)
+        except click.UsageError as error:
+            raise advised(error, arguments) from None
         except SpdbuildError as error:
             _say(str(error))
             ctx.exit(error.exit_code)
@@ -90,6 +94,10 @@ def spdbuild() -> None:
 
 def main() -> NoReturn:
     """The entry point of the command `spdbuild`."""
+    if sys.flags.optimize > 1:
+        # Options, help and schema are made from docstrings, which Python then leaves out.
+        _say("error: Python leaves out docstrings (-OO or PYTHONOPTIMIZE=2)\n      = hint: use at most -O")
+        sys.exit(InputError.exit_code)
     if not {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT"} & os.environ.keys():
         os.environ["GOMP_SPINCOUNT"] = SPINS
     if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-import types
 import typing
 from collections.abc import Callable, Iterator
-from typing import Any, Literal, Union
+from typing import Any
 
 import click
 from click.shell_completion import CompletionItem
 
-from spdbuild.arguments import describe_type, fit, literal, type_hints
+from spdbuild.arguments import choices, describe_type, fit, literal, type_hints
 from spdbuild.docstrings import documentation
 from spdbuild.source import parse_scalar
 
@@ -47,16 +46,6 @@ def given(options: dict[str, Any]) -> dict[str, Any]:
     """The options that were given; the words of repeated ones are split at commas."""
     chosen = {name: value for name, value in options.items() if value not in (None, ())}
     return {name: tuple(_words(value)) if isinstance(value, tuple) else value for name, value in chosen.items()}
-
-
-def choices(hint: Any) -> list[str]:
-    """The words that a type allows."""
-    origin, inner = typing.get_origin(hint), typing.get_args(hint)
-    if origin is Literal:
-        return list(map(str, inner))
-    if origin in (Union, types.UnionType):
-        return [word for kind in inner for word in choices(kind)]
-    return []
 
 
 def _option(cls: type[Any], field: dataclasses.Field[Any]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:

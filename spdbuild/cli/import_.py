@@ -79,15 +79,19 @@ def _from_library(
 
 
 def _from_rows(network: str, size: tuple[int, ...] | None) -> Architecture:
-    from spdbuild.importing.row_file import is_row_file
     from spdbuild.importing.rows import SIZE, import_rows
+    from spdbuild.kinds import kind_of
     from spdbuild.source import parse_yaml, read_source
 
     if not network.endswith((".yaml", ".yml")):
         hint = "torchvision:NAME, timm:NAME or a YAML file of rows"
         raise InputError(f"'{network}' cannot be imported", hint=hint)
     source = read_source(network)
-    if not is_row_file(parse_yaml(source)):
+    kind = kind_of(parse_yaml(source))
+    if kind == "dataset":
+        hint = f"`spdbuild data recipe {network} -o new.yaml` writes a recipe for it"
+        raise InputError(f"{network} describes a data set, and no network", hint=hint)
+    if kind != "rows":
         raise InputError(f"{network} is not a file of rows [from, number, module, args]", hint="it has no key 'nc'")
     if size is not None and size[1:] != (size[-1],) * 2:
         raise InputError(f"--input of a file of rows must be square, got {','.join(map(str, size))}")

@@ -96,7 +96,13 @@ class Choice:
         """The checked file of a path or built-in name."""
         from spdbuild.loading import read_document, source_of
 
-        return read_document(source_of(name), allow_imports=self.allow_imports)
+        try:
+            source = source_of(name)
+        except builtin.NoSuchFileError as error:
+            from spdbuild.training.run_folder import no_run_or
+
+            raise no_run_or("architecture", name, error.problems[0].hint) from None
+        return read_document(source, allow_imports=self.allow_imports)
 
     def load(self, name: str) -> Architecture:
         """The architecture of a path or built-in name, or the one that a run has trained, by the run's folder."""

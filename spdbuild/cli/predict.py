@@ -44,7 +44,7 @@ _FORMS = ("pictures", "crops", "txt", "json", "csv")
 
 @click.command("predict", epilog=_EXAMPLES)
 @click.argument("run")
-@click.argument("sources", nargs=-1, required=True, type=PATH)
+@click.argument("sources", nargs=-1, metavar="SOURCES...", type=PATH)
 @click.option("--weights", type=PATH, help="Weights to use in place of the run's best.")
 @click.option(
     "-o",
@@ -94,6 +94,9 @@ def command(
     as_json: bool,
 ) -> None:
     """Show SOURCES to the model of RUN: image files, folders of them, patterns, and videos for a detector."""
+    if not sources:
+        message = f"name what to predict, after the run: spdbuild predict RUN {run}"
+        raise click.UsageError(f"{message}; RUN is the folder of a run, such as runs/quickstart")
     from spdbuild.training.outputs import Outputs
     from spdbuild.training.predict import predict, source_roots
 

@@ -62,13 +62,6 @@ class RowFile:
     rows: tuple[Row, ...]
 
 
-def is_row_file(value: Value) -> bool:
-    """Whether a YAML file looks like one of rows rather than like one of ours."""
-    backbone = value.get("backbone")
-    first = next(iter(backbone), None) if backbone is not None else None
-    return value.get("nc") is not None or (first is not None and isinstance(first.data, list))
-
-
 def read_row_file(source: Source) -> RowFile:
     """The rows of a file; SourceError with the places of all mistakes."""
     root = parse_yaml(source)

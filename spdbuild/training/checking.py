@@ -16,6 +16,7 @@ from spdbuild.training.recipe import Network, Recipe, load_recipe, twins
 from spdbuild.training.recipe.differences import differences
 from spdbuild.training.recipe.overrides import Overrides
 from spdbuild.training.recipe.sections import fields_of
+from spdbuild.training.run_folder import RunFolder
 
 
 def check_recipe(
@@ -38,12 +39,24 @@ def check_recipe(
             graphs[name] = resolve(network, allow_imports=allow_imports).graph
             if isinstance(network, Recipe):  # A teacher is not trained.
                 check_trainable(network)
+                with network.about("architecture"):
+                    network.task.check_graph(graphs[name])
+                _check_weights(network)
                 _check_patterns(network, graphs[name])
         except SpdbuildError as error:
             problems += error.problems
     if problems:
         raise RecipeError.gather(problems)
     return wanted, graphs
+
+
+def _check_weights(recipe: Recipe) -> None:
+    """Refuse the folder of a run where a file of weights is wanted."""
+    folder = RunFolder(Path(recipe.weights.file)) if recipe.weights else None
+    if folder is not None and folder.best.is_file():
+        message = f"'{folder.path}' is the folder of a run, not a file of weights"
+        place = recipe.place("weights.file", "weights")
+        raise RecipeError(message, location=place, hint=f"name one of its files: {folder.best}")
 
 
 def _check_patterns(recipe: Recipe, graph: Graph) -> None:

@@ -187,4 +187,6 @@ def check_input(named: Network, made: tuple[int, ...], size: tuple[int, int] | N
         ours, theirs = ("x".join(map(str, shape)) for shape in (made, wanted))
         message = f"the network is made for images of {ours}, and the data gives {theirs}"
         hint = "leave 'input' out, or give the data that size" if named.input else "images are read as RGB"
+        if named.input and made[0] != 3:
+            hint = f"images always have three channels: input: [{', '.join(map(str, wanted))}]"
         raise RecipeError(message, location=named.place("input", "architecture"), hint=hint)

@@ -173,9 +173,7 @@ def _runs_in(folder: Path) -> list[Path]:
 
 def _refuse_file(path: Path) -> None:
     if path.is_file():
-        known = hint_at_runs(path)
-        hint = known if known.startswith("known") else "name the folder that `spdbuild train` said"
-        raise RecipeError(f"{path} is a file, and a run is a folder", hint=hint)
+        raise RecipeError(f"{path} is a file, and a run is a folder", hint=hint_at_runs(path))
 
 
 #: What is read of a run's environment, besides its commands.

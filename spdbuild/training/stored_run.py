@@ -9,9 +9,10 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from spdbuild import builtin
 from spdbuild.errors import ArgumentError, RecipeError, WeightsError, nearest
 from spdbuild.graph import Graph
-from spdbuild.loading import Architecture, load, with_inputs
+from spdbuild.loading import Architecture, is_text, load, with_inputs
 from spdbuild.roles import Role
 from spdbuild.training.device import device_of
 from spdbuild.training.first_weights import load_weights
@@ -21,7 +22,7 @@ from spdbuild.training.precision import choose_precision
 from spdbuild.training.recipe import Recipe, load_recipe
 from spdbuild.training.recipe.differences import differences, keys_with
 from spdbuild.training.recipe.overrides import Overrides, listed
-from spdbuild.training.run_folder import RunFolder
+from spdbuild.training.run_folder import RunFolder, no_run_or
 from spdbuild.weights.facts import Facts
 
 
@@ -169,6 +170,7 @@ def recipe_of(run_or_recipe: str | Path, overrides: Overrides = (), *, allow_imp
 def _recipe(run_or_recipe: str | Path, overrides: Overrides, allow_imports: bool) -> tuple[Recipe, RunFolder | None]:
     path = Path(run_or_recipe)
     if not _names_a_run(path):
+        _require_recipe(run_or_recipe)
         recipe = load_recipe(run_or_recipe, overrides)
         allow(recipe, allow_imports)
         return recipe, None
@@ -178,6 +180,16 @@ def _recipe(run_or_recipe: str | Path, overrides: Overrides, allow_imports: bool
         if overrides:
             _check_changes(load_recipe(folder.recipe), recipe)
         return stored_network(recipe, folder, allow_imports=allow_imports), folder
+
+
+def _require_recipe(name: str | Path) -> None:
+    """Refuse a name that is neither of a run nor of a recipe."""
+    if isinstance(name, str) and is_text(name):
+        return
+    try:
+        builtin.find(str(name), "recipes")
+    except builtin.NoSuchFileError as error:
+        raise no_run_or("recipe", name, error.problems[0].hint) from None
 
 
 def _names_a_run(path: Path) -> bool:
@@ -203,4 +215,7 @@ def _weights(recipe: Recipe, folder: RunFolder | None) -> Path:
             return path
     if folder:
         raise WeightsError(f"{folder.path} has no weights", hint="the run has not reached the end of its first epoch")
-    raise WeightsError("a recipe alone has no trained weights", hint="give them with --weights, or name a run's folder")
+    run = Path("runs", recipe.title or "run")
+    named = f": {run}" if RunFolder(run).recipe.is_file() else ""
+    hint = f"give them with --weights, or name a run's folder{named}"
+    raise WeightsError("a recipe alone has no trained weights", hint=hint)

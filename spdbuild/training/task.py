@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from spdbuild.charts.chart import Chart
 from spdbuild.data.pictures import Source
+from spdbuild.graph import Graph
 from spdbuild.metrics.by_image import ByImage
 from spdbuild.registry import Registry
 
@@ -240,6 +241,9 @@ class Task:
     ) -> dict[str, float]:
         """Milliseconds per image of each stage from file to result, in batches of `batch`; {} if not known."""
         return {}
+
+    def check_graph(self, graph: Graph) -> None:
+        """Refuse a network that is not for the task, whatever the data; raises RecipeError."""
 
     def check(self, outputs: Any, classes: tuple[str, ...]) -> None:
         """Refuse a network whose outputs for one batch do not fit the data; raises RecipeError."""

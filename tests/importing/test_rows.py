@@ -9,7 +9,7 @@ import pytest
 
 import spdbuild
 from spdbuild.errors import SourceError
-from spdbuild.importing.row_file import is_row_file
+from spdbuild.kinds import is_row_file
 from spdbuild.source import Source, parse_yaml
 from spdbuild.weights import compile_rules, rename
 

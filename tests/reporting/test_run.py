@@ -95,7 +95,7 @@ def test_a_loss_that_was_no_number(folder: Path, loss: str) -> None:
 @pytest.mark.parametrize(
     ("file", "text", "message"),
     [
-        ("recipe.yaml", "a: [", "runs/a/recipe.yaml:2:1: error: this is not YAML: "),
+        ("recipe.yaml", "a: [", "runs/a/recipe.yaml:1:4: error: this is not YAML: this [ is never closed"),
         ("recipe.yaml", "- a\n", "error: recipe.yaml is no mapping of keys"),
         ("recipe.yaml", "seed: 1\n", "error: recipe.yaml has no 'epochs' as `spdbuild train` writes it"),
         (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -10,7 +10,8 @@ from spdbuild.errors import Location, Problem, RecipeError, SourceError, nearest
 from spdbuild.source import Source, Value, parse_yaml
 from spdbuild.yaml_text import inline
 
-_NAME = "command line"
+#: What messages call the file of what a person has typed.
+COMMAND_LINE = "command line"
 
 
 #: As a caller gives them: `"epochs=1"`, several of these, or {"epochs": 1, "optimizer.lr": 0.1}.
@@ -35,6 +36,19 @@ def apply_override(root: Value, text: str) -> Value:
     return _with(root, path.split("."), _value(text, len(path) + 1, value), text)
 
 
+def refuse_spaces(texts: Sequence[str]) -> None:
+    """Raise RecipeError for the first of several overrides that sets nothing: `epochs 3` and `epochs = 3` are some."""
+    for number, text in enumerate(texts):
+        if text.startswith("~") or text.find("=") > 0:
+            continue
+        # After `epochs=`, which alone empties the key, the value is the one that stands alone.
+        start = number - 1 if number and texts[number - 1].endswith("=") else number
+        key, *rest = (part for word in texts[start : start + 3] if (part := word.strip("=")))
+        if rest and "=" not in rest[0]:
+            message, hint = f"'{text}' sets nothing", f"write {key}={rest[0]}, without a space"
+            raise RecipeError(message, location=_place(text, 0), hint=hint)
+
+
 def merged(base: Value, over: Value) -> Value:
     """`base` updated by `over`: mappings key by key, but a section whose `name` changes is replaced as a whole."""
     if not isinstance(base.data, dict) or not isinstance(over.data, dict) or _renamed(base, over):
@@ -57,9 +71,9 @@ def with_renaming(problems: Iterable[Problem], root: Value) -> list[Problem]:
     hints: dict[Location | None, str] = {}
     for section, value in root.items():
         name = value.get("name")
-        if name is None or name.location.file != _NAME:
+        if name is None or name.location.file != COMMAND_LINE:
             continue
-        left = {key: entry for key, entry in value.items() if entry.key is not None and entry.key.file != _NAME}
+        left = {key: entry for key, entry in value.items() if entry.key is not None and entry.key.file != COMMAND_LINE}
         misfits = {key: entry for key, entry in left.items() if {entry.key, entry.location} & wrong}
         kept = [f"{key}: ..." for key in value.data if key != "name" and key not in misfits]
         whole = f"{section}={{{', '.join([f'name: {name.data}', *kept])}}}"
@@ -113,10 +127,10 @@ def _index(root: Value, key: str, text: str) -> int:
 def _value(text: str, start: int, value: str) -> Value:
     """The YAML value, whose places show the whole override."""
     if not value.strip():
-        empty = parse_yaml(Source(_NAME, "~"))
+        empty = parse_yaml(Source(COMMAND_LINE, "~"))
         return _moved(empty, text)
     try:
-        return _moved(parse_yaml(Source(_NAME, " " * start + value)), text)
+        return _moved(parse_yaml(Source(COMMAND_LINE, " " * start + value)), text)
     except SourceError as error:
         (problem,) = error.problems
         raise SourceError(problem.message, location=_place(text, start), hint=problem.hint) from None
@@ -133,4 +147,4 @@ def _moved(value: Value, text: str) -> Value:
 
 
 def _place(text: str, column: int) -> Location:
-    return Location(_NAME, 1, column + 1, text)
+    return Location(COMMAND_LINE, 1, column + 1, text)

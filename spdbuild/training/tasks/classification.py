@@ -21,9 +21,11 @@ from spdbuild.data.pictures import Source, path_of
 from spdbuild.data.reading import decode_all
 from spdbuild.drawing import WRONG, arrange, captioned, thumbnail
 from spdbuild.errors import DataError, RecipeError
+from spdbuild.graph import Graph
 from spdbuild.losses.classification import ClassificationLoss, distillation
 from spdbuild.metrics.by_image.answers import Answers
 from spdbuild.metrics.classification import judge
+from spdbuild.ops.detection import Detect
 from spdbuild.tables import Table
 from spdbuild.training.task import TASKS, Evaluation, Metric, Prediction, Task, evenly
 
@@ -112,6 +114,11 @@ class Classification(Task):
     def metrics(self) -> dict[str, Metric]:
         shares = dict.fromkeys(("top1", "top5", "mean_class_top1", "mean_class_f1"), Metric("higher", share=True))
         return {**shares, "loss": Metric("lower", share=False)}
+
+    def check_graph(self, graph: Graph) -> None:
+        if any(isinstance(node.op, Detect) for node in graph):
+            message = f"a classifier gives logits [N, K], and '{graph.name}' is a detector"
+            raise RecipeError(message, hint="use a classifier, such as architecture: resnet18")
 
     def check(self, outputs: Any, classes: tuple[str, ...]) -> None:
         shape = tuple(getattr(outputs, "shape", ()))

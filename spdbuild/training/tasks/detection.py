@@ -201,7 +201,7 @@ class Detection(Task):
 
     def check_graph(self, graph: Graph) -> None:
         if not any(isinstance(node.op, Detect) for node in graph):
-            message = f"a detector has a detection head, and '{graph.name}' has none"
+            message = "a detector has one detection head, and this network has none"
             raise RecipeError(message, hint="use a detector, such as architecture: yolov5 with variant: n")
 
     def check(self, outputs: Any, classes: tuple[str, ...]) -> None:
