@@ -6,12 +6,16 @@ import itertools
 import json
 from pathlib import Path
 
+from spdbuild.data.detection.yolo_yaml import dataset_yaml_in
+
 #: Characters of a file that are searched for what only LabelMe or CVAT writes.
 _HEAD = 4096
 
 
 def boxes_hint(root: Path) -> str:
     """How the boxes in a folder, or in one of its folders, can be read; empty if it seems to have none."""
+    if (file := dataset_yaml_in(root)) is not None:
+        return f"its boxes are read with data: {{name: yolo, file: {file}}}"
     if (root / "obj.names").is_file():
         return _darknet_hint(root)
     if (root / "images").is_dir() and (root / "labels").is_dir():

@@ -17,7 +17,7 @@ from spdbuild.data.levels import Levels, require_levels
 from spdbuild.data.listing import Listing, existing_folder, image_files, subfolders
 from spdbuild.data.noise import noise_images
 from spdbuild.data.reading import OnError, Reading, open_listing
-from spdbuild.errors import ArgumentError, DataError, nearest
+from spdbuild.errors import ArgumentError, DataError, MissingSplitError, nearest
 from spdbuild.phrases import some
 from spdbuild.ranges import require_range
 from spdbuild.roles import Role, role
@@ -25,7 +25,7 @@ from spdbuild.shape import Size
 
 #: Usual names of the folders with images that are not trained on, in the order in which they are looked for.
 _VAL_FOLDERS = ("val", "valid", "validation")
-_TEST_FOLDERS = ("test", *_VAL_FOLDERS)
+_HELD_OUT_FOLDERS = ("test", *_VAL_FOLDERS)
 
 
 @DATASETS.register
@@ -38,8 +38,8 @@ class Folder:
           val/<class>/*.png       or valid/, validation/
           test/<class>/*.png
 
-    One of val/ and test/ is enough: training evaluates on it. With both, training evaluates on val/ and chooses the
-    best epoch by it; test/ is kept for `spdbuild eval RUN --split test`.
+    One of val/ and test/ is enough: training evaluates on it and chooses the best epoch by it; the split has the name
+    of its folder, `val` or `test`. With both, that is val/, and test/ is kept for `spdbuild eval RUN --split test`.
 
     Without val/ and test/, `val_share: 0.2` evaluates on a fifth of each class of train/, nearly the same files when
     others are added; with class folders right below root, `train: .` goes with it.
@@ -87,16 +87,17 @@ class Folder:
 
     @property
     def splits(self) -> tuple[Split, ...]:
-        """With a validation split if it is a part of the training folder, or if there is a test folder beside it."""
-        if self.val_share:
-            return ("train", "val", "test") if _has_folder(Path(self.root), self._test_names()) else ("train", "val")
-        return ("train", "val", "test") if self._val_name() else ("train", "test")
+        """As the folders are called; `test` also if there is none to evaluate on."""
+        if not self._has_val():
+            return "train", "test"
+        return ("train", "val", "test") if self.test or self._existing(self._test_names()) else ("train", "val")
 
-    def _val_name(self) -> str | None:
-        """The name of the validation folder if another folder holds the test split."""
-        if self.val or not (self.test or (Path(self.root) / "test").is_dir()):
-            return self.val or None
-        return next((name for name in _VAL_FOLDERS if name != self.test and (Path(self.root) / name).is_dir()), None)
+    def _has_val(self) -> bool:
+        return bool(self.val_share or self.val or self._existing(self._val_names()))
+
+    def _existing(self, names: Sequence[str]) -> str | None:
+        """The first of `names` that is a folder below the root."""
+        return next((name for name in names if (Path(self.root) / name).is_dir()), None)
 
     def open(self, split: Split) -> ImageSet:
         return open_listing(self.listing(split), self.reading)
@@ -105,33 +106,45 @@ class Folder:
         root = existing_folder(Path(self.root))
         held_out = split == "test" or (split == "val" and not self.val_share)
         if held_out and not (root / self.train).is_dir():
-            folder = _split_folder(root, *self._held_out(split))
+            folder = self._held_out(split)
             return _list(folder, _test_class_names(folder))
         classes = _class_names(_split_folder(root, (self.train,), "training"))
         if not held_out:
             whole = _list(root / self.train, classes)
             return _part(whole, self.val_share, held_out=split == "val") if self.val_share else whole
-        folder = _split_folder(root, *self._held_out(split))
+        folder = self._held_out(split)
         _check_test_classes(folder, classes)
         return _list(folder, classes)
 
-    def _held_out(self, split: Split) -> tuple[Sequence[str], str]:
-        """Names that the folder of a held-out split may have, and what messages call it."""
-        val = self._val_name()
-        if split == "val" and val is not None:
-            return (val,), "validation"
-        return [name for name in self._test_names() if name != val], "test"
+    def _held_out(self, split: Split) -> Path:
+        """The folder of a held-out split; MissingSplitError if there is none."""
+        root = Path(self.root)
+        if split == "val":
+            return _split_folder(root, self._val_names(), "validation", MissingSplitError)
+        names, val = self._test_names(), self._existing(self._val_names())
+        if val and not self.test and not self._existing(names):
+            raise MissingSplitError(
+                f"{root} has no test folder {_either(names)}: {val}/ is the split 'val', which training evaluates on",
+                hint=f"put images that training never sees into {names[0]}/<class>/, or take the split val",
+            )
+        return _split_folder(root, names, "test", MissingSplitError)
+
+    def _val_names(self) -> Sequence[str]:
+        """Names that the validation folder may have."""
+        if self.val_share:
+            return ()
+        return (self.val,) if self.val else [name for name in _VAL_FOLDERS if name != self.test]
 
     def _test_names(self) -> Sequence[str]:
-        return (self.test,) if self.test else _TEST_FOLDERS
+        """Names that the test folder may have: where a share is the validation split, also those of its folder."""
+        if self.test:
+            return (self.test,)
+        names = _HELD_OUT_FOLDERS if self.val_share or not self._existing(self._val_names()) else ("test",)
+        return [name for name in names if name != self.val]
 
     @classmethod
     def sample(cls) -> ArrayImages:
         return noise_images(classes=("cat", "dog"), size=16)
-
-
-def _has_folder(root: Path, names: Sequence[str]) -> bool:
-    return any((root / name).is_dir() for name in names)
 
 
 def _part(whole: Listing, share: float, *, held_out: bool) -> Listing:
@@ -159,18 +172,21 @@ def _digest(name: str) -> bytes:
     return hashlib.blake2b(os.fsencode(name)).digest()
 
 
-def _split_folder(root: Path, names: Sequence[str], what: str) -> Path:
-    """The first of `names` below `root`; the error's hint says which of the usual mistakes was made."""
+def _split_folder(root: Path, names: Sequence[str], what: str, failure: type[DataError] = DataError) -> Path:
+    """The first of `names` below `root`; the hint of the `failure` says which of the usual mistakes was made."""
     for name in names:
         if (root / name).is_dir():
             return root / name
-    wanted = " or ".join(f"{name}/" for name in names)
-    raise DataError(f"{root} has no {what} folder {wanted}", hint=_layout_hint(root, names))
+    raise failure(f"{root} has no {what} folder {_either(names)}", hint=_layout_hint(root, names))
+
+
+def _either(names: Sequence[str]) -> str:
+    return " or ".join(f"{name}/" for name in names)
 
 
 def _layout_hint(root: Path, names: Sequence[str]) -> str:
     folders = subfolders(root)
-    if root.name in ("train", *_TEST_FOLDERS) and any((root.parent / name).is_dir() for name in names):
+    if root.name in ("train", *_HELD_OUT_FOLDERS) and any((root.parent / name).is_dir() for name in names):
         return f"give the folder above it: root: {root.parent}"
     if len(folders) == 1 and (folders[0] / names[0]).is_dir():
         return f"the data set is one folder further down: root: {folders[0]}"
@@ -189,13 +205,16 @@ def _layout_hint(root: Path, names: Sequence[str]) -> str:
     return f"it holds {found}; move a part of each class to {names[0]}/<class>/, or say val_share: 0.2"
 
 
-def _class_names(folder: Path) -> tuple[str, ...]:
+def _class_names(folder: Path, otherwise: str = "") -> tuple[str, ...]:
+    """The class folders; otherwise: what else can be done about a folder without images, for the hint."""
     classes = tuple(entry.name for entry in subfolders(folder))
     if not classes:
         loose = next(image_files(folder), None)
         found = f"images such as {loose.name} but no class folders" if loose else "no class folders"
-        hint = boxes_hint(folder.parent) or f"put the images of each class into {folder}/<class>/"
-        raise DataError(f"{folder} holds {found}", hint=hint)
+        moved = f"put the images of each class into {folder}/<class>/"
+        raise DataError(
+            f"{folder} holds {found}", hint=boxes_hint(folder.parent) or moved + ("" if loose else otherwise)
+        )
     if len(classes) == 1:
         raise DataError(
             f"{folder} has only one class folder, {classes[0]}/",
@@ -218,7 +237,7 @@ def _test_class_names(folder: Path) -> tuple[str, ...]:
     """The class folders of a test folder; training classes may be missing, as long as two or more are there."""
     if (folder / "val_annotations.txt").is_file():
         _refuse_tiny_imagenet(folder)
-    return _class_names(folder)
+    return _class_names(folder, ", or remove the folder and say val_share: 0.2")
 
 
 def _refuse_tiny_imagenet(folder: Path) -> NoReturn:

@@ -83,7 +83,7 @@ def open_listing(listing: Listing, reading: Reading) -> ImageSet:
             odd_advice=reading.odd_advice,
         )
     decoded = _decode_listing(listing, size, resize, reading.levels, keep=in_memory)
-    _refuse(listing, decoded.bad, reading)
+    refuse(listing, decoded.bad, reading)
     bad = {file.path for file in decoded.bad}
     good = [position for position, path in enumerate(listing.paths) if path not in bad]
     labels = torch.tensor([listing.labels[position] for position in good])
@@ -109,7 +109,8 @@ def _common_size(listing: Listing, levels: Levels) -> tuple[int, int]:
     )
 
 
-def _refuse(listing: Listing, bad: Sequence[BadFile], reading: Reading) -> None:
+def refuse(listing: Listing, bad: Sequence[BadFile], reading: Reading) -> None:
+    """Raise a DataError that names the `bad` files of a listing, unless they are to be skipped and others are left."""
     odd = [file for file in bad if isinstance(file, OddSize)]
     if odd:
         message = f"the images in {listing.root} have different sizes: {_name(listing, odd)}"

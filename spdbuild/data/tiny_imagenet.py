@@ -12,7 +12,7 @@ from spdbuild.data.images import ArrayImages, ImageSet
 from spdbuild.data.listing import Listing, existing_folder, image_files, subfolders
 from spdbuild.data.noise import noise_images
 from spdbuild.data.reading import OnError, Reading, open_listing
-from spdbuild.errors import DataError, nearest
+from spdbuild.errors import DataError, MissingSplitError, nearest
 from spdbuild.ranges import require_range
 from spdbuild.roles import Role, role
 
@@ -22,7 +22,7 @@ _AGAIN = "unpack the archive of Tiny ImageNet again"
 @DATASETS.register
 @dataclass(frozen=True)
 class TinyImagenet:
-    """200 classes of ImageNet at 64x64 pixels: 100,000 images to train on, and the official validation split as test.
+    """200 classes of ImageNet at 64x64 pixels: 100,000 images to train on, and 10,000 of the official split `val`.
 
         root/                              tiny-imagenet-200
           wnids.txt                        the classes: a label is a line number of this file
@@ -31,7 +31,7 @@ class TinyImagenet:
           val/images/*.JPEG
           val/val_annotations.txt          file name and class of each
 
-    Grey images become RGB; the files with boxes are not used. The published test split has no labels.
+    Grey images become RGB; the files with boxes are not used. There is no split `test`: as published it has no labels.
 
     root: the folder with wnids.txt, relative to the current folder.
     on_error: refuse files that cannot be read, or skip and count them.
@@ -54,11 +54,19 @@ class TinyImagenet:
         advice = f"as published all have 64x64 pixels: {_AGAIN}"
         return Reading(on_error=self.on_error, memory_gib=self.memory_gib, odd_advice=advice)
 
+    @property
+    def splits(self) -> tuple[Split, ...]:
+        return "train", "val"
+
     def open(self, split: Split) -> ImageSet:
         return open_listing(self.listing(split), self.reading)
 
     def listing(self, split: Split) -> Listing:
         root = existing_folder(Path(self.root))
+        if split == "test":
+            raise MissingSplitError(
+                f"{root} has no split 'test': its test images have no labels", hint="known: train, val"
+            )
         wnids = _read_wnids(root)
         listed = _train_files(root / "train", wnids) if split == "train" else _val_files(root / "val", wnids)
         paths, labels = zip(*listed, strict=True)

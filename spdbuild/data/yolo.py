@@ -10,7 +10,7 @@ from spdbuild.data.dataset import DATASETS, Fields
 from spdbuild.data.detection.dataset import DetectionSplit, usable
 from spdbuild.data.detection.table import DetectionSet
 from spdbuild.data.detection.yolo_txt import read_yolo
-from spdbuild.data.detection.yolo_yaml import is_dataset_yaml
+from spdbuild.data.detection.yolo_yaml import dataset_yaml_in
 from spdbuild.data.levels import Levels, require_levels
 from spdbuild.data.reading import OnError
 from spdbuild.data.tiny_objects import TinyObjects
@@ -58,8 +58,7 @@ class Yolo:
 
     @classmethod
     def fields_in(cls, root: Path) -> Fields | None:
-        names = ("data.yaml", "dataset.yaml", f"{root.resolve().name}.yaml", "data.yml")
-        file = next((root / name for name in names if is_dataset_yaml(root / name)), None)
+        file = dataset_yaml_in(root)
         return {"file": str(file)} if file else None
 
     @classmethod

@@ -11,6 +11,7 @@ from click.testing import CliRunner, Result
 from PIL import Image
 
 from spdbuild.cli import spdbuild
+from spdbuild.data.folder import Folder
 from spdbuild.training.recipe import load_recipe
 
 
@@ -336,3 +337,65 @@ def test_a_name_does_not_command_the_terminal(pets: Path) -> None:
     assert "\x1b" not in result.output
     assert r"\x1b]0;title\x07.png is not an image that can be read" in result.stdout
     assert "\x1b" in json.loads(run("check", pets, "--json").stdout)["splits"]["train"]["bad"].popitem()[0]
+
+
+def test_a_split_is_called_as_its_folder(pets: Path, tmp_path: Path) -> None:
+    (pets / "test").rename(pets / "val")
+    checked = run("check", pets)
+    assert [line.split(":")[0] for line in checked.stdout.splitlines()] == [
+        "train", "  sizes", "  modes", "val", "  sizes", "  modes", "every file can be used",
+    ]  # fmt: skip
+    assert "a class; evaluated on val.\n" in run("recipe", pets).stdout
+    assert run("show", pets, "-o", tmp_path / "seen.png", "--split", "val").exit_code == 0
+    refused = run("show", pets, "-o", tmp_path / "x.png", "--split", "test")
+    assert refused.stderr == "error: there is no split 'test'\n      = hint: known: train, val\n"
+
+
+def test_a_run_that_called_its_images_to_evaluate_on_test_goes_on_and_is_evaluated(
+    pets: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before, val/ without test/ beside it was the split "test": the facts of a run do not say what it was called."""
+    monkeypatch.chdir(tmp_path)
+    Path("tiny.yaml").write_text(NETWORK)
+    Path("pets.yaml").write_text(
+        "architecture: tiny.yaml\ndata: {name: folder, root: pets}\nbatch: 2\nepochs: 1\nworkers: 0\ndevice: cpu\n"
+    )
+    (pets / "test").rename(pets / "val")
+    with monkeypatch.context() as before:
+        before.setattr(Folder, "splits", ("train", "test"))
+        before.setattr(Folder, "_held_out", lambda *_: Path("pets/val"))
+        assert CliRunner().invoke(spdbuild, ["train", "pets.yaml"]).exit_code == 0
+    resumed = CliRunner().invoke(spdbuild, ["train", "--resume", "runs/pets", "epochs=2"])
+    assert resumed.exit_code == 0, resumed.output
+    facts = json.loads(Path("runs/pets/environment.json").read_text())
+    assert facts["resumed"][0].get("data", facts["data"]) == facts["data"]
+    evaluated = CliRunner().invoke(spdbuild, ["eval", "runs/pets", "--json"])
+    assert json.loads(evaluated.stdout)["split"] == "val"
+    refused = CliRunner().invoke(spdbuild, ["eval", "runs/pets", "--split", "test"])
+    assert refused.exit_code == 2
+    assert refused.stderr == "error: the data set 'folder' has no split 'test'\n      = hint: known: train, val\n"
+
+
+def test_images_of_several_sizes_are_counted(pets: Path) -> None:
+    Image.new("RGB", (7, 9)).save(pets / "train" / "dog" / "2.png")
+    (pets / "train" / "dog" / "3.png").touch()
+    for memory in ("memory_gib=2", "memory_gib=0"):
+        result = run("stats", pets, "on_error=skip", memory)
+        assert (result.exit_code, result.stdout) == (
+            0,
+            "class  train  test\n"
+            "cat        3     1\n"
+            "dog        3     1\n"
+            "all        6     2\n"
+            "train: of several sizes, 6 to 7 pixels wide and 4 to 9 high, 1 skipped\n"
+            "test: 6x4 pixels, mean [0.2549, 0.2549, 0.2549], std [0.0196, 0.0196, 0.0196]\n"
+            "mean and std are of images of one size: give the side in pixels that all shall have, such as size: 64\n",
+        )
+    document = json.loads(run("stats", pets, "on_error=skip", "--json").stdout)["train"]
+    assert (document["size"], document["sizes"], document["mean"]) == (None, [[4, 6], [9, 7]], None)
+    refused = run("stats", pets)
+    assert (refused.exit_code, refused.stderr) == (
+        2,
+        f"error: 1 of 7 files in {pets}/train cannot be used: dog/3.png is empty (0 bytes)\n"
+        "      = hint: mend or remove them, or leave them out with on_error: skip\n",
+    )

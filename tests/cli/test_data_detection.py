@@ -142,7 +142,7 @@ def test_a_bad_row_is_named_and_ends_with_1(yolo: Path) -> None:
     labels.write_text("9 0.5 0.5 0.1 0.1\n")
     result = run("check", yolo)
     assert result.exit_code == 1
-    assert f"{labels}:1: there is no class 9; there are 6" in result.output
+    assert f"{labels}:1: class 9 is unknown: the numbers go from 0 to 5" in result.output
 
 
 def test_images_to_test_on_are_looked_at_too(tmp_path: Path) -> None:
@@ -379,3 +379,38 @@ def test_one_file_for_all_images_is_a_data_set_that_is_not_split(
     assert result.exit_code == 0, result.output
     assert "train: nothing is wrong" in result.output
     assert "val: there is none: " in result.output
+
+
+def test_labels_that_are_all_missing_are_an_error(yolo: Path) -> None:
+    root = yolo.parent
+    (root / "labels").rename(root / "label")
+    image = next(iter(sorted((root / "images" / "train").iterdir())))
+    told = f"labels of images/train/{image.name} are looked for in labels/train/{image.stem}.txt"
+    result = run("check", root)
+    assert result.exit_code == 1
+    lines = result.stdout.splitlines()
+    found = lines.index("train: 1 x no label files")
+    assert lines[found + 1] == f"train:     {root}: there is no folder {root / 'labels'}; {told}"
+    assert str(run("recipe", root).exception) == (
+        "error: the annotations cannot be used as they are: 1 x no label files; the first: "
+        f"{root}: there is no folder {root / 'labels'}; {told}\n"
+        "      = hint: move the label files there, or rename their folder"
+    )
+    (root / "label").rename(root / "labels")
+    for file in (root / "labels" / "train").iterdir():
+        file.write_text("")
+    assert str(run("recipe", root).exception) == (
+        "error: the training images have no object to learn: 8 images\n"
+        "      = hint: no file is missing or faulty: the annotations hold no object that counts"
+    )
+
+
+def test_a_folder_whose_dataset_yaml_has_no_names_is_yolos(yolo: Path) -> None:
+    yolo.write_text("train: images/train\nval: images/val\nnc: 6\n")
+    for name in ("check", "recipe"):
+        assert str(run(name, yolo.parent).exception) == (
+            f"{yolo}:1:1: error: the dataset YAML has no 'names'\n"
+            "    1 | train: images/train\n"
+            "      | ^\n"
+            "      = hint: names: [person, car]"
+        )

@@ -14,14 +14,14 @@ from spdbuild.data import ArrayImages
 from spdbuild.data.dataset import Split
 from spdbuild.data.folder import Folder
 from spdbuild.data.listing import image_files
-from spdbuild.errors import ArgumentError, DataError
+from spdbuild.errors import ArgumentError, DataError, MissingSplitError
 
 
 def error_of(root: Path, tmp_path: Path, **fields: str) -> str:
-    """The text of the error that opening both splits gives, with the temporary folder left out."""
+    """The text of the error that opening what training opens gives, with the temporary folder left out."""
     data = Folder(str(root), **fields)
     with pytest.raises(DataError) as caught:
-        _ = data.open("train"), data.open("test")
+        _ = data.open("train"), data.open(data.splits[1])
     return str(caught.value).replace(str(tmp_path) + "/", "")
 
 
@@ -29,10 +29,36 @@ def rename(path: Path, name: str) -> None:
     path.rename(path.with_name(name))
 
 
-@pytest.mark.parametrize("name", ["test", "val", "valid", "validation"])
-def test_the_test_folder_has_one_of_four_names(class_folders: Path, name: str) -> None:
+@pytest.mark.parametrize(("name", "split"), [("test", "test"), ("val", "val"), ("valid", "val"), ("validation", "val")])
+def test_one_folder_beside_that_to_train_on_names_the_split(class_folders: Path, name: str, split: Split) -> None:
     rename(class_folders / "test", name)
-    assert len(Folder(str(class_folders)).open("test")) == 4
+    data = Folder(str(class_folders))
+    assert data.splits == ("train", split)
+    assert len(data.open(split)) == 4
+
+
+def test_images_that_choose_the_best_epoch_are_not_those_to_test_on(class_folders: Path, tmp_path: Path) -> None:
+    rename(class_folders / "test", "valid")
+    with pytest.raises(MissingSplitError) as caught:
+        Folder(str(class_folders)).open("test")
+    assert str(caught.value).replace(f"{tmp_path}/", "") == (
+        "error: pets has no test folder test/: valid/ is the split 'val', which training evaluates on\n"
+        "      = hint: put images that training never sees into test/<class>/, or take the split val"
+    )
+    rename(class_folders / "valid", "test")
+    with pytest.raises(MissingSplitError) as caught:
+        Folder(str(class_folders)).open("val")
+    assert str(caught.value).replace(f"{tmp_path}/", "") == (
+        "error: pets has no validation folder val/ or valid/ or validation/\n"
+        "      = hint: it holds test/, train/; move a part of each class to val/<class>/, or say val_share: 0.2"
+    )
+
+
+def test_a_split_has_the_digest_that_it_had_under_another_name(class_folders: Path) -> None:
+    """So that runs of versions that called the images of val/ "test" can be resumed."""
+    before = Folder(str(class_folders)).open("test").digest
+    rename(class_folders / "test", "val")
+    assert Folder(str(class_folders)).open("val").digest == before
 
 
 def test_another_test_folder_can_be_named(class_folders: Path) -> None:
@@ -50,16 +76,18 @@ def test_a_validation_folder_beside_the_test_folder_is_a_split(class_folders: Pa
     assert data.open("val").classes == data.open("test").classes
 
 
-def test_one_folder_beside_that_to_train_on_is_no_third_split(class_folders: Path) -> None:
-    assert Folder(str(class_folders)).splits == ("train", "test")
+def test_a_folder_that_is_named_is_the_split_that_it_is_named_for(class_folders: Path) -> None:
     rename(class_folders / "test", "val")
-    assert Folder(str(class_folders)).splits == ("train", "test")
     assert Folder(str(class_folders), test="val").splits == ("train", "test")
+    assert len(Folder(str(class_folders), test="val").open("test")) == 4
+    assert Folder(str(class_folders), test="autumn").splits == ("train", "val", "test")
+    with pytest.raises(DataError, match="has no test folder autumn/"):
+        Folder(str(class_folders), test="autumn").open("test")
     rename(class_folders / "val", "winter")
-    assert Folder(str(class_folders), val="winter").splits == ("train", "val", "test")
+    assert Folder(str(class_folders), val="winter").splits == ("train", "val")
     assert len(Folder(str(class_folders), val="winter").open("val")) == 4
-    with pytest.raises(DataError, match="has no test folder test/ or val/ or valid/ or validation/"):
-        Folder(str(class_folders), val="winter").open("test")
+    rename(class_folders / "winter", "test")
+    assert Folder(str(class_folders), val="test").splits == ("train", "val")
 
 
 def test_a_class_that_is_not_tested_keeps_the_numbers_of_the_others(class_folders: Path) -> None:
@@ -128,6 +156,12 @@ CASES: dict[str, tuple[Change, str]] = {
         lambda root: shutil.rmtree(root / "test"),
         "pets has no test folder test/ or val/ or valid/ or validation/\n"
         "      = hint: it holds train/; move a part of each class to test/<class>/, or say val_share: 0.2",
+    ),
+    "an empty folder to evaluate on": (
+        lambda root: (shutil.rmtree(root / "test"), (root / "val").mkdir()),
+        "pets/val holds no class folders\n"
+        "      = hint: put the images of each class into pets/val/<class>/, or remove the folder and say "
+        "val_share: 0.2",
     ),
     "classes without splits": (
         lambda root: (rename(root / "train", "cat"), rename(root / "test", "dog")),

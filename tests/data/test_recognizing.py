@@ -113,6 +113,18 @@ def test_boxes_in_no_known_layout_are_told_from_classes(tmp_path: Path, files: t
     assert f"hint: {hint}" in str(caught.value)
 
 
+def test_a_dataset_yaml_that_is_there_is_not_told_to_be_written(tmp_path: Path) -> None:
+    for folder in ("images", "labels"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "data.yaml").write_text("train: images/train\nval: images/val\nnames: [cat]\n")
+    with pytest.raises(DataError) as caught:
+        Folder(str(tmp_path)).open("train")
+    assert str(caught.value) == (
+        f"error: {tmp_path} has no training folder train/\n"
+        f"      = hint: its boxes are read with data: {{name: yolo, file: {tmp_path}/data.yaml}}"
+    )
+
+
 OBJECT = "<object><name>dog</name><bndbox><xmin>1</xmin><ymin>5</ymin><xmax>6</xmax><ymax>8</ymax></bndbox></object>"
 
 

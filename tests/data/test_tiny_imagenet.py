@@ -9,14 +9,24 @@ import torch
 from PIL import Image
 
 from spdbuild.data.tiny_imagenet import TinyImagenet
-from spdbuild.errors import DataError
+from spdbuild.errors import DataError, MissingSplitError
 
 
 def test_a_label_is_a_line_of_wnids(tiny_imagenet: Path) -> None:
     data = TinyImagenet(str(tiny_imagenet))
     assert data.open("train").labels.tolist() == [0, 0, 1, 1]
-    assert data.open("test").labels.tolist() == [1, 0]
+    assert data.open("val").labels.tolist() == [1, 0]
     assert data.open("train").classes == ("n02 reel", "n01 goldfish")
+
+
+def test_the_split_is_called_as_its_folder_and_there_is_no_other(tiny_imagenet: Path) -> None:
+    data = TinyImagenet(str(tiny_imagenet))
+    assert data.splits == ("train", "val")
+    with pytest.raises(MissingSplitError) as caught:
+        data.open("test")
+    assert str(caught.value) == (
+        f"error: {tiny_imagenet} has no split 'test': its test images have no labels\n      = hint: known: train, val"
+    )
 
 
 def test_classes_have_their_ids_where_words_are_missing(tiny_imagenet: Path) -> None:
@@ -25,7 +35,7 @@ def test_classes_have_their_ids_where_words_are_missing(tiny_imagenet: Path) -> 
 
 
 def test_grey_images_become_rgb(tiny_imagenet: Path) -> None:
-    grey = TinyImagenet(str(tiny_imagenet)).open("test").images[1]
+    grey = TinyImagenet(str(tiny_imagenet)).open("val").images[1]
     with Image.open(tiny_imagenet / "val" / "images" / "val_1.JPEG") as image:
         assert image.mode == "L"
     assert torch.equal(grey[0], grey[1])
@@ -115,7 +125,7 @@ CASES: dict[str, tuple[Callable[[Path], object], str]] = {
 def error_of(root: Path, tmp_path: Path) -> str:
     data = TinyImagenet(str(root))
     with pytest.raises(DataError) as caught:
-        _ = data.open("train"), data.open("test")
+        _ = data.open("train"), data.open("val")
     return str(caught.value).replace(str(tmp_path) + "/", "")
 
 
@@ -140,11 +150,11 @@ def test_the_folder_around_it_is_explained(tiny_imagenet: Path, tmp_path: Path) 
 def test_a_sample_of_the_real_one(data_folder: Path) -> None:
     root = data_folder / "tiny-imagenet-200"
     data = TinyImagenet(str(root))
-    train, test = data.open("train"), data.open("test")
-    assert train.size == test.size == (64, 64)
+    train, val = data.open("train"), data.open("val")
+    assert train.size == val.size == (64, 64)
     assert len(train.classes) == 200
     assert train.labels.bincount().tolist() == [15] * 200
-    assert test.labels.bincount().tolist() == [6] * 200
+    assert val.labels.bincount().tolist() == [6] * 200
     wnids = (root / "wnids.txt").read_text().split()
     assert [name.split()[0] for name in train.classes] == wnids
     path = data.listing("train").paths[100]

@@ -20,7 +20,8 @@ from spdbuild.cli.output import say
 def command(target: str, overrides: tuple[str, ...], as_json: bool, plot: Path | None) -> None:
     """Count what TARGET holds: a folder, a dataset YAML, a recipe, or the name of a data set.
 
-    For classification it gives the mean and standard deviation that `normalize` needs, for detection object sizes.
+    For classification it gives the mean and standard deviation that `normalize` needs, if the images have one size, for
+    detection object sizes.
 
     FIELD=VALUE sets a field of the data set, or KEY.PATH=VALUE a key of the recipe, in YAML: 'ignore=[person]'.
     """

@@ -61,10 +61,20 @@ def stats(data_set: Any) -> View:
         table.add(name, *(f"{split.classes[name]:,}" for split in splits.values()))
     table.add("all", *(f"{split.images:,}" for split in splits.values()))
     lines = [_line(name, split) for name, split in splits.items()]
+    if any(split.size is None for split in splits.values()):
+        lines.append(f"mean and std are of images of one size: {data_set.reading.odd_advice}")
     return View(table.plain() + "\n".join(lines), {name: asdict(split) for name, split in splits.items()})
 
 
 def _line(name: str, split: SplitStatistics) -> str:
-    mean, std = (", ".join(f"{value:.4f}" for value in values) for values in (split.mean, split.std))
     skipped = f", {split.skipped:,} skipped" if split.skipped else ""
-    return f"{name}: {split.size[1]}x{split.size[0]} pixels, mean [{mean}], std [{std}]{skipped}"
+    least, most = split.sizes
+    if split.mean is None or split.std is None:
+        widths, heights = (_range(low, high) for low, high in ((least[1], most[1]), (least[0], most[0])))
+        return f"{name}: of several sizes, {widths} pixels wide and {heights} high{skipped}"
+    mean, std = (", ".join(f"{value:.4f}" for value in values) for values in (split.mean, split.std))
+    return f"{name}: {least[1]}x{least[0]} pixels, mean [{mean}], std [{std}]{skipped}"
+
+
+def _range(low: int, high: int) -> str:
+    return str(low) if low == high else f"{low} to {high}"

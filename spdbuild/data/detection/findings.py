@@ -12,6 +12,7 @@ from spdbuild.errors import DataError
 Kind = Literal[
     "missing image",
     "missing label file",
+    "no label files",
     "label file without image",
     "shared label file",
     "corrupt image",
@@ -26,6 +27,7 @@ Kind = Literal[
     "other classes",
     "unknown image",
     "unknown category",
+    "labels from 1",
     "malformed row",
     "malformed mask",
     "duplicate row",
@@ -41,6 +43,7 @@ Kind = Literal[
 GRAVE: frozenset[Kind] = frozenset(
     (
         "missing image",
+        "no label files",
         "corrupt image",
         "other image size",
         "unreadable annotation file",
@@ -58,6 +61,15 @@ GRAVE: frozenset[Kind] = frozenset(
 LOST_IMAGE: frozenset[Kind] = frozenset(
     ("missing image", "corrupt image", "unreadable annotation file", "malformed image entry")
 )
+
+#: What to do about findings that are of all labels and not of some.
+_OF_ALL: dict[Kind, str] = {
+    "no label files": "move the label files there, or rename their folder",
+    "labels from 1": (
+        "these labels seem to start at 1: lower the first number of every row by 1, or put a name such as unused "
+        "before the others under names and say ignore: [unused]"
+    ),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,11 +101,21 @@ def summary(counts: Mapping[Kind, int]) -> str:
 
 def refuse_grave(findings: Iterable[Finding]) -> None:
     """Raise a DataError that counts the grave findings and names the first."""
+    findings = tuple(findings)
     grave = [finding for finding in findings if finding.kind in GRAVE]
     if not grave:
         return
     counts = ", ".join(f"{number} x {kind}" for kind, number in count(grave).items())
+    # What is wrong with all labels is no matter of some that may be skipped.
+    hints = {finding.kind: _OF_ALL[finding.kind] for finding in findings if finding.kind in _OF_ALL}
     raise DataError(
         f"the annotations cannot be used as they are: {counts}; the first: {grave[0]}",
-        hint="list them all with `spdbuild data check`, and mend them or set on_error: skip",
+        hint=next(
+            iter(hints.values()), "list them all with `spdbuild data check`, and mend them or set on_error: skip"
+        ),
     )
+
+
+def why_no_object(findings: Iterable[Finding]) -> str:
+    """A hint for images without an object to learn: what was found in reading them."""
+    return summary(count(findings)) or "no file is missing or faulty: the annotations hold no object that counts"

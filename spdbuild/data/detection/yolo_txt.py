@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
 
@@ -66,8 +66,12 @@ def read_yolo(yaml: Path, split: str, *, ignore: Sequence[str] = ()) -> Detectio
     ids = _category_ids(description.names)
     table = Table([description.names[class_] for class_ in kept], [ids[class_] for class_ in kept])
     classes = {class_: kept.index(class_) if class_ in kept else NO_CLASS for class_ in range(len(description.names))}
-    _fill(table, files, _Rows(classes, description.keypoints))
-    table.findings += [*_without_image(paths, files), *_shared_labels(files)]
+    rows = _Rows(classes, description.keypoints)
+    _fill(table, files, rows)
+    # Images to test on may be published without labels.
+    if split != "test":
+        _tell_no_labels(table)
+    table.findings += [*rows.from_1(str(yaml)), *_without_image(paths, files), *_shared_labels(files)]
     if description.keypoints is not None:
         detail = f"has kpt_shape {list(description.keypoints)}: boxes are read, and keypoints are left out"
         table.findings.append(Finding("keypoints left out", str(yaml), detail))
@@ -130,10 +134,12 @@ class _Rows:
 
     classes: for each number in the files that of the class, or NO_CLASS.
     keypoints: see DatasetYaml.
+    numbers: those of the classes of the rows so far, known or not.
     """
 
     classes: dict[int, int]
     keypoints: tuple[int, int] | None
+    numbers: set[float] = field(default_factory=set)
 
     def values(self, words: list[str], where: str) -> NDArray[np.float64] | Finding:
         """The numbers of a row: a class that is known, and a box or an outline."""
@@ -148,9 +154,19 @@ class _Rows:
         if (largest := values[1:].max()) > _LARGEST_SHARE:
             pixels = f"the numbers must be shares of the image, 0 to 1, and not {largest:g}: these look like pixels"
             return Finding("malformed row", where, pixels)
+        self.numbers.add(values[0])
         if values[0] not in self.classes:
-            return Finding("unknown category", where, f"there is no class {words[0]}; there are {len(self.classes)}")
+            last = len(self.classes) - 1
+            known = f"the numbers go from 0 to {last}" if last else "the only number is 0"
+            return Finding("unknown category", where, f"class {words[0]} is unknown: {known}")
         return values
+
+    def from_1(self, where: str) -> Iterator[Finding]:
+        """A finding if the numbers seem to start at 1 and not at 0."""
+        count = len(self.classes)
+        if self.numbers and min(self.numbers) > 0 and max(self.numbers) == count:
+            detail = f"no object is of class 0, and some are of class {count}: these labels seem to start at 1"
+            yield Finding("labels from 1", where, detail)
 
     def _has_length(self, count: int) -> bool:
         if self.keypoints is not None:
@@ -202,6 +218,23 @@ def _add_rows(table: Table, labels: Path, rows: _Rows) -> None:
     for number, line in enumerate(lines, 1):
         if line.strip():
             _add_row(table, line.split(), rows, f"{labels}:{number}")
+
+
+def _tell_no_labels(table: Table) -> None:
+    """If no image has a label file, one finding that says where they are looked for, in place of one for each."""
+    missing = [finding for finding in table.findings if finding.kind == "missing label file"]
+    image = table.images[0].path if table.images else None
+    if image is None or len(missing) < len(table.images):
+        return
+    labels = label_file(image)
+    root = Path(os.path.commonpath((image.parent, labels.parent)))
+    below = [folder for folder in labels.parents if folder != root and folder.is_relative_to(root)]
+    gone = next((folder for folder in reversed(below) if not folder.is_dir()), None)
+    found = "no image has a label file" if gone is None else f"there is no folder {gone}"
+    one, its = (file.relative_to(root).as_posix() for file in (image, labels))
+    detail = f"{found}; labels of {one} are looked for in {its}"
+    others = (finding for finding in table.findings if finding.kind != "missing label file")
+    table.findings = [*others, Finding("no label files", str(root), detail)]
 
 
 def _without_image(given: Sequence[Path], images: Sequence[Path]) -> Iterator[Finding]:

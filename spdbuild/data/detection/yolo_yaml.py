@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,6 +56,12 @@ def is_dataset_yaml(path: Path) -> bool:
     """Whether a file looks like a dataset YAML and not like a recipe: it names classes and a split."""
     root = _with_splits(path)
     return root is not None and root.get("names") is not None
+
+
+def dataset_yaml_in(folder: Path) -> Path | None:
+    """The dataset YAML of a folder, whether or not its names were forgotten; None if it has none of a usual name."""
+    files = [folder / name for name in ("data.yaml", "dataset.yaml", f"{folder.resolve().name}.yaml", "data.yml")]
+    return next((file for file in files if is_dataset_yaml(file) or is_nameless_dataset_yaml(file)), None)
 
 
 def is_nameless_dataset_yaml(path: Path) -> bool:
@@ -128,5 +135,16 @@ def _path(entry: Value, folder: Path) -> Path:
         message = f"'{entry.data}' is a pattern, and a split is a folder, a text file of paths, or a list of them"
         raise DataError(message, location=entry.location, hint="name the folder: all images below it are taken")
     if found is None:
-        raise MissingSplitError(f"'{path}' does not exist", location=entry.location)
+        raise MissingSplitError(f"'{path}' does not exist", location=entry.location, hint=_meant(written, folder))
     return found
+
+
+def _meant(written: str, folder: Path) -> str:
+    """Where a path of a split that does not exist may lead instead, and what it starts from."""
+    start = f"paths start at the YAML's own folder, or at the folder under `path`: here at {folder}"
+    if (folder / "images" / written).exists():
+        return f"did you mean images/{written}? {start}"
+    given = Path(written).expanduser()
+    if not given.is_absolute() and given.exists():
+        return f"did you mean {Path(os.path.relpath(given, folder)).as_posix()}? {start}"
+    return start

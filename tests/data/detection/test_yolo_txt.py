@@ -11,7 +11,7 @@ from PIL import Image
 from spdbuild.data.detection.findings import refuse_grave
 from spdbuild.data.detection.yolo_txt import COCO_CATEGORY_IDS, label_file, read_yolo
 from spdbuild.data.detection.yolo_yaml import read_dataset_yaml
-from spdbuild.errors import DataError, SpdbuildError
+from spdbuild.errors import DataError, MissingSplitError, SpdbuildError
 
 
 @pytest.fixture
@@ -91,7 +91,110 @@ def test_texts_beside_images_are_no_label_files(yolo: Path) -> None:
     (yolo.parent / "images").rename(yolo.parent / "photos")
     (yolo.parent / "photos" / "train" / "readme.txt").write_text("from the park\n")
     yolo.write_text(yolo.read_text().replace("images/", "photos/"))
-    assert {finding.kind for finding in read_yolo(yolo, "train").findings} == {"missing label file"}
+    assert {finding.kind for finding in read_yolo(yolo, "train").findings} == {"no label files"}
+
+
+def test_images_of_which_none_has_a_label_file_are_told_where_it_would_be(yolo: Path) -> None:
+    root = yolo.parent
+    for moved, found in (
+        (None, "no image has a label file"),
+        ("labels/train", f"there is no folder {root}/labels/train"),
+        ("labels", f"there is no folder {root}/labels"),
+    ):
+        if moved is None:
+            (root / "labels" / "train" / "b.txt").unlink()
+        else:
+            (root / moved).rename(root / f"{moved}_elsewhere")
+        findings = read_yolo(yolo, "train").findings
+        assert [(finding.kind, str(finding)) for finding in findings] == [
+            ("no label files", f"{root}: {found}; labels of images/train/a.png are looked for in labels/train/a.txt")
+        ]
+    with pytest.raises(DataError) as caught:
+        refuse_grave(findings)
+    assert str(caught.value) == (
+        f"error: the annotations cannot be used as they are: 1 x no label files; the first: {findings[0]}\n"
+        "      = hint: move the label files there, or rename their folder"
+    )
+
+
+def test_labels_beside_their_images_are_looked_for_there(yolo: Path) -> None:
+    (yolo.parent / "images").rename(yolo.parent / "photos")
+    yolo.write_text(yolo.read_text().replace("images/", "photos/"))
+    assert [str(finding) for finding in read_yolo(yolo, "train").findings] == [
+        f"{yolo.parent}/photos/train: no image has a label file; labels of a.png are looked for in a.txt"
+    ]
+
+
+def test_images_to_test_on_may_have_no_labels(yolo: Path) -> None:
+    yolo.write_text(yolo.read_text().replace("test:\n", "test: images/val\n"))
+    (yolo.parent / "labels" / "val" / "c.txt").unlink()
+    assert [finding.kind for finding in read_yolo(yolo, "test").findings] == ["missing label file"]
+
+
+def test_labels_that_start_at_1_are_told_and_can_be_read(yolo: Path) -> None:
+    rows = yolo.parent / "labels" / "train" / "b.txt"
+    rows.write_text("1 0.5 0.5 0.2 0.2\n2 0.5 0.5 0.3 0.3\n2 0.5 0.5 0.1 0.1\n")
+    findings = [f for f in read_yolo(yolo, "train").findings if f.kind != "missing label file"]
+    unknown = "class 2 is unknown: the numbers go from 0 to 1"
+    assert [(finding.kind, str(finding)) for finding in findings] == [
+        ("unknown category", f"{rows}:2: {unknown}"),
+        ("unknown category", f"{rows}:3: {unknown}"),
+        (
+            "labels from 1",
+            f"{yolo}: no object is of class 0, and some are of class 2: these labels seem to start at 1",
+        ),
+    ]
+    with pytest.raises(DataError) as caught:
+        refuse_grave(findings)
+    assert str(caught.value) == (
+        "error: the annotations cannot be used as they are: 2 x unknown category; the first: "
+        f"{rows}:2: {unknown}\n"
+        "      = hint: these labels seem to start at 1: lower the first number of every row by 1, or put a name such "
+        "as unused before the others under names and say ignore: [unused]"
+    )
+    yolo.write_text("train: images/train\nval: images/val\nnames: [unused, person, car]\n")
+    dataset = read_yolo(yolo, "train", ignore=["unused"])
+    assert (dataset.names, dataset.objects.classes.tolist()) == (("person", "car"), [0, 1, 1])
+    refuse_grave(dataset.findings)
+
+
+@pytest.mark.parametrize("numbers", [(0, 2), (1, 3), (-1, 2)], ids=["one of 0", "too high", "below 0"])
+def test_a_number_that_is_wrong_by_itself_is_no_other_start(yolo: Path, numbers: tuple[int, int]) -> None:
+    rows = yolo.parent / "labels" / "train" / "b.txt"
+    rows.write_text("".join(f"{number} 0.5 0.5 0.2 0.2\n" for number in numbers))
+    findings = read_yolo(yolo, "train").findings
+    assert "labels from 1" not in {finding.kind for finding in findings}
+    with pytest.raises(DataError, match="and mend them or set on_error: skip"):
+        refuse_grave(findings)
+
+
+def test_the_one_number_of_a_single_class_is_told(yolo: Path) -> None:
+    yolo.write_text("train: images/train\nval: images/val\nnames: [person]\n")
+    rows = yolo.parent / "labels" / "train" / "b.txt"
+    rows.write_text("1 0.5 0.5 0.2 0.2\n")
+    assert str(read_yolo(yolo, "train").findings[1]) == f"{rows}:1: class 1 is unknown: the only number is 0"
+
+
+@pytest.mark.parametrize(
+    ("train", "hint"),
+    [
+        ("train", "did you mean images/train? "),
+        ("./{root}/images/train", "did you mean images/train? "),
+        ("elsewhere", ""),
+    ],
+)
+def test_a_path_that_leads_nowhere_is_told_where_paths_start(
+    yolo: Path, train: str, hint: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = Path(yolo.parent.name)
+    monkeypatch.chdir(yolo.parent.parent)
+    given = train.format(root=root)
+    yolo.write_text(f"train: {given}\nval: images/val\nnames: [person, car]\n")
+    with pytest.raises(MissingSplitError) as caught:
+        read_yolo(root / "data.yaml", "train")
+    (problem,) = caught.value.problems
+    assert problem.message == f"'{root / given}' does not exist"
+    assert problem.hint == f"{hint}paths start at the YAML's own folder, or at the folder under `path`: here at {root}"
 
 
 def test_hidden_files_are_not_seen(yolo: Path) -> None:
@@ -264,7 +367,7 @@ def test_bad_rows_are_found_with_file_and_line(yolo: Path) -> None:
         ("duplicate row", "5"),
         ("malformed row", "6"),
     ]
-    assert str(findings[2]) == f"{rows}:4: there is no class 5; there are 2"
+    assert str(findings[2]) == f"{rows}:4: class 5 is unknown: the numbers go from 0 to 1"
 
 
 def test_boxes_in_pixels_or_beside_their_image_keep_from_training(yolo: Path) -> None:
@@ -364,7 +467,7 @@ def test_missing_and_corrupt_images_are_found(yolo: Path) -> None:
     (yolo.parent / "train.txt").write_text("images/train/a.png\nimages/train/b.png\nimages/train/z.png\n")
     yolo.write_text("train: train.txt\nval: images/val\nnames: [person, car]\n")
     findings = read_yolo(yolo, "train").findings
-    assert [finding.kind for finding in findings] == ["missing label file", "corrupt image", "missing image"]
+    assert [finding.kind for finding in findings] == ["corrupt image", "missing image", "no label files"]
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from spdbuild.data.detection.convert import convert
 from spdbuild.data.detection.dataset import splits_of
 from spdbuild.data.digits import Digits
 from spdbuild.data.folder import Folder
+from spdbuild.data.generated import Generated
 from spdbuild.data.recognizing import recognized
 from spdbuild.data.tiny_objects import TinyObjects
 from spdbuild.data.yolo import Yolo
@@ -53,6 +55,41 @@ def test_images_of_several_sizes_get_one_and_rare_classes_count_more(folders: Pa
     assert "evaluated on val.\n" in text
     assert "# The largest class has 6 times the images of the smallest.\n" in text
     assert list(twins(recipe)) == ["strided"]
+
+
+def test_training_images_alone_get_a_share_that_is_held_out(folders: Path, tmp_path: Path) -> None:
+    for split in ("val", "test"):
+        shutil.rmtree(folders / split)
+    text = beginning(Folder(str(folders)), "own.yaml")
+    recipe = one_step(text, tmp_path)
+    assert recipe.data == Folder(str(folders), val_share=0.2, size=64, resize="crop")
+    assert "# 11 training images of 64x64 pixels in 2 classes, 1 to 10 a class; evaluated on val.\n" in text
+    assert (
+        "# There is no folder of images to evaluate on: val_share holds out a fifth of each class of the training "
+        f"images.\ndata: {{name: folder, root: {folders}, val_share: 0.2, size: 64, resize: crop}}\n" in text
+    )
+
+
+def test_an_empty_folder_to_evaluate_on_gets_no_recipe(folders: Path) -> None:
+    shutil.rmtree(folders / "test")
+    shutil.rmtree(folders / "val")
+    (folders / "val").mkdir()
+    with pytest.raises(DataError) as caught:
+        beginning(Folder(str(folders)), "own.yaml")
+    assert str(caught.value) == (
+        f"error: {folders}/val holds no class folders\n"
+        f"      = hint: put the images of each class into {folders}/val/<class>/, or remove the folder and say "
+        "val_share: 0.2"
+    )
+
+
+@pytest.mark.parametrize(
+    ("images", "batch", "lr", "warmup"),
+    [(18, 8, 0.00625, 9), (159, 8, 0.00625, 60), (160, 16, 0.0125, 30), (639, 32, 0.025, 60), (640, 64, 0.05, 30)],
+)
+def test_an_epoch_of_few_images_has_several_batches(images: int, batch: int, lr: float, warmup: int) -> None:
+    recipe = load_recipe(beginning(Generated(classes=2, size=16, train=images, test=18), "own.yaml"))
+    assert (recipe.batch, recipe.optimizer.lr, recipe.schedule.warmup_batches) == (batch, lr, warmup)
 
 
 def test_even_classes_of_one_size_are_left_as_they_are(tmp_path: Path) -> None:
