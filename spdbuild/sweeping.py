@@ -8,7 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import product
+from itertools import chain, product
 from pathlib import Path
 from typing import Any, Literal
 
@@ -22,14 +22,18 @@ from spdbuild.errors import (
     SpdbuildError,
     StoppedError,
 )
+from spdbuild.graph import Graph
 from spdbuild.reporting.run import Run, read_run
 from spdbuild.source import Source, parse_yaml
 from spdbuild.training.checking import check_recipe
 from spdbuild.training.job import current_job
+from spdbuild.training.network import resolve
 from spdbuild.training.recipe import Recipe, load_recipe, twins
+from spdbuild.training.recipe.expected import check_metrics
 from spdbuild.training.recipe.overrides import Overrides, listed
 from spdbuild.training.run import check_changes, train_in
 from spdbuild.training.run_folder import RunFolder
+from spdbuild.training.stored_run import stored_network
 from spdbuild.yaml_text import inline
 
 State = Literal["done", "unfinished", "new", "failed", "taken"]
@@ -37,8 +41,9 @@ State = Literal["done", "unfinished", "new", "failed", "taken"]
 #: Combinations; a larger grid is taken for a mistake.
 _MOST = 1_000
 
-#: Of the text of a value in the name of a folder.
+#: Characters of a value in the name of a folder, and bytes of the name.
 _LONGEST = 40
+_LONGEST_NAME = 180
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,14 +62,16 @@ class Point:
         """How far the run in the folder has come, with the runs that it is compared with."""
         if not RunFolder(self.folder).recipe.is_file():
             return "new"
-        found = [_ended(folder) for folder in (self.folder, *(self.folder / name for name in twins(self.recipe)))]
-        return "done" if all(run and run.recipe["epochs"] >= self.recipe.epochs for run in found) else "unfinished"
+        wanted = {self.folder: self.recipe, **{self.folder / name: one for name, one in twins(self.recipe).items()}}
+        found = [(_ended(folder), one.epochs) for folder, one in wanted.items()]
+        return "done" if all(run and run.recipe["epochs"] >= epochs for run, epochs in found) else "unfinished"
 
     @property
-    def metrics(self) -> dict[str, float | None]:
+    def metrics(self) -> dict[str, float]:
         """What the run has measured at its end; empty before that."""
         run = _ended(self.folder)
-        return dict(run.summary.metrics) if run else {}
+        measured = run.summary.metrics if run else {}
+        return {name: value for name, value in measured.items() if value is not None}
 
 
 @dataclass(frozen=True)
@@ -125,19 +132,24 @@ def sweep(
     folder, points = _points(recipe, over, listed(overrides), Path(runs), allow_imports)
     counts = Counter(point.state for point in points)
     told = ", ".join(f"{counts[state]} {state}" for state in ("done", "unfinished", "new") if counts[state])
-    console.line(f"{len(points)} runs in {folder}: {told}")
-    errors, taken = dict[Point, SpdbuildError](), set[Point]()
+    console.line(f"{len(points)} run{'s' if len(points) > 1 else ''} in {folder}: {told}")
+    errors, taken = dict[Point, SpdbuildError](), list[Point]()
     clock = _Clock(len(points) - counts["done"])
-    for number, point in enumerate(() if dry else points, start=1):
-        # Another process may have come first.
-        if point.state == "done":
-            continue
-        console.line(f"\nrun {number} of {len(points)}: {point}{clock.left()}")
+    numbers = {point: number for number, point in enumerate(points, start=1)}
+    # Those in which another process trains come up once more at the end: it may have died.
+    for point in () if dry else chain(points, taken):
         try:
+            # Another process may have come first.
+            if point.state == "done":
+                check_metrics(point.recipe.expect, point.recipe.task.metrics(), point.metrics)
+                continue
+            console.line(f"\nrun {numbers[point]} of {len(points)}: {point}{clock.left()}")
             train_in(point.folder, point.recipe, quiet=quiet, allow_imports=allow_imports)
         except FolderTakenError:
             console.line("another process is training it")
-            taken.add(point)
+            if point not in taken:
+                taken.append(point)
+                continue
         except (StoppedError, DiskFullError):
             raise
         except SpdbuildError as error:
@@ -176,46 +188,74 @@ def _points(
     allow_imports: bool,
 ) -> tuple[Path, tuple[Point, ...]]:
     """The folder of a sweep and its points, all of them checked."""
-    _check_grid(over)
-    folder = runs / f"{load_recipe(recipe, overrides).title or 'run'}_sweep"
-    if RunFolder(folder).recipe.is_file():
-        raise RecipeError(f"{folder} is the folder of a run", hint="give the sweep another folder for runs")
-    points, problems = list[Point](), list[Problem]()
+    _check_grid(over, overrides)
+    found, problems = list[tuple[dict[str, Any], Recipe, Graph]](), list[Problem]()
     for values in product(*over.values()):
         combination = dict(zip(over, values, strict=True))
-        texts = listed(combination)
         try:
-            wanted, _ = check_recipe(recipe, (*overrides, *texts), allow_imports=allow_imports)
+            wanted, graphs = check_recipe(recipe, (*overrides, *listed(combination)), allow_imports=allow_imports)
         except SpdbuildError as error:
             problems += error.problems
-            continue
-        point = Point(folder / _name(combination), wanted, texts)
-        problems += _other_recipe(point)
-        points.append(point)
+        else:
+            found.append((combination, wanted, next(iter(graphs.values()))))
     if problems:
         raise RecipeError.gather(list(dict.fromkeys(problems)))
-    return folder, tuple(points)
+    title = load_recipe(recipe, overrides).title if "title" in over else found[0][1].title
+    folder = runs / f"{title or 'run'}_sweep"
+    if RunFolder(folder).recipe.is_file():
+        raise RecipeError(f"{folder} is the folder of a run", hint="give the sweep another folder for runs")
+    points = tuple(Point(folder / _name(one), wanted, listed(one)) for one, wanted, _ in found)
+    _refuse_equal(points)
+    for point, (_, _, graph) in zip(points, found, strict=True):
+        problems += _other_run(point, graph)
+    if problems:
+        raise RecipeError.gather(problems)
+    return folder, points
 
 
-def _other_recipe(point: Point) -> list[Problem]:
-    """A problem if the folder of a point has a run of another recipe."""
-    stored = RunFolder(point.folder).recipe
-    if not stored.is_file():
+def _refuse_equal(points: Sequence[Point]) -> None:
+    """Refuse combinations that are the same recipe, such as 1 and 1.0."""
+    known = dict[str, Point]()
+    for point in points:
+        other = known.setdefault(point.recipe.resolved(), point)
+        if other is not point:
+            raise ArgumentError(f"'{other}' and '{point}' are the same recipe", argument="over")
+
+
+def _other_run(point: Point, graph: Graph) -> list[Problem]:
+    """A problem if the folder of a point has another run than its recipe asks for.
+
+    graph: the network of the recipe, for the classes that its architecture declares.
+    """
+    folder = RunFolder(point.folder)
+    if not folder.recipe.is_file():
         return []
+    hint = "give the sweep another folder for runs, or a title"
     try:
-        check_changes(load_recipe(stored), point.recipe)
+        stored = load_recipe(folder.recipe)
+        check_changes(stored, point.recipe)
+        if stored.epochs > point.recipe.epochs:
+            message = f"it is trained for {stored.epochs} epochs, and 'epochs' is {point.recipe.epochs}"
+            raise RecipeError(message, location=point.recipe.place("epochs"))
+        if folder.architecture.is_file() and resolve(stored_network(stored, folder)).graph != graph:
+            message = f"'{point.recipe.architecture}' was another network then"
+            raise RecipeError(message, location=point.recipe.place("architecture"))
     except SpdbuildError as error:
-        message = f"{point.folder} has a run of another recipe: {error.problems[0].message}"
-        return [Problem(message, error.problems[0].location, hint="give the sweep another folder for runs, or a title")]
+        message = f"{point.folder} has another run: {error.problems[0].message}"
+        return [Problem(message, error.problems[0].location, hint=hint)]
     return []
 
 
-def _check_grid(over: Mapping[str, Sequence[Any]]) -> None:
+def _check_grid(over: Mapping[str, Sequence[Any]], overrides: Sequence[str]) -> None:
+    if not isinstance(over, Mapping):
+        raise ArgumentError(f"a grid is a mapping of keys to lists of values, got {over!r}", argument="over")
     count = 1
     for key, values in over.items():
         if isinstance(values, str) or not isinstance(values, Sequence) or not values:
             raise ArgumentError(f"'{key}' needs a list of values, got {values!r}", argument="over")
-        texts = Counter(map(inline, values))
+        if any(text.partition("=")[0] == key for text in overrides):
+            raise ArgumentError(f"'{key}' is set by an override and varied by the grid", argument="over")
+        texts = Counter(text.partition("=")[2] for value in values for text in listed({key: value}))
         twice = next((text for text, number in texts.items() if number > 1), None)
         if twice is not None:
             raise ArgumentError(f"'{key}' has the value {twice} twice", argument="over")
@@ -227,13 +267,19 @@ def _check_grid(over: Mapping[str, Sequence[Any]]) -> None:
 
 def _name(combination: Mapping[str, Any]) -> str:
     """The name of a run's folder: seed=0,optimizer.lr=0.1."""
-    return ",".join(f"{_plain(key)}={_plain(inline(value))}" for key, value in combination.items())
+    name = ",".join(f"{_plain(key)}={_plain(inline(value))}" for key, value in combination.items())
+    cut = name.encode()[:_LONGEST_NAME].decode(errors="ignore")
+    return name if cut == name else f"{cut}-{_digest(name)}"
 
 
 def _plain(text: str) -> str:
     """A text as a part of the name of a folder; one with other signs is told from those like it by its digest."""
     plain = re.sub(r"[^\w.+-]+", "_", text).strip("_")[:_LONGEST]
-    return plain if plain == text else f"{plain}-{hashlib.sha256(text.encode()).hexdigest()[:6]}"
+    return plain if plain == text else f"{plain}-{_digest(text)}"
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:6]
 
 
 def _ended(folder: Path) -> Run | None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import math
+import numbers
 import re
 from collections.abc import Mapping
+from pathlib import PurePath
 from typing import Any
 
 from spdbuild.source import parse_scalar
@@ -40,13 +42,15 @@ def _item(value: Any, indent: int) -> list[str]:
 
 
 def inline(value: Any) -> str:
-    """A value in flow style, on one line."""
+    """A value in flow style, on one line; paths and numpy's numbers as what they stand for."""
     if isinstance(value, Mapping):
         return "{" + ", ".join(f"{_text(key)}: {inline(item)}" for key, item in value.items()) + "}"
     if isinstance(value, list | tuple):
         return "[" + ", ".join(map(inline, value)) + "]"
-    if isinstance(value, str):
-        return _text(value)
+    if isinstance(value, str | PurePath):
+        return _text(str(value))
+    if not isinstance(value, int | float) and isinstance(value, numbers.Real):
+        return inline(int(value) if isinstance(value, numbers.Integral) else float(value))
     if isinstance(value, float) and not math.isfinite(value):
         return ".nan" if math.isnan(value) else ".inf" if value > 0 else "-.inf"
     return json.dumps(value)

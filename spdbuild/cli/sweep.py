@@ -69,7 +69,7 @@ def command(
         _show(done)
     if done.errors:
         message = f"{len(done.errors)} of {len(done.points)} runs failed"
-        raise RunError(message, hint="the same command tries them again")
+        raise RunError(message, hint="the same command goes on with those that have not come to their end")
 
 
 def _show(done: Sweep) -> None:

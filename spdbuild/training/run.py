@@ -29,11 +29,10 @@ from spdbuild.training.loop import STOPPED, Loop
 from spdbuild.training.lost_workers import lost_workers_told
 from spdbuild.training.network import allow
 from spdbuild.training.plugins import origin_told, plugins_of
-from spdbuild.training.recipe import Network, Recipe, load_recipe, twins
+from spdbuild.training.recipe import Recipe, load_recipe, twins
 from spdbuild.training.recipe.differences import differences, keys_with
 from spdbuild.training.recipe.expected import check_metrics
 from spdbuild.training.recipe.overrides import Overrides, listed
-from spdbuild.training.recipe.sections import fields_of
 from spdbuild.training.report import write_page, write_report
 from spdbuild.training.result import Result, comparison_table
 from spdbuild.training.run_folder import RunFolder
@@ -210,7 +209,8 @@ def _open_session(recipe: Recipe, folder: RunFolder, console: Console, processes
     try:
         with interrupt_on_signals():
             network = stored_network(recipe, folder) if stored else recipe
-            session = make_session(network, folder, console, processes, device_of(recipe), fresh=not stored)
+            text = recipe.resolved()
+            session = make_session(network, folder, console, processes, device_of(recipe), text=text, fresh=not stored)
             if not stored:
                 _describe(session)
     # Also if somebody interrupts it while data and network are being opened.
@@ -220,7 +220,9 @@ def _open_session(recipe: Recipe, folder: RunFolder, console: Console, processes
         raise
     if stored:
         state = load_state(folder.state)
-        _check_unedited(state.recipe, recipe)
+        if state.recipe:
+            # The file may have been edited by hand since.
+            check_changes(load_recipe(state.recipe), recipe)
         restore(session, state)
         if processes.first:
             restore_best(folder)
@@ -312,16 +314,6 @@ def _result(session: Session) -> Result:
         seconds=position.seconds,
         reason=loop.reason,
     )
-
-
-def _check_unedited(trained: str, recipe: Recipe) -> None:
-    """Refuse a recipe.yaml that was edited in keys of which the run so far was another.
-
-    trained: the recipe that the state was saved with, whose network is the stored one; empty if it is not known.
-    """
-    if trained:
-        network = {field.name: getattr(recipe, field.name) for field in fields_of(Network)}
-        check_changes(replace(load_recipe(trained), **network, weights=recipe.weights), recipe)
 
 
 def check_changes(stored: Recipe, wanted: Recipe) -> None:

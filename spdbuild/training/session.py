@@ -29,10 +29,12 @@ from spdbuild.training.task import Task
 class Session:
     """The parts of a run.
 
+    recipe: with the network that the folder holds once it does. text: the run's own recipe, as the folder has it.
     description: texts of the files that describe the run, by path below its folder.
     """
 
     recipe: Recipe
+    text: str
     folder: RunFolder
     console: Console
     processes: Processes
@@ -72,10 +74,12 @@ def make_session(
     processes: Processes,
     device: torch.device,
     *,
+    text: str | None = None,
     fresh: bool = True,
 ) -> Session:
     """Open the data, build the network, and make what trains it.
 
+    text: the run's own recipe, where `recipe` has the network of its folder.
     fresh: whether to initialize the network and fit it to the data; a restored one has been through both.
     """
     # Every process starts from the same weights and draws its own numbers from then on.
@@ -100,7 +104,19 @@ def make_session(
         _check_outputs(recipe.task, network, data.classes, device)
     learner = make_learner(recipe, network, data, precision, processes, device)
     seed_generators(recipe.seed, processes.rank)
-    return Session(recipe, folder, console, processes, device, precision, data, network, learner, Position())
+    return Session(
+        recipe,
+        text or recipe.resolved(),
+        folder,
+        console,
+        processes,
+        device,
+        precision,
+        data,
+        network,
+        learner,
+        Position(),
+    )
 
 
 def _remarks(recipe: Recipe, data: RunData) -> list[str]:

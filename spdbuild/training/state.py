@@ -28,7 +28,7 @@ def state_of(session: Session) -> State:
         scaler=learner.scaler.state_dict(),
         counts=tuple(gather(session.position.counts())),
         generators=tuple(gather(generator_states(session.device))),
-        recipe=session.recipe.resolved(),
+        recipe=session.text,
     )
 
 

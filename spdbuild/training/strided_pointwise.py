@@ -7,12 +7,18 @@ numbers, a crash, or a loop without end. The same layer without stride on every 
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
 
 from torch import Tensor, nn
+from torch.nn import functional as F
+
+from spdbuild.nn.convolution import PaddedConv2d
+from spdbuild.shape import Sides
 
 #: Numbers in a vector of AVX2.
 _VECTOR = 8
+
+_NO_SIDES = ((0, 0), (0, 0))
 
 
 def without_strides(model: nn.Module) -> list[str]:
@@ -23,8 +29,11 @@ def without_strides(model: nn.Module) -> list[str]:
     changed = []
     for name, module in model.named_modules():
         if isinstance(module, nn.Conv2d) and _is_concerned(module):
-            module.register_forward_pre_hook(_picking(*module.stride))
+            sides = module.sides if isinstance(module, PaddedConv2d) else _NO_SIDES
+            module.register_forward_pre_hook(_Picking(module.stride, sides))
             module.stride = (1, 1)
+            if isinstance(module, PaddedConv2d):
+                module.sides = _NO_SIDES
             changed.append(name)
     return changed
 
@@ -34,11 +43,17 @@ def _is_concerned(layer: nn.Conv2d) -> bool:
     return pointwise and max(layer.stride) > 1 and layer.in_channels < _VECTOR
 
 
-def _picking(rows: int, columns: int) -> Any:
-    """A hook that passes every n-th row and column of (N, C, H, W) on."""
+@dataclass(frozen=True)
+class _Picking:
+    """A hook that passes every n-th row and column of (N, C, H, W) on, after zeros on each of the sides."""
 
-    def pick(layer: nn.Module, inputs: tuple[Tensor]) -> tuple[Tensor]:
+    stride: tuple[int, ...]
+    sides: Sides
+
+    def __call__(self, layer: nn.Module, inputs: tuple[Tensor]) -> tuple[Tensor]:
         (x,) = inputs
+        if self.sides != _NO_SIDES:
+            vertical, horizontal = self.sides
+            x = F.pad(x, (*horizontal, *vertical))
+        rows, columns = self.stride
         return (x[..., ::rows, ::columns],)
-
-    return pick

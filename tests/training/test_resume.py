@@ -179,11 +179,17 @@ def test_a_recipe_that_was_edited_by_hand_is_not_resumed_as_another_run(recipe: 
         resume(done.folder, ["epochs=2"], quiet=True)
     stored.write_bytes(files[stored])
     assert {path: path.read_bytes() for path in files} == files
+    # Those of the network, too, though the network itself is stored.
+    stored.write_text(re.sub(r"(?m)^passes: .*$", "passes: [strided_to_spd()]", stored.read_text()))
+    with pytest.raises(RecipeError, match="'passes' cannot change"):
+        resume(done.folder, ["epochs=2"], quiet=True)
+    stored.write_bytes(files[stored])
     # Keys that a resumed run takes may be changed in the file as well.
     stored.write_text(stored.read_text().replace("epochs: 1\n", "epochs: 2\n"))
     assert resume(done.folder, quiet=True).metrics
     rows = (done.folder / "metrics.jsonl").read_text().splitlines()
     assert len(rows) == 2
+    assert resume(done.folder, ["epochs=3"], quiet=True).metrics
 
 
 def test_a_state_of_an_older_version_without_the_recipe_goes_on(recipe: Path, tmp_path: Path) -> None:

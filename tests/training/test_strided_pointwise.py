@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import os
+import pickle
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 import torch
 from torch import nn
 
+from spdbuild.nn.convolution import PaddedConv2d
 from spdbuild.training.strided_pointwise import without_strides
 
 NETWORK = """\
@@ -46,6 +48,7 @@ workers: 0
         (nn.Conv2d(4, 8, 3, stride=2, padding=1), False),
         (nn.Conv2d(4, 8, 1, stride=2, padding=1), False),
         (nn.Conv2d(4, 8, 1, stride=2, groups=2), False),
+        (PaddedConv2d(3, 4, 1, stride=2, padding=((1, 0), (1, 2))), True),
     ],
     ids=str,
 )
@@ -61,10 +64,10 @@ def test_outputs_and_gradients_are_those_with_strides(layer: nn.Conv2d, concerne
     changed = copy.deepcopy(model)
     changed.zero_grad()
     assert without_strides(changed) == (["0"] if concerned else [])
-    changed.to(memory_format=torch.channels_last)
+    changed = pickle.loads(pickle.dumps(changed)).to(memory_format=torch.channels_last)
     assert list(changed.state_dict()) == list(model.state_dict())
     inputs = images.detach().contiguous(memory_format=torch.channels_last).requires_grad_()
-    outputs = changed(inputs)
+    outputs = torch.compile(changed, backend="eager", fullgraph=True)(inputs)
     outputs.square().sum().backward()
     torch.testing.assert_close(outputs, expected, atol=1e-5, rtol=1e-5)
     for found, wanted in zip(

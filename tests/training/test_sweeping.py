@@ -8,9 +8,11 @@ import signal
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
+from spdbuild import sweeping
 from spdbuild.cli import spdbuild
 from spdbuild.errors import ArgumentError, RecipeError, SpdbuildError, StoppedError
 from spdbuild.reporting.report import report
@@ -119,7 +121,7 @@ def test_a_run_in_which_another_process_trains_is_left_to_it(recipe: Path, tmp_p
 
 def test_a_folder_of_another_recipe_is_not_overwritten(recipe: Path, tmp_path: Path) -> None:
     sweep(recipe, {"seed": [0]}, SHORT, runs=tmp_path, quiet=True)
-    with pytest.raises(RecipeError, match="seed=0 has a run of another recipe: .*'batch' cannot change"):
+    with pytest.raises(RecipeError, match="seed=0 has another run: .*'batch' cannot change"):
         sweep(recipe, {"seed": [0, 1]}, [*SHORT, "batch=64"], runs=tmp_path, quiet=True)
     assert not (tmp_path / "small_sweep" / "seed=1").exists()
 
@@ -140,6 +142,9 @@ def test_values_with_other_signs_are_told_apart_by_a_digest(recipe: Path, tmp_pa
         ({"seed": []}, "'seed' needs a list of values, got []"),
         ({"seed": "0,1"}, "'seed' needs a list of values, got '0,1'"),
         ({"seed": [1, 2, 1]}, "'seed' has the value 1 twice"),
+        (["seed=0,1"], "a grid is a mapping of keys to lists of values, got ['seed=0,1']"),
+        ({"seed": [1, object]}, "the value of 'seed', of type type, is none of YAML"),
+        ({"optimizer.lr": [1, 1.0]}, "'optimizer.lr=1' and 'optimizer.lr=1.0' are the same recipe"),
         ({"seed": range(1001)}, "the grid has 1,001 combinations, and 1,000 are the most"),
     ],
 )
@@ -147,6 +152,75 @@ def test_grids_that_make_no_sense_are_refused(recipe: Path, over: dict[str, Any]
     with pytest.raises(ArgumentError) as caught:
         sweep(recipe, over, dry=True, quiet=True)
     assert caught.value.problems[0].message == message
+
+
+def test_a_key_is_not_set_and_varied(recipe: Path) -> None:
+    with pytest.raises(ArgumentError, match="'seed' is set by an override and varied by the grid"):
+        sweep(recipe, {"seed": [0, 1]}, ["seed=5"], dry=True, quiet=True)
+
+
+def test_values_of_numpy_and_paths_are_what_they_stand_for(recipe: Path, tmp_path: Path) -> None:
+    over = {"seed": list(np.arange(2)), "optimizer.lr": [np.float32(0.5)], "architecture": [tmp_path / "tiny.yaml"]}
+    done = sweep(recipe, over, runs=tmp_path / "runs", dry=True, quiet=True)
+    assert [point.recipe.seed for point in done.points] == [0, 1]
+    assert [point.recipe.optimizer.lr for point in done.points] == [0.5, 0.5]
+
+
+def test_a_key_that_a_recipe_needs_may_be_varied(recipe: Path, tmp_path: Path) -> None:
+    text = "\n".join(line for line in recipe.read_text().splitlines() if not line.startswith("architecture"))
+    (tmp_path / "open.yaml").write_text(text)
+    over = {"architecture": [str(tmp_path / "tiny.yaml"), "cifar_resnet20"]}
+    done = sweep(tmp_path / "open.yaml", over, runs=tmp_path, dry=True, quiet=True)
+    assert done.folder.name == "open_sweep"
+    assert done.states == ("new", "new")
+
+
+def test_a_long_name_is_cut(recipe: Path, tmp_path: Path) -> None:
+    augment = [[{"name": "random_crop", "padding": number}] for number in (1, 2)]
+    over = {f"compare.twin{number}": [{"augment": steps} for steps in augment] for number in range(6)}
+    names = [point.folder.name for point in sweep(recipe, over, runs=tmp_path, dry=True, quiet=True).points]
+    assert len(set(names)) == len(names) == 64
+    assert max(len(name.encode()) for name in names) < 200
+
+
+def test_a_run_of_more_epochs_or_of_another_network_is_not_taken_for_it(recipe: Path, tmp_path: Path) -> None:
+    sweep(recipe, {"seed": [0]}, ["epochs=2", "max_steps=1"], runs=tmp_path, quiet=True)
+    with pytest.raises(RecipeError, match="has another run: it is trained for 2 epochs, and 'epochs' is 1"):
+        sweep(recipe, {"seed": [0]}, ["epochs=1", "max_steps=1"], runs=tmp_path, dry=True, quiet=True)
+    network = tmp_path / "tiny.yaml"
+    network.write_text(network.read_text().replace("conv2d(8, 3)", "conv2d(12, 3)"))
+    with pytest.raises(RecipeError, match=r"has another run: '.*tiny.yaml' was another network then"):
+        sweep(recipe, {"seed": [0]}, ["epochs=2", "max_steps=1"], runs=tmp_path, dry=True, quiet=True)
+
+
+def test_a_twin_of_fewer_epochs_is_done_before_the_run(recipe: Path, tmp_path: Path) -> None:
+    options = ["epochs=2", "compare={short: {epochs: 1}}"]
+    assert sweep(recipe, {"seed": [0]}, options, runs=tmp_path, quiet=True).states == ("done",)
+
+
+def test_a_run_that_misses_what_is_expected_stays_failed(recipe: Path, tmp_path: Path) -> None:
+    options = ["epochs=1", "expect={top1: 1.0}"]
+    for _ in range(2):
+        done = sweep(recipe, {"seed": [0]}, options, runs=tmp_path, quiet=True)
+        assert done.states == ("failed",)
+        assert "the recipe expects at least 1" in str(done.errors[done.points[0]])
+
+
+def test_a_run_whose_process_died_meanwhile_is_taken_over(
+    recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = tmp_path / "small_sweep" / "seed=0"
+    first.mkdir(parents=True)
+    train_in, other = sweeping.train_in, alone_in(RunFolder(first), Processes())
+
+    def dying(folder: Path, *arguments: Any, **named: Any) -> Any:
+        result = train_in(folder, *arguments, **named)
+        other.__exit__(None, None, None)
+        return result
+
+    other.__enter__()
+    monkeypatch.setattr(sweeping, "train_in", dying)
+    assert sweep(recipe, {"seed": [0, 1]}, SHORT, runs=tmp_path, quiet=True).states == ("done", "done")
 
 
 @pytest.mark.parametrize(

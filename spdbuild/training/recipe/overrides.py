@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from spdbuild.errors import Location, Problem, RecipeError, SourceError, nearest
+from spdbuild.errors import ArgumentError, Location, Problem, RecipeError, SourceError, nearest
 from spdbuild.source import Source, Value, parse_yaml
 from spdbuild.yaml_text import inline
 
@@ -19,10 +19,21 @@ Overrides = str | Iterable[str] | Mapping[str, Any]
 
 
 def listed(overrides: Overrides) -> tuple[str, ...]:
-    """Overrides in the form of the command line; a single string is one override, not a sequence of letters."""
+    """Overrides in the form of the command line; a single string is one override, not a sequence of letters.
+
+    Raises ArgumentError for a value that YAML cannot hold.
+    """
     if isinstance(overrides, Mapping):
-        return tuple(f"{key}={inline(value)}" for key, value in overrides.items())
+        return tuple(f"{key}={_written(key, value)}" for key, value in overrides.items())
     return (overrides,) if isinstance(overrides, str) else tuple(overrides)
+
+
+def _written(key: str, value: Any) -> str:
+    try:
+        return inline(value)
+    except (TypeError, ValueError):
+        kind = type(value).__name__
+        raise ArgumentError(f"the value of '{key}', of type {kind}, is none of YAML", argument="overrides") from None
 
 
 def apply_override(root: Value, text: str) -> Value:
