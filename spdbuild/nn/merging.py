@@ -38,7 +38,8 @@ class Concat(nn.Module):
             return torch.cat(inputs, 1)
         except RuntimeError as error:
             # Shapes that are compared beforehand would become conditions of an exported or compiled network.
-            if len({tuple(x.shape[2:]) for x in inputs}) == 1:
+            # A compiler traces no errors of ours, and tells torch's own.
+            if torch.compiler.is_compiling() or len({tuple(x.shape[2:]) for x in inputs}) == 1:
                 raise
             shapes = " and ".join("x".join(f"{size}" for size in x.shape[1:]) for x in inputs)
             raise ShapeError(
