@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
@@ -140,13 +141,20 @@ def _read(run: Run) -> Rows:
     try:
         lines = list(csv.DictReader(text_of(path).splitlines(), strict=True))
         rows = {
-            str(line.pop("class")): {name: float(cell) if cell else None for name, cell in line.items()}
+            str(line.pop("class")): {name: _finite(cell) if cell else None for name, cell in line.items()}
             for line in lines
         }
     except (csv.Error, LookupError, TypeError, ValueError) as error:
         raise InputError(f"{path} is damaged: {error}") from None
     _check(run, rows)
     return rows
+
+
+def _finite(cell: str) -> float:
+    """The number in a cell; raises ValueError if there is none, or if it is not finite."""
+    if not math.isfinite(number := float(cell)):
+        raise ValueError(f"'{cell}' is no finite number")
+    return number
 
 
 def _check(run: Run, rows: Rows) -> None:

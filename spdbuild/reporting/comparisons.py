@@ -67,8 +67,9 @@ class Comparison:
 
     differing: key paths in which their recipes differ. differences: of all metrics that both have, in their order.
     unresampled: why there are no intervals over images, if they were wanted: one reason per run.
-    carriers: for each metric with such an interval the number of images that it rests on, or of their groups: those in
-        which the networks differ or, for a mean over classes, those of the rarest class, if these are fewer.
+    carriers: for each metric with such an interval the number of images that it rests on, or of their groups: those
+        without which the networks do not differ or, for a mean over classes, those of the rarest class, if these are
+        fewer.
     image_groups: how many groups of images were drawn, each as a whole; None if images were drawn one by one.
     """
 

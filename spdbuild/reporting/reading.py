@@ -77,8 +77,10 @@ def environment_of(facts: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     for key, kind in {"versions": dict, "command": list}.items():
         if not isinstance(facts.get(key), kind) or not facts[key]:
             raise InputError(f"{name} is damaged: it has no '{key}'")
+    if not holds(facts.get("gpus", []), tuple[str, ...]):
+        raise InputError(f"{name} is damaged: 'gpus' is no list of names")
     resumed = facts.get("resumed", [])
-    if not isinstance(resumed, list) or not all(isinstance(entry, dict) and entry.get("command") for entry in resumed):
+    if not isinstance(resumed, list) or not all(map(_tells_command, resumed)):
         raise InputError(f"{name} is damaged: 'resumed' is no list of commands")
     for entry in (facts, *resumed):
         data = entry.get("data", {})
@@ -95,6 +97,10 @@ def holds(value: Any, kind: Any) -> bool:
     except ArgumentError:
         return False
     return True
+
+
+def _tells_command(entry: Any) -> bool:
+    return isinstance(entry, dict) and isinstance(entry.get("command"), list) and bool(entry["command"])
 
 
 def _tells_images(split: Any) -> bool:

@@ -24,7 +24,7 @@ from spdbuild.reporting.reading import (
 from spdbuild.source import parse_yaml, read_source
 from spdbuild.training.environment import typed_commands
 from spdbuild.training.evaluation_file import FILE as EVALUATION
-from spdbuild.training.evaluation_file import around, network_digest
+from spdbuild.training.evaluation_file import around, network_digest, titles
 from spdbuild.training.run_folder import RunFolder
 from spdbuild.training.summary import FILE, Summary
 
@@ -151,12 +151,10 @@ def _read_run(folder: Path) -> Run:
     summary = summary_of(mapping_of(text_of(file), name), name) if file.is_file() else None
     _require_end(folder, recipe, summary, rows)
     assert summary is not None
-    outer = around(folder)
-    titles = [_title(_recipe(RunFolder(outer)))] if outer else []
     sources = {path.name: text_of(path) for path in sorted(files.sources.glob("*"))}
     return Run(
         folder,
-        _name([*titles, _title(recipe)], recipe["seed"]),
+        _name(titles(folder), recipe["seed"]),
         recipe,
         network_digest(text_of(files.architecture), sources),
         summary,
@@ -216,13 +214,9 @@ def _recipe(files: RunFolder) -> Mapping[str, Any]:
     return recipe_of(parse_yaml(read_source(files.recipe)).plain(), files.recipe.name)
 
 
-def _title(recipe: Mapping[str, Any]) -> str:
-    return str(recipe.get("title") or "run")
-
-
-def _name(titles: Sequence[str], seed: int) -> str:
+def _name(parts: Sequence[str], seed: int) -> str:
     """The title of a run without the seed; that of a twin after the title of the run around it."""
-    first, *others = titles
+    first, *others = parts
     # `cifar_seed1` and `cifar-s1` of seed 1 -> `cifar`.
     seedless = re.sub(rf"(?<=.)([-_. ]s|[-_. ]?seed)[-_. =]?{seed}$", "", first) or first
     return "/".join([seedless, *others])

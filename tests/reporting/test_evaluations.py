@@ -172,6 +172,10 @@ def test_a_run_on_its_way_is_not_reported_by_its_evaluation(runs: list[Path]) ->
         ({"summary": {"title": "a"}}, "evaluation.json is damaged: it has no 'architecture'"),
         ({"recipe": {}}, "the recipe in evaluation.json has no 'seed' as `spdbuild train` writes it"),
         ({"environment": {"versions": {"torch": "2"}}}, "evaluation.json is damaged: it has no 'command'"),
+        (
+            {"environment": {"versions": {"torch": "2"}, "command": ["a"], "gpus": 3}},
+            "evaluation.json is damaged: 'gpus' is no list of names",
+        ),
     ],
 )
 def test_damage_is_told(runs: list[Path], change: dict[str, Any], told: str) -> None:

@@ -113,6 +113,21 @@ def test_a_loss_that_was_no_number(folder: Path, loss: str) -> None:
             "error: environment.json is damaged: 'data' does not say which images there are",
         ),
         (
+            "environment.json",
+            '{"versions": {"torch": "2"}, "command": ["a"], "gpus": 3}',
+            "error: environment.json is damaged: 'gpus' is no list of names",
+        ),
+        (
+            "environment.json",
+            '{"versions": {"torch": "2"}, "command": ["a"], "gpus": [["H100"]]}',
+            "error: environment.json is damaged: 'gpus' is no list of names",
+        ),
+        (
+            "environment.json",
+            '{"versions": {"torch": "2"}, "command": ["a"], "resumed": [{"command": 3}]}',
+            "error: environment.json is damaged: 'resumed' is no list of commands",
+        ),
+        (
             "metrics.jsonl",
             '{"epoch": 1}\n{"epoch"',
             "error: line 1 of metrics.jsonl is damaged: it has no 'step'",

@@ -5,7 +5,7 @@ Source of the rules: COCO's evaluation, as pycocotools has it, whose matches `ma
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from spdbuild.metrics.by_image.order import Ranking, deciding
 from spdbuild.metrics.by_image.results import KINDS
 
 Array = NDArray[np.float64]
@@ -93,19 +94,16 @@ class Matches:
         return {}
 
     def differing(self, other: Matches) -> dict[str, Flags]:
-        """Images whose detections, in the order of their scores, come out differently; for recalls the right ones.
-
-        False detections with a lower score than the last right one of their category change no precision.
-        """
-        every, sizes = slice(None), range(self.matched.shape[1])
-        single = {"AP50": slice(_AT_50, _AT_50 + 1), "AP75": slice(_AT_75, _AT_75 + 1)}
-        ranked = {name: (size, every) for size, name in zip(sizes, self._names("AP", "AP"), strict=True)}
-        ranked |= {name: (0, thresholds) for name, thresholds in single.items()}
+        """Those without which no precision differs; for recalls images with another number of right detections."""
+        every = range(self.matched.shape[2])
+        cells = {name: (size, every) for size, name in enumerate(self._names("AP", "AP"))}
+        cells |= {"AP50": (0, range(_AT_50, _AT_50 + 1)), "AP75": (0, range(_AT_75, _AT_75 + 1))}
+        categories = max(self._categories, other._categories)
         found = {}
-        for name, cell in ranked.items():
-            pairs = zip(self._ranked(*cell), other._ranked(*cell), strict=True)
-            found[name] = np.array([one != two for one, two in pairs], bool)
-        for size, name in zip(sizes, self._names(f"AR{self.limit}", "AR"), strict=True):
+        for name, cell in cells.items():
+            rankings = (each._rankings(*cell, categories) for each in (self, other))
+            found[name] = deciding(list(zip(*rankings, strict=True)), self.images)
+        for size, name in enumerate(self._names(f"AR{self.limit}", "AR")):
             found[name] = self._found_otherwise(other, size)
         return found
 
@@ -144,20 +142,13 @@ class Matches:
         """The names of a metric for each of the A sizes."""
         return [whole, *(f"{prefix}_{name}" for name in self.sizes)]
 
-    def _ranked(self, size: int, thresholds: slice) -> list[bytes]:
-        """For each image the outcomes of its detections that a precision depends on, by category and score."""
-        ignored, matched = (flags[:, size, thresholds] for flags in (self.ignored, self.matched))
-        # [D, thresholds], 0: of no account, 1: false, 2: right.
-        outcomes = np.where(ignored, 0, np.where(matched, 2, 1)).astype(np.int64)
-        places = np.arange(len(outcomes))[:, None]
-        last = np.full((self._categories, outcomes.shape[1]), -1)
-        np.maximum.at(last, self.category, np.where(outcomes == 2, places, -1))
-        outcomes[places > last[self.category]] = 0
-        rows = np.flatnonzero(outcomes.any(axis=1))
-        rows = rows[np.argsort(self.image[rows], kind="stable")]
-        table = np.column_stack((self.category[rows], outcomes[rows]))
-        ends = np.searchsorted(self.image[rows], np.arange(self.images + 1))
-        return [table[start:end].tobytes() for start, end in pairwise(ends)]
+    def _rankings(self, size: int, thresholds: Iterable[int], categories: int) -> Iterator[Ranking]:
+        """The detections that count, of each category at each threshold."""
+        ends = np.searchsorted(self.category, np.arange(categories + 1))
+        for start, end in pairwise(ends):
+            for threshold in thresholds:
+                rows = start + np.flatnonzero(~self.ignored[start:end, size, threshold])
+                yield Ranking(self.image[rows], self.matched[rows, size, threshold])
 
     def _found_otherwise(self, other: Matches, size: int) -> Flags:
         """[I], whether an image has another number of right detections of a category at a threshold."""

@@ -45,7 +45,10 @@ class ByImage(Protocol):
         """[N] for each metric that is the share of the images for which it is true; none of them need exist."""
 
     def differing(self, other: Any) -> dict[str, NDArray[np.bool_]]:
-        """[N] for each metric: whether the image is of account for its difference to `other`, of the same images."""
+        """[N] for each metric: whether the image decides how it differs from that of `other`, of the same images.
+
+        Without the images that do, the metric is the same for both, however often each of the others counts.
+        """
 
     def same_images(self, other: Any) -> bool:
         """Whether another of its kind is about the same images in the same order, as far as can be told."""

@@ -258,6 +258,53 @@ def test_false_detections_behind_the_last_right_one_change_nothing(scene: tuple[
     assert not any(there.any() for there in found.differing(more).values())
 
 
+def ranked(order: np.ndarray, right: np.ndarray) -> Matches:
+    """One detection of one category in each image, highest score first, that is right or wrong at all thresholds."""
+    count = len(right)
+    flags = np.broadcast_to(right[order, None, None], (count, 1, 10))
+    objects, none = np.ones((count, 1), np.int64), np.zeros(count, np.int64)
+    return Matches(count, (), 100, order, none, flags, np.zeros((count, 1, 10), bool), np.arange(count), none, objects)
+
+
+def test_the_order_across_images_decides_about_the_precision() -> None:
+    right = np.arange(41) % 2 == 0
+    best_first, worst_first = np.argsort(~right, kind="stable"), np.argsort(right, kind="stable")
+    # The last is right in both.
+    one, two = ranked(np.r_[best_first[best_first != 40], 40], right), ranked(worst_first, right)
+    assert (one.metrics()["AP"] or 0) - (two.metrics()["AP"] or 0) > 0.2
+    counts = {name: int(images.sum()) for name, images in one.differing(two).items()}
+    # Without the 20 that are wrong, or the 20 that are right before the last, no difference is left.
+    assert counts == {"AP": 20, "AP50": 20, "AP75": 20, "AR100": 0}
+
+
+def test_an_image_whose_false_detection_alone_moves_decides_alone() -> None:
+    right = np.arange(41) != 7
+    order = np.arange(41)
+    moved = np.r_[7, order[order != 7]]
+    differing = ranked(order, right).differing(ranked(moved, right))
+    assert np.flatnonzero(differing["AP"]).tolist() == [7]
+    # Right ones alone have the same precision in any order.
+    assert not ranked(order, right).differing(ranked(np.r_[order[:7][::-1], order[7:]], right))["AP"].any()
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_without_the_images_that_decide_nothing_differs(scene: tuple[dict[str, Any], np.ndarray], seed: int) -> None:
+    truth, rows = scene
+    random = np.random.default_rng(seed)
+    changed = rows.copy()
+    few = random.choice(len(rows), 6, replace=False)
+    changed[few[:4], 5] = random.uniform(size=4)
+    changed[few[4:], 1] += 12
+    one, two = matches(truth, rows), matches(truth, changed)
+    differing = one.differing(two)
+    assert 0 < differing["AP"].sum() < IMAGES
+    for name in ("AP", "AP_M", "AP75", "AR100"):
+        for _ in range(4):
+            counts = random.poisson(1.0, IMAGES) * ~differing[name]
+            own, other = (each.metrics(counts.astype(float))[name] for each in (one, two))
+            assert own == pytest.approx(other, abs=1e-9)
+
+
 def test_carriers_are_the_images_of_the_rarest_class(scene: tuple[dict[str, Any], np.ndarray]) -> None:
     means = {"mean_class_top1": 1, "mean_class_f1": 1}
     assert answers([0, 2, 2, 2]).carriers() == {"top1": 4, "top5": 4, "loss": 4, **means}
