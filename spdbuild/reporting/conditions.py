@@ -37,7 +37,9 @@ TRAINED, EVALUATED = "training images", "evaluation images"
 _CHOICE = {"split": "split", "weights": "evaluated weights", "precision": "evaluation precision"}
 #: Runs that differ in one of these were not measured on the same images in the same way.
 _MEASURED = ("data", EVALUATED, "task.name", "task.evaluation", *_CHOICE.values())
-#: Keys that `architecture.yaml` follows from.
+#: What follows from a network: its file and, as a text may mean another network to another version, its costs.
+_FOLLOWING = ("architecture.yaml", "parameters", "macs")
+#: Keys that these follow from.
 _NETWORK = frozenset(("architecture", "variant", "vars", "passes", "input", "data"))
 
 #: Values that mean the same as an absent key: COCO's object sizes, which older runs wrote out, and a share that recipes
@@ -76,7 +78,8 @@ def _resolved(run: Run) -> Conditions:
 
     Empty keys are left out, so that recipes older than a key compare equal to those that leave it empty.
     """
-    chosen = {"architecture.yaml": run.network, "precision": run.summary.precision}
+    came_to = (run.network, run.summary.parameters, run.summary.macs)
+    chosen = {**dict(zip(_FOLLOWING, came_to, strict=True)), "precision": run.summary.precision}
     leaves = {path: value for path, value in _leaves(run.recipe) if value != _UNSAID.get(path)}
     choice = {path: getattr(run.evaluated, name) for name, path in _CHOICE.items()} if run.evaluated else {}
     return {**leaves, **chosen, **choice}
@@ -103,8 +106,10 @@ def differing(several: Sequence[Conditions]) -> list[str]:
     named = tuple(path.removesuffix("name") for path in found if path.endswith(".name"))
     found = [path for path in found if path.endswith(".name") or not path.startswith(named)]
     found = [path for path in found if path not in (TRAINED, EVALUATED) or "data.name" not in found]
-    explained = any(path.split(".")[0] in _NETWORK for path in found if path != "architecture.yaml")
-    return [path for path in found if path != "architecture.yaml" or not explained]
+    explained = any(path.split(".")[0] in _NETWORK for path in found if path not in _FOLLOWING)
+    following = [path for path in _FOLLOWING if path in found]
+    left_out = following if explained else following[1:]
+    return [path for path in found if path not in left_out]
 
 
 def value_text(conditions: Conditions, path: str) -> str:

@@ -50,14 +50,15 @@ def runs(make_run: MakeRun) -> list[Path]:
 def evaluated(run: Path, to: str, top1: float, split: str = "test", weights: str = "best", **others: Any) -> Path:
     """The folder of an evaluation without results by image."""
     images, precision = others.pop("images", TEST), others.pop("precision", "fp32")
+    parameters, macs = others.pop("costs", (2, 30))
     files = RunFolder(run)
     stored: Any = SimpleNamespace(
         recipe=load_recipe(files.recipe, others.pop("overrides", ())),
         folder=files,
         weights=run / "weights" / f"{weights}.safetensors",
         input=(3, 8, 8),
-        parameters=2,
-        macs=30,
+        parameters=parameters,
+        macs=macs,
         device="cpu",
         precision=precision,
     )
@@ -136,7 +137,9 @@ def test_the_images_that_the_best_epoch_was_chosen_by_are_told(runs: list[Path])
 
 
 def test_an_evaluation_has_the_conditions_of_its_run(runs: list[Path]) -> None:
-    both = [read_run(runs[0]), read_run(evaluated(runs[0], "held_out", 0.5, split="val", images=DATA["evaluated_on"]))]
+    run = read_run(runs[0])
+    same = {"split": "val", "images": DATA["evaluated_on"], "costs": (run.summary.parameters, run.summary.macs)}
+    both = [run, read_run(evaluated(runs[0], "held_out", 0.5, **same))]
     assert differing(conditions(both)) == ["split", "evaluated weights", "evaluation precision"]
 
 

@@ -139,6 +139,16 @@ def test_a_network_and_a_precision_that_the_recipe_does_not_tell(make_run: MakeR
     ]
 
 
+def test_a_text_that_means_another_network_to_another_version_is_another_group(make_run: MakeRun) -> None:
+    made = [
+        make_run(f"runs/{number}", "title=a", f"seed={number}", macs=macs, metrics={})
+        for number, macs in enumerate((2_000_000, 3_000_000))
+    ]
+    for run in made:
+        (run / "architecture.yaml").write_text("model: the_same\n")
+    assert names(*made) == ["a (parameters=200000)", "a (parameters=300000)"]
+
+
 def test_runs_that_are_called_differently_have_the_name_of_the_lowest_seed(make_run: MakeRun) -> None:
     folders = [make_run(f"runs/{name}", f"seed={seed}", metrics={}) for name, seed in (("a", 1), ("b", 0), ("c", 2))]
     assert names(*folders) == ["b"]
