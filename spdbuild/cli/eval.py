@@ -87,8 +87,9 @@ def _text(report: Report) -> str:
     from spdbuild.training.result import number_text
 
     stored, evaluation = report.stored, report.evaluation
+    taken = f", under '{stored.taken_from}'," if stored.taken_from else ""
     lines = [
-        f"{stored.weights} on {report.images:,} images ({report.split})",
+        f"{stored.weights}{taken} on {report.images:,} images ({report.split})",
         f"  {stored.recipe.title or stored.recipe.architecture}: {stored.parameters:,} parameters, "
         f"{stored.macs:,} MACs at {'x'.join(map(str, stored.input))}",
     ]

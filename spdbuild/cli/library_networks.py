@@ -39,7 +39,9 @@ def convert_library(name: str, request: Request, convert: Callable[[Architecture
         raise InputError(f"{name} takes one image, got {len(inputs)} shapes", hint="give --input once")
     module, example = network(name, inputs[0] if inputs else None)
     if weights.source is not None:
-        load_into(module, weights.source)
+        key = load_into(module, weights.source).taken_from
+        if key:
+            click.echo(f"{name} has the weights of {weights.source}, under '{key}'", err=True)
     else:
         click.echo(f"{name} has random weights; --weights gives it others", err=True)
     try:

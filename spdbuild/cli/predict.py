@@ -11,6 +11,7 @@ import click
 from spdbuild.cli.detector_options import changes
 from spdbuild.cli.json_output import print_json
 from spdbuild.cli.options import PATH, DependentOption, imports_option, json_option
+from spdbuild.cli.output import say
 from spdbuild.errors import RunError
 from spdbuild.phrases import printable
 
@@ -98,7 +99,8 @@ def command(
         message = f"name what to predict, after the run: spdbuild predict RUN {run}"
         raise click.UsageError(f"{message}; RUN is the folder of a run, such as runs/quickstart")
     from spdbuild.training.outputs import Outputs
-    from spdbuild.training.predict import predict, source_roots
+    from spdbuild.training.predict import predict, source_files, source_roots
+    from spdbuild.training.stored_run import load_model
 
     values = {
         "--min-score": min_score,
@@ -110,7 +112,11 @@ def command(
     changed = changes(run, overrides, values, _KEYS, allow_imports=allow_imports)
     written = Outputs(output, forms, source_roots(sources)) if output else None
     entries, problems = [], []
-    seen = predict(run, sources, (*overrides, *changed), weights=weights, allow_imports=allow_imports)
+    files = source_files(sources)
+    stored = load_model(run, weights, (*overrides, *changed), allow_imports=allow_imports)
+    if stored.taken_from:
+        say(f"weights from {stored.weights}, under '{stored.taken_from}'", err=True)
+    seen = predict(stored, files)
     with written or nullcontext():
         for prediction in seen:
             if written:

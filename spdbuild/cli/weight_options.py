@@ -74,14 +74,15 @@ class WeightsOptions:
         """Write the weights, if any, with where they came from and what their file says about the data."""
         if self.source is None or self.output is None:
             return
-        from spdbuild.weights import file_sha256, save_weights
+        from spdbuild.weights import file_sha256, open_weights, save_weights
         from spdbuild.weights.facts import Facts
 
         origin = {"source": self.source.name, "source_sha256": file_sha256(self.source)}
         variant = {"variant": architecture.variant} if architecture.variant else {}
         facts = Facts.of(self.source).texts()
         save_weights(self.output, weights, {"architecture": architecture.name, **variant, **facts, **origin})
-        click.echo(f"wrote {self.output}", err=True)
+        key = open_weights(self.source).taken_from
+        click.echo(f"wrote {self.output}" + (f", from {self.source}, under '{key}'" if key else ""), err=True)
 
 
 def weight_options(function: Function) -> Function:

@@ -29,7 +29,9 @@ Examples:
 
 
 _key_option = click.option(
-    "--key", help="Key of a checkpoint under which the weights are, such as model; by default averaged ones come first."
+    "--key",
+    help="Key of a checkpoint under which the weights are, such as model, or ema.model for one within ema; by default "
+    "averaged ones come first.",
 )
 
 
@@ -44,6 +46,7 @@ def command() -> None:
 @choice_options
 @click.option("--table", help="Rename table of the architecture; by default the one that finds most.")
 @_key_option
+@click.option("--prefix", help="What stands before the names, such as online.; by default that with which most fit.")
 @click.option("--partial", is_flag=True, help="Take what fits and leave out the rest.")
 @click.option("-o", "--output", required=True, type=PATH, help="safetensors file to write.")
 @json_option
@@ -53,6 +56,7 @@ def import_file(
     choice: Choice,
     table: str | None,
     key: str | None,
+    prefix: str | None,
     partial: bool,
     output: Path,
     as_json: bool,
@@ -62,12 +66,15 @@ def import_file(
     FILE is a safetensors file or a checkpoint of torch: a state_dict or a whole pickled module. Nothing in it is run.
     """
     from spdbuild.importing.weights import import_weights
+    from spdbuild.weights.matching import elsewhere_hint
 
-    _, report = import_weights(file, choice.load(arch), output, table=table, partial=partial, key=key)
+    _, report = import_weights(file, choice.load(arch), output, table=table, partial=partial, key=key, prefix=prefix)
     if as_json:
         print_json({"file": str(file), "output": str(output), **report.as_json()})
     else:
         _report_table(report).show(err=True)
+    if told := elsewhere_hint(report):
+        say(told, err=True)
     say(_summary(report, output), err=True)
 
 

@@ -40,7 +40,8 @@ def export_weights(
 
     network: the folder of a run, an architecture, its name or path. weights: file of its weights; a run has its own.
     like: a network such as "torchvision:resnet18", which is also run with the weights; or a file of weights, of which
-        only names and shapes are read. Its last layer may have another number of classes.
+        only names and shapes are used, and the count of an AveragedModel, which is no weight. Its last layer may have
+        another number of classes.
     output: safetensors file to write as well.
     table: rename table of the architecture; by default the one that finds most.
     inputs: shapes (C, H, W) in place of the network's own.
@@ -54,16 +55,20 @@ def export_weights(
         refuse_overwriting(Path(output), trained.weights)
     ours = weights_of(trained.graph, trained.weights, trained.renames)
     module, example = _library(str(like), trained.graph) if is_named(str(like)) else (None, None)
+    contents, taken_from = None, ""
     if module is None:
         contents = open_weights(like)
         wanted, taken_from = contents.tensors, contents.taken_from
     else:
-        wanted, taken_from = describe_module(module), ""
+        wanted = describe_module(module)
     try:
         state, report = restore(ours, wanted, trained.renames, trained.graph, table=table)
     except WeightsError as error:
         told = (replace(problem, message=f"{like}: {problem.message}") for problem in error.problems)
         raise WeightsError.gather(told) from None
+    if contents and len(state) < len(wanted):
+        counts = contents.load()
+        state = {name: state[name] if name in state else counts[name] for name in wanted}
     if module is not None and example is not None:
         module.load_state_dict(state)
         _require_same(str(like), module, module_of(trained.graph, ours, None), example)

@@ -20,6 +20,7 @@ def import_weights(
     table: str | None = None,
     partial: bool = False,
     key: str | None = None,
+    prefix: str | None = None,
 ) -> tuple[dict[str, Tensor], Report]:
     """The weights of a third-party file as a state_dict of an architecture, and what became of each tensor.
 
@@ -28,13 +29,19 @@ def import_weights(
     table: rename table of the architecture; by default the one that finds most.
     partial: take what fits and leave out the rest; if nothing fits, that is an error.
     key: the one under which a checkpoint of torch has the weights, such as "model"; by default the first of ema,
-        model_ema, state_dict_ema, model, state_dict, model_state, model_state_dict and weights that has any.
-    Raises WeightsError for a file that cannot be read or does not fit, and UnknownNameError for an unknown table.
+        model_ema, state_dict_ema, model, state_dict, model_state, model_state_dict and weights that has any. "a.b" is
+        the key b within what is under a.
+    prefix: what stands before the names of the file, such as "online."; other tensors are then passed over. By default
+        that with which most weights fit.
+    Raises WeightsError for a file that cannot be read, does not fit, or has several networks that fit, and
+    UnknownNameError for an unknown table.
     """
     architecture = loaded(architecture)
     graph = architecture.graph
     target = describe_module(compile_graph(graph, "meta"))
-    state, report = match_file(file, target, architecture.renames, table=table, graph=graph, partial=partial, key=key)
+    state, report = match_file(
+        file, target, architecture.renames, table=table, graph=graph, partial=partial, key=key, prefix=prefix
+    )
     require_some(report, file, architecture.name)
     if output is not None:
         save_weights(Path(output), state, _origin(architecture, Path(file), report))

@@ -42,6 +42,7 @@ class Report:
         named = zip(evaluation.classes, evaluation.rows, strict=False)
         return {
             "weights": str(self.stored.weights),
+            "taken_from": self.stored.taken_from,
             "split": self.split,
             "images": self.images,
             "metrics": evaluation.metrics,

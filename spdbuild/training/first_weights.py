@@ -15,9 +15,11 @@ from spdbuild.phrases import some
 from spdbuild.shape import pair
 from spdbuild.training.network import BuiltNetwork
 from spdbuild.training.recipe import FirstWeights
-from spdbuild.weights import describe_module, match_file, misfits
+from spdbuild.weights import describe_module, match_file, misfits, open_weights
 from spdbuild.weights.contents import TensorInfo
 from spdbuild.weights.facts import Facts
+from spdbuild.weights.former_kernels import former_kernels_hint
+from spdbuild.weights.matching import elsewhere_hint
 from spdbuild.weights.report import Report
 
 if TYPE_CHECKING:
@@ -29,11 +31,21 @@ _SHARE, _PATTERNS = 0.75, 4
 _SHOWN = 8
 
 
-def load_weights(network: BuiltNetwork, file: str | Path) -> None:
-    """Load the weights of a file into a network; raises WeightsError unless they fit exactly."""
-    state, report = _matched(network, file, describe_module(network.module))
-    _refuse(file, _advised(list(misfits(report)), f"see what the file holds: spdbuild weights show {file}"))
+def load_weights(network: BuiltNetwork, weights: FirstWeights) -> Report:
+    """Load weights into a network, and say where they were; raises WeightsError unless they fit exactly.
+
+    weights: those that would be `fresh` are loaded, too.
+    """
+    state, report = _matched(network, weights, describe_module(network.module))
+    hint = _other_network(report, network.architecture.graph) or _show(weights)
+    _refuse(weights.file, _advised(list(misfits(report)), hint))
     network.module.load_state_dict(state)
+    return report
+
+
+def teacher_line(file: str) -> str:
+    """A log line that says which weights a teacher has."""
+    return f"teacher: weights from {file}{_under(open_weights(file).taken_from)}"
 
 
 def start(
@@ -51,18 +63,18 @@ def start(
             raise RecipeError("weights.fresh leaves nothing to load", hint="leave a pattern out")
     with weights.about("file"):
         wanted = {name: info for name, info in target.items() if name not in set(fresh)}
-        state, report = _matched(network, weights.file, wanted, weights.key)
+        state, report = _matched(network, weights, wanted)
         _refuse(weights.file, _unfitting(report, weights, target, network.architecture.graph))
     own = {name: tensor for name, tensor in state.items() if name not in settled}
     network.module.load_state_dict(own, strict=False)
     said, kept = _described(report, weights, cover(fresh, target)), sorted(state.keys() - own.keys())
     said += f"; as the recipe says: {', '.join(kept)}" if kept else ""
-    return said if fresh else said + _other_classes(Path(weights.file), classes)
+    return said if fresh else said + _other_classes(weights, classes)
 
 
-def _other_classes(file: Path, classes: tuple[str, ...]) -> str:
+def _other_classes(weights: FirstWeights, classes: tuple[str, ...]) -> str:
     """A warning that the head has learned other classes than those of the data, if the file says so; else empty."""
-    facts = Facts.of(file)
+    facts = Facts.of(Path(weights.file), weights.key)
     learned = facts.classes or facts.names
     differing = [f"'{a}' for '{b}'" for a, b in zip(learned, classes, strict=False) if a != b]
     if len(learned) != len(classes) or not differing:
@@ -71,11 +83,21 @@ def _other_classes(file: Path, classes: tuple[str, ...]) -> str:
 
 
 def _matched(
-    network: BuiltNetwork, file: str | Path, wanted: Mapping[str, TensorInfo], key: str | None = None
+    network: BuiltNetwork, weights: FirstWeights, wanted: Mapping[str, TensorInfo]
 ) -> tuple[dict[str, Tensor], Report]:
     """The tensors of the file that fit, by our names or those of a rename table; and what became of each tensor."""
-    architecture = network.architecture
-    return match_file(file, wanted, architecture.renames, graph=architecture.graph, partial=True, key=key)
+    graph, renames = network.architecture.graph, network.architecture.renames
+    whole = describe_module(network.module)
+    return match_file(
+        weights.file,
+        wanted,
+        renames,
+        graph=graph,
+        whole=whole,
+        partial=True,
+        key=weights.key,
+        prefix=weights.prefix,
+    )
 
 
 def _refuse(file: str | Path, problems: Iterable[Problem]) -> None:
@@ -97,6 +119,8 @@ def _advised(problems: list[Problem], hint: str) -> list[Problem]:
 
 
 def _hint(report: Report, weights: FirstWeights, target: Collection[str], graph: Graph) -> str:
+    if other := _other_network(report, graph):
+        return other
     needed = [entry for entry in report.entries if entry.name is not None]
     fitting = {entry.name for entry in needed if entry.status not in ("missing", "mismatch")}
     if len(fitting) == len(needed):
@@ -107,12 +131,25 @@ def _hint(report: Report, weights: FirstWeights, target: Collection[str], graph:
         return f"the file is of the strided network, whose weights are carried over by {command}"
     patterns = cover([name for name in target if name not in fitting], target)
     if len(fitting) < (1 - _SHARE) * len(needed) or len(patterns) > _PATTERNS:
-        return f"see what the file holds: spdbuild weights show {weights.file}"
+        return _show(weights)
     return f"weights.fresh=[{', '.join(patterns)}] leaves random what does not fit"
 
 
+def _other_network(report: Report, graph: Graph) -> str:
+    """Where the right network is, if the file has it elsewhere or an older version made it; else empty."""
+    return former_kernels_hint(report, graph) or elsewhere_hint(report)
+
+
+def _show(weights: FirstWeights) -> str:
+    return f"see what the file holds: spdbuild weights show {weights.file}"
+
+
+def _under(key: str) -> str:
+    return f", under '{key}'" if key else ""
+
+
 def _described(report: Report, weights: FirstWeights, fresh: list[str]) -> str:
-    names = f", under '{report.taken_from}'" if report.taken_from else ""
+    names = _under(report.taken_from)
     names += f", by the names of the table '{report.table}'" if report.table else ""
     names += f", behind '{report.prefix}'" if report.prefix else ""
     taken = sum(report.counts[status] for status in ("loaded", "cast", "permuted", "initial"))

@@ -14,7 +14,7 @@ from spdbuild.training.ema import Ema
 from spdbuild.training.first_weights import load_weights
 from spdbuild.training.network import BuiltNetwork, build_network, check_input
 from spdbuild.training.precision import make_scaler
-from spdbuild.training.recipe import Recipe
+from spdbuild.training.recipe import FirstWeights, Recipe
 from spdbuild.training.run_data import RunData
 from spdbuild.training.schedules.schedule import momentum_of
 from spdbuild.training.strided_pointwise import without_strides
@@ -92,7 +92,7 @@ def _teacher(recipe: Recipe, student: BuiltNetwork, data: RunData, device: torch
     teacher = build_network(recipe.distill, len(data.classes), data.size)
     check_input(recipe.distill, teacher.input, data.size)
     with recipe.distill.about("weights"):
-        load_weights(teacher, recipe.distill.weights)
+        load_weights(teacher, FirstWeights(recipe.distill.weights))
     given, wanted = (_outputs(network) for network in (teacher, student))
     if given != wanted:
         message = f"the teacher gives {given} and the network {wanted}"

@@ -13,7 +13,7 @@ from spdbuild.ops.normalization import BatchNorm
 from spdbuild.training.accumulation import Accumulation
 from spdbuild.training.checkpoint import Position, seed_generators
 from spdbuild.training.distributed import Processes
-from spdbuild.training.first_weights import start
+from spdbuild.training.first_weights import start, teacher_line
 from spdbuild.training.freezing import freeze
 from spdbuild.training.initialization import initialize
 from spdbuild.training.learner import Learner, make_learner, placed
@@ -103,6 +103,8 @@ def make_session(
     with recipe.about("vars.classes", "architecture"):
         _check_outputs(recipe.task, network, data.classes, device)
     learner = make_learner(recipe, network, data, precision, processes, device)
+    if recipe.distill is not None:
+        console.line(teacher_line(recipe.distill.weights))
     seed_generators(recipe.seed, processes.rank)
     return Session(
         recipe,

@@ -19,7 +19,7 @@ from spdbuild.training.first_weights import load_weights
 from spdbuild.training.network import allow, build_network, resolve
 from spdbuild.training.plugins import origin_told
 from spdbuild.training.precision import choose_precision
-from spdbuild.training.recipe import Recipe, load_recipe
+from spdbuild.training.recipe import FirstWeights, Recipe, load_recipe
 from spdbuild.training.recipe.differences import differences, keys_with
 from spdbuild.training.recipe.overrides import Overrides, listed
 from spdbuild.training.run_folder import RunFolder, no_run_or
@@ -31,6 +31,7 @@ class StoredModel:
     """A trained model, in eval mode on its device, with the recipe that made it.
 
     folder: of the run, if it is from one. weights: the file that they are from.
+    taken_from: the key of a checkpoint under which they were ("ema"), or empty.
     classes: names of its classes, from the file of weights or else from the data at hand.
     input: shape [C, H, W] of the model's input; image: shape of an image before `preprocess`.
     parameters, macs: its costs for one such input.
@@ -47,6 +48,7 @@ class StoredModel:
     macs: int
     device: torch.device
     precision: str
+    taken_from: str = ""
 
 
 def load_model(
@@ -64,14 +66,15 @@ def load_model(
     allow_imports: whether Python files that its architecture names may run.
     """
     recipe, folder = _recipe(run_or_recipe, overrides, allow_imports)
-    path = Path(weights) if weights else _weights(recipe, folder)
-    facts = Facts.of(path)
+    source = FirstWeights(str(weights)) if weights else _weights(recipe, folder)
+    path = Path(source.file)
+    facts = Facts.of(path, source.key)
     # Class names in other people's files say little: they are used only if nothing else is known.
     classes = facts.classes or classes or facts.names
     if len(facts.input) == 3 and recipe.input is None and size is None:
         recipe = replace(recipe, input=facts.input)
     network = build_network(recipe, len(classes) or None, size)
-    load_weights(network, path)
+    taken_from = load_weights(network, source).taken_from
     image = (network.input[0], *(facts.size or network.input[1:]))
     device = device_of(recipe)
     model = network.module.to(device).eval()
@@ -79,7 +82,18 @@ def load_model(
         model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     precision = choose_precision(recipe.precision, device)
     return StoredModel(
-        recipe, folder, path, model, classes, network.input, image, network.parameters, network.macs, device, precision
+        recipe,
+        folder,
+        path,
+        model,
+        classes,
+        network.input,
+        image,
+        network.parameters,
+        network.macs,
+        device,
+        precision,
+        taken_from,
     )
 
 
@@ -129,7 +143,7 @@ def stored_graph(
     inputs: shapes (C, H, W) in place of its own.
     """
     recipe, folder = _recipe(run, (), allow_imports)
-    path = weights or _weights(recipe, folder)
+    path = weights or Path(_weights(recipe, folder).file)
     facts = Facts.of(path)
     if len(facts.input) == 3 and recipe.input is None:
         recipe = replace(recipe, input=facts.input)
@@ -208,11 +222,11 @@ def _check_changes(trained: Recipe, wanted: Recipe) -> None:
             raise RecipeError(message, location=found.place, hint=hint)
 
 
-def _weights(recipe: Recipe, folder: RunFolder | None) -> Path:
-    candidates = [folder.best, folder.last] if folder else [Path(recipe.weights.file)] if recipe.weights else []
-    for path in candidates:
-        if path.is_file():
-            return path
+def _weights(recipe: Recipe, folder: RunFolder | None) -> FirstWeights:
+    own = [FirstWeights(str(path)) for path in (folder.best, folder.last)] if folder else []
+    for weights in own if folder else filter(None, [recipe.weights]):
+        if Path(weights.file).is_file():
+            return weights
     if folder:
         raise WeightsError(f"{folder.path} has no weights", hint="the run has not reached the end of its first epoch")
     run = Path("runs", recipe.title or "run")

@@ -37,6 +37,7 @@ class WeightsFile:
     taken_from: str = ""
     metadata: Mapping[str, str] = field(default_factory=dict)
     _load: Callable[[], dict[str, Tensor]] = dict
+    _keys: Callable[[], tuple[str, ...]] = tuple
 
     def __post_init__(self) -> None:
         unprintable = next((name for name in self.tensors if not name.isprintable()), None)
@@ -51,6 +52,10 @@ class WeightsFile:
     def load(self) -> dict[str, Tensor]:
         """The tensors by name, on the CPU, in the order of the file."""
         return self._load()
+
+    def other_keys(self) -> tuple[str, ...]:
+        """Other keys of the checkpoint under which there are weights."""
+        return tuple(key for key in self._keys() if key != self.taken_from)
 
     def as_json(self) -> dict[str, Any]:
         """The contents as data for JSON."""

@@ -27,9 +27,12 @@ class Facts:
     names: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, file: Path) -> Facts:
-        """The facts of a file; WeightsError if its metadata has something else in their place."""
-        texts = open_weights(file).metadata
+    def of(cls, file: Path, key: str | None = None) -> Facts:
+        """The facts of a file; WeightsError if its metadata has something else in their place.
+
+        key: that of `open_weights`.
+        """
+        texts = open_weights(file, key).metadata
         kinds = {"classes": str, "input": int, "size": int, "names": str}
         return cls(**{name: _fact(file, name, texts[name], kind) for name, kind in kinds.items() if name in texts})
 

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 def open_weights(path: Path | str, key: str | None = None) -> WeightsFile:
     """The table of contents of a weights file; torch is not imported and nothing in the file is executed.
 
-    key: the one of a checkpoint under which the weights are ("model"); by default the first of MODEL_KEYS that has any.
+    key: the one of a checkpoint under which the weights are ("model", or "a.b" for b within a); by default the first of
+        MODEL_KEYS that has any.
     The kind of file is recognized by its first bytes, except for an index of several safetensors files, which is
     recognized by its name. Raises WeightsError.
     """

@@ -11,8 +11,8 @@ from spdbuild.errors import SpdbuildError, WeightsError
 from spdbuild.graph import Graph
 from spdbuild.source import Value
 from spdbuild.weights.contents import TensorInfo
-from spdbuild.weights.files import open_weights, read_weights
-from spdbuild.weights.matching import describe_module, match, match_any
+from spdbuild.weights.files import open_weights
+from spdbuild.weights.matching import describe_module, match, match_any, misfits
 from spdbuild.weights.rename import compile_rules, stated_order
 from spdbuild.weights.report import Report
 
@@ -27,8 +27,10 @@ def match_file(
     *,
     table: str | None = None,
     graph: Graph | None = None,
+    whole: Mapping[str, TensorInfo] | None = None,
     partial: bool = False,
     key: str | None = None,
+    prefix: str | None = None,
 ) -> tuple[dict[str, Tensor], Report]:
     """The state_dict of a model that needs `target`, from any file, and what became of each tensor.
 
@@ -39,10 +41,15 @@ def match_file(
     contents = open_weights(path, key)
     theirs = contents.load()
     try:
-        state, report = match_tables(target, theirs, tables, table=table, graph=graph, partial=partial)
+        state, report = match_tables(target, theirs, tables, table=table, graph=graph, whole=whole, prefix=prefix)
+        report = replace(report, taken_from=contents.taken_from)
+        if not report.fits:
+            report = replace(report, other_keys=contents.other_keys())
+        if not (partial or report.fits):
+            raise WeightsError.gather(misfits(report, graph))
     except WeightsError as error:
         raise _about(path, error) from None
-    return state, replace(report, taken_from=contents.taken_from)
+    return state, report
 
 
 def match_tables(
@@ -52,13 +59,16 @@ def match_tables(
     *,
     table: str | None = None,
     graph: Graph | None = None,
-    partial: bool = False,
+    whole: Mapping[str, TensorInfo] | None = None,
+    prefix: str | None = None,
 ) -> tuple[dict[str, Tensor], Report]:
-    """`match_any` with rename tables as written, with their orders."""
+    """`match_any` with rename tables as written, with their orders; it takes what fits."""
     rules = {name: compile_rules(lines) for name, lines in tables.items()}
     stated = {name: stated_order(lines) for name, lines in tables.items()}
     orders = {name: order for name, order in stated.items() if order}
-    return match_any(target, theirs, rules, table=table, orders=orders, graph=graph, partial=partial)
+    return match_any(
+        target, theirs, rules, table=table, orders=orders, graph=graph, whole=whole, prefix=prefix, partial=True
+    )
 
 
 def load_into(module: nn.Module, weights: Path | str | Mapping[str, Tensor], *, partial: bool = False) -> Report:
@@ -68,14 +78,19 @@ def load_into(module: nn.Module, weights: Path | str | Mapping[str, Tensor], *, 
         its weights.
     partial: take what fits, and leave the rest of the module as it is.
     """
-    given = weights if isinstance(weights, Mapping) else read_weights(weights)
+    given, taken_from = (weights, "") if isinstance(weights, Mapping) else _read(weights)
     try:
         state, report = match(describe_module(module), given, partial=partial)
     except WeightsError as error:
         raise _about("the state_dict" if given is weights else str(weights), error) from None
     on_meta = any(tensor.is_meta for tensor in module.state_dict().values())
     module.load_state_dict(state, strict=False, assign=on_meta)
-    return report
+    return replace(report, taken_from=taken_from)
+
+
+def _read(path: Path | str) -> tuple[dict[str, Tensor], str]:
+    contents = open_weights(path)
+    return contents.load(), contents.taken_from
 
 
 def _about(path: Path | str, error: WeightsError) -> SpdbuildError:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,17 +13,18 @@ from spdbuild.errors import Problem, UnknownNameError, WeightsError, nearest
 from spdbuild.graph import Graph
 from spdbuild.phases import Order
 from spdbuild.phrases import some
+from spdbuild.weights.choosing import choice_hint
 from spdbuild.weights.contents import TensorInfo
+from spdbuild.weights.former_kernels import former_kernels_hint
 from spdbuild.weights.orders import Reordering, find_reorderings
 from spdbuild.weights.permute import fold_kernel, folding_block, permute_order, unfold_kernel
+from spdbuild.weights.prefixes import averaging_counts, choose_reading
 from spdbuild.weights.rename import Rule, rename
 from spdbuild.weights.report import Entry, Report
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-#: Parts of the longest prefix that is looked for.
-MAX_PREFIX = 8
 SHOWN = 8
 #: Names of each side that are shown where nothing fits.
 FIRST = 3
@@ -78,29 +79,35 @@ def match_any(
     table: str | None = None,
     orders: Mapping[str, Order] | None = None,
     graph: Graph | None = None,
+    whole: Mapping[str, TensorInfo] | None = None,
+    prefix: str | None = None,
     partial: bool = False,
 ) -> tuple[dict[str, Tensor], Report]:
     """`match` with the table that finds most: the one called `table`, or one of `tables`, or our own names.
 
-    A prefix that most names of the file share, as those have that a wrapper holds or that are a part of a larger
-    network, is taken to stand before the names where that finds more.
+    What an AveragedModel counts is no weight.
 
     orders: of the channels of space_to_depth in the files of a table, where it says so. A file of any other table, or
         under our own names, has the order of the network.
     graph: the network of `target`.
-    Raises UnknownNameError for a table that does not exist.
+    whole: what the network needs, where `target` is a part of it; the rest of it in the file is no other network.
+    prefix: what stands before the names of the file; other tensors are then passed over. By default that with which
+        most weights fit, as for names that a wrapper holds or that are a part of a larger network.
+    Raises UnknownNameError for a table that does not exist, and SeveralFitError if other tensors of the file, behind
+    another prefix, fit as well.
     """
     if table is not None and table not in tables:
         raise UnknownNameError(f"there is no rename table '{table}'", hint=nearest(table, tables))
     known = {"": (), **tables} if table is None else {table: tables[table]}
-    renamed = {name: [rename(ours, rules) for ours in target] for name, rules in known.items()}
-    found = {
-        (name, prefix): sum(prefix + their_name in theirs for their_name in their_names)
-        for prefix in _prefixes(theirs)
-        for name, their_names in renamed.items()
+    counts = averaging_counts(theirs)
+    if prefix and not prefix.endswith("."):
+        prefix += "."
+    theirs = _behind({name: tensor for name, tensor in theirs.items() if name not in counts}, prefix)
+    sizes = {
+        name: {rename(ours, rules): math.prod(info.shape) for ours, info in (whole or target).items()}
+        for name, rules in known.items()
     }
-    # On a tie the first wins: our own names, and the shortest prefix, for a network may have a `backbone` of its own.
-    best, prefix = max(found, key=lambda choice: found[choice])
+    best, prefix = choose_reading(sizes, {name: tensor.numel() for name, tensor in theirs.items()}, prefix)
     order = (orders or {}).get(best)
     state, report = match(
         target,
@@ -114,20 +121,12 @@ def match_any(
     return state, replace(report, table=best)
 
 
-def _prefixes(names: Collection[str]) -> Iterator[str]:
-    """What may stand before the names of a network: "", and then, part by part, what more than half of `names` share.
-
-    No two networks that lie side by side in a file, such as a teacher and its student, can both have so many.
-    """
-    prefix = ""
-    for _ in range(MAX_PREFIX):
-        yield prefix
-        behind = (name[len(prefix) :].partition(".") for name in names if name.startswith(prefix))
-        parts = Counter(part for part, dot, _ in behind if dot)
-        part, number = max(parts.items(), key=lambda entry: entry[1], default=("", 0))
-        if 2 * number <= len(names):
-            return
-        prefix += f"{part}."
+def _behind(theirs: Mapping[str, Tensor], prefix: str | None) -> Mapping[str, Tensor]:
+    """The tensors that have the prefix; WeightsError if none has."""
+    behind = {name: tensor for name, tensor in theirs.items() if name.startswith(prefix or "")}
+    if theirs and not behind:
+        raise WeightsError(f"no weight is behind '{prefix}'", hint=f"the file has {some(list(theirs), FIRST)}")
+    return behind
 
 
 def _check_one_to_one(names: Mapping[str, str]) -> None:
@@ -204,26 +203,39 @@ def _cast(tensor: Tensor, dtype: str) -> Tensor:
     return tensor.to(wanted)
 
 
-def misfits(report: Report) -> Iterator[Problem]:
-    """What strict matching does not accept: all missing weights, all unused ones, and each mismatch as a problem."""
+def misfits(report: Report, graph: Graph | None = None) -> Iterator[Problem]:
+    """What strict matching does not accept: all missing weights, all unused ones, and each mismatch as a problem.
+
+    graph: the network, for hints.
+    """
     needed = sum(entry.name is not None for entry in report.entries)
     missing, unused = ([entry.theirs or "" for entry in report.having(status)] for status in ("missing", "unused"))
     mismatches = report.having("mismatch")
     if missing:
         yield Problem(
             f"{len(missing)} of {needed} weights are not in the file: {some(missing, SHOWN)}",
-            hint=_near(missing, unused),
+            hint=_near(missing, unused) or elsewhere_hint(report),
         )
     if unused:
         yield Problem(
             f"{len(unused)} weights of the file are not used: {some(unused, SHOWN)}",
             hint="`spdbuild weights import --partial` takes only what fits" if _taken(report) else "",
         )
+    former = former_kernels_hint(report, graph) if graph else ""
     for entry in mismatches[:SHOWN]:
         renamed = f" ('{entry.theirs}')" if entry.theirs != entry.name else ""
-        yield Problem(f"'{entry.name}'{renamed} {entry.note}")
+        yield Problem(f"'{entry.name}'{renamed} {entry.note}", hint=former)
+        former = ""
     if len(mismatches) > SHOWN:
         yield Problem(f"{len(mismatches) - SHOWN} more weights do not agree")
+
+
+def elsewhere_hint(report: Report) -> str:
+    """Which other keys of a checkpoint have weights, where those that were taken lack some; else empty."""
+    if not report.other_keys or not report.having("missing"):
+        return ""
+    keys = some([f"'{key}'" for key in report.other_keys], FIRST)
+    return f"there are also weights under {keys}: {choice_hint('key', report.other_keys[0])}"
 
 
 def require_some(report: Report, file: Path | str, network: str) -> None:

@@ -33,12 +33,14 @@ class Report:
     table: the rename table that was used, or empty if the names are ours.
     prefix: what stands before the names in the file, as in "module.conv1.weight".
     taken_from: the key of a checkpoint under which the tensors were ("ema"), or empty.
+    other_keys: those under which it has more weights, if these do not fit.
     """
 
     entries: tuple[Entry, ...]
     table: str = ""
     prefix: str = ""
     taken_from: str = ""
+    other_keys: tuple[str, ...] = ()
 
     @property
     def counts(self) -> Mapping[Status, int]:

@@ -11,6 +11,7 @@ from spdbuild.graph import Graph
 from spdbuild.source import Value
 from spdbuild.weights.contents import TensorInfo
 from spdbuild.weights.loading import match_tables
+from spdbuild.weights.prefixes import SeveralFitError
 from spdbuild.weights.report import Entry, Report
 
 if TYPE_CHECKING:
@@ -28,7 +29,8 @@ def restore(
     """The weights `state` of `graph` under the names, in the shapes and in the order of `like`, and where each went.
 
     An import only moves numbers. So the elements of each tensor of `like` are numbered, and the numbers imported: they
-    say where our elements belong. The last layer may have another number of classes than that of `like`.
+    say where our elements belong. The last layer may have another number of classes than that of `like`. What an
+    AveragedModel counts is not among them.
 
     Raises WeightsError with the first tensor that one side has and the other lacks, or has in another shape.
     """
@@ -46,7 +48,7 @@ def restore(
     if not report.fits:
         raise WeightsError(_first_difference(report))
     ours = {entry.theirs: entry.name for entry in report.entries if entry.theirs and entry.name}
-    found = {name: _restored(state[ours[name]], numbers[ours[name]], shapes[name]) for name in like}
+    found = {name: _restored(state[ours[name]], numbers[ours[name]], shapes[name]) for name in like if name in ours}
     # Their notes tell of the way of an import.
     return found, replace(report, entries=tuple(replace(entry, note="") for entry in report.entries))
 
@@ -75,7 +77,11 @@ def _imported_numbers(
 
     target = {name: TensorInfo(tuple(tensor.shape), "int64", 8 * tensor.numel()) for name, tensor in state.items()}
     numbered = {name: torch.arange(torch.Size(shape).numel()).reshape(shape) for name, shape in shapes.items()}
-    return match_tables(target, numbered, tables, table=table, graph=graph, partial=True)
+    try:
+        return match_tables(target, numbered, tables, table=table, graph=graph)
+    except SeveralFitError as error:
+        hint = "save the state_dict of one of them, and give that file"
+        raise WeightsError(error.problems[0].message, hint=hint) from None
 
 
 def _restored(tensor: Tensor, numbers: Tensor, shape: tuple[int, ...]) -> Tensor:

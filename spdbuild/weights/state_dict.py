@@ -5,17 +5,16 @@ A checkpoint is a state_dict, a whole module, or a mapping that has one of them 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from spdbuild.errors import WeightsError
+from spdbuild.weights.choosing import choice_hint
 from spdbuild.weights.stand_ins import StandIn, StoredTensor
 
 #: The keys under which checkpoints keep the model; first the one that is better to evaluate.
-MODEL_KEYS = ("ema", "model_ema", "state_dict_ema", "model", "state_dict", "model_state", "model_state_dict", "weights")
-
-#: What torch's AveragedModel counts beside the weights of its `module`.
-AVERAGED = "n_averaged"
+AVERAGED = ("ema", "model_ema", "state_dict_ema")
+MODEL_KEYS = (*AVERAGED, "model", "state_dict", "model_state", "model_state_dict", "weights")
 
 MAX_DEPTH = 100
 MAX_MODULES = MAX_TENSORS = 100_000
@@ -26,35 +25,68 @@ SHOWN = 12
 def find_tensors(saved: Any, key: str | None = None) -> tuple[dict[str, StoredTensor], str]:
     """The tensors in `saved`, in order, and the key under which they are ("", "ema", ...).
 
-    key: where to look for them, and nowhere else.
+    key: where to look for them, and nowhere else; "a.b" is within what is under "a".
     """
     if key is not None:
         return _tensors_under(saved, key), key
     tensors = _tensors(saved)
     if tensors:
         return tensors, ""
-    items = _items(saved)
     for usual in MODEL_KEYS:
-        if tensors := _tensors(items.get(usual)):
-            return tensors, usual
+        for path in (usual, *(f"{usual}.{inner}" for inner in MODEL_KEYS)):
+            if tensors := _tensors(_under(saved, path)):
+                return tensors, path
+        if usual in AVERAGED:
+            _refuse_unusual(saved, usual)
     looked = f"looked for a state_dict, a module, and under the keys {', '.join(MODEL_KEYS)}"
-    others = _keys_of_weights(saved)
-    hint = f"{looked}; there are some under {', '.join(others)}, which key can choose" if others else looked
+    others = _quoted(keys_of_weights(saved))
+    hint = f"{looked}; there are some under {others}, which key can choose" if others else looked
     raise WeightsError(f"there are no weights in {_described(saved)}", hint=hint)
 
 
+def _refuse_unusual(saved: Any, averaged: str) -> None:
+    """Refuse to pass over averaged weights that are there, but not where they usually are."""
+    keys = keys_of_weights(saved)
+    unusual = [key for key in keys if key.startswith(f"{averaged}.")]
+    if unusual:
+        message = f"there are weights under {_quoted(keys)}, and '{unusual[0]:.40}' may be the averaged ones"
+        raise WeightsError(message, hint=f"choose one: {choice_hint('key', keys[0])}")
+
+
 def _tensors_under(saved: Any, key: str) -> dict[str, StoredTensor]:
-    if tensors := _tensors(_items(saved).get(key)):
+    if tensors := _tensors(_under(saved, key)):
         return tensors
-    others = ", ".join(_keys_of_weights(saved))
+    others = _quoted(keys_of_weights(saved))
     hint = f"there are some under {others}" if others else "leave key out" if _tensors(saved) else ""
     raise WeightsError(f"there are no weights under '{key}' in {_described(saved)}", hint=hint)
 
 
-def _keys_of_weights(saved: Any) -> list[str]:
-    """The first keys under which there are weights, as a message quotes them."""
-    items = [(key, part) for key, part in _items(saved).items() if isinstance(key, str)]
-    return [f"{key!r:.40}" for key, part in items[:SHOWN] if _tensors(part)]
+def _under(saved: Any, key: str) -> Any:
+    """What is under a key; "a.b" is what is under "b" within "a", unless there is a key with a dot. None if nothing."""
+    items = _items(saved)
+    if key in items:
+        return items[key]
+    heads = (key[:end] for end, sign in enumerate(key) if sign == ".")
+    return next((_under(items[head], key[len(head) + 1 :]) for head in heads if head in items), None)
+
+
+def keys_of_weights(saved: Any) -> tuple[str, ...]:
+    """The first keys under which there are weights: "model", or "ema.model" if they are one key deeper."""
+    found: list[str] = []
+    for key, part in _named_items(saved):
+        if _tensors(part):
+            found.append(key)
+        else:
+            found += [f"{key}.{inner}" for inner, inside in _named_items(part) if _tensors(inside)]
+    return tuple(found)
+
+
+def _named_items(saved: Any) -> list[tuple[str, Any]]:
+    return [(key, part) for key, part in _items(saved).items() if isinstance(key, str)][:SHOWN]
+
+
+def _quoted(keys: Sequence[str]) -> str:
+    return ", ".join(f"{key!r:.40}" for key in keys[:SHOWN])
 
 
 def find_class_names(saved: Any, key: str) -> tuple[str, ...]:
@@ -62,7 +94,7 @@ def find_class_names(saved: Any, key: str) -> tuple[str, ...]:
 
     They are a list or a mapping from numbers, called `names`; names that are only numbers do not count.
     """
-    model = _items(saved).get(key) if key else saved
+    model = _under(saved, key) if key else saved
     for holder in (model.state if isinstance(model, StandIn) else None, _items(saved)):
         names = holder.get("names") if isinstance(holder, dict) else None
         if isinstance(names, dict):
@@ -74,17 +106,11 @@ def find_class_names(saved: Any, key: str) -> tuple[str, ...]:
 
 def _tensors(saved: Any) -> dict[str, StoredTensor]:
     if isinstance(saved, StandIn) and isinstance(saved.state, dict) and "_modules" in saved.state:
-        return _without_count(_bounded(_walk(saved)))
+        return _bounded(_walk(saved))
     items = _items(saved)
     if all(isinstance(name, str) and isinstance(tensor, StoredTensor) for name, tensor in items.items()):
-        return _without_count(_bounded(iter(items.items())))
+        return _bounded(iter(items.items()))
     return {}
-
-
-def _without_count(tensors: dict[str, StoredTensor]) -> dict[str, StoredTensor]:
-    """The tensors without the count of an AveragedModel, which is no weight of its `module`."""
-    rest = {name: tensor for name, tensor in tensors.items() if name != AVERAGED}
-    return rest if rest and all(name.startswith("module.") for name in rest) else tensors
 
 
 def _items(saved: Any) -> dict[Any, Any]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from spdbuild.errors import WeightsError
 from spdbuild.weights.contents import TensorInfo, WeightsFile
 from spdbuild.weights.stand_ins import StoredTensor
-from spdbuild.weights.state_dict import find_class_names, find_tensors
+from spdbuild.weights.state_dict import find_class_names, find_tensors, keys_of_weights
 from spdbuild.weights.torch_legacy import TorchLegacy
 from spdbuild.weights.torch_zip import TorchZip
 
@@ -43,7 +43,9 @@ def _open(path: Path, form: str, file: TorchZip | TorchLegacy, key: str | None) 
     tensors = {name: TensorInfo(tensor.shape, tensor.dtype, tensor.bytes) for name, tensor in stored.items()}
     names = find_class_names(saved, taken_from)
     facts = {"names": json.dumps(names)} if names else {}
-    return WeightsFile(path, form, tensors, taken_from, facts, lambda: _load(stored, file))
+    return WeightsFile(
+        path, form, tensors, taken_from, facts, lambda: _load(stored, file), lambda: keys_of_weights(saved)
+    )
 
 
 def _named(error: WeightsError, path: Path) -> WeightsError:

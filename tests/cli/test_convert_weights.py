@@ -47,6 +47,15 @@ def test_weights_of_torchvision_are_found_by_the_rename_table(run, tmp_path: Pat
     assert run("verify", "resnet18", "new.yaml", "--weights-a", "tv18.pth", "--weights-b", "new.st").exit_code == 0
 
 
+@pytest.mark.parametrize("network", ["tiny.yaml", "torchvision:resnet18"])
+def test_the_key_of_a_checkpoint_is_printed(run, tiny: Path, network: str):
+    module = torchvision.models.resnet18() if "18" in network else spdbuild.build(tiny)
+    torch.save({"model": module.state_dict(), "ema": module.state_dict()}, "two.pt")
+    result = run("convert", network, "--weights", "two.pt", "--pool", "keep", "-o", "new.yaml", "--weights-out", "n.st")
+    assert result.exit_code == 0, result.stderr
+    assert "two.pt, under 'ema'\n" in result.stderr
+
+
 def test_the_file_says_where_its_weights_are_from(run, tiny: Path, weights: Path):
     run("convert", tiny, "--weights", weights, "-o", "new.yaml", "--weights-out", "new.st")
     with safe_open("new.st", "pt") as file:

@@ -176,6 +176,34 @@ def test_the_last_line_says_which_weights_were_taken(small: Path) -> None:
     assert run("show", "y.pt", "--key", "model").stdout.splitlines()[-1].startswith("torch zip, under 'model', 4 ")
 
 
+def test_weights_that_lack_some_are_not_taken_where_others_lie_beside_them(small: Path) -> None:
+    plain = torch.load("x.pt")["state_dict"]
+    lacking = {name: tensor for name, tensor in plain.items() if not name.endswith("bias")}
+    torch.save({"model": plain, "ema": lacking}, "y.pt")
+    words = ("import", "y.pt", "--arch", "small.yaml", "-o", "w.safetensors")
+    refused = run(*words)
+    assert refused.stderr == (
+        "error: y.pt: 2 of 4 weights are not in the file: conv1.bias, fc.bias\n      = hint: there are also weights "
+        "under 'model': weights.key=model in a recipe, or `spdbuild weights import --key model`\n"
+    )
+    assert "there are also weights under 'model': " in run(*words, "--partial").stderr
+    assert run(*words, "--key", "model").exit_code == 0
+
+
+def test_of_two_networks_one_is_chosen_by_its_prefix(small: Path) -> None:
+    plain = torch.load("x.pt")["state_dict"]
+    online, target = ({f"{side}.{name}": tensor for name, tensor in plain.items()} for side in ("online", "target"))
+    torch.save(online | {name: 2 * tensor for name, tensor in target.items()}, "y.pt")
+    words = ("import", "y.pt", "--arch", "small.yaml", "-o", "w.safetensors")
+    refused = run(*words, "--partial")
+    assert refused.exit_code == 2
+    assert "`spdbuild weights import --prefix online.`" in refused.stderr
+    taken = run(*words, "--prefix", "target.")
+    last = "w.safetensors: 3 loaded, 1 cast; names of the table 'theirs' behind 'target.'"
+    assert taken.stderr.splitlines()[-1] == last
+    assert open_weights("w.safetensors").load()["stem.bias"].tolist() == [2] * 4
+
+
 class Attack:
     def __reduce__(self) -> tuple[object, ...]:
         return os.system, ("touch pwned",)

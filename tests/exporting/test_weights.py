@@ -51,6 +51,30 @@ def test_the_file_with_the_names_may_be_a_checkpoint(resnet: tuple[Architecture,
     assert (list(state), report.prefix, report.taken_from) == (list(theirs), "net.", "state_dict")
 
 
+@pytest.mark.parametrize("parallel", [False, True], ids=["averaged", "averaged in parallel"])
+def test_an_averaged_model_takes_the_weights(resnet: tuple[Architecture, Path], tmp_path: Path, parallel: bool) -> None:
+    averaged = torch.optim.swa_utils.AveragedModel(torchvision.models.resnet18(num_classes=7))
+    averaged.n_averaged.fill_(4)
+    theirs = torch.nn.ModuleDict({"module": averaged}) if parallel else averaged
+    torch.save(theirs.state_dict(), tmp_path / "theirs.pt")
+    spdbuild.export_weights(resnet[0], tmp_path / "theirs.pt", tmp_path / "out.st", weights=resnet[1])
+    theirs.load_state_dict(load_file(tmp_path / "out.st"), strict=True)
+    assert averaged.n_averaged.item() == 4
+    assert torch.equal(averaged.module.conv1.weight, load_file(resnet[1])["stem.conv.weight"])
+    state, _ = spdbuild.import_weights(tmp_path / "out.st", resnet[0])
+    assert torch.equal(state["stem.conv.weight"], averaged.module.conv1.weight)
+
+
+def test_names_of_two_networks_are_none(resnet: tuple[Architecture, Path], tmp_path: Path) -> None:
+    theirs = torchvision.models.resnet18().state_dict()
+    torch.save({f"{side}.{name}": theirs[name] for side in "ab" for name in theirs}, tmp_path / "theirs.pt")
+    with pytest.raises(
+        WeightsError, match=r"theirs.pt: the file holds several .* under the prefixes 'a\.', 'b\.'"
+    ) as e:
+        spdbuild.export_weights(resnet[0], tmp_path / "theirs.pt", weights=resnet[1])
+    assert e.value.problems[0].hint == "save the state_dict of one of them, and give that file"
+
+
 def test_another_network_is_told_by_its_first_tensor(resnet: tuple[Architecture, Path]) -> None:
     message = "torchvision:resnet34: the network has nothing that would be 'layer1.2.conv1.weight'; 95 more differ"
     with pytest.raises(WeightsError, match=message):

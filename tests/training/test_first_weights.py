@@ -19,6 +19,7 @@ from spdbuild.training.first_weights import load_weights, start
 from spdbuild.training.network import BuiltNetwork, build_network
 from spdbuild.training.recipe import FirstWeights, Network
 from spdbuild.training.run import resume, train
+from spdbuild.training.stored_run import load_model
 
 
 def network(architecture: str, **options: Any) -> BuiltNetwork:
@@ -101,9 +102,75 @@ def test_a_checkpoint_of_the_released_detector_starts_one_of_4_classes(golden: P
 
 
 def test_all_weights_of_a_teacher_must_be_in_its_file(torchvision_resnet: dict[str, Tensor], tmp_path: Path) -> None:
-    load_weights(network("resnet18", vars={"classes": 10}), tmp_path / "resnet18.pth")
+    weights = FirstWeights(str(tmp_path / "resnet18.pth"))
+    load_weights(network("resnet18", vars={"classes": 10}), weights)
     with pytest.raises(SpdbuildError, match="'head.weight' \\('fc.weight'\\) needs 200x512, has 10x512"):
-        load_weights(network("resnet18", vars={"classes": 200}), tmp_path / "resnet18.pth")
+        load_weights(network("resnet18", vars={"classes": 200}), weights)
+
+
+def test_an_average_without_buffers_is_not_completed_by_random_ones(recipe: Path, tmp_path: Path) -> None:
+    built, file = network(str(tmp_path / "tiny.yaml")), str(tmp_path / "w.pt")
+    parameters = dict(built.module.named_parameters())
+    torch.save({"model": built.module.state_dict(), "ema": parameters}, file)
+    for load in (load_weights, start):
+        with pytest.raises(SpdbuildError, match="weights are not in the file") as caught:
+            load(built, FirstWeights(file))
+        hint = "there are also weights under 'model': weights.key=model in a recipe, "
+        assert caught.value.problems[-1].hint == hint + "or `spdbuild weights import --key model`"
+    assert load_weights(built, FirstWeights(file, key="model")).taken_from == "model"
+
+
+def test_one_of_two_networks_is_chosen(recipe: Path, tmp_path: Path) -> None:
+    built, file = network(str(tmp_path / "tiny.yaml")), str(tmp_path / "w.pt")
+    state = weights_of(built)
+    torch.save({f"{side}.{name}": state[name] + (side == "b") for side in "ab" for name in state}, file)
+    with pytest.raises(SpdbuildError, match="several networks that fit, under the prefixes 'a.', 'b.'"):
+        start(built, FirstWeights(file))
+    assert start(built, FirstWeights(file, prefix="b.")) == f"{len(state)} weights from {file}, behind 'b.'"
+    assert torch.equal(weights_of(built)["head.bias"], state["head.bias"] + 1)
+
+
+WHOLE_BLOCKS = """
+model: whole
+inputs: {image: [3, 8, 8]}
+layers:
+  - stem: conv2d(4, 6, stride=2, padding=2)
+  - down: conv2d(4, 2, stride=2, padding=0)
+  - global_avg_pool()
+  - head: linear(10)
+"""
+
+
+def test_a_run_whose_kernels_were_larger_is_told_how_to_get_its_network(recipe: Path, tmp_path: Path) -> None:
+    architecture = tmp_path / "whole.yaml"
+    architecture.write_text(WHOLE_BLOCKS)
+    kernels = "kernels=['stem=6', 'down=2']"
+    larger = f"strided_to_spd(kernel='same', {kernels})"
+    text = f"architecture: {architecture}\ndata: {{name: digits}}\nbatch: 50\nworkers: 0\n"
+    folder = train(text, ["max_steps=2", f'passes=["{larger}"]'], runs=tmp_path, quiet=True).folder
+    stored = folder / "architecture.yaml"
+    now = stored.read_text()
+    assert "spd_kernel=6" in now
+    # As an older version wrote it.
+    stored.write_text(now.replace("spd_kernel=6", 'spd_kernel="same"').replace("spd_kernel=2", 'spd_kernel="same"'))
+    calls = {
+        "load": lambda: load_model(folder),
+        "resume": lambda: resume(folder, ["max_steps=3"], quiet=True),
+        "fold": lambda: spdbuild.fold(folder),
+    }
+    for call in calls.values():
+        with pytest.raises(SpdbuildError) as caught:
+            call()
+        hints = [problem.hint for problem in caught.value.problems if problem.hint]
+        assert len(hints) == 1
+        assert hints[0].startswith("it was trained before `same` became exact for whole blocks: ")
+        assert f"{kernels} in strided_to_spd" in hints[0]
+        assert "spd_kernel=6 in place of \"same\" at 'stem' in its architecture.yaml" in hints[0]
+    stored.write_text(now)
+    for call in calls.values():
+        call()
+    same = network(str(architecture), passes=(larger,))
+    load_weights(same, FirstWeights(str(folder / "weights" / "best.safetensors")))
 
 
 def test_a_run_that_started_so_is_resumed_without_the_file(recipe: Path, tmp_path: Path) -> None:

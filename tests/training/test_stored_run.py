@@ -8,9 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from click.testing import CliRunner
 from PIL import Image
 
 import spdbuild
+from spdbuild.cli import spdbuild as cli
 from spdbuild.errors import ArgumentError, DataError, InputError, RecipeError, WeightsError
 from spdbuild.training.evaluate import evaluate
 from spdbuild.training.outputs import Outputs
@@ -187,3 +190,37 @@ def test_what_a_person_typed_does_not_come_from_the_version_of_the_run(trained: 
     with pytest.raises(RecipeError) as caught:
         load_model(trained, overrides=["schedule.warmup_steps=1"])
     assert caught.value.problems[0].trail == ()
+
+
+@pytest.fixture
+def keyed(recipe: Path, tmp_path: Path) -> Path:
+    """A recipe with the weights under "model" of a checkpoint whose average is another."""
+    state = spdbuild.build(tmp_path / "tiny.yaml").state_dict()
+    torch.save({"model": state, "ema": {name: torch.zeros_like(t) for name, t in state.items()}}, tmp_path / "two.pt")
+    recipe.write_text(f"{recipe.read_text()}\nweights: {{file: {tmp_path / 'two.pt'}, key: model}}\n")
+    return recipe
+
+
+def test_the_key_of_a_recipe_is_that_of_its_evaluation(keyed: Path, tmp_path: Path) -> None:
+    stored = load_model(keyed, size=(8, 8))
+    assert stored.taken_from == "model"
+    assert stored.model.get_parameter("stem.weight").abs().sum() > 0
+    averaged = load_model(keyed, tmp_path / "two.pt", size=(8, 8))
+    assert averaged.taken_from == "ema"
+    assert not averaged.model.get_parameter("stem.weight").any()
+
+
+def test_the_key_is_printed(keyed: Path, tmp_path: Path) -> None:
+    file = tmp_path / "two.pt"
+    Image.fromarray(np.zeros((8, 8), np.uint8)).save(tmp_path / "0.png")
+    for options, key in (([], "model"), (["--weights", str(file)], "ema")):
+        seen = CliRunner().invoke(cli, ["predict", str(keyed), str(tmp_path / "0.png"), *options])
+        assert seen.stderr == f"weights from {file}, under '{key}'\n"
+        evaluated = CliRunner().invoke(cli, ["eval", str(keyed), "--no-speed", *options])
+        assert evaluated.stdout.startswith(f"{file}, under '{key}', on ")
+
+
+def test_the_key_of_a_teachers_weights_is_logged(keyed: Path, tmp_path: Path) -> None:
+    teacher = f"{{architecture: {tmp_path / 'tiny.yaml'}, weights: {tmp_path / 'two.pt'}}}"
+    folder = train(keyed, ["max_steps=1", f"distill={teacher}"], runs=tmp_path, quiet=True).folder
+    assert f"teacher: weights from {tmp_path / 'two.pt'}, under 'ema'\n" in (folder / "log.txt").read_text()

@@ -160,21 +160,45 @@ def test_a_safetensors_file_has_no_keys(tmp_path: Path) -> None:
         open_weights(tmp_path / "w", "model")
 
 
-@pytest.mark.parametrize("whole", [False, True], ids=["state_dict", "module"])
-def test_the_count_of_averaged_weights_is_none_of_them(whole: bool, tmp_path: Path) -> None:
-    model = network()
-    averaged = torch.optim.swa_utils.AveragedModel(model)
-    saved = averaged if whole else averaged.state_dict()
-    assert "n_averaged" in averaged.state_dict()
-    torch.save({"model": model.state_dict(), "model_ema": saved}, tmp_path / "x.pt")
-    assert list(read_weights(tmp_path / "x.pt")) == [f"module.{name}" for name in model.state_dict()]
+NESTED = {"w": torch.full((1,), 2.0)}
+PLAIN = {"w": torch.full((1,), 1.0)}
 
 
-@pytest.mark.parametrize("others", [["w"], ["module.w", "w"], []])
-def test_a_weight_called_like_the_count_is_kept(others: list[str], tmp_path: Path) -> None:
-    names = ["n_averaged", *others]
-    torch.save({name: torch.ones(1) for name in names}, tmp_path / "x.pt")
-    assert list(read_weights(tmp_path / "x.pt")) == names
+@pytest.mark.parametrize(
+    ("saved", "key", "taken_from", "value"),
+    [
+        ({"a": {"b": NESTED}}, "a.b", "a.b", 2),
+        ({"a": {"b": NESTED}, "a.b": PLAIN}, "a.b", "a.b", 1),
+        ({"a.b": {"c": NESTED}}, "a.b.c", "a.b.c", 2),
+        ({"model": PLAIN, "ema": {"state_dict": NESTED}}, None, "ema.state_dict", 2),
+        ({"model": {"state_dict": NESTED, "epoch": 3}}, None, "model.state_dict", 2),
+        ({"model": PLAIN, "ema": None}, None, "model", 1),
+    ],
+)
+def test_a_key_may_be_within_another(
+    saved: object, key: str | None, taken_from: str, value: float, tmp_path: Path
+) -> None:
+    torch.save(saved, tmp_path / "x.pt")
+    contents = open_weights(tmp_path / "x.pt", key)
+    assert (contents.taken_from, contents.load()["w"].item()) == (taken_from, value)
+
+
+def test_averaged_weights_under_an_unusual_key_are_not_passed_over(tmp_path: Path) -> None:
+    torch.save({"model": PLAIN, "ema": {"decay": 0.9, "shadow": NESTED}}, tmp_path / "x.pt")
+    with pytest.raises(WeightsError) as caught:
+        open_weights(tmp_path / "x.pt")
+    message = "there are weights under 'model', 'ema.shadow', and 'ema.shadow' may be the averaged ones"
+    assert caught.value.problems[0].message == f"{tmp_path / 'x.pt'}: {message}"
+    assert caught.value.problems[0].hint == (
+        "choose one: weights.key=model in a recipe, or `spdbuild weights import --key model`"
+    )
+    assert open_weights(tmp_path / "x.pt", "ema.shadow").load()["w"].item() == 2
+
+
+def test_the_other_keys_of_a_checkpoint_are_known(tmp_path: Path) -> None:
+    torch.save({"model": PLAIN, "ema": NESTED, "epoch": 3, "best": {"net": PLAIN}}, tmp_path / "x.pt")
+    assert open_weights(tmp_path / "x.pt").other_keys() == ("model", "best.net")
+    assert open_weights(tmp_path / "x.pt", "model").other_keys() == ("ema", "best.net")
 
 
 def test_a_buffer_that_is_not_persistent_is_left_out(tmp_path: Path) -> None:

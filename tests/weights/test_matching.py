@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Sequence
+
 import pytest
 import torch
 
@@ -9,6 +12,7 @@ from spdbuild.errors import UnknownNameError, WeightsError
 from spdbuild.weights import compile_rules, match, match_any
 from spdbuild.weights.contents import TensorInfo
 from spdbuild.weights.orders import Reordering
+from spdbuild.weights.prefixes import averaging_counts, choose_reading
 
 RULES = compile_rules({"stem": "conv1", "head": "fc"})
 
@@ -161,10 +165,92 @@ def test_a_part_of_a_larger_network_is_found_behind_the_prefix_that_most_names_h
         match_any(TARGET, theirs, TABLES)
 
 
-def test_of_two_networks_side_by_side_none_is_chosen() -> None:
-    theirs = {f"{side}.{name}": torch.ones(1) for side in ("teacher", "student") for name in TARGET}
-    state, report = match_any(TARGET, theirs, TABLES, partial=True)
-    assert (state, report.prefix) == ({}, "")
+def networks(**sides: Sequence[str]) -> dict[str, torch.Tensor]:
+    """A file of networks side by side, with the names that each has; 1 stands for the first, 2 for the second, ..."""
+    named = {"" if side == "bare" else f"{side}.": names for side, names in sides.items()}
+    numbered = enumerate(named.items(), start=1)
+    return {f"{prefix}{name}": torch.full((1,), float(n)) for n, (prefix, names) in numbered for name in names}
+
+
+THREE = needs(stem=(1,), deep=(1,), head=(1,))
+WHOLE = list(THREE)
+
+
+@pytest.mark.parametrize("partial", [False, True])
+@pytest.mark.parametrize(
+    ("theirs", "prefixes"),
+    [
+        (networks(teacher=WHOLE, student=WHOLE), "'student.', 'teacher.'"),
+        (networks(online=WHOLE, target=[*WHOLE, "predictor"]), "'online.', 'target.'"),
+        (networks(bare=["stem", "deep"], teacher=WHOLE), "'', 'teacher.'"),
+        (networks(bare=WHOLE, teacher=[*WHOLE, "a", "b", "c"]), "'', 'teacher.'"),
+    ],
+    ids=["equal", "an extra tensor", "one without its head", "a bare one"],
+)
+def test_of_networks_side_by_side_none_is_chosen(theirs: dict[str, torch.Tensor], prefixes: str, partial: bool) -> None:
+    with pytest.raises(WeightsError) as caught:
+        match_any(THREE, theirs, TABLES, partial=partial)
+    ((message, hint),) = messages(caught.value)
+    assert message == f"the file holds several networks that fit, under the prefixes {prefixes}"
+    assert hint.startswith("choose one: weights.prefix=")
+
+
+@pytest.mark.parametrize(("prefix", "value"), [("online.", 1), ("online", 1), ("target.", 2), ("", 3)])
+def test_a_prefix_chooses_one_of_them(prefix: str, value: float) -> None:
+    theirs = networks(online=WHOLE, target=WHOLE, bare=WHOLE)
+    strict = prefix != ""
+    state, report = match_any(THREE, theirs, {}, prefix=prefix, partial=not strict)
+    assert {tensor.item() for tensor in state.values()} == {value}
+    assert (report.counts["loaded"], report.counts["unused"]) == (3, 0 if strict else 6)
+
+
+def test_a_prefix_that_no_name_has_is_told() -> None:
+    with pytest.raises(WeightsError) as caught:
+        match_any(THREE, networks(online=WHOLE), {}, prefix="onlin")
+    assert messages(caught.value) == [
+        ("no weight is behind 'onlin.'", "the file has online.stem, online.deep, online.head")
+    ]
+
+
+def test_a_network_that_cannot_fit_is_no_choice() -> None:
+    """As a larger teacher beside a student, with the same names and other sizes."""
+    theirs = networks(student=WHOLE) | {f"teacher.{name}": torch.ones(2 if name == "deep" else 1) for name in WHOLE}
+    _, report = match_any(THREE, theirs, {}, partial=True)
+    assert report.prefix == "student."
+
+
+def test_the_rest_of_a_network_of_which_a_part_is_asked_for_is_no_other() -> None:
+    whole = needs(conv=(1,), block__conv=(1,), head=(1,))
+    theirs = {"conv": torch.zeros(1), "block.conv": torch.ones(1), "head": torch.ones(5)}
+    state, report = match_any(needs(conv=(1,)), theirs, {}, whole=whole, partial=True)
+    assert (report.prefix, state["conv"].item(), report.counts["unused"]) == ("", 0, 2)
+
+
+def test_ten_thousand_names_are_matched_in_less_than_a_second() -> None:
+    names = [f"stage{number % 7}.block{number}.conv.weight" for number in range(10_000)]
+    theirs = {f"backbone.{name}": 9 for name in names}
+    start = time.perf_counter()
+    assert choose_reading({"": dict.fromkeys(names, 9)}, theirs) == ("", "backbone.")
+    assert time.perf_counter() - start < 1
+
+
+@pytest.mark.parametrize(
+    ("names", "counts"),
+    [
+        (["n_averaged", "module.w"], {"n_averaged"}),
+        (["module.n_averaged", "module.module.w"], {"module.n_averaged"}),
+        (["model.w", "ema.n_averaged", "ema.module.w"], {"ema.n_averaged"}),
+        (["n_averaged", "w"], set()),
+        (["n_averaged", "module.w", "w"], set()),
+        (["n_averaged"], set()),
+    ],
+)
+def test_the_counts_of_averaged_weights_are_none_of_them(names: list[str], counts: set[str]) -> None:
+    assert averaging_counts(names) == counts
+    found = [name for name in names if name.endswith(".w")][:1]
+    if counts and found:
+        state, report = match_any(needs(w=(1,)), {name: torch.ones(1) for name in names}, {}, prefix=found[0][:-1])
+        assert (list(state), report.counts["unused"]) == (["w"], 0)
 
 
 OWN_BACKBONE = needs(backbone__stem=(1,), backbone__deep=(1,), head=(1,))

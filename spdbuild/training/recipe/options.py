@@ -36,7 +36,9 @@ class FirstWeights(Placed):
     file: safetensors file or torch checkpoint, with the network's names or those of a rename table of its architecture.
     fresh: patterns of weights that are not taken from the file but stay random, such as "head"; with them the file may
         hold weights that the network does not have.
-    key: the one under which a torch checkpoint has the weights, such as model; empty: the moving average if it has one.
+    key: the one under which a torch checkpoint has the weights, such as model, or ema.model for one within ema; empty:
+        the moving average if it has one.
+    prefix: what stands before the names of the weights, such as "online."; empty: that with which most fit.
     """
 
     short: ClassVar[str] = "file"
@@ -44,6 +46,7 @@ class FirstWeights(Placed):
     file: str
     fresh: tuple[str, ...] = ()
     key: str | None = None
+    prefix: str | None = None
 
 
 @dataclass(frozen=True)
