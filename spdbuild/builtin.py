@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from spdbuild.errors import InputError, nearest
+from spdbuild.errors import InputError, nearest, nearest_name
 from spdbuild.phrases import cut
 
 _PACKAGE = Path(__file__).parent
@@ -52,8 +52,17 @@ def find(name: str, *kinds: str, folder: Path | None = None) -> Path:
         return path
     _refuse_other_kinds(path, kinds)
     what = " or ".join(kind.removesuffix("s") for kind in kinds)
-    hint = nearest(path.stem, known)
+    near = nearest_name(path.name, _yaml_files(path.parent)) if path.suffix == ".yaml" or not is_word else None
+    hint = f"did you mean '{path.with_name(near)}'?" if near else nearest(path.stem, known)
     raise NoSuchFileError(f"there is no {what} '{cut(name)}': neither a file nor a built-in name", hint=hint)
+
+
+def _yaml_files(folder: Path) -> list[str]:
+    """The names of the YAML files in a folder; none if it cannot be read."""
+    try:
+        return [path.name for path in folder.iterdir() if path.suffix == ".yaml"]
+    except (OSError, ValueError):
+        return []
 
 
 def _refuse_other_kinds(path: Path, kinds: tuple[str, ...]) -> None:

@@ -159,6 +159,8 @@ def hint_at_runs(path: Path) -> str:
 
 def no_run_or(what: str, name: str | Path, hint: str) -> RecipeError:
     """The error for a name that is neither of a run nor of a `what`; hint: at the latter."""
+    if Path(name).suffix == ".yaml":
+        return RecipeError(f"there is no {what} '{cut(str(name))}'", hint=hint)
     at_runs = hint_at_runs(Path(name))
     near = hint.startswith("did you mean") and not at_runs.startswith("did you mean")
     return RecipeError(f"there is no run or {what} '{cut(str(name))}'", hint=hint if near else at_runs)

@@ -43,12 +43,25 @@ def test_an_operation_is_torchvisions_at_every_strength_with_both_signs(
     drawn = magnitudes_of(STRENGTHS, *size)
     magnitudes = [0.0] * STRENGTHS if drawn is None else drawn.tolist()
     images = noise(STRENGTHS, channels, size)
-    for numbers, sign in zip(ours.numbers, (1, -1 if signed else 1), strict=True):
-        wanted = [
-            theirs._apply_image_or_video_transform(image, name, sign * magnitude, theirs.interpolation, theirs._fill)
+
+    def wanted(factor: float) -> Tensor:
+        changed = [
+            theirs._apply_image_or_video_transform(image, name, factor * magnitude, theirs.interpolation, theirs._fill)
             for image, magnitude in zip(images, magnitudes, strict=True)
         ]
-        assert torch.equal(ours.change(images, list(numbers)), torch.stack(wanted))
+        return torch.stack(changed)
+
+    for numbers, sign in zip(ours.numbers, (1, -1 if signed else 1), strict=True):
+        found, exact = ours.change(images, list(numbers)), wanted(sign)
+        if name.startswith("Shear") and not torch.equal(found, exact):
+            # Where a pixel comes from just between two others, torch's products of matrices, which torchvision takes,
+            # round to one or the other, depending on the processor: either is right.
+            beside = [wanted(sign * factor) for factor in (1 - 1e-6, 1 + 1e-6)]
+            either = (found == exact) | (found == beside[0]) | (found == beside[1])
+            assert either.all()
+            assert (found != exact).any(1).sum() < 10
+            continue
+        assert torch.equal(found, exact)
 
 
 @pytest.mark.parametrize("size", [(32, 32), (31, 31), (31, 45), (1, 7)], ids=str)

@@ -111,9 +111,16 @@ def test_two_processes_evaluate_as_one_with_the_same_weights(
         assert last[f"test/{name}"] == pytest.approx(value, abs=1e-9), name
     found, expected = (json.loads((folder / "predictions.json").read_text()) for folder in (double / "report", single))
     assert len(found) > 100
-    for one, other in zip(found, expected, strict=True):
-        assert (one["image_id"], one["category_id"]) == (other["image_id"], other["category_id"])
-        assert [*one["bbox"], one["score"]] == pytest.approx([*other["bbox"], other["score"]], abs=1e-4)
+    assert len(found) == len(expected)
+    # Scores that differ by rounding come in either order.
+    for one in found:
+        numbers = pytest.approx([one["image_id"], one["category_id"], *one["bbox"], one["score"]], abs=1e-4)
+        same = (
+            other
+            for other in expected
+            if [other["image_id"], other["category_id"], *other["bbox"], other["score"]] == numbers
+        )
+        expected.remove(next(same))
     for name in ("confusion.csv", "images.csv"):
         tables = [(folder / name).read_text() for folder in (double / "report", single)]
         assert tables[0] == tables[1]

@@ -8,11 +8,12 @@ import re
 from pathlib import Path
 
 import pytest
+import torch
 from click.testing import CliRunner
 from PIL import Image
 
 from spdbuild.cli.eval import command
-from spdbuild.errors import DataError
+from spdbuild.errors import DataError, RecipeError
 from spdbuild.training.detection import seeing
 from spdbuild.training.evaluate import evaluate
 from spdbuild.training.predict import predict
@@ -60,6 +61,11 @@ def test_a_run_goes_on_with_the_windows_that_it_began_with(recipe: Path, tmp_pat
     run = train(recipe, [*TILES, "epochs=2", "max_steps=2", "title=tiled"], runs=tmp_path, quiet=True)
     stored = run.folder / "recipe.yaml"
     stored.write_text(stored.read_text().replace("size: 48", "size: 32"))
+    with pytest.raises(RecipeError, match=r"'task\.tiles\.size' cannot change"):
+        resume(run.folder, ["max_steps=null"], quiet=True)
+    # A state of an older version does not have the recipe.
+    file = run.folder / "state" / "state.pt"
+    torch.save({**torch.load(file, weights_only=True), "recipe": ""}, file)
     with pytest.raises(DataError, match="images to train on, and .* when the run began"):
         resume(run.folder, ["max_steps=null"], quiet=True)
 
