@@ -112,11 +112,12 @@ def command(
     changed = changes(run, overrides, values, _KEYS, allow_imports=allow_imports)
     written = Outputs(output, forms, source_roots(sources)) if output else None
     entries, problems = [], []
-    files = source_files(sources)
+    # A missing source is told before the weights are read.
+    source_files(sources)
     stored = load_model(run, weights, (*overrides, *changed), allow_imports=allow_imports)
     if stored.taken_from:
         say(f"weights from {stored.weights}, under '{stored.taken_from}'", err=True)
-    seen = predict(stored, files)
+    seen = predict(stored, sources)
     with written or nullcontext():
         for prediction in seen:
             if written:
