@@ -36,7 +36,8 @@ from spdbuild.training.run_folder import RunFolder
 from spdbuild.training.stored_run import stored_network
 from spdbuild.yaml_text import inline
 
-State = Literal["done", "unfinished", "new", "failed", "taken"]
+Progress = Literal["done", "unfinished", "new"]
+State = Progress | Literal["failed", "taken"]
 
 #: Combinations; a larger grid is taken for a mistake.
 _MOST = 1_000
@@ -58,7 +59,7 @@ class Point:
         return " ".join(self.overrides)
 
     @property
-    def state(self) -> State:
+    def state(self) -> Progress:
         """How far the run in the folder has come, with the runs that it is compared with."""
         if not RunFolder(self.folder).recipe.is_file():
             return "new"
@@ -138,9 +139,10 @@ def sweep(
     numbers = {point: number for number, point in enumerate(points, start=1)}
     # Those in which another process trains come up once more at the end: it may have died.
     for point in () if dry else chain(points, taken):
+        # Another process may have come first.
+        done = point.state == "done"
         try:
-            # Another process may have come first.
-            if point.state == "done":
+            if done:
                 check_metrics(point.recipe.expect, point.recipe.task.metrics(), point.metrics)
                 continue
             console.line(f"\nrun {numbers[point]} of {len(points)}: {point}{clock.left()}")
@@ -155,7 +157,8 @@ def sweep(
         except SpdbuildError as error:
             console.line(str(error))
             errors[point] = error
-        clock.count()
+        if not done:
+            clock.count()
     return Sweep(folder, points, tuple(_state(point, errors, taken) for point in points), errors)
 
 
