@@ -97,3 +97,26 @@ def painted() -> DetectionSet:
         outline = np.array(((left, top), (right, top), (right, bottom), (left, bottom)), np.float64)
         table.add(number, (left, top, right, bottom), number, outline=(outline,))
     return replace(table.build(), draw=paint)
+
+
+@pytest.fixture
+def yolo(tmp_path: Path) -> Path:
+    """A data set of two training images and one to validate on; gives its YAML."""
+    for split, name, rows in (
+        ("train", "b", "0 0.5 0.5 0.25 0.5\n1 0.1 0.2 0.5 0.2 0.5 0.6\n"),
+        ("train", "a", None),
+        ("val", "c", ""),
+    ):
+        image = tmp_path / "images" / split / f"{name}.png"
+        image.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.zeros((50, 100, 3), np.uint8)).save(image)
+        if rows is not None:
+            labels = tmp_path / "labels" / split / f"{name}.txt"
+            labels.parent.mkdir(parents=True, exist_ok=True)
+            labels.write_text(rows)
+    yaml = tmp_path / "data.yaml"
+    yaml.write_text(
+        "# as it comes\npath: .\ntrain: images/train\nval: images/val\ntest:\n\nnames:\n  0: person\n  1: car\n"
+        "download: |\n  print('never run')\n"
+    )
+    return yaml
