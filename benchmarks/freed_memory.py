@@ -24,7 +24,7 @@ from torch import nn
 from torch.optim import SGD
 
 import spdbuild
-from spdbuild.freed_memory import freed_memory_kept
+from spdbuild.system.freed_memory import freed_memory_kept
 
 #: Architecture, variant, size of the images, images in a batch.
 CASES = [

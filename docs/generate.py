@@ -18,19 +18,20 @@ from typing import Any
 
 import click
 
-from spdbuild.arguments import type_hints
 from spdbuild.cli import spdbuild
 from spdbuild.cli.ops import example_text
 from spdbuild.cli.reference import Reference, reference
 from spdbuild.cli.schema import schema_text
 from spdbuild.data import DATASETS
 from spdbuild.data.augment import AUGMENTATIONS
-from spdbuild.docstrings import documentation
+from spdbuild.declaring.arguments import type_hints
+from spdbuild.declaring.docstrings import documentation
+from spdbuild.declaring.registry import Registry
+from spdbuild.declaring.roles import Role, role_of
 from spdbuild.losses.loss import LOSSES
 from spdbuild.ops import OPS
 from spdbuild.passes import PASSES
-from spdbuild.registry import Registry
-from spdbuild.roles import Role, role_of
+from spdbuild.text.yaml_text import inline
 from spdbuild.training.initializers import INITIALIZERS
 from spdbuild.training.optimizers.optimizer import OPTIMIZERS
 from spdbuild.training.recipe import DistillOptions, EmaOptions, FirstWeights, Recipe
@@ -39,7 +40,6 @@ from spdbuild.training.recipe.sections import plain, section_schema
 from spdbuild.training.schedules.schedule import SCHEDULES
 from spdbuild.training.schedules.shapes import Cosine
 from spdbuild.training.task import TASKS
-from spdbuild.yaml_text import inline
 
 DOCS = Path(__file__).parent
 NOTE = "<!-- Written by docs/generate.py from the code; changes made here are lost. -->"

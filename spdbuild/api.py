@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeGuard
 
 from spdbuild import loading
-from spdbuild.alignment import Pair, align
+from spdbuild.analysis.alignment import Pair, align
+from spdbuild.analysis.cost import Summary, summarize
 from spdbuild.checking import check_architecture
-from spdbuild.cost import Summary, summarize
 from spdbuild.diagram import Mark, diagram_svg
 from spdbuild.errors import InputError, WeightsError
 from spdbuild.graph import Graph

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from spdbuild.errors import InputError, nearest, nearest_name
-from spdbuild.phrases import cut
+from spdbuild.wording.phrases import cut
 
 _PACKAGE = Path(__file__).parent
 
@@ -67,8 +67,8 @@ def _yaml_files(folder: Path) -> list[str]:
 
 def _refuse_other_kinds(path: Path, kinds: tuple[str, ...]) -> None:
     """Raise InputError for a path that means a built-in file of none of the kinds: resnet18, architectures/resnet18."""
-    from spdbuild.kinds import no_architecture, no_recipe
-    from spdbuild.source import parse_yaml, read_source
+    from spdbuild.text.kinds import no_architecture, no_recipe
+    from spdbuild.text.source import parse_yaml, read_source
 
     if "recipes" not in kinds and path.parent.name in ("", "recipes") and path.stem in listed("recipes"):
         raise no_architecture(path.stem, parse_yaml(read_source(listed("recipes")[path.stem])))

@@ -10,7 +10,7 @@ from spdbuild.architecture.unused import unused
 from spdbuild.errors import Location, Problem, SourceError, SpdbuildError
 from spdbuild.graph import Graph
 from spdbuild.loading import Architecture, choose, read_document
-from spdbuild.source import Source
+from spdbuild.text.source import Source
 from spdbuild.weights.rename import compile_rules
 
 _UNITS = {"parameters": "parameters", "macs": "MACs"}

@@ -12,8 +12,8 @@ from typing import TextIO
 from rich.console import Console as RichConsole
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from spdbuild.files import append
-from spdbuild.phrases import printable
+from spdbuild.system.files import append
+from spdbuild.wording.phrases import printable
 
 #: Seconds between two looks at a value that requires waiting for the device: of a bar, and of lines in a log.
 BAR_INTERVAL = 0.2

@@ -24,7 +24,7 @@ import difflib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from spdbuild.phrases import printable, some
+from spdbuild.wording.phrases import printable, some
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from spdbuild.architecture.document import Document, Finder, IncompleteDocument,
 from spdbuild.architecture.expand import Expansion, expand
 from spdbuild.architecture.imports import import_files
 from spdbuild.architecture.line import Argument, Call
-from spdbuild.arguments import choices, construct, signature, type_hints
+from spdbuild.declaring.arguments import choices, construct, signature, type_hints
 from spdbuild.errors import (
     ArgumentError,
     InputError,
@@ -27,11 +27,11 @@ from spdbuild.errors import (
     nearest,
     nearest_name,
 )
-from spdbuild.expression import ExpressionError, evaluate
 from spdbuild.graph import Graph
 from spdbuild.passes import PASSES, GraphPass, run_passes
 from spdbuild.shape import Shape
-from spdbuild.source import Source, Value, read_source
+from spdbuild.text.expression import ExpressionError, evaluate
+from spdbuild.text.source import Source, Value, read_source
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

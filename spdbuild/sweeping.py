@@ -24,7 +24,8 @@ from spdbuild.errors import (
 )
 from spdbuild.graph import Graph
 from spdbuild.reporting.run import Run, read_run
-from spdbuild.source import Source, parse_yaml
+from spdbuild.text.source import Source, parse_yaml
+from spdbuild.text.yaml_text import inline
 from spdbuild.training.checking import check_recipe
 from spdbuild.training.job import current_job
 from spdbuild.training.network import resolve
@@ -34,7 +35,6 @@ from spdbuild.training.recipe.overrides import Overrides, listed
 from spdbuild.training.run import check_changes, train_in
 from spdbuild.training.run_folder import RunFolder
 from spdbuild.training.stored_run import stored_network
-from spdbuild.yaml_text import inline
 
 Progress = Literal["done", "unfinished", "new"]
 State = Progress | Literal["failed", "taken"]

@@ -11,8 +11,8 @@ from spdbuild.architecture.imports import imported_file
 from spdbuild.errors import InputError, SourceError
 from spdbuild.graph.text import import_name
 from spdbuild.loading import name_to_extend, read_document, source_of
-from spdbuild.source import Source, Value, parse_yaml
-from spdbuild.yaml_text import inline
+from spdbuild.text.source import Source, Value, parse_yaml
+from spdbuild.text.yaml_text import inline
 
 TEMPLATE = """\
 # A network, one call a line. `spdbuild check FILE` finds mistakes, `spdbuild ops` lists what can be called.

@@ -8,8 +8,8 @@ import spdbuild
 from spdbuild import builtin
 from spdbuild.errors import InputError
 from spdbuild.loading import read_document
-from spdbuild.source import Source
 from spdbuild.templates import new_text
+from spdbuild.text.source import Source
 
 
 def test_the_template_is_a_network_with_strides_to_convert() -> None:

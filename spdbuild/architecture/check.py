@@ -12,11 +12,11 @@ from spdbuild.architecture.expand import FURTHER_INPUTS
 from spdbuild.architecture.line import Argument, Call, Line, Reference
 from spdbuild.architecture.reserved import why_no_input, why_no_layer
 from spdbuild.architecture.unused import read_names
-from spdbuild.arguments import Signature, fit, signature, type_hints
+from spdbuild.declaring.arguments import Signature, fit, signature, type_hints
 from spdbuild.errors import ArgumentError, Location, Problem, SpdbuildError, nearest
-from spdbuild.expression import ExpressionError, check_expression, evaluate, names
 from spdbuild.ops import OPS
-from spdbuild.phrases import cut
+from spdbuild.text.expression import ExpressionError, check_expression, evaluate, names
+from spdbuild.wording.phrases import cut
 
 MAX_PROBLEMS = 100
 

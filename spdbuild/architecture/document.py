@@ -8,14 +8,14 @@ from dataclasses import dataclass, field, replace
 from typing import Any, get_args
 
 from spdbuild.architecture.line import NAME, NAME_HINT, Call, Line, parse_call, parse_lines
-from spdbuild.arguments import Signature
+from spdbuild.declaring.arguments import Signature
 from spdbuild.errors import Location, Problem, SourceError, SpdbuildError
-from spdbuild.expression import ExpressionError, parse_expression
-from spdbuild.kinds import require_kind
 from spdbuild.phases import Order
-from spdbuild.phrases import cut
-from spdbuild.schema import check_schema
-from spdbuild.source import Source, Value, parse_yaml
+from spdbuild.text.expression import ExpressionError, parse_expression
+from spdbuild.text.kinds import require_kind
+from spdbuild.text.schema import check_schema
+from spdbuild.text.source import Source, Value, parse_yaml
+from spdbuild.wording.phrases import cut
 
 _NAME = "^[A-Za-z_][A-Za-z0-9_]*$"
 _LINES = {

@@ -10,15 +10,15 @@ from typing import Any
 from spdbuild.architecture.document import Block, Document
 from spdbuild.architecture.imports import imports_of
 from spdbuild.architecture.line import Argument, Call, Line, Reference
-from spdbuild.arguments import construct, signature
+from spdbuild.declaring.arguments import construct, signature
 from spdbuild.errors import ArgumentError, ShapeError, SourceError, SpdbuildError, UnknownNameError, nearest
-from spdbuild.expression import ExpressionError, evaluate, names
 from spdbuild.graph import Graph, Input, Origin, Output
 from spdbuild.ops import OPS, Op
-from spdbuild.phrases import cut
-from spdbuild.schema import describe
 from spdbuild.shape import Shape
-from spdbuild.source import Value
+from spdbuild.text.expression import ExpressionError, evaluate, names
+from spdbuild.text.schema import describe
+from spdbuild.text.source import Value
+from spdbuild.wording.phrases import cut
 
 #: Limits of the expansion: no real network comes near them, but a typing mistake may exceed them.
 MAX_LINES = 50_000

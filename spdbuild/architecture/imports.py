@@ -10,8 +10,8 @@ from pathlib import Path
 
 from spdbuild.architecture.document import Document
 from spdbuild.errors import SourceError, first_line
-from spdbuild.phrases import cut
-from spdbuild.source import Value
+from spdbuild.text.source import Value
+from spdbuild.wording.phrases import cut
 
 
 def import_files(document: Document, allowed: bool) -> None:

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from spdbuild.errors import Location, SourceError, SpdbuildError
-from spdbuild.expression import ExpressionError, parse_expression
-from spdbuild.schema import describe
-from spdbuild.source import Value
+from spdbuild.text.expression import ExpressionError, parse_expression
+from spdbuild.text.schema import describe
+from spdbuild.text.source import Value
 
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 NAME_HINT = "a name begins with a letter or _, and has letters, digits and _, without accents"

@@ -9,12 +9,12 @@ from dataclasses import replace
 from spdbuild.architecture.document import Block, Document
 from spdbuild.architecture.expand import Expansion, Use
 from spdbuild.architecture.line import Line
-from spdbuild.arguments import signature
+from spdbuild.declaring.arguments import signature
 from spdbuild.errors import Problem, SourceError, nearest
-from spdbuild.expression import names
 from spdbuild.graph import Graph
 from spdbuild.ops import OPS
-from spdbuild.phrases import some
+from spdbuild.text.expression import names
+from spdbuild.wording.phrases import some
 
 _HINT = "use it, or leave it out"
 

@@ -8,7 +8,7 @@ from typing import Literal
 
 from PIL import Image, ImageDraw, ImageFont
 
-from spdbuild.phrases import printable
+from spdbuild.wording.phrases import printable
 
 INK, QUIET, GRID, PAPER = "#222222", "#666666", "#e4e4e4", "#ffffff"
 

@@ -22,7 +22,7 @@ from spdbuild import __version__
 from spdbuild.cli.command_group import CommandGroup
 from spdbuild.cli.usage import advised
 from spdbuild.errors import DiskFullError, InputError, SpdbuildError
-from spdbuild.files import NO_ROOM
+from spdbuild.system.files import NO_ROOM
 from spdbuild.training.signals import EndedBySignal, interrupt_on_signals
 
 #: How often a thread of torch checks whether the others are done before it yields its processor to another program.

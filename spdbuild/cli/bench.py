@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, get_args
 
 import click
 
-from spdbuild.benchmark import Benchmark, Conditions, Precision, benchmark
+from spdbuild.analysis.benchmark import Benchmark, Conditions, Precision, benchmark
 from spdbuild.cli.json_output import print_json
 from spdbuild.cli.options import ARCHITECTURE, Choice, choice_options, json_option
 from spdbuild.cli.tables import Table
 from spdbuild.errors import InputError
-from spdbuild.quantities import shapes_text
 from spdbuild.shape import Shape
+from spdbuild.wording.quantities import shapes_text
 
 if TYPE_CHECKING:
     from spdbuild.graph import Graph

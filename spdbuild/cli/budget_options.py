@@ -11,7 +11,7 @@ import click
 
 from spdbuild.cli.options import Function
 from spdbuild.errors import InputError
-from spdbuild.quantities import ratio
+from spdbuild.wording.quantities import ratio
 
 if TYPE_CHECKING:
     from spdbuild.conversion.budget import Spending

@@ -14,7 +14,7 @@ from spdbuild.cli.content import is_recipe
 from spdbuild.cli.json_output import print_json
 from spdbuild.cli.options import BuiltinName, imports_option, json_option
 from spdbuild.errors import Problem, SpdbuildError
-from spdbuild.source import Source, read_source
+from spdbuild.text.source import Source, read_source
 
 if TYPE_CHECKING:
     from spdbuild.graph import Graph

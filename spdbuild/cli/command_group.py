@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, ClassVar, NoReturn
 
 import click
 
+from spdbuild.declaring.registry import entry_point_text
 from spdbuild.errors import InputError, UnknownNameError, first_line, nearest
-from spdbuild.registry import entry_point_text
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from spdbuild import builtin
 from spdbuild.errors import InputError
-from spdbuild.source import Source, parse_yaml, read_source
+from spdbuild.text.source import Source, parse_yaml, read_source
 
 
 def is_recipe(source: Source, below: tuple[str, ...] = ()) -> bool:

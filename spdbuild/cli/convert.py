@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from spdbuild.arguments import arguments_of, call_text
 from spdbuild.cli.budget_options import BudgetOptions, budget_lines, budget_options
 from spdbuild.cli.convert_request import Request
 from spdbuild.cli.fields import field_options, given
@@ -19,8 +18,9 @@ from spdbuild.cli.options import ARCHITECTURE, Choice, choice_options, json_opti
 from spdbuild.cli.output import put_text
 from spdbuild.cli.tables import show
 from spdbuild.cli.weight_options import WeightsOptions, weight_options
-from spdbuild.files import refuse_overwriting
+from spdbuild.declaring.arguments import arguments_of, call_text
 from spdbuild.passes.strided_to_spd import PRESETS, StridedToSpd
+from spdbuild.system.files import refuse_overwriting
 
 if TYPE_CHECKING:
     from spdbuild.architecture.document import Document

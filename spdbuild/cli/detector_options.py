@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from spdbuild.errors import InputError
-from spdbuild.yaml_text import inline
+from spdbuild.text.yaml_text import inline
 
 
 def changes(

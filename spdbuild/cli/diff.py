@@ -10,10 +10,10 @@ import click
 from spdbuild.cli.json_output import node_document, print_json
 from spdbuild.cli.options import ARCHITECTURE, Choice, choice_options, json_option, markdown_option
 from spdbuild.cli.tables import Table
-from spdbuild.quantities import change, ratio, scaled, shapes_text
+from spdbuild.wording.quantities import change, ratio, scaled, shapes_text
 
 if TYPE_CHECKING:
-    from spdbuild.alignment import Pair
+    from spdbuild.analysis.alignment import Pair
     from spdbuild.graph import Graph
 
 _EXAMPLES = """\b
@@ -36,7 +36,7 @@ def command(before: str, after: str, choice: Choice, everything: bool, form: str
     BEFORE and AFTER are paths, built-in names, or folders of runs. Layers are matched by their names and, where these
     differ, by the order of their ops. The options apply to both.
     """
-    from spdbuild.alignment import align
+    from spdbuild.analysis.alignment import align
 
     one, other = choice.load(before).graph, choice.load(after).graph
     pairs = [pair for pair in align(one, other) if everything or not pair.equal]

@@ -11,7 +11,7 @@ from spdbuild.cli.detector_options import changes
 from spdbuild.cli.json_output import print_json
 from spdbuild.cli.options import PATH, imports_option, json_option
 from spdbuild.cli.output import say
-from spdbuild.tables import Table
+from spdbuild.wording.tables import Table
 
 if TYPE_CHECKING:
     from spdbuild.training.evaluate import Report

@@ -12,7 +12,7 @@ from spdbuild.cli.json_output import print_json
 from spdbuild.cli.options import ARCHITECTURE, PATH, Choice, choice_options, json_option, output_option
 from spdbuild.errors import InputError
 from spdbuild.exporting.limits import OPSETS, TOLERANCES, Precision
-from spdbuild.quantities import scaled
+from spdbuild.wording.quantities import scaled
 
 if TYPE_CHECKING:
     from spdbuild.exporting.export import Export

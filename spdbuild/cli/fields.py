@@ -10,9 +10,9 @@ from typing import Any
 import click
 from click.shell_completion import CompletionItem
 
-from spdbuild.arguments import choices, describe_type, fit, literal, type_hints
-from spdbuild.docstrings import documentation
-from spdbuild.source import parse_scalar
+from spdbuild.declaring.arguments import choices, describe_type, fit, literal, type_hints
+from spdbuild.declaring.docstrings import documentation
+from spdbuild.text.source import parse_scalar
 
 
 class FieldType(click.ParamType):  # type: ignore[type-arg]

@@ -13,7 +13,7 @@ from spdbuild.cli.options import ARCHITECTURE, PATH, Choice, choice_options, jso
 from spdbuild.cli.output import put_text
 from spdbuild.cli.tables import Table
 from spdbuild.errors import InputError
-from spdbuild.files import refuse_overwriting
+from spdbuild.system.files import refuse_overwriting
 
 if TYPE_CHECKING:
     from spdbuild.conversion.folding import Folding

@@ -80,8 +80,8 @@ def _from_library(
 
 def _from_rows(network: str, size: tuple[int, ...] | None) -> Architecture:
     from spdbuild.importing.rows import SIZE, import_rows
-    from spdbuild.kinds import kind_of
-    from spdbuild.source import parse_yaml, read_source
+    from spdbuild.text.kinds import kind_of
+    from spdbuild.text.source import parse_yaml, read_source
 
     if not network.endswith((".yaml", ".yml")):
         hint = "torchvision:NAME, timm:NAME or a YAML file of rows"

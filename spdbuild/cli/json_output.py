@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from spdbuild.json_text import json_text
+from spdbuild.text.json_text import json_text
 
 if TYPE_CHECKING:
     from spdbuild.graph import Node

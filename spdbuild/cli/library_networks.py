@@ -13,7 +13,7 @@ import click
 from spdbuild.cli.json_output import print_json
 from spdbuild.cli.tables import Table
 from spdbuild.errors import InputError
-from spdbuild.quantities import change, scaled
+from spdbuild.wording.quantities import change, scaled
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

@@ -12,7 +12,7 @@ from spdbuild import builtin
 from spdbuild.cli.json_output import print_json
 from spdbuild.cli.options import json_option
 from spdbuild.cli.tables import Table
-from spdbuild.source import parse_yaml, read_source
+from spdbuild.text.source import parse_yaml, read_source
 
 
 @click.command("ls", epilog="Example: spdbuild ls '*spd*'")

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from spdbuild.graph import Graph
-    from spdbuild.source import Value
+    from spdbuild.text.source import Value
 
 
 @dataclass(frozen=True)

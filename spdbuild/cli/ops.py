@@ -10,8 +10,8 @@ from spdbuild.cli.json_output import print_json
 from spdbuild.cli.options import json_option
 from spdbuild.cli.reference import reference, text_of
 from spdbuild.cli.tables import Table
-from spdbuild.quantities import shapes_text
 from spdbuild.shape import Shape
+from spdbuild.wording.quantities import shapes_text
 
 if TYPE_CHECKING:
     from spdbuild.ops import Op

@@ -166,7 +166,7 @@ def parse_shape(text: str) -> tuple[int, ...]:
 
 def parse_variable(text: str) -> tuple[str, Any]:
     """`classes=10` -> ("classes", 10); the value is YAML."""
-    from spdbuild.source import Source, parse_yaml
+    from spdbuild.text.source import Source, parse_yaml
 
     name, equals, value = text.partition("=")
     if not equals or not name:

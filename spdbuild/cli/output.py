@@ -7,8 +7,8 @@ from pathlib import Path
 import click
 
 from spdbuild.errors import InputError
-from spdbuild.files import write_text
-from spdbuild.phrases import printable
+from spdbuild.system.files import write_text
+from spdbuild.wording.phrases import printable
 
 
 def say(text: str, *, err: bool = False) -> None:

@@ -13,7 +13,7 @@ from spdbuild.cli.json_output import print_json
 from spdbuild.cli.options import PATH, DependentOption, imports_option, json_option
 from spdbuild.cli.output import say
 from spdbuild.errors import RunError
-from spdbuild.phrases import printable
+from spdbuild.wording.phrases import printable
 
 if TYPE_CHECKING:
     from spdbuild.training.task import Prediction

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from spdbuild.arguments import default_of, describe_type, literal, type_hints
-from spdbuild.docstrings import documentation
+from spdbuild.declaring.arguments import default_of, describe_type, literal, type_hints
+from spdbuild.declaring.docstrings import documentation
 
 #: Columns of a page in a terminal; docstrings are written to be as wide.
 PAGE_WIDTH = 120

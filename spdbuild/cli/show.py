@@ -12,8 +12,8 @@ from spdbuild.cli.content import is_recipe
 from spdbuild.cli.json_output import node_document, print_json
 from spdbuild.cli.options import BuiltinName, Choice, choice_options, json_option
 from spdbuild.cli.tables import Table
-from spdbuild.quantities import shapes_text
-from spdbuild.source import read_source
+from spdbuild.text.source import read_source
+from spdbuild.wording.quantities import shapes_text
 
 if TYPE_CHECKING:
     from spdbuild.graph import Graph

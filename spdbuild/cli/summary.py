@@ -12,10 +12,10 @@ from spdbuild.cli.json_output import print_json
 from spdbuild.cli.options import ARCHITECTURE, Choice, choice_options, json_option, markdown_option
 from spdbuild.cli.tables import Table
 from spdbuild.graph.names import name_parts
-from spdbuild.quantities import scaled, shapes_text, share
+from spdbuild.wording.quantities import scaled, shapes_text, share
 
 if TYPE_CHECKING:
-    from spdbuild.cost import LayerCost, Summary
+    from spdbuild.analysis.cost import LayerCost, Summary
 
 CONVENTION = "MACs: multiply-accumulates of convolutions and linear layers, nothing else; FLOPs = 2 x MACs; one sample."
 

@@ -7,8 +7,8 @@ from typing import TextIO
 
 import click
 
-from spdbuild import tables
-from spdbuild.phrases import printable
+from spdbuild.wording import tables
+from spdbuild.wording.phrases import printable
 
 
 class Table(tables.Table):

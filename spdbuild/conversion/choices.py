@@ -7,17 +7,17 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from math import prod
 
-from spdbuild.arguments import arguments_of
 from spdbuild.conversion.budget import Meter
 from spdbuild.conversion.selection import Option
 from spdbuild.conversion.taps import taps_of
+from spdbuild.declaring.arguments import arguments_of
 from spdbuild.graph import Graph, Node
 from spdbuild.ops.convolution import Conv2d
 from spdbuild.ops.spd import SpdConv2d
 from spdbuild.passes import Change, run_passes
 from spdbuild.passes.strided_to_spd import StridedToSpd, is_strided
-from spdbuild.patterns import cover, matches
 from spdbuild.phases import SpdKernel
+from spdbuild.text.patterns import cover, matches
 
 #: Shares of taps are counted in millionths, so that sums of them are exact.
 _WHOLE = 1_000_000

@@ -11,18 +11,18 @@ from typing import Any
 from spdbuild.architecture.document import Document, Finder
 from spdbuild.architecture.expand import Expansion, expand
 from spdbuild.architecture.imports import imports_of
-from spdbuild.arguments import call_text, construct, signature
 from spdbuild.conversion.plan import CannotRewrite, plan_edits
 from spdbuild.conversion.report import ConversionReport
 from spdbuild.conversion.rewriting import rewrite
+from spdbuild.declaring.arguments import call_text, construct, signature
 from spdbuild.errors import ArgumentError, InputError, SpdbuildError, nearest
 from spdbuild.graph import Graph
 from spdbuild.graph.text import graph_text, import_name
 from spdbuild.loading import Architecture, find_extended, loaded, name_to_extend, read_document
 from spdbuild.passes import Change, GraphPass, run_passes
 from spdbuild.passes.strided_to_spd import PRESETS, StridedToSpd
-from spdbuild.source import Source
-from spdbuild.yaml_text import inline
+from spdbuild.text.source import Source
+from spdbuild.text.yaml_text import inline
 
 
 def convert(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from spdbuild.graph import Graph, Input, Node
 from spdbuild.modules import compile_graph
-from spdbuild.timing import take_turns
+from spdbuild.system.timing import take_turns
 
 if TYPE_CHECKING:
     from torch import nn

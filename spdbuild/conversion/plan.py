@@ -15,7 +15,7 @@ from typing import Any
 from spdbuild.architecture.document import Block, Document
 from spdbuild.architecture.expand import Expansion, Use
 from spdbuild.architecture.line import Line
-from spdbuild.arguments import signature
+from spdbuild.declaring.arguments import signature
 from spdbuild.errors import Location
 from spdbuild.graph.names import free_name
 from spdbuild.ops import OPS

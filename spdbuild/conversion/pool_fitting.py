@@ -9,10 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from spdbuild.analysis.watching import evaluation, watched
 from spdbuild.errors import ArgumentError, InputError, PassError
 from spdbuild.nn.spd import SpdMaxPool2d, padded_blocks
 from spdbuild.phases import phase_axes
-from spdbuild.watching import evaluation, watched
 
 
 def fit_pools(

@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from spdbuild.analysis.receptive import Fields, receptive_fields
 from spdbuild.conversion.taps import Taps, taps_of
 from spdbuild.graph import Graph, Node
 from spdbuild.graph.text import flat_names
 from spdbuild.passes import Change
-from spdbuild.quantities import ratio, scaled
-from spdbuild.receptive import Fields, receptive_fields
+from spdbuild.wording.quantities import ratio, scaled
 
 
 @dataclass(frozen=True)

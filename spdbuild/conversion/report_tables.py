@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from fractions import Fraction
 
+from spdbuild.analysis.receptive import Fields
 from spdbuild.conversion.report import ConversionReport
 from spdbuild.ops import Op
 from spdbuild.ops.spd import SpdConv2d, SpdPool
 from spdbuild.passes import Change
-from spdbuild.quantities import change as counts
-from spdbuild.quantities import ratio, scaled
-from spdbuild.receptive import Fields
 from spdbuild.shape import Size, pair
-from spdbuild.tables import Table
+from spdbuild.wording.quantities import change as counts
+from spdbuild.wording.quantities import ratio, scaled
+from spdbuild.wording.tables import Table
 
 _NUMBERS = ("params", "MACs")
 _COLUMNS = ("replaced", "op", "becomes", "kernel", "taps", "placement", *_NUMBERS, "exact", "field", "stride", "note")

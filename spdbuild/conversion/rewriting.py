@@ -8,11 +8,11 @@ from typing import Any
 
 from spdbuild.architecture.document import Block, Document
 from spdbuild.architecture.line import Line
-from spdbuild.arguments import signature
 from spdbuild.conversion.plan import CannotRewrite, Edit, Edits, Insert, Plan, Rename, Switch, Treatment, Unstride
+from spdbuild.declaring.arguments import signature
 from spdbuild.ops import OPS
-from spdbuild.source import Value
-from spdbuild.yaml_text import inline
+from spdbuild.text.source import Value
+from spdbuild.text.yaml_text import inline
 
 #: A piece of text put in place of source.text[start:end].
 Splice = tuple[int, int, str]

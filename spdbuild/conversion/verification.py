@@ -11,11 +11,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 
-from spdbuild.agreement import OutputError, greatest
+from spdbuild.analysis.agreement import OutputError, greatest
+from spdbuild.analysis.watching import check_module, watched
 from spdbuild.errors import InputError, PassError
 from spdbuild.graph import Graph
 from spdbuild.modules import compile_graph
-from spdbuild.watching import check_module, watched
 from spdbuild.weight_transfer import carry_over
 
 
@@ -24,7 +24,7 @@ class Difference:
     """How far apart two tensors are: a layer's output, or an output of the network, over all inputs.
 
     name: of the layer; of an output its number, counted from 0.
-    error: relative to the first network's (see `spdbuild.agreement`).
+    error: relative to the first network's (see `spdbuild.analysis.agreement`).
     """
 
     name: str

@@ -11,7 +11,7 @@ from spdbuild.conversion.report import ConversionReport
 from spdbuild.errors import WeightsError
 from spdbuild.graph import Graph
 from spdbuild.modules import compile_graph
-from spdbuild.source import Value
+from spdbuild.text.source import Value
 from spdbuild.weight_transfer import carry_over
 from spdbuild.weight_transfer.carry_over import by_layer
 

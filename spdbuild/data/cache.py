@@ -28,7 +28,7 @@ from spdbuild.data.decoding import BadFile, Resize
 from spdbuild.data.levels import Levels
 from spdbuild.data.listing import Listing
 from spdbuild.errors import SpdbuildError
-from spdbuild.files import write_folder
+from spdbuild.system.files import write_folder
 
 #: Incremented whenever decoding gives something else, so that arrays of older versions are not used.
 _FORMAT = 1

@@ -17,8 +17,8 @@ from spdbuild.data.levels import Levels
 from spdbuild.data.listing import Listing
 from spdbuild.data.reading import Reading
 from spdbuild.errors import InputError
-from spdbuild.files import regular
-from spdbuild.phrases import some
+from spdbuild.system.files import regular
+from spdbuild.wording.phrases import some
 
 
 @dataclass(frozen=True)

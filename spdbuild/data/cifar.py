@@ -17,9 +17,9 @@ from spdbuild.data.download import fetch
 from spdbuild.data.images import ArrayImages
 from spdbuild.data.listing import existing_folder
 from spdbuild.data.noise import noise_images
+from spdbuild.declaring.roles import Role, role
 from spdbuild.errors import DataError
-from spdbuild.files import unwritten
-from spdbuild.roles import Role, role
+from spdbuild.system.files import unwritten
 
 
 @dataclass(frozen=True)

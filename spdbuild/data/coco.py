@@ -16,8 +16,8 @@ from spdbuild.data.levels import Levels, require_levels
 from spdbuild.data.listing import entries
 from spdbuild.data.reading import OnError
 from spdbuild.data.tiny_objects import TinyObjects
+from spdbuild.declaring.roles import Role, role
 from spdbuild.errors import MissingSplitError, UnsplitError
-from spdbuild.roles import Role, role
 
 #: The usual layouts: where a split has its annotations, and where its images may be; the first that exists counts.
 _LAYOUTS = {

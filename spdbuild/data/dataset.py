@@ -9,8 +9,8 @@ from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 from spdbuild.data.images import ArrayImages, ImageSet
 from spdbuild.data.listing import Listing
 from spdbuild.data.reading import Reading
+from spdbuild.declaring.registry import Registry
 from spdbuild.errors import DataError
-from spdbuild.registry import Registry
 
 Split = Literal["train", "val", "test"]
 

@@ -19,7 +19,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from spdbuild.data.bands import fourth_band, is_deep_colour, is_misread, lost_bands, unread_tiff
 from spdbuild.data.levels import COLOUR_REMEDY, Levels, is_deep, lost_levels, to_grey
 from spdbuild.data.pictures import Picture, Source, path_of
-from spdbuild.files import regular
+from spdbuild.system.files import regular
 
 Resize = Literal["squash", "crop", "pad"]
 

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import wrap_file
 
 from spdbuild.errors import DataError
-from spdbuild.files import make_folder, write_whole
+from spdbuild.system.files import make_folder, write_whole
 
 #: Seconds without a byte after which the download fails.
 _TIMEOUT = 60.0

@@ -17,11 +17,11 @@ from spdbuild.data.levels import Levels, require_levels
 from spdbuild.data.listing import Listing, existing_folder, image_files, subfolders
 from spdbuild.data.noise import noise_images
 from spdbuild.data.reading import OnError, Reading, open_listing
+from spdbuild.declaring.ranges import require_range
+from spdbuild.declaring.roles import Role, role
 from spdbuild.errors import ArgumentError, DataError, MissingSplitError, nearest
-from spdbuild.phrases import some
-from spdbuild.ranges import require_range
-from spdbuild.roles import Role, role
 from spdbuild.shape import Size
+from spdbuild.wording.phrases import some
 
 #: Usual names of the folders with images that are not trained on, in the order in which they are looked for.
 _VAL_FOLDERS = ("val", "valid", "validation")

@@ -10,7 +10,7 @@ from PIL import Image
 from torch import Tensor
 
 from spdbuild.data.loading import Loader
-from spdbuild.drawing import arrange, captioned, thumbnail
+from spdbuild.pictures.drawing import arrange, captioned, thumbnail
 
 #: Pixels of the longer side of an image on the sheet, and the width of its caption.
 _SIDE = 160

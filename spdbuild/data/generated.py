@@ -13,8 +13,8 @@ from spdbuild.data.dataset import DATASETS, Split
 from spdbuild.data.draws import generator
 from spdbuild.data.images import ArrayImages
 from spdbuild.data.memory import require_memory
+from spdbuild.declaring.ranges import require_range
 from spdbuild.errors import ArgumentError
-from spdbuild.ranges import require_range
 from spdbuild.shape import Size, pair
 
 #: Textures of period 2. Every other pixel of every other row looks the same in all three: one value everywhere.

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from spdbuild.data.decoding import BadFile, OddSize, Resize, decode, lost_in_file
 from spdbuild.data.levels import Levels
-from spdbuild.phrases import some
+from spdbuild.wording.phrases import some
 
 #: The number of files whose grey levels and bands are checked before use.
 _LOOKED_AT = 8

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from spdbuild.boxes import clip_xyxy
+from spdbuild.boxes.boxes import clip_xyxy
 
 FILL = 114
 

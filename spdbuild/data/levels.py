@@ -6,8 +6,8 @@ import numpy as np
 from PIL import Image
 
 from spdbuild.data.bands import grey_values, is_deep_colour
+from spdbuild.declaring.ranges import require_range
 from spdbuild.errors import ArgumentError
-from spdbuild.ranges import require_range
 
 #: The value that becomes black and the value that becomes white; empty: 16-bit values keep their upper 8 bits.
 Levels = tuple[float, float] | None

@@ -22,8 +22,8 @@ from spdbuild.data.memory import require_memory
 from spdbuild.data.pictures import Source, path_of
 from spdbuild.data.processors import processors
 from spdbuild.errors import DataError
-from spdbuild.phrases import some
 from spdbuild.shape import Size, pair
+from spdbuild.wording.phrases import some
 
 OnError = Literal["refuse", "skip"]
 

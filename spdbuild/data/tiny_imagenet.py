@@ -12,9 +12,9 @@ from spdbuild.data.images import ArrayImages, ImageSet
 from spdbuild.data.listing import Listing, existing_folder, image_files, subfolders
 from spdbuild.data.noise import noise_images
 from spdbuild.data.reading import OnError, Reading, open_listing
+from spdbuild.declaring.ranges import require_range
+from spdbuild.declaring.roles import Role, role
 from spdbuild.errors import DataError, MissingSplitError, nearest
-from spdbuild.ranges import require_range
-from spdbuild.roles import Role, role
 
 _AGAIN = "unpack the archive of Tiny ImageNet again"
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from spdbuild.data.dataset import DATASETS
 from spdbuild.data.detection.dataset import DetectionSplit
 from spdbuild.data.detection.table import DetectionSet, ImageRecord, Pixels, Table
-from spdbuild.ranges import require_range
+from spdbuild.declaring.ranges import require_range
 
 #: Each class is a pattern that differs from the others only in fine detail.
 NAMES = ("disc", "ring", "square", "frame", "cross", "stripes")

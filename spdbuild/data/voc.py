@@ -13,7 +13,7 @@ from spdbuild.data.detection.voc_xml import is_loose, read_voc
 from spdbuild.data.levels import Levels, require_levels
 from spdbuild.data.reading import OnError
 from spdbuild.data.tiny_objects import TinyObjects
-from spdbuild.roles import Role, role
+from spdbuild.declaring.roles import Role, role
 
 
 @DATASETS.register

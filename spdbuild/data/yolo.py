@@ -14,7 +14,7 @@ from spdbuild.data.detection.yolo_yaml import dataset_yaml_in
 from spdbuild.data.levels import Levels, require_levels
 from spdbuild.data.reading import OnError
 from spdbuild.data.tiny_objects import TinyObjects
-from spdbuild.roles import Role, role
+from spdbuild.declaring.roles import Role, role
 
 
 @DATASETS.register

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 from torch.export import Dim
 
+from spdbuild.analysis.receptive import receptive_fields
 from spdbuild.errors import ArgumentError, ShapeError
 from spdbuild.graph import Graph, Node
-from spdbuild.receptive import receptive_fields
 from spdbuild.shape import Shape
 
 #: Batch sizes on which a file for any batch is compared; the first is also the example for tracing.

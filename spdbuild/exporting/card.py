@@ -10,13 +10,13 @@ from typing import Any
 import torch
 
 from spdbuild import __version__
+from spdbuild.boxes.tiling import MARGIN, MAX_COVERED
 from spdbuild.data.augment.normalize import Normalize
 from spdbuild.data.detection.loader import MULTIPLE
 from spdbuild.data.letterbox import FILL
 from spdbuild.exporting.limits import Precision
 from spdbuild.exporting.network import DETECTIONS, LOGITS, TrainedNetwork, head_of_graph
 from spdbuild.nn.detection import Detect
-from spdbuild.tiling import MARGIN, MAX_COVERED
 from spdbuild.training.recipe.sections import plain
 from spdbuild.training.tasks.detection import Detection
 from spdbuild.weights import file_sha256

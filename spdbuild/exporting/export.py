@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.export import ExportedProgram
 
+from spdbuild.analysis.watching import ALONE
 from spdbuild.conversion.folding import Folding, fold
 from spdbuild.conversion.weights import weights_of
 from spdbuild.errors import ArgumentError, RunError, first_line
@@ -28,12 +29,11 @@ from spdbuild.exporting.network import (
     trained_network,
 )
 from spdbuild.exporting.parity import Parity, compare
-from spdbuild.files import write_whole
 from spdbuild.graph import Graph
 from spdbuild.loading import Architecture
 from spdbuild.nn.detection import BOX_AND_OBJECT, Detect
 from spdbuild.shape import Shape
-from spdbuild.watching import ALONE
+from spdbuild.system.files import write_whole
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from spdbuild.loading import Architecture, graph_of, input_shapes, load
 from spdbuild.modules import compile_graph
 from spdbuild.nn.detection import Detect as DetectModule
 from spdbuild.ops.detection import Detect
-from spdbuild.source import Value
+from spdbuild.text.source import Value
 from spdbuild.training.recipe import Recipe
 from spdbuild.training.stored_run import stored_graph
 

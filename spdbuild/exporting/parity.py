@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from spdbuild.agreement import OutputError, greatest
+from spdbuild.analysis.agreement import OutputError, greatest
 from spdbuild.errors import RunError
 from spdbuild.exporting.formats import Runner
 
@@ -17,8 +17,8 @@ from spdbuild.exporting.formats import Runner
 class Parity:
     """How far the outputs of a file are from those of the network, over all inputs; NaN where either has one.
 
-    absolute, relative: the greatest errors of an output (see `spdbuild.agreement`); boxes and probabilities of a
-        detector count as two outputs, because pixels are hundreds of times greater. runs: number of inputs.
+    absolute, relative: the greatest errors of an output (see `spdbuild.analysis.agreement`); boxes and probabilities
+        of a detector count as two outputs, because pixels are hundreds of times greater. runs: number of inputs.
     """
 
     absolute: float

@@ -9,16 +9,16 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from spdbuild.agreement import relative_error
+from spdbuild.analysis.agreement import relative_error
 from spdbuild.conversion.weights import weights_of
 from spdbuild.errors import ArgumentError, RunError, WeightsError
 from spdbuild.exporting.limits import TOLERANCE
 from spdbuild.exporting.network import LOGITS, module_of, output_names, trained_network
-from spdbuild.files import refuse_overwriting
 from spdbuild.graph import Graph
 from spdbuild.importing.zoo import is_named
 from spdbuild.importing.zoo import network as library_network
 from spdbuild.loading import Architecture
+from spdbuild.system.files import refuse_overwriting
 from spdbuild.weights import describe_module, file_sha256, open_weights, restore, save_weights
 from spdbuild.weights.facts import Facts
 from spdbuild.weights.report import Report

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from spdbuild.graph.graph import Graph
 from spdbuild.graph.node import Input, Output
-from spdbuild.yaml_text import inline
+from spdbuild.text.yaml_text import inline
 
 
 def graph_text(graph: Graph, folder: Path | None = None) -> str:

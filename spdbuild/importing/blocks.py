@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from spdbuild.arguments import literal, signature
+from spdbuild.declaring.arguments import literal, signature
 from spdbuild.graph.names import free_name
 from spdbuild.importing.bodies import Body, Call, Entry, body_of, class_name
 from spdbuild.importing.steps import Place, Steps

@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-from spdbuild.arguments import arguments_of
+from spdbuild.declaring.arguments import arguments_of
+from spdbuild.declaring.registry import snake_case
 from spdbuild.importing.steps import Place, Step, Steps
 from spdbuild.importing.tree import Part
 from spdbuild.ops import OPS
-from spdbuild.registry import snake_case
 
 #: Families of ops whose lines have a name only where a line other than the next reads them.
 _NAMELESS = ("activation", "merging", "regularization", "dense")

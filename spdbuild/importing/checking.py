@@ -12,14 +12,14 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 from torch.utils._pytree import tree_leaves
 
-from spdbuild.agreement import relative_error
+from spdbuild.analysis.agreement import relative_error
+from spdbuild.analysis.watching import copied, watched
 from spdbuild.errors import InputError
 from spdbuild.graph import Graph
 from spdbuild.importing.steps import Steps
 from spdbuild.importing.tracing import Traced
 from spdbuild.importing.translate import translate
 from spdbuild.modules import compile_graph
-from spdbuild.watching import copied, watched
 
 #: Relative error that an import may have: the same operations in the same order differ in nothing but rounding.
 _TOLERANCES = {torch.float64: 1e-9, torch.float32: 1e-4, torch.float16: 1e-2, torch.bfloat16: 5e-2}

@@ -8,8 +8,8 @@ from typing import Any
 
 from spdbuild.errors import Location, Problem, SourceError, nearest
 from spdbuild.importing.row_modules import MODULES, REQUIRED, RowModule
-from spdbuild.schema import check_schema, describe
-from spdbuild.source import Source, Value, parse_yaml
+from spdbuild.text.schema import check_schema, describe
+from spdbuild.text.source import Source, Value, parse_yaml
 
 #: The row that stands for the image.
 IMAGE = -1

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any, Literal
 
-from spdbuild.arguments import literal
+from spdbuild.declaring.arguments import literal
 
 #: The text of each block, after those of the blocks that it uses.
 BLOCKS = {

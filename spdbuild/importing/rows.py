@@ -8,12 +8,12 @@ from fractions import Fraction
 from math import log2
 from pathlib import Path
 
-from spdbuild.arguments import literal
+from spdbuild.declaring.arguments import literal
 from spdbuild.errors import SourceError
 from spdbuild.importing.row_file import IMAGE, Row, RowFile, read_row_file
 from spdbuild.importing.row_modules import BLOCKS, RENAMED, blocks_of
 from spdbuild.loading import Architecture, choose, is_text, read_document
-from spdbuild.source import Source, read_source
+from spdbuild.text.source import Source, read_source
 
 #: Side of the image that the file is written for, in pixels; row files do not say.
 SIZE = 640

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor, nn
 
+from spdbuild.analysis.watching import ALONE, check_module
 from spdbuild.errors import InputError
 from spdbuild.graph import Graph, Output
 from spdbuild.importing.blocks import Network, find_blocks
@@ -19,8 +20,7 @@ from spdbuild.importing.tracing import trace
 from spdbuild.importing.translate import translate
 from spdbuild.importing.tree import module_tree
 from spdbuild.loading import Architecture, choose, read_document
-from spdbuild.source import Source
-from spdbuild.watching import ALONE, check_module
+from spdbuild.text.source import Source
 
 if TYPE_CHECKING:
     from spdbuild.graph import Node

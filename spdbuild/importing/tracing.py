@@ -10,9 +10,9 @@ from torch import Tensor, fx, nn
 from torch.nn.utils.parametrize import is_parametrized
 from torch.utils._pytree import tree_map_only
 
+from spdbuild.analysis.watching import copied
 from spdbuild.errors import InputError
 from spdbuild.importing.layers import rule_of
-from spdbuild.watching import copied
 
 
 class Measured(NamedTuple):

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from spdbuild.declaring.ranges import require_range
 from spdbuild.errors import ArgumentError, nearest
 from spdbuild.losses.loss import LOSSES, Loss
-from spdbuild.ranges import require_range
 
 
 @dataclass(frozen=True)

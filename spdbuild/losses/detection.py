@@ -10,12 +10,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from spdbuild.boxes import paired_ciou_cxcywh
+from spdbuild.boxes.boxes import paired_ciou_cxcywh
+from spdbuild.declaring.ranges import require_range
 from spdbuild.errors import ArgumentError
 from spdbuild.losses.assignment import Assignment, assign
 from spdbuild.losses.loss import LOSSES, Loss
 from spdbuild.nn.detection import BOX_AND_OBJECT
-from spdbuild.ranges import require_range
 
 
 @LOSSES.register

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from spdbuild.registry import Registry
+from spdbuild.declaring.registry import Registry
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from spdbuild.boxes import xyxy_to_xywh
+from spdbuild.boxes.boxes import xyxy_to_xywh
 
 #: A document with images, annotations and categories, as in COCO's annotation files.
 CocoDict = Mapping[str, Any]

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from spdbuild.boxes import area_xyxy, intersection_xyxy, iou_xyxy
+from spdbuild.boxes.boxes import area_xyxy, intersection_xyxy, iou_xyxy
 
 
 class Outcome(NamedTuple):

@@ -12,10 +12,10 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from spdbuild.boxes.size_bins import COCO_SIZES, SizeBin
 from spdbuild.errors import ArgumentError, DataError
 from spdbuild.metrics.by_image.matches import DECIMALS, Matches, matches_of, mean
 from spdbuild.metrics.coco import CocoDict
-from spdbuild.size_bins import COCO_SIZES, SizeBin
 
 Backend = Literal["pycocotools", "faster-coco-eval"]
 Array = NDArray[np.float64]

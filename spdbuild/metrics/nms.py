@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from spdbuild.boxes import cxcywh_to_xyxy
+from spdbuild.boxes.boxes import cxcywh_to_xyxy
+from spdbuild.declaring.ranges import require_range
 from spdbuild.nn.detection import BOX_AND_OBJECT
-from spdbuild.ranges import require_range
 
 # Pixels by which the boxes of one class are moved away from those of the one before it, unless boxes lie further apart.
 # From the published code: float32 rounds moved boxes, so that another number could suppress others at the IoU limit.

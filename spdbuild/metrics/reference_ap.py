@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from torch import Tensor
 
-from spdbuild.boxes import iou_xyxy
+from spdbuild.boxes.boxes import iou_xyxy
 from spdbuild.metrics.curves import Array, Flags, ScoreCurves, precision_and_recall, score_curves
 
 THRESHOLDS = np.linspace(0.5, 0.95, 10)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from spdbuild.arguments import arguments_of
+from spdbuild.declaring.arguments import arguments_of
 from spdbuild.ops.op import OPS, Example, Family, Op
 from spdbuild.shape import Shape
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from spdbuild.arguments import fit
+from spdbuild.declaring.arguments import fit
 from spdbuild.errors import ArgumentError, ShapeError
 from spdbuild.ops.op import OPS, Example, Family, Op, at_least
 from spdbuild.shape import Shape

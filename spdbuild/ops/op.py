@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from spdbuild.arguments import call_text
+from spdbuild.declaring.arguments import call_text
+from spdbuild.declaring.registry import Registry
 from spdbuild.errors import ArgumentError, ShapeError
-from spdbuild.registry import Registry
 from spdbuild.shape import Shape
 
 if TYPE_CHECKING:

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from spdbuild.declaring.registry import Registry
 from spdbuild.errors import Location
 from spdbuild.graph import Graph, Node
 from spdbuild.ops import Op
-from spdbuild.registry import Registry
 from spdbuild.shape import Shape
 
 if TYPE_CHECKING:

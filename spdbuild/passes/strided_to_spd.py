@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, cast
 
-from spdbuild.arguments import arguments_of
+from spdbuild.declaring.arguments import arguments_of
 from spdbuild.errors import ArgumentError, PassError, ShapeError
 from spdbuild.graph import Graph, Node
 from spdbuild.graph.names import free_name, name_parts
@@ -17,9 +17,9 @@ from spdbuild.ops.pooling import AvgPool, MaxPool
 from spdbuild.ops.resampling import SpaceToDepth
 from spdbuild.ops.spd import SpdAvgPool, SpdConv2d, SpdMaxPool
 from spdbuild.passes.graph_pass import PASSES, Change, GraphPass
-from spdbuild.patterns import matches, unmatched
 from spdbuild.phases import SpdKernel
 from spdbuild.shape import pair
+from spdbuild.text.patterns import matches, unmatched
 from spdbuild.weight_transfer import carry_over
 
 if TYPE_CHECKING:

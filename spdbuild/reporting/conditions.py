@@ -6,8 +6,8 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from spdbuild.boxes.size_bins import COCO_SIZES
 from spdbuild.reporting.run import Run
-from spdbuild.size_bins import COCO_SIZES
 
 #: Keys of a recipe that do not affect the result of a run. Of `precision`, the value that was chosen for the device is
 #: compared, not that of the recipe.

@@ -10,7 +10,7 @@ from spdbuild.reporting.comparisons import Comparison
 from spdbuild.reporting.groups import Group, Section, Spread
 from spdbuild.reporting.parts import Part
 from spdbuild.reporting.run import Run
-from spdbuild.tables import Table
+from spdbuild.wording.tables import Table
 
 
 def markdown(title: str, parts: Iterable[Part]) -> str:

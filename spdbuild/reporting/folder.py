@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from spdbuild.errors import InputError
-from spdbuild.files import write_folder
+from spdbuild.system.files import write_folder
 
 #: The files of a report.
 MARKDOWN, LATEX, PAGE = "report.md", "report.tex", "index.html"

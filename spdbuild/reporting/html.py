@@ -8,9 +8,9 @@ from collections.abc import Iterable
 from html import escape
 
 from spdbuild.charts.chart import Chart
-from spdbuild.html_page import html_page
 from spdbuild.reporting.parts import Part
-from spdbuild.tables import Table
+from spdbuild.wording.html_page import html_page
+from spdbuild.wording.tables import Table
 
 _STYLE = """
 body{max-width:100em}table{margin:1em 0;display:block;overflow:auto}

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from spdbuild.phrases import printable
 from spdbuild.reporting.parts import Part
-from spdbuild.tables import Table
+from spdbuild.wording.phrases import printable
+from spdbuild.wording.tables import Table
 
 _HEAD = "% {title}: tables to \\input; they need \\usepackage{{booktabs}}.\n"
 _SPECIAL = {

@@ -10,8 +10,8 @@ from spdbuild.reporting.by_class import ByClass
 from spdbuild.reporting.comparisons import Comparison, Difference
 from spdbuild.reporting.groups import Group, Section, Spread
 from spdbuild.reporting.run import Run
-from spdbuild.tables import Table
 from spdbuild.training.result import number_text
+from spdbuild.wording.tables import Table
 
 
 @dataclass(frozen=True)

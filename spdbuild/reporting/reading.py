@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from spdbuild.arguments import fit, type_hints
+from spdbuild.declaring.arguments import fit, type_hints
 from spdbuild.errors import ArgumentError, InputError
-from spdbuild.json_text import finite
+from spdbuild.text.json_text import finite
 from spdbuild.training.summary import Summary
 
 

@@ -21,7 +21,7 @@ from spdbuild.reporting.reading import (
     summary_of,
     text_of,
 )
-from spdbuild.source import parse_yaml, read_source
+from spdbuild.text.source import parse_yaml, read_source
 from spdbuild.training.environment import typed_commands
 from spdbuild.training.evaluation_file import FILE as EVALUATION
 from spdbuild.training.evaluation_file import around, network_digest, titles

@@ -17,9 +17,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from spdbuild.arguments import construct, type_hints
+from spdbuild.declaring.arguments import construct, type_hints
 from spdbuild.errors import ArgumentError, RunError, WeightsError
-from spdbuild.files import unwrapped_os_error
+from spdbuild.system.files import unwrapped_os_error
 from spdbuild.training.files import save_whole
 from spdbuild.weights.torch_zip import TorchZip
 

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from spdbuild.errors import RecipeError
-from spdbuild.files import require_writable
-from spdbuild.freed_memory import freed_memory_kept
+from spdbuild.system.files import require_writable
+from spdbuild.system.freed_memory import freed_memory_kept
 from spdbuild.training.distributed import Processes, is_first, joined
 from spdbuild.training.evaluating import evaluate_model
 from spdbuild.training.evaluation_file import FILE, write_evaluation_file

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from spdbuild.errors import RunError
-from spdbuild.out_of_memory import full_memory_told
+from spdbuild.system.out_of_memory import full_memory_told
 from spdbuild.training.distributed import Processes
 from spdbuild.training.lost_workers import lost_workers_told
 from spdbuild.training.precision import autocast

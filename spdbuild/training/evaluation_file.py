@@ -10,8 +10,8 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from spdbuild.errors import SpdbuildError
-from spdbuild.json_text import json_text
-from spdbuild.source import Source, Value, parse_yaml, read_source
+from spdbuild.text.json_text import json_text
+from spdbuild.text.source import Source, Value, parse_yaml, read_source
 from spdbuild.training.files import save_text
 from spdbuild.training.run_folder import RunFolder
 from spdbuild.training.summary import Summary

@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from spdbuild.files import append
+from spdbuild.system.files import append
 
 #: What the names of all files of events begin with; the time follows.
 _NAME = "events.out.tfevents."

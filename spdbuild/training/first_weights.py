@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING
 from spdbuild.errors import Problem, RecipeError, WeightsError
 from spdbuild.graph import Graph
 from spdbuild.ops.spd import SpdConv2d
-from spdbuild.patterns import cover, pick
-from spdbuild.phrases import some
 from spdbuild.shape import pair
+from spdbuild.text.patterns import cover, pick
 from spdbuild.training.network import BuiltNetwork
 from spdbuild.training.recipe import FirstWeights
 from spdbuild.weights import describe_module, match_file, misfits, open_weights
@@ -21,6 +20,7 @@ from spdbuild.weights.facts import Facts
 from spdbuild.weights.former_kernels import former_kernels_hint
 from spdbuild.weights.matching import elsewhere_hint
 from spdbuild.weights.report import Report
+from spdbuild.wording.phrases import some
 
 if TYPE_CHECKING:
     from torch import Tensor

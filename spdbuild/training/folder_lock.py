@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
 from spdbuild.errors import FolderTakenError
-from spdbuild.locks import FolderLock
+from spdbuild.system.locks import FolderLock
 from spdbuild.training.distributed import Processes
 from spdbuild.training.run_folder import RunFolder
 

@@ -7,7 +7,7 @@ from collections.abc import Collection
 from torch import nn
 
 from spdbuild.errors import RecipeError
-from spdbuild.patterns import pick
+from spdbuild.text.patterns import pick
 
 
 def freeze(model: nn.Module, patterns: Collection[str]) -> list[str]:

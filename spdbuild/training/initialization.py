@@ -10,7 +10,7 @@ from torch import nn
 from spdbuild.errors import RecipeError
 from spdbuild.nn.detection import Detect
 from spdbuild.nn.spd import SpdPool2d
-from spdbuild.patterns import matches, unmatched
+from spdbuild.text.patterns import matches, unmatched
 from spdbuild.training.initializers import INITIALIZERS, Initializer
 from spdbuild.training.initializers.from_torch import LayerDefault
 from spdbuild.training.optimizers.optimizer import CHANNEL_FACTORS

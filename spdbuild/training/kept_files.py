@@ -7,8 +7,8 @@ from pathlib import Path
 
 from spdbuild.architecture.document import Document
 from spdbuild.architecture.imports import imported_file
-from spdbuild.source import Value
 from spdbuild.templates import without_schema
+from spdbuild.text.source import Value
 from spdbuild.training.run_folder import RunFolder
 
 _IN_RUN = RunFolder(Path())

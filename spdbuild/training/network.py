@@ -9,16 +9,16 @@ from pathlib import Path
 
 from torch import nn
 
+from spdbuild.analysis.cost import summarize
 from spdbuild.architecture.document import Document
 from spdbuild.architecture.line import parse_call
 from spdbuild.conversion.convert import convert, extending
-from spdbuild.cost import summarize
 from spdbuild.errors import Location, PassError, Problem, RecipeError, SpdbuildError, nearest
 from spdbuild.loading import Architecture, choose, pass_of, read_document, source_of
 from spdbuild.modules import compile_graph
 from spdbuild.passes import GraphPass
 from spdbuild.passes.strided_to_spd import StridedToSpd
-from spdbuild.source import Source, Value, parse_yaml
+from spdbuild.text.source import Source, Value, parse_yaml
 from spdbuild.training.recipe import Network
 
 

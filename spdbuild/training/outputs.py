@@ -10,14 +10,14 @@ from typing import Any, Protocol
 
 from PIL import Image
 
-from spdbuild.drawing import class_colour, draw_boxes
 from spdbuild.errors import InputError, nearest
-from spdbuild.files import require_writable
-from spdbuild.json_text import json_text
-from spdbuild.tables import Table
+from spdbuild.pictures.drawing import class_colour, draw_boxes
+from spdbuild.system.files import require_writable
+from spdbuild.text.json_text import json_text
 from spdbuild.training.files import save_text
 from spdbuild.training.report import write_picture
 from spdbuild.training.task import Prediction
+from spdbuild.wording.tables import Table
 
 _LOG = logging.getLogger("spdbuild.training")
 

@@ -8,13 +8,13 @@ from collections.abc import Collection, Iterable, Mapping
 from html import escape
 from pathlib import Path
 
-from spdbuild.html_page import html_page
-from spdbuild.tables import Table
 from spdbuild.training.environment import typed_commands
 from spdbuild.training.result import number_text
 from spdbuild.training.run_charts import SECTIONS, Picture
 from spdbuild.training.run_folder import RunFolder
 from spdbuild.training.summary import Summary
+from spdbuild.wording.html_page import html_page
+from spdbuild.wording.tables import Table
 
 #: Name of the picture with some of the model's predictions.
 SAMPLES = "samples"

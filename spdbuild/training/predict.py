@@ -10,7 +10,7 @@ from spdbuild.data.decoding import SUFFIXES
 from spdbuild.data.listing import image_files
 from spdbuild.data.pictures import Source, is_image, picture
 from spdbuild.errors import DataError, WeightsError
-from spdbuild.freed_memory import freed_memory_kept
+from spdbuild.system.freed_memory import freed_memory_kept
 from spdbuild.training.precision import autocast
 from spdbuild.training.recipe.overrides import Overrides
 from spdbuild.training.stored_run import StoredModel, as_model

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from spdbuild.json_text import finite
-from spdbuild.tables import Table
+from spdbuild.text.json_text import finite
+from spdbuild.wording.tables import Table
 
 
 @dataclass(frozen=True)

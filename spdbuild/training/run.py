@@ -11,11 +11,11 @@ from statistics import median
 from typing import Any
 
 from spdbuild.console import Console
+from spdbuild.declaring.roles import Role
 from spdbuild.errors import ArgumentError, DiskFullError, RecipeError, RunError, StoppedError
-from spdbuild.files import make_folder, remove_unfinished
-from spdbuild.freed_memory import freed_memory_kept
-from spdbuild.out_of_memory import full_memory_told
-from spdbuild.roles import Role
+from spdbuild.system.files import make_folder, remove_unfinished
+from spdbuild.system.freed_memory import freed_memory_kept
+from spdbuild.system.out_of_memory import full_memory_told
 from spdbuild.training.checking import check_recipe, doubts
 from spdbuild.training.checkpoint import generators_kept, load_state
 from spdbuild.training.description import describe, describe_again

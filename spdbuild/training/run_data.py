@@ -13,7 +13,7 @@ import torch
 
 from spdbuild.data.dataset import require_same_classes
 from spdbuild.errors import DataError
-from spdbuild.files import regular
+from spdbuild.system.files import regular
 from spdbuild.training.distributed import Processes
 from spdbuild.training.recipe import Recipe
 from spdbuild.training.task import Batches

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from spdbuild.errors import RecipeError, nearest_name
-from spdbuild.files import unwritten
-from spdbuild.json_text import finite, json_text
-from spdbuild.phrases import cut, some
-from spdbuild.tables import Table
+from spdbuild.system.files import unwritten
+from spdbuild.text.json_text import finite, json_text
 from spdbuild.training.environment import environment
 from spdbuild.training.files import save_text
+from spdbuild.wording.phrases import cut, some
+from spdbuild.wording.tables import Table
 
 Row = dict[str, Any]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from spdbuild.errors import RunError, WeightsError
-from spdbuild.files import make_folder
+from spdbuild.system.files import make_folder
 from spdbuild.training.files import save_whole
 from spdbuild.training.run_folder import RunFolder
 from spdbuild.weights.facts import Facts

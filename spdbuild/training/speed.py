@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from spdbuild.timing import Times, take_turns, wait_for
+from spdbuild.system.timing import Times, take_turns, wait_for
 from spdbuild.training.precision import autocast
 
 

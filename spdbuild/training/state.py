@@ -9,7 +9,7 @@ from pathlib import Path
 from torch import Tensor
 
 from spdbuild.errors import WeightsError, first_line
-from spdbuild.out_of_memory import full_memory_told, is_out_of_memory
+from spdbuild.system.out_of_memory import full_memory_told, is_out_of_memory
 from spdbuild.training.checkpoint import DAMAGE, Position, State, alike, damaged, generator_states, restore_generators
 from spdbuild.training.session import Session
 from spdbuild.weights import describe_module, match, misfits

@@ -10,10 +10,10 @@ import torch
 from torch import nn
 
 from spdbuild import builtin
+from spdbuild.declaring.roles import Role
 from spdbuild.errors import ArgumentError, RecipeError, WeightsError, nearest
 from spdbuild.graph import Graph
 from spdbuild.loading import Architecture, is_text, load, with_inputs
-from spdbuild.roles import Role
 from spdbuild.training.device import device_of
 from spdbuild.training.first_weights import load_weights
 from spdbuild.training.network import allow, build_network, resolve

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from spdbuild.json_text import finite, json_text
+from spdbuild.text.json_text import finite, json_text
 from spdbuild.training.files import save_text
 
 if TYPE_CHECKING:

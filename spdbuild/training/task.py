@@ -15,9 +15,9 @@ from torch import Tensor, nn
 
 from spdbuild.charts.chart import Chart
 from spdbuild.data.pictures import Source
+from spdbuild.declaring.registry import Registry
 from spdbuild.graph import Graph
 from spdbuild.metrics.by_image import ByImage
-from spdbuild.registry import Registry
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from spdbuild.errors import SpdbuildError, WeightsError
 from spdbuild.graph import Graph
-from spdbuild.source import Value
+from spdbuild.text.source import Value
 from spdbuild.weights.contents import TensorInfo
 from spdbuild.weights.files import open_weights
 from spdbuild.weights.matching import describe_module, match, match_any, misfits

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 from spdbuild.errors import Problem, UnknownNameError, WeightsError, nearest
 from spdbuild.graph import Graph
 from spdbuild.phases import Order
-from spdbuild.phrases import some
 from spdbuild.weights.choosing import choice_hint
 from spdbuild.weights.contents import TensorInfo
 from spdbuild.weights.former_kernels import former_kernels_hint
@@ -21,6 +20,7 @@ from spdbuild.weights.permute import fold_kernel, folding_block, permute_order, 
 from spdbuild.weights.prefixes import averaging_counts, choose_reading
 from spdbuild.weights.rename import Rule, rename
 from spdbuild.weights.report import Entry, Report
+from spdbuild.wording.phrases import some
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

@@ -6,8 +6,8 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from spdbuild.errors import WeightsError
-from spdbuild.phrases import some
 from spdbuild.weights.choosing import choice_hint
+from spdbuild.wording.phrases import some
 
 #: Parts of the longest prefix that is looked for.
 MAX_PREFIX = 8

@@ -16,9 +16,9 @@ from dataclasses import dataclass, replace
 from typing import cast
 
 from spdbuild.errors import Location, Problem, SourceError, SpdbuildError
-from spdbuild.expression import ExpressionError, check_expression, evaluate, names, parse_expression
 from spdbuild.phases import Order
-from spdbuild.source import Value
+from spdbuild.text.expression import ExpressionError, check_expression, evaluate, names, parse_expression
+from spdbuild.text.source import Value
 
 #: The line of a table that is no rule. No weight has such a name unless a person calls a layer so: the op has none.
 ORDER = "space_to_depth"

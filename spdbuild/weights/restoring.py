@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from spdbuild.errors import WeightsError
 from spdbuild.graph import Graph
-from spdbuild.source import Value
+from spdbuild.text.source import Value
 from spdbuild.weights.contents import TensorInfo
 from spdbuild.weights.loading import match_tables
 from spdbuild.weights.prefixes import SeveralFitError

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from spdbuild.errors import WeightsError
-from spdbuild.files import write_whole
+from spdbuild.system.files import write_whole
 from spdbuild.weights.contents import TensorInfo, WeightsFile
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ import pytest
 import spdbuild
 from spdbuild.architecture.check import MAX_PROBLEMS
 from spdbuild.errors import InputError
-from spdbuild.source import MAX_BYTES
+from spdbuild.text.source import MAX_BYTES
 
 FOLDER = Path(__file__).parent / "errors"
 WRONG = sorted(FOLDER.glob("*.yaml"))

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 import spdbuild
 from spdbuild import builtin
 from spdbuild.errors import InputError
-from spdbuild.source import parse_scalar
+from spdbuild.text.source import parse_scalar
 
 SEEDS = [path.read_text() for path in builtin.listed("architectures").values()]
 WRONG = [path.read_text() for path in sorted((Path(__file__).parent / "errors").glob("*.yaml"))]

@@ -306,8 +306,8 @@ def test_own_ops_come_from_entry_points(tmp_path: Path, monkeypatch: pytest.Monk
     (package / "entry_points.txt").write_text("[spdbuild.ops]\nwobble = plugin_ops\n")
     (tmp_path / "plugin_ops.py").write_text(OWN_OP.replace("class Shift", "class Wobble"))
     monkeypatch.syspath_prepend(tmp_path)
+    from spdbuild.declaring.registry import Registry
     from spdbuild.ops import OPS
-    from spdbuild.registry import Registry
 
     registry: Registry = Registry(OPS.kind, OPS.package, OPS.group)
     assert "wobble" in registry or "wobble" in OPS

@@ -8,7 +8,7 @@ import pytest
 
 from spdbuild.checking import check_architecture
 from spdbuild.errors import SourceError
-from spdbuild.source import Source, read_source
+from spdbuild.text.source import Source, read_source
 
 HEAD = "model: m\ninputs: {image: [3, 8, 8]}\n"
 

@@ -15,7 +15,7 @@ from spdbuild import builtin
 from spdbuild.loading import read_document
 from spdbuild.passes import run_passes
 from spdbuild.passes.strided_to_spd import StridedToSpd
-from spdbuild.source import read_source
+from spdbuild.text.source import read_source
 
 FILES = builtin.listed("architectures")
 VARIANTS = {name: tuple(read_document(read_source(path)).variants) or (None,) for name, path in FILES.items()}

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from spdbuild import benchmark
-from spdbuild.timing import Times
+from spdbuild.analysis import benchmark
+from spdbuild.system.timing import Times
 
 TIMES = [Times((0.001, 0.002, 0.004)), Times((0.003, 0.003, 0.006))]
 

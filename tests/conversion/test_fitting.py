@@ -9,13 +9,13 @@ import pytest
 from click.testing import CliRunner
 
 import spdbuild
-from spdbuild.arguments import arguments_of
 from spdbuild.cli import spdbuild as command
 from spdbuild.conversion import latency
 from spdbuild.conversion.budget import meter_of
 from spdbuild.conversion.choices import choices
 from spdbuild.conversion.fitting import Fit, fit_budget
 from spdbuild.conversion.taps import taps_of
+from spdbuild.declaring.arguments import arguments_of
 from spdbuild.errors import ArgumentError, InputError
 from spdbuild.graph import Graph
 from spdbuild.passes import run_passes

@@ -9,11 +9,11 @@ import pytest
 import spdbuild
 from spdbuild import builtin
 from spdbuild.architecture.line import parse_call
-from spdbuild.arguments import arguments_of
 from spdbuild.conversion.convert import convert
 from spdbuild.conversion.verification import random_weights
+from spdbuild.declaring.arguments import arguments_of
 from spdbuild.loading import Architecture, pass_of, read_document
-from spdbuild.source import Source, parse_yaml, read_source
+from spdbuild.text.source import Source, parse_yaml, read_source
 
 CASES = sorted((Path(__file__).parent / "rewriting").glob("*.yaml"))
 

@@ -7,8 +7,8 @@ import dataclasses
 import pytest
 import torch
 
-from spdbuild.arguments import type_hints
 from spdbuild.data import DATASETS, ArrayImages, Loader
+from spdbuild.declaring.arguments import type_hints
 
 NAMES = [name for name, cls in DATASETS.items() if cls.task == "classification"]
 

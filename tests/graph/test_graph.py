@@ -103,7 +103,7 @@ def test_other_input_shapes_leave_the_graph_itself(graph: Graph) -> None:
 @pytest.mark.parametrize("path", builtin.listed("architectures").values(), ids=lambda path: path.stem)
 def test_the_flat_text_gives_the_same_network(path: Path) -> None:
     from spdbuild.loading import Architecture, read_document
-    from spdbuild.source import read_source
+    from spdbuild.text.source import read_source
 
     document = read_document(read_source(path))
     graph = Architecture(document, next(iter(document.variants), None)).graph

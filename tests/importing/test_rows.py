@@ -9,8 +9,8 @@ import pytest
 
 import spdbuild
 from spdbuild.errors import SourceError
-from spdbuild.kinds import is_row_file
-from spdbuild.source import Source, parse_yaml
+from spdbuild.text.kinds import is_row_file
+from spdbuild.text.source import Source, parse_yaml
 from spdbuild.weights import compile_rules, rename
 
 ANCHORS = """\

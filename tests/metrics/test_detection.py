@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
+from spdbuild.boxes.size_bins import SizeBin
 from spdbuild.errors import ArgumentError, DataError
 from spdbuild.metrics.detection import EvaluationOptions, evaluate_detections
-from spdbuild.size_bins import SizeBin
 
 Rows = NDArray[np.float64]
 # data/README.md of the shared data: pycocotools' published example.

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from spdbuild.arguments import construct, signature
+from spdbuild.declaring.arguments import construct, signature
 from spdbuild.errors import ShapeError
 from spdbuild.ops import OPS, Example, Op
 from spdbuild.shape import Shape

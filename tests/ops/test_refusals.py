@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from spdbuild.arguments import construct
+from spdbuild.declaring.arguments import construct
 from spdbuild.errors import ArgumentError, ShapeError
 from spdbuild.ops import OPS
 from spdbuild.shape import Shape

@@ -17,7 +17,7 @@ from spdbuild.conversion.report import ConversionReport
 from spdbuild.loading import Architecture, read_document
 from spdbuild.passes import run_passes
 from spdbuild.passes.strided_to_spd import StridedToSpd
-from spdbuild.source import read_source
+from spdbuild.text.source import read_source
 
 DOCUMENTS = {name: read_document(read_source(path)) for name, path in builtin.listed("architectures").items()}
 STANDING_ALONE = [name for name, document in DOCUMENTS.items() if document.base is None and not document.passes]

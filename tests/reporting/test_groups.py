@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 
 from spdbuild.data.dataset import DATASETS
+from spdbuild.declaring.roles import Role, role_of
 from spdbuild.reporting.conditions import IGNORED, PLACES, differing
 from spdbuild.reporting.finding import LeftOut
 from spdbuild.reporting.groups import Section, make_sections
 from spdbuild.reporting.run import read_run
-from spdbuild.roles import Role, role_of
 
 MakeRun = Callable[..., Path]
 

@@ -6,7 +6,7 @@ import pytest
 
 from spdbuild.reporting.latex import escaped, latex
 from spdbuild.reporting.parts import Part
-from spdbuild.tables import Table
+from spdbuild.wording.tables import Table
 
 
 @pytest.mark.parametrize(

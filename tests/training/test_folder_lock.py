@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from spdbuild import locks
 from spdbuild.errors import RecipeError
+from spdbuild.system import locks
 from spdbuild.training import updates
 from spdbuild.training.distributed import Processes
 from spdbuild.training.folder_lock import alone_in

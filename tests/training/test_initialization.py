@@ -16,13 +16,13 @@ from torch import Tensor, nn
 import spdbuild
 from spdbuild.errors import RecipeError
 from spdbuild.nn.detection import Detect
+from spdbuild.text.yaml_text import yaml_text
 from spdbuild.training import session
 from spdbuild.training.initialization import initialize
 from spdbuild.training.network import BuiltNetwork, build_network
 from spdbuild.training.recipe import Network, Recipe, load_recipe
 from spdbuild.training.run import resume, train
 from spdbuild.weights.rename import compile_rules, rename
-from spdbuild.yaml_text import yaml_text
 
 Same = Callable[[Path, Path], None]
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from spdbuild.timing import WARM_UP
+from spdbuild.system.timing import WARM_UP
 from spdbuild.training.speed import measure_speed
 
 CPU = torch.device("cpu")

@@ -7,7 +7,7 @@ import torch
 import torchvision
 
 from spdbuild.errors import SourceError
-from spdbuild.source import Source, parse_yaml
+from spdbuild.text.source import Source, parse_yaml
 from spdbuild.weights import compile_rules, rename
 
 RESNET50 = {

@@ -81,7 +81,7 @@ def command(
     TARGET is a dataset YAML, a folder, the name of a data set, or a recipe: then the first images of an epoch are
     shown as training gets them. FIELD=VALUE sets a field of the data set, or KEY.PATH=VALUE a key of the recipe.
     """
-    from spdbuild.drawing import write_png
+    from spdbuild.pictures.drawing import write_png
 
     data_set = data_set_alone(target, overrides)
     recipe = recipe_of(target, overrides) if data_set is None else None

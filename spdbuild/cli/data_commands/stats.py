@@ -30,7 +30,7 @@ def command(target: str, overrides: tuple[str, ...], as_json: bool, plot: Path |
     data_set = data_set_of(target, overrides)
     view = view_of(data_set, "stats")
     if plot is not None:
-        from spdbuild.drawing import write_png
+        from spdbuild.pictures.drawing import write_png
 
         write_png(plot_of(data_set), plot)
     if as_json:

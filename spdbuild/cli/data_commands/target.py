@@ -72,7 +72,7 @@ def with_boxes(data_set: Any) -> Any:
 
 
 def _construct(cls: type[Any], fields: dict[str, Any]) -> Any:
-    from spdbuild.arguments import construct, signature
+    from spdbuild.declaring.arguments import construct, signature
 
     signature(cls).bind(0, list(fields))
     return construct(cls, fields)
@@ -80,7 +80,7 @@ def _construct(cls: type[Any], fields: dict[str, Any]) -> Any:
 
 def _fields(overrides: tuple[str, ...]) -> dict[str, Any]:
     """The fields that `field=value` sets; a value is YAML, as after a key of a recipe."""
-    from spdbuild.source import Source, parse_yaml
+    from spdbuild.text.source import Source, parse_yaml
     from spdbuild.training.recipe.overrides import apply_override
 
     fields = parse_yaml(Source("data set", "{}"))

@@ -14,8 +14,8 @@ from spdbuild.data.detection import findings, statistics
 from spdbuild.data.detection.dataset import DetectionSplit, splits_of
 from spdbuild.data.detection.statistics import DetectionStatistics, draw_statistics
 from spdbuild.data.detection.table import DetectionSet
-from spdbuild.drawing import arrange
 from spdbuild.errors import UnsplitError
+from spdbuild.pictures.drawing import arrange
 
 # The splits that `data check` and `data stats` require of a data set that is split: those that training reads.
 _NEEDED: tuple[DetectionSplit, ...] = ("train", "val")

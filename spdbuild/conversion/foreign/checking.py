@@ -15,11 +15,11 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_map_only
 
-from spdbuild.agreement import greatest, relative_error
+from spdbuild.analysis.agreement import greatest, relative_error
 from spdbuild.conversion.foreign.observing import Arguments, Observation, address, observe
 from spdbuild.conversion.foreign.sites import Site
 from spdbuild.errors import InputError, PassError, first_line
-from spdbuild.phrases import some
+from spdbuild.wording.phrases import some
 
 #: Precision of TensorFloat-32, in which NVIDIA's GPUs compute convolutions of float32 unless they are told not to.
 _TF32_EPS = 2.0**-10
@@ -80,7 +80,7 @@ def check_outputs(
 
 
 def output_error(before: list[Tensor], after: list[Tensor]) -> float | None:
-    """The greatest relative error of any output (see `spdbuild.agreement`); None if there are no numbers."""
+    """The greatest relative error of any output (see `spdbuild.analysis.agreement`); None if there are no numbers."""
     if not before or before[0].is_meta:
         return None
     if [x.shape for x in before] != [x.shape for x in after]:

@@ -9,19 +9,19 @@ from typing import Any, cast
 
 from torch import Tensor, nn
 
-from spdbuild.arguments import construct, signature
+from spdbuild.analysis.watching import ALONE, check_module, copied
 from spdbuild.conversion.foreign.checking import check_outputs, observe_again, output_error
 from spdbuild.conversion.foreign.layers import Left, is_exact, spd_convolution, spd_pool
 from spdbuild.conversion.foreign.observing import Arguments, Observation, observe
 from spdbuild.conversion.foreign.report import Cost, Kept, ModuleReport, Replaced
 from spdbuild.conversion.foreign.sites import Site, find_sites
 from spdbuild.conversion.pool_fitting import fit_pools
+from spdbuild.declaring.arguments import construct, signature
 from spdbuild.errors import ArgumentError, PassError, nearest
 from spdbuild.nn.spd import BlockConv2d
 from spdbuild.passes.strided_to_spd import StridedToSpd, refuse_left
-from spdbuild.patterns import matches, unmatched
 from spdbuild.phases import SpdKernel
-from spdbuild.watching import ALONE, check_module, copied
+from spdbuild.text.patterns import matches, unmatched
 
 #: The options of the pass that make sense for a module, whose layers cannot be given other inputs.
 OPTIONS = ("placement", "kernel", "pool", "keep", "only", "strict")

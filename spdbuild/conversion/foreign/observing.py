@@ -25,9 +25,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map_only
 from torch.utils.flop_counter import FlopCounterMode
 
+from spdbuild.analysis.watching import evaluation
 from spdbuild.conversion.foreign.state import kept
 from spdbuild.errors import InputError, first_line
-from spdbuild.watching import evaluation
 
 _TORCH = str(Path(torch.__file__).parent) + os.sep
 _aten = torch.ops.aten

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from spdbuild.data.draws import Draws
+from spdbuild.declaring.registry import Registry
 from spdbuild.errors import ArgumentError
-from spdbuild.registry import Registry
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ from torch.nn import functional as F  # noqa: N812
 
 from spdbuild.data.augment.augmentation import AUGMENTATIONS, Augmentation
 from spdbuild.data.draws import Draws, sent
+from spdbuild.declaring.ranges import require_growing, require_range
 from spdbuild.errors import ArgumentError
-from spdbuild.ranges import require_growing, require_range
 from spdbuild.shape import Size, pair
 
 

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from spdbuild.data.augment.augmentation import AUGMENTATIONS, Augmentation, inside, per_sample
 from spdbuild.data.draws import Draws
+from spdbuild.declaring.ranges import require_growing, require_range
 from spdbuild.errors import ArgumentError
-from spdbuild.ranges import require_growing, require_range
 
 
 @AUGMENTATIONS.register

@@ -13,7 +13,7 @@ from spdbuild.data.augment.choosing import Change, change_each
 from spdbuild.data.augment.colour import brightness, contrast, saturation
 from spdbuild.data.augment.hue import hue
 from spdbuild.data.draws import Draws
-from spdbuild.ranges import require_range
+from spdbuild.declaring.ranges import require_range
 
 
 @AUGMENTATIONS.register

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from spdbuild.data.augment.augmentation import AUGMENTATIONS, Augmentation, inside, per_sample, to_float
 from spdbuild.data.draws import Draws
-from spdbuild.ranges import require_range
+from spdbuild.declaring.ranges import require_range
 
 
 @AUGMENTATIONS.register

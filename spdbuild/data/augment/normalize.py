@@ -11,8 +11,8 @@ from torch import Tensor
 
 from spdbuild.data.augment.augmentation import AUGMENTATIONS, Augmentation, to_float
 from spdbuild.data.draws import Draws, sent
+from spdbuild.declaring.ranges import require_range
 from spdbuild.errors import ArgumentError
-from spdbuild.ranges import require_range
 
 Channels = tuple[float, float, float]
 

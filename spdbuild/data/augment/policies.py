@@ -12,7 +12,7 @@ from spdbuild.data.augment.augmentation import AUGMENTATIONS, Augmentation, requ
 from spdbuild.data.augment.choosing import change_each
 from spdbuild.data.augment.operations import STRENGTHS, Operation, operations_for, wide_operations
 from spdbuild.data.draws import Draws
-from spdbuild.ranges import require_range
+from spdbuild.declaring.ranges import require_range
 
 
 @AUGMENTATIONS.register

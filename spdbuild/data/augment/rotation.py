@@ -11,7 +11,7 @@ from spdbuild.data.augment.affine import rotate
 from spdbuild.data.augment.augmentation import AUGMENTATIONS, Augmentation
 from spdbuild.data.augment.choosing import change_each
 from spdbuild.data.draws import Draws
-from spdbuild.ranges import require_range
+from spdbuild.declaring.ranges import require_range
 
 
 @AUGMENTATIONS.register

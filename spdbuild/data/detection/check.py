@@ -19,7 +19,7 @@ from spdbuild.data.detection.findings import GRAVE, Finding, Kind, count
 from spdbuild.data.detection.pixels import read_pixels
 from spdbuild.data.detection.table import NO_CLASS, DetectionSet, Objects
 from spdbuild.data.processors import processors
-from spdbuild.files import regular
+from spdbuild.system.files import regular
 
 #: A box may reach this many pixels beyond its image before it counts as outside: less is rounding.
 TOLERANCE = 0.5

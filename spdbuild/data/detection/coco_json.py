@@ -26,7 +26,7 @@ from spdbuild.data.detection.pixels import image_size
 from spdbuild.data.detection.table import NO_CLASS, DetectionSet, ImageRecord, Objects, Table
 from spdbuild.data.listing import with_slashes
 from spdbuild.errors import DataError, Location, nearest
-from spdbuild.files import regular
+from spdbuild.system.files import regular
 
 #: What a document consists of.
 _LISTS = ("images", "annotations", "categories")

@@ -25,7 +25,7 @@ from spdbuild.data.detection.pixels import reader
 from spdbuild.data.detection.table import NO_CLASS, DetectionSet, Objects
 from spdbuild.data.detection.tiles import TileOptions, cut
 from spdbuild.errors import ArgumentError, DataError
-from spdbuild.files import write_folder
+from spdbuild.system.files import write_folder
 
 Format = Literal["coco", "yolo", "voc"]
 

@@ -13,7 +13,7 @@ from spdbuild.data.detection.table import DetectionSet
 from spdbuild.data.listing import entries
 from spdbuild.data.reading import OnError
 from spdbuild.errors import DataError, MissingSplitError
-from spdbuild.phrases import some
+from spdbuild.wording.phrases import some
 
 #: The number of images whose size is compared with that of their annotations before use.
 _LOOKED_AT = 32

@@ -7,10 +7,10 @@ from itertools import islice
 
 from PIL import Image
 
-from spdbuild.boxes import cxcywh_to_xyxy, fractions_to_pixels
+from spdbuild.boxes.boxes import cxcywh_to_xyxy, fractions_to_pixels
 from spdbuild.data.detection.batch import DetectionBatch
 from spdbuild.data.detection.loader import DetectionLoader
-from spdbuild.drawing import arrange, class_colour, draw_boxes
+from spdbuild.pictures.drawing import arrange, class_colour, draw_boxes
 
 
 def gallery(loader: DetectionLoader, *, columns: int = 4, most: int = 16) -> Image.Image:

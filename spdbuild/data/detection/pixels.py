@@ -18,7 +18,7 @@ from spdbuild.data.detection.table import DetectionSet, ImageRecord, Pixels
 from spdbuild.data.levels import Levels
 from spdbuild.data.pictures import Source, path_of
 from spdbuild.errors import DataError
-from spdbuild.files import regular
+from spdbuild.system.files import regular
 
 _JPEG = b"\xff\xd8\xff"
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
+from spdbuild.boxes.size_bins import COCO_SIZES, SizeBin
 from spdbuild.data.detection.table import DetectionSet
-from spdbuild.drawing import arrange, draw_bars
-from spdbuild.size_bins import COCO_SIZES, SizeBin
+from spdbuild.pictures.drawing import arrange, draw_bars
 
 #: The number of classes that a plot has a bar for.
 _CLASSES = 40

@@ -23,8 +23,8 @@ from spdbuild.data.detection.table import DetectionSet, ImageRecord, Pixels
 from spdbuild.data.memory import free_shared_memory
 from spdbuild.data.processors import processors
 from spdbuild.errors import DataError
-from spdbuild.files import make_folder, write_whole
-from spdbuild.locks import FolderLock
+from spdbuild.system.files import make_folder, write_whole
+from spdbuild.system.locks import FolderLock
 
 Cache = Literal["auto", "none", "ram", "disk"]
 

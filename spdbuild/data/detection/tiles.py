@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from spdbuild.boxes.tiling import Tile, looked_at
 from spdbuild.data.detection.boxes import areas, clipped
 from spdbuild.data.detection.geometry import clip_polygon
 from spdbuild.data.detection.outlines import Outlines, Polygon
 from spdbuild.data.detection.table import DetectionSet, ImageRecord, Objects
-from spdbuild.ranges import require_range
-from spdbuild.tiling import Tile, looked_at
+from spdbuild.declaring.ranges import require_range
 
 Positions = NDArray[np.int64]
 

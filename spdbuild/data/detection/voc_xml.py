@@ -24,7 +24,7 @@ from spdbuild.data.detection.pixels import image_size
 from spdbuild.data.detection.table import NO_CLASS, DetectionSet, ImageRecord, Table
 from spdbuild.data.listing import entries
 from spdbuild.errors import DataError, Location, MissingSplitError, UnsplitError, nearest
-from spdbuild.files import regular
+from spdbuild.system.files import regular
 
 #: Where annotations and images are, VOC's own folder first.
 _ANNOTATION_FOLDERS = ("Annotations", "annotations", "xml", "xmls", "labels", "JPEGImages", "images", ".")

@@ -28,7 +28,7 @@ from spdbuild.data.detection.table import NO_CLASS, DetectionSet, ImageRecord, T
 from spdbuild.data.detection.yolo_yaml import read_dataset_yaml
 from spdbuild.data.listing import image_files, with_slashes
 from spdbuild.errors import DataError, nearest
-from spdbuild.files import regular
+from spdbuild.system.files import regular
 
 #: The category ids in COCO's files of the classes that YOLO numbers 0 to 79.
 COCO_CATEGORY_IDS: tuple[int, ...] = tuple(

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from spdbuild.data.listing import with_slashes
 from spdbuild.errors import DataError, MissingSplitError, nearest
-from spdbuild.source import Value, parse_yaml, read_source
+from spdbuild.text.source import Value, parse_yaml, read_source
 
 #: The keys of each split, the usual one first.
 _SPLITS = {"train": ("train",), "val": ("val", "valid", "validation"), "test": ("test",)}

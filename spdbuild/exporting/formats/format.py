@@ -10,8 +10,8 @@ from typing import Any, ClassVar
 from torch import Tensor, nn
 from torch.export import ExportedProgram
 
+from spdbuild.declaring.registry import Registry
 from spdbuild.errors import ArgumentError, InputError
-from spdbuild.registry import Registry
 
 #: A loaded file: the network's inputs -> its outputs, in order.
 Runner = Callable[[Sequence[Tensor]], list[Tensor]]

@@ -18,7 +18,7 @@ from spdbuild import __version__
 from spdbuild.errors import ArgumentError, InputError, RunError, first_line
 from spdbuild.exporting.formats.format import FORMATS, Axes, Format, Runner
 from spdbuild.exporting.limits import OPSETS
-from spdbuild.json_text import json_text
+from spdbuild.text.json_text import json_text
 
 #: Bytes that a Protocol Buffers file can hold.
 _MOST_BYTES = 2**31 - 1

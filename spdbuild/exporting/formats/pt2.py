@@ -12,7 +12,7 @@ import torch
 from torch.export import ExportedProgram
 
 from spdbuild.exporting.formats.format import FORMATS, Axes, Format, Runner, runner_of
-from spdbuild.json_text import json_text
+from spdbuild.text.json_text import json_text
 
 #: Where in a file the card is, as JSON: `torch.export.load(file, extra_files=...)` reads it.
 CARD = "spdbuild.json"

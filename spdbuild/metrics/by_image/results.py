@@ -11,8 +11,8 @@ from typing import Any, ClassVar, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from spdbuild.declaring.registry import Registry
 from spdbuild.errors import InputError
-from spdbuild.registry import Registry
 
 #: The file of a report that holds them.
 FILE = "by_image.npz"

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from spdbuild.anchors import AnchorCheck, AnchorOptions, check_anchors
+from spdbuild.boxes.anchors import AnchorCheck, AnchorOptions, check_anchors
 from spdbuild.data.detection.table import DetectionSet
 from spdbuild.errors import RecipeError
 from spdbuild.nn.detection import BOX_AND_OBJECT, Detect

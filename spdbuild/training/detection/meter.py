@@ -18,13 +18,13 @@ from spdbuild.metrics.detection import ClassMetrics, DetectionMetrics, evaluate_
 from spdbuild.metrics.nms import select_detections
 from spdbuild.metrics.reference_ap import THRESHOLDS, ReferencePrecision, average_precision, correct_detections
 from spdbuild.nn.detection import Detect
-from spdbuild.tables import Table
 from spdbuild.training.detection.charts import charts_of
 from spdbuild.training.detection.head import maps_of
 from spdbuild.training.detection.images import DetectionImages
 from spdbuild.training.detection.limits import limits_exceeded
 from spdbuild.training.detection.options import JudgingOptions
 from spdbuild.training.task import Evaluation
+from spdbuild.wording.tables import Table
 
 
 class DetectionMeter:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from spdbuild.boxes.size_bins import COCO_SIZES, SizeBin
+from spdbuild.declaring.ranges import require_range
+from spdbuild.declaring.roles import Role, role
 from spdbuild.errors import ArgumentError
 from spdbuild.metrics.detection import Backend, EvaluationOptions
 from spdbuild.metrics.nms import DisplayNmsOptions, NmsOptions
-from spdbuild.ranges import require_range
-from spdbuild.roles import Role, role
-from spdbuild.size_bins import COCO_SIZES, SizeBin
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from PIL import Image
 from torch import Tensor
 
 from spdbuild.data.detection.table import DetectionSet
-from spdbuild.drawing import arrange, captioned, class_colour, draw_boxes
+from spdbuild.pictures.drawing import arrange, captioned, class_colour, draw_boxes
 from spdbuild.training.detection.seeing import picture_of
 from spdbuild.training.task import evenly
 

@@ -9,6 +9,7 @@ from itertools import groupby
 import torch
 from torch import Tensor, nn
 
+from spdbuild.boxes.tiling import Tile, looked_at, merge_detections
 from spdbuild.data.detection.findings import Finding
 from spdbuild.data.detection.loader import MULTIPLE
 from spdbuild.data.detection.pixels import read_file, read_pixels
@@ -18,7 +19,6 @@ from spdbuild.data.levels import Levels
 from spdbuild.data.pictures import Source
 from spdbuild.errors import DataError
 from spdbuild.metrics.nms import NmsOptions, select_detections
-from spdbuild.tiling import Tile, looked_at, merge_detections
 from spdbuild.training.detection.head import head_of, maps_of
 from spdbuild.training.detection.images import to_network
 from spdbuild.training.detection.options import SeeingOptions

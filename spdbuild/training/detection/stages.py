@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from spdbuild.data.detection.table import DetectionSet
 from spdbuild.metrics.nms import NmsOptions, select_detections
 from spdbuild.nn.detection import Detect
-from spdbuild.timing import wait_for
+from spdbuild.system.timing import wait_for
 from spdbuild.training.detection.head import head_of, maps_of
 from spdbuild.training.detection.images import DetectionImages, to_network
 from spdbuild.training.detection.seeing import letterboxed, parts_of, picture_of

@@ -7,9 +7,9 @@ from typing import ClassVar, Literal
 
 from torch import Tensor, nn
 
-from spdbuild.arguments import arguments_of
+from spdbuild.declaring.arguments import arguments_of
+from spdbuild.declaring.ranges import require_range
 from spdbuild.errors import ArgumentError
-from spdbuild.ranges import require_range
 from spdbuild.training.initializers.initializer import INITIALIZERS, Initializer
 
 #: Of any argument; float32 ends at 3.4e38, and the width of an interval must fit, too.

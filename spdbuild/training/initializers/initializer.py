@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from spdbuild.registry import Registry
+from spdbuild.declaring.registry import Registry
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,9 @@ from typing import Any
 import torch
 from torch import nn
 
+from spdbuild.declaring.ranges import require_range
+from spdbuild.declaring.registry import snake_case
 from spdbuild.errors import ArgumentError
-from spdbuild.ranges import require_range
-from spdbuild.registry import snake_case
 from spdbuild.training.optimizers.optimizer import OPTIMIZERS, Optimizer
 
 #: The base class, and those that need what a training step does not give: a closure, sparse gradients, matrices only.

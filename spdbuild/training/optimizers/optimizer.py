@@ -8,9 +8,9 @@ from typing import Any, ClassVar
 import torch
 from torch import nn
 
+from spdbuild.declaring.ranges import require_range
+from spdbuild.declaring.registry import Registry
 from spdbuild.nn.normalization import LayerScale2d
-from spdbuild.ranges import require_range
-from spdbuild.registry import Registry
 
 
 @dataclass(frozen=True)

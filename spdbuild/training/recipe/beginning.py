@@ -23,9 +23,9 @@ from spdbuild.data.detection.tiles import TileOptions
 from spdbuild.data.images import pixel_remarks
 from spdbuild.data.statistics import channel_statistics
 from spdbuild.errors import DataError, MissingSplitError
+from spdbuild.text.yaml_text import inline
 from spdbuild.training.detection.images import DetectionImages
 from spdbuild.training.recipe.sections import plain
-from spdbuild.yaml_text import inline
 
 #: The number of images that are looked at to choose a size and levels for all.
 _LOOKED_AT = 500

@@ -8,14 +8,14 @@ from typing import Any
 
 from spdbuild.data import DATASETS
 from spdbuild.losses.loss import LOSSES, Loss
-from spdbuild.source import Source, Value, parse_yaml
+from spdbuild.text.source import Source, Value, parse_yaml
+from spdbuild.text.yaml_text import yaml_text
 from spdbuild.training.recipe.options import FirstWeights
 from spdbuild.training.recipe.overrides import merged
 from spdbuild.training.recipe.recipe import default_optimizer
 from spdbuild.training.recipe.sections import plain
 from spdbuild.training.schedules.shapes import Cosine
 from spdbuild.training.task import TASKS
-from spdbuild.yaml_text import yaml_text
 
 #: Keys of a recipe whose section can be a string: the key that this string has in the section.
 _SHORT = {"task": "name", "weights": FirstWeights.short}

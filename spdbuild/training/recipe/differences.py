@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from spdbuild.declaring.roles import Role, role_of
 from spdbuild.errors import Location
-from spdbuild.roles import Role, role_of
 from spdbuild.training.recipe.recipe import Recipe
 from spdbuild.training.recipe.sections import fields_of, plain, section_below
 

@@ -7,10 +7,10 @@ from dataclasses import replace
 from typing import Any
 
 from spdbuild.errors import Location, Problem
-from spdbuild.source import Value, parse_scalar
+from spdbuild.text.source import Value, parse_scalar
+from spdbuild.text.yaml_text import inline
 from spdbuild.training.recipe.overrides import COMMAND_LINE
 from spdbuild.training.recipe.schema import complete_schema
-from spdbuild.yaml_text import inline
 
 #: Where the size of images is, for a classifier and for a detector.
 _SIZE = ("data.size", "input")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from spdbuild.ranges import require_range
-from spdbuild.roles import Role, role
+from spdbuild.declaring.ranges import require_range
+from spdbuild.declaring.roles import Role, role
 from spdbuild.training.recipe.places import Placed
 
 

@@ -7,8 +7,8 @@ from dataclasses import replace
 from typing import Any
 
 from spdbuild.errors import ArgumentError, Location, Problem, RecipeError, SourceError, nearest
-from spdbuild.source import Source, Value, parse_yaml
-from spdbuild.yaml_text import inline
+from spdbuild.text.source import Source, Value, parse_yaml
+from spdbuild.text.yaml_text import inline
 
 #: What messages call the file of what a person has typed.
 COMMAND_LINE = "command line"

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 from spdbuild.errors import ArgumentError, Location, Problem, RecipeError, SpdbuildError
-from spdbuild.source import Value
+from spdbuild.text.source import Value
 
 
 @dataclass(frozen=True, kw_only=True)

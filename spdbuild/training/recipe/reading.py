@@ -9,10 +9,11 @@ from typing import Any
 
 from spdbuild import builtin
 from spdbuild.errors import ArgumentError, RecipeError, SourceError, SpdbuildError
-from spdbuild.kinds import require_kind
 from spdbuild.loading import is_text, source_of
-from spdbuild.schema import check_schema
-from spdbuild.source import Source, Value, parse_yaml, read_source
+from spdbuild.text.kinds import require_kind
+from spdbuild.text.schema import check_schema
+from spdbuild.text.source import Source, Value, parse_yaml, read_source
+from spdbuild.text.yaml_text import yaml_text
 from spdbuild.training.recipe.completing import completed, spelled_out, titled
 from spdbuild.training.recipe.hints import advised
 from spdbuild.training.recipe.overrides import Overrides, apply_override, listed, merged, refuse_spaces, with_renaming
@@ -20,7 +21,6 @@ from spdbuild.training.recipe.recipe import Recipe, folder_fault
 from spdbuild.training.recipe.schema import complete_schema
 from spdbuild.training.recipe.sections import read_section
 from spdbuild.training.run_folder import TAKEN
-from spdbuild.yaml_text import yaml_text
 
 
 def load_recipe(recipe: str | Path | Mapping[str, Any], overrides: Overrides = ()) -> Recipe:

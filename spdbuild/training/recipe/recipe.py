@@ -7,10 +7,11 @@ from typing import Annotated, Any, Literal
 
 from spdbuild.data import DATASETS
 from spdbuild.data.augment import AUGMENTATIONS
+from spdbuild.declaring.ranges import require_range
+from spdbuild.declaring.roles import Role, role
 from spdbuild.errors import ArgumentError
 from spdbuild.losses.loss import LOSSES, Loss
-from spdbuild.ranges import require_range
-from spdbuild.roles import Role, role
+from spdbuild.text.yaml_text import yaml_text
 from spdbuild.training.accumulation import Accumulation
 from spdbuild.training.initializers import INITIALIZERS, Initializer
 from spdbuild.training.optimizers import OPTIMIZERS, Optimizer
@@ -21,7 +22,6 @@ from spdbuild.training.recipe.sections import plain
 from spdbuild.training.schedules import SCHEDULES, Schedule
 from spdbuild.training.schedules.shapes import Cosine
 from spdbuild.training.task import TASKS, Task
-from spdbuild.yaml_text import yaml_text
 
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 

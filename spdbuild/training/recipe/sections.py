@@ -14,11 +14,11 @@ import typing
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Union
 
-from spdbuild.arguments import default_of, fit, type_hints
-from spdbuild.docstrings import documentation
+from spdbuild.declaring.arguments import default_of, fit, type_hints
+from spdbuild.declaring.docstrings import documentation
+from spdbuild.declaring.registry import Registry
 from spdbuild.errors import ArgumentError, SpdbuildError
-from spdbuild.registry import Registry
-from spdbuild.source import Value
+from spdbuild.text.source import Value
 from spdbuild.training.recipe.places import Placed
 
 Schema = dict[str, Any]

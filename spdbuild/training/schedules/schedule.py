@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import torch
 
+from spdbuild.declaring.ranges import require_range
+from spdbuild.declaring.registry import Registry
 from spdbuild.errors import ArgumentError
-from spdbuild.ranges import require_range
-from spdbuild.registry import Registry
 
 if TYPE_CHECKING:
     from spdbuild.training.optimizers import Optimizer

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from spdbuild.declaring.ranges import require_range
 from spdbuild.errors import ArgumentError
-from spdbuild.ranges import require_range
 from spdbuild.training.schedules.schedule import SCHEDULES, Schedule
 
 

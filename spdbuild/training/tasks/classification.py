@@ -19,15 +19,15 @@ from spdbuild.data.images import left_out, pixel_remarks
 from spdbuild.data.levels import Levels
 from spdbuild.data.pictures import Source, path_of
 from spdbuild.data.reading import decode_all
-from spdbuild.drawing import WRONG, arrange, captioned, thumbnail
 from spdbuild.errors import DataError, RecipeError
 from spdbuild.graph import Graph
 from spdbuild.losses.classification import ClassificationLoss, distillation
 from spdbuild.metrics.by_image.answers import Answers
 from spdbuild.metrics.classification import judge
 from spdbuild.ops.detection import Detect
-from spdbuild.tables import Table
+from spdbuild.pictures.drawing import WRONG, arrange, captioned, thumbnail
 from spdbuild.training.task import TASKS, Evaluation, Metric, Prediction, Task, evenly
+from spdbuild.wording.tables import Table
 
 if TYPE_CHECKING:
     from spdbuild.training.recipe import Recipe

@@ -22,11 +22,11 @@ from spdbuild.data.detection.tiles import TileOptions
 from spdbuild.data.images import pixel_remarks
 from spdbuild.data.levels import Levels
 from spdbuild.data.pictures import Source, path_of
+from spdbuild.declaring.roles import Role, role
 from spdbuild.errors import ArgumentError, DataError, RecipeError, nearest
 from spdbuild.graph import Graph
 from spdbuild.losses.detection import DetectionLossOptions
 from spdbuild.ops.detection import Detect
-from spdbuild.roles import Role, role
 from spdbuild.training.detection import video
 from spdbuild.training.detection.criterion import DetectionCriterion
 from spdbuild.training.detection.head import check_maps, describe_fit, fit_anchors, head_of

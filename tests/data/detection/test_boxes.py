@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from spdbuild import boxes as tensors
+from spdbuild.boxes import boxes as tensors
 from spdbuild.data.detection.boxes import areas, clipped, shared_with
 
 

@@ -7,7 +7,7 @@ from spdbuild.data.detection.gallery import gallery
 from spdbuild.data.detection.loader import DetectionLoader
 from spdbuild.data.detection.table import DetectionSet
 from spdbuild.data.tiny_objects import TinyObjects
-from spdbuild.drawing import class_colour
+from spdbuild.pictures.drawing import class_colour
 
 
 def test_images_of_several_batches_stand_in_rows() -> None:

@@ -9,7 +9,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from spdbuild.boxes import cxcywh_to_xyxy, fractions_to_pixels
+from spdbuild.boxes.boxes import cxcywh_to_xyxy, fractions_to_pixels
 from spdbuild.data.detection.batch import DetectionBatch
 from spdbuild.data.detection.coco_json import read_coco
 from spdbuild.data.detection.loader import DetectionLoader

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from spdbuild import drawing
+from spdbuild.boxes.size_bins import SizeBin
 from spdbuild.data.detection.coco_json import read_coco, to_coco
 from spdbuild.data.detection.statistics import DetectionStatistics, draw_statistics, statistics
 from spdbuild.data.detection.table import ImageRecord, Table
 from spdbuild.data.tiny_objects import TinyObjects
 from spdbuild.metrics.detection import evaluate_detections
-from spdbuild.size_bins import SizeBin
+from spdbuild.pictures import drawing
 
 
 def test_objects_are_counted_by_class_and_size(document: Any, write_coco: Callable[..., tuple[Path, Path]]) -> None:

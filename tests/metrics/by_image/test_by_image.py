@@ -15,12 +15,12 @@ import pytest
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
+from spdbuild.boxes.size_bins import SizeBin
 from spdbuild.errors import InputError
 from spdbuild.metrics.by_image import ByImage, load, save
 from spdbuild.metrics.by_image.answers import Answers
 from spdbuild.metrics.by_image.matches import Matches
 from spdbuild.metrics.detection import EvaluationOptions, evaluate_detections
-from spdbuild.size_bins import SizeBin
 
 IMAGES = 12
 OWN_SIZES = EvaluationOptions(sizes=(SizeBin("tiny", 0, 16), SizeBin("huge", 900, 901)), max_detections=(2, 5))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from spdbuild.roles import Role
+from spdbuild.declaring.roles import Role
 from spdbuild.training.recipe import Recipe, load_recipe
 from spdbuild.training.recipe.differences import differences, keys_with
 

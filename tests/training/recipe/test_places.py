@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pytest
 
 from spdbuild.errors import ArgumentError, InputError, Location, RecipeError
-from spdbuild.source import Source, parse_yaml
+from spdbuild.text.source import Source, parse_yaml
 from spdbuild.training.recipe.places import Placed
 from spdbuild.training.recipe.sections import read_section
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from jsonschema import Draft202012Validator
 
-from spdbuild.source import Source, parse_yaml
+from spdbuild.text.source import Source, parse_yaml
 from spdbuild.training.recipe import recipe_schema
 
 SHIPPED = sorted((Path(__file__).parents[3] / "recipes").glob("*.yaml"))

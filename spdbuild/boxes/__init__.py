@@ -1,0 +1,1 @@
+"""Boxes of objects: their formats and overlap, anchors, sizes and tiles."""

@@ -1,0 +1,1 @@
+"""Pictures of images: boxes and words drawn on them, and grids."""

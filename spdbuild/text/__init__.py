@@ -1,0 +1,1 @@
+"""YAML and JSON: read with places, checked against a schema, written."""

@@ -1,0 +1,1 @@
+"""The form of what people read: sentences, numbers, tables, pages."""

@@ -1,0 +1,27 @@
+"""Plain data written as YAML is read back as the same data."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from spdbuild.text.source import Source, parse_yaml
+from spdbuild.text.yaml_text import yaml_text
+
+TEXT = st.text(st.characters(min_codepoint=32, max_codepoint=0xFFFD, exclude_categories=("Cs",)), max_size=20)
+SCALARS = st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.floats(allow_nan=False) | TEXT
+VALUES = st.recursive(SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXT, inner, max_size=3))
+
+
+@given(st.dictionaries(TEXT, VALUES, min_size=1, max_size=4))
+def test_what_is_written_is_read_back(data: dict[str, Any]) -> None:
+    assert parse_yaml(Source("test", yaml_text(data))).plain() == data
+
+
+def test_a_section_is_a_block_and_a_list_of_numbers_a_line() -> None:
+    data = {"schedule": {"name": "multi_step", "milestones": [60, 120]}, "augment": [{"name": "flip"}], "seed": 0}
+    assert yaml_text(data) == (
+        "schedule:\n  name: multi_step\n  milestones: [60, 120]\naugment:\n  - name: flip\nseed: 0\n"
+    )
