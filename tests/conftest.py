@@ -12,12 +12,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from hypothesis import HealthCheck, settings
 from numpy.typing import NDArray
 from torch import Tensor
 
 from spdbuild.training.recipe import Recipe, load_recipe
 from spdbuild.training.run_folder import RunFolder
 from spdbuild.training.summary import Summary
+
+# How long an example takes is a matter of what else runs on the machine.
+settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("unhurried")
 
 SHARED = Path(__file__).parents[2] / "shared"
 

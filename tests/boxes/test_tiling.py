@@ -14,7 +14,7 @@ from spdbuild.errors import ArgumentError
 SIDE = st.integers(1, 300)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(height=SIDE, width=SIDE, size=st.integers(10, 350), overlap=st.floats(0, 0.8))
 def test_windows_lie_in_the_image_cover_it_and_overlap(height: int, width: int, size: int, overlap: float) -> None:
     covered = torch.zeros(height, width, dtype=torch.bool)
@@ -51,7 +51,7 @@ def seen_in(tile: Tile, objects: Tensor, random: torch.Generator) -> Tensor:
     return rows
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(seed=st.integers(0, 10_000), agnostic=st.booleans())
 def test_every_object_is_found_once_and_whole(seed: int, agnostic: bool) -> None:
     random = torch.Generator().manual_seed(seed)

@@ -61,7 +61,7 @@ def assert_same_function(graph: Graph, converted: Graph, **options: Any) -> Fold
     return folding
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(
     kernel=st.tuples(st.integers(1, 7), st.integers(1, 7)),
     stride=st.tuples(st.integers(2, 4), st.integers(2, 4)),
@@ -187,7 +187,7 @@ CONVOLUTIONS = st.builds(
 )
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(
     convolutions=st.lists(CONVOLUTIONS, min_size=2, max_size=4),
     behind=st.lists(st.sampled_from(["", "relu()", "batch_norm()"]), min_size=4, max_size=4),

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from spdbuild.data.letterbox import Letterbox, rectangular_sizes
@@ -52,7 +52,6 @@ def test_padding_has_the_fill_value_and_an_image_of_the_right_size_stays() -> No
     torch.testing.assert_close(Letterbox.fit((4, 8), (4, 8)).apply(image), image)
 
 
-@settings(deadline=None)
 @given(height=SIDE, width=SIDE, target_height=SIDE, target_width=SIDE, upscale=st.booleans())
 def test_boxes_come_back_and_the_image_fills_its_place(
     height: int, width: int, target_height: int, target_width: int, upscale: bool

@@ -35,7 +35,7 @@ def carry_over(strided: nn.Conv2d, padding: tuple[int, int], spd: SpdConv2d) -> 
     spd.load_state_dict(state)
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(
     kernel=st.tuples(st.integers(1, 7), st.integers(1, 7)),
     stride=st.tuples(st.integers(1, 4), st.integers(1, 4)),
@@ -84,7 +84,7 @@ def test_every_kernel_gives_the_output_size_of_the_strided_convolution(
     assert spd(torch.zeros(1, 3, size, size)).shape == nn.Conv2d(3, 4, 3, 2, 1)(torch.zeros(1, 3, size, size)).shape
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     kernel=st.integers(1, 5), stride=st.integers(1, 4), data=st.data(), size=st.tuples(SIZES, SIZES), ceil=st.booleans()
 )

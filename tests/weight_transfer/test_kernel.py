@@ -43,7 +43,7 @@ def convolutions(draw: st.DrawFn) -> dict[str, Any]:
     }
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(convolutions())
 def test_a_strided_convolution_becomes_an_spd_convolution_and_comes_back(case: dict[str, Any]) -> None:
     arguments = (4, 8, case["kernel"], case["stride"], case["padding"], case["dilation"], case["groups"])
@@ -63,7 +63,7 @@ def over_blocks(blocks: tuple[Blocks, Blocks]) -> tuple[Window, Window]:
     return rows, columns
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(
     kernel=st.integers(1, 4),
     block=st.integers(2, 4),
@@ -88,7 +88,7 @@ def test_space_to_depth_and_a_convolution_are_one_strided_convolution(
     torch.testing.assert_close(folded, expected, rtol=1e-12, atol=1e-12)
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(
     kernel=st.integers(1, 9),
     stride=st.integers(1, 4),

@@ -84,7 +84,7 @@ def extent(mask: NDArray[np.bool_], box: NDArray[np.float64]) -> tuple[float, ..
 
 
 PROPERTY = settings(
-    max_examples=25, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=25, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )
 
 
