@@ -47,7 +47,7 @@ def select(layers: Sequence[Sequence[Option[T]]], limits: tuple[float, ...]) -> 
     None if no selection that is remembered fits.
     """
     if not layers:
-        return ()
+        return () if all(limit >= 0 for limit in limits) else None
     selections = [_Selection[T]((0,) * len(layers[0][0].worth), (0.0,) * len(limits))]
     for number, options in enumerate(layers, 1):
         rest = least_costs(layers[number:], len(limits))

@@ -129,6 +129,13 @@ def test_what_no_conversion_can_cost_is_refused_with_the_least(name: str, budget
     assert f"no conversion stays within the budget: {message}" in str(caught.value)
 
 
+def test_a_network_without_a_layer_to_convert_may_already_cost_too_much() -> None:
+    stride_free = spdbuild.convert(CHAIN)
+    assert fit_budget(stride_free, ["macs=1x"]).fits
+    with pytest.raises(InputError, match="no conversion stays within the budget"):
+        fit_budget(stride_free, ["macs=0.9x"])
+
+
 def test_the_least_is_what_kernels_of_one_block_cost() -> None:
     graph = spdbuild.load("resnet50").graph
     least, _ = run_passes(graph, [StridedToSpd(kernel=1)])

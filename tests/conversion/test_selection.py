@@ -60,8 +60,9 @@ def test_of_many_selections_a_part_is_remembered_and_the_limit_is_met() -> None:
     assert max(totals(found)[1]) <= 2**12 // 2
 
 
-def test_without_layers_nothing_is_selected() -> None:
-    assert select([], (0.0,)) == ()
+def test_without_layers_only_what_is_within_the_limits_is_selected() -> None:
+    assert select([], (1.0, 0.0)) == ()
+    assert select([], (1.0, -1.0)) is None
 
 
 def test_where_few_costs_are_possible_the_best_of_many_layers_is_found() -> None:
