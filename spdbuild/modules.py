@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import TYPE_CHECKING
 
 from spdbuild.errors import InputError
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 MAX_PARAMETERS = 10**11
 
 
-def compile_graph(graph: Graph, device: str | None = None) -> nn.Module:
+def compile_graph(graph: Graph, device: str | None = None, seed: int | None = None) -> nn.Module:
     """An ordinary torch module whose sub-modules have the names of the nodes.
 
     The module is a torch.fx.GraphModule: its `forward` is plain Python code (`model.print_readable()`), which
@@ -22,6 +23,9 @@ def compile_graph(graph: Graph, device: str | None = None) -> nn.Module:
     (N, C, H, W), in order, and returns its output, or a list where there are several.
 
     device: "meta" makes the module without memory for its weights.
+    seed: if given, each layer draws its first weights from a generator of its own (see `layer_seed`), so that networks
+        that share a layer by name share its weights, whatever else they consist of. Torch's global generator is left
+        at the last of them.
     Raises InputError for a network too large for any machine.
     """
     import torch
@@ -40,6 +44,8 @@ def compile_graph(graph: Graph, device: str | None = None) -> nn.Module:
             if isinstance(node.op, Input):
                 values[node.name] = code.placeholder(node.name)
                 continue
+            if seed is not None:
+                torch.default_generator.manual_seed(layer_seed(seed, node.name))
             _place(root, node.name, node.op.module(*node.input_shapes))
             arguments = tuple(_read(code, graph, values, output) for output in node.inputs)
             values[node.name] = code.call_module(node.name, arguments)
@@ -48,6 +54,12 @@ def compile_graph(graph: Graph, device: str | None = None) -> nn.Module:
     model = fx.GraphModule(root, code, class_name=_class_name(graph.name))
     model.train()
     return model
+
+
+def layer_seed(seed: int, name: str) -> int:
+    """What seeds the first weights of the layer `name` in a run or network with `seed`."""
+    digest = hashlib.sha256(f"{seed} {name}".encode()).digest()
+    return int.from_bytes(digest[:8], "big")
 
 
 def _place(root: nn.Module, name: str, module: nn.Module) -> None:

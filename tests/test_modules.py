@@ -12,6 +12,7 @@ from torch import nn
 import spdbuild
 from spdbuild.architecture.reserved import why_no_layer
 from spdbuild.errors import InputError
+from spdbuild.modules import compile_graph
 from spdbuild.weights import save_weights
 
 TEXT = """
@@ -160,3 +161,36 @@ def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
     save_weights(path, spdbuild.build("cifar_resnet20").state_dict())
     with pytest.raises(InputError, match="25 of 122 weights are not in the file"):
         spdbuild.build("resnet18", weights=path)
+
+
+def test_networks_that_share_a_layer_by_name_share_its_first_weights():
+    strided = spdbuild.load("cifar_resnet20")
+    converted, _ = spdbuild.convert(strided)
+    ours, theirs = (compile_graph(network.graph, seed=3).state_dict() for network in (strided, converted))
+    changed = {name for name in ours if ours[name].shape != theirs[name].shape}
+    assert changed
+    assert all(torch.equal(ours[name], theirs[name]) for name in ours.keys() - changed)
+
+
+def test_layers_of_one_shape_and_other_seeds_differ():
+    first, second = (compile_graph(spdbuild.load("cifar_resnet20").graph, seed=seed).state_dict() for seed in (0, 1))
+    kernels = [first[name] for name in first if name.endswith("conv.weight") and first[name].shape == (16, 16, 3, 3)]
+    assert len(kernels) > 3
+    assert len({float(kernel.sum()) for kernel in kernels}) == len(kernels)
+    assert not torch.equal(kernels[0], next(t for t in second.values() if t.shape == kernels[0].shape))
+
+
+def test_first_weights_by_layer_are_spread_as_torch_spreads_them():
+    kernels = torch.cat(
+        [
+            tensor.flatten()
+            for seed in range(20)
+            for name, tensor in compile_graph(spdbuild.load("cifar_resnet20").graph, seed=seed).state_dict().items()
+            if tensor.shape == (64, 64, 3, 3)
+        ]
+    )
+    # Uniform within 1 / sqrt(fan-in), whose standard deviation is the bound / sqrt(3).
+    bound = (64 * 9) ** -0.5
+    assert kernels.abs().max() <= bound
+    assert abs(float(kernels.mean())) < 0.01 * bound
+    assert float(kernels.std()) == pytest.approx(bound / 3**0.5, rel=0.01)
