@@ -27,7 +27,7 @@ class BlackBox:
         try:
             import ultralytics
         except ImportError:
-            raise SystemExit("this benchmark compares with ultralytics: pip install 'spdbuild[ultralytics]'") from None
+            raise SystemExit("this benchmark compares with ultralytics: pip install ultralytics") from None
         ultralytics.settings.update({"sync": False})
         self.version: str = ultralytics.__version__
         self._make = ultralytics.YOLO

@@ -4,7 +4,7 @@
 
 Each number is the quickest of some processes, which take turns so that all meet the same load. The counts of ResNet-50
 at 224 x 224 follow: torchinfo adds norms and biases, fvcore norms and pools. These two are left out where they are not
-installed: pip install 'spdbuild[benchmark]'.
+installed: pip install torchinfo fvcore.
 """
 
 from __future__ import annotations

@@ -14,14 +14,15 @@ import click
 from spdbuild import __version__
 from spdbuild.cli.json_output import print_json
 from spdbuild.cli.options import json_option
-from spdbuild.cli.tables import Table
+from spdbuild.training.environment import installed_version
+from spdbuild.wording.tables import Table
 
 if TYPE_CHECKING:
     import torch
 
 _REQUIREMENT = re.compile(r"""([\w.-]+).*?extra == ['"]([\w-]+)['"]""")
 #: Extras for people who change spdbuild, not for those who use it.
-_INTERNAL = ("dev", "benchmark")
+_INTERNAL = ("dev",)
 
 
 @click.command("doctor")
@@ -49,17 +50,15 @@ def _versions() -> Iterator[tuple[str, str]]:
 
 def _extras() -> Iterator[tuple[str, str]]:
     """The packages of each extra: their version, or how to get them."""
-    for requirement in metadata.requires("spdbuild") or ():
+    try:
+        requirements = metadata.requires("spdbuild") or ()
+    except metadata.PackageNotFoundError:
+        yield "spdbuild", "runs from a folder and is not installed, so what its extras are is not known"
+        return
+    for requirement in requirements:
         found = _REQUIREMENT.match(requirement)
         if found and found[2] not in _INTERNAL:
-            yield found[1], _installed(found[1]) or f"missing; pip install 'spdbuild[{found[2]}]'"
-
-
-def _installed(package: str) -> str:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return ""
+            yield found[1], installed_version(found[1]) or f"missing; pip install 'spdbuild[{found[2]}]'"
 
 
 def _machine() -> Iterator[tuple[str, str]]:

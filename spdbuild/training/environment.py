@@ -13,7 +13,9 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-_PACKAGES = ("spdbuild", "torchvision", "numpy", "safetensors", "pillow", "pycocotools")
+from spdbuild import __version__
+
+_PACKAGES = ("torchvision", "numpy", "safetensors", "pillow", "pycocotools")
 #: The packages that provide cv2.
 _OPENCV = ("opencv-python-headless", "opencv-python", "opencv-contrib-python-headless", "opencv-contrib-python")
 
@@ -22,8 +24,9 @@ def environment() -> dict[str, Any]:
     """Versions, machine, commits and command of this process."""
     import torch
 
-    versions = {name: _version(name) or "not installed" for name in _PACKAGES}
-    versions["opencv"] = next(filter(None, map(_version, _OPENCV)), "not installed")
+    versions = {"spdbuild": __version__}
+    versions |= {name: installed_version(name) or "not installed" for name in _PACKAGES}
+    versions["opencv"] = next(filter(None, map(installed_version, _OPENCV)), "not installed")
     return {
         "versions": {**versions, "python": platform.python_version(), "torch": str(torch.__version__)},
         "platform": platform.platform(),
@@ -37,7 +40,8 @@ def environment() -> dict[str, Any]:
     }
 
 
-def _version(package: str) -> str | None:
+def installed_version(package: str) -> str | None:
+    """The version of an installed package; None if it is not installed."""
     try:
         return version(package)
     except PackageNotFoundError:

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from spdbuild import __version__
 from spdbuild.errors import WeightsError
 from spdbuild.system.files import write_whole
 from spdbuild.weights.contents import TensorInfo, WeightsFile
@@ -53,10 +54,8 @@ def save_weights(path: Path | str, state_dict: Mapping[str, Tensor], metadata: M
 
     metadata: texts that go into the file, such as the name of the architecture; spdbuild's version is added.
     """
-    from importlib.metadata import version
-
     path = Path(path)
-    texts = {"format": "pt", "spdbuild": version("spdbuild"), **(metadata or {})}
+    texts = {"format": "pt", "spdbuild": __version__, **(metadata or {})}
     tensors = _untied(state_dict)
     write_whole(path, lambda beside: _fill(beside, tensors, texts), failure=WeightsError)
 

@@ -231,7 +231,8 @@ def test_other_files_are_left_alone(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("suffix", "feature"), [(".avif", "avif"), (".jp2", "jpg_2000")])
 def test_newer_formats_are_images(tmp_path: Path, rgb: np.ndarray, suffix: str, feature: str) -> None:
-    if not features.check(feature):
+    # Older versions warn of a feature that they do not know.
+    if feature not in features.get_supported():
         pytest.skip(f"this Pillow has no {feature}")
     Image.fromarray(rgb).save(tmp_path / f"a{suffix}")
     assert list(image_files(tmp_path)) == [tmp_path / f"a{suffix}"]
