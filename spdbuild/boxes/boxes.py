@@ -14,6 +14,9 @@ import math
 import torch
 from torch import Tensor
 
+#: Added to heights and divisors, as the published loss does, so that gradients stay finite.
+_EPSILON = 1e-7
+
 
 def cxcywh_to_xyxy(boxes_cxcywh: Tensor) -> Tensor:
     centre, half = boxes_cxcywh[..., :2], boxes_cxcywh[..., 2:] / 2
@@ -55,19 +58,19 @@ def iou_xyxy(a: Tensor, b: Tensor) -> Tensor:
     return torch.where(union > 0, shared / union, 0)
 
 
-def paired_iou_cxcywh(a: Tensor, b: Tensor, epsilon: float = 1e-7) -> Tensor:
+def paired_iou_cxcywh(a: Tensor, b: Tensor) -> Tensor:
     """Intersection over union of a[i] with b[i]: [..., 4], [..., 4] -> [...].
 
-    epsilon: added to both heights and to the union, as the published loss does, so that gradients stay finite.
+    _EPSILON is added to both heights and to the union.
     """
     high = torch.minimum(a[..., :2] + a[..., 2:] / 2, b[..., :2] + b[..., 2:] / 2)
     low = torch.maximum(a[..., :2] - a[..., 2:] / 2, b[..., :2] - b[..., 2:] / 2)
     shared = _product((high - low).clamp(min=0))
-    area_a, area_b = (boxes[..., 2] * (boxes[..., 3] + epsilon) for boxes in (a, b))
-    return shared / (area_a + area_b - shared + epsilon)
+    area_a, area_b = (boxes[..., 2] * (boxes[..., 3] + _EPSILON) for boxes in (a, b))
+    return shared / (area_a + area_b - shared + _EPSILON)
 
 
-def paired_ciou_cxcywh(a: Tensor, b: Tensor, epsilon: float = 1e-7) -> Tensor:
+def paired_ciou_cxcywh(a: Tensor, b: Tensor) -> Tensor:
     """Complete IoU of a[i] with b[i], at most 1 and above -2: [..., 4], [..., 4] -> [...].
 
         CIoU = IoU - distance^2 / diagonal^2 - alpha * v
@@ -77,15 +80,15 @@ def paired_ciou_cxcywh(a: Tensor, b: Tensor, epsilon: float = 1e-7) -> Tensor:
 
     Source: Zheng et al. 2020, "Distance-IoU Loss", arXiv:1911.08287, section 3.3.
     """
-    iou = paired_iou_cxcywh(a, b, epsilon)
+    iou = paired_iou_cxcywh(a, b)
     low = torch.minimum(a[..., :2] - a[..., 2:] / 2, b[..., :2] - b[..., 2:] / 2)
     high = torch.maximum(a[..., :2] + a[..., 2:] / 2, b[..., :2] + b[..., 2:] / 2)
-    diagonal = (high - low).square().sum(dim=-1) + epsilon
+    diagonal = (high - low).square().sum(dim=-1) + _EPSILON
     distance = (b[..., :2] - a[..., :2]).square().sum(dim=-1)
-    angle = torch.atan(b[..., 2] / (b[..., 3] + epsilon)) - torch.atan(a[..., 2] / (a[..., 3] + epsilon))
+    angle = torch.atan(b[..., 2] / (b[..., 3] + _EPSILON)) - torch.atan(a[..., 2] / (a[..., 3] + _EPSILON))
     v = 4 / math.pi**2 * angle.square()
     with torch.no_grad():
-        alpha = v / (v - iou + (1 + epsilon))
+        alpha = v / (v - iou + (1 + _EPSILON))
     return iou - distance / diagonal - alpha * v
 
 

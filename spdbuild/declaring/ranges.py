@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from typing import Any
 
 from spdbuild.errors import ArgumentError
 
@@ -19,18 +21,23 @@ def require_range(
 
     least, most: inclusive bounds; above, below: exclusive bounds.
 
-    All numbers of a tuple must lie in the range; None is not checked.
+    All numbers of a sequence and of sequences in it must lie in the range; None is not checked.
     """
     wanted = _described(least, above, most, below)
     for name in names:
-        value = getattr(owner, name)
-        for number in value if isinstance(value, tuple) else (value,):
-            if number is None:
-                continue
+        for number in _numbers(getattr(owner, name)):
             if not (isinstance(number, int) or math.isfinite(number)):
                 raise ArgumentError(f"{name} must be a finite number, got {number}", argument=name)
             if not _holds(number, least, above, most, below):
                 raise ArgumentError(f"{name} must be {wanted}, got {number}", argument=name)
+
+
+def _numbers(value: Any) -> Iterator[Any]:
+    if isinstance(value, list | tuple):
+        for entry in value:
+            yield from _numbers(entry)
+    elif value is not None:
+        yield value
 
 
 def require_growing(owner: object, *names: str) -> None:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from spdbuild.errors import ShapeError
+from spdbuild.wording.quantities import shapes_text
 
 #: What helps where the maps of a network do not meet.
 _SIZES = "height and width of the images must be multiples of the network's coarsest stride, which is 32 for YOLOv5"
@@ -41,7 +42,7 @@ class Concat(nn.Module):
             # A compiler traces no errors of ours, and tells torch's own.
             if torch.compiler.is_compiling() or len({tuple(x.shape[2:]) for x in inputs}) == 1:
                 raise
-            shapes = " and ".join("x".join(f"{size}" for size in x.shape[1:]) for x in inputs)
+            shapes = " and ".join(shapes_text([x.shape[1:]]) for x in inputs)
             raise ShapeError(
                 f"concat: inputs must have the same height and width, got {shapes}", hint=_SIZES
             ) from error

@@ -108,10 +108,18 @@ def _unfolded(x: Tensor, block: tuple[int, int], order: Order) -> Tensor:
     patches = x.unfold(2, h, h).unfold(3, w, w)  # [N, C, i, j, h, w]
     i, j, depth = patches.shape[2], patches.shape[3], channels * h * w
     inner = phase_axes(order, channel=1, row=4, column=5)
-    if _is_channels_last(x):
+    stride = x.stride(1)
+    # Unlike is_contiguous, which torch 2.11 cannot prove of a padded image, the stride of its channels is a number.
+    if channels > 1 and isinstance(stride, int) and stride == 1:
         return patches.permute(0, 2, 3, *inner).reshape(batch, i, j, depth).permute(0, 3, 1, 2)
     return patches.permute(0, *inner, 2, 3).reshape(batch, depth, i, j)
 
 
 def _is_channels_last(x: Tensor) -> bool:
-    return x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous()
+    if x.is_contiguous():
+        return False
+    try:
+        return x.is_contiguous(memory_format=torch.channels_last)
+    except RuntimeError:
+        # torch.vmap answers this for the default format alone.
+        return False

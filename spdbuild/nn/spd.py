@@ -123,7 +123,9 @@ def padded_same(x: Tensor, windows: tuple[Window, Window]) -> Tensor:
     sides: list[Any] = []
     for size, window in zip(x.shape[:1:-1], windows[::-1], strict=True):
         reach = (-(-size // window.stride) - 1) * window.stride + window.dilation * (window.kernel - 1) + 1
-        zeros = torch.sym_max(reach - size, 0)
+        missing = reach - size
+        # torch 2.11 compiles no sym_max of plain numbers, and max of symbolic ones would hold only for some sizes.
+        zeros = max(missing, 0) if isinstance(missing, int) else torch.sym_max(missing, 0)
         sides += [zeros // 2, zeros - zeros // 2]
     return F.pad(x, sides)
 

@@ -93,10 +93,6 @@ class LeakyRelu(Activation):
 
     slope: float = 0.01
 
-    @classmethod
-    def more_examples(cls) -> list[Example]:
-        return [Example(cls(slope=0.1), [Shape(7)], Shape(7))]
-
 
 @OPS.register
 @dataclass(frozen=True)
@@ -124,10 +120,6 @@ class Prelu(Activation):
 
         return nn.PReLU(self.parameters(x), self.slope)
 
-    @classmethod
-    def more_examples(cls) -> list[Example]:
-        return [Example(cls(per_channel=True, slope=0.1), [Shape(7)], Shape(7))]
-
 
 @OPS.register
 @dataclass(frozen=True)
@@ -145,10 +137,6 @@ class Elu(Activation):
 
     alpha: float = 1.0
 
-    @classmethod
-    def more_examples(cls) -> list[Example]:
-        return [Example(cls(alpha=0.5), [Shape(7)], Shape(7))]
-
 
 @OPS.register
 @dataclass(frozen=True)
@@ -165,10 +153,6 @@ class Softmax(Activation):
         from torch import nn
 
         return nn.Softmax(1)
-
-    @classmethod
-    def more_examples(cls) -> list[Example]:
-        return [Example(cls(), [Shape(7)], Shape(7))]
 
 
 @OPS.register

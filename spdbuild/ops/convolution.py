@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from math import prod
 from typing import TYPE_CHECKING, ClassVar
 
+from spdbuild.declaring.ranges import require_range
 from spdbuild.errors import ArgumentError, ShapeError
-from spdbuild.ops.op import OPS, Example, Family, Op, at_least
+from spdbuild.ops.op import MAX_ARGUMENT, OPS, Example, Family, Op
 from spdbuild.phases import Window, windows
 from spdbuild.shape import Shape, Sides, Size, pair, sides
 
@@ -31,8 +32,8 @@ class Convolution(Op):
     bias: bool = False
 
     def __post_init__(self) -> None:
-        at_least(1, out=self.out, kernel=self.kernel, stride=self.stride, dilation=self.dilation, groups=self.groups)
-        at_least(0, padding=self.padding)
+        require_range(self, "out", "kernel", "stride", "dilation", "groups", least=1, most=MAX_ARGUMENT)
+        require_range(self, "padding", least=0, most=MAX_ARGUMENT)
 
     def paddings(self) -> Sides:
         """Zeros around the image: ((top, bottom), (left, right))."""
@@ -105,17 +106,6 @@ class Conv2d(Convolution):
     def example(cls) -> Example:
         return Example(cls(16, kernel=3, stride=2), [Shape(8, 9, 12)], Shape(16, 5, 6))
 
-    @classmethod
-    def more_examples(cls) -> list[Example]:
-        return [
-            Example(cls(8, bias=True), [Shape(4, 5, 7)], Shape(8, 5, 7)),
-            Example(cls(6, kernel=(5, 3), stride=(2, 1), dilation=(1, 2)), [Shape(4, 10, 11)], Shape(6, 5, 11)),
-            Example(cls(12, kernel=3, groups=4, padding=0), [Shape(8, 7, 7)], Shape(12, 5, 5)),
-            Example(cls(8, kernel=3, groups=8, padding=(2, 1)), [Shape(8, 6, 6)], Shape(8, 8, 6)),
-            Example(cls(5, kernel=2, padding=((1, 0), (0, 1))), [Shape(3, 6, 8)], Shape(5, 6, 8)),
-            Example(cls(32, kernel=6, stride=2), [Shape(3, 32, 32)], Shape(32, 16, 16)),
-        ]
-
 
 @OPS.register
 @dataclass(frozen=True)
@@ -150,8 +140,8 @@ class ConvTranspose2d(Op):
     bias: bool = False
 
     def __post_init__(self) -> None:
-        at_least(1, out=self.out, kernel=self.kernel, stride=self.stride, dilation=self.dilation, groups=self.groups)
-        at_least(0, padding=self.padding, output_padding=self.output_padding)
+        require_range(self, "out", "kernel", "stride", "dilation", "groups", least=1, most=MAX_ARGUMENT)
+        require_range(self, "padding", "output_padding", least=0, most=MAX_ARGUMENT)
         steps = zip(pair(self.output_padding), pair(self.stride), pair(self.dilation), strict=True)
         if any(added >= max(stride, dilation) for added, stride, dilation in steps):
             raise ArgumentError(
@@ -205,11 +195,3 @@ class ConvTranspose2d(Op):
     @classmethod
     def example(cls) -> Example:
         return Example(cls(8, kernel=2, stride=2), [Shape(16, 5, 7)], Shape(8, 10, 14))
-
-    @classmethod
-    def more_examples(cls) -> list[Example]:
-        return [
-            Example(cls(6, kernel=3, stride=2, padding=1, output_padding=1), [Shape(4, 5, 6)], Shape(6, 10, 12)),
-            Example(cls(8, kernel=(4, 3), stride=(2, 1), padding=1, bias=True), [Shape(4, 5, 7)], Shape(8, 10, 7)),
-            Example(cls(8, kernel=3, groups=4, dilation=2), [Shape(4, 5, 5)], Shape(8, 9, 9)),
-        ]

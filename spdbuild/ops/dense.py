@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
+from spdbuild.declaring.ranges import require_range
 from spdbuild.errors import ShapeError
-from spdbuild.ops.op import OPS, Example, Family, Op, at_least
+from spdbuild.ops.op import MAX_ARGUMENT, OPS, Example, Family, Op
 from spdbuild.shape import Shape
 
 if TYPE_CHECKING:
@@ -40,10 +41,6 @@ class Flatten(Op):
     def example(cls) -> Example:
         return Example(cls(), [Shape(4, 5, 6)], Shape(120))
 
-    @classmethod
-    def more_examples(cls) -> list[Example]:
-        return [Example(cls(), [Shape(7)], Shape(7))]
-
 
 @OPS.register
 @dataclass(frozen=True)
@@ -65,7 +62,7 @@ class Linear(Op):
     bias: bool = True
 
     def __post_init__(self) -> None:
-        at_least(1, out=self.out)
+        require_range(self, "out", least=1, most=MAX_ARGUMENT)
 
     def shape(self, x: Shape) -> Shape:
         if len(x) != 1:
@@ -89,7 +86,3 @@ class Linear(Op):
     @classmethod
     def example(cls) -> Example:
         return Example(cls(10), [Shape(32)], Shape(10))
-
-    @classmethod
-    def more_examples(cls) -> list[Example]:
-        return [Example(cls(3, bias=False), [Shape(5)], Shape(3))]

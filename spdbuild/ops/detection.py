@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from spdbuild.declaring.arguments import fit
+from spdbuild.declaring.ranges import require_range
 from spdbuild.errors import ArgumentError, ShapeError
-from spdbuild.ops.op import OPS, Example, Family, Op, at_least
+from spdbuild.ops.op import MAX_ARGUMENT, OPS, Example, Family, Op
 from spdbuild.shape import Shape
+from spdbuild.wording.phrases import number
 
 if TYPE_CHECKING:
     from torch import nn
@@ -47,7 +49,7 @@ class Detect(Op):
     def __post_init__(self) -> None:
         if isinstance(self.anchors, Mapping):
             object.__setattr__(self, "anchors", fit(list(self.anchors.values()), Anchors, "anchors"))
-        at_least(1, classes=self.classes, strides=self.strides)
+        require_range(self, "classes", "strides", least=1, most=MAX_ARGUMENT)
         counts = sorted({len(level) for level in self.levels})
         if len(counts) != 1 or counts[0] == 0:
             raise ArgumentError(
@@ -73,8 +75,8 @@ class Detect(Op):
 
     def shape(self, *inputs: Shape) -> tuple[Shape, ...]:
         if len(inputs) != len(self.levels):
-            levels = f"{len(self.levels)} level" + ("s" if len(self.levels) != 1 else "")
-            raise ShapeError(f"detect has anchors for {levels}, got {len(inputs)} inputs")
+            levels, given = number(len(self.levels), "level"), number(len(inputs), "input")
+            raise ShapeError(f"detect has anchors for {levels}, got {given}")
         self._check_sizes(inputs)
         anchors = len(self.levels[0])
         return tuple(Shape(anchors, x.height, x.width, 5 + self.classes) for x in inputs)
@@ -125,11 +127,6 @@ class Detect(Op):
         anchors = (((10, 13), (16, 30)), ((30, 61), (62, 45)))
         inputs = [Shape(8, 8, 10), Shape(16, 4, 5)]
         return Example(cls(3, anchors), inputs, (Shape(2, 8, 10, 8), Shape(2, 4, 5, 8)))
-
-    @classmethod
-    def more_examples(cls) -> list[Example]:
-        one_level = cls(1, {"p4": [[8.5, 8.5]]}, strides=(4,))
-        return [Example(one_level, [Shape(6, 5, 5)], (Shape(1, 5, 5, 6),))]
 
 
 def _listed(items: Any) -> str:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
+from spdbuild.declaring.ranges import require_range
 from spdbuild.errors import ArgumentError, ShapeError
-from spdbuild.ops.op import OPS, Example, Family, Op, at_least, same_shape
+from spdbuild.ops.op import MAX_ARGUMENT, OPS, Example, Family, Op, same_shape
 from spdbuild.shape import Shape
 
 if TYPE_CHECKING:
@@ -37,10 +38,6 @@ class Add(Op):
     @classmethod
     def example(cls) -> Example:
         return Example(cls(), [Shape(4, 5, 6)] * 2, Shape(4, 5, 6))
-
-    @classmethod
-    def more_examples(cls) -> list[Example]:
-        return [Example(cls(), [Shape(4)] * 3, Shape(4))]
 
 
 @OPS.register
@@ -76,14 +73,6 @@ class Mul(Op):
     def example(cls) -> Example:
         return Example(cls(), [Shape(4, 5, 6), Shape(4, 1, 1)], Shape(4, 5, 6))
 
-    @classmethod
-    def more_examples(cls) -> list[Example]:
-        return [
-            Example(cls(), [Shape(4), Shape(4, 5, 6), Shape(4, 5, 6)], Shape(4, 5, 6)),
-            Example(cls(), [Shape(4), Shape(4)], Shape(4)),
-            Example(cls(), [Shape(4, 1, 1), Shape(4)], Shape(4, 1, 1)),
-        ]
-
 
 @OPS.register
 @dataclass(frozen=True)
@@ -114,10 +103,6 @@ class Concat(Op):
     def example(cls) -> Example:
         return Example(cls(), [Shape(3, 4, 5), Shape(2, 4, 5)], Shape(5, 4, 5))
 
-    @classmethod
-    def more_examples(cls) -> list[Example]:
-        return [Example(cls(), [Shape(3), Shape(2), Shape(4)], Shape(9))]
-
 
 @OPS.register
 @dataclass(frozen=True)
@@ -136,7 +121,7 @@ class Split(Op):
     parts: int | tuple[int, ...] = 2
 
     def __post_init__(self) -> None:
-        at_least(1, parts=self.parts)
+        require_range(self, "parts", least=1, most=MAX_ARGUMENT)
         if self.parts == ():
             raise ArgumentError("parts must be at least 1, got an empty list", argument="parts")
 
@@ -161,10 +146,3 @@ class Split(Op):
     @classmethod
     def example(cls) -> Example:
         return Example(cls(), [Shape(6, 4, 5)], (Shape(3, 4, 5), Shape(3, 4, 5)))
-
-    @classmethod
-    def more_examples(cls) -> list[Example]:
-        return [
-            Example(cls((1, 5)), [Shape(6, 4, 5)], (Shape(1, 4, 5), Shape(5, 4, 5))),
-            Example(cls(3), [Shape(6)], (Shape(2), Shape(2), Shape(2))),
-        ]

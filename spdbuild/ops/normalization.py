@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from spdbuild.errors import ArgumentError, ShapeError
-from spdbuild.ops.op import OPS, Example, Family, Op, at_least
+from spdbuild.declaring.ranges import require_range
+from spdbuild.errors import ShapeError
+from spdbuild.ops.op import MAX_ARGUMENT, OPS, Example, Family, Op
 from spdbuild.shape import Shape
 
 if TYPE_CHECKING:
@@ -25,6 +26,10 @@ class Normalization(Op):
 
     def parameters(self, x: Shape) -> int:
         return 2 * x.channels
+
+    @classmethod
+    def example(cls) -> Example:
+        return Example(cls(), [Shape(8, 6, 5)], Shape(8, 6, 5))
 
 
 @OPS.register
@@ -46,9 +51,8 @@ class BatchNorm(Normalization):
     affine: bool = True
 
     def __post_init__(self) -> None:
-        _positive(self.epsilon)
-        if not 0 <= self.momentum <= 1:
-            raise ArgumentError(f"momentum must lie between 0 and 1, got {self.momentum}", argument="momentum")
+        require_range(self, "epsilon", above=0)
+        require_range(self, "momentum", least=0, most=1)
 
     def parameters(self, x: Shape) -> int:
         return 2 * x.channels if self.affine else 0
@@ -57,17 +61,6 @@ class BatchNorm(Normalization):
         from torch import nn
 
         return (nn.BatchNorm1d if len(x) == 1 else nn.BatchNorm2d)(x.channels, self.epsilon, self.momentum, self.affine)
-
-    @classmethod
-    def example(cls) -> Example:
-        return Example(cls(), [Shape(8, 6, 5)], Shape(8, 6, 5))
-
-    @classmethod
-    def more_examples(cls) -> list[Example]:
-        return [
-            Example(cls(epsilon=1e-3, momentum=0.03, affine=False), [Shape(4, 3, 3)], Shape(4, 3, 3)),
-            Example(cls(), [Shape(16)], Shape(16)),
-        ]
 
 
 @OPS.register
@@ -87,12 +80,14 @@ class GroupNorm(Normalization):
     epsilon: float = 1e-5
 
     def __post_init__(self) -> None:
-        at_least(1, groups=self.groups)
-        _positive(self.epsilon)
+        require_range(self, "groups", least=1, most=MAX_ARGUMENT)
+        require_range(self, "epsilon", above=0)
 
     def shape(self, x: Shape) -> Shape:
         if x.channels % self.groups:
             raise ShapeError(f"groups={self.groups} must divide the input channels, got {x.channels}")
+        if x.elements == self.groups:
+            raise ShapeError(f"one value has no variance, got {x} in {self.groups} groups")
         return x
 
     def module(self, x: Shape) -> nn.Module:
@@ -103,10 +98,6 @@ class GroupNorm(Normalization):
     @classmethod
     def example(cls) -> Example:
         return Example(cls(), [Shape(64, 4, 5)], Shape(64, 4, 5))
-
-    @classmethod
-    def more_examples(cls) -> list[Example]:
-        return [Example(cls(groups=3, epsilon=1e-3), [Shape(6, 3, 3)], Shape(6, 3, 3))]
 
 
 @OPS.register
@@ -119,13 +110,13 @@ class InstanceNorm(Normalization):
     epsilon: added to the variance.
 
     Source: Ulyanov, Vedaldi and Lempitsky 2016, "Instance Normalization", arXiv:1607.08022; as torch.nn.InstanceNorm2d
-    with affine=True.
+    with affine=True, which equals a group norm of one channel per group.
     """
 
     epsilon: float = 1e-5
 
     def __post_init__(self) -> None:
-        _positive(self.epsilon)
+        require_range(self, "epsilon", above=0)
 
     def shape(self, x: Shape) -> Shape:
         image = Shape(x.channels, x.height, x.width)
@@ -136,15 +127,8 @@ class InstanceNorm(Normalization):
     def module(self, x: Shape) -> nn.Module:
         from torch import nn
 
-        return nn.InstanceNorm2d(x.channels, self.epsilon, affine=True)
-
-    @classmethod
-    def example(cls) -> Example:
-        return Example(cls(), [Shape(8, 6, 5)], Shape(8, 6, 5))
-
-    @classmethod
-    def more_examples(cls) -> list[Example]:
-        return [Example(cls(epsilon=1e-3), [Shape(6, 3, 3)], Shape(6, 3, 3))]
+        # The gradient of torch's InstanceNorm2d is wrong for one sample whose own gradient is channels_last.
+        return nn.GroupNorm(x.channels, x.channels, self.epsilon)
 
 
 @OPS.register
@@ -164,7 +148,7 @@ class LayerNorm(Normalization):
     epsilon: float = 1e-6
 
     def __post_init__(self) -> None:
-        _positive(self.epsilon)
+        require_range(self, "epsilon", above=0)
 
     def module(self, x: Shape) -> nn.Module:
         from torch import nn
@@ -172,14 +156,6 @@ class LayerNorm(Normalization):
         from spdbuild.nn.normalization import LayerNorm2d
 
         return (nn.LayerNorm if len(x) == 1 else LayerNorm2d)(x.channels, self.epsilon)
-
-    @classmethod
-    def example(cls) -> Example:
-        return Example(cls(), [Shape(8, 6, 5)], Shape(8, 6, 5))
-
-    @classmethod
-    def more_examples(cls) -> list[Example]:
-        return [Example(cls(epsilon=1e-5), [Shape(16)], Shape(16))]
 
 
 @OPS.register
@@ -206,16 +182,3 @@ class LayerScale(Normalization):
         from spdbuild.nn.normalization import LayerScale2d
 
         return LayerScale2d(x.channels, self.initial)
-
-    @classmethod
-    def example(cls) -> Example:
-        return Example(cls(), [Shape(8, 6, 5)], Shape(8, 6, 5))
-
-    @classmethod
-    def more_examples(cls) -> list[Example]:
-        return [Example(cls(initial=0.5), [Shape(3, 2, 2)], Shape(3, 2, 2))]
-
-
-def _positive(epsilon: float) -> None:
-    if epsilon <= 0:
-        raise ArgumentError(f"epsilon must be greater than 0, got {epsilon}", argument="epsilon")

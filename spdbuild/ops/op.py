@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from spdbuild.declaring.arguments import call_text
 from spdbuild.declaring.registry import Registry
-from spdbuild.errors import ArgumentError, ShapeError
+from spdbuild.errors import ShapeError
 from spdbuild.shape import Shape
 
 if TYPE_CHECKING:
@@ -87,33 +87,11 @@ class Op:
         """An example for the documentation and the contract tests."""
         raise NotImplementedError
 
-    @classmethod
-    def more_examples(cls) -> list[Example]:
-        """Further examples for the contract tests: odd sizes, every argument at another value."""
-        return []
-
     def __str__(self) -> str:
         return call_text(self)
 
 
 OPS: Registry[Op] = Registry("op", "spdbuild.ops", "spdbuild.ops")
-
-
-def at_least(least: int, **arguments: Any) -> None:
-    """Refuse arguments (numbers, pairs, nested pairs) below `least` or above MAX_ARGUMENT."""
-    for name, value in arguments.items():
-        for number in flat(value):
-            if number < least:
-                raise ArgumentError(f"{name} must be at least {least}, got {number}", argument=name)
-            if number > MAX_ARGUMENT:
-                raise ArgumentError(f"{name} must be at most {MAX_ARGUMENT:,}, got {number}", argument=name)
-
-
-def flat(value: Any) -> list[Any]:
-    """The numbers in nested tuples."""
-    if isinstance(value, list | tuple):
-        return [number for item in value for number in flat(item)]
-    return [] if value is None else [value]
 
 
 def same_shape(op: str, inputs: tuple[Shape, ...]) -> Shape:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
+from spdbuild.declaring.ranges import require_range
 from spdbuild.errors import ArgumentError
-from spdbuild.ops.op import OPS, Example, Family, Op, at_least
+from spdbuild.ops.op import MAX_ARGUMENT, OPS, Example, Family, Op
 from spdbuild.phases import Window, windows
 from spdbuild.shape import Shape, Size, pair
 
@@ -25,8 +26,8 @@ class Pool(Op):
     padding: Size | None = None
 
     def __post_init__(self) -> None:
-        at_least(1, kernel=self.kernel, stride=self.stride)
-        at_least(0, padding=self.padding)
+        require_range(self, "kernel", "stride", least=1, most=MAX_ARGUMENT)
+        require_range(self, "padding", least=0, most=MAX_ARGUMENT)
         (top, left), (height, width) = self.paddings(), pair(self.kernel)
         if 2 * top > height or 2 * left > width:
             raise ArgumentError(
@@ -57,7 +58,7 @@ class MaxPooling(Pool):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        at_least(1, dilation=self.dilation)
+        require_range(self, "dilation", least=1, most=MAX_ARGUMENT)
 
     def windows(self) -> tuple[Window, Window]:
         return windows(self.kernel, self.stride, self.paddings(), self.dilation, self.ceil)
@@ -101,15 +102,6 @@ class MaxPool(MaxPooling):
     def example(cls) -> Example:
         return Example(cls(3, stride=2), [Shape(4, 7, 8)], Shape(4, 4, 4))
 
-    @classmethod
-    def more_examples(cls) -> list[Example]:
-        return [
-            Example(cls(5), [Shape(4, 6, 6)], Shape(4, 6, 6)),
-            Example(cls(2, stride=2, ceil=True), [Shape(2, 7, 5)], Shape(2, 4, 3)),
-            Example(cls(3, stride=2, padding=0, ceil=True), [Shape(2, 2, 8)], Shape(2, 1, 4)),
-            Example(cls((3, 2), stride=(2, 1), padding=(1, 0), dilation=(1, 2)), [Shape(3, 9, 9)], Shape(3, 5, 7)),
-        ]
-
 
 @OPS.register
 @dataclass(frozen=True)
@@ -137,14 +129,6 @@ class AvgPool(AvgPooling):
     def example(cls) -> Example:
         return Example(cls(2, stride=2), [Shape(4, 6, 8)], Shape(4, 3, 4))
 
-    @classmethod
-    def more_examples(cls) -> list[Example]:
-        return [
-            Example(cls(3), [Shape(4, 6, 6)], Shape(4, 6, 6)),
-            Example(cls(3, stride=2, ceil=True, count_padding=False), [Shape(2, 8, 7)], Shape(2, 5, 4)),
-            Example(cls((3, 2), stride=(2, 1), padding=0), [Shape(3, 9, 9)], Shape(3, 4, 8)),
-        ]
-
 
 @dataclass(frozen=True)
 class GlobalPool(Op):
@@ -161,10 +145,6 @@ class GlobalPool(Op):
     @classmethod
     def example(cls) -> Example:
         return Example(cls(), [Shape(8, 7, 5)], Shape(8))
-
-    @classmethod
-    def more_examples(cls) -> list[Example]:
-        return [Example(cls(keep_size=True), [Shape(8, 7, 5)], Shape(8, 1, 1))]
 
 
 @OPS.register
@@ -212,7 +192,7 @@ class AdaptivePool(Op):
     size: Size
 
     def __post_init__(self) -> None:
-        at_least(1, size=self.size)
+        require_range(self, "size", least=1, most=MAX_ARGUMENT)
 
     def shape(self, x: Shape) -> Shape:
         image = Shape(x.channels, x.height, x.width)
@@ -221,10 +201,6 @@ class AdaptivePool(Op):
     @classmethod
     def example(cls) -> Example:
         return Example(cls(7), [Shape(4, 9, 14)], Shape(4, 7, 7))
-
-    @classmethod
-    def more_examples(cls) -> list[Example]:
-        return [Example(cls((2, 3)), [Shape(4, 5, 2)], Shape(4, 2, 3))]
 
 
 @OPS.register

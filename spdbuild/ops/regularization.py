@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from spdbuild.errors import ArgumentError
+from spdbuild.declaring.ranges import require_range
 from spdbuild.ops.op import OPS, Example, Family, Op
 from spdbuild.shape import Shape
 
@@ -22,8 +22,7 @@ class Regularization(Op):
     rate: float = 0.5
 
     def __post_init__(self) -> None:
-        if not 0 <= self.rate <= 1:
-            raise ArgumentError(f"rate must lie between 0 and 1, got {self.rate}", argument="rate")
+        require_range(self, "rate", least=0, most=1)
 
     def shape(self, x: Shape) -> Shape:
         return x
@@ -53,10 +52,6 @@ class Dropout(Regularization):
     def example(cls) -> Example:
         return Example(cls(), [Shape(16)], Shape(16))
 
-    @classmethod
-    def more_examples(cls) -> list[Example]:
-        return [Example(cls(rate=0.0), [Shape(3, 4, 5)], Shape(3, 4, 5))]
-
 
 @OPS.register
 @dataclass(frozen=True)
@@ -82,7 +77,3 @@ class StochasticDepth(Regularization):
     @classmethod
     def example(cls) -> Example:
         return Example(cls(rate=0.2), [Shape(4, 5, 6)], Shape(4, 5, 6))
-
-    @classmethod
-    def more_examples(cls) -> list[Example]:
-        return [Example(cls(rate=0.1, mode="batch"), [Shape(4, 5, 6)], Shape(4, 5, 6))]

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
+from spdbuild.declaring.ranges import require_range
 from spdbuild.errors import ShapeError
-from spdbuild.ops.op import OPS, Example, Family, Op, at_least
+from spdbuild.ops.op import MAX_ARGUMENT, OPS, Example, Family, Op
 from spdbuild.phases import Order
 from spdbuild.shape import Shape, Size, pair
 
@@ -40,7 +41,7 @@ class SpaceToDepth(Op):
     odd: Literal["pad", "error"] = "pad"
 
     def __post_init__(self) -> None:
-        at_least(1, block=self.block)
+        require_range(self, "block", least=1, most=MAX_ARGUMENT)
 
     def shape(self, x: Shape) -> Shape:
         height, width = pair(self.block)
@@ -59,14 +60,6 @@ class SpaceToDepth(Op):
     @classmethod
     def example(cls) -> Example:
         return Example(cls(), [Shape(3, 8, 6)], Shape(12, 4, 3))
-
-    @classmethod
-    def more_examples(cls) -> list[Example]:
-        return [
-            Example(cls((1, 3), order="row_column_channel"), [Shape(2, 5, 7)], Shape(6, 5, 3)),
-            Example(cls(3, order="channel_row_column", odd="error"), [Shape(2, 6, 9)], Shape(18, 2, 3)),
-            Example(cls(1), [Shape(2, 3, 3)], Shape(2, 3, 3)),
-        ]
 
 
 @OPS.register
@@ -90,7 +83,7 @@ class DepthToSpace(Op):
     order: Order = "column_row_channel"
 
     def __post_init__(self) -> None:
-        at_least(1, block=self.block)
+        require_range(self, "block", least=1, most=MAX_ARGUMENT)
 
     def shape(self, x: Shape) -> Shape:
         height, width = pair(self.block)
@@ -109,13 +102,6 @@ class DepthToSpace(Op):
     @classmethod
     def example(cls) -> Example:
         return Example(cls(), [Shape(12, 4, 3)], Shape(3, 8, 6))
-
-    @classmethod
-    def more_examples(cls) -> list[Example]:
-        return [
-            Example(cls((1, 3), order="row_column_channel"), [Shape(6, 5, 3)], Shape(2, 5, 9)),
-            Example(cls(3, order="channel_row_column"), [Shape(18, 2, 3)], Shape(2, 6, 9)),
-        ]
 
 
 @OPS.register
@@ -137,7 +123,7 @@ class Upsample(Op):
     mode: Literal["nearest", "bilinear"] = "nearest"
 
     def __post_init__(self) -> None:
-        at_least(1, factor=self.factor)
+        require_range(self, "factor", least=1, most=MAX_ARGUMENT)
 
     def shape(self, x: Shape) -> Shape:
         vertical, horizontal = pair(self.factor)
@@ -155,7 +141,3 @@ class Upsample(Op):
     @classmethod
     def example(cls) -> Example:
         return Example(cls(), [Shape(4, 5, 3)], Shape(4, 10, 6))
-
-    @classmethod
-    def more_examples(cls) -> list[Example]:
-        return [Example(cls((1, 3), mode="bilinear"), [Shape(4, 5, 3)], Shape(4, 5, 9))]

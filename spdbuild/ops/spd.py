@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from math import prod
 from typing import TYPE_CHECKING, ClassVar
 
+from spdbuild.declaring.ranges import require_range
 from spdbuild.ops.convolution import Conv2d, Convolution
-from spdbuild.ops.op import OPS, Example, Op, at_least
+from spdbuild.ops.op import MAX_ARGUMENT, OPS, Example, Op
 from spdbuild.ops.pooling import AvgPool, AvgPooling, MaxPool, MaxPooling, Pool
 from spdbuild.phases import Blocks, Order, SpdKernel, phase_order
 from spdbuild.shape import Shape, pair
@@ -45,7 +46,7 @@ class SpdConv2d(Convolution):
     def __post_init__(self) -> None:
         super().__post_init__()
         if isinstance(self.spd_kernel, int):
-            at_least(1, spd_kernel=self.spd_kernel)
+            require_range(self, "spd_kernel", least=1, most=MAX_ARGUMENT)
         phase_order(self.order, self.groups)
 
     def strided(self) -> Conv2d:
@@ -92,20 +93,6 @@ class SpdConv2d(Convolution):
     @classmethod
     def example(cls) -> Example:
         return Example(cls(16, kernel=3, stride=2), [Shape(8, 9, 12)], Shape(16, 5, 6))
-
-    @classmethod
-    def more_examples(cls) -> list[Example]:
-        return [
-            Example(cls(16, kernel=1, stride=2, bias=True), [Shape(8, 8, 7)], Shape(16, 4, 4)),
-            Example(cls(8, kernel=3, stride=2, groups=8), [Shape(8, 8, 8)], Shape(8, 4, 4)),
-            Example(cls(6, kernel=7, stride=4, dilation=2, spd_kernel="same"), [Shape(3, 17, 22)], Shape(6, 5, 6)),
-            Example(cls(6, kernel=3, stride=(2, 1), padding=0), [Shape(3, 9, 9)], Shape(6, 4, 7)),
-            Example(cls(6, kernel=2, stride=3, padding=((1, 0), (0, 2))), [Shape(3, 8, 8)], Shape(6, 3, 3)),
-            Example(
-                cls(6, kernel=5, stride=2, spd_kernel=1, order="row_column_channel"), [Shape(3, 8, 8)], Shape(6, 4, 4)
-            ),
-            Example(cls(6, kernel=3, dilation=2), [Shape(3, 8, 8)], Shape(6, 8, 8)),
-        ]
 
 
 @dataclass(frozen=True)
@@ -178,14 +165,6 @@ class SpdMaxPool(SpdPool, MaxPooling):
     def example(cls) -> Example:
         return Example(cls(3, stride=2), [Shape(4, 7, 8)], Shape(4, 4, 4))
 
-    @classmethod
-    def more_examples(cls) -> list[Example]:
-        return [
-            Example(cls(2, stride=2, ceil=True), [Shape(2, 7, 5)], Shape(2, 4, 3)),
-            Example(cls((3, 2), stride=(2, 1), padding=(1, 0), dilation=(1, 2)), [Shape(3, 9, 9)], Shape(3, 5, 7)),
-            Example(cls(5), [Shape(4, 6, 6)], Shape(4, 6, 6)),
-        ]
-
 
 @OPS.register
 @dataclass(frozen=True)
@@ -224,14 +203,6 @@ class SpdAvgPool(SpdPool, AvgPooling):
     @classmethod
     def example(cls) -> Example:
         return Example(cls(2, stride=2), [Shape(4, 6, 8)], Shape(4, 3, 4))
-
-    @classmethod
-    def more_examples(cls) -> list[Example]:
-        return [
-            Example(cls(3, stride=2, ceil=True, count_padding=False), [Shape(2, 8, 7)], Shape(2, 5, 4)),
-            Example(cls((3, 2), stride=(2, 1), padding=0), [Shape(3, 9, 9)], Shape(3, 4, 8)),
-            Example(cls(3), [Shape(4, 6, 6)], Shape(4, 6, 6)),
-        ]
 
 
 def _is_plain(op: Convolution | Pool) -> bool:

@@ -48,7 +48,8 @@ class FoldSpd(GraphPass):
     5. Any other space_to_depth stays, and the report says why.
 
     The function is the same at the declared size of the input, and at sizes that leave the same remainders when divided
-    by the strides, such as all multiples of 32. Case 4 applies where no zeros are added to fill up blocks.
+    by the product of the strides on each path, such as all multiples of 32. Case 4 applies where no zeros are added to
+    fill up blocks.
 
     The folded network is for deployment, of weights that were trained before: recipes refuse the pass.
 

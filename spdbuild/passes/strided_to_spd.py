@@ -7,12 +7,13 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from spdbuild.declaring.arguments import arguments_of
+from spdbuild.declaring.ranges import require_range
 from spdbuild.errors import ArgumentError, PassError, ShapeError
 from spdbuild.graph import Graph, Node
 from spdbuild.graph.names import free_name, name_parts
 from spdbuild.ops import Op
 from spdbuild.ops.convolution import Conv2d
-from spdbuild.ops.op import at_least
+from spdbuild.ops.op import MAX_ARGUMENT
 from spdbuild.ops.pooling import AvgPool, MaxPool
 from spdbuild.ops.resampling import SpaceToDepth
 from spdbuild.ops.spd import SpdAvgPool, SpdConv2d, SpdMaxPool
@@ -81,7 +82,7 @@ class StridedToSpd(GraphPass):
 
     def __post_init__(self) -> None:
         if isinstance(self.kernel, int):
-            at_least(1, kernel=self.kernel)
+            require_range(self, "kernel", least=1, most=MAX_ARGUMENT)
         for entry in self.kernels:
             parse_kernel(entry)
 
@@ -170,13 +171,12 @@ def parse_kernel(entry: str) -> tuple[str, SpdKernel]:
     pattern, _, kernel = (part.strip() for part in entry.partition("="))
     if pattern and kernel in ("exact", "same"):
         return pattern, cast(SpdKernel, kernel)
-    if not pattern or not kernel.isdecimal() or int(kernel) < 1:
+    if not pattern or not kernel.isdecimal() or not 1 <= int(kernel) <= MAX_ARGUMENT:
         raise ArgumentError(
             f"kernels must be entries such as 'down2=1', got '{entry}'",
             argument="kernels",
-            hint="a kernel is exact, same or a number of at least 1",
+            hint=f"a kernel is exact, same or a number between 1 and {MAX_ARGUMENT}",
         )
-    at_least(1, kernels=int(kernel))
     return pattern, int(kernel)
 
 

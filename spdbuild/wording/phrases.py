@@ -18,6 +18,11 @@ def some(items: Iterable[object], most: int, separator: str = ", ") -> str:
     return f"{shown}{end} and {len(listed) - most:,} more" if len(listed) > most else shown
 
 
+def number(count: int, what: str) -> str:
+    """`1 image`, `2,000 images`."""
+    return f"{count:,} {what}" + ("" if count == 1 else "s")
+
+
 def cut(text: str, most: int = 60) -> str:
     """A text from a file as a message quotes it: whole, or its beginning and dots."""
     return text if len(text) <= most else f"{text[:most]}..."

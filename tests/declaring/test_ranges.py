@@ -18,6 +18,11 @@ class Owner:
     pair: tuple[float, float] = (1.0, 2.0)
 
 
+@dataclass(frozen=True)
+class NestedOwner:
+    sides: tuple[tuple[float, float] | None, ...]
+
+
 @pytest.mark.parametrize(
     ("value", "bounds", "message"),
     [
@@ -52,6 +57,15 @@ def test_a_number_in_range_passes(value: float | None, bounds: dict[str, Any]) -
 def test_each_number_of_a_pair_is_looked_at() -> None:
     with pytest.raises(ArgumentError, match="pair must be more than 0, got -3"):
         require_range(Owner(pair=(1, -3)), "pair", above=0)
+
+
+def test_each_number_of_nested_pairs_is_looked_at() -> None:
+    sides = NestedOwner(((0, 1), (2, -3)))
+    require_range(sides, "sides", least=-3, most=2)
+    with pytest.raises(ArgumentError, match="sides must be at least 0, got -3"):
+        require_range(sides, "sides", least=0)
+    with pytest.raises(ArgumentError, match="sides must be a finite number, got nan"):
+        require_range(NestedOwner(((0, math.nan), None)), "sides")
 
 
 def test_a_pair_that_falls_is_refused() -> None:

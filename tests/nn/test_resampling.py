@@ -81,6 +81,18 @@ def test_gradients_have_the_memory_format_of_the_input(
     assert gradient.is_contiguous(memory_format=memory_format)
 
 
+@pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last], ids=["first", "last"])
+@pytest.mark.parametrize("order", ORDERS)
+def test_vmap_runs_over_both_directions(order: Order, memory_format: torch.memory_format) -> None:
+    batches = torch.stack([torch.randn(2, 4, 4, 6).to(memory_format=memory_format) for _ in range(3)])
+    # A stack of channels_last tensors is not contiguous, batch by batch.
+    if memory_format == torch.channels_last:
+        batches = batches.permute(0, 1, 3, 4, 2).contiguous().permute(0, 1, 4, 2, 3)
+    for module in (SpaceToDepth(order=order), DepthToSpace(order=order)):
+        expected = torch.stack([module(batch) for batch in batches])
+        assert torch.equal(torch.vmap(module)(batches), expected)
+
+
 def test_odd_sizes_are_filled_with_zeros_at_the_right_and_bottom() -> None:
     x = torch.randn(1, 2, 5, 7)
     padded = torch.zeros(1, 2, 6, 8)

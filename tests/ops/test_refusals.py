@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -19,33 +20,35 @@ LEVEL = [[10, 13], [16, 30]]
 @pytest.mark.parametrize(
     ("name", "arguments", "message"),
     [
-        ("conv2d", {"out": 0}, "out must be at least 1, got 0"),
-        ("conv2d", {"out": 10**7}, "out must be at most 1,000,000, got 10000000"),
-        ("conv2d", {"out": 4, "stride": [2, 0]}, "stride must be at least 1, got 0"),
-        ("conv2d", {"out": 4, "padding": [[0, -1], [0, 0]]}, "padding must be at least 0, got -1"),
-        ("spd_conv2d", {"out": 4, "spd_kernel": 0}, "spd_kernel must be at least 1, got 0"),
+        ("conv2d", {"out": 0}, "out must be between 1 and 1000000, got 0"),
+        ("conv2d", {"out": 10**7}, "out must be between 1 and 1000000, got 10000000"),
+        ("conv2d", {"out": 4, "stride": [2, 0]}, "stride must be between 1 and 1000000, got 0"),
+        ("conv2d", {"out": 4, "padding": [[0, -1], [0, 0]]}, "padding must be between 0 and 1000000, got -1"),
+        ("spd_conv2d", {"out": 4, "spd_kernel": 0}, "spd_kernel must be between 1 and 1000000, got 0"),
         (
             "spd_conv2d",
             {"out": 4, "groups": 2, "order": "row_column_channel"},
             "order must be 'channel_row_column' with groups=2, got 'row_column_channel'",
         ),
         ("max_pool", {"kernel": 3, "padding": 2}, "padding must be at most half the kernel, got 2x2 for kernel 3x3"),
-        ("max_pool", {"kernel": 3, "dilation": 0}, "dilation must be at least 1, got 0"),
-        ("adaptive_avg_pool", {"size": 0}, "size must be at least 1, got 0"),
-        ("space_to_depth", {"block": 0}, "block must be at least 1, got 0"),
-        ("upsample", {"factor": 0}, "factor must be at least 1, got 0"),
-        ("conv_transpose2d", {"out": 4, "kernel": 0}, "kernel must be at least 1, got 0"),
+        ("max_pool", {"kernel": 3, "dilation": 0}, "dilation must be between 1 and 1000000, got 0"),
+        ("adaptive_avg_pool", {"size": 0}, "size must be between 1 and 1000000, got 0"),
+        ("space_to_depth", {"block": 0}, "block must be between 1 and 1000000, got 0"),
+        ("upsample", {"factor": 0}, "factor must be between 1 and 1000000, got 0"),
+        ("conv_transpose2d", {"out": 4, "kernel": 0}, "kernel must be between 1 and 1000000, got 0"),
         (
             "conv_transpose2d",
             {"out": 4, "kernel": 3, "stride": 2, "output_padding": 2},
             "output_padding must be less than stride or dilation, got 2",
         ),
         ("split", {"parts": []}, "parts must be at least 1, got an empty list"),
-        ("split", {"parts": 0}, "parts must be at least 1, got 0"),
-        ("batch_norm", {"epsilon": 0}, "epsilon must be greater than 0, got 0.0"),
-        ("batch_norm", {"momentum": 2}, "momentum must lie between 0 and 1, got 2.0"),
-        ("dropout", {"rate": 1.5}, "rate must lie between 0 and 1, got 1.5"),
-        ("detect", {"classes": 0, "anchors": [LEVEL]}, "classes must be at least 1, got 0"),
+        ("split", {"parts": 0}, "parts must be between 1 and 1000000, got 0"),
+        ("batch_norm", {"epsilon": 0}, "epsilon must be more than 0, got 0.0"),
+        ("layer_norm", {"epsilon": math.nan}, "epsilon must be a finite number, got nan"),
+        ("instance_norm", {"epsilon": math.inf}, "epsilon must be a finite number, got inf"),
+        ("batch_norm", {"momentum": 2}, "momentum must be between 0 and 1, got 2.0"),
+        ("dropout", {"rate": 1.5}, "rate must be between 0 and 1, got 1.5"),
+        ("detect", {"classes": 0, "anchors": [LEVEL]}, "classes must be between 1 and 1000000, got 0"),
         ("detect", {"classes": 3, "anchors": []}, "each level must have the same number of anchors, got none"),
         (
             "detect",
@@ -83,6 +86,7 @@ def test_an_argument_out_of_range(name: str, arguments: Mapping[str, Any], messa
             "a window of 11 pixels does not fit into 9 (size 9 and its padding)",
         ),
         ("group_norm", {"groups": 4}, [IMAGE], "groups=4 must divide the input channels, got 6"),
+        ("group_norm", {"groups": 6}, [VECTOR], "one value has no variance, got 6 in 6 groups"),
         ("add", {}, [IMAGE, VECTOR], "add: inputs must have the same shape, got 6x9x9 and 6"),
         (
             "mul",

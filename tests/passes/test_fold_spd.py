@@ -14,6 +14,8 @@ from spdbuild.graph import Graph
 from spdbuild.passes import Change, run_passes
 from spdbuild.passes.fold_spd import FoldSpd
 
+from .layers import ops
+
 
 def folded(lines: str, size: str = "3, 16, 16", **options: Any) -> tuple[Graph, list[Change]]:
     """The graph behind the pass; its function is compared with that before it, in float64."""
@@ -35,10 +37,6 @@ def _randomize(model: nn.Module) -> None:
             tensor.uniform_(0.5, 1.5)
         elif tensor.is_floating_point():
             tensor.normal_()
-
-
-def ops(graph: Graph) -> list[str]:
-    return [f"{node.name} {node.op}" for node in graph.layers]
 
 
 @pytest.mark.parametrize(

@@ -15,14 +15,12 @@ from spdbuild.passes import Change, run_passes
 from spdbuild.passes.strided_to_spd import StridedToSpd
 from spdbuild.shape import Shape
 
+from .layers import ops
+
 
 def converted(lines: str, **options: Any) -> tuple[Graph, list[Change]]:
     text = "model: m\ninputs: {image: [3, 16, 16]}\nlayers:\n" + lines
     return run_passes(spdbuild.load(text).graph, [StridedToSpd(**options)])
-
-
-def ops(graph: Graph) -> list[str]:
-    return [f"{node.name} {node.op}" for node in graph.layers]
 
 
 CONV = "  - conv: conv2d(8, 3, stride=2)\n  - norm: batch_norm()\n  - silu()\n  - next: conv2d(4)\n"
@@ -177,7 +175,7 @@ def test_a_pattern_without_a_match_suggests_the_nearest_layer() -> None:
 
 
 def test_a_kernel_below_one_is_refused() -> None:
-    with pytest.raises(ArgumentError, match="kernel must be at least 1, got 0"):
+    with pytest.raises(ArgumentError, match="kernel must be between 1 and 1000000, got 0"):
         StridedToSpd(kernel=0)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from spdbuild.wording.phrases import printable, some
+from spdbuild.wording.phrases import number, printable, some
 
 
 @pytest.mark.parametrize(
@@ -17,6 +17,11 @@ def test_a_list_ends_with_the_number_of_what_it_does_not_show(count: int, expect
 
 def test_behind_semicolons_the_number_stands_apart() -> None:
     assert some(iter(["a, too", "b, too", "c"]), 2, "; ") == "a, too; b, too; and 1 more"
+
+
+@pytest.mark.parametrize(("count", "expected"), [(0, "0 files"), (1, "1 file"), (2000, "2,000 files")])
+def test_one_thing_is_not_several(count: int, expected: str) -> None:
+    assert number(count, "file") == expected
 
 
 def test_what_commands_a_terminal_is_escaped() -> None:
