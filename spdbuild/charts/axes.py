@@ -15,6 +15,8 @@ _TINY = 1e-300
 _FAR_APART = 20
 #: ...and the axis goes down to this fraction of the largest.
 _DEPTH = 1e-6
+#: The number of marks that a linear axis aims at.
+_TICKS = 5
 
 
 @dataclass(frozen=True)
@@ -50,13 +52,13 @@ def axis_for(values: Sequence[float], scale: Scale | Literal["epochs"]) -> Axis:
     return Axis(marks[0], marks[-1], tuple(marks))
 
 
-def ticks(low: float, high: float, count: int = 5) -> list[float]:
-    """Round numbers from at most `low` to at least `high`, about `count` of them."""
+def ticks(low: float, high: float) -> list[float]:
+    """Round numbers from at most `low` to at least `high`, about five of them."""
     largest = max(abs(low), abs(high))
     if high - low <= max(1e-9 * largest, _TINY):
         margin = 0.5 * (largest if largest > _TINY else 1.0)
         low, high = low - margin, high + margin
-    raw = (high - low) / count
+    raw = (high - low) / _TICKS
     power = 10 ** math.floor(math.log10(raw))
     step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= raw)
     first, last = math.floor(low / step), math.ceil(high / step)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from functools import cache
+from itertools import cycle
 from typing import Literal
 
-from PIL import Image, ImageDraw, ImageFont
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
 
+from spdbuild.charts.fonts import Colour, draw_text, text_height, text_length
 from spdbuild.wording.phrases import printable
 
 INK, QUIET, GRID, PAPER = "#222222", "#666666", "#e4e4e4", "#ffffff"
@@ -15,19 +19,24 @@ INK, QUIET, GRID, PAPER = "#222222", "#666666", "#e4e4e4", "#ffffff"
 Point = tuple[float, float]
 #: Which point of a text is at the given place: left, middle or right; top or middle.
 Anchor = Literal["lt", "lm", "mt", "mm", "rt", "rm"]
-#: The lengths of a dash and of the gap after it, in units of the canvas.
-Dashes = tuple[float, float]
+#: Which share of a text stands before its place, by the first letter of the anchor.
+_BEFORE = {"l": 0.0, "m": 0.5, "r": 1.0}
+#: The lengths of dashes, each followed by that of the gap after it, in units of the canvas.
+Dashes = tuple[float, ...]
 
-#: Pixels per unit in the finished picture, and how many times finer it is drawn before that.
-_DENSITY, _FINER = 2, 2
+#: Pixels per unit in the finished picture.
+_DENSITY = 2
 
 
 class Canvas:
-    """A white picture whose unit is a pixel of a standard screen; it is drawn finer, which smooths its edges."""
+    """A white picture whose unit is a pixel of a standard screen.
 
-    def __init__(self, width: float, height: float) -> None:
-        self._scale = _DENSITY * _FINER
-        size = (_FINER * round(_DENSITY * width), _FINER * round(_DENSITY * height))
+    finer: how many times finer it is drawn than it is in the end, which smooths the edges of slanted strokes.
+    """
+
+    def __init__(self, width: float, height: float, finer: int = 2) -> None:
+        self._finer, self._scale = finer, _DENSITY * finer
+        size = (finer * round(_DENSITY * width), finer * round(_DENSITY * height))
         self._image = Image.new("RGB", size, PAPER)
         self._draw = ImageDraw.Draw(self._image)
 
@@ -44,28 +53,35 @@ class Canvas:
         (x, y), reach = self._at(at), radius * self._scale
         self._draw.ellipse((x - reach, y - reach, x + reach, y + reach), fill=colour)
 
-    def rectangle(self, corner: Point, size: Point, fill: str | tuple[int, int, int]) -> None:
-        left, top = self._at(corner)
-        right, bottom = self._at((corner[0] + size[0], corner[1] + size[1]))
-        self._draw.rectangle((round(left), round(top), round(right) - 1, round(bottom) - 1), fill=fill)
+    def mosaic(self, corner: Point, colours: NDArray[np.uint8], cell: Point) -> None:
+        """Rectangles side by side, of width and height `cell`.
+
+        colours: [rows, columns, 3].
+        """
+        edges = [
+            np.round((start + side * np.arange(count + 1)) * self._scale).astype(int)
+            for start, side, count in zip(corner, cell, (colours.shape[1], colours.shape[0]), strict=True)
+        ]
+        pixels = colours.repeat(np.diff(edges[1]), axis=0).repeat(np.diff(edges[0]), axis=1)
+        self._image.paste(Image.fromarray(pixels), (int(edges[0][0]), int(edges[1][0])))
 
     def text(self, at: Point, text: str, size: float = 11, anchor: Anchor = "lt", colour: str = INK) -> None:
         """A text in one line; line breaks and other control characters are escaped."""
-        text = printable(text)
-        self._draw.text(self._at(at), text, fill=colour, font=_font(round(size * self._scale)), anchor=anchor)
+        _write(self._draw, self._at(at), printable(text), round(size * self._scale), anchor, colour)
 
     def upright(self, at: Point, text: str, size: float = 11, anchor: Anchor = "mm", colour: str = INK) -> None:
         """A text that reads from bottom to top; `anchor` is that of the text before it is rotated."""
-        text, font = printable(text), _font(round(size * self._scale))
-        left, top, right, bottom = font.getbbox(text, anchor=anchor)
-        mask = Image.new("L", (round(right - left), round(bottom - top)))
-        ImageDraw.Draw(mask).text((-left, -top), text, fill=255, font=font, anchor=anchor)
+        text, pixels = printable(text), round(size * self._scale)
+        length, height = math.ceil(text_length(text, pixels)), 2 * sum(text_height(text, pixels))
+        mask = Image.new("L", (max(1, length), height))
+        _write(ImageDraw.Draw(mask), (0, height / 2), text, pixels, "lm", 255)
         x, y = self._at(at)
-        self._image.paste(colour, (round(x + top), round(y - right)), mask.transpose(Image.Transpose.ROTATE_90))
+        corner = round(x - height / 2), round(y - (1 - _BEFORE[anchor[0]]) * length)
+        self._image.paste(colour, corner, mask.transpose(Image.Transpose.ROTATE_90))
 
     def finished(self) -> Image.Image:
         """The picture, twice as wide and as high in pixels as in units."""
-        return self._image.reduce(_FINER)
+        return self._image.reduce(self._finer) if self._finer > 1 else self._image
 
     def _at(self, point: Point) -> Point:
         return point[0] * self._scale, point[1] * self._scale
@@ -73,18 +89,23 @@ class Canvas:
 
 def text_width(text: str, size: float = 11) -> float:
     """The width of a text on a canvas, in its units."""
-    scale = _DENSITY * _FINER
-    return float(_font(round(size * scale)).getlength(printable(text))) / scale
+    text = printable(text)
+    # As finely as most canvases are drawn.
+    scale = 2 * _DENSITY
+    return text_length(text, round(size * scale)) / scale
 
 
-@cache
-def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    return ImageFont.load_default(size)
+def _write(draw: ImageDraw.ImageDraw, at: Point, text: str, size: int, anchor: Anchor, colour: Colour) -> None:
+    above, below = text_height(text, size)
+    left = at[0] - _BEFORE[anchor[0]] * text_length(text, size)
+    baseline = at[1] + (above if anchor[1] == "t" else (above - below) / 2)
+    draw_text(draw, (left, baseline), text, size, colour)
 
 
 def _dashed(points: Sequence[Point], dashes: Dashes) -> list[list[Point]]:
     """The drawn parts of a dashed stroke."""
-    parts, part, drawn, left = [], [points[0]], True, dashes[0]
+    lengths = cycle(dashes)
+    parts, part, drawn, left = [], [points[0]], True, next(lengths)
     for start, end in zip(points, points[1:], strict=False):
         length = ((end[0] - start[0]) ** 2 + (end[1] - start[1]) ** 2) ** 0.5
         gone = 0.0
@@ -95,7 +116,7 @@ def _dashed(points: Sequence[Point], dashes: Dashes) -> list[list[Point]]:
             if drawn:
                 parts.append([*part, turn])
             drawn = not drawn
-            part, left = [turn], dashes[0] if drawn else dashes[1]
+            part, left = [turn], next(lengths)
         left -= length - gone
         part.append(end)
     return [*parts, part] if drawn and len(part) > 1 else parts

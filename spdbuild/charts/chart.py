@@ -12,7 +12,7 @@ Scale = Literal["linear", "share", "adaptive"]
 
 @dataclass(frozen=True)
 class Line:
-    """Values over x; None where there is none.
+    """Values over x; None where there is none, NaN or infinite where a line is interrupted.
 
     kind: lines of one kind share a colour; by default each line has its own.
     run: 0 for the run itself; lines of the runs that it is compared with are dashed, each run in its own way.

@@ -79,3 +79,18 @@ def test_a_name_of_two_lines_is_written_in_one(names: list[str]) -> None:
     escaped = [name.encode("unicode_escape").decode() for name in names]
     raw, shown = (draw_matrix("", [[1, 0], [0, 1]], those, those) for those in (names, escaped))
     assert (np.asarray(raw) == np.asarray(shown)).all()
+
+
+def test_long_names_that_differ_at_their_ends_stay_different() -> None:
+    names = [f"a class whose name is far too long, of the {end}" for end in ("north", "south")]
+    pictures = [np.asarray(draw_matrix("", [[1, 0]], [name], ["a", "b"])) for name in names]
+    assert (pictures[0] != pictures[1]).any()
+
+
+def test_a_matrix_of_a_thousand_classes_has_pixels_that_one_can_open() -> None:
+    picture = draw_matrix("", np.eye(1000), ["a"] * 1000, ["a"] * 1000)
+    assert max(picture.size) < 5000
+    # Cells of 4 pixels: the first is dark, its neighbour is white.
+    left = round(2 * (42 + text_width("a", 9)))
+    assert picture.getpixel((left + 2, TOP + 2)) == (8, 48, 107)
+    assert picture.getpixel((left + 6, TOP + 2)) == (255, 255, 255)

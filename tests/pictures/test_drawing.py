@@ -7,15 +7,14 @@ import pytest
 from PIL import Image
 
 from spdbuild.errors import InputError
-from spdbuild.pictures import drawing
 from spdbuild.pictures.drawing import arrange, captioned, class_colour, draw_bars, draw_boxes, write_png
 
 
 def test_a_frame_leaves_what_is_in_the_box_as_it_is() -> None:
-    image = Image.new("RGB", (60, 50), (9, 9, 9))
-    drawn = np.asarray(draw_boxes(image, [(10, 20, 30, 40)], [""], [(255, 0, 0)], width=2))
+    image = Image.new("RGB", (800, 50), (9, 9, 9))
+    drawn = np.asarray(draw_boxes(image, [(10, 20, 30, 40)], [""], [(255, 0, 0)]))
     red = (drawn == (255, 0, 0)).all(axis=2)
-    wanted = np.zeros((50, 60), bool)
+    wanted = np.zeros((50, 800), bool)
     wanted[18:42, 8:32] = True
     wanted[20:40, 10:30] = False
     assert (red == wanted).all()
@@ -37,9 +36,9 @@ def test_neighbouring_classes_have_colours_that_differ() -> None:
 
 def test_rows_are_as_high_as_their_highest_image() -> None:
     images = [Image.new("RGB", size, (1, 2, 3)) for size in ((10, 30), (20, 10), (15, 5))]
-    sheet = arrange(images, columns=2, gap=2)
-    assert sheet.size == (2 * 22 + 2, 2 + 30 + 2 + 5 + 2)
-    assert sheet.getpixel((2, 34)) == (1, 2, 3)
+    sheet = arrange(images, columns=2)
+    assert sheet.size == (2 * 24 + 4, 4 + 30 + 4 + 5 + 4)
+    assert sheet.getpixel((4, 38)) == (1, 2, 3)
 
 
 def test_a_caption_stands_below_the_image_and_ends_where_the_paper_does() -> None:
@@ -74,17 +73,39 @@ def test_a_picture_is_written_whole_or_refused(tmp_path: Path) -> None:
         write_png(Image.new("RGB", (3, 2)), tmp_path / "nowhere" / "a.png")
 
 
-def test_letters_that_the_own_font_lacks_are_those_of_a_system_font() -> None:
-    if drawing._system_font() is None:
-        pytest.skip("the system has none of the fonts")
-    image = Image.new("RGB", (60, 20), (1, 2, 3))
-    # Without their letters all texts of the same length would be the same empty boxes.
-    assert captioned(image, "\N{CYRILLIC SMALL LETTER ZHE}").tobytes() != captioned(image, "é").tobytes()
-    pictures = [draw_boxes(image, [(5, 5, 20, 15)], [text], [(255, 0, 0)]).tobytes() for text in ("жж", "щщ")]
-    assert pictures[0] != pictures[1]
+def test_a_caption_that_is_too_long_keeps_its_beginning_and_its_end() -> None:
+    image = Image.new("RGB", (160, 20), (1, 2, 3))
+    shown = [captioned(image, f"{first} as {'a very long name of a ' * 2}class {last}") for first, last in TEXTS]
+    assert len({paper.tobytes() for paper in shown}) == len(TEXTS)
 
 
-def test_without_a_system_font_the_own_one_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+#: They differ in their beginning alone, and in their end alone.
+TEXTS = [("seen", "93%"), ("read", "93%"), ("seen", "12%")]
+
+
+def test_every_line_of_a_caption_has_room() -> None:
     image = Image.new("RGB", (60, 20), (1, 2, 3))
-    monkeypatch.setattr(drawing, "_system_font", lambda: None)
-    assert captioned(image, "é").size == captioned(image, "e").size
+    one, two = captioned(image, "cat"), captioned(image, "cat", "dog")
+    assert two.height - one.height == one.height - 20
+    assert two.crop((0, 0, 60, one.height)).tobytes() == one.tobytes()
+    assert np.asarray(two)[one.height :].min() < 128
+
+
+def test_a_text_of_two_lines_is_written_in_one() -> None:
+    image = Image.new("RGB", (80, 40), (1, 2, 3))
+    assert captioned(image, "a\nb").tobytes() == captioned(image, "a\\nb").tobytes()
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        [f"a class whose name is far too long, of the {end}" for end in ("north", "south")],
+        # Narrow letters: there is room for more of them.
+        ["i" * 32 + end for end in "jl"],
+    ],
+    ids=["long", "narrow"],
+)
+def test_names_of_bars_are_cut_by_their_width_and_in_the_middle(names: list[str]) -> None:
+    pictures = [np.asarray(draw_bars("", {name: 1})) for name in names]
+    assert (pictures[0] != pictures[1]).any()
+    assert (np.asarray(draw_bars("", {"W" * 60: 1}))[34:52, 172:179] == 255).all()
