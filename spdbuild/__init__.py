@@ -6,8 +6,9 @@
     spdbuild.summary(arch).macs
     spdbuild.load_model("runs/quickstart").model  # what a run has trained, ready for images
 
-What the commands compute from networks and runs is one function each here. Importing the package imports neither torch
-nor any of its own modules: each name is imported on first use.
+What the commands compute from networks and runs is one function each here, beside the classes of what they take and
+return, and the errors that they raise. Importing the package imports neither torch nor any of its own modules: each
+name is imported on first use.
 """
 
 from __future__ import annotations
@@ -16,59 +17,132 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from spdbuild.api import build, check, diff, draw, fold, load, summary
+    from spdbuild.analysis.alignment import Pair
+    from spdbuild.analysis.cost import Summary
+    from spdbuild.api import build, check, diff, draw, fold, load, summary, verify
     from spdbuild.conversion.convert import convert
-    from spdbuild.conversion.fitting import fit_budget
+    from spdbuild.conversion.fitting import Fit, fit_budget
+    from spdbuild.conversion.folding import Folding
     from spdbuild.conversion.foreign.convert import convert_module
-    from spdbuild.conversion.verification import verify
+    from spdbuild.conversion.foreign.report import ModuleReport
+    from spdbuild.conversion.report import ConversionReport
+    from spdbuild.conversion.verification import Verification
     from spdbuild.conversion.weights import transfer
-    from spdbuild.errors import SpdbuildError
-    from spdbuild.exporting.export import export
+    from spdbuild.errors import (
+        ArgumentError,
+        DataError,
+        InputError,
+        PassError,
+        RecipeError,
+        RunError,
+        ShapeError,
+        SourceError,
+        SpdbuildError,
+        StoppedError,
+        UnknownNameError,
+        WeightsError,
+    )
+    from spdbuild.exporting.export import Export, export
     from spdbuild.exporting.weights import export_weights
+    from spdbuild.graph import Graph
     from spdbuild.importing.rows import import_rows
-    from spdbuild.importing.torch_module import import_module
+    from spdbuild.importing.torch_module import Imported, import_module
     from spdbuild.importing.weights import import_weights
     from spdbuild.loading import Architecture
-    from spdbuild.reporting.report import report
-    from spdbuild.sweeping import sweep
-    from spdbuild.training.evaluate import evaluate
+    from spdbuild.reporting.report import Report, report
+    from spdbuild.sweeping import Sweep, sweep
+    from spdbuild.training.evaluate import EvaluationReport, evaluate
     from spdbuild.training.predict import predict
+    from spdbuild.training.recipe import Recipe
+    from spdbuild.training.result import Result
     from spdbuild.training.run import resume, train
-    from spdbuild.training.stored_run import load_model
+    from spdbuild.training.stored_run import StoredModel, load_model
+    from spdbuild.training.task import Evaluation, Prediction
+    from spdbuild.weights.report import Matching
+    from spdbuild.weights.stored import StoredWeights
 
 __version__ = "0.1.0"
 
-_HOMES = {
-    "Architecture": "spdbuild.loading",
-    "SpdbuildError": "spdbuild.errors",
-    "build": "spdbuild.api",
-    "check": "spdbuild.api",
-    "convert": "spdbuild.conversion.convert",
-    "convert_module": "spdbuild.conversion.foreign.convert",
-    "diff": "spdbuild.api",
-    "draw": "spdbuild.api",
-    "evaluate": "spdbuild.training.evaluate",
-    "export": "spdbuild.exporting.export",
-    "export_weights": "spdbuild.exporting.weights",
-    "fit_budget": "spdbuild.conversion.fitting",
-    "fold": "spdbuild.api",
-    "import_module": "spdbuild.importing.torch_module",
-    "import_rows": "spdbuild.importing.rows",
-    "import_weights": "spdbuild.importing.weights",
-    "load": "spdbuild.api",
-    "load_model": "spdbuild.training.stored_run",
-    "predict": "spdbuild.training.predict",
-    "report": "spdbuild.reporting.report",
-    "resume": "spdbuild.training.run",
-    "summary": "spdbuild.api",
-    "sweep": "spdbuild.sweeping",
-    "train": "spdbuild.training.run",
-    "transfer": "spdbuild.conversion.weights",
-    "verify": "spdbuild.conversion.verification",
+_MODULES = {
+    "spdbuild.analysis.alignment": ("Pair",),
+    "spdbuild.analysis.cost": ("Summary",),
+    "spdbuild.api": ("build", "check", "diff", "draw", "fold", "load", "summary", "verify"),
+    "spdbuild.conversion.convert": ("convert",),
+    "spdbuild.conversion.fitting": ("Fit", "fit_budget"),
+    "spdbuild.conversion.folding": ("Folding",),
+    "spdbuild.conversion.foreign.convert": ("convert_module",),
+    "spdbuild.conversion.foreign.report": ("ModuleReport",),
+    "spdbuild.conversion.report": ("ConversionReport",),
+    "spdbuild.conversion.verification": ("Verification",),
+    "spdbuild.conversion.weights": ("transfer",),
+    "spdbuild.errors": (
+        "ArgumentError",
+        "DataError",
+        "InputError",
+        "PassError",
+        "RecipeError",
+        "RunError",
+        "ShapeError",
+        "SourceError",
+        "SpdbuildError",
+        "StoppedError",
+        "UnknownNameError",
+        "WeightsError",
+    ),
+    "spdbuild.exporting.export": ("Export", "export"),
+    "spdbuild.exporting.weights": ("export_weights",),
+    "spdbuild.graph": ("Graph",),
+    "spdbuild.importing.rows": ("import_rows",),
+    "spdbuild.importing.torch_module": ("Imported", "import_module"),
+    "spdbuild.importing.weights": ("import_weights",),
+    "spdbuild.loading": ("Architecture",),
+    "spdbuild.reporting.report": ("Report", "report"),
+    "spdbuild.sweeping": ("Sweep", "sweep"),
+    "spdbuild.training.evaluate": ("EvaluationReport", "evaluate"),
+    "spdbuild.training.predict": ("predict",),
+    "spdbuild.training.recipe": ("Recipe",),
+    "spdbuild.training.result": ("Result",),
+    "spdbuild.training.run": ("resume", "train"),
+    "spdbuild.training.stored_run": ("StoredModel", "load_model"),
+    "spdbuild.training.task": ("Evaluation", "Prediction"),
+    "spdbuild.weights.report": ("Matching",),
+    "spdbuild.weights.stored": ("StoredWeights",),
 }
+_HOMES = {name: module for module, names in _MODULES.items() for name in names}
 __all__ = [
     "Architecture",
+    "ArgumentError",
+    "ConversionReport",
+    "DataError",
+    "Evaluation",
+    "EvaluationReport",
+    "Export",
+    "Fit",
+    "Folding",
+    "Graph",
+    "Imported",
+    "InputError",
+    "Matching",
+    "ModuleReport",
+    "Pair",
+    "PassError",
+    "Prediction",
+    "Recipe",
+    "RecipeError",
+    "Report",
+    "Result",
+    "RunError",
+    "ShapeError",
+    "SourceError",
     "SpdbuildError",
+    "StoppedError",
+    "StoredModel",
+    "StoredWeights",
+    "Summary",
+    "Sweep",
+    "UnknownNameError",
+    "Verification",
+    "WeightsError",
     "build",
     "check",
     "convert",

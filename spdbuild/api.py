@@ -7,24 +7,28 @@ that it has trained.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeGuard
+from typing import TYPE_CHECKING, Any
 
 from spdbuild import loading
 from spdbuild.analysis.alignment import Pair, align
 from spdbuild.analysis.cost import Summary, summarize
 from spdbuild.checking import check_architecture
-from spdbuild.diagram import Mark, diagram_svg
-from spdbuild.errors import InputError, WeightsError
+from spdbuild.diagram import Mark, Svg, diagram_svg
+from spdbuild.errors import ArgumentError, InputError
 from spdbuild.graph import Graph
-from spdbuild.loading import Architecture, graph_of, source_of
+from spdbuild.loading import Architecture, graph_of, loaded, source_of
 from spdbuild.modules import compile_graph
+from spdbuild.training.stored_graph import StoredGraph, Weights, is_run, stored_graph, weights_from
+from spdbuild.weights import StoredWeights, load_into
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor, nn
 
     from spdbuild.conversion.folding import Folding
+    from spdbuild.conversion.verification import Verification
 
 
 def load(
@@ -42,40 +46,39 @@ def load(
     allow_imports: whether the Python files that the architecture names under `imports:` may run.
     Raises SpdbuildError with the place of every mistake that can be found.
     """
-    if not _is_run(architecture):
+    if not is_run(architecture):
         return loading.load(architecture, variant, vars, inputs, allow_imports=allow_imports)
     if variant or vars:
         raise InputError(
             f"{architecture} is a run, and has the network that it trained", hint="leave variant and vars out"
         )
-    from spdbuild.training.stored_run import stored_graph
+    from spdbuild.training.stored_run import run_architecture
 
-    return stored_graph(architecture, None, inputs, allow_imports=allow_imports).architecture
+    return run_architecture(architecture, None, inputs, allow_imports=allow_imports)[0]
 
 
 def build(
     architecture: Architecture | Graph | str | Path,
-    weights: str | Path | Mapping[str, Tensor] | None = None,
-    device: str | None = None,
+    weights: str | Path | StoredWeights | Mapping[str, Tensor] | None = None,
+    device: str | torch.device | None = None,
+    *,
+    seed: int | None = None,
 ) -> nn.Module:
     """The torch module of an architecture, in training mode, with torch's initial weights or those given.
 
     What a run has trained is `load_model(run).model`.
 
-    weights: a state_dict, or a file written by spdbuild (`import_weights` makes both from third-party files).
-    device: where the weights are allocated; "meta" takes no memory.
+    weights: a state_dict or a file, with the network's names or those of a rename table of its architecture.
+    device: where the weights are allocated; "meta" takes no memory, and has no room for `weights`.
+    seed: if given, the initial weights are those of a run with this seed, drawn layer by layer, on the processor: two
+        networks share them in each layer that has the same name and shape in both. Without it torch draws them in turn.
     """
-    model = compile_graph(graph_of(architecture), device)
+    if device is not None:
+        _check_device(device, weights)
+    network = StoredGraph.of(architecture if isinstance(architecture, Graph) else loaded(architecture))
+    model = compile_graph(network.graph, device) if seed is None else _seeded(network.graph, device, seed)
     if weights is not None:
-        from spdbuild.weights import load_into
-
-        try:
-            load_into(model, weights)
-        except WeightsError as error:
-            name = architecture if isinstance(architecture, str | Path) else "ARCH"
-            theirs = "FILE" if isinstance(weights, Mapping) else weights
-            hint = f"`spdbuild weights import {theirs} --arch {name}` makes a file that fits of other people's"
-            raise error.at(None, hint=hint) from None
+        load_into(model, weights, network.renames, network.graph)
     return model
 
 
@@ -84,18 +87,20 @@ def summary(architecture: Architecture | Graph | str | Path) -> Summary:
     return summarize(_graph(architecture))
 
 
-def check(architecture: str | Path, *, allow_imports: bool = False) -> dict[str | None, Graph]:
+def check(architecture: Architecture | str | Path, *, allow_imports: bool = False) -> dict[str | None, Graph]:
     """The graph of every variant of an architecture, under None where it has no variants.
 
-    architecture: built-in name, path, or YAML text. allow_imports: whether Python files that it names may run.
+    architecture: an architecture, of which the variant and vars that were chosen do not count, or its built-in name, a
+        path, or YAML text. allow_imports: whether Python files that it names may run.
     Raises SpdbuildError with all mistakes in the file: in its text, in any variant, and in the counts that it expects.
     """
-    return dict(check_architecture(source_of(architecture), allow_imports=allow_imports).graphs)
+    source = architecture.document.source if isinstance(architecture, Architecture) else source_of(architecture)
+    return dict(check_architecture(source, allow_imports=allow_imports).graphs)
 
 
 def draw(
     network: Architecture | Graph | str | Path, depth: int = 2, against: Architecture | Graph | str | Path | None = None
-) -> str:
+) -> Svg:
     """An SVG of the blocks of a network, from top to bottom.
 
     depth: levels of blocks to show. against: a network to compare with; boxes with layers that differ from its layers
@@ -110,37 +115,100 @@ def diff(before: Architecture | Graph | str | Path, after: Architecture | Graph 
     return align(_graph(before), _graph(after))
 
 
+def verify(
+    model_a: nn.Module | Architecture | Graph | str | Path,
+    model_b: nn.Module | Architecture | Graph | str | Path,
+    inputs: Iterable[Tensor | Sequence[Tensor]] | None = None,
+    tolerance: float | None = None,
+    *,
+    weights_a: Weights | None = None,
+    weights_b: Weights | None = None,
+) -> Verification:
+    """Run both on the same inputs and compare.
+
+    model_a, model_b: two modules; or two networks, each an architecture, a graph, a name, a path, YAML text, or the
+        folder of a run, which are computed in float64.
+    inputs: for each run the tensor that a model takes, or several; each model gets them in its device and dtype. Of
+        networks by default random ones.
+    tolerance: largest error, max |a - b| / max |a|, that counts as equal. The default allows for rounding in float32,
+        1e-5, or for networks without weights of the second in float64, 1e-10.
+    weights_a: of a network, a state_dict or a file; by default the best of a run, else random ones.
+    weights_b: the same; by default the best of a run, else those of the first, carried over to its conversion.
+    Layers match by name; `stage1.conv` and `stage1_conv`, as flat files have it, are the same. The models are put into
+    evaluation mode. Raises InputError if the outputs differ in number or shape, or there are no inputs.
+    """
+    from torch import nn
+
+    from spdbuild.conversion import verification
+    from spdbuild.conversion.limits import EXACT, ROUNDED
+
+    if isinstance(model_a, nn.Module) or isinstance(model_b, nn.Module):
+        if weights_a is not None or weights_b is not None:
+            raise ArgumentError("a module has its weights already", argument="weights_a", hint="leave weights out")
+        if inputs is None:
+            hint = "for example inputs=torch.randn(2, 3, 224, 224)"
+            raise ArgumentError("modules need inputs to run on", argument="inputs", hint=hint)
+        modules: tuple[Any, Any] = model_a, model_b
+        return verification.verify(*modules, inputs, ROUNDED if tolerance is None else tolerance)
+    one, other = (stored_graph(a, weights_from(w)) for a, w in ((model_a, weights_a), (model_b, weights_b)))
+    first = one.read_weights() or verification.random_weights(one.graph)
+    second = other.read_weights() or verification.weights_for(one.graph, first, other.graph)
+    models = compile_graph(one.graph).double(), compile_graph(other.graph).double()
+    for model, weights in zip(models, (first, second), strict=True):
+        model.load_state_dict(weights)
+    default = ROUNDED if other.has_weights else EXACT
+    given = verification.random_inputs(one.graph) if inputs is None else inputs
+    return verification.verify(*models, given, default if tolerance is None else tolerance)
+
+
 def fold(
     network: Architecture | Graph | str | Path,
-    weights: str | Path | Mapping[str, Tensor] | None = None,
+    weights: str | Path | StoredWeights | Mapping[str, Tensor] | None = None,
     *,
     fuse: bool = True,
     into_producers: bool = False,
 ) -> Folding:
     """The network with space-to-depth folded into its convolutions, and without norms after them.
 
-    weights: those of `network`, a state_dict or a file; by default the best of a run. With them each kernel is the
-        smallest that holds the taps that are not zero, so an exact conversion that was not trained becomes the original
-        network again, the same ops with the same bits. Without them every tap of the blocks counts.
+    weights: those of `network`, a state_dict or a file, which may have the names of a rename table; by default the best
+        of a run. With them each kernel is the smallest that holds the taps that are not zero, so an exact conversion
+        that was not trained becomes the original network again, the same ops with the same bits. Without them every tap
+        of the blocks counts.
     fuse: whether norms are multiplied into the convolutions before them, for evaluation only.
     into_producers: fold a space_to_depth that only the convolution before it can absorb into that, which costs MACs.
     """
     from spdbuild.conversion import folding
-    from spdbuild.conversion.weights import weights_of
 
-    graph = _graph(network)
-    if weights is None and _is_run(network):
-        from spdbuild.training.stored_run import stored_graph
-
-        weights = stored_graph(network).weights
-    state = weights_of(graph, Path(weights)) if isinstance(weights, str | Path) else weights
-    return folding.fold(graph, state, fuse=fuse, into_producers=into_producers)
+    if isinstance(weights, Mapping):
+        known = load(network) if isinstance(network, str | Path) else network
+        return folding.fold(known, weights, fuse=fuse, into_producers=into_producers)
+    stored = stored_graph(network, None if weights is None else StoredWeights.of(weights))
+    ours = stored.read_weights()
+    return folding.fold(stored.graph, ours, fuse=fuse, into_producers=into_producers, renames=stored.renames)
 
 
-def _is_run(network: Any) -> TypeGuard[str | Path]:
-    """Whether a folder is meant, which can only be that of a run."""
-    # Path.is_dir raises for a long YAML text.
-    return isinstance(network, str | Path) and "\n" not in str(network) and Path(network).is_dir()
+def _seeded(graph: Graph, device: str | torch.device | None, seed: int) -> nn.Module:
+    import torch
+
+    # Its generators of random numbers are left as they were.
+    with torch.random.fork_rng(devices=[]):
+        model = compile_graph(graph, "meta" if str(device) == "meta" else "cpu", seed)
+    return model.to(device or torch.get_default_device())
+
+
+def _check_device(device: str | torch.device, weights: object) -> None:
+    """Refuse a device on which nothing can be allocated, and weights on one that holds none."""
+    import torch
+
+    try:
+        is_meta = torch.empty(0, device=device).is_meta
+    # Torch raises all of these; the last two for devices that it was not built for.
+    except (RuntimeError, TypeError, AssertionError, NotImplementedError):
+        message, hint = f"there is no device '{device}' here", "every machine has cpu and meta"
+        raise ArgumentError(message, argument="device", hint=hint) from None
+    if is_meta and weights is not None:
+        hint = "leave device out, or weights"
+        raise ArgumentError("a model on the meta device cannot hold weights", argument="device", hint=hint)
 
 
 def _graph(network: Architecture | Graph | str | Path) -> Graph:

@@ -29,7 +29,8 @@ class NoSuchFileError(InputError):
 def find(name: str, *kinds: str, folder: Path | None = None) -> Path:
     """The file that a person names: a path, or the name of a built-in file of the kinds, with or without `.yaml`.
 
-    A bare name means a built-in file first; a name with `.yaml` or a folder means that file, if there is one.
+    A bare name means a built-in file first; a name with `.yaml` or a folder means that file, if there is one. The
+    path of a clone, `recipes/quickstart.yaml`, means the built-in file where there is no such file.
 
     folder: what a path is relative to; None: the current folder.
     Raises NoSuchFileError where there is neither, another InputError for the name of a file of another kind, and gives
@@ -50,6 +51,9 @@ def find(name: str, *kinds: str, folder: Path | None = None) -> Path:
         return known[path.stem]
     if exists:
         return path
+    kind = Path(name).parent.as_posix()
+    if kind in kinds and path.suffix in ("", ".yaml") and path.stem in listed(kind):
+        return listed(kind)[path.stem]
     _refuse_other_kinds(path, kinds)
     what = " or ".join(kind.removesuffix("s") for kind in kinds)
     near = nearest_name(path.name, _yaml_files(path.parent)) if path.suffix == ".yaml" or not is_word else None

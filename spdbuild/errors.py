@@ -1,19 +1,27 @@
 """Errors caused by what a user wrote or gave, and how they are shown.
 
-SpdbuildError              everything that is reported without a traceback
-├── InputError             wrong input; exit code 2
-│   ├── SourceError        text that its format does not allow
-│   ├── UnknownNameError   a name that does not exist
-│   ├── ArgumentError      an argument that is missing, unknown or out of range
-│   ├── ShapeError         tensors whose shapes do not fit an op
-│   ├── PassError          a pass that cannot do what its options ask
-│   ├── RecipeError        a recipe that cannot be run as written
-│   ├── DataError          a data set that is not what the recipe says
-│   │   └── MissingSplitError  a split that the data set does not have
-│   │       └── UnsplitError   the same, of a data set that is not split at all
-│   └── WeightsError       a weights file or checkpoint that does not fit
-└── RunError               a run or comparison that failed; exit code 1
-    └── DiskFullError      a file for which the disk has no room
+SpdbuildError                      everything that is reported without a traceback
+├── InputError                     wrong input; exit code 2
+│   ├── SourceError                text that its format does not allow
+│   │   ├── ExpressionError        a mistake in an expression
+│   │   └── IncompleteDocument     an architecture with mistakes, and what could be read of it
+│   ├── UnknownNameError           a name that does not exist
+│   ├── NoSuchFileError            a name that is neither a path nor that of a built-in file
+│   ├── ArgumentError              an argument that is missing, unknown or out of range
+│   ├── ShapeError                 tensors whose shapes do not fit an op
+│   ├── PassError                  a pass that cannot do what its options ask
+│   ├── Unknown                    a layer or function of torch that our language has no op for
+│   ├── RecipeError                a recipe that cannot be run as written
+│   │   └── FolderTakenError       the folder of a run in which another process trains
+│   ├── DataError                  a data set that is not what the recipe says
+│   │   └── MissingSplitError      a split that the data set does not have
+│   │       └── UnsplitError       the same, of a data set that is not split at all
+│   └── WeightsError               a weights file or checkpoint that does not fit
+│       └── SeveralFitError        a file in which several networks fit
+└── RunError                       a run or comparison that failed; exit code 1
+    └── DiskFullError              a file for which the disk has no room
+
+StoppedError is a run that a signal has stopped: a KeyboardInterrupt, which nobody takes for a failure by mistake.
 
 Code that does not know the file raises an error with only a message; a caller that knows the place adds it with `at`.
 """
@@ -23,8 +31,13 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
+from signal import SIGINT, Signals
 
 from spdbuild.wording.phrases import printable, some
+
+#: What a shell adds to the number of the signal that ended a program.
+SIGNALLED = 128
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,19 +190,35 @@ class RunError(SpdbuildError):
     exit_code = 1
 
 
-class StoppedError(RunError):
-    """A run that a signal has stopped, with its state saved."""
-
-
 class DiskFullError(RunError):
     """A file for which the disk has no room, whatever command wanted to write it."""
 
 
+class StoppedError(KeyboardInterrupt):
+    """A run that a signal has stopped, with its state saved; like any Ctrl-C it passes every `except Exception`.
+
+    signal: which one; the exit code is that of any program which the signal ends, 130 after Ctrl-C.
+    """
+
+    def __init__(self, message: str, *, signal: int = SIGINT, hint: str = "") -> None:
+        super().__init__(message)
+        self.problems = (Problem(message, hint=hint),)
+        self.signal = Signals(signal)
+        self.exit_code = SIGNALLED + signal
+
+    def __str__(self) -> str:
+        return str(self.problems[0])
+
+    def __reduce__(self) -> tuple[object, ...]:
+        (problem,) = self.problems
+        return partial(StoppedError, problem.message, signal=int(self.signal), hint=problem.hint), ()
+
+
 def first_line(error: BaseException) -> str:
-    """The first line of an error's text; for one of ours, its message; for one without text, its type."""
+    """The first line with text of an error; for one of ours, its message; for one without text, its type."""
     if isinstance(error, SpdbuildError):
         return error.problems[0].message
-    return next(iter(str(error).splitlines()), "") or type(error).__name__
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

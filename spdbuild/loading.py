@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import operator
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,7 +15,7 @@ from spdbuild import builtin
 from spdbuild.architecture.check import check_document
 from spdbuild.architecture.document import Document, Finder, IncompleteDocument, parse_document
 from spdbuild.architecture.expand import Expansion, expand
-from spdbuild.architecture.imports import import_files
+from spdbuild.architecture.imports import import_files, imported_file
 from spdbuild.architecture.line import Argument, Call
 from spdbuild.declaring.arguments import choices, construct, signature, type_hints
 from spdbuild.errors import (
@@ -32,9 +33,13 @@ from spdbuild.passes import PASSES, GraphPass, run_passes
 from spdbuild.shape import Shape
 from spdbuild.text.expression import ExpressionError, evaluate
 from spdbuild.text.source import Source, Value, read_source
+from spdbuild.text.yaml_text import inline
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+#: How shapes are given, in a hint.
+_SHAPES = "for example inputs=[(3, 64, 64)]"
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,13 +108,7 @@ def load(
     *,
     allow_imports: bool = False,
 ) -> Architecture:
-    """The architecture of a built-in name, a path, or YAML text (a text with a line break).
-
-    variant, vars: which of the file's variants, and overrides of its vars.
-    inputs: one shape (C, H, W) per input, in place of the declared ones.
-    allow_imports: whether the Python files that the architecture names under `imports:` may run.
-    Raises SpdbuildError with the place of every mistake that can be found.
-    """
+    """`spdbuild.load` of an architecture that is no run."""
     return choose(read_document(source_of(architecture), allow_imports=allow_imports), variant, vars, inputs)
 
 
@@ -121,7 +120,7 @@ def choose(
 ) -> Architecture:
     """The architecture of a checked document, expanded; the arguments are those of `load`."""
     shapes = None if inputs is None else input_shapes(document.model, len(document.inputs), inputs)
-    chosen = Architecture(document, variant, dict(vars or {}), shapes)
+    chosen = Architecture(document, variant, _plain(vars or {}), shapes)
     chosen._graph  # noqa: B018  # Expanding finds the mistakes that reading the file cannot.
     return chosen
 
@@ -135,12 +134,30 @@ def with_inputs(architecture: Architecture, inputs: Sequence[Sequence[int]] | No
 
 def input_shapes(name: str, count: int, inputs: Sequence[Sequence[int]]) -> tuple[Shape, ...]:
     """The shapes that replace those of a network's `count` inputs; InputError unless there is one for each."""
-    if not all(isinstance(sizes, Iterable) for sizes in inputs):
-        raise InputError(f"inputs must be a list of shapes, got {inputs}", hint="for example inputs=[(3, 64, 64)]")
+    if isinstance(inputs, str) or not all(isinstance(sizes, Iterable) for sizes in inputs):
+        raise InputError(f"inputs must be a list of shapes, got {inputs!r}", hint=_SHAPES)
     if len(inputs) != count:
         message = f"{name} has {count} input{'s' * (count != 1)}, got {len(inputs)} shape{'s' * (len(inputs) != 1)}"
-        raise InputError(message, hint="give --input once for each input")
-    return tuple(Shape(*sizes) for sizes in inputs)
+        raise InputError(message, hint="give one shape for each input")
+    return tuple(_shape(sizes) for sizes in inputs)
+
+
+def _shape(sizes: Iterable[int]) -> Shape:
+    """The sizes as Python's own numbers; InputError for what is no whole number."""
+    try:
+        if isinstance(sizes, str) or any(isinstance(size, bool) for size in sizes):
+            raise TypeError
+        return Shape(*map(operator.index, sizes))
+    except TypeError:
+        raise InputError(f"a shape is made of whole numbers, got {sizes!r}", hint=_SHAPES) from None
+
+
+def _plain(vars: Mapping[str, Any]) -> dict[str, Any]:
+    """The vars with numbers of numpy and torch as Python's own; ArgumentError if they are no mapping."""
+    if not isinstance(vars, Mapping):
+        hint = "for example vars={'classes': 4}"
+        raise ArgumentError(f"vars must be a mapping, got {vars!r}", argument="vars", hint=hint)
+    return {name: value.item() if getattr(value, "shape", None) == () else value for name, value in vars.items()}
 
 
 def loaded(architecture: Architecture | str | Path) -> Architecture:
@@ -213,12 +230,34 @@ def name_to_extend(path: Path, folder: Path | None) -> str:
     return str(path.absolute()) if folder is None else os.path.relpath(path, folder)
 
 
+def reference_to(architecture: Architecture) -> str:
+    """What `source_of` finds the text of an architecture by, from any folder: a name, a path, or the text itself.
+
+    In the text, files beside it are named by absolute paths.
+    """
+    document = architecture.document
+    source, file = document.source, Path(document.source.name)
+    if file.is_file() and read_source(file).text == source.text:
+        return name_to_extend(file, None)
+    named = [(value, imported_file(value)) for value in document.root.get("imports") or ()]
+    extends = document.root.get("extends")
+    if extends is not None and document.base is not None:
+        named.append((extends, Path(name_to_extend(Path(document.base.source.name), None))))
+    text = source.text
+    for value, path in sorted(named, key=lambda entry: -entry[0].start):
+        if path is not None:
+            end = value.start + len(text[value.start : value.end].rstrip())
+            text = text[: value.start] + inline(path) + text[end:]
+    return text
+
+
 def source_of(name: str | Path, kind: str = "architectures") -> Source:
     """The source that a built-in name, a path, or YAML text (a text with a line break) refers to."""
     if not isinstance(name, str | Path):
+        hint = "spdbuild.import_module makes one of a torch module" if hasattr(name, "named_modules") else ""
         raise ArgumentError(
-            f"an architecture is a built-in name, a path, or YAML text, not a {type(name).__name__}",
-            hint="spdbuild.import_module makes one of a torch module" if hasattr(name, "named_modules") else "",
+            f"an architecture is a built-in name, a path, or YAML text, got an object of {type(name).__name__}",
+            hint="spdbuild.graph.text.graph_text(graph) is its text" if isinstance(name, Graph) else hint,
         )
     if isinstance(name, str) and is_text(name):
         return Source("<text>", name)

@@ -9,18 +9,21 @@ from spdbuild.errors import InputError
 from spdbuild.graph import Graph, Input, Node, Output
 
 if TYPE_CHECKING:
+    import torch
     from torch import fx, nn
 
 #: More parameters than this are taken for a typo: 10^11 of them need 400 GB.
 MAX_PARAMETERS = 10**11
 
 
-def compile_graph(graph: Graph, device: str | None = None, seed: int | None = None) -> nn.Module:
+def compile_graph(graph: Graph, device: str | torch.device | None = None, seed: int | None = None) -> nn.Module:
     """An ordinary torch module whose sub-modules have the names of the nodes.
 
     The module is a torch.fx.GraphModule: its `forward` is plain Python code (`model.print_readable()`), which
     torch.compile, torch.export, deepcopy and DDP handle like any other. It takes the graph's inputs, each
-    (N, C, H, W), in order, and returns its output, or a list where there are several.
+    (N, C, H, W), in order, and returns its output, or a list where there are several. Each has a class of its own, so
+    torch.func.stack_module_state refuses several: stack the entries of their state_dicts by name, and call one of them
+    with torch.func.functional_call.
 
     device: "meta" makes the module without memory for its weights.
     seed: if given, each layer draws its first weights from a generator of its own (see `layer_seed`), so that networks

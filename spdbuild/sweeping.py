@@ -13,16 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from spdbuild.console import Console
-from spdbuild.errors import (
-    ArgumentError,
-    DiskFullError,
-    FolderTakenError,
-    Problem,
-    RecipeError,
-    SpdbuildError,
-    StoppedError,
-)
-from spdbuild.graph import Graph
+from spdbuild.errors import ArgumentError, DiskFullError, FolderTakenError, Problem, RecipeError, SpdbuildError
 from spdbuild.reporting.run import Run, read_run
 from spdbuild.text.source import Source, parse_yaml
 from spdbuild.text.yaml_text import inline
@@ -35,6 +26,7 @@ from spdbuild.training.recipe.overrides import Overrides, listed
 from spdbuild.training.run import check_changes, train_in
 from spdbuild.training.run_folder import RunFolder
 from spdbuild.training.stored_run import stored_network
+from spdbuild.wording.phrases import number
 
 Progress = Literal["done", "unfinished", "new"]
 State = Progress | Literal["failed", "taken"]
@@ -57,6 +49,9 @@ class Point:
 
     def __str__(self) -> str:
         return " ".join(self.overrides)
+
+    def __repr__(self) -> str:
+        return f"Point({self})"
 
     @property
     def state(self) -> Progress:
@@ -86,6 +81,9 @@ class Sweep:
     points: tuple[Point, ...]
     states: tuple[State, ...]
     errors: Mapping[Point, SpdbuildError]
+
+    def __repr__(self) -> str:
+        return f"Sweep({self.folder}: {', '.join(f'{n} {state}' for state, n in Counter(self.states).items())})"
 
     def to_dict(self) -> dict[str, Any]:
         """The document that `spdbuild sweep --json` prints."""
@@ -133,10 +131,10 @@ def sweep(
     folder, points = _points(recipe, over, listed(overrides), Path(runs), allow_imports)
     counts = Counter(point.state for point in points)
     told = ", ".join(f"{counts[state]} {state}" for state in ("done", "unfinished", "new") if counts[state])
-    console.line(f"{len(points)} run{'s' if len(points) > 1 else ''} in {folder}: {told}")
+    console.line(f"{number(len(points), 'run')} in {folder}: {told}")
     errors, taken = dict[Point, SpdbuildError](), list[Point]()
     clock = _Clock(len(points) - counts["done"])
-    numbers = {point: number for number, point in enumerate(points, start=1)}
+    numbers = {point: place for place, point in enumerate(points, start=1)}
     # Those in which another process trains come up once more at the end: it may have died.
     for point in () if dry else chain(points, taken):
         # Another process may have come first.
@@ -152,7 +150,7 @@ def sweep(
             if point not in taken:
                 taken.append(point)
                 continue
-        except (StoppedError, DiskFullError):
+        except DiskFullError:
             raise
         except SpdbuildError as error:
             console.line(str(error))
@@ -192,25 +190,25 @@ def _points(
 ) -> tuple[Path, tuple[Point, ...]]:
     """The folder of a sweep and its points, all of them checked."""
     _check_grid(over, overrides)
-    found, problems = list[tuple[dict[str, Any], Recipe, Graph]](), list[Problem]()
+    found, problems = list[tuple[dict[str, Any], Recipe]](), list[Problem]()
     for values in product(*over.values()):
         combination = dict(zip(over, values, strict=True))
         try:
-            wanted, graphs = check_recipe(recipe, (*overrides, *listed(combination)), allow_imports=allow_imports)
+            wanted, _ = check_recipe(recipe, (*overrides, *listed(combination)), allow_imports=allow_imports)
         except SpdbuildError as error:
             problems += error.problems
         else:
-            found.append((combination, wanted, next(iter(graphs.values()))))
+            found.append((combination, wanted))
     if problems:
         raise RecipeError.gather(list(dict.fromkeys(problems)))
     title = load_recipe(recipe, overrides).title if "title" in over else found[0][1].title
     folder = runs / f"{title or 'run'}_sweep"
     if RunFolder(folder).recipe.is_file():
         raise RecipeError(f"{folder} is the folder of a run", hint="give the sweep another folder for runs")
-    points = tuple(Point(folder / _name(one), wanted, listed(one)) for one, wanted, _ in found)
+    points = tuple(Point(folder / _name(one), wanted, listed(one)) for one, wanted in found)
     _refuse_equal(points)
-    for point, (_, _, graph) in zip(points, found, strict=True):
-        problems += _other_run(point, graph)
+    for point in points:
+        problems += _other_run(point)
     if problems:
         raise RecipeError.gather(problems)
     return folder, points
@@ -225,11 +223,8 @@ def _refuse_equal(points: Sequence[Point]) -> None:
             raise ArgumentError(f"'{other}' and '{point}' are the same recipe", argument="over")
 
 
-def _other_run(point: Point, graph: Graph) -> list[Problem]:
-    """A problem if the folder of a point has another run than its recipe asks for.
-
-    graph: the network of the recipe, for the classes that its architecture declares.
-    """
+def _other_run(point: Point) -> list[Problem]:
+    """A problem if the folder of a point has another run than its recipe asks for."""
     folder = RunFolder(point.folder)
     if not folder.recipe.is_file():
         return []
@@ -240,13 +235,22 @@ def _other_run(point: Point, graph: Graph) -> list[Problem]:
         if stored.epochs > point.recipe.epochs:
             message = f"it is trained for {stored.epochs} epochs, and 'epochs' is {point.recipe.epochs}"
             raise RecipeError(message, location=point.recipe.place("epochs"))
-        if folder.architecture.is_file() and resolve(stored_network(stored, folder)).graph != graph:
+        if folder.architecture.is_file() and not _has_network(point.recipe, stored_network(stored, folder)):
             message = f"'{point.recipe.architecture}' was another network then"
             raise RecipeError(message, location=point.recipe.place("architecture"))
     except SpdbuildError as error:
         message = f"{point.folder} has another run: {error.problems[0].message}"
         return [Problem(message, error.problems[0].location, hint=hint)]
     return []
+
+
+def _has_network(recipe: Recipe, stored: Recipe) -> bool:
+    """Whether a recipe asks for a stored network, for the classes and the images of that."""
+    kept = resolve(stored)
+    own = {**kept.document.vars, **kept.document.variants.get(kept.variant or "", {}), **kept.vars}
+    graph = kept.graph
+    size = graph.inputs[0].shape[1:]
+    return resolve(recipe, own.get("classes"), (size[0], size[1]) if len(size) == 2 else None).graph == graph
 
 
 def _check_grid(over: Mapping[str, Sequence[Any]], overrides: Sequence[str]) -> None:
@@ -259,7 +263,7 @@ def _check_grid(over: Mapping[str, Sequence[Any]], overrides: Sequence[str]) -> 
         if any(text.partition("=")[0] == key for text in overrides):
             raise ArgumentError(f"'{key}' is set by an override and varied by the grid", argument="over")
         texts = Counter(text.partition("=")[2] for value in values for text in listed({key: value}))
-        twice = next((text for text, number in texts.items() if number > 1), None)
+        twice = next((text for text, count in texts.items() if count > 1), None)
         if twice is not None:
             raise ArgumentError(f"'{key}' has the value {twice} twice", argument="over")
         count *= len(values)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import SequenceMatcher
+from typing import Any
 
 from spdbuild.graph import Graph, Node, Output
 
@@ -23,6 +24,11 @@ class Pair:
     @property
     def equal(self) -> bool:
         return self.before is not None and self.after is not None and not self.changed
+
+    def to_dict(self) -> dict[str, Any]:
+        """The entry of `spdbuild diff --json`."""
+        before, after = (node and node.to_dict() for node in (self.before, self.after))
+        return {"changed": list(self.changed), "before": before, "after": after}
 
     def __repr__(self) -> str:
         nodes = [node for node in (self.before, self.after) if node]

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from html import escape
 from typing import Any
 
 from spdbuild.graph import Graph, Node
-from spdbuild.wording.quantities import memory, scaled
+from spdbuild.wording.quantities import memory, scaled, shapes_text, share
+from spdbuild.wording.tables import Table
 
 
 @dataclass(frozen=True)
@@ -18,7 +20,7 @@ class LayerCost:
     op: str
     inputs: tuple[str, ...]
     shapes: tuple[tuple[int, ...], ...]
-    params: int
+    parameters: int
     macs: int
 
     @property
@@ -46,7 +48,7 @@ class Summary:
         return ", ".join(
             [
                 f"{len(self.layers)} nodes",
-                f"{self.params:,} parameters",
+                f"{self.parameters:,} parameters",
                 scaled(self.macs, "MACs"),
                 scaled(self.flops, "FLOPs"),
                 f"activations {memory(self.activation_elements)} (fp32)",
@@ -57,14 +59,24 @@ class Summary:
     def __repr__(self) -> str:
         return f"Summary({self.name}: {self})"
 
-    @property
-    def params(self) -> int:
-        return sum(layer.params for layer in self.layers)
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the totals, and a row for each layer."""
+        numbers = ("parameters", "MACs", "share")
+        table = Table(("layer", "op", "output", *numbers), numbers)
+        for layer in self.layers:
+            parameters = f"{layer.parameters:,}" if layer.parameters else ""
+            macs = (scaled(layer.macs), share(layer.macs, self.macs)) if layer.macs else ("", "")
+            table.add(layer.name, layer.op, shapes_text(layer.shapes), parameters, *macs)
+        return f"<p>{escape(f'{self.name}: {self}')}</p>\n{table.html()}"
 
     @property
-    def trainable_params(self) -> int:
+    def parameters(self) -> int:
+        return sum(layer.parameters for layer in self.layers)
+
+    @property
+    def trainable_parameters(self) -> int:
         """All parameters: a network as built freezes none."""
-        return self.params
+        return self.parameters
 
     @property
     def macs(self) -> int:
@@ -79,8 +91,8 @@ class Summary:
         return {
             "name": self.name,
             "input": list(self.inputs[0]) if len(self.inputs) == 1 else [list(shape) for shape in self.inputs],
-            "params": self.params,
-            "trainable_params": self.trainable_params,
+            "params": self.parameters,
+            "trainable_params": self.trainable_parameters,
             "macs": self.macs,
             "flops": self.flops,
             "activation_elements": self.activation_elements,
@@ -91,7 +103,7 @@ class Summary:
                     "op": layer.op,
                     "inputs": list(layer.inputs),
                     "shape": _shape_of(layer),
-                    "params": layer.params,
+                    "params": layer.parameters,
                     "macs": layer.macs,
                 }
                 for layer in self.layers

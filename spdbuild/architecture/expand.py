@@ -75,10 +75,10 @@ def _scope(document: Document, variant: str | None, numbers: Mapping[str, Any]) 
         known = nearest(str(variant), variants) or f"{document.model} has no variants"
         raise UnknownNameError(f"{document.model} has no variant '{variant}'", hint=known)
     if variants and variant is None:
-        listed = ", ".join(variants)
+        listed, first = ", ".join(variants), next(iter(variants))
         error = UnknownNameError(
             f"{document.model} has the variants {listed}, and none was chosen",
-            hint=f"choose one, for example --variant {next(iter(variants))}",
+            hint=f"choose one, for example --variant {first} (from Python: variant='{first}')",
         )
         raise error.at(document.values["variants"].key)
     scope |= variants.get(variant or "", {})

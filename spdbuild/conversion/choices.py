@@ -24,7 +24,7 @@ _WHOLE = 1_000_000
 
 
 @dataclass(frozen=True)
-class Choice:
+class LayerChoice:
     """What one strided layer becomes: `placement` is "before", "after", or "" for a layer that stays strided."""
 
     layer: str
@@ -34,7 +34,7 @@ class Choice:
 
 def choices(
     graph: Graph, step: StridedToSpd, meters: Sequence[Meter], *, may_keep: bool = False
-) -> list[list[Option[Choice]]]:
+) -> list[list[Option[LayerChoice]]]:
     """For every layer that `step` replaces, what else it may become; costs are those added to `graph`.
 
     A convolution may get any kernel up to the one that `step` gives it, or placement "after" where the layers that
@@ -54,12 +54,12 @@ def choices(
         if isinstance(change.before, Conv2d) and not matches(change.name, step.before):
             options += _placed_after(graph, step, change.name, meters, taken)
         if may_keep:
-            options.append(Option(Choice(change.name, ""), (-1, 0, 0), (0.0,) * len(meters)))
+            options.append(Option(LayerChoice(change.name, ""), (-1, 0, 0), (0.0,) * len(meters)))
         layers.append(options)
     return layers
 
 
-def combined(step: StridedToSpd, chosen: Sequence[Choice], graph: Graph) -> StridedToSpd:
+def combined(step: StridedToSpd, chosen: Sequence[LayerChoice], graph: Graph) -> StridedToSpd:
     """The pass with the options that give every layer what was chosen for it."""
     strided = [node.name for node in graph if is_strided(node.op)]
     convolutions = [choice for choice in chosen if choice.placement == "before" and _is_convolution(graph, choice)]
@@ -81,22 +81,25 @@ def combined(step: StridedToSpd, chosen: Sequence[Choice], graph: Graph) -> Stri
     )
 
 
-def _is_convolution(graph: Graph, choice: Choice) -> bool:
+def _is_convolution(graph: Graph, choice: LayerChoice) -> bool:
     return isinstance(graph[choice.layer].op, Conv2d)
 
 
-def _placed_before(node: Node, step: StridedToSpd, change: Change, meters: Sequence[Meter]) -> Iterator[Option[Choice]]:
+def _placed_before(
+    node: Node, step: StridedToSpd, change: Change, meters: Sequence[Meter]
+) -> Iterator[Option[LayerChoice]]:
     if not isinstance(node.op, Conv2d):
         assert change.after is not None
         costs = _difference([node], [replace(node, op=change.after)], meters)
-        yield Option(Choice(node.name, "before"), (0, _WHOLE, 0), costs)
+        yield Option(LayerChoice(node.name, "before"), (0, _WHOLE, 0), costs)
         return
     asked = step.kernel_of(node.name)
     greatest = max(axis.kernel for axis in SpdConv2d(**arguments_of(node.op), spd_kernel=asked).blocks())
     for kernel in (*range(1, greatest), asked):
         op = SpdConv2d(**arguments_of(node.op), spd_kernel=kernel)
         costs = _difference([node], [replace(node, op=op)], meters)
-        yield Option(Choice(node.name, "before", kernel), (0, _held(op), prod(b.kernel for b in op.blocks())), costs)
+        choice = LayerChoice(node.name, "before", kernel)
+        yield Option(choice, (0, _held(op), prod(axis.kernel for axis in op.blocks())), costs)
 
 
 def _held(op: SpdConv2d) -> int:
@@ -108,7 +111,7 @@ def _held(op: SpdConv2d) -> int:
 
 def _placed_after(
     graph: Graph, step: StridedToSpd, name: str, meters: Sequence[Meter], taken: set[str]
-) -> Iterator[Option[Choice]]:
+) -> Iterator[Option[LayerChoice]]:
     """The choice of placement "after", if its costs do not depend on other choices; its readers are added to `taken`.
 
     taken: layers whose costs other choices determine.
@@ -122,7 +125,7 @@ def _placed_after(
         return
     taken |= readers
     old = [graph[node.name] for node in new if node.name in graph]
-    yield Option(Choice(name, "after"), (0, _WHOLE, 0), _difference(old, new, meters))
+    yield Option(LayerChoice(name, "after"), (0, _WHOLE, 0), _difference(old, new, meters))
 
 
 def _difference(old: Iterable[Node], new: Iterable[Node], meters: Sequence[Meter]) -> tuple[float, ...]:

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 from spdbuild.architecture.document import Document, Finder
 from spdbuild.architecture.expand import Expansion, expand
 from spdbuild.architecture.imports import imports_of
+from spdbuild.conversion.options import SpdOptions
 from spdbuild.conversion.plan import CannotRewrite, plan_edits
 from spdbuild.conversion.report import ConversionReport
-from spdbuild.conversion.rewriting import rewrite
+from spdbuild.conversion.rewriting import rewrite, with_settings
 from spdbuild.declaring.arguments import call_text, construct, signature
 from spdbuild.errors import ArgumentError, InputError, SpdbuildError, nearest
 from spdbuild.graph import Graph
@@ -21,22 +22,43 @@ from spdbuild.graph.text import graph_text, import_name
 from spdbuild.loading import Architecture, find_extended, loaded, name_to_extend, read_document
 from spdbuild.passes import Change, GraphPass, run_passes
 from spdbuild.passes.strided_to_spd import PRESETS, StridedToSpd
+from spdbuild.system.files import refuse_overwriting, write_text
 from spdbuild.text.source import Source
 from spdbuild.text.yaml_text import inline
 
 
 def convert(
-    architecture: Architecture | str | Path, preset: str | None = None, *, output: Path | None = None, **options: Any
+    architecture: Architecture | str | Path,
+    preset: str | None = None,
+    *,
+    output: str | Path | None = None,
+    **options: Unpack[SpdOptions],
 ) -> tuple[Architecture, ConversionReport]:
     """The architecture with every strided layer rewritten, and what was done.
+
+    Its `text` is that of the whole file, with all variants: `load(text, variant)` needs the name of the one that was
+    chosen, which is its `variant`. Vars and inputs that were chosen are written into the text.
 
     architecture: an architecture, or its built-in name, a path, or YAML text; that of a run is `spdbuild.load(run)`.
     preset: "paper", "released-yolov5" or "released-resnet"; `options` override those of the preset.
     options: those of the pass `strided_to_spd`.
-    output: where the text will be written, if anywhere; a file that extends the old one names it relative to this.
+    output: file that the text is written to. Where the text extends the old file, it names that relative to this one,
+        and else relative to the old file itself.
+
+    Raises InputError, with nothing written, where `output` is the old file or cannot be written.
     """
-    architecture = loaded(architecture)
-    step = spd_pass(preset, options)
+    architecture, file = loaded(architecture), None if output is None else Path(output)
+    refuse_overwriting(file, Path(architecture.document.source.name))
+    converted, report = convert_by(spd_pass(preset, options), architecture, file)
+    if file is not None:
+        write_text(file, converted.text)
+    return converted, report
+
+
+def convert_by(
+    step: StridedToSpd, architecture: Architecture, output: Path | None = None
+) -> tuple[Architecture, ConversionReport]:
+    """`convert` by a pass, with nothing written. output: where the text will be, if anywhere."""
     graph, changes = run_passes(architecture.graph, [step])
     report = ConversionReport(architecture.graph, graph, tuple(changes), call_text(step))
     if not report.replaced:
@@ -53,7 +75,7 @@ def convert(
     return _flat(architecture, step, graph, file), report
 
 
-def spd_pass(preset: str | None, options: dict[str, Any]) -> StridedToSpd:
+def spd_pass(preset: str | None, options: Mapping[str, Any]) -> StridedToSpd:
     """The pass of a preset with some options overridden."""
     if preset is not None and preset not in PRESETS:
         raise InputError(f"there is no preset '{preset}'", hint=nearest(preset, PRESETS))
@@ -105,6 +127,37 @@ def extending(architecture: Architecture, step: GraphPass) -> Architecture:
     return _read(text, file, architecture, _finder(architecture.document))
 
 
+def settled(architecture: Architecture) -> Architecture:
+    """The same network from a text that needs no choice of vars and inputs, because it has them as its own.
+
+    They replace the values in the author's lines; where these cannot be edited, the text extends the old one.
+    """
+    settings = _choices(architecture)
+    if not settings:
+        return architecture
+    document, find = architecture.document, _finder(architecture.document)
+    file = Path(document.source.name)
+    try:
+        kept = _read(with_settings(document, settings), file, architecture, find)
+        counts = {f"expect.{what}": counts for what, counts in _expected(kept).items()}
+        kept = _read(with_settings(document, settings | counts), file, architecture, find)
+        if not _first_difference(kept.graph, architecture.graph):
+            return kept
+    except (CannotRewrite, SpdbuildError):
+        pass
+    file = file.with_name(f"{file.stem}_chosen.yaml")
+    return _read(_extending_text(architecture, None, file, architecture.name), file, architecture, find)
+
+
+def _choices(architecture: Architecture) -> dict[str, Any]:
+    """The values of vars and inputs that differ from those of the file, by their keys."""
+    document = architecture.document
+    own = {**document.vars, **document.variants.get(architecture.variant or "", {})}
+    chosen = {_key(architecture, name): value for name, value in architecture.vars.items() if own.get(name) != value}
+    shapes = zip(document.inputs.items(), architecture.inputs or (), strict=False)
+    return chosen | {f"inputs.{name}": list(sizes) for (name, old), sizes in shapes if old != list(sizes)}
+
+
 def _finder(document: Document) -> Finder:
     """A finder that gives the sources of a document and its bases as they were read, and reads any others."""
     known: dict[str, Source] = {}
@@ -154,20 +207,20 @@ def _rewritten_text(architecture: Architecture, step: StridedToSpd, file: Path) 
     imports = [import_name(entry, file.parent) for entry in imports_of(document)]
     if imports != document.plain("imports", []):
         settings["imports"] = imports
-    settings |= {f"{_home(architecture, name)}.{name}": value for name, value in architecture.vars.items()}
+    settings |= {_key(architecture, name): value for name, value in architecture.vars.items()}
     if architecture.inputs is not None:
         names = document.inputs
         settings |= {f"inputs.{name}": sizes for name, sizes in zip(names, architecture.inputs, strict=True)}
     note = _note(architecture, step)
     text = rewrite(document, plan, settings, note)
-    expected = {f"expect.{what}": counts for what, counts in _expected(text, file, architecture).items()}
+    expected = {f"expect.{what}": counts for what, counts in _expected(_read(text, file, architecture)).items()}
     return rewrite(document, plan, settings | expected, note) if expected else text
 
 
-def _home(architecture: Architecture, var: str) -> str:
-    """The key that sets a var: the chosen variant if that has it, else the vars of all variants."""
+def _key(architecture: Architecture, var: str) -> str:
+    """The key of a var: in the chosen variant if that has it, else in the vars of all variants."""
     own = architecture.document.variants.get(architecture.variant or "", {})
-    return f"variants.{architecture.variant}" if var in own else "vars"
+    return f"variants.{architecture.variant}.{var}" if var in own else f"vars.{var}"
 
 
 def _converted(architecture: Architecture, variant: str | None, step: StridedToSpd) -> tuple[Expansion, list[Change]]:
@@ -176,11 +229,13 @@ def _converted(architecture: Architecture, variant: str | None, step: StridedToS
     return expansion, changes
 
 
-def _expected(text: str, file: Path, architecture: Architecture) -> dict[str, Any]:
-    """The counts under `expect:` as they are after the conversion."""
-    document = read_document(Source(str(file), text), allow_imports=True)
-    wanted = architecture.document.plain("expect", {})
-    graphs = {variant: expand(document, variant).graph for variant in document.variants or [None]}
+def _expected(architecture: Architecture) -> dict[str, Any]:
+    """The counts under `expect:` as they are in an edited file."""
+    document = architecture.document
+    wanted = document.plain("expect", {})
+    graphs = (
+        {variant: Architecture(document, variant).graph for variant in document.variants or [None]} if wanted else {}
+    )
 
     def count(what: str, old: Any) -> Any:
         if isinstance(old, dict):
@@ -190,8 +245,8 @@ def _expected(text: str, file: Path, architecture: Architecture) -> dict[str, An
     return {what: count(what, old) for what, old in wanted.items()}
 
 
-def _extending_text(architecture: Architecture, step: GraphPass, file: Path, name: str) -> str:
-    """Lines that extend the architecture and run the pass. file: where they will be written. name: of the new one."""
+def _extending_text(architecture: Architecture, step: GraphPass | None, file: Path, name: str) -> str:
+    """Lines that extend the architecture and run a pass. file: where they will be written. name: of the new one."""
     path = Path(architecture.document.source.name)
     lines = [f"model: {name}", f"extends: {inline(name_to_extend(path, file.parent))}"]
     own = architecture.document.variants.get(architecture.variant or "", {})
@@ -203,7 +258,8 @@ def _extending_text(architecture: Architecture, step: GraphPass, file: Path, nam
     if architecture.inputs is not None:
         names = architecture.document.inputs
         lines.append(f"inputs: {inline(dict(zip(names, architecture.inputs, strict=True)))}")
-    return "\n".join([*lines, "passes:", f"  - {call_text(step)}", ""])
+    passes = ["passes:", f"  - {call_text(step)}"] if step else []
+    return "\n".join([*lines, *passes, ""])
 
 
 def _note(architecture: Architecture, step: StridedToSpd) -> str:

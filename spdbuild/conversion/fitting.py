@@ -14,12 +14,13 @@ import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 from spdbuild.conversion.budget import Budget, Spending, costs, impossible, meter_of, parse_budget, spend
 from spdbuild.conversion.choices import choices, combined
 from spdbuild.conversion.convert import spd_pass
 from spdbuild.conversion.narrowing import narrowed
+from spdbuild.conversion.options import SpdOptions
 from spdbuild.conversion.selection import least_costs, select
 from spdbuild.errors import ArgumentError, InputError
 from spdbuild.graph import Graph
@@ -70,7 +71,7 @@ def fit_budget(
     *,
     may_keep: bool = False,
     width: str = "",
-    **options: Any,
+    **options: Unpack[SpdOptions],
 ) -> Fit:
     """The arguments of `convert` with which the converted network stays within all of the budgets.
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from spdbuild.conversion.flat_renames import flat_tables
 from spdbuild.conversion.report import costs_text
 from spdbuild.conversion.weights import renamed
 from spdbuild.graph import Graph, Node
 from spdbuild.graph.text import flat_names, graph_text
+from spdbuild.graph.totals import totals
 from spdbuild.loading import Architecture, graph_of
 from spdbuild.ops.convolution import Conv2d
 from spdbuild.ops.normalization import BatchNorm
@@ -21,6 +23,8 @@ from spdbuild.passes import Change, GraphPass, run_passes
 from spdbuild.passes.fold_spd import FoldSpd
 from spdbuild.passes.fuse_conv_norm import FuseConvNorm
 from spdbuild.shape import pair
+from spdbuild.text.source import Value
+from spdbuild.text.yaml_text import yaml_text
 from spdbuild.weight_transfer import PixelKernel, smallest_window
 from spdbuild.weight_transfer.folding import conv2d_of
 
@@ -30,12 +34,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Folding:
-    """The network before and after, its weights if those of the SPD network were given, and what was done, in order."""
+    """The network before and after, its weights if those of the SPD network were given, and what was done, in order.
+
+    renames: rename tables for the names of `before`.
+    """
 
     before: Graph
     graph: Graph
     weights: Mapping[str, Tensor] | None
     changes: tuple[Change, ...]
+    renames: Mapping[str, Mapping[str, Value]] = field(default_factory=dict)
 
     def __str__(self) -> str:
         done = f"{len(self.folded)} layers folded, {len(self.fused)} norms fused, {len(self.kept)} kept"
@@ -69,13 +77,15 @@ class Folding:
         return f"{self.before.name}_folded"
 
     def text(self, folder: Path | None = None) -> str:
-        """The folded network as a flat architecture file.
+        """The folded network as a flat architecture file, with rename tables for its names.
 
         folder: where the file will be; it names the Python files of its ops relative to this, or by absolute paths.
         """
         graph = self.graph.copy()
         graph.name = self.name
-        return f"# Folded from {self.before.name}; it computes the same\n{graph_text(graph, folder)}"
+        tables = flat_tables(self.renames, self.before, graph)
+        renames = yaml_text({"rename": tables}) if tables else ""
+        return f"# Folded from {self.before.name}; it computes the same\n{graph_text(graph, folder)}{renames}"
 
     def flat_weights(self) -> dict[str, Tensor]:
         """The weights under the names of the flat file; empty if there are none."""
@@ -90,8 +100,8 @@ class Folding:
             ],
             "fused": self.fused,
             "kept": [{"name": change.name, "op": change.before.name, "why": change.why} for change in self.kept],
-            "before": {"params": self.before.parameters, "macs": self.before.macs},
-            "after": {"params": self.graph.parameters, "macs": self.graph.macs},
+            "before": totals(self.before),
+            "after": totals(self.graph),
         }
 
 
@@ -101,16 +111,14 @@ def fold(
     *,
     fuse: bool = True,
     into_producers: bool = False,
+    renames: Mapping[str, Mapping[str, Value]] | None = None,
 ) -> Folding:
-    """The network with space-to-depth folded into its convolutions, and without norms after them.
+    """`spdbuild.fold` of a network that is no run, with a state_dict or without weights.
 
-    network: an architecture or graph, or its built-in name, a path, or YAML text.
-    weights: those of `network`. With them each kernel is the smallest that holds the taps that are not zero, so an
-        exact conversion that was not trained becomes the original network again, the same ops with the same bits.
-        Without them every tap of the blocks counts.
-    fuse: whether norms are multiplied into the convolutions before them, for evaluation only.
-    into_producers: as in `FoldSpd`.
+    renames: rename tables of a graph; an architecture has its own.
     """
+    if renames is None:
+        renames = network.renames if isinstance(network, Architecture) else {}
     graph = graph_of(network)
     folder = _Folder(graph, weights)
     if fuse:
@@ -122,7 +130,7 @@ def fold(
     if fuse:
         # Where space_to_depth stood between a convolution and its norm, they are neighbours only now.
         folder.run(FuseConvNorm())
-    return Folding(graph, folder.graph, folder.weights, tuple(folder.changes))
+    return Folding(graph, folder.graph, folder.weights, tuple(folder.changes), renames)
 
 
 class _Folder:

@@ -14,8 +14,10 @@ from spdbuild.data.listing import existing_folder, image_files
 from spdbuild.errors import DataError, InputError
 from spdbuild.graph import Graph
 
+_BATCH = 8
 
-def folder_images(folder: Path, graph: Graph, limit: int, batch: int = 8) -> Iterator[Tensor]:
+
+def folder_images(folder: Path, graph: Graph, limit: int) -> Iterator[Tensor]:
     """Batches (N, 3, H, W) of up to `limit` images below `folder`, cropped to the input of `graph`, in 0 .. 1.
 
     Raises InputError if the network does not read one RGB image, DataError for an empty folder or a file that is no
@@ -27,7 +29,7 @@ def folder_images(folder: Path, graph: Graph, limit: int, batch: int = 8) -> Ite
     size = graph.inputs[0].shape.height, graph.inputs[0].shape.width
     paths = islice(image_files(existing_folder(folder)), limit)
     found = False
-    while chunk := list(islice(paths, batch)):
+    while chunk := list(islice(paths, _BATCH)):
         found = True
         yield torch.stack([_image(path, size) for path in chunk])
     if not found:

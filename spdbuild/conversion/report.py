@@ -12,6 +12,7 @@ from spdbuild.analysis.receptive import Fields, receptive_fields
 from spdbuild.conversion.taps import Taps, taps_of
 from spdbuild.graph import Graph, Node
 from spdbuild.graph.text import flat_names
+from spdbuild.graph.totals import totals
 from spdbuild.passes import Change
 from spdbuild.wording.quantities import ratio, scaled
 
@@ -75,8 +76,8 @@ class ConversionReport:
                 {"name": change.name, "op": change.before.name, "at": _at(change), "why": change.why}
                 for change in self.kept
             ],
-            "before": _totals(self.before),
-            "after": _totals(self.after),
+            "before": totals(self.before),
+            "after": totals(self.after),
         }
 
     def _replaced(self, change: Change) -> dict[str, Any]:
@@ -118,10 +119,6 @@ def _seen(fields: Fields) -> dict[str, Any]:
         "receptive_field": [float(axis.size) for axis in fields],
         "output_stride": [float(axis.stride) for axis in fields],
     }
-
-
-def _totals(graph: Graph) -> dict[str, int]:
-    return {"params": graph.parameters, "macs": graph.macs}
 
 
 def _at(change: Change) -> str:

@@ -7,12 +7,13 @@ from fractions import Fraction
 
 from spdbuild.analysis.receptive import Fields
 from spdbuild.conversion.report import ConversionReport
+from spdbuild.graph.totals import totals_table
 from spdbuild.ops import Op
 from spdbuild.ops.spd import SpdConv2d, SpdPool
 from spdbuild.passes import Change
 from spdbuild.shape import Size, pair
 from spdbuild.wording.quantities import change as counts
-from spdbuild.wording.quantities import ratio, scaled
+from spdbuild.wording.quantities import scaled
 from spdbuild.wording.tables import Table
 
 _NUMBERS = ("params", "MACs")
@@ -21,8 +22,9 @@ _COLUMNS = ("replaced", "op", "becomes", "kernel", "taps", "placement", *_NUMBER
 
 def markdown(report: ConversionReport) -> str:
     """What was replaced, what was kept, and the totals."""
-    tables = (table.markdown() for table in (replaced_table(report), kept_table(report), _totals(report)) if table.rows)
-    return "\n".join([f"# {report.before.name}: {report.options}\n", *tables])
+    tables = (replaced_table(report), kept_table(report), totals_table(report.before, report.after))
+    texts = (table.markdown() for table in tables if table.rows)
+    return "\n".join([f"# {report.before.name}: {report.options}\n", *texts])
 
 
 def replaced_table(report: ConversionReport) -> Table:
@@ -70,15 +72,6 @@ def _exactness(report: ConversionReport, change: Change) -> str:
     if change.name in report.residuals:
         return f"residual {report.residuals[change.name]:.3g}"
     return "yes" if change.exact else "no"
-
-
-def _totals(report: ConversionReport) -> Table:
-    before, after = report.before, report.after
-    table = Table(("total", "before", "after", "ratio"), ("before", "after", "ratio"))
-    params, macs = (before.parameters, after.parameters), (before.macs, after.macs)
-    table.add("parameters", *(f"{number:,}" for number in params), ratio(*params))
-    table.add("MACs", *map(scaled, macs), ratio(*macs))
-    return table
 
 
 def _kernel(op: Op) -> str:

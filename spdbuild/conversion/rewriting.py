@@ -26,14 +26,22 @@ def rewrite(document: Document, plan: Plan, settings: Mapping[str, Any], note: s
     Raises CannotRewrite where the text cannot be edited.
     """
     writer = _Writer(document, plan)
-    splices = list(writer.splices())
-    for path, data in settings.items():
-        splices.append(_setting(document, path.split("."), data))
+    splices = [*writer.splices(), *_settings(document, settings)]
     model = document.root.data["model"]
     start = _line_start(document.source.text, document.source.index(model.key.line - 1, 0))
     splices.append((start, start, f"# {note}\n"))
     text = _spliced(document.source.text, splices)
     return re.sub(r"\r?\n", "\r\n", text) if "\r\n" in document.source.text else text
+
+
+def with_settings(document: Document, settings: Mapping[str, Any]) -> str:
+    """The text of `document` with nothing but other values, as in `rewrite`."""
+    return _spliced(document.source.text, list(_settings(document, settings)))
+
+
+def _settings(document: Document, settings: Mapping[str, Any]) -> Iterator[Splice]:
+    for path, data in settings.items():
+        yield _setting(document, path.split("."), data)
 
 
 class _Writer:

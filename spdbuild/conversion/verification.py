@@ -13,10 +13,14 @@ from torch.nn.modules.batchnorm import _NormBase
 
 from spdbuild.analysis.agreement import OutputError, greatest
 from spdbuild.analysis.watching import check_module, watched
+from spdbuild.conversion.limits import ROUNDED
 from spdbuild.errors import InputError, PassError
 from spdbuild.graph import Graph
 from spdbuild.modules import compile_graph
 from spdbuild.weight_transfer import carry_over
+
+#: Of random inputs: how many batches, and how many samples in each.
+_BATCHES, _BATCH = 2, 2
 
 
 @dataclass(frozen=True)
@@ -85,15 +89,9 @@ class Verification:
 
 
 def verify(
-    model_a: nn.Module, model_b: nn.Module, inputs: Iterable[Tensor | Sequence[Tensor]], tolerance: float = 1e-5
+    model_a: nn.Module, model_b: nn.Module, inputs: Iterable[Tensor | Sequence[Tensor]], tolerance: float = ROUNDED
 ) -> Verification:
-    """Run both on the same inputs and compare.
-
-    inputs: for each run the tensor that a model takes, or several; each model gets them in its device and dtype.
-    tolerance: largest error, max |a - b| / max |a|, that counts as equal; the default allows for rounding in float32.
-    Layers match by name; `stage1.conv` and `stage1_conv`, as flat files have it, are the same. The models are put into
-    evaluation mode. Raises InputError if the outputs differ in number or shape, or there are no inputs.
-    """
+    """`spdbuild.verify` of two modules."""
     check_module(model_a, "model_a")
     check_module(model_b, "model_b")
     if isinstance(inputs, Tensor):
@@ -112,17 +110,20 @@ def verify(
     return comparison.verification(tolerance)
 
 
-def random_inputs(graph: Graph, runs: int = 2, batch: int = 2, seed: int = 0) -> Iterator[tuple[Tensor, ...]]:
-    """Normal noise in the shapes of the graph's inputs, in float64; the same for a seed."""
-    generator = torch.Generator().manual_seed(seed)
-    for _ in range(runs):
-        yield tuple(torch.randn(batch, *node.shape, generator=generator, dtype=torch.float64) for node in graph.inputs)
+def random_inputs(graph: Graph) -> Iterator[tuple[Tensor, ...]]:
+    """Batches of normal noise in the shapes of the graph's inputs, in float64; the same at every call."""
+    generator = torch.Generator().manual_seed(0)
+    for _ in range(_BATCHES):
+        yield tuple(torch.randn(_BATCH, *node.shape, generator=generator, dtype=torch.float64) for node in graph.inputs)
 
 
-def random_weights(graph: Graph, seed: int = 0) -> dict[str, Tensor]:
-    """Random weights in float64, as general as those of a trained network: norms, too, have random statistics."""
+def random_weights(graph: Graph) -> dict[str, Tensor]:
+    """Random weights, the same at every call, as general as those of a trained network: norms have random statistics.
+
+    All are float64.
+    """
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.manual_seed(0)
         model = compile_graph(graph).double()
         for module in model.modules():
             if isinstance(module, _NormBase | nn.LayerNorm | nn.GroupNorm):
@@ -136,7 +137,7 @@ def weights_for(known: Graph, weights: Mapping[str, Tensor], other: Graph) -> di
     try:
         return carry_over(known, other, weights)
     except PassError as error:
-        hint = "give the weights of both: --weights-a and --weights-b"
+        hint = "give the weights of both: --weights-a and --weights-b (from Python: weights_a and weights_b)"
         raise InputError(
             f"{other.name} is no conversion of {known.name}: {error.problems[0].message}", hint=hint
         ) from None

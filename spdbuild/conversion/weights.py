@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from pathlib import Path
-from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from spdbuild.conversion.report import ConversionReport
 from spdbuild.errors import WeightsError
 from spdbuild.graph import Graph
 from spdbuild.modules import compile_graph
-from spdbuild.text.source import Value
 from spdbuild.weight_transfer import carry_over
 from spdbuild.weight_transfer.carry_over import by_layer
 
@@ -22,8 +19,8 @@ if TYPE_CHECKING:
 def transfer(report: ConversionReport, state_dict: Mapping[str, Tensor], *, lossy: bool = False) -> dict[str, Tensor]:
     """The weights with which the converted network computes what the old one does with `state_dict`.
 
-    All layers are exact except replacements of max pools, which start as a mean; `spdbuild convert --calibrate` fits
-    them on images.
+    All layers are exact except replacements of max pools, which start as a mean (`spdbuild convert --calibrate` fits
+    them on images), and of average pools whose windows at the border divide by fewer pixels; the report says which.
     The names are those of the written file.
 
     lossy: if a kernel is too small for the taps of the strided one, drop those that do not fit.
@@ -57,19 +54,6 @@ def fit_converted_pools(
     new.load_state_dict({f"{layer}.{name}": after[f"{names[layer]}.{name}"] for layer, name in keys})
     residuals = fit_pools(old, new, images)
     return renamed(report.after, names, new.state_dict()), residuals
-
-
-def weights_of(
-    graph: Graph, path: Path, tables: Mapping[str, Mapping[str, Value | str]] = MappingProxyType({})
-) -> dict[str, Tensor]:
-    """The weights of a file, which must be exactly those of `graph`; WeightsError lists what does not fit.
-
-    tables: rename tables of the network (`Architecture.renames`), for a file of third-party names.
-    """
-    from spdbuild.weights import describe_module, match_file
-
-    state, _ = match_file(path, describe_module(compile_graph(graph, "meta")), tables, graph=graph)
-    return state
 
 
 def renamed(graph: Graph, names: Mapping[str, str], weights: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -5,19 +5,19 @@ from __future__ import annotations
 import itertools
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import ClassVar, Literal
 
 from spdbuild.data.dataset import DATASETS, Fields
 from spdbuild.data.decoding import is_image_name
+from spdbuild.data.detection.annotated import AnnotatedFiles
 from spdbuild.data.detection.coco_json import read_coco
-from spdbuild.data.detection.dataset import DetectionSplit, existing, usable
+from spdbuild.data.detection.dataset import DetectionSplit, existing
 from spdbuild.data.detection.table import DetectionSet
-from spdbuild.data.levels import Levels, require_levels
+from spdbuild.data.levels import Levels
 from spdbuild.data.listing import entries
 from spdbuild.data.reading import OnError
-from spdbuild.data.tiny_objects import TinyObjects
 from spdbuild.declaring.roles import Role, role
 from spdbuild.errors import MissingSplitError, UnsplitError
+from spdbuild.system.files import expanded
 
 #: The usual layouts: where a split has its annotations, and where its images may be; the first that exists counts.
 _LAYOUTS = {
@@ -41,7 +41,7 @@ _SPLITS = {"train": ("train",), "val": ("val", "valid", "validation"), "test": (
 
 @DATASETS.register
 @dataclass(frozen=True)
-class Coco:
+class Coco(AnnotatedFiles):
     """Images and one annotation file for each split; without other paths, COCO 2017 as it is published.
 
         root/
@@ -52,6 +52,8 @@ class Coco:
     train_images, val_images, test_images: folders of images.
     train_annotations, val_annotations, test_annotations: JSON files; empty for a split that does not exist.
     ignore: names of categories that are not classes; detections in their regions do not count.
+    folds: number of parts into which the training images are divided; 0: none.
+    fold: number, from 0, of the part that is the split val, in place of one that the files have.
     levels: values that become black and white in grey images of 16 bits, of 32, or of floating point numbers.
     on_error: refuse annotations and images that cannot be used, or skip them.
 
@@ -61,8 +63,6 @@ class Coco:
     Source: Lin et al. 2014, "Microsoft COCO: Common Objects in Context", arXiv:1405.0312.
     """
 
-    task: ClassVar[Literal["detection"]] = "detection"
-
     root: str = field(metadata=role(Role.RESUMED))
     train_images: str = "train2017"
     train_annotations: str = "annotations/instances_train2017.json"
@@ -71,17 +71,13 @@ class Coco:
     test_images: str = "test2017"
     test_annotations: str = "annotations/instances_test2017.json"
     ignore: tuple[str, ...] = ()
+    folds: int = 0
+    fold: int = 0
     levels: Levels = None
     on_error: OnError = "refuse"
 
-    def __post_init__(self) -> None:
-        require_levels(self)
-
-    def open(self, split: DetectionSplit) -> DetectionSet:
-        return usable(self.read(split), self.on_error)
-
-    def read(self, split: DetectionSplit) -> DetectionSet:
-        root = Path(self.root).expanduser()
+    def read_files(self, split: DetectionSplit) -> DetectionSet:
+        root = expanded(self.root)
         file = getattr(self, f"{split}_annotations")
         if not file:
             raise UnsplitError(
@@ -104,10 +100,6 @@ class Coco:
             if found and (root / file).is_file():
                 return {"root": str(root), "train_annotations": file, "train_images": found, "val_annotations": ""}
         return None
-
-    @classmethod
-    def sample(cls) -> DetectionSet:
-        return TinyObjects.sample()
 
 
 def _split_fields(root: Path, split: str, names: tuple[str, ...]) -> Fields:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -12,6 +10,7 @@ from typing import ClassVar, Literal, NoReturn
 from spdbuild.data.boxes_hint import boxes_hint
 from spdbuild.data.dataset import DATASETS, Split
 from spdbuild.data.decoding import Resize
+from spdbuild.data.folds import listed_part, name_digest, require_folds
 from spdbuild.data.images import ArrayImages, ImageSet
 from spdbuild.data.levels import Levels, require_levels
 from spdbuild.data.listing import Listing, existing_folder, image_files, subfolders
@@ -42,7 +41,10 @@ class Folder:
     of its folder, `val` or `test`. With both, that is val/, and test/ is kept for `spdbuild eval RUN --split test`.
 
     Without val/ and test/, `val_share: 0.2` evaluates on a fifth of each class of train/, nearly the same files when
-    others are added; with class folders right below root, `train: .` goes with it.
+    others are added; with class folders right below root, `train: .` goes with it. `folds: 5, fold: 0` evaluates on the
+    first of five such parts, which together are all of train/, whatever the seed. A cross-validation is
+    `spdbuild sweep RECIPE data.folds=5 --over data.fold=0,1,2,3,4`, whose folds `spdbuild report` takes together. With
+    a share or folds, val/ is kept for the end as test/ is.
 
     The classes are those of the training folder, sorted by name; a split beside which there is none can be evaluated
     on. Every image has three channels, which are equal in a grey one: no data set gives images of one channel.
@@ -52,6 +54,8 @@ class Folder:
     val: name of the validation folder below it; if empty, the first that exists of val, valid, validation.
     test: name of the test folder below it; if empty, test.
     val_share: share of the training folder's images that are held out as the validation split, in place of a folder.
+    folds: number of equal parts of each class into which the training folder's images are divided; 0: none.
+    fold: number, from 0, of the one that is held out as the validation split, in place of a folder.
     size: [height, width] in pixels to which images are resized, or one number for both; not needed where all have one
         size.
     resize: squash changes the proportions, crop cuts off both ends of a side that is too long, pad fills up with black.
@@ -67,6 +71,8 @@ class Folder:
     val: str = ""
     test: str = ""
     val_share: float = 0.0
+    folds: int = 0
+    fold: int = 0
     size: Size | None = None
     resize: Resize = "squash"
     levels: Levels = None
@@ -77,8 +83,11 @@ class Folder:
         require_range(self, "size", least=1)
         require_range(self, "memory_gib", least=0)
         require_range(self, "val_share", least=0, below=1)
-        if self.val_share and self.val:
-            raise ArgumentError("val_share and val both say what the validation split is", argument="val_share")
+        require_folds(self)
+        given = [name for name in ("folds", "val_share", "val") if getattr(self, name)]
+        if len(given) > 1:
+            message = f"{given[0]} and {given[1]} both say what the validation split is"
+            raise ArgumentError(message, argument=given[0])
         require_levels(self)
 
     @property
@@ -92,8 +101,13 @@ class Folder:
             return "train", "test"
         return ("train", "val", "test") if self.test or self._existing(self._test_names()) else ("train", "val")
 
+    @property
+    def _divided(self) -> bool:
+        """Whether the validation split is a part of the training folder."""
+        return bool(self.val_share or self.folds)
+
     def _has_val(self) -> bool:
-        return bool(self.val_share or self.val or self._existing(self._val_names()))
+        return bool(self._divided or self.val or self._existing(self._val_names()))
 
     def _existing(self, names: Sequence[str]) -> str | None:
         """The first of `names` that is a folder below the root."""
@@ -104,13 +118,15 @@ class Folder:
 
     def listing(self, split: Split) -> Listing:
         root = existing_folder(Path(self.root))
-        held_out = split == "test" or (split == "val" and not self.val_share)
+        held_out = split == "test" or (split == "val" and not self._divided)
         if held_out and not (root / self.train).is_dir():
             folder = self._held_out(split)
             return _list(folder, _test_class_names(folder))
         classes = _class_names(_split_folder(root, (self.train,), "training"))
         if not held_out:
             whole = _list(root / self.train, classes)
+            if self.folds:
+                return listed_part(whole, self, held_out=split == "val")
             return _part(whole, self.val_share, held_out=split == "val") if self.val_share else whole
         folder = self._held_out(split)
         _check_test_classes(folder, classes)
@@ -131,7 +147,7 @@ class Folder:
 
     def _val_names(self) -> Sequence[str]:
         """Names that the validation folder may have."""
-        if self.val_share:
+        if self._divided:
             return ()
         return (self.val,) if self.val else [name for name in _VAL_FOLDERS if name != self.test]
 
@@ -139,7 +155,7 @@ class Folder:
         """Names that the test folder may have: where a share is the validation split, also those of its folder."""
         if self.test:
             return (self.test,)
-        names = _HELD_OUT_FOLDERS if self.val_share or not self._existing(self._val_names()) else ("test",)
+        names = _HELD_OUT_FOLDERS if self._divided or not self._existing(self._val_names()) else ("test",)
         return [name for name in names if name != self.val]
 
     @classmethod
@@ -152,24 +168,22 @@ def _part(whole: Listing, share: float, *, held_out: bool) -> Listing:
 
     The digests of their names say which: of the files that were there before others came, most stay where they were.
     """
+    by_class: list[list[int]] = [[] for _ in whole.classes]
+    for position, label in enumerate(whole.labels):
+        by_class[label].append(position)
     chosen = []
-    for label, name in enumerate(whole.classes):
-        own = [position for position, other in enumerate(whole.labels) if other == label]
+    for name, own in zip(whole.classes, by_class, strict=True):
         if len(own) == 1:
             raise DataError(
                 f"the class '{name}' has one image in {whole.root}, and val_share={share:g} needs two",
                 hint="add images, or leave the class out",
             )
-        own.sort(key=lambda position: _digest(whole.name(whole.paths[position])))
+        own.sort(key=lambda position: name_digest(whole.name(whole.paths[position])))
         count = min(max(round(share * len(own)), 1), len(own) - 1)
         chosen += own[:count] if held_out else own[count:]
     chosen.sort()
     paths = tuple(whole.paths[position] for position in chosen)
     return replace(whole, paths=paths, labels=tuple(whole.labels[position] for position in chosen))
-
-
-def _digest(name: str) -> bytes:
-    return hashlib.blake2b(os.fsencode(name)).digest()
 
 
 def _split_folder(root: Path, names: Sequence[str], what: str, failure: type[DataError] = DataError) -> Path:
@@ -225,7 +239,8 @@ def _class_names(folder: Path, otherwise: str = "") -> tuple[str, ...]:
 
 def _check_test_classes(folder: Path, classes: tuple[str, ...]) -> None:
     found = _test_class_names(folder)
-    unknown = [name for name in found if name not in classes]
+    known = set(classes)
+    unknown = [name for name in found if name not in known]
     if unknown:
         raise DataError(
             f"{folder} has the class {unknown[0]}/, which is not in the training folder",

@@ -16,8 +16,10 @@ from spdbuild.data.decoding import BadFile
 from spdbuild.data.draws import Draws, generator, sent
 from spdbuild.data.images import ArrayImages, FileImages, ImageSet
 from spdbuild.data.memory import require_memory
+from spdbuild.data.order import epoch_order
 from spdbuild.data.workers import Workers
 from spdbuild.errors import DataError
+from spdbuild.wording.phrases import number
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,7 @@ class Loader:
     shuffling each sample comes once, in the order of the set; a last batch smaller than `world` is empty on some ranks.
 
     batch: samples per step over all processes.
+    weights: float64 [images]; shuffled epochs have an image in proportion to its weight, and without weights each once.
     workers: processes that decode files; images in memory need none.
     drop_last: leave out an incomplete last batch.
     """
@@ -56,6 +59,7 @@ class Loader:
         batch: int,
         *,
         shuffle: bool,
+        weights: Tensor | None = None,
         seed: int = 0,
         augment: Sequence[Augmentation] = (),
         rank: int = 0,
@@ -66,6 +70,7 @@ class Loader:
         channels_last: bool = True,
     ) -> None:
         self.image_set, self.batch, self.shuffle, self.seed = image_set, batch, shuffle, seed
+        self.weights = weights
         self.augment, self.rank, self.world = tuple(augment), rank, world
         self.drop_last, self.device = drop_last, torch.device(device)
         self.epoch = self.start_batch = 0
@@ -97,7 +102,7 @@ class Loader:
         count = len(self.image_set)
         order = torch.arange(count)
         if self.shuffle:
-            order = torch.randperm(count, generator=generator("order", self.seed, self.epoch))
+            order = epoch_order(count, self.seed, self.epoch, self.weights)
         for index in range(self.start_batch, len(self)):
             samples = order[index * self.batch : (index + 1) * self.batch]
             own = share_of(torch.arange(len(samples)), self.rank, self.world)
@@ -127,7 +132,7 @@ def _require_room(image_set: FileImages, batch: int, device: torch.device) -> No
     height, width = image_set.size
     # One byte a value as decoded, and four as the network gets it, which another device holds in its own memory.
     each = 3 * height * width * (5 if device.type == "cpu" else 1)
-    what = f"the pixels of {batch:,} {'image' if batch == 1 else 'images'} of {width}x{height}, a batch,"
+    what = f"the pixels of {number(batch, 'image')} of {width}x{height}, a batch,"
     require_memory(batch * each, what, hint="a smaller batch, or smaller images")
 
 

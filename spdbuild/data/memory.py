@@ -6,10 +6,17 @@ import ctypes
 import os
 import shutil
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from spdbuild.errors import DataError
+
+try:
+    import resource
+except ImportError:
+    # Windows has no such limits.
+    resource = None  # type: ignore[assignment]
 
 
 @dataclass(frozen=True)
@@ -29,18 +36,18 @@ _SECOND = _Files("memory.max", "memory.current", "inactive_file")
 
 
 def free_memory(processes: Path = Path("/proc"), groups: Path = Path("/sys/fs/cgroup")) -> int:
-    """The bytes that the machine has available, file caches included, or fewer where a container has a limit.
+    """The bytes that the machine has available, file caches included, or fewer where a container or `ulimit -v` limits.
 
     processes, groups: where Linux reports it. On Windows file caches are no part of it; elsewhere the whole memory
     counts as free.
     """
-    return min([_available(processes), *_left_in_groups(processes, groups)])
+    return min([_available(processes), *_left_in_groups(processes, groups), *_left_of_addresses(processes)])
 
 
 def free_shared_memory(folder: Path = Path("/dev/shm")) -> int:
     """The bytes that processes can share: at most `free_memory`, and what is left of Linux's folder for it.
 
-    A container's folder often has only 64 MB, and a process that writes more is killed.
+    A container's folder often has only 64 MB, and a batch that does not fit there cannot be sent between processes.
     """
     free = free_memory()
     if not folder.is_dir():
@@ -114,6 +121,18 @@ def _left(group: Path, files: _Files) -> Iterator[int]:
     if limit != "max":
         used = int((group / files.used).read_text(encoding="utf-8"))
         yield max(int(limit) - used + _entry(group / "memory.stat", files.spare), 0)
+
+
+def _left_of_addresses(processes: Path) -> Iterator[int]:
+    """The bytes that `ulimit -v` leaves to this process, if it has that limit."""
+    if resource is None:
+        return
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if limit != resource.RLIM_INFINITY:
+        used = 0
+        with suppress(OSError):
+            used = 1024 * _entry(processes / "self" / "status", "VmSize:")
+        yield max(limit - used, 0)
 
 
 def _entry(file: Path, name: str) -> int:

@@ -150,7 +150,7 @@ def _decode_listing(
     if len(listing.paths) < _CACHED_FROM:
         return _decode_now(listing, size, resize, levels, keep)
     key = cache.cache_key(listing, size, resize, levels, keep)
-    decoded = cache.load(key, listing.paths)
+    decoded = cache.load(key, listing.paths, size if keep else None)
     if decoded is None:
         decoded = _decode_now(listing, size, resize, levels, keep)
         if not any(isinstance(file, OddSize) for file in decoded.bad):

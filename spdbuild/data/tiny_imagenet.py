@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -90,7 +91,7 @@ def _read_wnids(root: Path) -> tuple[str, ...]:
     wnids = tuple(_read_text(file).split())
     if not wnids:
         raise DataError(f"{file} is empty", hint=_AGAIN)
-    twice = next((wnid for wnid in wnids if wnids.count(wnid) > 1), None)
+    twice = next((wnid for wnid, count in Counter(wnids).items() if count > 1), None)
     if twice:
         raise DataError(f"{file} names the class {twice} twice", hint=_AGAIN)
     return wnids

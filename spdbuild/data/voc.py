@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import ClassVar, Literal
 
 from spdbuild.data.dataset import DATASETS, Fields
-from spdbuild.data.detection.dataset import DetectionSplit, usable
+from spdbuild.data.detection.annotated import AnnotatedFiles
+from spdbuild.data.detection.dataset import DetectionSplit
 from spdbuild.data.detection.table import DetectionSet
 from spdbuild.data.detection.voc_xml import is_loose, read_voc
-from spdbuild.data.levels import Levels, require_levels
+from spdbuild.data.levels import Levels
 from spdbuild.data.reading import OnError
-from spdbuild.data.tiny_objects import TinyObjects
 from spdbuild.declaring.roles import Role, role
+from spdbuild.system.files import expanded
 
 
 @DATASETS.register
 @dataclass(frozen=True)
-class Voc:
+class Voc(AnnotatedFiles):
     """An XML file for each image, and lists of the images of each split; without any list, all images are for training.
 
     Without these folders the XML files may also be beside the images, in images or in root itself.
@@ -27,13 +27,13 @@ class Voc:
     train, val, test: names of the splits' lists in ImageSets/Main.
     names: the classes in their order; if empty, all that the annotations name, in alphabetical order.
     ignore: names of categories that are not classes; detections in their regions do not count.
+    folds: number of parts into which the training images are divided; 0: none.
+    fold: number, from 0, of the part that is the split val, in place of one that the files have.
     levels: values that become black and white in grey images of 16 bits, of 32, or of floating point numbers.
     on_error: refuse annotations and images that cannot be used, or skip them.
 
     Source: Everingham et al. 2010, "The Pascal Visual Object Classes (VOC) Challenge", IJCV 88.
     """
-
-    task: ClassVar[Literal["detection"]] = "detection"
 
     root: str = field(metadata=role(Role.RESUMED))
     train: str = "train"
@@ -41,17 +41,13 @@ class Voc:
     test: str = "test"
     names: tuple[str, ...] = ()
     ignore: tuple[str, ...] = ()
+    folds: int = 0
+    fold: int = 0
     levels: Levels = None
     on_error: OnError = "refuse"
 
-    def __post_init__(self) -> None:
-        require_levels(self)
-
-    def open(self, split: DetectionSplit) -> DetectionSet:
-        return usable(self.read(split), self.on_error)
-
-    def read(self, split: DetectionSplit) -> DetectionSet:
-        root = Path(self.root).expanduser()
+    def read_files(self, split: DetectionSplit) -> DetectionSet:
+        root = expanded(self.root)
         return replace(read_voc(root, getattr(self, split), names=self.names, ignore=self.ignore), levels=self.levels)
 
     @classmethod
@@ -60,7 +56,3 @@ class Voc:
         # A YAML says that the XML files are left from before a conversion.
         loose = not any(root.glob("*.y*ml")) and is_loose(root)
         return {"root": str(root)} if there or loose else None
-
-    @classmethod
-    def sample(cls) -> DetectionSet:
-        return TinyObjects.sample()

@@ -7,13 +7,15 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from multiprocessing.queues import Queue
 from typing import Any, Generic, TypeVar
 
 import torch
 from torch.utils.data import DataLoader, Dataset
 
 from spdbuild.data.processors import processors
+from spdbuild.errors import first_line
 
 Plan = TypeVar("Plan")
 Batch = TypeVar("Batch")
@@ -50,7 +52,7 @@ class Workers(Generic[Plan, Batch]):
             collate_fn=_identity,
             num_workers=workers,
             persistent_workers=workers > 0,
-            worker_init_fn=_ignore_group,
+            worker_init_fn=_prepare,
             # Forked processes share the data set; to others, the default of Python 3.14, it would be sent.
             multiprocessing_context="fork" if workers and sys.platform == "linux" else None,
             pin_memory=pin_memory,
@@ -83,12 +85,22 @@ def _blocked(signals: Iterable[signal.Signals]) -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _ignore_group(worker: int) -> None:
+def _prepare(worker: int) -> None:
+    # Python leaves out what cannot be sent, and the main process would wait for that batch for ever.
+    Queue._on_queue_feeder_error = staticmethod(_end_unsent)  # type: ignore[attr-defined]
     # In processes that are not forked, Python may have unblocked these again.
     for number in _FROM_TERMINALS:
         signal.signal(number, signal.SIG_IGN)
     if _SEES_SENDERS:
         threading.Thread(target=_obey_parent, daemon=True).start()
+
+
+def _end_unsent(error: Exception, batch: object) -> None:
+    """End this worker process, so that the main process learns that a batch of it will not come."""
+    with suppress(OSError):
+        sys.stderr.write(f"a process that reads images cannot send a batch: {first_line(error)}\n")
+        sys.stderr.flush()
+    os._exit(1)
 
 
 def _obey_parent() -> None:

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import ClassVar, Literal
 
 from spdbuild.data.dataset import DATASETS, Fields
-from spdbuild.data.detection.dataset import DetectionSplit, usable
+from spdbuild.data.detection.annotated import AnnotatedFiles
+from spdbuild.data.detection.dataset import DetectionSplit
 from spdbuild.data.detection.table import DetectionSet
 from spdbuild.data.detection.yolo_txt import read_yolo
 from spdbuild.data.detection.yolo_yaml import dataset_yaml_in
-from spdbuild.data.levels import Levels, require_levels
+from spdbuild.data.levels import Levels
 from spdbuild.data.reading import OnError
-from spdbuild.data.tiny_objects import TinyObjects
 from spdbuild.declaring.roles import Role, role
+from spdbuild.system.files import expanded
 
 
 @DATASETS.register
 @dataclass(frozen=True)
-class Yolo:
+class Yolo(AnnotatedFiles):
     """A dataset YAML as other YOLO tools use it, with a text file of boxes or outlines for each image.
 
         data.yaml                  path: folder            the YAML's own folder, if empty
@@ -34,33 +34,25 @@ class Yolo:
 
     file: the dataset YAML, relative to the current folder; its keys path, train, val, test, names, kpt_shape are used.
     ignore: names of categories that are not classes; detections in their regions do not count.
+    folds: number of parts into which the training images are divided; 0: none.
+    fold: number, from 0, of the part that is the split val, in place of one that the files have.
     levels: values that become black and white in grey images of 16 bits, of 32, or of floating point numbers.
     on_error: refuse annotations and images that cannot be used, or skip them.
 
     Source: the format of Redmon's Darknet and of the data set files of YOLOv5, as in common use.
     """
 
-    task: ClassVar[Literal["detection"]] = "detection"
-
     file: str = field(metadata=role(Role.RESUMED))
     ignore: tuple[str, ...] = ()
+    folds: int = 0
+    fold: int = 0
     levels: Levels = None
     on_error: OnError = "refuse"
 
-    def __post_init__(self) -> None:
-        require_levels(self)
-
-    def open(self, split: DetectionSplit) -> DetectionSet:
-        return usable(self.read(split), self.on_error)
-
-    def read(self, split: DetectionSplit) -> DetectionSet:
-        return replace(read_yolo(Path(self.file).expanduser(), split, ignore=self.ignore), levels=self.levels)
+    def read_files(self, split: DetectionSplit) -> DetectionSet:
+        return replace(read_yolo(expanded(self.file), split, ignore=self.ignore), levels=self.levels)
 
     @classmethod
     def fields_in(cls, root: Path) -> Fields | None:
         file = dataset_yaml_in(root)
         return {"file": str(file)} if file else None
-
-    @classmethod
-    def sample(cls) -> DetectionSet:
-        return TinyObjects.sample()

@@ -28,7 +28,14 @@ _STYLE = (
 )
 
 
-def diagram_svg(graph: Graph, depth: int = 2, marks: Mapping[str, Mark] | None = None, note: str = "") -> str:
+class Svg(str):
+    """The text of an SVG file, which a notebook shows as the picture."""
+
+    def _repr_svg_(self) -> str:
+        return str(self)
+
+
+def diagram_svg(graph: Graph, depth: int = 2, marks: Mapping[str, Mark] | None = None, note: str = "") -> Svg:
     """An SVG of the blocks of `graph` down to `depth` levels; a layer that is not deeper is a box of its own.
 
     Boxes with strided layers are red, boxes with space-to-depth green.
@@ -62,7 +69,7 @@ def diagram_svg(graph: Graph, depth: int = 2, marks: Mapping[str, Mark] | None =
         "</g>",
         "</svg>",
     ]
-    return "\n".join(lines) + "\n"
+    return Svg("\n".join(lines) + "\n")
 
 
 def _edges(graph: Graph, depth: int) -> Iterator[tuple[str, str]]:

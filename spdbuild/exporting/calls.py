@@ -104,7 +104,7 @@ def _check_own_size(graph: Graph, calls: Calls) -> None:
             f"images of any size are multiples of {row}x{column} here, and at least {CELLS * row}x{CELLS * column}; "
             f"{height}x{width} is not"
         )
-        raise ArgumentError(message, argument="any_size", hint="choose another size with --input")
+        raise ArgumentError(message, argument="any_size", hint="choose another size of input")
 
 
 def _check_other_size(graph: Graph, inputs: list[Shape]) -> None:

@@ -15,11 +15,12 @@ from spdbuild.data.augment.normalize import Normalize
 from spdbuild.data.detection.loader import MULTIPLE
 from spdbuild.data.letterbox import FILL
 from spdbuild.exporting.limits import Precision
-from spdbuild.exporting.network import DETECTIONS, LOGITS, TrainedNetwork, head_of_graph
+from spdbuild.exporting.network import DETECTIONS, LOGITS, head_of_graph
 from spdbuild.nn.detection import Detect
 from spdbuild.training.recipe.sections import plain
+from spdbuild.training.stored_graph import StoredGraph
 from spdbuild.training.tasks.detection import Detection
-from spdbuild.weights import file_sha256
+from spdbuild.weights import StoredWeights, file_sha256
 from spdbuild.weights.facts import Facts
 
 _MEANINGS = {
@@ -43,7 +44,8 @@ _MERGING = (
 
 
 def card_of(
-    network: TrainedNetwork,
+    network: StoredGraph,
+    weights: StoredWeights | None,
     outputs: Sequence[str],
     cell: tuple[int, int] | None = None,
     head: Detect | None = None,
@@ -57,9 +59,9 @@ def card_of(
     in order), tiles (how large images are looked at), selection (which boxes a run counts and shows), weights,
     weights_sha256. What is not known is left out.
 
-    head: the one whose maps are output without decoding.
+    weights: the file that they are from, if there is one. head: the one whose maps are output without decoding.
     """
-    facts = Facts.of(network.weights)
+    facts = (Facts() if weights is None else Facts.of(weights)).or_else(network.of_run)
     preprocess = _preprocess(network, facts, cell)
     known: dict[str, Any] = {
         "task": _task(network, outputs),
@@ -77,12 +79,11 @@ def card_of(
         "spdbuild": __version__,
         "architecture": network.graph.name,
         **{name: fact for name, fact in known.items() if fact},
-        "weights": network.weights.name,
-        "weights_sha256": file_sha256(network.weights),
+        **({} if weights is None else {"weights": weights.path.name, "weights_sha256": file_sha256(weights.path)}),
     }
 
 
-def _task(network: TrainedNetwork, outputs: Sequence[str]) -> str:
+def _task(network: StoredGraph, outputs: Sequence[str]) -> str:
     if network.recipe is not None:
         return network.recipe.task.name
     if head_of_graph(network.graph) is not None:
@@ -90,7 +91,7 @@ def _task(network: TrainedNetwork, outputs: Sequence[str]) -> str:
     return "classification" if tuple(outputs) == (LOGITS,) else ""
 
 
-def _meanings(network: TrainedNetwork, outputs: Sequence[str]) -> Mapping[str, str]:
+def _meanings(network: StoredGraph, outputs: Sequence[str]) -> Mapping[str, str]:
     other = _MAP if head_of_graph(network.graph) is not None else ""
     told = {name: _MEANINGS.get(name, other) for name in outputs}
     return {name: meaning for name, meaning in told.items() if meaning}
@@ -101,7 +102,7 @@ def _head(head: Detect) -> dict[str, Any]:
     return {"strides": list(head.strides), "anchors": (head.anchors.cpu() * strides).tolist()}
 
 
-def _detections(network: TrainedNetwork) -> dict[str, Any]:
+def _detections(network: StoredGraph) -> dict[str, Any]:
     """How a detector's run turns the boxes of its network into those of an image."""
     if network.recipe is None or not isinstance(task := network.recipe.task, Detection):
         return {}
@@ -114,7 +115,7 @@ def _detections(network: TrainedNetwork) -> dict[str, Any]:
     return found
 
 
-def _preprocess(network: TrainedNetwork, facts: Facts, cell: tuple[int, int] | None) -> list[Any]:
+def _preprocess(network: StoredGraph, facts: Facts, cell: tuple[int, int] | None) -> list[Any]:
     """The steps from an RGB image of bytes to the input; empty if only a recipe could tell.
 
     cell: what heights and widths are multiples of, if they may differ.
@@ -135,7 +136,7 @@ def _preprocess(network: TrainedNetwork, facts: Facts, cell: tuple[int, int] | N
     return [*scaled, resize | filled, divided, *map(_step, network.recipe.preprocess)]
 
 
-def _image_size(network: TrainedNetwork, facts: Facts) -> list[int]:
+def _image_size(network: StoredGraph, facts: Facts) -> list[int]:
     """Height and width of an image before the recipe's `preprocess`; its steps keep another input's size."""
     shape = list(network.graph.inputs[0].shape)
     before, behind = list(facts.size), list(facts.input)

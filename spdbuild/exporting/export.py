@@ -13,7 +13,6 @@ from torch.export import ExportedProgram
 
 from spdbuild.analysis.watching import ALONE
 from spdbuild.conversion.folding import Folding, fold
-from spdbuild.conversion.weights import weights_of
 from spdbuild.errors import ArgumentError, RunError, first_line
 from spdbuild.exporting.calls import Calls, calls_of
 from spdbuild.exporting.card import card_of
@@ -21,12 +20,11 @@ from spdbuild.exporting.formats import Axes, Format, format_for, runner_of
 from spdbuild.exporting.limits import TOLERANCES, Precision
 from spdbuild.exporting.network import (
     DETECTIONS,
-    TrainedNetwork,
     decoded_head,
     head_of_graph,
     module_of,
     output_names,
-    trained_network,
+    trained_weights,
 )
 from spdbuild.exporting.parity import Parity, compare
 from spdbuild.graph import Graph
@@ -34,6 +32,7 @@ from spdbuild.loading import Architecture
 from spdbuild.nn.detection import BOX_AND_OBJECT, Detect
 from spdbuild.shape import Shape
 from spdbuild.system.files import write_whole
+from spdbuild.training.stored_graph import StoredGraph, Weights, stored_graph, weights_from
 
 
 @dataclass(frozen=True)
@@ -87,7 +86,7 @@ class Export:
 def export(
     network: Architecture | Graph | str | Path,
     output: str | Path,
-    weights: str | Path | None = None,
+    weights: Weights | None = None,
     *,
     to: str | None = None,
     inputs: Sequence[Sequence[int]] | None = None,
@@ -105,7 +104,8 @@ def export(
     A classifier gives `logits` [N, K]. A detector gives `detections` [N, boxes, 5 + K]: centre x, centre y, width and
     height in pixels of the input, objectness, and the probability of each class; overlapping boxes are not suppressed.
 
-    network: the folder of a run, an architecture, its name or path. weights: file of its weights; a run has its own.
+    network: the folder of a run, an architecture, its name or path. weights: a file of its weights or a state_dict,
+        with the network's names or those of a rename table of its architecture; a run has its own.
     to: "onnx", "pt2" or a plug-in's format; by default the one that the suffix of `output` means.
     inputs: shapes (C, H, W) in place of the network's own. batch: images per call; None: any number.
     any_size: let images have any height and width in whole cells of the network's coarsest features, 2 or more, such as
@@ -125,11 +125,7 @@ def export(
     path = Path(output)
     kind = format_for(path, to, opset)
     kind.require()
-    if not isinstance(weights, str | Path | None):
-        hint = "spdbuild.weights.save_weights(file, state_dict) writes one"
-        raise ArgumentError(f"weights must be a file, got a {type(weights).__name__}", argument="weights", hint=hint)
-    own_weights = None if weights is None else Path(weights)
-    trained = trained_network(network, own_weights, inputs, allow_imports=allow_imports)
+    trained = stored_graph(network, weights_from(weights), inputs, allow_imports=allow_imports)
     calls = calls_of(trained.graph, batch, any_size)
     allowed = TOLERANCES[precision] if tolerance is None else tolerance
     head = decoded_head(trained.graph, raw)
@@ -146,7 +142,7 @@ class _Job:
         self,
         path: Path,
         kind: Format,
-        network: TrainedNetwork,
+        network: StoredGraph,
         calls: Calls,
         head: str | None,
         keep: bool,
@@ -154,7 +150,7 @@ class _Job:
         tolerance: float,
     ) -> None:
         self.path, self.kind, self.calls, self.tolerance = path, kind, calls, tolerance
-        weights = weights_of(network.graph, network.weights)
+        weights = trained_weights(network)
         self.reference = module_of(network.graph, weights, head)
         self.folding = None if keep else fold(network.graph, weights)
         self.graph = network.graph
@@ -164,7 +160,7 @@ class _Job:
         self.model = module_of(self.graph, weights, head, precision)
         names = output_names(network.graph, head)
         self.axes = Axes(tuple(node.name for node in self.graph.inputs), names, calls.axes)
-        self.card = card_of(network, names, calls.cell, None if head else self._raw_head(), precision)
+        self.card = card_of(network, network.weights, names, calls.cell, None if head else self._raw_head(), precision)
 
     def fill(self, beside: Path) -> Export:
         """Fill the file and compare what it computes; RunError if that is not the same."""

@@ -1,10 +1,8 @@
-"""A trained network to export: where it is from, and the module that is written."""
+"""A trained network to export: its weights, its outputs, and the module that is written."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Mapping
 
 from torch import Tensor, fx, nn
 
@@ -12,56 +10,23 @@ from spdbuild.errors import ArgumentError, WeightsError
 from spdbuild.exporting.half import to_half
 from spdbuild.exporting.limits import Precision
 from spdbuild.graph import Graph, Output
-from spdbuild.loading import Architecture, graph_of, input_shapes, load
 from spdbuild.modules import compile_graph
 from spdbuild.nn.detection import Detect as DetectModule
 from spdbuild.ops.detection import Detect
-from spdbuild.text.source import Value
-from spdbuild.training.recipe import Recipe
-from spdbuild.training.stored_run import stored_graph
+from spdbuild.training.stored_graph import StoredGraph
 
 #: The output of a detector whose boxes are decoded, and that of a classifier.
 DETECTIONS, LOGITS = "detections", "logits"
 
 
-@dataclass(frozen=True)
-class TrainedNetwork:
-    """A graph, the file of its weights, and the recipe of the run that made them, if it is known.
-
-    renames: rename tables of its architecture.
-    """
-
-    graph: Graph
-    weights: Path
-    recipe: Recipe | None = None
-    renames: Mapping[str, Mapping[str, Value]] = field(default_factory=dict)
-
-
-def trained_network(
-    network: Architecture | Graph | str | Path,
-    weights: Path | None,
-    inputs: Sequence[Sequence[int]] | None = None,
-    *,
-    allow_imports: bool = False,
-) -> TrainedNetwork:
-    """The network of a run's folder, or of an architecture with its weights; `weights` override the run's.
-
-    inputs: shapes (C, H, W) in place of its own. allow_imports: whether Python files that it names may run.
-    Raises WeightsError where there are no weights.
-    """
-    # Path.is_dir raises for a long YAML text.
-    if isinstance(network, str | Path) and "\n" not in str(network) and Path(network).is_dir():
-        stored = stored_graph(network, weights, inputs, allow_imports=allow_imports)
-        return TrainedNetwork(stored.graph, stored.weights, stored.recipe, stored.architecture.renames)
-    network = load(network, allow_imports=allow_imports) if isinstance(network, str | Path) else network
-    graph = graph_of(network)
+def trained_weights(network: StoredGraph) -> dict[str, Tensor]:
+    """The weights of a network; WeightsError where there are none, or they do not fit."""
+    weights = network.read_weights()
     if weights is None:
-        hint = "give them with --weights, or name the folder of a run"
-        raise WeightsError(f"only a trained network is worth a file, and {graph.name} comes without weights", hint=hint)
-    if inputs is not None:
-        graph = graph.with_inputs(input_shapes(graph.name, len(graph.inputs), inputs))
-    renames = network.renames if isinstance(network, Architecture) else {}
-    return TrainedNetwork(graph, weights, renames=renames)
+        message = f"only a trained network is worth a file, and {network.graph.name} comes without weights"
+        hint = "give them with --weights (from Python: weights=...), or name the folder of a run"
+        raise WeightsError(message, hint=hint)
+    return weights
 
 
 def head_of_graph(graph: Graph) -> str | None:
@@ -79,7 +44,7 @@ def decoded_head(graph: Graph, raw: bool) -> str | None:
     head = head_of_graph(graph)
     if raw and head is None:
         message = f"{graph.name} is no detector, so what it gives is never decoded"
-        raise ArgumentError(message, argument="raw", hint="leave --raw out")
+        raise ArgumentError(message, argument="raw", hint="leave raw out")
     return None if raw else head
 
 

@@ -10,18 +10,19 @@ import torch
 from torch import Tensor, nn
 
 from spdbuild.analysis.agreement import relative_error
-from spdbuild.conversion.weights import weights_of
 from spdbuild.errors import ArgumentError, RunError, WeightsError
 from spdbuild.exporting.limits import TOLERANCE
-from spdbuild.exporting.network import LOGITS, module_of, output_names, trained_network
+from spdbuild.exporting.network import LOGITS, module_of, output_names, trained_weights
 from spdbuild.graph import Graph
 from spdbuild.importing.zoo import is_named
 from spdbuild.importing.zoo import network as library_network
 from spdbuild.loading import Architecture
+from spdbuild.ops.resampling import SpaceToDepth
+from spdbuild.ops.spd import SpdConv2d, SpdPool
 from spdbuild.system.files import refuse_overwriting
-from spdbuild.weights import describe_module, file_sha256, open_weights, restore, save_weights
-from spdbuild.weights.facts import Facts
-from spdbuild.weights.report import Report
+from spdbuild.training.stored_graph import Weights, stored_graph, weights_from
+from spdbuild.weights import describe_module, open_weights, restore, save_weights
+from spdbuild.weights.report import Matching
 
 
 def export_weights(
@@ -29,16 +30,17 @@ def export_weights(
     like: str | Path,
     output: str | Path | None = None,
     *,
-    weights: str | Path | None = None,
+    weights: Weights | None = None,
     table: str | None = None,
     inputs: Sequence[Sequence[int]] | None = None,
     allow_imports: bool = False,
-) -> tuple[dict[str, Tensor], Report]:
+) -> tuple[dict[str, Tensor], Matching]:
     """The weights of a trained network as a state_dict of another library, and where each tensor went.
 
     It is what `import_weights` does, undone: names, shapes, and the order of the channels of space_to_depth.
 
-    network: the folder of a run, an architecture, its name or path. weights: file of its weights; a run has its own.
+    network: the folder of a run, an architecture, its name or path. weights: a file of its weights
+        or a state_dict; a run has its own.
     like: a network such as "torchvision:resnet18", which is also run with the weights; or a file of weights, of which
         only names and shapes are used, and the count of an AveragedModel, which is no weight. Its last layer may have
         another number of classes.
@@ -49,11 +51,10 @@ def export_weights(
     Raises WeightsError, with the first difference, where `like` has other tensors, and RunError if it has the same
     tensors but does not compute the same.
     """
-    own_weights = None if weights is None else Path(weights)
-    trained = trained_network(network, own_weights, inputs, allow_imports=allow_imports)
-    if output is not None:
-        refuse_overwriting(Path(output), trained.weights)
-    ours = weights_of(trained.graph, trained.weights, trained.renames)
+    trained = stored_graph(network, weights_from(weights), inputs, allow_imports=allow_imports)
+    if output is not None and trained.weights is not None:
+        refuse_overwriting(Path(output), trained.weights.path)
+    ours = trained_weights(trained)
     module, example = _library(str(like), trained.graph) if is_named(str(like)) else (None, None)
     contents, taken_from = None, ""
     if module is None:
@@ -62,9 +63,13 @@ def export_weights(
     else:
         wanted = describe_module(module)
     try:
-        state, report = restore(ours, wanted, trained.renames, trained.graph, table=table)
+        state, matching = restore(ours, wanted, trained.renames, trained.graph, table=table)
     except WeightsError as error:
-        told = (replace(problem, message=f"{like}: {problem.message}") for problem in error.problems)
+        hint = _hint(trained.graph)
+        told = (
+            replace(problem, message=f"{like}: {problem.message}", hint=problem.hint or hint)
+            for problem in error.problems
+        )
         raise WeightsError.gather(told) from None
     if contents and len(state) < len(wanted):
         counts = contents.load()
@@ -73,10 +78,20 @@ def export_weights(
         module.load_state_dict(state)
         _require_same(str(like), module, module_of(trained.graph, ours, None), example)
     if output is not None:
-        origin = {"source": trained.weights.name, "source_sha256": file_sha256(trained.weights)}
-        facts = Facts.of(trained.weights).texts()
-        save_weights(Path(output), state, {"architecture": trained.graph.name, **facts, **origin})
-    return state, replace(report, taken_from=taken_from)
+        origin = {} if trained.weights is None else trained.weights.origin()
+        save_weights(Path(output), state, {"architecture": trained.graph.name, **trained.facts().texts(), **origin})
+    return state, replace(matching, taken_from=taken_from)
+
+
+def _hint(graph: Graph) -> str:
+    """What makes a network with layers that no other library has one that others may have; empty without such."""
+    if not any(isinstance(node.op, SpaceToDepth | SpdConv2d | SpdPool) for node in graph.layers):
+        return ""
+    folded = "spdbuild fold ... --keep-norms -o folded.yaml --weights-out folded.safetensors"
+    return (
+        f"{graph.name} has layers of space-to-depth: fold them first, by `{folded}`; if trained kernels are then larger"
+        " than theirs, `spdbuild export ... -o network.pt2` writes a file that runs without spdbuild"
+    )
 
 
 def _library(like: str, graph: Graph) -> tuple[nn.Module, Tensor]:

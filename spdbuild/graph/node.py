@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from spdbuild.errors import Location, ShapeError, SpdbuildError
 from spdbuild.ops.op import Family, Op
@@ -92,6 +92,18 @@ class Node:
     def container(self) -> str:
         """The name of the block or section that holds the node; empty at the top."""
         return self.name.rpartition(".")[0]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The node with what it costs, as `--json` of the commands prints it."""
+        return {
+            "name": self.name,
+            "op": self.op.name,
+            "call": str(self.op),
+            "inputs": list(map(str, self.inputs)),
+            "shapes": [list(shape) for shape in self.shapes],
+            "params": self.parameters,
+            "macs": self.macs,
+        }
 
     def inferred(self, input_shapes: tuple[Shape, ...]) -> Node:
         """The node with its shapes for these inputs; if they do not fit, the error names them."""

@@ -9,6 +9,7 @@ from typing import Any
 
 from spdbuild.declaring.arguments import arguments_of
 from spdbuild.declaring.registry import snake_case
+from spdbuild.graph.names import free_name
 from spdbuild.importing.steps import Place, Step, Steps
 from spdbuild.importing.tree import Part
 from spdbuild.ops import OPS
@@ -135,13 +136,9 @@ def _labelled(body: Body, names: tuple[str, ...]) -> Iterator[Entry]:
         if number not in read and not entry.several and _is_nameless(entry):
             yield replace(entry, label="")
             continue
-        label = _identifier(entry)
-        free, count = label, 1
-        while free in taken:
-            count += 1
-            free = f"{label}_{count}"
-        taken.add(free)
-        yield replace(entry, label=free)
+        label = free_name(_identifier(entry), taken)
+        taken.add(label)
+        yield replace(entry, label=label)
 
 
 def _is_nameless(entry: Entry) -> bool:

@@ -25,7 +25,7 @@ from spdbuild.modules import compile_graph
 _TOLERANCES = {torch.float64: 1e-9, torch.float32: 1e-4, torch.float16: 1e-2, torch.bfloat16: 5e-2}
 
 
-def weights_of(graph: Graph, steps: Steps) -> dict[str, Tensor]:
+def state_of(graph: Graph, steps: Steps) -> dict[str, Tensor]:
     """The state_dict of the module of a graph that has these steps."""
     return {
         f"{node.name}.{key}": tensor
@@ -54,7 +54,7 @@ def check_import(graph: Graph, traced: Traced, module: nn.Module, example: Tenso
         setattr(theirs, name, getattr(traced.module, name))
     steps = translate(replace(traced, module=theirs))
     ours = compile_graph(graph, "meta").eval()
-    ours.load_state_dict(weights_of(graph, steps), assign=True)
+    ours.load_state_dict(state_of(graph, steps), assign=True)
     pairs = zip(graph.layers, steps.steps, strict=True)
     names = {".".join((*step.path, step.label)): node.name for node, step in pairs if step.label}
     new = _run(ours, x)

@@ -18,7 +18,7 @@ from spdbuild.ops.activation import Softmax
 from spdbuild.ops.dense import Flatten
 from spdbuild.ops.merging import Add, Concat, Mul, Split
 from spdbuild.ops.normalization import BatchNorm, LayerScale
-from spdbuild.ops.pooling import GlobalAvgPool
+from spdbuild.ops.pooling import GlobalAvgPool, GlobalMaxPool, GlobalPool
 from spdbuild.shape import Shape
 
 #: Functions that do what a module does: the module, and the parameters after the input.
@@ -54,7 +54,7 @@ SAME = ("contiguous", "clone", "detach", torch.clone)
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
-class Place(Protocol):
+class CallSite(Protocol):
     """Where a function is called."""
 
     result: Any
@@ -67,7 +67,7 @@ class Place(Protocol):
 
 
 Rule = Callable[..., Any]
-#: Functions and names of methods -> the rule, which takes the place, then the arguments as they were given.
+#: Functions and names of methods -> the rule, which takes the call site, then the arguments as they were given.
 RULES_OF: dict[Any, Rule] = {}
 
 
@@ -87,132 +87,141 @@ def as_module(target: Any, x: Shape, args: tuple[Any, ...], kwargs: dict[str, An
 
 
 @_rule(*SAME)
-def _same(place: Place, x: Value, *args: Any, **kwargs: Any) -> Value:
+def _same(site: CallSite, x: Value, *args: Any, **kwargs: Any) -> Value:
     return x
 
 
 @_rule(F.dropout, torch.dropout)
-def _dropout(place: Place, x: Value, p: float = 0.5, training: bool = True, inplace: bool = False) -> Value:
-    return place.emit(RULES[nn.Dropout](nn.Dropout(p), place.shape(x)), x)
+def _dropout(site: CallSite, x: Value, p: float = 0.5, training: bool = True, inplace: bool = False) -> Value:
+    return site.emit(RULES[nn.Dropout](nn.Dropout(p), site.shape(x)), x)
 
 
 @_rule(operator.add, operator.iadd, torch.add, "add", "add_")
-def _add(place: Place, x: Any, y: Any, **options: Any) -> Value:
-    return _merged(place, Add(), "an addition", x, y, options)
+def _add(site: CallSite, x: Any, y: Any, **options: Any) -> Value:
+    return _merged(site, Add(), "an addition", x, y, options)
 
 
 @_rule(operator.mul, operator.imul, torch.mul, "mul", "mul_")
-def _mul(place: Place, x: Any, y: Any) -> Value:
+def _mul(site: CallSite, x: Any, y: Any) -> Value:
     for value, weight in ((x, y), (y, x)):
         if isinstance(value, Value) and isinstance(weight, Tensor):
-            channels = place.shape(value).channels
+            channels = site.shape(value).channels
             axes = (channels,) if value.last else (channels, 1, 1)
             if tuple(weight.shape[-len(axes) :]) != axes or weight.numel() != channels:
                 raise Unknown(f"a product with a tensor of {tuple(weight.shape)}, other than one number a channel")
-            return place.emit(LayerScale(), value, weights={"weight": weight.reshape(channels, 1, 1)})
-    return _merged(place, Mul(), "a product", x, y, {})
+            return site.emit(LayerScale(), value, weights={"weight": weight.reshape(channels, 1, 1)})
+    return _merged(site, Mul(), "a product", x, y, {})
 
 
 @_rule(F.softmax, torch.softmax, "softmax")
-def _softmax(place: Place, x: Value, dim: Any = None, _stacklevel: int = 3, dtype: Any = None) -> Value:
-    shape = place.shape(x)
+def _softmax(site: CallSite, x: Value, dim: Any = None, _stacklevel: int = 3, dtype: Any = None) -> Value:
+    shape = site.shape(x)
     if dtype is not None or dim is None or dim % (1 + len(shape)) != (3 if x.last else 1):
         raise Unknown(f"softmax over the axis {dim}, which is not that of the channels")
-    return place.emit(Softmax(), x)
+    return site.emit(Softmax(), x)
 
 
-def _merged(place: Place, op: Op, what: str, x: Any, y: Any, options: dict[str, Any]) -> Value:
+def _merged(site: CallSite, op: Op, what: str, x: Any, y: Any, options: dict[str, Any]) -> Value:
     for value in (x, y):
         if not isinstance(value, Value):
             kind = "a learned tensor" if isinstance(value, Tensor) else str(value)
             raise Unknown(f"{what} of a tensor and {kind}")
     if options:
         raise Unknown(f"{what} with {', '.join(options)}")
-    if len(place.shape(x)) != len(place.shape(y)):
-        raise Unknown(f"{what} of {place.shape(x)} and {place.shape(y)}, which torch lays along the width")
+    if len(site.shape(x)) != len(site.shape(y)):
+        raise Unknown(f"{what} of {site.shape(x)} and {site.shape(y)}, which torch lays along the width")
     _check_layouts(x, y)
-    return place.emit(op, x, y)
+    return site.emit(op, x, y)
 
 
 @_rule(torch.cat, torch.concat)
-def _cat(place: Place, tensors: list[Value], dim: int = 0) -> Value:
+def _cat(site: CallSite, tensors: list[Value], dim: int = 0) -> Value:
     _check_layouts(*tensors)
-    axis = dim % (1 + len(place.shape(tensors[0])))
+    axis = dim % (1 + len(site.shape(tensors[0])))
     if axis != (3 if tensors[0].last else 1):
         raise Unknown(f"a concatenation on axis {dim}, which is not that of the channels")
-    return place.emit(Concat(), *tensors) if len(tensors) > 1 else tensors[0]
+    return site.emit(Concat(), *tensors) if len(tensors) > 1 else tensors[0]
 
 
 @_rule(torch.chunk, "chunk", torch.split, "split")
-def _split(place: Place, x: Value, parts: Any = None, dim: int = 0, **options: Any) -> tuple[Value, ...]:
-    if dim % (1 + len(place.shape(x))) != (3 if x.last else 1):
+def _split(site: CallSite, x: Value, parts: Any = None, dim: int = 0, **options: Any) -> tuple[Value, ...]:
+    if dim % (1 + len(site.shape(x))) != (3 if x.last else 1):
         raise Unknown(f"a split of axis {dim}, which is not that of the channels")
-    sizes = [part.shape[3 if x.last else 1] for part in place.result]
-    first = place.emit(Split(len(sizes) if len(set(sizes)) == 1 else tuple(sizes)), x)
+    sizes = [part.shape[3 if x.last else 1] for part in site.result]
+    first = site.emit(Split(len(sizes) if len(set(sizes)) == 1 else tuple(sizes)), x)
     return tuple(first._replace(output=number) for number in range(len(sizes)))
 
 
 @_rule(operator.getitem)
-def _item(place: Place, values: Any, index: Any) -> Any:
+def _item(site: CallSite, values: Any, index: Any) -> Any:
     if isinstance(values, Value):
         raise Unknown("a slice of a tensor")
     return values[index]
 
 
 @_rule(torch.flatten, "flatten")
-def _flatten(place: Place, x: Value, start_dim: int = 0, end_dim: int = -1) -> Value:
-    if start_dim != 1 or end_dim not in (-1, len(place.shape(x))):
+def _flatten(site: CallSite, x: Value, start_dim: int = 0, end_dim: int = -1) -> Value:
+    if start_dim != 1 or end_dim not in (-1, len(site.shape(x))):
         raise Unknown(f"flatten of the axes {start_dim} to {end_dim}")
-    return _as_vector(place, x)
+    return _as_vector(site, x)
 
 
 @_rule("view", "reshape", torch.reshape, "squeeze", torch.squeeze)
-def _view(place: Place, x: Value, *sizes: Any, **options: Any) -> Value:
-    shape, rest = place.shape(x), list(place.result.shape[1:])
+def _view(site: CallSite, x: Value, *sizes: Any, **options: Any) -> Value:
+    shape, rest = site.shape(x), list(site.result.shape[1:])
     if rest == [shape.elements]:
-        return _as_vector(place, x)
+        return _as_vector(site, x)
     if not x.last and tuple(rest) == tuple(shape):
         return x
     raise Unknown(f"a view of {shape} as {'x'.join(map(str, rest))}")
 
 
-def _as_vector(place: Place, x: Value) -> Value:
-    if x.last and place.shape(x).pixels > 1:
+def _as_vector(site: CallSite, x: Value) -> Value:
+    if x.last and site.shape(x).pixels > 1:
         raise Unknown("flatten of an image whose channels are last")
-    return place.emit(Flatten(), x, last=False)
+    return site.emit(Flatten(), x, last=False)
 
 
 @_rule("mean", torch.mean)
-def _mean(place: Place, x: Value, dim: Any = None, keepdim: bool = False) -> Value:
+def _mean(site: CallSite, x: Value, dim: Any = None, keepdim: bool = False) -> Value:
+    return _over_the_image(site, GlobalAvgPool(keepdim), "mean", x, dim)
+
+
+@_rule("amax", torch.amax)
+def _amax(site: CallSite, x: Value, dim: Any = (), keepdim: bool = False) -> Value:
+    return _over_the_image(site, GlobalMaxPool(keepdim), "maximum", x, dim)
+
+
+def _over_the_image(site: CallSite, pool: GlobalPool, noun: str, x: Value, dim: Any) -> Value:
     axes = {axis % 4 for axis in ([dim] if isinstance(dim, int) else dim or ())}
-    if len(place.shape(x)) != 3 or axes != ({1, 2} if x.last else {2, 3}) or (x.last and keepdim):
-        raise Unknown(f"a mean over the axes {dim}, other than over the whole image")
-    return place.emit(GlobalAvgPool(keep_size=keepdim), x, last=False)
+    if len(site.shape(x)) != 3 or axes != ({1, 2} if x.last else {2, 3}) or (x.last and pool.keep_size):
+        raise Unknown(f"a {noun} over the axes {dim}, other than over the whole image")
+    return site.emit(pool, x, last=False)
 
 
 @_rule("permute", torch.permute)
-def _permute(place: Place, x: Value, *dims: Any) -> Value:
+def _permute(site: CallSite, x: Value, *dims: Any) -> Value:
     axes = tuple(axis % 4 for axis in (dims[0] if len(dims) == 1 else dims))
     moved = {(False, (0, 2, 3, 1)): True, (True, (0, 3, 1, 2)): False}
-    if len(place.shape(x)) != 3 or (x.last, axes) not in moved:
+    if len(site.shape(x)) != 3 or (x.last, axes) not in moved:
         raise Unknown(f"a permutation of the axes to {axes}")
     return x._replace(last=moved[x.last, axes])
 
 
 @_rule(F.layer_norm)
 def _layer_norm(
-    place: Place, x: Value, normalized_shape: Any, weight: Any = None, bias: Any = None, eps: float = 1e-5
+    site: CallSite, x: Value, normalized_shape: Any, weight: Any = None, bias: Any = None, eps: float = 1e-5
 ) -> Value:
-    shape = place.shape(x)
+    shape = site.shape(x)
     if len(shape) == 3 and not x.last:
         raise Unknown("a layer norm over the width of an image")
     norm = nn.LayerNorm(tuple(normalized_shape), eps, weight is not None, bias is not None, device="meta")
-    return place.emit(layer_norm(norm, shape), x, weights={"weight": weight, "bias": bias})
+    return site.emit(layer_norm(norm, shape), x, weights={"weight": weight, "bias": bias})
 
 
 @_rule(F.batch_norm)
 def _batch_norm(
-    place: Place,
+    site: CallSite,
     x: Value,
     running_mean: Tensor,
     running_var: Tensor,
@@ -229,23 +238,23 @@ def _batch_norm(
     # The function does not count its batches, and nothing but a momentum of None would read the count.
     running = {"running_mean": running_mean, "running_var": running_var, "num_batches_tracked": torch.tensor(0)}
     learned = {"weight": weight, "bias": bias} if weight is not None else {}
-    return place.emit(BatchNorm(eps, momentum, weight is not None), x, weights={**learned, **running})
+    return site.emit(BatchNorm(eps, momentum, weight is not None), x, weights={**learned, **running})
 
 
 @_rule(F.linear)
-def _linear(place: Place, x: Value, weight: Tensor, bias: Any = None) -> Value:
-    shape = place.shape(x)
+def _linear(site: CallSite, x: Value, weight: Tensor, bias: Any = None) -> Value:
+    shape = site.shape(x)
     if len(shape) == 3 and not x.last:
         raise Unknown("a linear layer over the width of an image")
     layer = nn.Linear(weight.shape[1], weight.shape[0], bias is not None, device="meta")
     kernel = weight if len(shape) == 1 else weight[:, :, None, None]
     learned = {"weight": kernel} | ({} if bias is None else {"bias": bias})
-    return place.emit(linear(layer, shape), x, weights=learned)
+    return site.emit(linear(layer, shape), x, weights=learned)
 
 
 @_rule(F.interpolate)
 def _interpolate(
-    place: Place,
+    site: CallSite,
     x: Value,
     size: Any = None,
     scale_factor: Any = None,
@@ -255,7 +264,7 @@ def _interpolate(
 ) -> Value:
     if any(options.values()):
         raise Unknown(f"interpolation with {', '.join(name for name, value in options.items() if value)}")
-    return place.emit(enlarged(place.shape(x), size, scale_factor, mode, align_corners), x)
+    return site.emit(enlarged(site.shape(x), size, scale_factor, mode, align_corners), x)
 
 
 def _check_layouts(*values: Value) -> None:

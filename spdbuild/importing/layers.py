@@ -148,15 +148,8 @@ def spd_conv2d(conv: SpdConv2dModule, x: Shape) -> Op:
     choices: list[SpdKernel] = ["exact", "same", conv.blocks[0].kernel]
     fitting = (number for number in choices if tuple(window.blocks(number) for window in conv.windows) == conv.blocks)
     order = None if conv.order == phase_order(None, conv.groups) else conv.order
-    spd_kernel = next(fitting, None)
-    if spd_kernel is None:
-        # A pickled module of an older version, in which "same" was another kernel for whole blocks.
-        blocks, taps, steps = (
-            "x".join(map(str, sizes)) for sizes in ([axis.kernel for axis in conv.blocks], pair(kernel), pair(stride))
-        )
-        raise Unknown(f"an SPD-Conv of {blocks} blocks in place of a kernel of {taps} at stride {steps}")
     return SpdConv2d(
-        conv.out_channels, kernel, stride, padding, dilation, conv.groups, conv.bias is not None, spd_kernel, order
+        conv.out_channels, kernel, stride, padding, dilation, conv.groups, conv.bias is not None, next(fitting), order
     )
 
 

@@ -13,7 +13,7 @@ from spdbuild.analysis.watching import ALONE, check_module
 from spdbuild.errors import InputError
 from spdbuild.graph import Graph, Output
 from spdbuild.importing.blocks import Network, find_blocks
-from spdbuild.importing.checking import check_import, weights_of
+from spdbuild.importing.checking import check_import, state_of
 from spdbuild.importing.layers import rule_of
 from spdbuild.importing.steps import Steps
 from spdbuild.importing.tracing import trace
@@ -76,7 +76,7 @@ def _imported(module: nn.Module, example: Tensor, name: str | None, source: str)
             break
     else:
         raise AssertionError("a network without blocks is written line by line")
-    weights = weights_of(architecture.graph, steps)
+    weights = state_of(architecture.graph, steps)
     error = check_import(architecture.graph, traced, root, example)
     return Imported(architecture, weights, _unused(traced.module, weights), error)
 

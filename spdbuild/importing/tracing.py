@@ -11,7 +11,7 @@ from torch.nn.utils.parametrize import is_parametrized
 from torch.utils._pytree import tree_map_only
 
 from spdbuild.analysis.watching import copied
-from spdbuild.errors import InputError
+from spdbuild.errors import InputError, first_line
 from spdbuild.importing.layers import rule_of
 
 
@@ -52,13 +52,13 @@ def trace(module: nn.Module, example: Tensor) -> Traced:
     try:
         graph = _Tracer().trace(evaluated)
     except Exception as error:  # whatever third-party code raises when it meets a tensor without numbers
-        raise InputError(f"torch.fx cannot follow {name}: {_first_line(error)}") from error
+        raise InputError(f"torch.fx cannot follow {name}: {first_line(error)}") from error
     recorder = _Recorder(evaluated, graph)
     try:
         with torch.no_grad():
             recorder.run(example.clone())
     except Exception as error:
-        raise InputError(f"{name} cannot be run on {tuple(example.shape)}: {_first_line(error)}") from error
+        raise InputError(f"{name} cannot be run on {tuple(example.shape)}: {first_line(error)}") from error
     return Traced(evaluated, graph, recorder.results)
 
 
@@ -93,9 +93,3 @@ class _Recorder(fx.Interpreter):
         result = super().run_node(n)
         self.results[n] = tree_map_only(Tensor, lambda tensor: Measured(tuple(tensor.shape)), result)
         return result
-
-
-def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    # torch.fx puts the name of the node in front of what went wrong.
-    return next((line for line in lines if line), type(error).__name__)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from torch import Tensor
 
 from spdbuild.loading import Architecture, loaded
 from spdbuild.modules import compile_graph
-from spdbuild.weights import describe_module, file_sha256, match_file, open_weights, require_some, save_weights
-from spdbuild.weights.report import Report
+from spdbuild.weights import StoredWeights, describe_module, match_file, open_weights, require_some, save_weights
+from spdbuild.weights.report import Matching
 
 
 def import_weights(
@@ -21,7 +22,7 @@ def import_weights(
     partial: bool = False,
     key: str | None = None,
     prefix: str | None = None,
-) -> tuple[dict[str, Tensor], Report]:
+) -> tuple[dict[str, Tensor], Matching]:
     """The weights of a third-party file as a state_dict of an architecture, and what became of each tensor.
 
     file: a safetensors file or a checkpoint of torch, a state_dict or a whole pickled module; nothing in it is run.
@@ -39,22 +40,21 @@ def import_weights(
     architecture = loaded(architecture)
     graph = architecture.graph
     target = describe_module(compile_graph(graph, "meta"))
-    state, report = match_file(
-        file, target, architecture.renames, table=table, graph=graph, partial=partial, key=key, prefix=prefix
-    )
-    require_some(report, file, architecture.name)
+    weights = StoredWeights(file, key, prefix)
+    state, matching = match_file(weights, target, architecture.renames, table=table, graph=graph, partial=partial)
+    require_some(matching, file, architecture.name)
     if output is not None:
-        save_weights(Path(output), state, _origin(architecture, Path(file), report))
-    return state, report
+        save_weights(Path(output), state, _origin(architecture, weights, matching))
+    return state, matching
 
 
-def _origin(architecture: Architecture, file: Path, report: Report) -> dict[str, str]:
+def _origin(architecture: Architecture, weights: StoredWeights, matching: Matching) -> dict[str, str]:
     """What the written file says about where it came from."""
-    names = open_weights(file, report.taken_from or None).metadata.get("names", "")
-    chosen = {"variant": architecture.variant, "table": report.table, "names": names, "source_key": report.taken_from}
+    names = open_weights(weights.path, matching.taken_from or None).metadata.get("names", "")
+    chosen = {"variant": architecture.variant, "table": matching.table, "names": names}
+    taken = replace(weights, key=matching.taken_from, prefix=matching.prefix)
     return {
         "architecture": architecture.name,
         **{key: text for key, text in chosen.items() if text},
-        "source": file.name,
-        "source_sha256": file_sha256(file),
+        **taken.origin(),
     }

@@ -31,8 +31,6 @@ def network(text: str, size: Sequence[int] | None = None, classes: int | None = 
     library, _, name = text.partition(":")
     if library not in _LIBRARIES:
         raise UnknownNameError(f"there is no model library '{library}'", hint=nearest(library, _LIBRARIES))
-    if find_spec(library) is None:
-        raise InputError(f"{library} is not installed", hint=f"pip install {library}")
     model, pixels = _LIBRARIES[library](name, {} if classes is None else {"num_classes": classes})
     return model.eval(), torch.rand(1, *(size or (3, pixels, pixels)), generator=torch.Generator().manual_seed(0))
 
@@ -49,6 +47,8 @@ def _torchvision(name: str, options: dict[str, Any]) -> tuple[nn.Module, int]:
 
 
 def _timm(name: str, options: dict[str, Any]) -> tuple[nn.Module, int]:
+    if find_spec("timm") is None:
+        raise InputError("timm is not installed", hint="pip install 'spdbuild[timm]'")
     import timm
 
     if name not in timm.list_models():

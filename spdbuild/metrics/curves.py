@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 
+#: The number of minimum scores that a curve has a point for.
+_SAMPLES = 1000
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ScoreCurves:
@@ -48,14 +51,14 @@ class ScoreCurves:
         return int(self.f1.mean(axis=0).argmax()) if len(self.classes) else 0
 
 
-def score_curves(correct: Flags, scores: Array, predicted: Array, labels: Array, samples: int = 1000) -> ScoreCurves:
+def score_curves(correct: Flags, scores: Array, predicted: Array, labels: Array) -> ScoreCurves:
     """The curves of D detections of which those marked `correct` hit one of B objects.
 
     correct, scores, predicted: [D] whether right, score, class index; labels: [B] class indices of all objects.
     """
     classes, objects = np.unique(labels, return_counts=True)
-    at = np.linspace(0, 1, samples)
-    precision, recall = np.zeros((2, len(classes), samples))
+    at = np.linspace(0, 1, _SAMPLES)
+    precision, recall = np.zeros((2, len(classes), _SAMPLES))
     highest = np.full(len(classes), -1.0)
     for k, (label, count) in enumerate(zip(classes, objects, strict=True)):
         own = predicted == label

@@ -15,6 +15,7 @@ from tempfile import TemporaryDirectory
 from typing import TypeVar
 
 from spdbuild.errors import DiskFullError, InputError, SpdbuildError, first_line
+from spdbuild.system.locks import FolderLock
 
 #: The name of an unfinished file of `write_whole`: the file's name, eight characters, and its suffix again.
 _UNFINISHED = re.compile(r"\.(?P<name>.+)\.[a-z0-9_]{8}(?P<suffix>(\.[^.]+)?)")
@@ -54,11 +55,12 @@ def write_whole(path: Path, write: Callable[[Path], T], *, failure: type[Spdbuil
     try:
         beside = _new_beside(target)
         try:
+            # A library may put a file of its own in its place, to which nobody else has access.
+            mode = (target if target.exists() else beside).stat().st_mode
             result = write(beside)
             _flush(beside)
-            if target.exists():
-                with _where_offered():
-                    beside.chmod(target.stat().st_mode)
+            with _where_offered():
+                beside.chmod(mode)
             beside.replace(target)
             with _where_offered():
                 _flush_folder(target.parent)
@@ -113,7 +115,12 @@ def write_folder(
     """
     make_folder(path.parent, failure=failure)
     try:
-        with TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as beside:
+        with (
+            TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as beside,
+            FolderLock(Path(beside)) as lock,
+        ):
+            # Tells others that this one is no remainder of a program that was killed.
+            lock.get()
             # The temporary folder is private to its owner; a folder in it has the usual permissions.
             fresh = Path(beside, "new")
             fresh.mkdir()
@@ -155,6 +162,15 @@ def require_writable(folder: Path) -> None:
         raise unwritten(folder, PermissionError(errno.EACCES, os.strerror(errno.EACCES)))
 
 
+def expanded(path: str | Path) -> Path:
+    """A path with its `~` replaced by the home folder; as it is where nobody knows that of the user."""
+    path = Path(path)
+    try:
+        return path.expanduser()
+    except RuntimeError:
+        return path
+
+
 def refuse_overwriting(output: Path | None, source: Path | None) -> None:
     """Raise InputError if `output` is the very file that is read, whose content would be lost."""
     if output is not None and source is not None and output.exists() and source.exists() and output.samefile(source):
@@ -183,12 +199,23 @@ def append(path: Path, content: bytes) -> None:
             raise
 
 
-def remove_unfinished(folder: Path) -> None:
-    """Remove what `write_whole` left anywhere below a folder when it was killed."""
-    for path in folder.rglob(".*"):
+def remove_unfinished(folder: Path, name: str | None = None) -> None:
+    """Remove what `write_whole` left when it was killed: anywhere below a folder; or in it, of files of such a name.
+
+    name: a pattern, as of `Path.glob`.
+    """
+    for path in folder.rglob(".*") if name is None else folder.glob(f".{name}.*"):
         match = _UNFINISHED.fullmatch(path.name)
         if match and path.is_file() and Path(match["name"]).suffix == match["suffix"]:
             path.unlink()
+
+
+def remove_unfinished_folders(parent: Path, name: str) -> None:
+    """Remove what `write_folder` left in `parent` when it was killed. name: a pattern of the folders' names."""
+    for path in parent.glob(f".{name}.{8 * '[a-z0-9_]'}"):
+        with FolderLock(path) as lock:
+            if lock.get() and lock.held:
+                shutil.rmtree(path, ignore_errors=True)
 
 
 @contextmanager

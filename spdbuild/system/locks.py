@@ -18,10 +18,13 @@ class FolderLock:
 
     The system releases it when the process ends, however it ends. Where folders cannot be locked, as on Windows and on
     some network drives, everybody gets it.
+
+    held: whether this process has it and the system keeps others from it.
     """
 
     def __init__(self, folder: Path) -> None:
         self._descriptor: int | None = None
+        self.held = False
         if fcntl is None:
             return
         # A folder that cannot be opened is reported when it is written to.
@@ -39,6 +42,7 @@ class FolderLock:
             kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
             try:
                 fcntl.flock(self._descriptor, kind if wait else kind | fcntl.LOCK_NB)
+                self.held = True
             except BlockingIOError:
                 return False
             except OSError:
@@ -54,4 +58,4 @@ class FolderLock:
     def _close(self) -> None:
         if self._descriptor is not None:
             os.close(self._descriptor)
-            self._descriptor = None
+            self._descriptor, self.held = None, False

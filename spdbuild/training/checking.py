@@ -17,6 +17,7 @@ from spdbuild.training.recipe.differences import differences
 from spdbuild.training.recipe.overrides import Overrides
 from spdbuild.training.recipe.sections import fields_of
 from spdbuild.training.run_folder import RunFolder
+from spdbuild.training.scaling import check_scales
 
 
 def check_recipe(
@@ -60,12 +61,13 @@ def _check_weights(recipe: Recipe) -> None:
 
 
 def _check_patterns(recipe: Recipe, graph: Graph) -> None:
-    """Refuse patterns of `init` and `freeze` that match nothing in the network of a run."""
-    if recipe.init or recipe.freeze:
+    """Refuse patterns of `init`, `freeze` and `optimizer.scales` that match nothing in the network of a run."""
+    if recipe.init or recipe.freeze or recipe.optimizer.scales:
         model = compile_graph(graph, device="meta")
         initializers_of(model, recipe)
         with recipe.about("freeze"):
             freeze(model, recipe.freeze)
+        check_scales(model, recipe)
 
 
 def doubts(recipe: Recipe) -> list[Problem]:

@@ -20,7 +20,7 @@ from torch import Tensor
 from spdbuild.declaring.arguments import construct, type_hints
 from spdbuild.errors import ArgumentError, RunError, WeightsError
 from spdbuild.system.files import unwrapped_os_error
-from spdbuild.training.files import save_whole
+from spdbuild.training.writing import save_whole
 from spdbuild.weights.torch_zip import TorchZip
 
 #: Between the seeds of two processes of a run: more than between the seeds of runs that are compared.
@@ -56,6 +56,10 @@ _DRAWING_DEVICES = ("cuda", "mps")
 _GENERATORS = threading.Lock()
 
 _NEW_RUN = "start a new run from the weights of this one: weights=<run>/weights/last.safetensors"
+_UPGRADE = (
+    "pip install --upgrade spdbuild, to the version that the run's environment.json says or a later one; "
+    "with it the same command resumes the run exactly"
+)
 
 
 @dataclass(frozen=True)
@@ -64,7 +68,7 @@ class State:
 
     position: how far the run has got. data: facts about what it is trained and evaluated on.
     ema: weights of the moving average and the number of its updates; None without one.
-    counts, generators: one entry per process. recipe: that of the run, resolved; empty in states of older versions.
+    counts, generators: one entry per process. recipe: that of the run, resolved.
     """
 
     position: dict[str, Any]
@@ -75,7 +79,7 @@ class State:
     scaler: dict[str, Any]
     counts: tuple[dict[str, Any], ...]
     generators: tuple[dict[str, Any], ...]
-    recipe: str = ""
+    recipe: str
 
 
 @dataclass
@@ -171,12 +175,13 @@ def load_state(path: Path) -> State:
     version = state.get("version")
     if not isinstance(version, int):
         raise damaged(path, "'version'")
+    if version > VERSION:
+        message = f"{path}: a newer spdbuild wrote the state: it has version {version}, and this one reads {VERSION}"
+        raise WeightsError(message, hint=_UPGRADE)
     if version != VERSION:
         message = f"{path}: the state has version {version}, and this spdbuild reads {VERSION}"
         raise WeightsError(message, hint=_NEW_RUN)
     try:
-        # States of older versions have none.
-        state.setdefault("recipe", "")
         return construct(State, {name: state.get(name) for name in type_hints(State)})
     except ArgumentError as error:
         raise damaged(path, f"'{error.argument}'") from None

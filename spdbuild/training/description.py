@@ -2,24 +2,40 @@
 
 from __future__ import annotations
 
-from spdbuild.training.files import save_text
+from typing import Any
+
+from spdbuild.conversion.convert import settled
+from spdbuild.text.json_text import json_text
+from spdbuild.training.environment import environment
 from spdbuild.training.kept_files import kept_files
-from spdbuild.training.recipe import Recipe
+from spdbuild.training.plugins import plugins_of
 from spdbuild.training.session import Session
+from spdbuild.training.writing import save_text
 
 
-def describe(session: Session, recipe: Recipe) -> None:
-    """Keep the description in the session, including the environment file in its folder.
-
-    recipe: as stored in the run's folder; the session's own recipe may take its network from there.
-    """
-    folder, architecture = session.folder, session.network.architecture
+def describe(session: Session, *, resumed: bool) -> None:
+    """Keep the description in the session. resumed: whether its run was begun by another process."""
+    folder, facts = session.folder, _facts(session)
+    made = folder.continued(**facts) if resumed else {**environment(), **facts}
     session.description = {
-        **kept_files(architecture.document),
-        folder.environment.name: folder.environment.read_text(encoding="utf-8"),
+        **kept_files(settled(session.network.architecture).document),
+        folder.environment.name: json_text(made, indent=2) + "\n",
         # The last one, because it makes a folder the folder of a run.
-        folder.recipe.name: recipe.resolved(),
+        folder.recipe.name: session.text,
     }
+
+
+def _facts(session: Session) -> dict[str, Any]:
+    """What `environment.json` holds besides versions and machine."""
+    facts = {"device": str(session.device), "precision": session.precision, "seed": session.recipe.seed}
+    plugins = plugins_of(session.recipe, session.network.architecture)
+    return {**facts, "processes": session.processes.world, "data": session.data.described(), "plugins": plugins}
+
+
+def write_description(session: Session) -> None:
+    """Write the description into the folder of the run. Raises RunError."""
+    for name, text in session.description.items():
+        save_text(session.folder.path / name, text)
 
 
 def describe_again(session: Session) -> None:
@@ -27,6 +43,5 @@ def describe_again(session: Session) -> None:
     folder = session.folder
     if folder.recipe.is_file():
         return
-    for name, text in session.description.items():
-        save_text(folder.path / name, text)
+    write_description(session)
     session.console.line(f"{folder.path} was removed while the run trains; what describes the run is written anew")

@@ -16,12 +16,14 @@ if TYPE_CHECKING:
 
 #: Part of torch's message about an op that it cannot compute deterministically.
 _NOT_DETERMINISTIC = "does not have a deterministic implementation"
+#: The variable that says how much memory cuBLAS may use.
+_WORKSPACE = "CUBLAS_WORKSPACE_CONFIG"
 
 
 def choose_device(wanted: str) -> torch.device:
     """The device of this process; "auto" takes a CUDA GPU if there is one.
 
-    Each process that torchrun starts on a machine takes the GPU of its own local rank.
+    A GPU without a number is torch's current one, and for each process that torchrun starts that of its local rank.
     """
     if wanted == "auto":
         wanted = "cuda" if torch.cuda.is_available() else "cpu"
@@ -50,13 +52,31 @@ def _gpu(device: torch.device) -> torch.device:
     count, processes = torch.cuda.device_count(), int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
     if device.index is not None and processes > 1:
         raise RecipeError(f"{processes} processes cannot share the GPU '{device}'", hint="set device=cuda")
-    index = int(os.environ.get("LOCAL_RANK", "0")) if device.index is None else device.index
+    index = _own_gpu(count) if device.index is None else device.index
     if index >= count:
         hint = f"start at most {count} processes on this machine" if 0 < count < processes else "set device=auto"
         raise RecipeError(f"there is no GPU number {index}; this machine has {count}", hint=hint)
-    chosen = torch.device("cuda", index)
-    torch.cuda.set_device(chosen)
-    return chosen
+    return torch.device("cuda", index)
+
+
+def _own_gpu(count: int) -> int:
+    if "LOCAL_RANK" in os.environ:
+        return int(os.environ["LOCAL_RANK"])
+    return torch.cuda.current_device() if count else 0
+
+
+@contextmanager
+def current(device: torch.device) -> Iterator[None]:
+    """Make a GPU torch's current one while the context lasts; on any other device nothing changes."""
+    if device.type != "cuda":
+        yield
+        return
+    before = torch.cuda.current_device()
+    torch.cuda.set_device(device)
+    try:
+        yield
+    finally:
+        torch.cuda.set_device(before)
 
 
 @contextmanager
@@ -66,9 +86,11 @@ def determinism(wanted: bool) -> Iterator[None]:
     Raises RunError for an op that has no deterministic algorithm on its device.
     """
     before = torch.get_deterministic_debug_mode(), torch.backends.cudnn.benchmark
+    # cuBLAS reads it when it is first used, and is not deterministic without it.
+    workspace = wanted and _WORKSPACE not in os.environ
+    if workspace:
+        os.environ[_WORKSPACE] = ":4096:8"
     if wanted:
-        # cuBLAS reads it when it is first used, and is not deterministic without it.
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         torch.set_deterministic_debug_mode("error")
     torch.backends.cudnn.benchmark = not wanted
     try:
@@ -82,3 +104,5 @@ def determinism(wanted: bool) -> Iterator[None]:
     finally:
         torch.set_deterministic_debug_mode(before[0])
         torch.backends.cudnn.benchmark = before[1]
+        if workspace:
+            del os.environ[_WORKSPACE]

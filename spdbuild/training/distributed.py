@@ -133,15 +133,18 @@ def is_first() -> bool:
 def joined(device: torch.device) -> Iterator[Processes]:
     """The processes of this run, connected while the context lasts. device: where this one computes.
 
-    Raises RecipeError if the environment does not say which processes those are.
+    A process group that the program has made is used, and stays; without one the processes are connected here.
+
+    Raises RecipeError if the environment does not say which processes those are, or that group is not theirs.
     """
     world, number = current_job().world, next(_RUNS)
     if world == 1 and not distributed.is_torchelastic_launched():
         yield Processes()
         return
+    ours = not distributed.is_initialized()
     try:
-        rank, store = _meet()
-        if world > 1:
+        rank, store = _meet() if ours else _met(device)
+        if ours and world > 1:
             _connect(_Part(f"attempt-{_restarts()}/{number}", store), rank, world, device)
         yield Processes(rank, world, _Part(f"run-{number}", store))
     except RuntimeError as error:
@@ -153,7 +156,7 @@ def joined(device: torch.device) -> Iterator[Processes]:
         hint = "torchrun says which one, and how; `spdbuild train --resume` goes on from the last state"
         raise RunError(f"another process of the run has ended: {told}", hint=hint) from None
     finally:
-        if distributed.is_initialized():
+        if ours and distributed.is_initialized():
             distributed.destroy_process_group()
 
 
@@ -165,10 +168,39 @@ def _meet() -> tuple[int, Any]:
     """
     require_meeting_place()
     store, rank, _ = next(distributed.rendezvous("env://", timeout=TIMEOUT))  # type: ignore[attr-defined]
-    # torch may prefix every key with the attempt, but what is in the store is for all attempts.
+    return rank, _whole(store)
+
+
+def _met(device: torch.device) -> tuple[int, Any]:
+    """The rank of this process, and the store of the job, where the program itself has connected the processes.
+
+    Raises RecipeError unless the group has the processes of the job, and moves tensors of the device and of the CPU.
+    """
+    job, rank, world = current_job(), distributed.get_rank(), distributed.get_world_size()
+    if (rank, world) != (job.rank, job.world):
+        raise RecipeError(
+            f"the process group of the program has this as process {rank} of {world}, and RANK={job.rank} "
+            f"WORLD_SIZE={job.world} are set",
+            hint="call torch.distributed.destroy_process_group() before",
+        )
+    # Such as "cpu:gloo,cuda:nccl".
+    backends: str = distributed.distributed_c10d.get_backend_config()  # type: ignore[attr-defined]
+    served = {backend.partition(":")[0] for backend in backends.split(",")}
+    missing = [kind for kind in ("cpu", device.type) if kind not in served]
+    if missing:
+        wanted = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
+        raise RecipeError(
+            f"the process group of the program ({backends}) moves no tensors of {missing[0]}",
+            hint=f"init_process_group('{wanted}') makes one that does; without any, spdbuild makes its own",
+        )
+    return rank, _whole(distributed.distributed_c10d._get_default_store())  # type: ignore[attr-defined]
+
+
+def _whole(store: Any) -> Any:
+    """The store without prefixes: torch may prefix keys with the attempt, but what is in it is for all attempts."""
     while isinstance(store, _Part):
         store = store.underlying_store
-    return rank, store
+    return store
 
 
 def _connect(store: Any, rank: int, world: int, device: torch.device) -> None:

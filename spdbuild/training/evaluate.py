@@ -9,21 +9,25 @@ from typing import Any
 from spdbuild.errors import RecipeError
 from spdbuild.system.files import require_writable
 from spdbuild.system.freed_memory import freed_memory_kept
+from spdbuild.training.device import current
 from spdbuild.training.distributed import Processes, is_first, joined
-from spdbuild.training.evaluating import evaluate_model
-from spdbuild.training.evaluation_file import FILE, write_evaluation_file
+from spdbuild.training.evaluation_file import FILE, add_speed, write_evaluation_file
+from spdbuild.training.evaluation_loop import evaluate_model
 from spdbuild.training.network import check_input
 from spdbuild.training.recipe import Recipe
 from spdbuild.training.recipe.overrides import Overrides
 from spdbuild.training.report import write_evaluation, write_samples
+from spdbuild.training.result import number_text
 from spdbuild.training.run_data import described_images
 from spdbuild.training.speed import Speed, measure_speed
 from spdbuild.training.stored_run import StoredModel, check_classes, load_model, recipe_of, require_unchanged
 from spdbuild.training.task import Evaluation
+from spdbuild.weights import StoredWeights
+from spdbuild.wording.tables import Table
 
 
 @dataclass(frozen=True)
-class Report:
+class EvaluationReport:
     """The metrics, the costs and the speed of a model.
 
     stages: milliseconds per image of each stage from file to result, by batch size.
@@ -35,6 +39,22 @@ class Report:
     evaluation: Evaluation
     speed: Speed | None
     stages: dict[int, dict[str, float]]
+
+    def __repr__(self) -> str:
+        found = self.evaluation.metrics
+        metrics = ", ".join(f"{name}={number_text(found.get(name))}" for name in self.stored.recipe.task.shown or found)
+        return f"EvaluationReport({self.stored.weights} on {self.images} images of {self.split}: {metrics})"
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the metrics, and those of each class."""
+        evaluation = self.evaluation
+        table = Table(("metric", "value"), ("value",))
+        for name, value in evaluation.metrics.items():
+            table.add(name, number_text(value))
+        rows = [{name: number_text(value) for name, value in row.items()} for row in evaluation.rows]
+        named = zip(evaluation.classes, rows, strict=False)
+        classes = Table.of(({"class": name, **row} for name, row in named), ("class",))
+        return table.html() + (classes.html() if rows else "")
 
     def to_dict(self) -> dict[str, Any]:
         """The document that `spdbuild eval --json` prints."""
@@ -62,12 +82,12 @@ def evaluate(
     model: str | Path | StoredModel,
     overrides: Overrides = (),
     *,
-    weights: str | Path | None = None,
+    weights: str | Path | StoredWeights | None = None,
     split: str | None = None,
     speed: bool = True,
     output: str | Path | None = None,
     allow_imports: bool = False,
-) -> Report:
+) -> EvaluationReport:
     """Evaluate a trained model on the images of its data set.
 
     model: the folder of a run, a recipe (with `weights`), or a model that `load_model` returned.
@@ -94,18 +114,24 @@ def evaluate(
             check_classes(stored.weights, stored.classes, classes)
         images = renumbered
     check_input(stored.recipe, stored.input, size)
-    with freed_memory_kept():
+    with current(stored.device), freed_memory_kept():
         with joined(stored.device) as processes:
             evaluation = _evaluation(stored, images, processes, output)
             if output is not None and processes.first:
                 write_evaluation_file(output, stored, split, described, evaluation)
         if not (speed and processes.first):
-            return Report(stored, split, len(images), evaluation, None, {})
-        return Report(stored, split, len(images), evaluation, *_speeds(stored, images))
+            return EvaluationReport(stored, split, len(images), evaluation, None, {})
+        timed, stages = _speeds(stored, images)
+        if output is not None:
+            add_speed(output, timed)
+        return EvaluationReport(stored, split, len(images), evaluation, timed, stages)
 
 
 def _recipe(
-    model: str | Path | StoredModel, weights: str | Path | None, overrides: Overrides, allow_imports: bool
+    model: str | Path | StoredModel,
+    weights: str | Path | StoredWeights | None,
+    overrides: Overrides,
+    allow_imports: bool,
 ) -> Recipe:
     if isinstance(model, StoredModel):
         require_unchanged(weights, overrides)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -12,12 +13,13 @@ from typing import TYPE_CHECKING, Any
 from spdbuild.errors import SpdbuildError
 from spdbuild.text.json_text import json_text
 from spdbuild.text.source import Source, Value, parse_yaml, read_source
-from spdbuild.training.files import save_text
 from spdbuild.training.run_folder import RunFolder
 from spdbuild.training.summary import Summary
+from spdbuild.training.writing import save_text
 
 if TYPE_CHECKING:
     from spdbuild.training.recipe import Recipe
+    from spdbuild.training.speed import Speed
     from spdbuild.training.stored_run import StoredModel
     from spdbuild.training.task import Evaluation
 
@@ -51,6 +53,14 @@ def write_evaluation_file(
         "summary": known and asdict(_summary(known[0], stored, evaluation)),
     }
     save_text(folder / FILE, json_text(facts, indent=2) + "\n")
+
+
+def add_speed(folder: Path, speed: Speed) -> None:
+    """Add the speed of the network, which is measured last, to the file of an evaluation, if there is one."""
+    file = folder / FILE
+    if file.is_file():
+        facts = {**json.loads(_text(file)), "speed": asdict(speed)}
+        save_text(file, json_text(facts, indent=2) + "\n")
 
 
 def around(folder: Path) -> Path | None:

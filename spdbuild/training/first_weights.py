@@ -14,12 +14,11 @@ from spdbuild.shape import pair
 from spdbuild.text.patterns import cover, pick
 from spdbuild.training.network import BuiltNetwork
 from spdbuild.training.recipe import FirstWeights
-from spdbuild.weights import describe_module, match_file, misfits, open_weights
+from spdbuild.weights import StoredWeights, describe_module, match_file, misfits, open_weights
 from spdbuild.weights.contents import TensorInfo
 from spdbuild.weights.facts import Facts
-from spdbuild.weights.former_kernels import former_kernels_hint
 from spdbuild.weights.matching import elsewhere_hint
-from spdbuild.weights.report import Report
+from spdbuild.weights.report import Matching
 from spdbuild.wording.phrases import some
 
 if TYPE_CHECKING:
@@ -31,21 +30,19 @@ _SHARE, _PATTERNS = 0.75, 4
 _SHOWN = 8
 
 
-def load_weights(network: BuiltNetwork, weights: FirstWeights) -> Report:
-    """Load weights into a network, and say where they were; raises WeightsError unless they fit exactly.
-
-    weights: those that would be `fresh` are loaded, too.
-    """
-    state, report = _matched(network, weights, describe_module(network.module))
-    hint = _other_network(report, network.architecture.graph) or _show(weights)
-    _refuse(weights.file, _advised(list(misfits(report)), hint))
+def load_weights(network: BuiltNetwork, weights: StoredWeights) -> Matching:
+    """Load all weights of a network, and say where they were; raises WeightsError unless they fit exactly."""
+    state, matching = _matched(network, weights, describe_module(network.module))
+    hint = elsewhere_hint(matching) or _show(weights)
+    _refuse(weights.file, _advised(list(misfits(matching)), hint))
     network.module.load_state_dict(state)
-    return report
+    return matching
 
 
-def teacher_line(file: str) -> str:
+def teacher_line(weights: StoredWeights) -> str:
     """A log line that says which weights a teacher has."""
-    return f"teacher: weights from {file}{_under(open_weights(file).taken_from)}"
+    where = _under(open_weights(weights.path, weights.key).taken_from) + _behind(weights.prefix or "")
+    return f"teacher: weights from {weights.file}{where}"
 
 
 def start(
@@ -63,18 +60,18 @@ def start(
             raise RecipeError("weights.fresh leaves nothing to load", hint="leave a pattern out")
     with weights.about("file"):
         wanted = {name: info for name, info in target.items() if name not in set(fresh)}
-        state, report = _matched(network, weights, wanted)
-        _refuse(weights.file, _unfitting(report, weights, target, network.architecture.graph))
+        state, matching = _matched(network, weights, wanted)
+        _refuse(weights.file, _unfitting(matching, weights, target, network.architecture.graph))
     own = {name: tensor for name, tensor in state.items() if name not in settled}
     network.module.load_state_dict(own, strict=False)
-    said, kept = _described(report, weights, cover(fresh, target)), sorted(state.keys() - own.keys())
+    said, kept = _described(matching, weights, cover(fresh, target)), sorted(state.keys() - own.keys())
     said += f"; as the recipe says: {', '.join(kept)}" if kept else ""
     return said if fresh else said + _other_classes(weights, classes)
 
 
 def _other_classes(weights: FirstWeights, classes: tuple[str, ...]) -> str:
     """A warning that the head has learned other classes than those of the data, if the file says so; else empty."""
-    facts = Facts.of(Path(weights.file), weights.key)
+    facts = Facts.of(weights)
     learned = facts.classes or facts.names
     differing = [f"'{a}' for '{b}'" for a, b in zip(learned, classes, strict=False) if a != b]
     if len(learned) != len(classes) or not differing:
@@ -83,21 +80,12 @@ def _other_classes(weights: FirstWeights, classes: tuple[str, ...]) -> str:
 
 
 def _matched(
-    network: BuiltNetwork, weights: FirstWeights, wanted: Mapping[str, TensorInfo]
-) -> tuple[dict[str, Tensor], Report]:
+    network: BuiltNetwork, weights: StoredWeights, wanted: Mapping[str, TensorInfo]
+) -> tuple[dict[str, Tensor], Matching]:
     """The tensors of the file that fit, by our names or those of a rename table; and what became of each tensor."""
     graph, renames = network.architecture.graph, network.architecture.renames
     whole = describe_module(network.module)
-    return match_file(
-        weights.file,
-        wanted,
-        renames,
-        graph=graph,
-        whole=whole,
-        partial=True,
-        key=weights.key,
-        prefix=weights.prefix,
-    )
+    return match_file(weights, wanted, renames, graph=graph, whole=whole, partial=True)
 
 
 def _refuse(file: str | Path, problems: Iterable[Problem]) -> None:
@@ -106,11 +94,11 @@ def _refuse(file: str | Path, problems: Iterable[Problem]) -> None:
         raise WeightsError.gather(named)
 
 
-def _unfitting(report: Report, weights: FirstWeights, target: Collection[str], graph: Graph) -> list[Problem]:
+def _unfitting(matching: Matching, weights: FirstWeights, target: Collection[str], graph: Graph) -> list[Problem]:
     """The problems that keep a run from starting with these weights; the last one has the hint."""
     if weights.fresh:
-        report = replace(report, entries=tuple(entry for entry in report.entries if entry.status != "unused"))
-    return _advised(list(misfits(report)), _hint(report, weights, target, graph))
+        matching = replace(matching, entries=tuple(entry for entry in matching.entries if entry.status != "unused"))
+    return _advised(list(misfits(matching)), _hint(matching, weights, target, graph))
 
 
 def _advised(problems: list[Problem], hint: str) -> list[Problem]:
@@ -118,15 +106,15 @@ def _advised(problems: list[Problem], hint: str) -> list[Problem]:
     return [replace(problem, hint=hint if problem is problems[-1] else "") for problem in problems]
 
 
-def _hint(report: Report, weights: FirstWeights, target: Collection[str], graph: Graph) -> str:
-    if other := _other_network(report, graph):
+def _hint(matching: Matching, weights: FirstWeights, target: Collection[str], graph: Graph) -> str:
+    if other := elsewhere_hint(matching):
         return other
-    needed = [entry for entry in report.entries if entry.name is not None]
+    needed = [entry for entry in matching.entries if entry.name is not None]
     fitting = {entry.name for entry in needed if entry.status not in ("missing", "mismatch")}
     if len(fitting) == len(needed):
         return f"write what fits to another file: spdbuild weights import {weights.file} --arch ... --partial -o ..."
     spd = {f"{node.name}.weight": node.op for node in graph if isinstance(node.op, SpdConv2d)}
-    if any((e.their_shape or ())[2:] == pair(spd[e.name].kernel) for e in report.having("mismatch") if e.name in spd):
+    if any((e.their_shape or ())[2:] == pair(spd[e.name].kernel) for e in matching.having("mismatch") if e.name in spd):
         command = f"spdbuild convert ... --weights {weights.file} -o ... --weights-out ..."
         return f"the file is of the strided network, whose weights are carried over by {command}"
     patterns = cover([name for name in target if name not in fitting], target)
@@ -135,12 +123,7 @@ def _hint(report: Report, weights: FirstWeights, target: Collection[str], graph:
     return f"weights.fresh=[{', '.join(patterns)}] leaves random what does not fit"
 
 
-def _other_network(report: Report, graph: Graph) -> str:
-    """Where the right network is, if the file has it elsewhere or an older version made it; else empty."""
-    return former_kernels_hint(report, graph) or elsewhere_hint(report)
-
-
-def _show(weights: FirstWeights) -> str:
+def _show(weights: StoredWeights) -> str:
     return f"see what the file holds: spdbuild weights show {weights.file}"
 
 
@@ -148,12 +131,16 @@ def _under(key: str) -> str:
     return f", under '{key}'" if key else ""
 
 
-def _described(report: Report, weights: FirstWeights, fresh: list[str]) -> str:
-    names = _under(report.taken_from)
-    names += f", by the names of the table '{report.table}'" if report.table else ""
-    names += f", behind '{report.prefix}'" if report.prefix else ""
-    taken = sum(report.counts[status] for status in ("loaded", "cast", "permuted", "initial"))
-    unused = [entry.theirs or "" for entry in report.having("unused")]
+def _behind(prefix: str) -> str:
+    return f", behind '{prefix}'" if prefix else ""
+
+
+def _described(matching: Matching, weights: FirstWeights, fresh: list[str]) -> str:
+    names = _under(matching.taken_from)
+    names += f", by the names of the table '{matching.table}'" if matching.table else ""
+    names += _behind(matching.prefix)
+    taken = sum(matching.counts[status] for status in ("loaded", "cast", "permuted", "initial"))
+    unused = [entry.theirs or "" for entry in matching.having("unused")]
     left = f"; fresh: {', '.join(fresh)}" if fresh else ""
     beyond = f"; not used: {some(unused, _SHOWN)}" if unused else ""
     return f"{taken} weights from {weights.file}{names}{left}{beyond}"

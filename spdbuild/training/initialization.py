@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from spdbuild.errors import RecipeError
+from spdbuild.modules import layer_seed
 from spdbuild.nn.detection import Detect
 from spdbuild.nn.spd import SpdPool2d
 from spdbuild.text.patterns import matches, unmatched
@@ -22,7 +23,7 @@ _SETTLED = (*CHANNEL_FACTORS, SpdPool2d)
 
 @torch.no_grad()
 def initialize(model: nn.Module, recipe: Recipe) -> None:
-    """Fill the weights of layers as `init` says, in the order of the network, by torch's global generator.
+    """Fill the weights of layers as `init` says, each with random numbers that follow from the seed and its name.
 
     The bias of a filled layer becomes zero, except in a detection head, where it says how many objects to expect.
     Raises RecipeError for a pattern that matches no layer, or none that its initializer can fill.
@@ -30,6 +31,7 @@ def initialize(model: nn.Module, recipe: Recipe) -> None:
     predicting = {level for module in model.modules() if isinstance(module, Detect) for level in module.levels}
     for name, initializer in initializers_of(model, recipe).items():
         layer = model.get_submodule(name)
+        torch.default_generator.manual_seed(layer_seed(recipe.seed, name))
         initializer.fill(layer.get_parameter("weight"))
         bias = getattr(layer, "bias", None)
         if bias is not None and layer not in predicting:

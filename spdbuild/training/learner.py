@@ -14,9 +14,9 @@ from spdbuild.training.ema import Ema
 from spdbuild.training.first_weights import load_weights
 from spdbuild.training.network import BuiltNetwork, build_network, check_input
 from spdbuild.training.precision import make_scaler
-from spdbuild.training.recipe import FirstWeights, Recipe
+from spdbuild.training.recipe import Recipe
 from spdbuild.training.run_data import RunData
-from spdbuild.training.schedules.schedule import momentum_of
+from spdbuild.training.schedules.schedule import keep_own_rates, momentum_of
 from spdbuild.training.strided_pointwise import without_strides
 
 
@@ -62,6 +62,7 @@ def make_learner(
     parallel = processes.wrap(model, device, recipe.sync_batch_norm)
     trained = parallel or model
     optimizer = recipe.scaled_optimizer().make(model)
+    keep_own_rates(optimizer, recipe.optimizer.lr)
     return Learner(
         model=model,
         # Dynamic kernels would depend on the sizes that came before, and so on where a run was resumed.
@@ -91,8 +92,8 @@ def _teacher(recipe: Recipe, student: BuiltNetwork, data: RunData, device: torch
         return None
     teacher = build_network(recipe.distill, len(data.classes), data.size)
     check_input(recipe.distill, teacher.input, data.size)
-    with recipe.distill.about("weights"):
-        load_weights(teacher, FirstWeights(recipe.distill.weights))
+    with recipe.distill.weights.about("file"):
+        load_weights(teacher, recipe.distill.weights)
     given, wanted = (_outputs(network) for network in (teacher, student))
     if given != wanted:
         message = f"the teacher gives {given} and the network {wanted}"

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -14,18 +15,21 @@ from spdbuild.console import Bar
 from spdbuild.errors import DiskFullError, RunError
 from spdbuild.training.checkpoint import save_state
 from spdbuild.training.description import describe_again
-from spdbuild.training.evaluating import evaluate_model
+from spdbuild.training.evaluation_loop import evaluate_model
 from spdbuild.training.events import Events
 from spdbuild.training.freezing import train_mode
 from spdbuild.training.precision import check_scale
 from spdbuild.training.progress import describe_position, describe_row
 from spdbuild.training.run_folder import Row
 from spdbuild.training.saving import keep_best, save_evaluated
+from spdbuild.training.schedules.schedule import lr_of
 from spdbuild.training.session import Session
-from spdbuild.training.signals import StopRequest
+from spdbuild.training.signals import StoppedWaiting, StopRequest
 from spdbuild.training.state import state_of
 from spdbuild.training.task import Evaluation
 from spdbuild.training.updates import Updates
+
+T = TypeVar("T")
 
 Batch = tuple[Tensor, Any]
 
@@ -58,11 +62,15 @@ class Loop:
             self.reason = self._out_of_patience()
             if self.reason:
                 return
-            self._epoch()
+            try:
+                self._epoch()
+                if not self.reason:
+                    self._finish_epoch()
+            except StoppedWaiting:
+                self.reason = STOPPED
             if self.reason:
                 self._save_unfinished()
                 return
-            self._finish_epoch()
 
     def conclude(self) -> None:
         """Evaluate the model that the run leaves, unless that was done, then log and write its metrics.
@@ -96,12 +104,12 @@ class Loop:
             return
         self._start_epoch()
         self.evaluation = None
-        train_mode(session.learner.model)
+        train_mode(session.learner.model, session.recipe.freeze)
         session.data.train_batches.set_epoch(position.epoch, position.batch)
         title = f"epoch {position.epoch + 1}/{session.recipe.epochs}"
         starts = self.updates.starts()
         with session.console.bar(title, len(starts) - 1, starts.index(position.batch)) as bar:
-            for group in self.updates.groups():
+            for group in self._awaited(self.updates.groups()):
                 self.updates.step(group)
                 position.batch += len(group)
                 position.step += 1
@@ -126,6 +134,10 @@ class Loop:
         # A tensor on the CPU, so that this does not wait for the device.
         heard = self.session.processes.largest(torch.tensor([float(holds) for holds in reasons.values()]))
         return next((reason for reason, holds in zip(reasons, heard.tolist(), strict=True) if holds), "")
+
+    def _awaited(self, items: Iterable[T]) -> Iterator[T]:
+        """The items, until a signal stops the run; among several processes only all of them can stop, after a step."""
+        return iter(items) if self.session.processes.several else self.request.awaited(items)
 
     def _finish_epoch(self) -> None:
         session, position, recipe = self.session, self.session.position, self.session.recipe
@@ -179,7 +191,14 @@ class Loop:
         model, data, device = session.learner.evaluated, session.data, session.device
         meter = session.task.meter(session.recipe, model, data.test_images, device)
         self.evaluation = evaluate_model(
-            model, data.test_batches, meter, session.precision, device, session.processes, hint=session.steadier
+            model,
+            data.test_batches,
+            meter,
+            session.precision,
+            device,
+            session.processes,
+            hint=session.steadier,
+            awaited=self._awaited,
         )
         monitor = session.task.monitor
         score = self.evaluation.scalars.get(monitor)
@@ -202,7 +221,7 @@ class Loop:
         row = {
             "epoch": epoch,
             "step": position.step,
-            "lr": session.learner.optimizer.param_groups[0]["lr"],
+            "lr": lr_of(session.learner.optimizer),
             **{f"train/{name}": total / images for name, total in zip(position.sums, sums, strict=True)},
             "seconds": round(seconds, 3),
             "images_per_second": round(self._done(images) / max(seconds, 1e-9), 1),

@@ -1,4 +1,4 @@
-"""Data-loading processes that the system has killed."""
+"""Data-loading processes that have ended before their time, most of them killed by the system."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ from contextlib import contextmanager
 from spdbuild.errors import RunError
 
 _FEWER = "fewer workers or a smaller batch"
+
+#: How what torch says of a worker begins, and what it says of one that the system ended for want of memory.
+_LOST, _KILLED = "DataLoader worker", "Killed"
 
 
 @contextmanager
@@ -19,17 +22,22 @@ def lost_workers_told(more: Callable[[], str] = str) -> Iterator[None]:
     try:
         yield
     except (RuntimeError, RunError) as error:
-        if not _tells_of_a_worker(error):
+        told = _told_of_a_worker(error)
+        if not told:
             raise
-        hint = "; ".join(filter(None, (_FEWER, more())))
-        lost = RunError("a process that reads images was killed: out of memory?", hint=hint)
+        what, hint = "a process that reads images was killed: out of memory?", _FEWER
+        if _KILLED not in told:
+            what = "a process that reads images has ended: is there no room in /dev/shm, which processes share?"
+            hint = f"{_FEWER}; in a container, more room there, as with `docker run --shm-size=8g`"
+        lost = RunError(what, hint="; ".join(filter(None, (hint, more()))))
         # Chained, so that callers that know more about the run can find the cause.
         raise lost from error
 
 
-def _tells_of_a_worker(error: BaseException | None) -> bool:
+def _told_of_a_worker(error: BaseException | None) -> str:
+    """What torch says of a lost worker in an error or those that led to it; empty if nothing."""
     while error is not None:
-        if isinstance(error, RuntimeError) and str(error).startswith("DataLoader worker"):
-            return True
+        if isinstance(error, RuntimeError) and str(error).startswith(_LOST):
+            return str(error)
         error = error.__cause__ or error.__context__
-    return False
+    return ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 from torch import nn
@@ -12,7 +12,7 @@ from torch import nn
 from spdbuild.analysis.cost import summarize
 from spdbuild.architecture.document import Document
 from spdbuild.architecture.line import parse_call
-from spdbuild.conversion.convert import convert, extending
+from spdbuild.conversion.convert import convert_by, extending
 from spdbuild.errors import Location, PassError, Problem, RecipeError, SpdbuildError, nearest
 from spdbuild.loading import Architecture, choose, pass_of, read_document, source_of
 from spdbuild.modules import compile_graph
@@ -20,6 +20,7 @@ from spdbuild.passes import GraphPass
 from spdbuild.passes.strided_to_spd import StridedToSpd
 from spdbuild.text.source import Source, Value, parse_yaml
 from spdbuild.training.recipe import Network
+from spdbuild.wording.quantities import shapes_text
 
 
 @dataclass(frozen=True)
@@ -33,15 +34,18 @@ class BuiltNetwork:
     input: tuple[int, ...]
 
 
-def build_network(network: Network, classes: int | None = None, size: tuple[int, int] | None = None) -> BuiltNetwork:
+def build_network(
+    network: Network, classes: int | None = None, size: tuple[int, int] | None = None, *, seed: int | None = None
+) -> BuiltNetwork:
     """The module of a recipe's network, rewritten by its passes, with random weights.
 
     classes: value of the var `classes` where the recipe gives none. size: height and width where it gives no input.
+    seed: if given, each layer's weights follow from it and the layer's name, as in `compile_graph`.
     """
     architecture = resolve(network, classes, size)
     graph = architecture.graph
     costs = summarize(graph)
-    return BuiltNetwork(compile_graph(graph), architecture, costs.params, costs.macs, costs.inputs[0])
+    return BuiltNetwork(compile_graph(graph, seed=seed), architecture, costs.parameters, costs.macs, costs.inputs[0])
 
 
 def resolve(
@@ -156,8 +160,8 @@ def _document(network: Network, allow_imports: bool) -> Document:
 def _after(architecture: Architecture, step: GraphPass) -> Architecture:
     """The architecture after a pass: its lines rewritten where possible, else a text that extends it."""
     if isinstance(step, StridedToSpd):
-        converted, report = convert(architecture, **asdict(step))
-        # `convert` does not extend lines that are only in memory, and a flat text would lose the names.
+        converted, report = convert_by(step, architecture)
+        # It does not extend lines that are only in memory, and a flat text would lose the names.
         if not report.flat or Path(architecture.document.source.name).is_file():
             return converted
     return extending(architecture, step)
@@ -184,7 +188,7 @@ def check_input(named: Network, made: tuple[int, ...], size: tuple[int, int] | N
     """Refuse a network whose input shape is not that of images of `size` with three channels."""
     wanted = (3, *(size or made[1:]))
     if made != wanted:
-        ours, theirs = ("x".join(map(str, shape)) for shape in (made, wanted))
+        ours, theirs = (shapes_text([shape]) for shape in (made, wanted))
         message = f"the network is made for images of {ours}, and the data gives {theirs}"
         hint = "leave 'input' out, or give the data that size" if named.input else "images are read as RGB"
         if named.input and made[0] != 3:

@@ -14,9 +14,9 @@ from spdbuild.errors import InputError, nearest
 from spdbuild.pictures.drawing import class_colour, draw_boxes
 from spdbuild.system.files import require_writable
 from spdbuild.text.json_text import json_text
-from spdbuild.training.files import save_text
 from spdbuild.training.report import write_picture
 from spdbuild.training.task import Prediction
+from spdbuild.training.writing import save_text
 from spdbuild.wording.tables import Table
 
 _LOG = logging.getLogger("spdbuild.training")

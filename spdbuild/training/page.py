@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from html import escape
 from pathlib import Path
+from urllib.parse import quote
 
 from spdbuild.training.environment import typed_commands
 from spdbuild.training.result import number_text
@@ -43,9 +44,9 @@ def page(
     }
     sections = {
         "Results": _results(runs) + _links(folder, twins),
-        **{name: _grid([n for n, picture in pictures.items() if picture.section == name]) for name in SECTIONS},
-        "Evaluation": _grid(name for name in others if name != SAMPLES),
-        "Samples": _picture(SAMPLES) if SAMPLES in others else "",
+        **{section: _grid(_titles(pictures, section)) for section in SECTIONS},
+        "Evaluation": _grid({name: name.replace("_", " ") for name in others if name != SAMPLES}),
+        "Samples": _picture(SAMPLES, "what the model finds in some images") if SAMPLES in others else "",
         "Classes": _classes(folder.report / "classes.csv"),
         "Recipe": f"<pre>{escape(folder.recipe.read_text(encoding='utf-8'))}</pre>",
     }
@@ -100,19 +101,24 @@ def _results(runs: Mapping[str, Summary]) -> str:
 
 def _links(folder: RunFolder, twins: Mapping[str, RunFolder]) -> str:
     links = [
-        f'<a href="../{escape(twin.report.relative_to(folder.path).as_posix())}/index.html">{escape(name)}</a>'
+        f'<a href="../{quote(twin.report.relative_to(folder.path).as_posix())}/index.html">{escape(name)}</a>'
         for name, twin in twins.items()
     ]
     return f"<p>Reports of the other runs, whose lines are dashed below: {', '.join(links)}</p>" if links else ""
 
 
-def _grid(names: Iterable[str]) -> str:
-    images = "".join(map(_picture, names))
+def _titles(pictures: Mapping[str, Picture], section: str) -> dict[str, str]:
+    return {name: picture.chart.title for name, picture in pictures.items() if picture.section == section}
+
+
+def _grid(titles: Mapping[str, str]) -> str:
+    """Pictures side by side. titles: what each shows, by name."""
+    images = "".join(_picture(name, title) for name, title in titles.items())
     return f'<div class="grid">{images}</div>' if images else ""
 
 
-def _picture(name: str) -> str:
-    return f'<a href="{escape(name)}.png"><img src="{escape(name)}.png" alt="{escape(name)}"></a>'
+def _picture(name: str, title: str) -> str:
+    return f'<a href="{quote(name)}.png"><img src="{quote(name)}.png" alt="{escape(title)}"></a>'
 
 
 def _classes(path: Path) -> str:

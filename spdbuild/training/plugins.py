@@ -5,12 +5,13 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from importlib.metadata import PackageNotFoundError, distributions, version
+from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
 
 from spdbuild.errors import InputError, Problem
 from spdbuild.loading import Architecture
+from spdbuild.training.environment import installed_version
 from spdbuild.training.recipe import Recipe
 from spdbuild.training.recipe.sections import fields_of
 from spdbuild.training.run_folder import RunFolder
@@ -53,7 +54,9 @@ def origin_told(folder: RunFolder) -> Iterator[None]:
         yield
     except InputError as error:
         facts = folder.began_in()
-        absent = [f"{name} {made}" for name, made in facts.get("plugins", {}).items() if not _installed(name)]
+        absent = [
+            f"{name} {made}" for name, made in facts.get("plugins", {}).items() if installed_version(name) is None
+        ]
         if absent:
             hint = f"install what the run was made with: {', '.join(absent)}"
             error.problems = tuple(dataclasses.replace(problem, hint=hint) for problem in error.problems)
@@ -69,11 +72,3 @@ def _with_version(problem: Problem, folder: RunFolder, facts: Mapping[str, Any])
     commit = f" (commit {str(facts['spdbuild_commit'])[:10]})" if facts.get("spdbuild_commit") else ""
     told = f"this run was written by spdbuild {facts['versions'].get('spdbuild', 'of an unknown version')}{commit}"
     return dataclasses.replace(problem, trail=(*problem.trail, told))
-
-
-def _installed(package: str) -> bool:
-    try:
-        version(package)
-    except PackageNotFoundError:
-        return False
-    return True

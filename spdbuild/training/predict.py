@@ -15,6 +15,7 @@ from spdbuild.training.precision import autocast
 from spdbuild.training.recipe.overrides import Overrides
 from spdbuild.training.stored_run import StoredModel, as_model
 from spdbuild.training.task import Prediction
+from spdbuild.weights import StoredWeights
 
 
 def predict(
@@ -22,7 +23,7 @@ def predict(
     sources: Any,
     overrides: Overrides = (),
     *,
-    weights: str | Path | None = None,
+    weights: str | Path | StoredWeights | None = None,
     allow_imports: bool = False,
 ) -> Iterator[Prediction]:
     """The predictions for each image, in the order of `sources`.

@@ -12,11 +12,11 @@ from PIL import Image
 from spdbuild.charts.lines import draw_chart
 from spdbuild.charts.matrix import draw_matrix
 from spdbuild.metrics import by_image
-from spdbuild.training.files import save_text, save_whole
 from spdbuild.training.page import SAMPLES, page
 from spdbuild.training.run_charts import run_charts
 from spdbuild.training.summary import summary_of
 from spdbuild.training.task import Evaluation
+from spdbuild.training.writing import save_text, save_whole
 from spdbuild.wording.tables import Table
 
 if TYPE_CHECKING:

@@ -36,6 +36,15 @@ class Result:
     reason: str = ""
     twins: tuple[Result, ...] = ()
 
+    def __repr__(self) -> str:
+        metrics = ", ".join(f"{name}={number_text(value)}" for name, value in self.metrics.items())
+        twins = f"; twins: {', '.join(twin.title for twin in self.twins)}" if self.twins else ""
+        return f"Result({self.folder}: {metrics}{twins})"
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: a row for the run and each twin."""
+        return _comparison([self, *self.twins], ()).html()
+
     def to_dict(self) -> dict[str, Any]:
         """The document that `spdbuild train --json` prints."""
         document: dict[str, Any] = finite(
@@ -61,6 +70,10 @@ def comparison_table(results: Sequence[Result], headline: Sequence[str] = ()) ->
 
     headline: the metrics to show; all if it is empty.
     """
+    return _comparison(results, headline).markdown(aligned=True).rstrip("\n")
+
+
+def _comparison(results: Sequence[Result], headline: Sequence[str]) -> Table:
     names = headline or list(dict.fromkeys(name for result in results for name in result.metrics))
     numbers = (*names, "parameters", "MACs", "images/s")
     table = Table(("run", *numbers), numbers)
@@ -68,7 +81,7 @@ def comparison_table(results: Sequence[Result], headline: Sequence[str] = ()) ->
         metrics = [number_text(result.metrics.get(name)) for name in names]
         costs = [f"{result.parameters:,}", f"{result.macs:,}", f"{result.images_per_second:,.0f}"]
         table.add(result.title, *metrics, *costs)
-    return table.markdown(aligned=True).rstrip("\n")
+    return table
 
 
 def number_text(value: float | None) -> str:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import shlex
+import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
+from signal import Signals
 from statistics import median
 from typing import Any
+
+import torch
 
 from spdbuild.console import Console
 from spdbuild.declaring.roles import Role
@@ -18,17 +22,15 @@ from spdbuild.system.freed_memory import freed_memory_kept
 from spdbuild.system.out_of_memory import full_memory_told
 from spdbuild.training.checking import check_recipe, doubts
 from spdbuild.training.checkpoint import generators_kept, load_state
-from spdbuild.training.description import describe, describe_again
-from spdbuild.training.device import determinism, device_of
+from spdbuild.training.description import describe, describe_again, write_description
+from spdbuild.training.device import current, determinism, device_of
 from spdbuild.training.distributed import Processes, joined
-from spdbuild.training.files import save_text
 from spdbuild.training.folder_lock import alone_in
 from spdbuild.training.job import current_job
-from spdbuild.training.kept_files import kept_files
-from spdbuild.training.loop import STOPPED, Loop
+from spdbuild.training.loop import Loop
 from spdbuild.training.lost_workers import lost_workers_told
 from spdbuild.training.network import allow
-from spdbuild.training.plugins import origin_told, plugins_of
+from spdbuild.training.plugins import origin_told
 from spdbuild.training.recipe import Recipe, load_recipe, twins
 from spdbuild.training.recipe.differences import differences, keys_with
 from spdbuild.training.recipe.expected import check_metrics
@@ -41,6 +43,8 @@ from spdbuild.training.session import Session, make_session
 from spdbuild.training.signals import interrupt_on_signals, stop_on_signals
 from spdbuild.training.state import restore
 from spdbuild.training.stored_run import stored_network
+from spdbuild.training.writing import save_text
+from spdbuild.wording.quantities import shapes_text
 
 #: The line above the table of a run and its twins.
 _TABLE = "Metrics of each run's last epoch; `spdbuild eval` takes the weights of the best one."
@@ -61,8 +65,8 @@ def train(
         loaded recipe.
     allow_imports: whether Python files that its architecture names under `imports:` may run.
 
-    Raises RecipeError if the recipe cannot be run, DataError for its data, WeightsError for its weights, and RunError
-    if the run fails, is stopped by a signal, or misses a value of `expect`.
+    Raises RecipeError if the recipe cannot be run, DataError for its data, WeightsError for its weights, RunError if
+    the run fails or misses a value of `expect`, and StoppedError, a KeyboardInterrupt, if a signal stops it.
     """
     overrides = listed(overrides)
     if isinstance(recipe, Recipe) and overrides:
@@ -71,9 +75,11 @@ def train(
     runs, title = Path(runs), wanted.title or "run"
     # Before the device, which is chosen by the number of this process.
     current_job()
+    device = device_of(wanted)
     with (
-        joined(device_of(wanted)) as processes,
-        generators_kept(device_of(wanted)),
+        current(device),
+        joined(device) as processes,
+        generators_kept(device),
         _no_empty_folders(runs, processes),
     ):
         folder = RunFolder(Path(processes.once(lambda: str(RunFolder.create(runs, title).path))))
@@ -105,13 +111,16 @@ def resume(
     Raises as `train` does, and RecipeError for another key, and if the data or the network have changed, or another
     process trains in the folder.
     """
+    if not isinstance(folder, str | Path):
+        raise ArgumentError(f"a run is a folder, got an object of {type(folder).__name__}", argument="folder")
     stored = RunFolder.open(Path(folder))
     stored.refuse_links_out()
     with origin_told(stored):
         wanted = load_recipe(stored.recipe, overrides)
         _check_stored(stored, wanted, allow_imports)
     current_job()
-    with joined(device_of(wanted)) as processes, generators_kept(device_of(wanted)):
+    device = device_of(wanted)
+    with current(device), joined(device) as processes, generators_kept(device):
         return _all_runs(wanted, stored, Console(quiet or not processes.first), processes)
 
 
@@ -127,9 +136,11 @@ def train_in(folder: str | Path, recipe: Recipe, *, quiet: bool = False, allow_i
         own.refuse_links_out()
         _check_stored(own, recipe, allow_imports)
     current_job()
+    device = device_of(recipe)
     with (
-        joined(device_of(recipe)) as processes,
-        generators_kept(device_of(recipe)),
+        current(device),
+        joined(device) as processes,
+        generators_kept(device),
         _no_empty_folders(own.path, processes),
     ):
         if processes.first:
@@ -206,6 +217,7 @@ def _open_session(recipe: Recipe, folder: RunFolder, console: Console, processes
         make_folder(folder.path, failure=RunError)
         remove_unfinished(folder.path)
         console.log = folder.log
+    new = processes.first and not any(folder.path.iterdir())
     try:
         with interrupt_on_signals():
             network = stored_network(recipe, folder) if stored else recipe
@@ -215,21 +227,19 @@ def _open_session(recipe: Recipe, folder: RunFolder, console: Console, processes
                 _describe(session)
     # Also if somebody interrupts it while data and network are being opened.
     except BaseException:
-        if processes.first:
-            folder.remove_if_not_begun()
+        if new and not folder.recipe.is_file():
+            shutil.rmtree(folder.path, ignore_errors=True)
         raise
     if stored:
         state = load_state(folder.state)
-        if state.recipe:
-            # The file may have been edited by hand since.
-            check_changes(load_recipe(state.recipe), recipe)
+        # The file may have been edited by hand since.
+        check_changes(load_recipe(state.recipe), recipe)
         restore(session, state)
         if processes.first:
             restore_best(folder)
             # Only now: a run that cannot be resumed keeps the recipe that it was stopped with.
-            save_text(folder.recipe, recipe.resolved())
-            folder.add_resumption(**_run_facts(session))
-            describe(session, recipe)
+            describe(session, resumed=True)
+            write_description(session)
         console.line(f"{recipe.title or 'run'}: {_where(session)}")
     return session
 
@@ -246,12 +256,9 @@ def _describe(session: Session) -> None:
     """Write the files that describe the run, and log a summary."""
     recipe, network, folder = session.recipe, session.network, session.folder
     if session.processes.first:
-        save_text(folder.recipe, recipe.resolved())
-        for name, text in kept_files(network.architecture.document).items():
-            save_text(folder.path / name, text)
-        folder.write_environment(**_run_facts(session))
-        describe(session, recipe)
-    size = "x".join(map(str, network.input))
+        describe(session, resumed=False)
+        write_description(session)
+    size = shapes_text([network.input])
     session.console.line(
         f"{recipe.title or 'run'}: {network.parameters:,} parameters, {network.macs:,} MACs at {size}, "
         f"{len(session.data.classes)} classes, {session.device} {session.precision} -> {folder.path}"
@@ -259,13 +266,6 @@ def _describe(session: Session) -> None:
     # Networks are resolved for it, and the other processes print nothing.
     for problem in doubts(recipe) if session.processes.first else ():
         session.console.line(str(problem))
-
-
-def _run_facts(session: Session) -> dict[str, Any]:
-    """What `environment.json` holds besides versions and machine."""
-    facts = {"device": str(session.device), "precision": session.precision, "seed": session.recipe.seed}
-    plugins = plugins_of(session.recipe, session.network.architecture)
-    return {**facts, "processes": session.processes.world, "data": session.data.described(), "plugins": plugins}
 
 
 def _fit(session: Session) -> Result:
@@ -288,11 +288,12 @@ def _result(session: Session) -> Result:
     with stop_on_signals() as request:
         loop = Loop(session, request)
         loop.run()
-    # Also if the signal came in the last evaluation, after which no step looks for it.
-    if session.processes.any(bool(request)):
-        reason = f"{STOPPED} after step {session.position.step}; the state is saved"
+    # Also if the signal came in the last evaluation, after which no step looks for it, or to another process.
+    number = int(session.processes.largest(torch.tensor(request.number)))
+    if number:
+        reason = f"stopped by {Signals(number).name} after step {session.position.step}; the state is saved"
         session.console.note(reason)
-        raise StoppedError(reason, hint=_go_on(session.folder))
+        raise StoppedError(reason, signal=number, hint=_go_on(session.folder))
     if loop.reason:
         session.console.line(f"{loop.reason}; the run ends at step {session.position.step}")
     loop.conclude()

@@ -17,6 +17,7 @@ from spdbuild.system.files import regular
 from spdbuild.training.distributed import Processes
 from spdbuild.training.recipe import Recipe
 from spdbuild.training.task import Batches
+from spdbuild.wording.quantities import shapes_text
 
 #: About so many files have their length looked up, which takes a moment each on a network's drive.
 _MEASURED = 10_000
@@ -66,8 +67,7 @@ class RunData:
             if now["images"] != then["images"]:
                 message = f"there are {now['images']:,} images to {name}, and {then['images']:,} when the run began"
                 raise DataError(message, hint=hint)
-            # States of older versions, and images of plug-in tasks, may have none.
-            if now["digest"] != then.get("digest", now["digest"]):
+            if now["digest"] != then["digest"]:
                 message = f"the images to {name} have other names, labels or pixels than when the run began"
                 raise DataError(message, hint=hint)
 
@@ -124,7 +124,7 @@ def _require_alike(recipe: Recipe, train_images: Any, test_images: Any) -> None:
     require_same_classes(train_images.classes, test_images.classes)
     sizes = [getattr(images, "size", None) for images in (train_images, test_images)]
     if sizes[0] != sizes[1]:
-        trained, tested = ("x".join(map(str, size[::-1])) if size else "any" for size in sizes)
+        trained, tested = (shapes_text([size[::-1]]) if size else "any" for size in sizes)
         message = f"the images to train on have {trained} pixels, and those to evaluate on {tested}"
         scaled = "give the side in pixels that all shall have, such as data.size: 64"
         raise DataError(message, hint=scaled if hasattr(recipe.data, "size") else "give all images one size")

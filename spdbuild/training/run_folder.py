@@ -12,7 +12,7 @@ from spdbuild.errors import RecipeError, nearest_name
 from spdbuild.system.files import unwritten
 from spdbuild.text.json_text import finite, json_text
 from spdbuild.training.environment import environment
-from spdbuild.training.files import save_text
+from spdbuild.training.writing import save_text
 from spdbuild.wording.phrases import cut, some
 from spdbuild.wording.tables import Table
 
@@ -87,13 +87,6 @@ class RunFolder:
                     message = f"{link} is a link to {path.readlink()}, and what a run writes stays in its folder"
                     raise RecipeError(message, hint="remove the link, or put what it leads to in its place")
 
-    def remove_if_not_begun(self) -> None:
-        """Remove the folder of a run that has not got as far as writing its recipe."""
-        if self.path.is_dir() and not self.recipe.is_file():
-            self.log.unlink(missing_ok=True)
-            with suppress(OSError):
-                self.path.rmdir()
-
     def write_metrics(self, rows: list[Row]) -> None:
         """Write all rows to metrics.jsonl and metrics.csv."""
         save_text(self.rows, "".join(json_text(row) + "\n" for row in rows))
@@ -112,16 +105,11 @@ class RunFolder:
             raise RecipeError(f"{self.rows} does not have the metrics of a run", hint=hint)
         return rows
 
-    def write_environment(self, **facts: Any) -> None:
-        """Write what the run was made with: versions, machine, command, and `facts`."""
-        self._write_environment({**environment(), **facts})
-
-    def add_resumption(self, **facts: Any) -> None:
-        """Append the same for a process that resumes the run: its command, and what has changed."""
-        self._write_environment(self.continued(**facts))
-
     def continued(self, **facts: Any) -> dict[str, Any]:
-        """What the run was made with, and below `resumed` this process that goes on with its results, as `facts`."""
+        """What the run was made with, and below `resumed` what differs in this process, which goes on with its results.
+
+        facts: what this process is made with, besides versions, machine and command.
+        """
         now = {**environment(), **facts}
         before = self.began_in()
         if not before:
@@ -131,20 +119,15 @@ class RunFolder:
         return {**before, "resumed": [*before.get("resumed", ()), new]}
 
     def began_in(self) -> dict[str, Any]:
-        """What `write_environment` and `add_resumption` wrote; empty if it cannot be read."""
+        """What the run was made with, as its folder has it; empty if it cannot be read."""
         try:
             facts = json.loads(self.environment.read_text(encoding="utf-8"))
         except (OSError, ValueError, RecursionError):
             return {}
         if not isinstance(facts, dict) or not isinstance(facts.get("resumed", []), list):
             return {}
-        # Runs of older versions say nothing about plug-ins.
-        known = {"plugins": {}, **facts}
-        told = all(isinstance(known.get(name), kind) for name, kind in _TOLD.items())
+        told = all(isinstance(facts.get(name), kind) for name, kind in _TOLD.items())
         return facts if told and all(map(_has_a_command, (facts, *facts.get("resumed", ())))) else {}
-
-    def _write_environment(self, facts: dict[str, Any]) -> None:
-        save_text(self.environment, json_text(facts, indent=2) + "\n")
 
 
 def hint_at_runs(path: Path) -> str:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from spdbuild.errors import RunError, WeightsError
 from spdbuild.system.files import make_folder
-from spdbuild.training.files import save_whole
 from spdbuild.training.run_folder import RunFolder
+from spdbuild.training.writing import save_whole
 from spdbuild.weights.facts import Facts
 from spdbuild.weights.safetensors_file import save_weights
 

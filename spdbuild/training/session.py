@@ -22,6 +22,7 @@ from spdbuild.training.precision import choose_precision
 from spdbuild.training.recipe import Recipe
 from spdbuild.training.run_data import RunData, open_data
 from spdbuild.training.run_folder import RunFolder
+from spdbuild.training.scaling import check_scales, scales_line
 from spdbuild.training.task import Task
 
 
@@ -85,7 +86,7 @@ def make_session(
     # Every process starts from the same weights and draws its own numbers from then on.
     seed_generators(recipe.seed, rank=0)
     data = open_data(recipe, processes, device)
-    network = build_network(recipe, len(data.classes), data.size)
+    network = build_network(recipe, len(data.classes), data.size, seed=recipe.seed)
     check_input(recipe, network.input, data.size)
     _check_norms(recipe, network, len(data.train_images), processes.world)
     if fresh:
@@ -102,7 +103,10 @@ def make_session(
     precision = choose_precision(recipe.precision, device)
     with recipe.about("vars.classes", "architecture"):
         _check_outputs(recipe.task, network, data.classes, device)
+    check_scales(model, recipe)
     learner = make_learner(recipe, network, data, precision, processes, device)
+    if line := scales_line(model, learner.optimizer):
+        console.line(line)
     if recipe.distill is not None:
         console.line(teacher_line(recipe.distill.weights))
     seed_generators(recipe.seed, processes.rank)
@@ -125,6 +129,9 @@ def _remarks(recipe: Recipe, data: RunData) -> list[str]:
     """What the user should know about the data and the schedule."""
     task = recipe.task
     remarks = task.remarks(data.train_images, "to train on") + task.remarks(data.test_images, "to evaluate on")
+    if recipe.sampling is not None:
+        with recipe.about("sampling"):
+            remarks.append(recipe.sampling.described(task.occurrences(data.train_images), data.classes))
     warmup, whole = recipe.schedule.warmup_batches, len(data.train_batches) * recipe.epochs
     if warmup >= whole:
         remarks.append(f"the warm-up of {warmup:,} batches is as long as the run, which has {whole:,}")

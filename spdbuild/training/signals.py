@@ -1,4 +1,7 @@
-"""Signals end a run after the current step; at once if they come twice, or before the first step."""
+"""Signals end a run after the current step, or at once while it waits for a batch.
+
+They also end it at once if they come twice, or before the first step.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,9 @@ import signal
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
-from typing import Any
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 
 class EndedBySignal(KeyboardInterrupt):
@@ -20,14 +25,40 @@ class EndedBySignal(KeyboardInterrupt):
         self.number = number
 
 
+class StoppedWaiting(KeyboardInterrupt):
+    """A run that a signal has asked to stop, between two batches."""
+
+
 class StopRequest:
-    """Whether a signal has asked the run to stop. name: of the signal, or empty."""
+    """Whether a signal has asked the run to stop. number: of the signal, or 0."""
 
     def __init__(self) -> None:
-        self.name = ""
+        self.number = 0
+        self._waits = False
 
     def __bool__(self) -> bool:
-        return bool(self.name)
+        return bool(self.number)
+
+    def note(self, number: int) -> None:
+        """Record a signal; raises StoppedWaiting while an item is `awaited`, which may never come."""
+        self.number = number
+        if self._waits:
+            raise StoppedWaiting
+
+    def awaited(self, items: Iterable[T]) -> Iterator[T]:
+        """The items, until a signal has come: then StoppedWaiting is raised in place of the next one."""
+        iterator = iter(items)
+        while True:
+            self._waits = True
+            try:
+                if self:
+                    raise StoppedWaiting
+                item = next(iterator)
+            except StopIteration:
+                return
+            finally:
+                self._waits = False
+            yield item
 
 
 @contextmanager
@@ -39,12 +70,12 @@ def interrupt_on_signals() -> Iterator[None]:
 
 @contextmanager
 def stop_on_signals() -> Iterator[StopRequest]:
-    """Only record a signal while the context lasts; a second one does what it did before."""
+    """Only note a signal while the context lasts; a second one does what it did before."""
     request = StopRequest()
 
     def note(number: int, frame: FrameType | None) -> None:
-        request.name = signal.Signals(number).name
         restore()
+        request.note(number)
 
     with _handled(note, (signal.SIGINT, signal.SIGTERM, *_hangup())) as restore:
         yield request

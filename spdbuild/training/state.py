@@ -13,7 +13,6 @@ from spdbuild.system.out_of_memory import full_memory_told, is_out_of_memory
 from spdbuild.training.checkpoint import DAMAGE, Position, State, alike, damaged, generator_states, restore_generators
 from spdbuild.training.session import Session
 from spdbuild.weights import describe_module, match, misfits
-from spdbuild.weights.former_kernels import former_kernels_hint
 
 
 def state_of(session: Session) -> State:
@@ -99,8 +98,7 @@ def _take_optimizer(session: Session, state: State) -> None:
 
 
 def _check_network(session: Session, state: State) -> None:
-    _, report = match(describe_module(session.learner.model), state.model, partial=True)
-    reason = next((problem.message for problem in misfits(report)), "")
+    _, matching = match(describe_module(session.learner.model), state.model)
+    reason = next((problem.message for problem in misfits(matching)), "")
     if reason:
-        hint = former_kernels_hint(report, session.network.architecture.graph)
-        raise WeightsError(f"{session.folder.state}: the state is of another network: {reason}", hint=hint)
+        raise WeightsError(f"{session.folder.state}: the state is of another network: {reason}")

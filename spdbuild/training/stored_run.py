@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,18 +13,19 @@ from torch import nn
 from spdbuild import builtin
 from spdbuild.declaring.roles import Role
 from spdbuild.errors import ArgumentError, RecipeError, WeightsError, nearest
-from spdbuild.graph import Graph
 from spdbuild.loading import Architecture, is_text, load, with_inputs
 from spdbuild.training.device import device_of
 from spdbuild.training.first_weights import load_weights
 from spdbuild.training.network import allow, build_network, resolve
 from spdbuild.training.plugins import origin_told
 from spdbuild.training.precision import choose_precision
-from spdbuild.training.recipe import FirstWeights, Recipe, load_recipe
+from spdbuild.training.recipe import Recipe, load_recipe
 from spdbuild.training.recipe.differences import differences, keys_with
 from spdbuild.training.recipe.overrides import Overrides, listed
 from spdbuild.training.run_folder import RunFolder, no_run_or
+from spdbuild.weights import StoredWeights
 from spdbuild.weights.facts import Facts
+from spdbuild.wording.quantities import shapes_text
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,7 @@ class StoredModel:
 
     folder: of the run, if it is from one. weights: the file that they are from.
     taken_from: the key of a checkpoint under which they were ("ema"), or empty.
-    classes: names of its classes, from the file of weights or else from the data at hand.
+    classes: names of its classes, from the file of weights, or else from those of the run or from the data at hand.
     input: shape [C, H, W] of the model's input; image: shape of an image before `preprocess`.
     parameters, macs: its costs for one such input.
     """
@@ -50,10 +52,14 @@ class StoredModel:
     precision: str
     taken_from: str = ""
 
+    def __repr__(self) -> str:
+        costs = f"{self.parameters:,} parameters, {len(self.classes)} classes"
+        return f"StoredModel({self.weights}: {shapes_text([self.input])}, {costs}, {self.device} {self.precision})"
+
 
 def load_model(
     run_or_recipe: str | Path,
-    weights: str | Path | None = None,
+    weights: str | Path | StoredWeights | None = None,
     overrides: Overrides = (),
     classes: tuple[str, ...] = (),
     size: tuple[int, int] | None = None,
@@ -62,13 +68,12 @@ def load_model(
 ) -> StoredModel:
     """The model of a run's folder (its best weights unless others are given), or of a recipe with `weights`.
 
-    classes, size: of the data at hand, for a file of weights that does not store them.
+    classes, size: of the data at hand, where neither the file of the weights nor those of the run say them.
     allow_imports: whether Python files that its architecture names may run.
     """
     recipe, folder = _recipe(run_or_recipe, overrides, allow_imports)
-    source = FirstWeights(str(weights)) if weights else _weights(recipe, folder)
-    path = Path(source.file)
-    facts = Facts.of(path, source.key)
+    source = StoredWeights.of(weights) if weights else _weights(recipe, folder)
+    facts = Facts.of(source).or_else(_own_facts(folder))
     # Class names in other people's files say little: they are used only if nothing else is known.
     classes = facts.classes or classes or facts.names
     if len(facts.input) == 3 and recipe.input is None and size is None:
@@ -84,7 +89,7 @@ def load_model(
     return StoredModel(
         recipe,
         folder,
-        path,
+        source.path,
         model,
         classes,
         network.input,
@@ -98,7 +103,11 @@ def load_model(
 
 
 def as_model(
-    model: StoredModel | str | Path, weights: str | Path | None, overrides: Overrides, *, allow_imports: bool
+    model: StoredModel | str | Path,
+    weights: str | Path | StoredWeights | None,
+    overrides: Overrides,
+    *,
+    allow_imports: bool,
 ) -> StoredModel:
     """A loaded model as it is, or else the model of a run or recipe.
 
@@ -110,7 +119,7 @@ def as_model(
     return model
 
 
-def require_unchanged(weights: str | Path | None, overrides: Overrides) -> None:
+def require_unchanged(weights: str | Path | StoredWeights | None, overrides: Overrides) -> None:
     """Refuse arguments that a loaded model does not take; raises ArgumentError."""
     for argument, given in {"weights": weights, "overrides": listed(overrides)}.items():
         if given:
@@ -118,36 +127,26 @@ def require_unchanged(weights: str | Path | None, overrides: Overrides) -> None:
             raise ArgumentError(message, argument=argument, hint="give them to load_model")
 
 
-@dataclass(frozen=True)
-class StoredGraph:
-    """The network of a run without a module, the file of its weights, and the recipe that made them."""
-
-    architecture: Architecture
-    weights: Path
-    recipe: Recipe
-
-    @property
-    def graph(self) -> Graph:
-        return self.architecture.graph
-
-
-def stored_graph(
+def run_architecture(
     run: str | Path,
-    weights: Path | None = None,
+    weights: StoredWeights | None = None,
     inputs: Sequence[Sequence[int]] | None = None,
     *,
     allow_imports: bool = False,
-) -> StoredGraph:
-    """The network of a run's folder without building a module; `weights` take precedence over the run's best.
+) -> tuple[Architecture, StoredWeights, Recipe, Facts]:
+    """The network of a run's folder, `weights` or else the run's best, its recipe, and the facts in its own weights.
+
+    No module is built.
 
     inputs: shapes (C, H, W) in place of its own.
     """
     recipe, folder = _recipe(run, (), allow_imports)
-    path = weights or Path(_weights(recipe, folder).file)
-    facts = Facts.of(path)
+    source = weights or _weights(recipe, folder)
+    own = _own_facts(folder)
+    facts = Facts.of(source).or_else(own)
     if len(facts.input) == 3 and recipe.input is None:
         recipe = replace(recipe, input=facts.input)
-    return StoredGraph(with_inputs(resolve(recipe, len(facts.classes) or None), inputs), path, recipe)
+    return with_inputs(resolve(recipe, len(facts.classes) or None), inputs), source, recipe, own
 
 
 def check_classes(path: Path, known: tuple[str, ...], classes: tuple[str, ...]) -> None:
@@ -182,6 +181,12 @@ def recipe_of(run_or_recipe: str | Path, overrides: Overrides = (), *, allow_imp
 
 
 def _recipe(run_or_recipe: str | Path, overrides: Overrides, allow_imports: bool) -> tuple[Recipe, RunFolder | None]:
+    if not isinstance(run_or_recipe, str | Path):
+        raise ArgumentError(
+            f"a trained model is the folder of a run or a recipe, got an object of {type(run_or_recipe).__name__}",
+            argument="model",
+            hint="spdbuild.load_model(recipe, weights) makes one of weights in a file",
+        )
     path = Path(run_or_recipe)
     if not _names_a_run(path):
         _require_recipe(run_or_recipe)
@@ -222,14 +227,26 @@ def _check_changes(trained: Recipe, wanted: Recipe) -> None:
             raise RecipeError(message, location=found.place, hint=hint)
 
 
-def _weights(recipe: Recipe, folder: RunFolder | None) -> FirstWeights:
-    own = [FirstWeights(str(path)) for path in (folder.best, folder.last)] if folder else []
-    for weights in own if folder else filter(None, [recipe.weights]):
-        if Path(weights.file).is_file():
-            return weights
+def _own_facts(folder: RunFolder | None) -> Facts:
+    """The facts in a run's own weights; none where it has no weights that can be read."""
+    for weights in _own_weights(folder) if folder else ():
+        with suppress(WeightsError):
+            return Facts.of(weights)
+    return Facts()
+
+
+def _own_weights(folder: RunFolder) -> list[StoredWeights]:
+    """The weights that a run has, the best ones first."""
+    return [StoredWeights(path) for path in (folder.best, folder.last) if path.is_file()]
+
+
+def _weights(recipe: Recipe, folder: RunFolder | None) -> StoredWeights:
+    given = [recipe.weights] if recipe.weights is not None and recipe.weights.path.is_file() else []
+    for weights in _own_weights(folder) if folder else given:
+        return weights
     if folder:
         raise WeightsError(f"{folder.path} has no weights", hint="the run has not reached the end of its first epoch")
     run = Path("runs", recipe.title or "run")
     named = f": {run}" if RunFolder(run).recipe.is_file() else ""
-    hint = f"give them with --weights, or name a run's folder{named}"
+    hint = f"give them with --weights (from Python: weights=...), or name a run's folder{named}"
     raise WeightsError("a recipe alone has no trained weights", hint=hint)

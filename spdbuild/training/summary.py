@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from spdbuild.text.json_text import finite, json_text
-from spdbuild.training.files import save_text
+from spdbuild.training.writing import save_text
 
 if TYPE_CHECKING:
     from spdbuild.training.session import Session
@@ -67,7 +67,7 @@ class Summary:
 
     @classmethod
     def of(cls, facts: Mapping[str, Any]) -> Summary:
-        """The summary with the facts of a file; non-finite numbers of older files mean that nothing was measured."""
+        """The summary with the facts of a file; numbers that are not finite mean that nothing was measured."""
         return cls(**finite(facts) | {"input": tuple(facts["input"])})
 
 

@@ -15,9 +15,12 @@ from torch import Tensor, nn
 
 from spdbuild.charts.chart import Chart
 from spdbuild.data.pictures import Source
+from spdbuild.data.sampling import Occurrences
 from spdbuild.declaring.registry import Registry
+from spdbuild.errors import RecipeError
 from spdbuild.graph import Graph
 from spdbuild.metrics.by_image import ByImage
+from spdbuild.training.result import number_text
 
 
 @dataclass(frozen=True)
@@ -85,6 +88,9 @@ class Evaluation:
     warnings: tuple[str, ...] = ()
     by_image: ByImage | None = None
     images: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        return f"Evaluation({', '.join(f'{name}={number_text(value)}' for name, value in self.metrics.items())})"
 
     @property
     def metrics(self) -> dict[str, float | None]:
@@ -210,6 +216,14 @@ class Task:
     def prepare(self, recipe: Any, model: nn.Module, images: Any) -> list[str]:
         """Fit a fresh model to the training images before anything is built on it; returns what was done, as lines."""
         return []
+
+    def occurrences(self, images: Any) -> Occurrences:
+        """Which of the images from `to_learn` have which classes, for `sampling`; raises RecipeError without any."""
+        raise RecipeError(f"the images of {self.name} are not sampled by classes", hint="leave sampling out")
+
+    def weights(self, recipe: Any, images: Any) -> Tensor | None:
+        """How often epochs have the images from `to_learn`, float64 [images], in proportion; None: each once."""
+        return None if recipe.sampling is None else recipe.sampling.weights(self.occurrences(images))
 
     def batches(
         self, recipe: Any, images: Any, *, training: bool, rank: int, world: int, device: torch.device

@@ -71,7 +71,7 @@ class Updates:
         first = self._guard.first_step
         batches = group if group and first == step else self._batches_of(first)
         model = session.learner.model
-        train_mode(model)
+        train_mode(model, session.recipe.freeze)
         with autocast(session.precision, session.device):
             layer = first_bad_layer(model, lambda: [model(images) for images, _ in batches])
         what = f"the loss of step {first} is not finite: the first layer with a result that is not finite is '{layer}'"

@@ -30,7 +30,8 @@ def carry_over(before: Graph, after: Graph, weights: Mapping[str, Tensor], *, lo
     """The state dict of `after` with which it computes what `before` computes with `weights`.
 
     after: `before` with strided layers replaced (`spd_conv2d`, `spd_avg_pool`), or unstrided with a space_to_depth
-        after them. A `spd_max_pool` begins as a mean, the only replacement that is not exact.
+        after them. Not exact are a `spd_max_pool`, which begins as a mean, and a `spd_avg_pool` where windows at the
+        border divide by fewer pixels.
     lossy: drop the taps that do not fit into a smaller kernel, instead of refusing it.
     Raises PassError where some layer cannot keep its function, and WeightsError where `weights` lack a tensor.
     """

@@ -57,7 +57,7 @@ class WeightsFile:
         """Other keys of the checkpoint under which there are weights."""
         return tuple(key for key in self._keys() if key != self.taken_from)
 
-    def as_json(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """The contents as data for JSON."""
         tensors = [
             {"name": name, "shape": list(info.shape), "dtype": info.dtype, "bytes": info.bytes}

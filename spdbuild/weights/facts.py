@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from spdbuild.errors import WeightsError
-from spdbuild.weights.files import open_weights
+from spdbuild.weights.opening import open_weights
+from spdbuild.weights.stored import StoredWeights
 
 
 @dataclass(frozen=True)
@@ -27,14 +28,16 @@ class Facts:
     names: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, file: Path, key: str | None = None) -> Facts:
-        """The facts of a file; WeightsError if its metadata has something else in their place.
-
-        key: that of `open_weights`.
-        """
-        texts = open_weights(file, key).metadata
+    def of(cls, weights: Path | StoredWeights) -> Facts:
+        """The facts of a file; WeightsError if its metadata has something else in their place."""
+        chosen = StoredWeights.of(weights)
+        file, texts = chosen.path, open_weights(chosen.path, chosen.key).metadata
         kinds = {"classes": str, "input": int, "size": int, "names": str}
         return cls(**{name: _fact(file, name, texts[name], kind) for name, kind in kinds.items() if name in texts})
+
+    def or_else(self, other: Facts) -> Facts:
+        """These facts, and those of another file where this one says nothing."""
+        return Facts(**{name: fact or getattr(other, name) for name, fact in vars(self).items()})
 
     def texts(self) -> Mapping[str, str]:
         """The facts as the metadata of a file."""

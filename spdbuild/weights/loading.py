@@ -5,23 +5,24 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from spdbuild.errors import SpdbuildError, WeightsError
+from spdbuild.errors import ArgumentError, SpdbuildError, WeightsError
 from spdbuild.graph import Graph
 from spdbuild.text.source import Value
 from spdbuild.weights.contents import TensorInfo
-from spdbuild.weights.files import open_weights
-from spdbuild.weights.matching import describe_module, match, match_any, misfits
-from spdbuild.weights.rename import compile_rules, stated_order
-from spdbuild.weights.report import Report
+from spdbuild.weights.matching import describe_module, match_any, require_fit
+from spdbuild.weights.opening import open_weights
+from spdbuild.weights.report import Matching
+from spdbuild.weights.stored import StoredWeights
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
 
 def match_file(
-    path: Path | str,
+    weights: StoredWeights,
     target: Mapping[str, TensorInfo],
     tables: Mapping[str, Mapping[str, Value | str]],
     *,
@@ -29,68 +30,74 @@ def match_file(
     graph: Graph | None = None,
     whole: Mapping[str, TensorInfo] | None = None,
     partial: bool = False,
-    key: str | None = None,
-    prefix: str | None = None,
-) -> tuple[dict[str, Tensor], Report]:
+) -> tuple[dict[str, Tensor], Matching]:
     """The state_dict of a model that needs `target`, from any file, and what became of each tensor.
 
-    tables: rename tables as written, with their orders. key: that of `open_weights`. The other arguments are those of
-        `match_any`.
+    partial: take what fits. The other arguments are those of `match_any`.
     Raises WeightsError for a file that cannot be read or does not fit.
     """
-    contents = open_weights(path, key)
+    contents = open_weights(weights.path, weights.key)
     theirs = contents.load()
     try:
-        state, report = match_tables(target, theirs, tables, table=table, graph=graph, whole=whole, prefix=prefix)
-        report = replace(report, taken_from=contents.taken_from)
-        if not report.fits:
-            report = replace(report, other_keys=contents.other_keys())
-        if not (partial or report.fits):
-            raise WeightsError.gather(misfits(report, graph))
+        state, matching = match_any(
+            target, theirs, tables, table=table, graph=graph, whole=whole, prefix=weights.prefix
+        )
+        matching = replace(matching, taken_from=contents.taken_from)
+        if not matching.fits:
+            matching = replace(matching, other_keys=contents.other_keys())
+        if not partial:
+            require_fit(matching)
     except WeightsError as error:
-        raise _about(path, error) from None
-    return state, report
+        raise _about(weights.path, error) from None
+    return state, matching
 
 
-def match_tables(
-    target: Mapping[str, TensorInfo],
-    theirs: Mapping[str, Tensor],
-    tables: Mapping[str, Mapping[str, Value | str]],
-    *,
-    table: str | None = None,
+def load_into(
+    module: nn.Module,
+    weights: str | Path | StoredWeights | Mapping[str, Tensor],
+    tables: Mapping[str, Mapping[str, Value | str]] = MappingProxyType({}),
     graph: Graph | None = None,
-    whole: Mapping[str, TensorInfo] | None = None,
-    prefix: str | None = None,
-) -> tuple[dict[str, Tensor], Report]:
-    """`match_any` with rename tables as written, with their orders; it takes what fits."""
-    rules = {name: compile_rules(lines) for name, lines in tables.items()}
-    stated = {name: stated_order(lines) for name, lines in tables.items()}
-    orders = {name: order for name, order in stated.items() if order}
-    return match_any(
-        target, theirs, rules, table=table, orders=orders, graph=graph, whole=whole, prefix=prefix, partial=True
-    )
+) -> Matching:
+    """Load all weights of `module`; WeightsError if those given are not exactly these, ArgumentError if they are none.
 
-
-def load_into(module: nn.Module, weights: Path | str | Mapping[str, Tensor], *, partial: bool = False) -> Report:
-    """Load weights with the names and shapes of `module`; WeightsError if they are not exactly these.
-
-    weights: a file, or a state_dict. A module on the meta device gets the tensors themselves; it must then get all of
-        its weights.
-    partial: take what fits, and leave the rest of the module as it is.
+    weights: a file, or a state_dict. A module on the meta device gets the tensors themselves.
+    tables, graph: those of `match_any`, for weights of third-party names.
     """
-    given, taken_from = (weights, "") if isinstance(weights, Mapping) else _read(weights)
-    try:
-        state, report = match(describe_module(module), given, partial=partial)
-    except WeightsError as error:
-        raise _about("the state_dict" if given is weights else str(weights), error) from None
+    target = describe_module(module)
+    if isinstance(weights, Mapping):
+        state, matching = match_state(weights, target, tables, graph)
+    else:
+        state, matching = match_file(StoredWeights.of(weights), target, tables, graph=graph)
     on_meta = any(tensor.is_meta for tensor in module.state_dict().values())
-    module.load_state_dict(state, strict=False, assign=on_meta)
-    return replace(report, taken_from=taken_from)
+    module.load_state_dict(state, assign=on_meta)
+    return matching
 
 
-def _read(path: Path | str) -> tuple[dict[str, Tensor], str]:
-    contents = open_weights(path)
-    return contents.load(), contents.taken_from
+def match_state(
+    weights: Mapping[str, Tensor],
+    target: Mapping[str, TensorInfo],
+    tables: Mapping[str, Mapping[str, Value | str]],
+    graph: Graph | None = None,
+) -> tuple[dict[str, Tensor], Matching]:
+    """`match_file` for a state_dict; raises ArgumentError for a mapping that is none."""
+    require_tensors(weights)
+    try:
+        state, matching = match_any(target, weights, tables, graph=graph)
+        require_fit(matching)
+    except WeightsError as error:
+        raise _about("the state_dict", error) from None
+    return state, matching
+
+
+def require_tensors(state: Mapping[str, Tensor]) -> None:
+    """Refuse a mapping that is no state_dict; raises ArgumentError."""
+    from torch import Tensor
+
+    for name, tensor in state.items():
+        if not isinstance(name, str) or not isinstance(tensor, Tensor):
+            message = f"a state_dict has tensors by name, and {name!r} is a {type(tensor).__name__}"
+            hint = "torch.from_numpy makes tensors of arrays" if hasattr(tensor, "__array__") else ""
+            raise ArgumentError(message, argument="weights", hint=hint)
 
 
 def _about(path: Path | str, error: WeightsError) -> SpdbuildError:

@@ -1,4 +1,4 @@
-"""Third-party tensors -> the state_dict of our model, and a report on each of them."""
+"""Third-party tensors -> the state_dict of our model, and what became of each of them."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING
 from spdbuild.errors import Problem, UnknownNameError, WeightsError, nearest
 from spdbuild.graph import Graph
 from spdbuild.phases import Order
-from spdbuild.weights.choosing import choice_hint
+from spdbuild.text.source import Value
 from spdbuild.weights.contents import TensorInfo
-from spdbuild.weights.former_kernels import former_kernels_hint
 from spdbuild.weights.orders import Reordering, find_reorderings
 from spdbuild.weights.permute import fold_kernel, folding_block, permute_order, unfold_kernel
 from spdbuild.weights.prefixes import averaging_counts, choose_reading
-from spdbuild.weights.rename import Rule, rename
-from spdbuild.weights.report import Entry, Report
+from spdbuild.weights.rename import Rule, compile_rules, rename, stated_order
+from spdbuild.weights.report import Entry, Matching, choice_hint
 from spdbuild.wording.phrases import some
+from spdbuild.wording.quantities import shapes_text
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -48,14 +48,12 @@ def match(
     reorderings: Mapping[str, Reordering] | None = None,
     order: Order = "column_row_channel",
     prefix: str = "",
-    partial: bool = False,
-) -> tuple[dict[str, Tensor], Report]:
-    """The tensors that `target` asks for, taken from `theirs`, and what became of each.
+) -> tuple[dict[str, Tensor], Matching]:
+    """The tensors that `target` asks for, taken from `theirs` where they fit, and what became of each.
 
     rules: lead from our names to theirs. reorderings: by our names.
     order: of the channels of a file's space_to_depth that is folded into a strided convolution of ours.
     prefix: what stands before their names, such as "module."; tensors without it are not used.
-    partial: take what fits. Without it a WeightsError lists what is missing, not used, or of another shape.
     """
     names = {name: prefix + rename(name, rules) for name in target}
     _check_one_to_one(names)
@@ -65,30 +63,26 @@ def match(
     }
     used = set(names.values())
     unused = [Entry("unused", None, name, None, tuple(t.shape)) for name, t in theirs.items() if name not in used]
-    report = Report((*(entry for _, entry in matched.values()), *unused), prefix=prefix)
-    if not partial and not report.fits:
-        raise WeightsError.gather(misfits(report))
-    return {name: tensor for name, (tensor, _) in matched.items() if tensor is not None}, report
+    matching = Matching((*(entry for _, entry in matched.values()), *unused), prefix=prefix)
+    return {name: tensor for name, (tensor, _) in matched.items() if tensor is not None}, matching
 
 
 def match_any(
     target: Mapping[str, TensorInfo],
     theirs: Mapping[str, Tensor],
-    tables: Mapping[str, Sequence[Rule]],
+    tables: Mapping[str, Mapping[str, Value | str]],
     *,
     table: str | None = None,
-    orders: Mapping[str, Order] | None = None,
     graph: Graph | None = None,
     whole: Mapping[str, TensorInfo] | None = None,
     prefix: str | None = None,
-    partial: bool = False,
-) -> tuple[dict[str, Tensor], Report]:
+) -> tuple[dict[str, Tensor], Matching]:
     """`match` with the table that finds most: the one called `table`, or one of `tables`, or our own names.
 
     What an AveragedModel counts is no weight.
 
-    orders: of the channels of space_to_depth in the files of a table, where it says so. A file of any other table, or
-        under our own names, has the order of the network.
+    tables: rename tables as written. The files of one that states an order of the channels of space_to_depth have that
+        order; those of any other table, or under our own names, have the order of the network.
     graph: the network of `target`.
     whole: what the network needs, where `target` is a part of it; the rest of it in the file is no other network.
     prefix: what stands before the names of the file; other tensors are then passed over. By default that with which
@@ -98,7 +92,8 @@ def match_any(
     """
     if table is not None and table not in tables:
         raise UnknownNameError(f"there is no rename table '{table}'", hint=nearest(table, tables))
-    known = {"": (), **tables} if table is None else {table: tables[table]}
+    chosen = {"": {}, **tables} if table is None else {table: tables[table]}
+    known = {name: compile_rules(lines) for name, lines in chosen.items()}
     counts = averaging_counts(theirs)
     if prefix and not prefix.endswith("."):
         prefix += "."
@@ -108,17 +103,16 @@ def match_any(
         for name, rules in known.items()
     }
     best, prefix = choose_reading(sizes, {name: tensor.numel() for name, tensor in theirs.items()}, prefix)
-    order = (orders or {}).get(best)
-    state, report = match(
+    order = stated_order(chosen[best])
+    state, matching = match(
         target,
         theirs,
         known[best],
         reorderings=find_reorderings(graph, order) if graph else None,
         order=order or "column_row_channel",
         prefix=prefix,
-        partial=partial,
     )
-    return state, replace(report, table=best)
+    return state, replace(matching, table=best)
 
 
 def _behind(theirs: Mapping[str, Tensor], prefix: str | None) -> Mapping[str, Tensor]:
@@ -143,7 +137,7 @@ def _check_one_to_one(names: Mapping[str, str]) -> None:
 def _match_one(
     name: str, info: TensorInfo, their_name: str, tensor: Tensor | None, reordering: Reordering | None, order: Order
 ) -> tuple[Tensor | None, Entry]:
-    """The tensor that the model gets under `name`, or None, and its entry in the report."""
+    """The tensor that the model gets under `name`, or None, and what became of it."""
     if tensor is None:
         return _absent(name, info, their_name)
     entry = Entry("loaded", name, their_name, info.shape, tuple(tensor.shape))
@@ -203,59 +197,60 @@ def _cast(tensor: Tensor, dtype: str) -> Tensor:
     return tensor.to(wanted)
 
 
-def misfits(report: Report, graph: Graph | None = None) -> Iterator[Problem]:
-    """What strict matching does not accept: all missing weights, all unused ones, and each mismatch as a problem.
+def require_fit(matching: Matching) -> None:
+    """Raise WeightsError, with what is missing, not used, or of another shape, unless all weights fit."""
+    if not matching.fits:
+        raise WeightsError.gather(misfits(matching))
 
-    graph: the network, for hints.
-    """
-    needed = sum(entry.name is not None for entry in report.entries)
-    missing, unused = ([entry.theirs or "" for entry in report.having(status)] for status in ("missing", "unused"))
-    mismatches = report.having("mismatch")
+
+def misfits(matching: Matching) -> Iterator[Problem]:
+    """Why weights do not fit exactly: all missing ones, all unused ones, and each mismatch as a problem."""
+    needed = sum(entry.name is not None for entry in matching.entries)
+    missing, unused = ([entry.theirs or "" for entry in matching.having(status)] for status in ("missing", "unused"))
+    mismatches = matching.having("mismatch")
     if missing:
         yield Problem(
             f"{len(missing)} of {needed} weights are not in the file: {some(missing, SHOWN)}",
-            hint=_near(missing, unused) or elsewhere_hint(report),
+            hint=_near(missing, unused) or elsewhere_hint(matching),
         )
     if unused:
         yield Problem(
             f"{len(unused)} weights of the file are not used: {some(unused, SHOWN)}",
-            hint="`spdbuild weights import --partial` takes only what fits" if _taken(report) else "",
+            hint="`spdbuild weights import --partial` takes only what fits" if _taken(matching) else "",
         )
-    former = former_kernels_hint(report, graph) if graph else ""
     for entry in mismatches[:SHOWN]:
         renamed = f" ('{entry.theirs}')" if entry.theirs != entry.name else ""
-        yield Problem(f"'{entry.name}'{renamed} {entry.note}", hint=former)
-        former = ""
+        yield Problem(f"'{entry.name}'{renamed} {entry.note}")
     if len(mismatches) > SHOWN:
         yield Problem(f"{len(mismatches) - SHOWN} more weights do not agree")
 
 
-def elsewhere_hint(report: Report) -> str:
+def elsewhere_hint(matching: Matching) -> str:
     """Which other keys of a checkpoint have weights, where those that were taken lack some; else empty."""
-    if not report.other_keys or not report.having("missing"):
+    if not matching.other_keys or not matching.having("missing"):
         return ""
-    keys = some([f"'{key}'" for key in report.other_keys], FIRST)
-    return f"there are also weights under {keys}: {choice_hint('key', report.other_keys[0])}"
+    keys = some([f"'{key}'" for key in matching.other_keys], FIRST)
+    return f"there are also weights under {keys}: {choice_hint('key', matching.other_keys[0])}"
 
 
-def require_some(report: Report, file: Path | str, network: str) -> None:
+def require_some(matching: Matching, file: Path | str, network: str) -> None:
     """Raise WeightsError, with the first names of both sides, if no learned weight of a file fits.
 
     network: its name in the message.
     """
-    if _taken(report):
+    if _taken(matching):
         return
-    theirs = [entry.theirs for entry in report.entries if entry.their_shape is not None]
-    looked_up = [entry.theirs for entry in report.having("missing")]
+    theirs = [entry.theirs for entry in matching.entries if entry.their_shape is not None]
+    looked_up = [entry.theirs for entry in matching.having("missing")]
     hint = f"the file has {some(theirs, FIRST)}, and {network} needs {some(looked_up, FIRST)}"
-    if mismatches := report.having("mismatch"):
+    if mismatches := matching.having("mismatch"):
         hint = f"'{mismatches[0].name}' {mismatches[0].note}"
     raise WeightsError(f"{file}: no weight of the file fits {network}", hint=hint)
 
 
-def _taken(report: Report) -> bool:
+def _taken(matching: Matching) -> bool:
     """Whether the file gives any learned weight."""
-    taken = (entry for entry in report.entries if entry.status in ("loaded", "cast", "permuted"))
+    taken = (entry for entry in matching.entries if entry.status in ("loaded", "cast", "permuted"))
     return any(not (entry.name or "").endswith(COUNTER) for entry in taken)
 
 
@@ -269,4 +264,4 @@ def _near(missing: Sequence[str], unused: Sequence[str]) -> str:
 
 
 def _times(shape: Sequence[int]) -> str:
-    return "x".join(map(str, shape)) or "a single number"
+    return shapes_text([shape]) or "a single number"

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from spdbuild.errors import WeightsError
-from spdbuild.weights.choosing import choice_hint
+from spdbuild.weights.report import choice_hint
 from spdbuild.wording.phrases import some
 
 #: Parts of the longest prefix that is looked for.

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
+
+from spdbuild.text.yaml_text import inline
 
 #: loaded: as it was; cast: to another floating type; permuted: rearranged (and cast, if the note says so); initial: the
 #: file is too old to have it and its value is known; mismatch: both sides have it, in different shapes or types;
@@ -27,7 +30,7 @@ class Entry:
 
 
 @dataclass(frozen=True)
-class Report:
+class Matching:
     """Every tensor of the model in order, followed by the unused ones of the file.
 
     table: the rename table that was used, or empty if the names are ours.
@@ -41,6 +44,10 @@ class Report:
     prefix: str = ""
     taken_from: str = ""
     other_keys: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        counts = ", ".join(f"{number} {status}" for status, number in self.counts.items() if number)
+        return f"Matching({counts or 'no tensors'})"
 
     @property
     def counts(self) -> Mapping[Status, int]:
@@ -56,8 +63,8 @@ class Report:
     def having(self, status: Status) -> list[Entry]:
         return [entry for entry in self.entries if entry.status == status]
 
-    def as_json(self) -> dict[str, Any]:
-        """The report as data for JSON."""
+    def to_dict(self) -> dict[str, Any]:
+        """The matching as data for JSON."""
         tensors = [
             {
                 "name": entry.name,
@@ -71,3 +78,8 @@ class Report:
         ]
         about = {"taken_from": self.taken_from, "table": self.table, "prefix": self.prefix}
         return {**about, "counts": dict(self.counts), "tensors": tensors}
+
+
+def choice_hint(option: str, value: str) -> str:
+    """How a person chooses one of several networks in a file by the option `key` or `prefix`."""
+    return f"--{option} {shlex.quote(value)}, or in a recipe weights: {{file: ..., {option}: {inline(value)}}}"

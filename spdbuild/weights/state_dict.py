@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from spdbuild.errors import WeightsError
-from spdbuild.weights.choosing import choice_hint
+from spdbuild.weights.report import choice_hint
 from spdbuild.weights.stand_ins import StandIn, StoredTensor
 
 #: The keys under which checkpoints keep the model; first the one that is better to evaluate.

@@ -21,17 +21,9 @@ if TYPE_CHECKING:
 MAX_SHARING = 8
 
 
-def open_zip(path: Path, key: str | None = None) -> WeightsFile:
-    """The contents of what torch.save writes since version 1.6; raises WeightsError."""
-    return _open(path, "torch zip", TorchZip(path), key)
-
-
-def open_legacy(path: Path, key: str | None = None) -> WeightsFile:
-    """The contents of what torch.save wrote before version 1.6; raises WeightsError."""
-    return _open(path, "torch legacy", TorchLegacy(path), key)
-
-
-def _open(path: Path, form: str, file: TorchZip | TorchLegacy, key: str | None) -> WeightsFile:
+def open_file(file: TorchZip | TorchLegacy, form: str, key: str | None = None) -> WeightsFile:
+    """The contents of what torch.save has written; raises WeightsError. form: what its format is called."""
+    path = file.path
     try:
         saved = file.read_object()
         stored, taken_from = find_tensors(saved, key)

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import json
+
+from click.testing import CliRunner
+
 import spdbuild
 from spdbuild.analysis.alignment import align
+from spdbuild.cli import spdbuild as spdbuild_command
 from spdbuild.graph import Graph
 from spdbuild.graph.text import graph_text
 
@@ -71,3 +76,10 @@ def test_a_pair_is_told_in_a_line():
         "Pair(new: elu(); new)",
         "Pair(old: sigmoid(); gone)",
     ]
+
+
+def test_a_pair_as_data_is_the_entry_of_the_command():
+    before, after = graph("a: conv2d(4)", "relu()"), graph("a: conv2d(8)", "b: relu()")
+    command = CliRunner().invoke(spdbuild_command, ["diff", graph_text(before), graph_text(after), "--json"])
+    assert [pair.to_dict() for pair in align(before, after) if not pair.equal] == json.loads(command.stdout)["layers"]
+    assert [pair.to_dict()["changed"] for pair in align(before, after)] == [[], ["op", "shape"], ["name", "shape"]]

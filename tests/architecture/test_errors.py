@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 
 import spdbuild
 from spdbuild.architecture.check import MAX_PROBLEMS
@@ -92,13 +95,28 @@ def test_a_missing_file_suggests_a_built_in_name() -> None:
         ({"variant": "n", "vars": {"classes": "many"}}, "the var classes is a number, got the text 'many'"),
         ({"variant": "n", "inputs": [[3, 64, 64], [3, 64, 64]]}, "yolov5 has 1 input, got 2 shapes"),
         ({"variant": "n", "inputs": (3, 64, 64)}, "inputs must be a list of shapes, got (3, 64, 64)"),
+        ({"variant": "n", "inputs": "3,64,64"}, "inputs must be a list of shapes, got '3,64,64'"),
+        ({"variant": "n", "inputs": ["3,64,64"]}, "a shape is made of whole numbers, got '3,64,64'"),
+        ({"variant": "n", "inputs": [(3, 64.0, 64)]}, "a shape is made of whole numbers, got (3, 64.0, 64)"),
+        ({"variant": "n", "inputs": [(True, 64, 64)]}, "a shape is made of whole numbers, got (True, 64, 64)"),
+        ({"variant": "n", "vars": ["classes=3"]}, "vars must be a mapping, got ['classes=3']"),
     ],
-    ids=["variant", "var", "type of a var", "inputs", "one shape"],
+    ids=["variant", "var", "type of a var", "inputs", "one shape", "a text", "texts", "a float", "a bool", "a list"],
 )
 def test_what_a_person_chooses_is_checked(call: dict[str, object], expected: str) -> None:
     with pytest.raises(InputError) as caught:
         spdbuild.load("yolov5", **call)
     assert caught.value.problems[0].message == expected
+
+
+def test_numbers_of_numpy_and_torch_are_those_of_python() -> None:
+    plain = spdbuild.load("yolov5", "n", {"classes": 3, "width_multiple": 0.5}, [(3, 64, 96)])
+    given = {"classes": np.int64(3), "width_multiple": torch.tensor(0.5)}
+    for inputs in ([np.array([3, 64, 96])], np.array([[3, 64, 96]]), [torch.Size([3, 64, 96])]):
+        architecture = spdbuild.load("yolov5", "n", given, inputs)
+        assert architecture.graph == plain.graph
+        assert json.dumps(spdbuild.summary(architecture).to_dict()) == json.dumps(spdbuild.summary(plain).to_dict())
+        assert spdbuild.convert(architecture)[0].text == spdbuild.convert(plain)[0].text
 
 
 def test_a_network_that_no_machine_holds_is_refused_before_it_takes_memory() -> None:

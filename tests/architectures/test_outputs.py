@@ -59,9 +59,8 @@ RESNET_PARTS = {
 def with_weights(architecture: Architecture, theirs: dict[str, Tensor], table: str) -> nn.Module:
     """The network in float64 and evaluation mode with other people's weights, every one of which must be used."""
     model = spdbuild.build(architecture, device="meta").double()
-    rules = {table: compile_rules(architecture.renames[table])}
-    state, report = match_any(describe_module(model), theirs, rules, table=table)
-    assert report.fits
+    state, matching = match_any(describe_module(model), theirs, architecture.renames, table=table)
+    assert matching.fits
     model.load_state_dict(state, assign=True)
     return model.eval()
 

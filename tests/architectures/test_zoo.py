@@ -89,7 +89,7 @@ def test_the_counts_are_those_that_the_file_expects(name: str, variant: str | No
     architecture = spdbuild.load(name, variant=variant)
     expected: dict[str, Any] = architecture.document.plain("expect")
     found = spdbuild.summary(architecture)
-    for what, count in (("parameters", found.params), ("macs", found.macs)):
+    for what, count in (("parameters", found.parameters), ("macs", found.macs)):
         known = expected[what].get(variant) if isinstance(expected[what], dict) else expected[what]
         assert known == count or (name, variant) == ("yolov5_spd", "x")  # A size that was never published.
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
+from typing import get_type_hints
 
 import pytest
 
@@ -10,9 +12,12 @@ import spdbuild
 from spdbuild import builtin
 from spdbuild.architecture.line import parse_call
 from spdbuild.conversion.convert import convert
+from spdbuild.conversion.options import ModuleOptions, SpdOptions
 from spdbuild.conversion.verification import random_weights
 from spdbuild.declaring.arguments import arguments_of
+from spdbuild.errors import ArgumentError, InputError
 from spdbuild.loading import Architecture, pass_of, read_document
+from spdbuild.passes.strided_to_spd import StridedToSpd
 from spdbuild.text.source import Source, parse_yaml, read_source
 
 CASES = sorted((Path(__file__).parent / "rewriting").glob("*.yaml"))
@@ -144,9 +149,33 @@ def test_a_file_that_extends_gets_the_variant_with_the_chosen_value(tmp_path: Pa
 def test_a_file_that_extends_another_gets_the_pass_in_four_lines(tmp_path: Path) -> None:
     file = tmp_path / "mine.yaml"
     file.write_text("model: mine\nextends: resnet50\nvars: {classes: 10}\n")
+    (tmp_path / "out").mkdir()
     converted, report = spdbuild.convert(spdbuild.load(file), output=tmp_path / "out" / "mine_spd.yaml")
     assert converted.text == "model: mine_spd\nextends: ../mine.yaml\npasses:\n  - strided_to_spd()\n"
     assert report.overlay == "the file extends another one or runs passes itself"
+
+
+def test_the_text_is_written_to_the_output(tmp_path: Path) -> None:
+    file, output = tmp_path / "mine.yaml", tmp_path / "mine_spd.yaml"
+    file.write_text("model: mine\nextends: resnet18\n")
+    for given in (output, str(output)):
+        converted, report = spdbuild.convert(file, output=given)
+        assert output.read_text() == converted.text
+        assert spdbuild.load(output).graph == report.after
+        output.unlink()
+    with pytest.raises(InputError, match="is the file that is converted"):
+        spdbuild.convert(file, output=file)
+    with pytest.raises(InputError, match="there is no folder"):
+        spdbuild.convert(file, output=tmp_path / "none" / "mine_spd.yaml")
+    with pytest.raises(ArgumentError, match="strided_to_spd has no option 'kernal'"):
+        spdbuild.convert(file, output=output, kernal="same")  # type: ignore[call-arg]
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.yaml"]
+
+
+def test_the_options_are_those_of_the_pass() -> None:
+    fields = {field.name for field in dataclasses.fields(StridedToSpd)}
+    assert set(get_type_hints(SpdOptions)) == fields
+    assert set(get_type_hints(ModuleOptions)) == fields - {"after", "kernels", "before"}
 
 
 def test_a_line_that_depends_on_channels_makes_the_file_extend_the_old_one() -> None:

@@ -181,3 +181,19 @@ def test_a_result_is_told_in_a_line() -> None:
     found = verify(model, model, [torch.zeros(1, 3, 8, 8)])
     told = "equal: 1 outputs, largest relative error 0.0e+00, tolerance 1e-05; 1 layers compared by name"
     assert (str(found), repr(found)) == (told, f"Verification({told})")
+
+
+def test_networks_are_compared_as_the_command_does() -> None:
+    architecture = spdbuild.load(TEXT)
+    kept, report = spdbuild.convert(architecture, pool="keep")
+    found = spdbuild.verify(architecture, kept)
+    assert (found.equal, found.tolerance) == (True, 1e-10)
+    assert found.to_dict() == compared(architecture.graph, kept.graph).to_dict()
+    assert spdbuild.verify(TEXT, spdbuild.convert(TEXT)[0]).parting.name == "pool"
+    state = spdbuild.build(architecture).state_dict()
+    moved = spdbuild.transfer(report, state)
+    assert spdbuild.verify(architecture, kept, weights_a=state, weights_b=moved).equal
+    assert spdbuild.verify(architecture, kept, weights_a=state, weights_b=moved).tolerance == 1e-5
+    other = moved | {"two.conv.weight": 2 * moved["two.conv.weight"]}
+    assert spdbuild.verify(architecture, kept.graph, weights_a=state, weights_b=other).parting.name == "two.conv"
+    assert spdbuild.verify(architecture, kept, [torch.ones(1, 3, 16, 16)], 0.5).tolerance == 0.5

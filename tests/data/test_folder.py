@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
 from spdbuild.data import ArrayImages
+from spdbuild.data import folder as folder_module
 from spdbuild.data.dataset import Split
 from spdbuild.data.folder import Folder
-from spdbuild.data.listing import image_files
+from spdbuild.data.listing import Listing, image_files
 from spdbuild.errors import ArgumentError, DataError, MissingSplitError
 
 
@@ -309,6 +313,35 @@ def test_a_share_of_each_class_is_held_out(unsplit: Path) -> None:
     assert data.open("val").labels.tolist() == [0] * 5 + [1]
     with pytest.raises(DataError, match="has no test folder"):
         data.open("test")
+
+
+def test_a_share_of_each_class_is_that_of_its_definition() -> None:
+    """As the classes have been split since there are shares: one after the other, each by the digests of its names."""
+    labels = np.random.default_rng(0).permutation(np.repeat(np.arange(7), range(2, 9)))
+    paths = tuple(Path("root", f"{label}", f"{number}.png") for number, label in enumerate(labels))
+    whole = Listing(Path("root"), paths, tuple(labels.tolist()), tuple("abcdefg"))
+    for share in (0.1, 0.3, 0.9):
+        held_out = []
+        for label in range(7):
+            own = [path for path in paths if path.parent.name == str(label)]
+            own.sort(key=lambda path: hashlib.blake2b(f"{path.parent.name}/{path.name}".encode()).digest())
+            held_out += own[: min(max(round(share * len(own)), 1), len(own) - 1)]
+        val, train = folder_module._part(whole, share, held_out=True), folder_module._part(whole, share, held_out=False)
+        assert val.paths == tuple(sorted(held_out, key=paths.index))
+        assert train.paths == tuple(path for path in paths if path not in held_out)
+        for part in (val, train):
+            assert part.labels == tuple(int(path.parent.name) for path in part.paths)
+
+
+def test_a_share_of_very_many_classes_is_found_at_once() -> None:
+    count = 20_000
+    paths = tuple(Path(f"root/{number // 2}/{number}.png") for number in range(2 * count))
+    names = tuple(map(str, range(count)))
+    whole = Listing(Path("root"), paths, tuple(number // 2 for number in range(2 * count)), names)
+    begun = time.process_time()
+    assert len(folder_module._part(whole, 0.5, held_out=True).paths) == count
+    # Each class looked for among all images took 27 seconds.
+    assert time.process_time() - begun < 5
 
 
 def test_most_files_stay_in_their_part_when_others_come(unsplit: Path) -> None:

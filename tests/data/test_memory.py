@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import resource
 import struct
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from spdbuild.data import memory
 from spdbuild.data.memory import free_memory, free_shared_memory
 
 
@@ -85,6 +87,21 @@ def test_windows_is_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     answer = 0
     with pytest.raises(OSError, match="Windows does not say"):
         free_memory(tmp_path / "proc", tmp_path / "groups")
+
+
+def test_a_limit_on_the_addresses_of_the_process_counts(machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resource, "getrlimit", lambda kind: (5000 * 1024, 0) if kind == resource.RLIMIT_AS else None)
+    assert free(machine) == 5000 * 1024
+    (machine / "proc" / "self" / "status").write_text("VmPeak:\t  4000 kB\nVmSize:\t    3000 kB\n")
+    assert free(machine) == 2000 * 1024
+    monkeypatch.setattr(memory, "resource", None)
+    assert free(machine) == 8_000_000 * 1024
+
+
+def test_a_process_that_has_all_its_addresses_can_get_no_more(machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (machine / "proc" / "self" / "status").write_text("VmSize: 3000 kB\n")
+    monkeypatch.setattr(resource, "getrlimit", lambda kind: (2000 * 1024, 2000 * 1024))
+    assert free(machine) == 0
 
 
 def test_this_machine_has_some() -> None:

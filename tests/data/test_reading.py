@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import os
+import pwd
+import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +21,7 @@ from spdbuild.data.decoding import decode
 from spdbuild.data.folder import Folder
 from spdbuild.data.tiny_imagenet import TinyImagenet
 from spdbuild.errors import ArgumentError, DataError
+from spdbuild.system.locks import FolderLock
 
 
 @pytest.fixture
@@ -262,16 +267,146 @@ def test_there_is_one_copy_of_each_split_and_way_of_reading(class_folders: Path)
     assert len(before - after) == 1
 
 
+def _set(name: str, content: bytes) -> Callable[[Path], object]:
+    return lambda entry: (entry / name).write_bytes(content)
+
+
+def _change(name: str, change: Callable[[bytes], bytes]) -> Callable[[Path], object]:
+    return lambda entry: (entry / name).write_bytes(change((entry / name).read_bytes()))
+
+
+_IMAGES, _CONTENTS = "images.npy", "contents.json"
+
+
 @pytest.mark.usefixtures("always_cached")
-def test_a_damaged_cache_is_decoded_again(class_folders: Path, caplog: pytest.LogCaptureFixture) -> None:
-    data = Folder(str(class_folders))
+@pytest.mark.parametrize(
+    "damage",
+    [
+        _set(_IMAGES, b""),
+        _change(_IMAGES, lambda file: file[:200]),
+        _change(_IMAGES, lambda file: file[:128] + bytes(len(file) - 128)),
+        _change(_IMAGES, lambda file: file[:300] + bytes([file[300] ^ 1]) + file[301:]),
+        _change(_IMAGES, lambda file: file + b"more"),
+        _change(_IMAGES, lambda file: file.replace(b"(5, 3, 8, 8)", b"(5, 3, 4,16)")),
+        _change(_IMAGES, lambda file: file.replace(b"(5, 3, 8, 8)", b"(5, 3, 8, 8(")),
+        lambda entry: np.save(entry / _IMAGES, np.zeros((4, 3, 8, 8), np.uint8)),
+        lambda entry: np.save(entry / _IMAGES, np.zeros((5, 3, 8, 8), np.int8)),
+        lambda entry: (entry / _IMAGES).unlink(),
+        lambda entry: ((entry / _IMAGES).unlink(), (entry / _IMAGES).mkdir()),
+        _set(_CONTENTS, b""),
+        _set(_CONTENTS, b"null"),
+        _set(_CONTENTS, b"[]"),
+        _set(_CONTENTS, b"\xff\xfe"),
+        _set(_CONTENTS, b"[" * 100_000),
+        _change(_CONTENTS, lambda text: text.replace(b"[[1,", b"[[2,")),
+        _change(_CONTENTS, lambda text: text.replace(b"[[1,", b"[[-1,")),
+        _change(_CONTENTS, lambda text: text.replace(b"empty", b"black")),
+        lambda entry: (entry / _CONTENTS).unlink(),
+    ],
+    ids=[
+        "empty images",
+        "images cut off",
+        "black images",
+        "a changed pixel",
+        "longer images",
+        "another shape",
+        "no header",
+        "fewer images",
+        "another type",
+        "no images",
+        "a folder of images",
+        "empty contents",
+        "null",
+        "a list",
+        "no UTF-8",
+        "deep contents",
+        "another bad file",
+        "a bad file before the first",
+        "another reason",
+        "no contents",
+    ],
+)
+def test_a_damaged_cache_is_told_and_written_anew(
+    damaged: Path, caplog: pytest.LogCaptureFixture, damage: Callable[[Path], object]
+) -> None:
+    data = Folder(str(damaged), on_error="skip")
     first = data.open("train")
-    kept = list(cache.cache_folder().rglob("images.npy"))
-    assert len(kept) == 1
     wanted = first.images.clone()
-    kept[0].write_bytes(b"broken")
-    assert torch.equal(data.open("train").images, wanted)
-    assert "decoding again" in caplog.text
+    (entry,) = cache.cache_folder().iterdir()
+    whole = {file.name: file.read_bytes() for file in entry.iterdir()}
+    damage(entry)
+    again = data.open("train")
+    assert torch.equal(again.images, wanted)
+    assert again.skipped == first.skipped
+    (told,) = caplog.messages
+    assert told.startswith(f"the cached images in {entry} cannot be used: ")
+    assert told.endswith("; decoding again")
+    assert {file.name: file.read_bytes() for file in entry.iterdir()} == whole
+
+
+@pytest.mark.usefixtures("always_cached")
+def test_a_cache_that_does_not_fit_among_the_addresses_of_a_process_stays(
+    class_folders: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refused(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOMEM, "Cannot allocate memory")
+
+    wanted = Folder(str(class_folders)).open("train").images.clone()
+    (entry,) = cache.cache_folder().iterdir()
+    monkeypatch.setattr(np, "memmap", refused)
+    monkeypatch.setattr(cache, "save", lambda *_: None)
+    assert torch.equal(Folder(str(class_folders)).open("train").images, wanted)
+    assert entry.is_dir()
+    assert not caplog.text
+
+
+@pytest.mark.usefixtures("always_cached")
+def test_what_killed_programs_left_in_the_cache_is_removed(class_folders: Path) -> None:
+    root, key = cache.cache_folder(), f"train-{'0' * 12}-{'1' * 24}"
+    left, written = root / f".{key}.abcd1234", root / f".{key}.abcd5678"
+    others = [root / ".other.abcd1234", root / ".images-1-2.npy.abcd1234.npy"]
+    for folder in (left, written, *others):
+        (folder / "new").mkdir(parents=True)
+    with FolderLock(written) as lock:
+        assert lock.get()
+        Folder(str(class_folders)).open("train")
+    assert not left.exists()
+    assert all(folder.exists() for folder in (written, *others))
+
+
+@pytest.mark.parametrize(
+    ("variables", "expected"),
+    [
+        ({"SPDBUILD_CACHE": "/own"}, "/own"),
+        ({"SPDBUILD_CACHE": "", "XDG_CACHE_HOME": "/caches"}, "/caches/spdbuild"),
+        ({"XDG_CACHE_HOME": ""}, "/home/me/.cache/spdbuild"),
+        ({}, "/home/me/.cache/spdbuild"),
+    ],
+)
+def test_the_cache_is_where_the_user_says(
+    monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], expected: str
+) -> None:
+    for name in ("SPDBUILD_CACHE", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", "/home/me")
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert str(cache.cache_folder()) == expected
+
+
+def test_a_user_without_a_home_has_a_temporary_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def unknown(_: int) -> None:
+        raise KeyError("getpwuid(): uid not found: 54321")
+
+    monkeypatch.setattr(pwd, "getpwuid", unknown)
+    monkeypatch.setattr(os, "getuid", lambda: 54321)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.delenv("HOME", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", "/caches")
+    monkeypatch.delenv("SPDBUILD_CACHE")
+    assert cache.cache_folder() == Path("/caches/spdbuild")
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    assert cache.cache_folder() == tmp_path / "spdbuild-54321"
 
 
 @pytest.mark.usefixtures("always_cached")

@@ -31,6 +31,21 @@ print("begun", flush=True)
 """
 #: Starts two workers that have nothing more to do.
 IDLE = STUCK.replace("(plan > 1)", "0").replace("[next(batches), next(batches)] == [0, 1]", "list(batches)")
+#: Starts a worker whose batch cannot be sent.
+UNSENT = """
+import signal
+from spdbuild.data.workers import Workers
+
+class Unsent:
+    def __reduce__(self):
+        raise RuntimeError("no room")
+
+signal.alarm(60)
+try:
+    list(Workers(lambda plan: Unsent(), 1, pin_memory=False).batches([0]))
+except RuntimeError as error:
+    print(error)
+"""
 
 
 def pid(plan: int) -> int:
@@ -79,6 +94,13 @@ def test_a_program_ends_with_its_workers_and_says_nothing(program: str, end: str
     # The end of what it says comes when its last process is gone.
     assert done.communicate(timeout=120) == ("begun\n", "")
     assert done.returncode == 0
+
+
+def test_a_worker_that_cannot_send_a_batch_ends_and_says_why() -> None:
+    done = run(UNSENT)
+    said, reasons = done.communicate(timeout=120)
+    assert said.startswith("DataLoader worker (pid"), reasons
+    assert "a process that reads images cannot send a batch: no room\n" in reasons
 
 
 def test_workers_of_a_program_that_is_killed_end_by_themselves() -> None:

@@ -8,13 +8,14 @@ import pytest
 
 import spdbuild
 from spdbuild.exporting.card import card_of
-from spdbuild.exporting.network import TrainedNetwork
 from spdbuild.training.recipe import load_recipe
+from spdbuild.training.stored_graph import StoredGraph
+from spdbuild.weights import StoredWeights
 
 
 def card(networks: Path, *overrides: str, cell: tuple[int, int] | None = None) -> dict[str, object]:
     graph, recipe = spdbuild.load(networks / "finder.yaml").graph, load_recipe("tiny_objects", overrides)
-    return card_of(TrainedNetwork(graph, networks / "finder.st", recipe), ["detections"], cell)
+    return card_of(StoredGraph(graph, recipe=recipe), StoredWeights(networks / "finder.st"), ["detections"], cell)
 
 
 def test_a_run_that_looks_at_tiles_says_how_and_how_they_are_merged(networks: Path) -> None:
@@ -62,7 +63,8 @@ def test_images_of_any_size_are_padded_no_further_than_predict_does(
 @pytest.mark.parametrize(("how", "fill"), [("crop", None), ("pad", 0)])
 def test_a_resize_that_pads_says_with_what(networks: Path, how: str, fill: int | None) -> None:
     recipe = load_recipe("quickstart", [f"data={{name: folder, root: ., size: 12, resize: {how}}}"])
-    told = card_of(TrainedNetwork(spdbuild.load(networks / "small.yaml").graph, networks / "small.st", recipe), [])
+    network = StoredGraph(spdbuild.load(networks / "small.yaml").graph, recipe=recipe)
+    told = card_of(network, StoredWeights(networks / "small.st"), [])
     (resize,) = (step for step in told["preprocess"] if step["name"] == "resize")
     assert (resize["how"], resize.get("fill")) == (how, fill)
     assert resize["filter"] == "bilinear, antialiased"

@@ -21,7 +21,7 @@ from spdbuild.errors import ArgumentError, RunError
 from spdbuild.exporting.export import Export
 from spdbuild.exporting.formats.onnx import Onnx
 from spdbuild.exporting.formats.pt2 import Pt2
-from spdbuild.weights import file_sha256
+from spdbuild.weights import file_sha256, save_weights
 
 
 def run_onnx(file: Path, images: Tensor) -> Tensor:
@@ -315,3 +315,15 @@ def test_half_precision_is_held_to_the_tolerance(networks: Path, tmp_path: Path)
         )
     with pytest.raises(ArgumentError, match="precision must be one of fp32, fp16, got 'int8'"):
         spdbuild.export(networks / "small.yaml", tmp_path / "a.pt2", networks / "small.st", precision="int8")  # type: ignore[arg-type]
+
+
+def test_a_state_dict_is_exported_as_a_file_of_it(tmp_path: Path) -> None:
+    architecture = spdbuild.load("cifar_resnet20")
+    state = spdbuild.build(architecture).state_dict()
+    exported = spdbuild.export(architecture, tmp_path / "a.pt2", state)
+    assert not {"weights", "weights_sha256"} & exported.card.keys()
+    save_weights(tmp_path / "a.safetensors", state)
+    spdbuild.export(architecture, tmp_path / "b.pt2", tmp_path / "a.safetensors")
+    x = torch.randn(1, 3, 32, 32)
+    one, other = (torch.export.load(tmp_path / name).module()(x) for name in ("a.pt2", "b.pt2"))
+    assert torch.equal(one, other)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 import spdbuild
-from spdbuild.exporting.network import head_of_graph, trained_network
+from spdbuild.exporting.network import head_of_graph
+from spdbuild.training.stored_graph import stored_graph
 
 LINES = """\
 model: m
@@ -36,4 +35,4 @@ def test_the_head_of_a_detector_gives_all_that_the_network_gives(rest: str, head
 
 def test_a_long_text_is_no_name_of_a_folder() -> None:
     text = LINES + "# " + 300 * "-" + "\n"
-    assert trained_network(text, Path("w.safetensors")).graph == spdbuild.load(LINES).graph
+    assert stored_graph(text).graph == spdbuild.load(LINES).graph

@@ -9,14 +9,15 @@ from typing import Any
 import pytest
 
 import spdbuild
-from spdbuild.errors import InputError
+from spdbuild.errors import InputError, RunError
 from spdbuild.exporting.formats import FORMATS
+from spdbuild.weights import save_weights
 
 REFUSED = {
     "no weights": (
         {"output": "a.onnx"},
         "error: only a trained network is worth a file, and small comes without weights\n"
-        "      = hint: give them with --weights, or name the folder of a run",
+        "      = hint: give them with --weights (from Python: weights=...), or name the folder of a run",
     ),
     "no such weights": (
         {"output": "a.onnx", "weights": "v.st"},
@@ -28,7 +29,7 @@ REFUSED = {
     ),
     "another suffix": (
         {"output": "a.pt2", "weights": "small.st", "to": "onnx"},
-        "error: a file of the format onnx ends in .onnx, got a.pt2\n      = hint: write to a.onnx, or leave --to out",
+        "error: a file of the format onnx ends in .onnx, got a.pt2\n      = hint: write to a.onnx, or leave `to` out",
     ),
     "unknown format": (
         {"output": "a.onnx", "weights": "small.st", "to": "onx"},
@@ -36,7 +37,7 @@ REFUSED = {
     ),
     "opset of another format": (
         {"output": "a.pt2", "weights": "small.st", "opset": 18},
-        "error: opset is a version of ONNX's ops, and a.pt2 is of the format pt2\n      = hint: leave --opset out",
+        "error: opset is a version of ONNX's ops, and a.pt2 is of the format pt2\n      = hint: leave opset out",
     ),
     "old opset": (
         {"output": "a.onnx", "weights": "small.st", "opset": 11},
@@ -44,7 +45,7 @@ REFUSED = {
     ),
     "maps of a classifier": (
         {"output": "a.onnx", "weights": "small.st", "raw": True},
-        "error: small is no detector, so what it gives is never decoded\n      = hint: leave --raw out",
+        "error: small is no detector, so what it gives is never decoded\n      = hint: leave raw out",
     ),
     "no batch": (
         {"output": "a.onnx", "weights": "small.st", "batch": 0},
@@ -53,16 +54,16 @@ REFUSED = {
     "any size of what is no multiple": (
         {"output": "a.onnx", "weights": "small.st", "any_size": True},
         "error: images of any size are multiples of 4x4 here, and at least 8x8; 12x10 is not\n"
-        "      = hint: choose another size with --input",
+        "      = hint: choose another size of input",
     ),
     "any size of a single cell": (
         {"output": "a.onnx", "weights": "small.st", "any_size": True, "inputs": [(3, 8, 4)]},
         "error: images of any size are multiples of 4x4 here, and at least 8x8; 8x4 is not\n"
-        "      = hint: choose another size with --input",
+        "      = hint: choose another size of input",
     ),
     "too many shapes": (
         {"output": "a.onnx", "weights": "small.st", "inputs": [(3, 8, 8), (3, 8, 8)]},
-        "error: small has 1 input, got 2 shapes\n      = hint: give --input once for each input",
+        "error: small has 1 input, got 2 shapes\n      = hint: give one shape for each input",
     ),
     "no folder": (
         {"output": "files/a.pt2", "weights": "small.st"},
@@ -126,6 +127,33 @@ def test_more_than_an_onnx_file_holds_is_refused(classifier: Path, monkeypatch: 
     with pytest.raises(InputError, match="an ONNX file holds 1,000 bytes, and the weights have"):
         spdbuild.export(classifier, "a.onnx", "small.st")
     assert not Path("a.onnx").exists()
+
+
+UNKNOWN_TO_ONNX = """
+model: pooled
+inputs: {image: [3, 36, 22]}
+layers:
+  - wide: conv2d(4, 3)
+  - %s
+"""
+
+
+@pytest.mark.parametrize(
+    ("pool", "message"),
+    [
+        ("adaptive_max_pool(4)", "No ONNX function found for <OpOverload(op='aten.adaptive_max_pool2d'"),
+        ("max_pool(5, stride=4, ceil=true)", "ceil=true may have other sizes in ONNX"),
+    ],
+)
+def test_what_onnx_cannot_say_is_named(pool: str, message: str, tmp_path: Path):
+    network = UNKNOWN_TO_ONNX % pool
+    save_weights(tmp_path / "some.safetensors", spdbuild.build(network).state_dict())
+    with pytest.raises(RunError) as caught:
+        spdbuild.export(network, tmp_path / "a.onnx", tmp_path / "some.safetensors")
+    assert message in str(caught.value)
+    assert "write a .pt2 file" in str(caught.value)
+    assert "\x1b" not in str(caught.value)
+    assert not (tmp_path / "a.onnx").exists()
 
 
 def test_every_format_is_found_by_a_suffix_of_its_own():

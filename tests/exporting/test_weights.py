@@ -93,3 +93,19 @@ def test_the_same_tensors_in_another_network_are_not_written(resnet: tuple[Archi
 def test_a_detector_has_no_names_of_a_classifier(networks: Path) -> None:
     with pytest.raises(ArgumentError, match="torchvision:resnet18 takes one image and gives logits, and finder does"):
         spdbuild.export_weights(networks / "finder.yaml", "torchvision:resnet18", weights=networks / "finder.st")
+
+
+def test_a_converted_network_goes_back_once_it_is_folded(resnet: tuple[Architecture, Path], tmp_path: Path) -> None:
+    strided, weights = resnet
+    converted, report = spdbuild.convert(strided, pool="keep")
+    save_weights(tmp_path / "spd.st", spdbuild.transfer(report, load_file(weights)))
+    with pytest.raises(WeightsError, match="torchvision:resnet18: 'conv1.weight' is 64x3x7x7") as caught:
+        spdbuild.export_weights(converted, "torchvision:resnet18", weights=tmp_path / "spd.st")
+    assert "fold them first, by `spdbuild fold ... --keep-norms " in caught.value.problems[0].hint
+    folding = spdbuild.fold(converted, tmp_path / "spd.st", fuse=False)
+    (tmp_path / "folded.yaml").write_text(folding.text())
+    save_weights(tmp_path / "folded.st", folding.flat_weights())
+    state, _ = spdbuild.export_weights(tmp_path / "folded.yaml", "torchvision:resnet18", weights=tmp_path / "folded.st")
+    theirs, _ = spdbuild.export_weights(strided, "torchvision:resnet18", weights=weights)
+    assert state.keys() == theirs.keys()
+    assert all(torch.equal(state[name], theirs[name]) for name in theirs)

@@ -138,10 +138,10 @@ def test_a_copy_is_changed_alone() -> None:
 
 def test_an_architecture_keeps_its_graph_whatever_is_done_to_what_it_gave() -> None:
     architecture = spdbuild.load(TEXT)
-    before = spdbuild.summary(architecture).params
+    before = spdbuild.summary(architecture).parameters
     architecture.graph.replace_op("stem", OPS["conv2d"](8, 5))
     architecture.graph.remove("side")
-    assert spdbuild.summary(architecture).params == before
+    assert spdbuild.summary(architecture).parameters == before
     assert architecture.graph.names == ["image", "stem", "side", "add"]
 
 

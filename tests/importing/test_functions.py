@@ -25,6 +25,23 @@ class Calls(nn.Module):
 
 
 @pytest.mark.parametrize(
+    ("function", "op"),
+    [
+        (lambda x: x.amax((2, 3)), "global_max_pool()"),
+        (lambda x: torch.amax(x, dim=[-1, -2], keepdim=True), "global_max_pool(true)"),
+        (lambda x: x.permute(0, 2, 3, 1).amax((1, 2)), "global_max_pool()"),
+        (lambda x: torch.mean(x, (-2, -1)), "global_avg_pool()"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_what_runs_over_the_whole_image_is_a_pool(function: Callable[[Tensor], Tensor], op: str) -> None:
+    x = torch.randn(2, 3, 4, 5)
+    imported = spdbuild.import_module(Calls(function), x).architecture
+    assert op in imported.text
+    assert torch.equal(spdbuild.build(imported)(x), function(x))
+
+
+@pytest.mark.parametrize(
     ("function", "message"),
     [
         (lambda x: torch.add(x, x.relu(), alpha=2), "an addition with alpha"),
@@ -37,6 +54,7 @@ class Calls(nn.Module):
             lambda x: x.permute(0, 2, 3, 1).mean((1, 2), keepdim=True),
             "a mean over the axes (1, 2), other than over the whole image",
         ),
+        (lambda x: x.amax(1), "a maximum over the axes 1, other than over the whole image"),
         (lambda x: x.permute(0, 2, 1, 3), "a permutation of the axes to (0, 2, 1, 3)"),
         (lambda x: x + x.permute(0, 2, 3, 1), "tensors whose channels are on different axes"),
         (lambda x: x.permute(0, 2, 3, 1).flatten(1), "flatten of an image whose channels are last"),

@@ -30,11 +30,6 @@ NETWORKS = {
 }
 
 
-@pytest.fixture(autouse=True)
-def seed() -> None:
-    torch.manual_seed(0)
-
-
 def network(name: str, **options: Any) -> nn.Module:
     return torchvision.models.get_model(name, **options).eval()
 

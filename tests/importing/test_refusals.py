@@ -13,13 +13,6 @@ from torch.nn.utils import parametrizations, prune
 
 import spdbuild
 from spdbuild.errors import InputError
-from spdbuild.nn import SpdConv2d
-from spdbuild.phases import Blocks
-
-
-@pytest.fixture(autouse=True)
-def seed() -> None:
-    torch.manual_seed(0)
 
 
 class Residual(nn.Module):
@@ -243,12 +236,3 @@ def test_numbers_that_depend_on_the_size_of_the_image_are_refused(
     with pytest.raises(InputError, match=f"for an image of {message}") as caught:
         spdbuild.import_module(OfSize(function), torch.randn(1, 3, 64, 64))
     assert "spdbuild.convert_module keeps that code" in str(caught.value)
-
-
-def test_an_spd_convolution_that_an_older_version_pickled_is_told() -> None:
-    """In it "same" was the number of taps along each axis, whole blocks or not."""
-    conv = SpdConv2d(3, 8, (6, 4), stride=2, padding=(2, 1), spd_kernel="same")
-    conv.blocks = (Blocks(6, 2), Blocks(4, 1))
-    conv.weight = nn.Parameter(torch.zeros(8, 12, 6, 4))
-    with pytest.raises(InputError, match="an SPD-Conv of 6x4 blocks in place of a kernel of 6x4 at stride 2x2"):
-        spdbuild.import_module(conv, torch.zeros(1, 3, 16, 16))

@@ -12,14 +12,21 @@ SCORES = np.array([0.9, 0.8, 0.6, 0.4, 0.2])
 PREDICTED = np.zeros(5)
 
 
+@pytest.fixture
+def tenths(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Curves over 0, 0.1, ..., 1."""
+    monkeypatch.setattr("spdbuild.metrics.curves._SAMPLES", 11)
+
+
 def test_precision_and_recall_after_each_detection() -> None:
     precision, recall = precision_and_recall(CORRECT, objects=4)
     assert precision.tolist() == [1, 1 / 2, 2 / 3, 3 / 4, 3 / 5]
     assert recall.tolist() == [1 / 4, 1 / 4, 2 / 4, 3 / 4, 3 / 4]
 
 
+@pytest.mark.usefixtures("tenths")
 def test_curves_pass_through_the_detections_and_are_linear_between() -> None:
-    curves = score_curves(CORRECT, SCORES, PREDICTED, labels=np.zeros(4), samples=11)
+    curves = score_curves(CORRECT, SCORES, PREDICTED, labels=np.zeros(4))
     np.testing.assert_allclose(curves.scores, np.arange(11) / 10)
     expected = [0.6, 0.6, 0.6, 0.675, 0.75, (0.75 + 2 / 3) / 2, 2 / 3, (2 / 3 + 0.5) / 2, 0.5, 1, 1]
     np.testing.assert_allclose(curves.precision[0], expected)
@@ -53,9 +60,10 @@ def test_no_objects_give_no_curves() -> None:
     assert curves.best == 0
 
 
+@pytest.mark.usefixtures("tenths")
 def test_the_mean_precision_is_of_the_classes_that_have_detections_at_a_score() -> None:
     predicted = np.array([0.0, 1, 1, 1, 1])
-    curves = score_curves(CORRECT, SCORES, predicted, labels=np.array([0.0, 1, 2]), samples=11)
+    curves = score_curves(CORRECT, SCORES, predicted, labels=np.array([0.0, 1, 2]))
     assert curves.highest.tolist() == [0.9, 0.8, -1]
     expected = np.nanmean([curves.precision[0], np.where(np.arange(11) < 9, curves.precision[1], np.nan)], axis=0)
     np.testing.assert_allclose(curves.mean_precision[:10], expected[:10])

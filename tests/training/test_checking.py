@@ -57,6 +57,7 @@ def test_the_log_of_a_run_says_it(recipe: Path, tmp_path: Path) -> None:
     [
         ("freeze=[stem, haed]", "freeze: no parameter matches 'haed'"),
         ("freeze=['*']", "freeze leaves nothing to train"),
+        ("optimizer.scales={haed: 2}", "optimizer.scales: no parameter matches 'haed'"),
         ("init={haed: {name: normal}}", "init: no layer with weights matches 'haed'"),
         ("init={norm: {name: orthogonal}}", "init: orthogonal is for convolutions and linear layers"),
         ("compare={other: {freeze: [haed]}}", "freeze: no parameter matches 'haed'"),

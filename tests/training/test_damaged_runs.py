@@ -132,8 +132,7 @@ def test_what_began_a_run_may_be_nested_too_deeply(begun: Path, monkeypatch: pyt
 def begin_anew(begun: Path, text: str) -> None:
     """Holds if a run that goes on begins an environment file with this `text` anew."""
     (begun / "environment.json").write_text(text)
-    RunFolder(begun).add_resumption(seed=1)
-    facts = json.loads((begun / "environment.json").read_text())
+    facts = RunFolder(begun).continued(seed=1)
     assert facts["command"] == sys.argv
     assert "resumed" not in facts
 

@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from spdbuild.training import run, updates
+from spdbuild.training import description, run, updates
 from spdbuild.training.evaluate import evaluate
-from spdbuild.training.run import resume, train
+from spdbuild.training.recipe import load_recipe
+from spdbuild.training.run import resume, train, train_in
 
 Same = Callable[[Path, Path], None]
 FILES = ("recipe.yaml", "architecture.yaml", "sources/tiny.yaml", "environment.json")
@@ -80,3 +81,29 @@ def test_a_run_that_cannot_begin_leaves_no_folder(
     with pytest.raises(type(error)):
         train(recipe, runs=tmp_path / "old", quiet=True)
     assert list((tmp_path / "old").iterdir()) == []
+
+
+def test_a_run_that_cannot_describe_itself_leaves_nothing_of_its_own(
+    extending: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: list[str] = []
+    save_text = description.save_text
+
+    def full(path: Path, text: str) -> None:
+        if path.name == "recipe.yaml":
+            raise ZeroDivisionError
+        written.append(path.name)
+        save_text(path, text)
+
+    monkeypatch.setattr(description, "save_text", full)
+    with pytest.raises(ZeroDivisionError):
+        train(extending, runs=tmp_path / "runs", quiet=True)
+    # The recipe comes last: what has one is a run with all that describes it.
+    assert written == ["architecture.yaml", "tiny.yaml", "environment.json"]
+    assert not (tmp_path / "runs").exists()
+    own = tmp_path / "own" / "notes.txt"
+    own.parent.mkdir()
+    own.touch()
+    with pytest.raises(ZeroDivisionError):
+        train_in(own.parent, load_recipe(extending), quiet=True)
+    assert own.exists()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import torch
 
 from spdbuild.errors import RecipeError, RunError
 from spdbuild.training import distributed
-from spdbuild.training.device import choose_device, determinism
+from spdbuild.training.device import choose_device, current, determinism
 from spdbuild.training.evaluate import evaluate
 from spdbuild.training.run import resume, train
 
@@ -31,6 +32,7 @@ def events(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     monkeypatch.setattr(torch.cuda, "set_device", done.append)
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
     monkeypatch.setattr(distributed.distributed, "init_process_group", connect)
     monkeypatch.setattr(distributed, "_meet", lambda: (5, torch.distributed.HashStore()))
     return done
@@ -50,7 +52,7 @@ def test_each_process_takes_a_gpu_of_its_own_before_they_meet(
     with pytest.raises(Met):
         train(recipe, [f"device={device}"], runs=tmp_path, quiet=True)
     gpu = torch.device("cuda:1")
-    assert events == [gpu, ("cpu:gloo,cuda:nccl", gpu, 5, 6)]
+    assert events == [gpu, ("cpu:gloo,cuda:nccl", gpu, 5, 6), 0]
 
 
 def test_processes_on_a_cpu_meet_by_gloo(recipe: Path, tmp_path: Path, events: list[Any], second_of_two: None) -> None:
@@ -59,10 +61,36 @@ def test_processes_on_a_cpu_meet_by_gloo(recipe: Path, tmp_path: Path, events: l
     assert events == [("gloo", None, 5, 6)]
 
 
-def test_one_process_takes_the_gpu_that_it_is_told(events: list[Any]) -> None:
-    assert choose_device("cuda") == torch.device("cuda:0")
-    assert choose_device("cuda:1") == torch.device("cuda:1")
-    assert events == [torch.device("cuda:0"), torch.device("cuda:1")]
+def test_one_process_takes_the_gpu_that_it_is_told_or_torchs_current_one(
+    events: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for own in (0, 1):
+        monkeypatch.setattr(torch.cuda, "current_device", lambda own=own: own)
+        assert choose_device("auto") == choose_device("cuda") == torch.device("cuda", own)
+        assert choose_device("cuda:1") == torch.device("cuda:1")
+    # Choosing one, as for a model that is loaded, changes nothing.
+    assert events == []
+
+
+def test_the_current_gpu_of_the_program_comes_back(events: list[Any]) -> None:
+    with pytest.raises(ZeroDivisionError), current(torch.device("cuda:1")):
+        raise ZeroDivisionError
+    with current(torch.device("cpu")):
+        pass
+    assert events == [torch.device("cuda:1"), 0]
+
+
+@pytest.mark.parametrize("before", [None, ":16:8"])
+def test_the_environment_is_what_it_was_before_deterministic_algorithms(
+    monkeypatch: pytest.MonkeyPatch, before: str | None
+) -> None:
+    name = "CUBLAS_WORKSPACE_CONFIG"
+    monkeypatch.delenv(name, raising=False)
+    if before is not None:
+        monkeypatch.setenv(name, before)
+    with determinism(True):
+        assert os.environ[name] == (before or ":4096:8")
+    assert os.environ.get(name) == before
 
 
 def test_several_processes_do_not_share_a_gpu(events: list[Any], second_of_two: None) -> None:
@@ -158,4 +186,4 @@ def test_a_run_is_resumed_and_evaluated_on_the_gpu_of_its_process(
         events.clear()
         with pytest.raises(Met):
             start()
-        assert events == [gpu, ("cpu:gloo,cuda:nccl", gpu, 5, 6)]
+        assert events == [gpu, ("cpu:gloo,cuda:nccl", gpu, 5, 6), 0]

@@ -19,7 +19,6 @@ from spdbuild.training.first_weights import load_weights, start
 from spdbuild.training.network import BuiltNetwork, build_network
 from spdbuild.training.recipe import FirstWeights, Network
 from spdbuild.training.run import resume, train
-from spdbuild.training.stored_run import load_model
 
 
 def network(architecture: str, **options: Any) -> BuiltNetwork:
@@ -43,7 +42,7 @@ def test_a_classifier_of_others_starts_one_for_more_classes(
 ) -> None:
     built = network("resnet18", vars={"classes": 200})
     before, file = weights_of(built), tmp_path / "resnet18.pth"
-    told = start(built, FirstWeights(str(file), ("head",)))
+    told = start(built, FirstWeights(str(file), fresh=("head",)))
     after = weights_of(built)
     assert told == (
         f"120 weights from {file}, by the names of the table 'torchvision'; fresh: head; not used: fc.weight, fc.bias"
@@ -52,6 +51,20 @@ def test_a_classifier_of_others_starts_one_for_more_classes(
     assert torch.equal(after["stage4.rest.0.spatial2.norm.running_var"], torchvision_resnet["layer4.1.bn2.running_var"])
     assert torch.equal(after["head.weight"], before["head.weight"])
     assert torch.equal(after["head.bias"], before["head.bias"])
+
+
+def test_what_is_fresh_is_the_same_in_twins(tmp_path: Path) -> None:
+    heads = []
+    for number, passes in enumerate(((), ("strided_to_spd()",))):
+        named = Network("cifar_resnet20", passes=passes)
+        file = tmp_path / f"{number}.safetensors"
+        save_file(build_network(named).module.state_dict(), file)
+        built = build_network(named, seed=4)
+        start(built, FirstWeights(str(file), fresh=("head",)))
+        heads.append(weights_of(built))
+    assert torch.equal(heads[0]["head.weight"], heads[1]["head.weight"])
+    assert torch.equal(heads[0]["head.bias"], heads[1]["head.bias"])
+    assert not torch.equal(heads[0]["stem.conv.weight"], heads[1]["stem.conv.weight"])
 
 
 def test_the_weights_of_a_checkpoint_can_be_chosen(torchvision_resnet: dict[str, Tensor], tmp_path: Path) -> None:
@@ -74,7 +87,7 @@ def test_a_head_that_has_learned_other_classes_is_told(tmp_path: Path) -> None:
     assert told.endswith("; warning: its head has learned other classes: 'dog' for 'fox', 'owl' for 'elk'")
     assert "warning" not in start(built, weights, classes=("cat", "dog", "owl"))
     # A new head has learned nothing.
-    assert "warning" not in start(built, FirstWeights(str(file), ("head",)), classes=("cat", "fox", "elk"))
+    assert "warning" not in start(built, FirstWeights(str(file), fresh=("head",)), classes=("cat", "fox", "elk"))
 
 
 def test_a_detector_of_80_classes_starts_one_of_4(tmp_path: Path) -> None:
@@ -83,7 +96,7 @@ def test_a_detector_of_80_classes_starts_one_of_4(tmp_path: Path) -> None:
         torch.nn.init.normal_(parameter)
     save_file(trained.state_dict(), tmp_path / "coco.safetensors")
     built = network("yolov5", variant="n", vars={"classes": 4})
-    told = start(built, FirstWeights(str(tmp_path / "coco.safetensors"), ("head.detect.levels",)))
+    told = start(built, FirstWeights(str(tmp_path / "coco.safetensors"), fresh=("head.detect.levels",)))
     assert told.startswith("343 weights from ")
     assert "; fresh: head.detect.levels; not used: head.detect.levels.0.bias, " in told
     after, theirs = weights_of(built), trained.state_dict()
@@ -97,7 +110,7 @@ def test_a_detector_of_80_classes_starts_one_of_4(tmp_path: Path) -> None:
 
 def test_a_checkpoint_of_the_released_detector_starts_one_of_4_classes(golden: Path) -> None:
     built = network("yolov5_spd", variant="n", vars={"classes": 4})
-    told = start(built, FirstWeights(str(golden / "yolov5_spd_n.reference.pt"), ("head.detect.levels",)))
+    told = start(built, FirstWeights(str(golden / "yolov5_spd_n.reference.pt"), fresh=("head.detect.levels",)))
     assert "fresh: head.detect.levels; not used: model." in told
 
 
@@ -115,8 +128,8 @@ def test_an_average_without_buffers_is_not_completed_by_random_ones(recipe: Path
     for load in (load_weights, start):
         with pytest.raises(SpdbuildError, match="weights are not in the file") as caught:
             load(built, FirstWeights(file))
-        hint = "there are also weights under 'model': weights.key=model in a recipe, "
-        assert caught.value.problems[-1].hint == hint + "or `spdbuild weights import --key model`"
+        hint = "there are also weights under 'model': --key model, or in a recipe weights: {file: ..., key: model}"
+        assert caught.value.problems[-1].hint == hint
     assert load_weights(built, FirstWeights(file, key="model")).taken_from == "model"
 
 
@@ -128,49 +141,6 @@ def test_one_of_two_networks_is_chosen(recipe: Path, tmp_path: Path) -> None:
         start(built, FirstWeights(file))
     assert start(built, FirstWeights(file, prefix="b.")) == f"{len(state)} weights from {file}, behind 'b.'"
     assert torch.equal(weights_of(built)["head.bias"], state["head.bias"] + 1)
-
-
-WHOLE_BLOCKS = """
-model: whole
-inputs: {image: [3, 8, 8]}
-layers:
-  - stem: conv2d(4, 6, stride=2, padding=2)
-  - down: conv2d(4, 2, stride=2, padding=0)
-  - global_avg_pool()
-  - head: linear(10)
-"""
-
-
-def test_a_run_whose_kernels_were_larger_is_told_how_to_get_its_network(recipe: Path, tmp_path: Path) -> None:
-    architecture = tmp_path / "whole.yaml"
-    architecture.write_text(WHOLE_BLOCKS)
-    kernels = "kernels=['stem=6', 'down=2']"
-    larger = f"strided_to_spd(kernel='same', {kernels})"
-    text = f"architecture: {architecture}\ndata: {{name: digits}}\nbatch: 50\nworkers: 0\n"
-    folder = train(text, ["max_steps=2", f'passes=["{larger}"]'], runs=tmp_path, quiet=True).folder
-    stored = folder / "architecture.yaml"
-    now = stored.read_text()
-    assert "spd_kernel=6" in now
-    # As an older version wrote it.
-    stored.write_text(now.replace("spd_kernel=6", 'spd_kernel="same"').replace("spd_kernel=2", 'spd_kernel="same"'))
-    calls = {
-        "load": lambda: load_model(folder),
-        "resume": lambda: resume(folder, ["max_steps=3"], quiet=True),
-        "fold": lambda: spdbuild.fold(folder),
-    }
-    for call in calls.values():
-        with pytest.raises(SpdbuildError) as caught:
-            call()
-        hints = [problem.hint for problem in caught.value.problems if problem.hint]
-        assert len(hints) == 1
-        assert hints[0].startswith("it was trained before `same` became exact for whole blocks: ")
-        assert f"{kernels} in strided_to_spd" in hints[0]
-        assert "spd_kernel=6 in place of \"same\" at 'stem' in its architecture.yaml" in hints[0]
-    stored.write_text(now)
-    for call in calls.values():
-        call()
-    same = network(str(architecture), passes=(larger,))
-    load_weights(same, FirstWeights(str(folder / "weights" / "best.safetensors")))
 
 
 def test_a_run_that_started_so_is_resumed_without_the_file(recipe: Path, tmp_path: Path) -> None:
@@ -215,7 +185,7 @@ def test_the_hint_says_what_would_fit(
     known = {} if "first" in tensors else built.module.state_dict()
     save_file(known | {name: torch.zeros(shape) for name, shape in tensors.items()}, tmp_path / "w.safetensors")
     with pytest.raises(SpdbuildError) as caught:
-        start(built, FirstWeights(str(tmp_path / "w.safetensors"), fresh))
+        start(built, FirstWeights(str(tmp_path / "w.safetensors"), fresh=fresh))
     assert caught.value.problems[-1].hint.startswith(hint)
 
 
@@ -225,7 +195,7 @@ def test_weights_of_the_strided_network_are_to_be_carried_over(
 ) -> None:
     built = network("resnet18", vars={"classes": 200}, passes=("strided_to_spd()",))
     with pytest.raises(SpdbuildError) as caught:
-        start(built, FirstWeights(str(tmp_path / "resnet18.pth"), fresh))
+        start(built, FirstWeights(str(tmp_path / "resnet18.pth"), fresh=fresh))
     command = f"spdbuild convert ... --weights {tmp_path}/resnet18.pth -o ... --weights-out ..."
     hint = f"the file is of the strided network, whose weights are carried over by {command}"
     assert caught.value.problems[-1].hint == hint

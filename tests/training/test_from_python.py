@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import random
+import re
 import threading
 from pathlib import Path
 from typing import Any
@@ -14,12 +15,16 @@ import torch
 import yaml
 from PIL import Image
 
+from spdbuild.conversion.convert import convert
 from spdbuild.data.tiny_objects import TinyObjects
 from spdbuild.errors import ArgumentError, RecipeError, RunError, WeightsError
+from spdbuild.loading import load
+from spdbuild.reporting.report import report
 from spdbuild.training.evaluate import evaluate
+from spdbuild.training.network import resolve
 from spdbuild.training.predict import predict
-from spdbuild.training.recipe import load_recipe
-from spdbuild.training.run import train
+from spdbuild.training.recipe import load_recipe, twins
+from spdbuild.training.run import resume, train
 from spdbuild.training.stored_run import load_model
 from spdbuild.training.updates import Updates
 
@@ -126,6 +131,46 @@ def test_overrides_may_be_a_mapping(recipe: Path) -> None:
     assert load_recipe(recipe, given) == load_recipe(recipe, wanted)
 
 
+def test_a_network_of_a_recipe_may_be_an_architecture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("base.yaml").write_text(load("cifar_resnet20").text)
+    Path("nets").mkdir()
+    Path("nets/wide.yaml").write_text("model: wide\nextends: ../base.yaml  # a comment\nvars: {classes: 7}\n")
+    chosen = load("yolov5", variant="n", vars={"classes": 4}, inputs=[(3, 64, 64)])
+    for architecture in (load("cifar_resnet20"), load("nets/wide.yaml"), load(load("resnet18").text), chosen):
+        converted, _ = convert(architecture)
+        twin = {"architecture": converted}
+        keys = {"architecture": architecture, "data": {"name": "tiny_objects"}, "compare": {"spd": twin}}
+        recipe, alone = load_recipe(keys), load_recipe({**keys, **twin, "compare": {}})
+        monkeypatch.chdir("/")
+        assert resolve(recipe).graph == architecture.graph
+        assert resolve(twins(recipe)["spd"]).graph == resolve(alone).graph == converted.graph
+        monkeypatch.chdir(tmp_path)
+    assert keys["architecture"] is chosen
+    assert load_recipe({**keys, "vars": {"classes": 5}, "compare": {}}).vars == {"classes": 5}
+
+
+def test_a_converted_architecture_is_trained_and_resumed(tmp_path: Path) -> None:
+    converted, _ = convert(load("cifar_resnet20", inputs=[(3, 8, 8)], vars={"classes": 10}))
+    keys = {"architecture": converted, "data": {"name": "digits"}, "batch": 64, "max_steps": 1, "workers": 0}
+    folder = train(keys, runs=tmp_path, quiet=True).folder
+    assert resume(folder, {"max_steps": 2}, quiet=True).parameters == converted.graph.parameters
+
+
+@pytest.mark.parametrize(
+    ("keys", "key", "kind"),
+    [
+        ({"augment": {1, 2}}, "augment", "set"),
+        ({"optimizer": {"lr": torch.ones(2)}}, "optimizer.lr", "Tensor"),
+        ({"compare": {"twin": {"passes": ["a", b"b"]}}}, "compare.twin.passes.1", "bytes"),
+        ({"vars": {3: 4}}, "vars.3", "int"),
+    ],
+)
+def test_a_recipe_with_a_value_that_yaml_cannot_hold_names_the_key(keys: dict[str, Any], key: str, kind: str) -> None:
+    with pytest.raises(ArgumentError, match=f"the value of '{key}', of type {kind}, is none of YAML"):
+        train({"architecture": "resnet18", "data": {"name": "digits"}, **keys})
+
+
 @pytest.mark.parametrize("given", [5, None, ["a", "b"]])
 def test_what_is_no_recipe_is_told(given: object) -> None:
     with pytest.raises(ArgumentError, match="a recipe is a path, a built-in name, YAML text or a mapping of keys, got"):
@@ -163,6 +208,30 @@ def test_a_second_run_at_the_same_time_in_one_process_is_refused(
     go_on.set()
     first.join()
     assert train(recipe, ["max_steps=1"], runs=tmp_path, quiet=True).folder.name == "small-2"
+
+
+def test_results_are_shown_in_a_line_and_in_tables(recipe: Path, tmp_path: Path) -> None:
+    result = train(recipe, ["max_steps=2", "compare={twin: {seed: 1}}"], runs=tmp_path / "runs", quiet=True)
+    shown = evaluate(result.folder, speed=False)
+    told = report(result.folder)
+    assert repr(result).startswith(f"Result({result.folder}: top1=")
+    assert repr(result).endswith("; twins: twin)")
+    assert repr(shown).startswith(f"EvaluationReport({shown.stored.weights} on 360 images of test: top1=")
+    assert repr(shown.evaluation).startswith("Evaluation(top1=")
+    assert repr(shown.stored).startswith(f"StoredModel({shown.stored.weights}: 3x8x8, ")
+    assert re.fullmatch(r"Report\(.*: 2 runs; 0 left out\)", repr(told))
+    assert max(len(repr(one)) for one in (result, shown, shown.evaluation, shown.stored, told)) < 400
+    assert result._repr_html_().count("<tr>") == 3
+    assert shown._repr_html_().count("<tr>") == 1 + len(shown.evaluation.metrics) + 1 + 10
+    assert "<h4>" in told._repr_html_()
+
+
+def test_an_evaluation_can_be_pickled(folder: Path) -> None:
+    report = evaluate(folder, speed=False)
+    again = pickle.loads(pickle.dumps(report.evaluation))
+    assert again.metrics == report.evaluation.metrics
+    assert again.files["images.csv"]() == report.evaluation.files["images.csv"]()
+    assert pickle.loads(pickle.dumps(report)).to_dict() == report.to_dict()
 
 
 def test_recipes_and_loaded_models_can_be_pickled(recipe: Path, folder: Path) -> None:

@@ -162,7 +162,7 @@ def test_wherever_the_disk_is_full_the_run_can_go_on(
         assert_same_run(folder, whole)
         shutil.rmtree(runs)
     # The disk was full at the beginning, at every kind of save, and in the report.
-    assert named >= {"recipe.yaml", "best.safetensors", "metrics.jsonl", "last.safetensors", "state.pt"}
+    assert named >= {"architecture.yaml", "best.safetensors", "metrics.jsonl", "last.safetensors", "state.pt"}
     assert any(name.endswith((".png", ".html")) for name in named)
     assert begun == len(pages)
 
@@ -218,7 +218,7 @@ def full(path: Path) -> str:
 
 def test_a_run_that_cannot_begin_leaves_nothing(recipe: Path, disk: Disk, invoke: Callable[..., str]) -> None:
     said = invoke("train", recipe, "--runs", disk.folder / "runs")
-    assert said.endswith(full(disk.folder / "runs" / "small" / "recipe.yaml"))
+    assert said.endswith(full(disk.folder / "runs" / "small" / "architecture.yaml"))
     assert not (disk.folder / "runs").exists()
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +14,8 @@ from spdbuild.ops.op import OPS
 from spdbuild.training.evaluate import evaluate
 from spdbuild.training.kept_files import kept_files
 from spdbuild.training.run import resume, train
+
+from .own_code import forget
 
 OP = """
 from dataclasses import dataclass
@@ -73,12 +74,6 @@ def nets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     (folder / "own.yaml").write_text("model: own\nextends: base.yaml  # see there\nvars: {width: 4}\n")
     yield folder
     forget()
-
-
-def forget() -> None:
-    """As in another process."""
-    for name in [name for name in sys.modules if name.startswith("spdbuild_imported_")]:
-        del sys.modules[name]
 
 
 def test_a_run_goes_on_and_is_evaluated_without_the_files_it_was_made_of(nets: Path) -> None:

@@ -27,6 +27,24 @@ def test_what_torch_says_of_a_lost_worker_is_told_with_a_hint() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    "told",
+    [
+        "DataLoader worker (pid 7) is killed by signal: Bus error. It is possible that dataloader's workers",
+        "DataLoader worker (pid 7) exited unexpectedly with exit code 1. Details are lost due to multiprocessing.",
+        "DataLoader worker (pid(s) 7) exited unexpectedly",
+    ],
+)
+def test_a_worker_that_was_not_killed_is_asked_about_shared_memory(told: str) -> None:
+    with pytest.raises(RunError) as caught, lost_workers_told(lambda: "go on"):
+        raise RuntimeError(told)
+    assert str(caught.value) == (
+        "error: a process that reads images has ended: is there no room in /dev/shm, which processes share?\n"
+        "      = hint: fewer workers or a smaller batch; in a container, more room there, as with "
+        "`docker run --shm-size=8g`; go on"
+    )
+
+
 def test_a_consequence_of_a_lost_worker_is_told_as_its_cause() -> None:
     with (
         pytest.raises(RunError, match="a process that reads images was killed") as caught,

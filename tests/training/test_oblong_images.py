@@ -21,7 +21,8 @@ from spdbuild.training.evaluate import evaluate
 from spdbuild.training.predict import predict
 from spdbuild.training.recipe import load_recipe
 from spdbuild.training.run import resume, train
-from spdbuild.training.stored_run import load_model, stored_graph
+from spdbuild.training.stored_graph import stored_graph
+from spdbuild.training.stored_run import load_model
 from spdbuild.weights.facts import Facts
 
 Same = Callable[[Path, Path], None]

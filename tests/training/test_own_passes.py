@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +15,8 @@ from spdbuild.training.evaluate import evaluate
 from spdbuild.training.network import resolve
 from spdbuild.training.recipe import load_recipe
 from spdbuild.training.run import resume, train
+
+from .own_code import forget
 
 PASS = """
 from dataclasses import dataclass
@@ -74,12 +75,6 @@ def nets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     (folder / "net.yaml").write_text(NET)
     yield folder
     forget()
-
-
-def forget() -> None:
-    """As in another process."""
-    for name in [name for name in sys.modules if name.startswith("spdbuild_imported_")]:
-        del sys.modules[name]
 
 
 CHAINS = {

@@ -44,9 +44,9 @@ def test_a_group_that_is_told_to_stop_saves_and_says_so(
         time.sleep(0.005)
     os.killpg(run.pid, number)
     said = run.communicate(timeout=120)[1]
-    assert run.returncode == 1, said
+    assert run.returncode == 128 + number, said
     last = load_state(folder / "state" / "state.pt").position
     assert said[said.index("error: ") :] == (
-        f"error: stopped by a signal after step {last['step']}; the state is saved\n"
+        f"error: stopped by {number.name} after step {last['step']}; the state is saved\n"
         f"      = hint: go on with `spdbuild train --resume {folder}`\n"
     )

@@ -8,6 +8,7 @@ import re
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 import numpy as np
 import pytest
@@ -27,6 +28,7 @@ class _Page(HTMLParser):
         self.rows: list[list[str]] = []
         self.headings: list[str] = []
         self.links: list[str] = []
+        self.texts: dict[str | None, str | None] = {}
         self._open = ""
         self.feed(text)
 
@@ -34,6 +36,8 @@ class _Page(HTMLParser):
         self._open = tag
         if tag == "tr":
             self.rows.append([])
+        if tag == "img":
+            self.texts[dict(attrs)["src"]] = dict(attrs)["alt"]
         self.links += [value for name, value in attrs if name in ("src", "href") and value]
 
     def handle_data(self, data: str) -> None:
@@ -142,6 +146,20 @@ def test_twins_have_columns_and_links_and_lines(folder: RunFolder, recipe: Path)
     assert (folder.report / "loss.png").read_bytes() != alone
     assert "../twin/report/index.html" in page.links
     assert all((folder.report / link).is_file() for link in page.links)
+
+
+def test_links_lead_to_twins_of_any_name(folder: RunFolder, recipe: Path) -> None:
+    twin = RunFolder(train(recipe, ["epochs=1", "title='50% #1? \"a\"'"], runs=folder.path, quiet=True).folder)
+    write_page(folder, {"twin": twin})
+    (link,) = (link for link in read(folder).links if link.endswith(".html"))
+    assert (folder.report / unquote(urlsplit(link).path)).resolve() == (twin.report / "index.html").resolve()
+
+
+def test_pictures_say_what_they_show(folder: RunFolder) -> None:
+    texts = read(folder).texts
+    assert texts["top1.png"] == "Top-1 accuracy"
+    assert texts["learning_rate.png"] == "Learning rate at the end of the epoch"
+    assert texts["samples.png"] == "what the model finds in some images"
 
 
 def test_a_run_without_a_best_epoch_says_so(folder: RunFolder) -> None:

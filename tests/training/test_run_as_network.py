@@ -66,7 +66,7 @@ def test_a_trained_model_is_one_call(trained: Path) -> None:
 def test_python_takes_a_run_as_the_commands_do(trained: Path, tmp_path: Path) -> None:
     architecture = spdbuild.load(trained, inputs=[(3, 16, 16)])
     assert [tuple(node.shape) for node in architecture.graph.inputs] == [(3, 16, 16)]
-    assert spdbuild.summary(trained).params == spdbuild.load_model(trained).parameters
+    assert spdbuild.summary(trained).parameters == spdbuild.load_model(trained).parameters
     assert all(pair.equal for pair in spdbuild.diff(trained, str(trained)))
     assert run("draw", trained, "-o", tmp_path / "net.svg").exit_code == 0
     assert spdbuild.draw(trained) == (tmp_path / "net.svg").read_text()

@@ -158,6 +158,7 @@ def released(milestones: tuple[int, ...] = (59, 119, 159), **optimizer: float) -
             "dampening": 0.0,
             "nesterov": False,
             "decay_norm_and_bias": True,
+            "scales": {},
         },
         "schedule": {
             "name": "multi_step",

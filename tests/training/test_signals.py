@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from spdbuild.training.signals import EndedBySignal, interrupt_on_signals, stop_on_signals
+from spdbuild.training.signals import EndedBySignal, StoppedWaiting, interrupt_on_signals, stop_on_signals
 
 STOPPING = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
 
@@ -28,10 +28,41 @@ def test_a_signal_is_noted_and_the_second_does_what_it_did_before(number: signal
     with stop_on_signals() as request:
         assert not request
         os.kill(os.getpid(), number)
-        assert request.name == number.name
+        assert request.number == number
         assert not heard
         os.kill(os.getpid(), number)
         assert heard == [number]
+
+
+def test_what_is_waited_for_when_a_signal_comes_is_waited_for_no_longer() -> None:
+    def items() -> Iterator[int]:
+        yield 1
+        os.kill(os.getpid(), signal.SIGTERM)
+        yield 2
+
+    with stop_on_signals() as request:
+        awaited = request.awaited(items())
+        assert next(awaited) == 1
+        with pytest.raises(StoppedWaiting):
+            next(awaited)
+        assert request.number == signal.SIGTERM
+
+
+def test_a_signal_between_two_items_is_noted_and_there_is_no_next_one() -> None:
+    with stop_on_signals() as request:
+        awaited = request.awaited([1, 2])
+        assert next(awaited) == 1
+        os.kill(os.getpid(), signal.SIGTERM)
+        with pytest.raises(StoppedWaiting):
+            next(awaited)
+
+
+def test_without_a_signal_all_items_come() -> None:
+    with stop_on_signals() as request:
+        assert list(request.awaited([1, 2])) == [1, 2]
+        # What is done behind them is not waiting.
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert request
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP], ids=lambda number: number.name)
@@ -57,6 +88,6 @@ def test_a_system_without_hangups_has_the_other_signals(monkeypatch: pytest.Monk
     monkeypatch.delattr(signal, "SIGHUP")
     with stop_on_signals() as request:
         os.kill(os.getpid(), signal.SIGINT)
-    assert request.name == "SIGINT"
+    assert request.number == signal.SIGINT
     with pytest.raises(EndedBySignal, match="SIGTERM"), interrupt_on_signals():
         os.kill(os.getpid(), signal.SIGTERM)

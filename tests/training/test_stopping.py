@@ -5,7 +5,9 @@ from __future__ import annotations
 import errno
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -13,16 +15,18 @@ import pytest
 import torch
 from torch import nn
 
-from spdbuild.errors import RecipeError, RunError, WeightsError
+from spdbuild.errors import RecipeError, RunError, SpdbuildError, StoppedError, WeightsError
 from spdbuild.training import checkpoint, loop, run, updates
 from spdbuild.training.checkpoint import load_state
 from spdbuild.training.nan_guard import NanGuard, can_skip, first_bad_layer
 from spdbuild.training.run import resume, train
 from spdbuild.training.run_folder import RunFolder
 from spdbuild.training.saving import restore_best
-from spdbuild.weights.files import open_weights
+from spdbuild.training.task import Batches
+from spdbuild.weights.opening import open_weights
 
 Rows = Callable[[Path], list[dict[str, Any]]]
+Same = Callable[[Path, Path], None]
 
 
 @pytest.mark.parametrize(("precision", "hint"), [("fp32", "or set clip"), ("bf16", "set clip, or set precision=fp32")])
@@ -202,10 +206,35 @@ def test_a_run_stopped_by_a_signal_says_so_once(
         os.kill(os.getpid(), signal.SIGINT)
 
     monkeypatch.setattr(updates.Updates, "step", interrupted)
-    with pytest.raises(RunError, match="stopped by a signal after step 1; the state is saved"):
+    with pytest.raises(StoppedError, match="stopped by SIGINT after step 1; the state is saved"):
         train(recipe, runs=tmp_path)
-    assert "stopped by a signal" not in capsys.readouterr().err
-    assert (tmp_path / "small" / "log.txt").read_text().count("stopped by a signal after step 1") == 1
+    assert "stopped by" not in capsys.readouterr().err
+    assert (tmp_path / "small" / "log.txt").read_text().count("stopped by SIGINT after step 1") == 1
+
+
+def test_a_loop_over_runs_that_skips_failures_is_ended_by_ctrl_c(
+    recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    step, begun = updates.Updates.step, []
+
+    def interrupted(self: updates.Updates, group: Any) -> None:
+        step(self, group)
+        begun.append(1)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(updates.Updates, "step", interrupted)
+
+    def train_all() -> None:
+        for seed in (0, 1):
+            with suppress(SpdbuildError, Exception):
+                train(recipe, {"seed": seed}, runs=tmp_path, quiet=True)
+
+    with pytest.raises(KeyboardInterrupt) as caught:
+        train_all()
+    assert len(begun) == 1
+    assert isinstance(caught.value, StoppedError)
+    assert (caught.value.signal, caught.value.exit_code) == (signal.SIGINT, 130)
+    assert caught.value.problems[0].hint == f"go on with `spdbuild train --resume {tmp_path / 'small'}`"
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])
@@ -220,6 +249,50 @@ def test_a_signal_while_the_data_are_opened_leaves_nothing(
     assert signal.getsignal(number) == before
 
 
+class Missing:
+    """Batches of which one, counted from 0 over all iterations, comes only after a signal, if ever."""
+
+    def __init__(self, batches: Batches, index: int) -> None:
+        self.batches, self.left = batches, index
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+    def set_epoch(self, epoch: int, start_batch: int = 0) -> None:
+        self.batches.set_epoch(epoch, start_batch)
+
+    def __iter__(self) -> Iterator[Any]:
+        for batch in self.batches:
+            if not self.left:
+                os.kill(os.getpid(), signal.SIGTERM)
+                raise AssertionError("still waiting")
+            self.left -= 1
+            yield batch
+
+
+@pytest.mark.parametrize(
+    ("of", "index", "step"),
+    [("train_batches", 17, 17), ("train_batches", 12, 12), ("test_batches", 0, 12)],
+    ids=["within an epoch", "the first of an epoch", "of the evaluation"],
+)
+def test_a_signal_ends_a_run_that_waits_for_a_batch(
+    recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, assert_same_run: Same, of: str, index: int, step: int
+) -> None:
+    make_session = run.make_session
+
+    def made(*arguments: Any, **options: Any) -> Any:
+        session = make_session(*arguments, **options)
+        session.data = replace(session.data, **{of: Missing(getattr(session.data, of), index)})
+        return session
+
+    whole = train(recipe, ["epochs=2"], runs=tmp_path / "whole", quiet=True)
+    monkeypatch.setattr(run, "make_session", made)
+    with pytest.raises(StoppedError, match=f"stopped by SIGTERM after step {step}; the state is saved"):
+        train(recipe, ["epochs=2"], runs=tmp_path, quiet=True)
+    monkeypatch.setattr(run, "make_session", make_session)
+    assert_same_run(resume(tmp_path / "small", quiet=True).folder, whole.folder)
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])
 def test_a_signal_in_the_last_evaluation_ends_the_run_before_its_twin(
     recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
@@ -227,11 +300,12 @@ def test_a_signal_in_the_last_evaluation_ends_the_run_before_its_twin(
     evaluate = loop.Loop.evaluate
 
     def interrupted(self: loop.Loop) -> dict[str, float]:
+        metrics = evaluate(self)
         os.kill(os.getpid(), number)
-        return evaluate(self)
+        return metrics
 
     monkeypatch.setattr(loop.Loop, "evaluate", interrupted)
-    with pytest.raises(RunError, match="stopped by a signal after step 12; the state is saved"):
+    with pytest.raises(StoppedError, match=f"stopped by {number.name} after step 12; the state is saved"):
         train(recipe, ["epochs=1", "compare={twin: {seed: 1}}"], runs=tmp_path, quiet=True)
     assert load_state(tmp_path / "small" / "state" / "state.pt").position["epoch"] == 1
     assert not (tmp_path / "small" / "twin").exists()

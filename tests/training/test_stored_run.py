@@ -11,6 +11,7 @@ import pytest
 import torch
 from click.testing import CliRunner
 from PIL import Image
+from safetensors.torch import load_file, save_file
 
 import spdbuild
 from spdbuild.cli import spdbuild as cli
@@ -21,6 +22,7 @@ from spdbuild.training.predict import predict
 from spdbuild.training.recipe import load_recipe
 from spdbuild.training.run import resume, train
 from spdbuild.training.stored_run import load_model
+from spdbuild.weights.facts import Facts
 
 
 @pytest.fixture
@@ -220,7 +222,124 @@ def test_the_key_is_printed(keyed: Path, tmp_path: Path) -> None:
         assert evaluated.stdout.startswith(f"{file}, under '{key}', on ")
 
 
+def test_the_key_can_be_chosen_for_an_evaluation_and_a_prediction(keyed: Path, tmp_path: Path) -> None:
+    file = tmp_path / "two.pt"
+    Image.fromarray(np.zeros((8, 8), np.uint8)).save(tmp_path / "0.png")
+    for options, under in ((["--key", "model"], "'model'"), (["--key", "ema"], "'ema'")):
+        words = ["--weights", str(file), *options]
+        seen = CliRunner().invoke(cli, ["predict", str(keyed), str(tmp_path / "0.png"), *words])
+        assert seen.stderr == f"weights from {file}, under {under}\n"
+        evaluated = CliRunner().invoke(cli, ["eval", str(keyed), "--no-speed", *words])
+        assert evaluated.stdout.startswith(f"{file}, under {under}, on ")
+
+
+def test_a_model_is_loaded_from_one_of_two_networks_by_its_prefix(keyed: Path, tmp_path: Path) -> None:
+    state, both = torch.load(tmp_path / "two.pt"), tmp_path / "both.pt"
+    torch.save({f"{side}.{name}": t for side, tensors in state.items() for name, t in tensors.items()}, both)
+    for side in ("model", "ema"):
+        stored = load_model(keyed, spdbuild.StoredWeights(both, prefix=f"{side}."), size=(8, 8))
+        assert torch.equal(stored.model.get_parameter("stem.weight"), state[side]["stem.weight"])
+
+
+def test_the_key_of_a_teachers_weights_can_be_chosen(keyed: Path, tmp_path: Path) -> None:
+    file = tmp_path / "two.pt"
+    teacher = f"distill={{architecture: {tmp_path / 'tiny.yaml'}, weights: {{file: {file}, key: model}}}}"
+    folder = train(keyed, ["max_steps=1", teacher], runs=tmp_path, quiet=True).folder
+    assert f"teacher: weights from {file}, under 'model'\n" in (folder / "log.txt").read_text()
+    short = [f"distill={{architecture: {tmp_path / 'tiny.yaml'}, weights: {file}}}", "distill.weights.key=model"]
+    assert load_recipe(keyed, [teacher]).distill == load_recipe(keyed, short).distill
+
+
+def test_of_two_teachers_in_a_file_one_is_chosen_as_the_hint_says(keyed: Path, tmp_path: Path) -> None:
+    state, both = torch.load(tmp_path / "two.pt"), tmp_path / "both.pt"
+    torch.save({f"{side}.{name}": t for side, tensors in state.items() for name, t in tensors.items()}, both)
+    distill = {"architecture": str(tmp_path / "tiny.yaml"), "weights": str(both)}
+    with pytest.raises(WeightsError, match="the file holds several networks that fit") as caught:
+        train(keyed, {"max_steps": 1, "distill": distill}, runs=tmp_path, quiet=True)
+    problem = caught.value.problems[0]
+    assert problem.hint.endswith("or in a recipe weights: {file: ..., prefix: model.}")
+    assert problem.location is not None
+    chosen = distill | {"weights": {"file": str(both), "prefix": "model."}}
+    folder = train(keyed, {"max_steps": 1, "distill": chosen}, runs=tmp_path, quiet=True).folder
+    assert f"teacher: weights from {both}, behind 'model.'\n" in (folder / "log.txt").read_text()
+
+
 def test_the_key_of_a_teachers_weights_is_logged(keyed: Path, tmp_path: Path) -> None:
     teacher = f"{{architecture: {tmp_path / 'tiny.yaml'}, weights: {tmp_path / 'two.pt'}}}"
     folder = train(keyed, ["max_steps=1", f"distill={teacher}"], runs=tmp_path, quiet=True).folder
     assert f"teacher: weights from {tmp_path / 'two.pt'}, under 'ema'\n" in (folder / "log.txt").read_text()
+
+
+def average(folder: Path, file: Path) -> Path:
+    """A file with the weights of a run, as a script of one's own saves them: it says nothing about classes."""
+    save_file(load_file(folder / "weights" / "best.safetensors"), file)
+    return file
+
+
+def test_weights_of_ones_own_take_the_classes_and_the_size_of_the_run(trained: Path, tmp_path: Path) -> None:
+    file = average(trained, tmp_path / "avg.safetensors")
+    for named in (trained, str(trained)):
+        stored = load_model(named, file)
+        assert (stored.classes, stored.input, stored.image) == (("bee", "wasp"), (3, 8, 8), (3, 8, 8))
+    (prediction,) = predict(trained, [tmp_path / "insects" / "test" / "bee" / "0.png"], weights=file)
+    assert {entry["class"] for entry in prediction.found} == {"bee", "wasp"}
+    done = spdbuild.export(trained, tmp_path / "avg.pt2", file)
+    assert done.card["classes"] == ["bee", "wasp"]
+    folded = tmp_path / "folded.st"
+    words = ["--weights", file, "-o", tmp_path / "folded.yaml", "--weights-out", folded]
+    assert CliRunner().invoke(cli, ["fold", str(trained), *map(str, words)]).exit_code == 0
+    assert Facts.of(folded).classes == ("bee", "wasp")
+
+
+def test_the_architecture_of_a_run_is_the_network_that_it_trained(trained: Path) -> None:
+    network = spdbuild.load(trained / "architecture.yaml")
+    assert network.document.vars["classes"] == 2
+    assert network.graph == spdbuild.load(trained).graph
+    spdbuild.build(network, trained / "weights" / "best.safetensors")
+    # But for that it is the author's.
+    assert "  - stem: conv2d(8, 3)\n" in network.text
+
+
+def test_a_run_of_an_older_version_gives_its_classes_to_weights_of_ones_own(trained: Path, tmp_path: Path) -> None:
+    older = (trained / "architecture.yaml").read_text().replace("classes: 2", "classes: 10").replace("8, 8]", "32, 32]")
+    (trained / "architecture.yaml").write_text(older)
+    stored = load_model(trained, average(trained, tmp_path / "avg.safetensors"))
+    assert stored.classes == ("bee", "wasp")
+    (trained / "weights" / "best.safetensors").write_bytes(b"damaged")
+    assert load_model(trained, tmp_path / "avg.safetensors").classes == ("bee", "wasp")
+
+
+EXTENDING = """model: own
+extends: tiny.yaml
+expect: {parameters: 2000}
+"""
+EXPECTING = """model: own
+inputs: {image: [3, 32, 32]}
+vars:
+  classes: 1000  # of ImageNet
+  width: 8
+variants: {n: {width: 4}, s: {width: 8}}
+expect: {parameters: {n: 1, s: 2}}
+layers:
+  - stem: conv2d(width, 3)
+  - global_avg_pool()
+  - head: linear(classes)
+"""
+
+
+@pytest.mark.parametrize(("text", "variant"), [(EXTENDING, None), (EXPECTING, "n")], ids=["extending", "expecting"])
+def test_an_architecture_becomes_that_of_its_run(recipe: Path, tmp_path: Path, text: str, variant: str | None) -> None:
+    (tmp_path / "own.yaml").write_text(text)
+    written = recipe.read_text().replace("tiny.yaml", "own.yaml")
+    recipe.write_text(written + (f"variant: {variant}\nvars: {{width: 6}}\n" if variant else ""))
+    options = ["max_steps=1", "epochs=1", "preprocess=[{name: resize, size: 16}]"]
+    folder = train(recipe, options, runs=tmp_path / "runs", quiet=True).folder
+    network = spdbuild.load(folder / "architecture.yaml", variant)
+    assert network.graph == spdbuild.load(folder).graph
+    assert [tuple(node.shape) for node in network.graph.inputs] == [(3, 16, 16)]
+    spdbuild.build(network, folder / "weights" / "best.safetensors")
+    spdbuild.check(folder / "architecture.yaml")
+    kept = (folder / "architecture.yaml").read_text()
+    assert ("classes: 10  # of ImageNet" in kept) == (variant is not None)
+    resume(folder, ["epochs=2", "max_steps=2"], quiet=True)
+    assert (folder / "architecture.yaml").read_text() == kept

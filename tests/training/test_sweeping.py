@@ -11,11 +11,13 @@ from typing import Any
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
+from PIL import Image
 
 from spdbuild import sweeping
 from spdbuild.cli import spdbuild
 from spdbuild.errors import ArgumentError, RecipeError, SpdbuildError, StoppedError
 from spdbuild.reporting.report import report
+from spdbuild.reporting.trials import InFold
 from spdbuild.sweeping import Sweep, grid_of, sweep
 from spdbuild.training import updates
 from spdbuild.training.distributed import Processes
@@ -54,6 +56,24 @@ def test_each_combination_is_a_run_and_is_trained_once(recipe: Path, tmp_path: P
     assert sorted(group.seeds for group in section.groups) == [(0, 1, 2)] * 2
 
 
+def test_folds_are_trained_and_reported_as_pairs(recipe: Path, tmp_path: Path) -> None:
+    for number in range(8):
+        file = tmp_path / "all" / ("cat", "dog")[number % 2] / f"{number}.png"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (8, 8), (number, 0, 0)).save(file)
+    data = f"data={{name: folder, root: {tmp_path / 'all'}, train: ., folds: 2}}"
+    changes = [*SHORT, data, "batch=2", "compare={twin: {optimizer: {lr: 0.01}}}"]
+    done = sweep(recipe, {"data.fold": [0, 1]}, changes, runs=tmp_path / "runs", quiet=True)
+    assert [point.folder.name for point in done.points] == ["data.fold=0", "data.fold=1"]
+    found = report(done.folder, quiet=True)
+    (section,) = found.sections
+    assert (section.title, [len(group.runs) for group in section.groups]) == ("folder in 2 folds", [2, 2])
+    ((pair,),) = found.comparisons
+    assert [(trial.fold, trial.seed) for trial in pair.trials if isinstance(trial, InFold)] == [(0, 0), (1, 0)]
+    with pytest.raises(RecipeError, match="fold must be between 0 and 1 with folds=2, got 2"):
+        sweep(recipe, {"data.fold": [0, 2]}, changes, runs=tmp_path / "runs", dry=True, quiet=True)
+
+
 def test_a_sweep_goes_on_where_a_signal_stopped_it(
     recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -67,8 +87,9 @@ def test_a_sweep_goes_on_where_a_signal_stopped_it(
             os.kill(os.getpid(), signal.SIGTERM)
 
     monkeypatch.setattr(updates.Updates, "step", interrupted)
-    with pytest.raises(StoppedError):
+    with pytest.raises(StoppedError) as stopped:
         sweep(recipe, {"seed": [0, 1]}, options, runs=tmp_path, quiet=True)
+    assert stopped.value.exit_code == 128 + signal.SIGTERM
     planned = sweep(recipe, {"seed": [0, 1, 2]}, options, runs=tmp_path, dry=True, quiet=True)
     assert planned.states == ("done", "unfinished", "new")
     done = sweep(recipe, {"seed": [0, 1]}, options, runs=tmp_path, quiet=True)
@@ -243,3 +264,14 @@ def test_a_job_of_several_processes_is_refused(recipe: Path, monkeypatch: pytest
     monkeypatch.setenv("WORLD_SIZE", "2")
     with pytest.raises(RecipeError, match="a sweep is run by one process"):
         sweep(recipe, {"seed": [0]}, quiet=True)
+
+
+@pytest.mark.parametrize("passes", ["[]", "['strided_to_spd()']"])
+def test_a_run_for_other_classes_and_images_than_the_architecture_declares_is_the_same_run(
+    recipe: Path, tmp_path: Path, passes: str
+) -> None:
+    network = tmp_path / "tiny.yaml"
+    network.write_text(network.read_text().replace("classes: 10", "classes: 1000").replace("[3, 8, 8]", "[3, 32, 32]"))
+    options = ["epochs=1", "max_steps=1", f"passes={passes}"]
+    sweep(recipe, {"seed": [0]}, options, runs=tmp_path, quiet=True)
+    assert sweep(recipe, {"seed": [0]}, options, runs=tmp_path, dry=True, quiet=True).states == ("done",)

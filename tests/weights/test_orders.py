@@ -13,7 +13,6 @@ from spdbuild.loading import load
 from spdbuild.modules import compile_graph
 from spdbuild.phases import Order
 from spdbuild.weights import compile_rules, describe_module, find_reorderings, match, match_any, rename, save_weights
-from spdbuild.weights.rename import Rule
 
 TEXT = """
 model: small
@@ -79,23 +78,23 @@ layers:
     assert problem.hint == 'write space_to_depth(order="column_row_channel") in the architecture'
 
 
-RENAMED = {"theirs": compile_rules({"stem": "conv1", "norm": "bn", "last": "fc"})}
+RENAMED = {"stem": "conv1", "norm": "bn", "last": "fc"}
 
 
 @pytest.mark.parametrize(
-    ("rules", "order", "permuted"),
-    [((), "column_row_channel", 0), (RENAMED["theirs"], None, 0), (RENAMED["theirs"], "column_row_channel", 6)],
+    ("table", "order", "permuted"),
+    [({}, "column_row_channel", 0), (RENAMED, None, 0), (RENAMED, "column_row_channel", 6)],
     ids=["our names", "their names", "their names in their order"],
 )
 def test_only_a_file_of_a_table_that_states_an_order_is_permuted(
-    rules: tuple[Rule, ...], order: Order | None, permuted: int
+    table: dict[str, str], order: Order | None, permuted: int
 ) -> None:
     graph = load(TEXT.format(order="row_column_channel", block=2)).graph
     ours = compile_graph(graph)
     state = ours.state_dict()
-    theirs = {rename(name, rules): tensor for name, tensor in state.items()}
-    orders: dict[str, Order] = {"theirs": order} if order else {}
-    found, report = match_any(describe_module(ours), theirs, RENAMED, orders=orders, graph=graph)
+    theirs = {rename(name, compile_rules(table)): tensor for name, tensor in state.items()}
+    stated: dict[str, str] = {"space_to_depth": order} if order else {}
+    found, report = match_any(describe_module(ours), theirs, {"theirs": RENAMED | stated}, graph=graph)
     assert len(report.having("permuted")) == permuted
     assert all(torch.equal(found[name], state[name]) for name in state) == (permuted == 0)
 

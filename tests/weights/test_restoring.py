@@ -14,7 +14,7 @@ from spdbuild.errors import WeightsError
 from spdbuild.loading import Architecture, load
 from spdbuild.weights import restore
 from spdbuild.weights.contents import TensorInfo
-from spdbuild.weights.loading import match_tables
+from spdbuild.weights.matching import match_any
 
 SPD = """\
 model: small
@@ -84,7 +84,7 @@ def test_what_is_restored_is_imported_as_it_was(
     for name, shape in wanted.items():
         assert found[name].shape[1:] == shape[1:]
     target = {name: TensorInfo(tuple(t.shape), str(t.dtype).removeprefix("torch."), 0) for name, t in state.items()}
-    back, _ = match_tables(target, found, spd.renames, graph=spd.graph)
+    back, _ = match_any(target, found, spd.renames, graph=spd.graph)
     for name, tensor in state.items():
         if not name.endswith("num_batches_tracked") or "bn1.num_batches_tracked" in wanted:
             assert torch.equal(back[name], tensor), name

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, Unpack, cast
 
 from torch import Tensor, nn
 
@@ -15,6 +15,7 @@ from spdbuild.conversion.foreign.layers import Left, is_exact, spd_convolution, 
 from spdbuild.conversion.foreign.observing import Arguments, Observation, observe
 from spdbuild.conversion.foreign.report import Cost, Kept, ModuleReport, Replaced
 from spdbuild.conversion.foreign.sites import Site, find_sites
+from spdbuild.conversion.options import ModuleOptions
 from spdbuild.conversion.pool_fitting import fit_pools
 from spdbuild.declaring.arguments import construct, signature
 from spdbuild.errors import ArgumentError, PassError, nearest
@@ -23,8 +24,8 @@ from spdbuild.passes.strided_to_spd import StridedToSpd, refuse_left
 from spdbuild.phases import SpdKernel
 from spdbuild.text.patterns import matches, unmatched
 
-#: The options of the pass that make sense for a module, whose layers cannot be given other inputs.
-OPTIONS = ("placement", "kernel", "pool", "keep", "only", "strict")
+#: The options of the pass that make sense for a module.
+OPTIONS = tuple(ModuleOptions.__annotations__)
 
 
 def convert_module(
@@ -33,7 +34,7 @@ def convert_module(
     *,
     keywords: Mapping[str, Any] | None = None,
     calibrate: Iterable[Tensor | Sequence[Any]] | None = None,
-    **options: Any,
+    **options: Unpack[ModuleOptions],
 ) -> tuple[nn.Module, ModuleReport]:
     """A copy of `module` in which SPD-Conv replaces every strided convolution and pool, and a report.
 
@@ -116,7 +117,7 @@ class _Whole(nn.Module):
         return cast(nn.Module, self._modules[""])
 
 
-def _step(options: dict[str, Any]) -> StridedToSpd:
+def _step(options: Mapping[str, Any]) -> StridedToSpd:
     for name in options:
         if name not in OPTIONS:
             known = nearest(name, OPTIONS)
@@ -127,7 +128,7 @@ def _step(options: dict[str, Any]) -> StridedToSpd:
         raise ArgumentError(
             "placement must be 'before' for a module: with 'after' the layers that read it would need other inputs",
             argument="placement",
-            hint="import the module as an architecture (spdbuild import) and convert that",
+            hint="spdbuild.import_module(module, example) makes an architecture of it; convert that",
         )
     return step
 

@@ -38,8 +38,11 @@ class Kept:
 class Cost:
     """Trained and untrained parameters, and the multiply-accumulates of one run on the example."""
 
-    params: int
+    parameters: int
     macs: int
+
+    def to_dict(self) -> dict[str, int]:
+        return {"params": self.parameters, "macs": self.macs}
 
 
 @dataclass(frozen=True)
@@ -72,8 +75,8 @@ class ModuleReport:
             "replaced": [_plain(entry) for entry in self.replaced],
             "kept": [_plain(entry) for entry in self.kept],
             "unseen": [_plain(entry) for entry in self.unseen],
-            "before": vars(self.before),
-            "after": vars(self.after),
+            "before": self.before.to_dict(),
+            "after": self.after.to_dict(),
             "error": self.error,
             "residuals": self.residuals,
         }
@@ -83,7 +86,7 @@ class ModuleReport:
 
     def __str__(self) -> str:
         error = "the outputs were not compared" if self.error is None else f"relative error {self.error:.1e}"
-        params = f"parameters {self.before.params:,} -> {self.after.params:,}"
+        params = f"parameters {self.before.parameters:,} -> {self.after.parameters:,}"
         macs = f"MACs {self.before.macs:,} -> {self.after.macs:,}"
         return "\n".join([f"{self._counts()}; {error}", f"{params}, {macs}", *map(_line, self.left)])
 

@@ -13,9 +13,22 @@ from spdbuild.data.draws import Draws
 from spdbuild.declaring.ranges import require_range
 
 
+@dataclass(frozen=True)
+class Mixing(Augmentation):
+    """An augmentation that changes images with some probability, by a weight drawn from Beta(alpha, alpha)."""
+
+    alpha: float = 1.0
+    probability: float = 1.0
+    mixes: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        require_range(self, "alpha", above=0)
+        require_range(self, "probability", least=0, most=1)
+
+
 @AUGMENTATIONS.register
 @dataclass(frozen=True)
-class Mixup(Augmentation):
+class Mixup(Mixing):
     """A weighted mean of each image with the one before it in the batch, and of their labels.
 
     alpha: weights are drawn from Beta(alpha, alpha), for each sample; the larger alpha, the more equal they are.
@@ -25,12 +38,6 @@ class Mixup(Augmentation):
     """
 
     alpha: float = 0.2
-    probability: float = 1.0
-    mixes: ClassVar[bool] = True
-
-    def __post_init__(self) -> None:
-        require_range(self, "alpha", above=0)
-        require_range(self, "probability", least=0, most=1)
 
     def __call__(self, images: Tensor, labels: Tensor, draws: Draws) -> tuple[Tensor, Tensor]:
         weight = _weight(self.alpha, self.probability, draws)
@@ -46,7 +53,7 @@ class Mixup(Augmentation):
 
 @AUGMENTATIONS.register
 @dataclass(frozen=True)
-class Cutmix(Augmentation):
+class Cutmix(Mixing):
     """A rectangle of each image is replaced by that of the one before it in the batch; labels mix by area.
 
     alpha: the part that stays is drawn from Beta(alpha, alpha), for each sample.
@@ -54,14 +61,6 @@ class Cutmix(Augmentation):
 
     Source: Yun et al. 2019, "CutMix", arXiv:1905.04899, section 3.1.
     """
-
-    alpha: float = 1.0
-    probability: float = 1.0
-    mixes: ClassVar[bool] = True
-
-    def __post_init__(self) -> None:
-        require_range(self, "alpha", above=0)
-        require_range(self, "probability", least=0, most=1)
 
     def __call__(self, images: Tensor, labels: Tensor, draws: Draws) -> tuple[Tensor, Tensor]:
         height, width = images.shape[-2:]

@@ -1,7 +1,7 @@
 """Images with boxes: read from any format into one table, checked, converted, augmented and batched.
 
 table, outlines, findings       what every reader makes and everything else reads; the polygons in it; what is wrong
-dataset                         what a registered data set is
+dataset, annotated              what a registered data set is, and what those of files have in common
 coco_json, yolo_txt, voc_xml    one format each, read and written; yolo_yaml: the dataset YAML of YOLO's files
 coco_fields, ids                what the entries of a COCO file must hold, and ids for images that have none
 convert, check, statistics      what `spdbuild data` does with tables

@@ -67,16 +67,11 @@ def _id_fault(entry: Mapping[str, Any], key: str) -> str | None:
 def mask_fault(mask: Mapping[str, Any]) -> str | None:
     """What is wrong with the form of run lengths, which are numbers or pycocotools' text; None if they can be read."""
     size, counts = mask.get("size"), mask.get("counts")
-    sized = isinstance(size, list) and len(size) == 2 and all(_is_whole(side, least=1) for side in size)
-    counted = isinstance(counts, str) or (isinstance(counts, list) and all(_is_whole(run, least=0) for run in counts))
+    sized = isinstance(size, list) and len(size) == 2 and all(is_id(side) and side >= 1 for side in size)
+    counted = isinstance(counts, str) or (isinstance(counts, list) and all(is_id(run) and run >= 0 for run in counts))
     if sized and counted:
         return None
     return f"a mask needs its 'size' (height and width) and 'counts' (whole numbers or a text), got {_shown(mask)}"
-
-
-def _is_whole(value: Any, *, least: int) -> bool:
-    """A whole number of at least `least`, which may be written as 4.0."""
-    return is_number(value) and value >= least and value % 1 == 0
 
 
 def read_outline(segmentation: Any) -> tuple[Polygon, ...] | str:
@@ -109,7 +104,7 @@ def image_fault(entry: Any) -> str | None:
         return f"an image needs an 'id' and a 'file_name'; got {_shown(entry)}"
     for side in ("width", "height"):
         value = entry.get(side)
-        if value is not None and not _is_whole(value, least=0):
+        if value is not None and not (is_id(value) and value >= 0):
             return f"'{side}' must be a whole number, 0 where it is not known, got {_shown(value)}"
     return _id_fault(entry, "id")
 

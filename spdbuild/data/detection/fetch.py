@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
 import torch
+from torch import Tensor
 from torch.nn.functional import interpolate
 
 from spdbuild.data.detection.augment import Augmenter
@@ -20,6 +21,7 @@ from spdbuild.data.detection.raster import Raster, open_raster
 from spdbuild.data.detection.store import Store
 from spdbuild.data.detection.table import DetectionSet, Pixels
 from spdbuild.data.letterbox import Letterbox
+from spdbuild.data.order import epoch_order
 
 
 class ImageLabels:
@@ -49,13 +51,15 @@ class Plan:
     """The part of a batch that one process handles.
 
     samples: positions in the data set of this process's images.
+    repeats: how often the epoch has had each of them before.
     shape: height and width of the batch in pixels.
     members: positions of the images of the whole batch, over all processes.
-    epoch: 0-based; together with the sample's position and the seed it determines all random numbers.
+    epoch: 0-based; with the sample's position, its repeats and the seed it determines all random numbers.
     options: augmentation; None letterboxes.
     """
 
     samples: tuple[int, ...]
+    repeats: tuple[int, ...]
     shape: tuple[int, int]
     members: tuple[int, ...]
     epoch: int
@@ -74,10 +78,15 @@ class Fetcher:
     """Makes batches on request; holds what all of them share.
 
     size: length in pixels of the longer side of the images in `store`.
+    weights: how often an epoch has each image, as `epoch_order` takes them.
     """
 
-    def __init__(self, dataset: DetectionSet, store: Store, size: int, seed: int) -> None:
+    def __init__(
+        self, dataset: DetectionSet, store: Store, size: int, seed: int, weights: Tensor | None = None
+    ) -> None:
         self._dataset, self._store, self._size, self._seed = dataset, store, size, seed
+        self._weights = weights
+        self._drawn: tuple[int, list[int]] = (-1, [])
         self._labels = ImageLabels(dataset, size)
         self._raster: Raster | None = None
 
@@ -102,19 +111,28 @@ class Fetcher:
     def _augmented(
         self, plan: Plan, options: DetectionAugmentation, read: Callable[[int], tuple[Pixels, Labels]]
     ) -> DetectionBatch:
-        pool = plan.members if options.partners == "batch" else range(len(self._dataset))
+        pool = plan.members if options.partners == "batch" else self._anywhere(plan.epoch)
         if self._raster is None:
             # Opened only now, so that each worker process has its own.
             self._raster = open_raster(options.backend)
         augmenter = Augmenter(read, pool, options, self._size, self._raster)
         samples = []
-        for index in plan.samples:
-            samples.append(augmenter.sample(index, np.random.default_rng((self._seed, plan.epoch, index))))
+        for index, repeat in zip(plan.samples, plan.repeats, strict=True):
+            key = (self._seed, plan.epoch, index)
+            samples.append(augmenter.sample(index, np.random.default_rng((*key, repeat) if repeat else key)))
         batch = self._stack(plan, samples, (self._size, self._size))
         if plan.shape == (self._size, self._size) or not samples:
             return batch
         images = interpolate(batch.images, size=plan.shape, mode="bilinear")
         return DetectionBatch(images, batch.targets, batch.indices)
+
+    def _anywhere(self, epoch: int) -> Sequence[int]:
+        """The positions of all images, as often as an epoch has them."""
+        if self._weights is None:
+            return range(len(self._dataset))
+        if self._drawn[0] != epoch:
+            self._drawn = epoch, epoch_order(len(self._dataset), self._seed, epoch, self._weights).tolist()
+        return self._drawn[1]
 
     def _letterboxed(self, plan: Plan) -> DetectionBatch:
         samples, letterboxes = [], []

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from spdbuild.data.batching import batch_count, check_batches
 from spdbuild.data.detection.batch import DetectionBatch
@@ -18,6 +19,7 @@ from spdbuild.data.detection.store import Cache, open_store
 from spdbuild.data.detection.table import DetectionSet
 from spdbuild.data.draws import generator
 from spdbuild.data.letterbox import rectangular_sizes
+from spdbuild.data.order import epoch_order, repeats
 from spdbuild.data.workers import Workers
 from spdbuild.errors import ArgumentError, DataError, RecipeError
 
@@ -36,6 +38,8 @@ class DetectionLoader:
     batch: images per step over all processes.
     size: length in pixels that the longer side of an image is scaled to; a multiple of 32.
     augment: None letterboxes the images and records where they were placed, for evaluation.
+    weights: float64 [images]; shuffled epochs have an image in proportion to its weight, also as a partner from
+        anywhere in a mosaic, and without weights each once.
     epochs: of the whole training; `close_mosaic` counts from its end.
     rectangular: without augmentation, batches of images of similar aspect ratio, at the smallest size that holds them.
     pad: what is added to each side of a rectangular batch before it is rounded up, in multiples of 32.
@@ -52,6 +56,7 @@ class DetectionLoader:
         *,
         augment: DetectionAugmentation | None = None,
         shuffle: bool = False,
+        weights: Tensor | None = None,
         seed: int = 0,
         epochs: int | None = None,
         rank: int = 0,
@@ -65,7 +70,7 @@ class DetectionLoader:
         pin_memory: bool = False,
     ) -> None:
         self.dataset, self.batch, self.size, self.augment = dataset, batch, size, augment
-        self.shuffle, self.seed, self.epochs = shuffle, seed, epochs
+        self.shuffle, self.weights, self.seed, self.epochs = shuffle, weights, seed, epochs
         self.rank, self.world, self.drop_last = rank, world, drop_last
         self.epoch = self.start_batch = 0
         self._check(rectangular)
@@ -74,7 +79,7 @@ class DetectionLoader:
             sizes = [(image.height, image.width) for image in dataset.images]
             order, self._shapes = rectangular_sizes(sizes, size, batch, MULTIPLE, pad)
             self._order = np.array(order)
-        fetcher = Fetcher(dataset, open_store(dataset, size, cache, cache_folder, world), size, seed)
+        fetcher = Fetcher(dataset, open_store(dataset, size, cache, cache_folder, world), size, seed, weights)
         self._workers = Workers(fetcher.fetch, workers, pin_memory=pin_memory)
 
     def _check(self, rectangular: bool) -> None:
@@ -115,14 +120,17 @@ class DetectionLoader:
 
     def plans(self) -> Iterator[Plan]:
         """This process's part of each batch that is left of the epoch."""
-        order = self._order
+        order = torch.from_numpy(self._order)
         if self.shuffle:
-            order = torch.randperm(len(order), generator=generator("order", self.seed, self.epoch)).numpy()
+            order = epoch_order(len(order), self.seed, self.epoch, self.weights)
+        before = repeats(order)
         options = self.augment.at(self.epoch, self.epochs) if self.augment is not None else None
         for index in range(self.start_batch, len(self)):
-            members = tuple(order[index * self.batch : (index + 1) * self.batch].tolist())
-            samples = members[self.rank :: self.world]
-            yield Plan(samples, self._shape(index, options), members, self.epoch, options)
+            batch = slice(index * self.batch, (index + 1) * self.batch)
+            members = tuple(order[batch].tolist())
+            own = slice(self.rank, None, self.world)
+            again = tuple(before[batch][own].tolist())
+            yield Plan(members[own], again, self._shape(index, options), members, self.epoch, options)
 
     def _shape(self, index: int, options: DetectionAugmentation | None) -> tuple[int, int]:
         if options is None or not options.multi_scale:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from itertools import chain
-from typing import overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +12,7 @@ Polygon = NDArray[np.float64]
 Positions = NDArray[np.int64]
 
 
-class Outlines(Sequence[tuple[Polygon, ...]]):
+class Outlines:
     """For each object its polygons, float64 [points, 2] each; none if it has no outline.
 
     A large data set has a million polygons. As separate arrays they would need more memory than their points do, and
@@ -38,15 +37,7 @@ class Outlines(Sequence[tuple[Polygon, ...]]):
     def __len__(self) -> int:
         return len(self._rows) - 1
 
-    @overload
-    def __getitem__(self, row: int) -> tuple[Polygon, ...]: ...
-
-    @overload
-    def __getitem__(self, row: slice) -> tuple[tuple[Polygon, ...], ...]: ...
-
-    def __getitem__(self, row: int | slice) -> tuple[Polygon, ...] | tuple[tuple[Polygon, ...], ...]:
-        if isinstance(row, slice):
-            return tuple(self[index] for index in range(*row.indices(len(self))))
+    def __getitem__(self, row: int) -> tuple[Polygon, ...]:
         if not -len(self) <= row < len(self):
             raise IndexError(f"there are {len(self)} outlines and none at {row}")
         first, last = self._rows[row % len(self)], self._rows[row % len(self) + 1]

@@ -75,7 +75,7 @@ def _labels(names: Sequence[str]) -> list[str]:
     return [f"{name} (class {class_})" if names.count(name) > 1 else name for class_, name in enumerate(names)]
 
 
-def draw_statistics(counts: DetectionStatistics, split: str, sizes: Sequence[SizeBin] = COCO_SIZES) -> Image.Image:
+def draw_statistics(counts: DetectionStatistics, split: str) -> Image.Image:
     """Objects by size, by the length of their longer side, and by class (the 40 most frequent).
 
     split: its name in the titles.
@@ -86,7 +86,7 @@ def draw_statistics(counts: DetectionStatistics, split: str, sizes: Sequence[Siz
     charts = [
         draw_bars(
             f"{split}: {counts.objects:,} objects in {counts.images:,} images, by the root of their area",
-            {_limits(size): counts.by_size[size.name] for size in sizes},
+            {_limits(size): counts.by_size[size.name] for size in COCO_SIZES},
         ),
         draw_bars(f"{split}: longer side of the objects in pixels", _quantiles(counts.sides)),
         draw_bars(f"{split}: objects by class{some}", frequent),

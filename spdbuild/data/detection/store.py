@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 import logging
 import shutil
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from itertools import pairwise
 from multiprocessing import Lock
 from pathlib import Path
@@ -21,17 +21,21 @@ from spdbuild.data.detection.findings import Finding
 from spdbuild.data.detection.pixels import load, size_at
 from spdbuild.data.detection.table import DetectionSet, ImageRecord, Pixels
 from spdbuild.data.memory import free_shared_memory
+from spdbuild.data.pixel_file import checksum, map_pixels, npy_header
 from spdbuild.data.processors import processors
-from spdbuild.errors import DataError
-from spdbuild.system.files import make_folder, write_whole
+from spdbuild.errors import DataError, SpdbuildError
+from spdbuild.system.files import make_folder, remove_unfinished, write_whole
 from spdbuild.system.locks import FolderLock
 
 Cache = Literal["auto", "none", "ram", "disk"]
 
 _LOG = logging.getLogger("spdbuild.data")
 
-#: Incremented whenever the pixels of the same file at the same size would come out differently.
-_VERSION = 1
+#: Incremented whenever the pixels of the same file at the same size would come out differently, or their file would.
+_VERSION = 2
+
+#: How the checksum of an image is stored.
+_SUM = np.dtype("<u4")
 
 #: Share of the free memory that a cache may take: if it was asked for, and if images are kept by default. The
 #: latter is taken for the training and for the validation images, and what they do not use stays free.
@@ -104,18 +108,55 @@ class Packed:
 
 
 class MappedFile:
-    """An array of a file in memory; a process to which it is sent gets no copy of it but maps the file itself."""
+    """An array of a file in memory; a process to which it is sent gets no copy of it but maps the file itself.
 
-    def __init__(self, file: Path) -> None:
-        self._file = file
-        # Copy-on-write: torch needs writable memory.
-        self._array: Pixels = np.load(file, mmap_mode="c")
+    count: how many bytes the array must have. Raises as `map_pixels`.
+    """
+
+    def __init__(self, file: Path, count: int) -> None:
+        self.file = file
+        self._array: Pixels = map_pixels(file, (count,))
 
     def numpy(self) -> Pixels:
         return self._array
 
-    def __reduce__(self) -> tuple[type[MappedFile], tuple[Path]]:
-        return MappedFile, (self._file,)
+    def __reduce__(self) -> tuple[type[MappedFile], tuple[Path, int]]:
+        return MappedFile, (self.file, len(self._array))
+
+
+class Checked:
+    """All images in a cache file, behind them their checksums; an image that does not have its own is decoded anew.
+
+    That is looked at when a process first reads the image. The file is then removed, so that the next run writes it.
+    """
+
+    def __init__(self, dataset: DetectionSet, size: int, mapped: MappedFile) -> None:
+        self._packed, self._files = Packed(dataset, size, mapped), Decoded(dataset, size)
+        self._file = mapped.file
+        self._sums = np.array(mapped.numpy()[int(packed_offsets(dataset, size)[-1]) :]).view(_SUM)
+        self._sound = np.zeros(len(dataset), np.bool_)
+        self._told = False
+
+    def __getitem__(self, index: int) -> Pixels | Finding:
+        pixels = self._packed[index]
+        if self._sound[index] or checksum(pixels) == self._sums[index]:
+            self._sound[index] = True
+            return pixels
+        self._tell()
+        return self._files[index]
+
+    def _tell(self) -> None:
+        if self._told:
+            return
+        self._told = True
+        # On Windows a mapped file cannot be removed, and stays.
+        with suppress(PermissionError):
+            try:
+                self._file.unlink()
+            except FileNotFoundError:
+                # Another process was first.
+                return
+        _LOG.warning("%s; they are decoded again, and the next run writes the file anew", _damaged(self._file))
 
 
 def open_store(
@@ -144,34 +185,38 @@ def open_store(
         raise DataError("a cache on the disk needs a folder")
     key = cache_key(dataset, size)
     file = folder / f"images-{key}.npy"
+    length = count + len(dataset) * _SUM.itemsize
     # Of several processes the first one writes, and the others use its file.
-    with _locked(folder):
-        kept = _mapped(file, count)
+    with _locked(folder) as lock:
+        if lock.held:
+            # Nobody else is writing, so these are of programs that were killed.
+            remove_unfinished(folder, "images-*")
+        kept = _mapped(file, length)
         if kept is None:
             # Of the same images before some of them changed. Another process that has mapped the file keeps it.
             for older in folder.glob(f"images-{key.partition('-')[0]}-*.npy"):
                 # On Windows a mapped file cannot be removed, and stays.
                 with suppress(PermissionError):
                     older.unlink(missing_ok=True)
-            _write(dataset, size, file, count)
-            kept = _mapped(file, count)
+            _write(dataset, size, file, length)
+            kept = _mapped(file, length)
     assert kept is not None
-    return Packed(dataset, size, kept)
+    return Checked(dataset, size, kept)
 
 
-def _mapped(file: Path, count: int) -> MappedFile | None:
-    """The uint8 [count] of a cache file; None if there is none, or it is not what was written."""
+def _mapped(file: Path, length: int) -> MappedFile | None:
+    """The uint8 [length] of a cache file; None if there is none, or it is not what was written."""
     try:
-        mapped = MappedFile(file)
+        return MappedFile(file, length)
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, EOFError):
-        pass
-    else:
-        if mapped.numpy().dtype == np.uint8 and mapped.numpy().shape == (count,):
-            return mapped
-    _LOG.warning("the cached images in %s are damaged; decoding again", file)
-    return None
+    except (OSError, ValueError):
+        _LOG.warning("%s; decoding again", _damaged(file))
+        return None
+
+
+def _damaged(file: Path) -> str:
+    return f"the cached images in {file} are damaged"
 
 
 def _shared(count: int) -> Tensor:
@@ -217,42 +262,56 @@ def _file_state(path: Path | None) -> tuple[str | int, ...]:
     return (str(path.resolve()), state.st_size, state.st_mtime_ns)
 
 
-def _fill(dataset: DetectionSet, size: int, pixels: Pixels) -> None:
-    places = pairwise(packed_offsets(dataset, size))
+def _decoded(dataset: DetectionSet, size: int) -> Generator[Pixels, None, None]:
+    """All images in their order; DataError for one that cannot be read."""
     # Decoding releases the GIL.
     pool = ThreadPoolExecutor(processors())
     try:
-        images = pool.map(lambda index: load(dataset, index, size), range(len(dataset)))
-        for (start, end), image in zip(places, images, strict=True):
+        for image in pool.map(lambda index: load(dataset, index, size), range(len(dataset))):
             if isinstance(image, Finding):
                 raise DataError(str(image), hint="mend or remove it, or skip such images with on_error: skip")
-            pixels[start:end] = image.reshape(-1)
+            yield image
     finally:
         # After an error the remaining images would be decoded for nothing.
         pool.shutdown(cancel_futures=True)
 
 
+def _fill(dataset: DetectionSet, size: int, pixels: Pixels) -> None:
+    with closing(_decoded(dataset, size)) as images:
+        for (start, end), image in zip(pairwise(packed_offsets(dataset, size)), images, strict=True):
+            pixels[start:end] = image.reshape(-1)
+
+
 @contextmanager
-def _locked(folder: Path) -> Iterator[None]:
+def _locked(folder: Path) -> Iterator[FolderLock]:
     """A context with an exclusive lock among the machine's processes on this folder, which is created."""
-    make_folder(folder, failure=DataError)
+    try:
+        make_folder(folder, failure=DataError)
+    except SpdbuildError as error:
+        raise error.at(None, hint="name another folder with SPDBUILD_CACHE, or use cache: none") from None
     # Where folders cannot be locked, several processes write the same file, each a whole one.
     with FolderLock(folder) as lock:
         lock.get(wait=True)
-        yield
+        yield lock
 
 
-def _write(dataset: DetectionSet, size: int, file: Path, count: int) -> None:
+def _write(dataset: DetectionSet, size: int, file: Path, length: int) -> None:
     """Write the cache file, whole or not at all."""
     room = shutil.disk_usage(file.parent).free
-    _require(count, room, f"room in {file.parent}", "use another folder, or cache: none")
-    write_whole(file, lambda partial: _fill_array(dataset, size, partial, count), failure=DataError)
+    _require(length, room, f"room in {file.parent}", "name another folder with SPDBUILD_CACHE, or use cache: none")
+    write_whole(file, lambda partial: _fill_file(dataset, size, partial, length), failure=DataError)
 
 
-def _fill_array(dataset: DetectionSet, size: int, file: Path, count: int) -> None:
-    pixels = np.lib.format.open_memmap(file, mode="w+", dtype=np.uint8, shape=(count,))
-    _fill(dataset, size, pixels)
-    pixels.flush()
+def _fill_file(dataset: DetectionSet, size: int, file: Path, length: int) -> None:
+    # Not by mapping the file: the system ends a process that writes to a map what the disk has no room for.
+    with file.open("wb") as opened, closing(_decoded(dataset, size)) as images:
+        opened.write(npy_header((length,)))
+        sums = []
+        for image in images:
+            pixels = np.ascontiguousarray(image)
+            opened.write(pixels.data)
+            sums.append(checksum(pixels))
+        opened.write(np.array(sums, _SUM).data)
 
 
 def _require(needed: int, free: float, what: str, hint: str) -> None:

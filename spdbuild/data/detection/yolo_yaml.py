@@ -8,6 +8,7 @@ from pathlib import Path
 
 from spdbuild.data.listing import with_slashes
 from spdbuild.errors import DataError, MissingSplitError, nearest
+from spdbuild.system.files import expanded
 from spdbuild.text.source import Value, parse_yaml, read_source
 
 #: The keys of each split, the usual one first.
@@ -111,7 +112,7 @@ def _base(yaml: Path, value: Value | None) -> Path:
     """The folder that the splits' paths start from, looked for in the YAML's own folder, then in the current one."""
     if value is None or value.data is None:
         return yaml.parent
-    written = Path(with_slashes(yaml.parent, str(value.data))).expanduser()
+    written = expanded(with_slashes(yaml.parent, str(value.data)))
     candidates = [written] if written.is_absolute() else [yaml.parent / written, written]
     for candidate in candidates:
         if candidate.is_dir():
@@ -127,7 +128,7 @@ def _path(entry: Value, folder: Path) -> Path:
     if not isinstance(entry.data, str):
         raise DataError("a split is a folder, a text file of paths, or a list of them", location=entry.location)
     written = with_slashes(folder, entry.data)
-    path = folder / Path(written).expanduser()
+    path = folder / expanded(written)
     # Roboflow's exports say ../train/images and mean the folder beside the YAML.
     candidates = [path, folder / written.removeprefix("../")]
     found = next((candidate for candidate in candidates if candidate.exists()), None)
@@ -144,7 +145,7 @@ def _meant(written: str, folder: Path) -> str:
     start = f"paths start at the YAML's own folder, or at the folder under `path`: here at {folder}"
     if (folder / "images" / written).exists():
         return f"did you mean images/{written}? {start}"
-    given = Path(written).expanduser()
+    given = expanded(written)
     if not given.is_absolute() and given.exists():
         return f"did you mean {Path(os.path.relpath(given, folder)).as_posix()}? {start}"
     return start

@@ -73,13 +73,13 @@ def format_for(path: Path, to: str | None = None, opset: int | None = None) -> F
     chosen = _by_suffix(path) if to is None else FORMATS[to]
     if path.suffix != chosen.suffix:
         message = f"a file of the format {chosen.name} ends in {chosen.suffix}, got {path}"
-        hint = f"write to {path.with_suffix(chosen.suffix)}, or leave --to out"
+        hint = f"write to {path.with_suffix(chosen.suffix)}, or leave `to` out"
         raise ArgumentError(message, argument="to", hint=hint)
     if opset is None:
         return chosen()
     if "opset" not in {field.name for field in fields(chosen)}:
         message = f"opset is a version of ONNX's ops, and {path} is of the format {chosen.name}"
-        raise ArgumentError(message, argument="opset", hint="leave --opset out")
+        raise ArgumentError(message, argument="opset", hint="leave opset out")
     return chosen(opset=opset)  # type: ignore[call-arg]  # the field was looked for
 
 

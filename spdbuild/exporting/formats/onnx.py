@@ -77,7 +77,8 @@ class Onnx(Format):
                     verbose=False,
                 )
         except torch.onnx.errors.OnnxExporterError as error:
-            raise RunError(f"torch cannot write this network as ONNX: {first_line(error)}") from error
+            message = f"torch cannot write this network as ONNX: {_root(error)}"
+            raise RunError(message, hint="write a .pt2 file") from error
         assert translated is not None
         return translated.model_proto
 
@@ -88,7 +89,9 @@ class Onnx(Format):
         try:
             onnx.checker.check_model(path, full_check=True)
         except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
-            raise RunError(f"the ONNX file is not valid: {first_line(error)}") from error
+            message = f"the ONNX file is not valid: {first_line(error)}"
+            hint = "write a .pt2 file, or try another input size: pools with ceil=true may have other sizes in ONNX"
+            raise RunError(message, hint=hint) from error
 
     def load(self, path: Path) -> Runner:
         """The file in ONNX Runtime on the CPU."""
@@ -117,6 +120,13 @@ def _failing(verb: str) -> Iterator[None]:
         yield
     except Exception as error:  # its exceptions have no common base class
         raise RunError(f"ONNX Runtime does not {verb} the file: {first_line(error)}") from error
+
+
+def _root(error: BaseException) -> str:
+    """What torch's exporter failed at; the errors around it tell how to report errors."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return first_line(error)
 
 
 def _check_size(program: ExportedProgram) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -117,9 +118,9 @@ class DetectionMeter:
             counts=_counts(metrics, self._images),
             charts=charts_of(metrics, own.curves),
             files={
-                "predictions.json": lambda: predictions_json(rows),
-                "ground_truth.json": lambda: json.dumps(self._images.ground_truth),
-                "images.csv": self._outcomes_csv,
+                "predictions.json": partial(predictions_json, rows),
+                "ground_truth.json": partial(json.dumps, self._images.ground_truth),
+                "images.csv": partial(_outcomes_csv, self._named_outcomes()),
             },
             order=tuple(values),
             protocol=_protocol(self._options, self._images),
@@ -129,12 +130,10 @@ class DetectionMeter:
             images=tuple(image.name for image in sorted(self._images.dataset.images, key=lambda image: image.id)),
         )
 
-    def _outcomes_csv(self) -> str:
-        """A row per image, those with the most errors first."""
-        table, images = Table(("image", "image_id", *Outcome._fields)), self._images.dataset.images
-        for index, outcome in sorted(self._outcomes.items(), key=lambda entry: (-entry[1].errors, entry[0])):
-            table.add(images[index].name, str(images[index].id), *map(str, outcome))
-        return table.csv()
+    def _named_outcomes(self) -> list[tuple[str, int, Outcome]]:
+        """Name, id and outcome of every image that was judged, in the order of the data set."""
+        images = self._images.dataset.images
+        return [(images[index].name, images[index].id, outcome) for index, outcome in sorted(self._outcomes.items())]
 
     def _own_precision(self, rows: NDArray[np.float64]) -> ReferencePrecision:
         dataset = self._images.dataset
@@ -145,6 +144,14 @@ class DetectionMeter:
         if self._options.class_agnostic:
             found, labels = found * 0, labels * 0
         return average_precision(np.concatenate(self._hits), rows[:, 5], found, labels)
+
+
+def _outcomes_csv(outcomes: Sequence[tuple[str, int, Outcome]]) -> str:
+    """A row per image, those with the most errors first."""
+    table = Table(("image", "image_id", *Outcome._fields))
+    for name, number, outcome in sorted(outcomes, key=lambda entry: -entry[2].errors):
+        table.add(name, str(number), *map(str, outcome))
+    return table.csv()
 
 
 def _row(found: ClassMetrics, at_best_score: Mapping[str, float | None]) -> dict[str, float | None]:

@@ -10,7 +10,7 @@ from spdbuild.data import DATASETS
 from spdbuild.losses.loss import LOSSES, Loss
 from spdbuild.text.source import Source, Value, parse_yaml
 from spdbuild.text.yaml_text import yaml_text
-from spdbuild.training.recipe.options import FirstWeights
+from spdbuild.training.recipe.options import FirstWeights, TrainedWeights
 from spdbuild.training.recipe.overrides import merged
 from spdbuild.training.recipe.recipe import default_optimizer
 from spdbuild.training.recipe.sections import plain
@@ -18,7 +18,7 @@ from spdbuild.training.schedules.shapes import Cosine
 from spdbuild.training.task import TASKS
 
 #: Keys of a recipe whose section can be a string: the key that this string has in the section.
-_SHORT = {"task": "name", "weights": FirstWeights.short}
+_SHORT = {"task": "name", "sampling": "name", "weights": FirstWeights.short}
 
 
 def spelled_out(value: Value) -> Value:
@@ -27,6 +27,10 @@ def spelled_out(value: Value) -> Value:
     for key, inner in _SHORT.items():
         if key in entries:
             entries[key] = _below(inner, entries[key])
+    distill = entries.get("distill")
+    if distill is not None and isinstance(distill.data, dict) and "weights" in distill.data:
+        weights = _below(TrainedWeights.short, distill.data["weights"])
+        entries["distill"] = replace(distill, data={**distill.data, "weights": weights})
     init = entries.get("init")
     if init is not None and isinstance(init.data, dict):
         entries["init"] = replace(init, data={pattern: _below("name", entry) for pattern, entry in init.items()})

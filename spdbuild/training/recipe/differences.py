@@ -13,7 +13,7 @@ from spdbuild.training.recipe.sections import fields_of, plain, section_below
 
 
 @dataclass(frozen=True)
-class Difference:
+class KeyDifference:
     """A key whose value differs: its path, such as optimizer.lr; its role; and the place of its new value."""
 
     key: str
@@ -21,10 +21,10 @@ class Difference:
     place: Location | None
 
 
-def differences(before: Recipe, after: Recipe) -> list[Difference]:
+def differences(before: Recipe, after: Recipe) -> list[KeyDifference]:
     """The innermost keys that have other values in `after`, in the order of its keys."""
     return [
-        Difference(path, role, after.place(*_around(path)))
+        KeyDifference(path, role, after.place(*_around(path)))
         for path, role in _differing(Recipe, plain(before), plain(after), "", Role(0))
     ]
 

@@ -15,6 +15,9 @@ from spdbuild.training.recipe.schema import complete_schema
 #: Where the size of images is, for a classifier and for a detector.
 _SIZE = ("data.size", "input")
 
+#: Where parts of a network get learning rates of their own.
+_SCALES = ("optimizer.scales",)
+
 #: Keys of other tools, and ours for the same.
 _ELSEWHERE: Mapping[str, tuple[str, ...]] = {
     **dict.fromkeys(("imgsz", "img_size", "image_size", "img"), _SIZE),
@@ -38,10 +41,27 @@ _ELSEWHERE: Mapping[str, tuple[str, ...]] = {
     **dict.fromkeys(("clip_grad", "grad_clip", "max_grad_norm"), ("clip",)),
     **dict.fromkeys(("random_seed", "manual_seed"), ("seed",)),
     "lrf": ("schedule.final",),
+    **dict.fromkeys(("early_stopping", "early_stop", "early_stopping_patience"), ("patience",)),
+    **dict.fromkeys(("sampler", "balanced", "class_balanced", "weighted_sampler", "image_weights"), ("sampling",)),
+    **dict.fromkeys(("lr_scale", "lr_mult", "param_groups", "paramwise_cfg", "backbone_lr", "head_lr"), _SCALES),
 }
 
 #: Those whose values are written in another way here.
-_OTHER_VALUES = {"precision", "weights", "optimizer", "schedule", "loss", "data", "device"}
+_OTHER_VALUES = {
+    "precision",
+    "weights",
+    "optimizer",
+    *_SCALES,
+    "schedule",
+    "sampling",
+    "loss",
+    "data",
+    "device",
+    "patience",
+}
+
+#: Keys of other tools for what takes a second run here.
+_UNFREEZING = ("unfreeze_at", "unfreeze_epoch", "unfreeze_after", "unfreeze_epochs", "freeze_epochs", "freeze_until")
 
 #: Sections below sections that are searched for a key.
 _DEPTH = 3
@@ -100,6 +120,9 @@ def _key_hint(key: str, value: Value, root: Value) -> str:
     on_command_line = _is_typed(value.key)
     if rest and first in properties and not on_command_line:
         return f"in a file: {_nested(key, written, root)}; dots are for the command line"
+    if key in _UNFREEZING:
+        run = "spdbuild train RECIPE '~freeze' weights=runs/FIRST/weights/last.safetensors"
+        return f"freeze is for a whole run; a second one goes on without it: {run}"
     paths = meant(key, root.plain())
     if not paths:
         return ""

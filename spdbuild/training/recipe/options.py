@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 from spdbuild.declaring.ranges import require_range
 from spdbuild.declaring.roles import Role, role
 from spdbuild.training.recipe.places import Placed
+from spdbuild.weights import StoredWeights
 
 
 @dataclass(frozen=True)
@@ -30,23 +31,26 @@ class Network(Placed):
 
 
 @dataclass(frozen=True)
-class FirstWeights(Placed):
-    """The weights that a run starts from; a string alone is the file, which must then fit exactly.
+class TrainedWeights(Placed, StoredWeights):
+    """File with the weights of a trained network, all of which must fit; or a mapping that also says which of several.
 
     file: safetensors file or torch checkpoint, with the network's names or those of a rename table of its architecture.
-    fresh: patterns of weights that are not taken from the file but stay random, such as "head"; with them the file may
-        hold weights that the network does not have.
-    key: the one under which a torch checkpoint has the weights, such as model, or ema.model for one within ema; empty:
-        the moving average if it has one.
-    prefix: what stands before the names of the weights, such as "online."; empty: that with which most fit.
     """
 
     short: ClassVar[str] = "file"
 
     file: str
+
+
+@dataclass(frozen=True)
+class FirstWeights(TrainedWeights):
+    """The weights that a run starts from; a string alone is the file, which must then fit exactly.
+
+    fresh: patterns of weights that are not taken from the file but stay random, such as "head"; with them the file may
+        hold weights that the network does not have.
+    """
+
     fresh: tuple[str, ...] = ()
-    key: str | None = None
-    prefix: str | None = None
 
 
 @dataclass(frozen=True)
@@ -69,12 +73,12 @@ class EmaOptions:
 class DistillOptions(Network):
     """A trained network whose outputs are a second target.
 
-    weights: file with the weights of the teacher, all of which must fit.
+    weights: those of the teacher, all of which must fit.
     temperature: divisor of the logits before they are compared.
     share: weight of the distance from the teacher in the loss; the rest is the weight of the targets.
     """
 
-    weights: str
+    weights: TrainedWeights
     temperature: float = 4.0
     share: float = 0.5
 

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from spdbuild import builtin
 from spdbuild.errors import ArgumentError, RecipeError, SourceError, SpdbuildError
-from spdbuild.loading import is_text, source_of
+from spdbuild.loading import Architecture, is_text, reference_to, source_of
 from spdbuild.text.kinds import require_kind
 from spdbuild.text.schema import check_schema
 from spdbuild.text.source import Source, Value, parse_yaml, read_source
-from spdbuild.text.yaml_text import yaml_text
+from spdbuild.text.yaml_text import inline, yaml_text
 from spdbuild.training.recipe.completing import completed, spelled_out, titled
 from spdbuild.training.recipe.hints import advised
 from spdbuild.training.recipe.overrides import Overrides, apply_override, listed, merged, refuse_spaces, with_renaming
@@ -24,7 +25,7 @@ from spdbuild.training.run_folder import TAKEN
 
 
 def load_recipe(recipe: str | Path | Mapping[str, Any], overrides: Overrides = ()) -> Recipe:
-    """The recipe of a path, a built-in name, YAML text or a mapping of keys.
+    """The recipe of a path, a built-in name, YAML text or a mapping of keys, whose networks may be Architectures.
 
     overrides: `key.path=value` and `~key.path`, applied in order; or a mapping of key paths to values.
 
@@ -51,11 +52,69 @@ def load_recipe(recipe: str | Path | Mapping[str, Any], overrides: Overrides = (
 
 def _source(recipe: str | Path | Mapping[str, Any]) -> Source:
     if isinstance(recipe, Mapping):
-        return Source("recipe", yaml_text(recipe))
+        return Source("recipe", _text(_with_references(recipe)))
     if isinstance(recipe, str | Path):
         return source_of(recipe, "recipes")
     wanted = "a path, a built-in name, YAML text or a mapping of keys"
     raise ArgumentError(f"a recipe is {wanted}, got an object of {type(recipe).__name__}", argument="recipe")
+
+
+def _with_references(recipe: Mapping[str, Any]) -> dict[str, Any]:
+    """The recipe with keys in place of each Architecture in it, those of twins and of a teacher included."""
+    found = _described(recipe)
+    compare, teacher = found.get("compare"), found.get("distill")
+    if isinstance(compare, Mapping):
+        # The variant and the input of the run itself would be those of its twins, too.
+        found["compare"] = {name: _described(keys, {"variant": None, "input": None}) for name, keys in compare.items()}
+    return {**found, "distill": _described(teacher)} if teacher is not None else found
+
+
+def _described(keys: Any, others: Mapping[str, Any] = MappingProxyType({})) -> Any:
+    """Keys with an Architecture under `architecture` -> with what finds it, and what was chosen when it was loaded.
+
+    others: keys that an Architecture brings although nothing was chosen.
+    """
+    if not isinstance(keys, Mapping):
+        return keys
+    chosen, found = keys.get("architecture"), dict(keys)
+    if not isinstance(chosen, Architecture):
+        return found
+    own: dict[str, Any] = dict(others)
+    if chosen.variant is not None:
+        own["variant"] = chosen.variant
+    if chosen.inputs is not None:
+        own["input"] = chosen.inputs[0]
+    given = keys.get("vars")
+    if chosen.vars and (given is None or isinstance(given, Mapping)):
+        found["vars"] = {**chosen.vars, **(given or {})}
+    return {**own, **found, "architecture": reference_to(chosen)}
+
+
+def _text(recipe: Mapping[str, Any]) -> str:
+    """The mapping as YAML; ArgumentError for what YAML cannot hold."""
+    try:
+        return yaml_text(recipe)
+    except (TypeError, ValueError):
+        key, value = next(_misfits(recipe, ""))
+        message = f"the value of '{key}', of type {type(value).__name__}, is none of YAML"
+        raise ArgumentError(message, argument=key, hint="give numbers, texts, lists and mappings") from None
+
+
+def _misfits(value: Any, key: str) -> Iterator[tuple[str, Any]]:
+    """What YAML cannot hold, under the dotted keys that lead to it."""
+    if isinstance(value, Mapping):
+        for name, entry in value.items():
+            yield from _misfits(entry, f"{key}.{name}" if key else str(name))
+            if not isinstance(name, str):
+                yield f"{key}.{name}" if key else str(name), name
+    elif isinstance(value, list | tuple):
+        for index, entry in enumerate(value):
+            yield from _misfits(entry, f"{key}.{index}")
+    else:
+        try:
+            inline(value)
+        except (TypeError, ValueError):
+            yield key, value
 
 
 def twins(recipe: Recipe, value: Value | None = None) -> dict[str, Recipe]:

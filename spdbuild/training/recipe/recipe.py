@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from spdbuild.data import DATASETS
 from spdbuild.data.augment import AUGMENTATIONS
+from spdbuild.data.sampling import SAMPLINGS, Sampling
 from spdbuild.declaring.ranges import require_range
 from spdbuild.declaring.roles import Role, role
 from spdbuild.errors import ArgumentError
@@ -39,6 +40,7 @@ class Recipe(Network):
     augment: random changes of training images, applied in this order.
     preprocess: steps for every image after `augment`, in training and in evaluation, such as normalize; none may be
         random.
+    sampling: how often an epoch has each training image; `name` picks the way; empty: once.
     batch: images per batch, over all processes.
     test_batch: images per batch in evaluation, over all processes; empty: as `batch`.
     drop_last: whether training leaves out a last batch that is not full.
@@ -79,6 +81,7 @@ class Recipe(Network):
     task: Annotated[Task, TASKS] = field(default_factory=lambda: TASKS["classification"](), metadata=role(Role.USED))
     augment: tuple[Annotated[Any, AUGMENTATIONS], ...] = ()
     preprocess: tuple[Annotated[Any, AUGMENTATIONS], ...] = field(default=(), metadata=role(Role.USED))
+    sampling: Annotated[Sampling, SAMPLINGS] | None = None
     batch: int = field(default=128, metadata=role(Role.USED))
     test_batch: int | None = field(default=None, metadata=role(Role.RESUMED | Role.USED))
     drop_last: bool = False

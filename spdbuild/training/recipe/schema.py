@@ -27,9 +27,9 @@ def complete_schema() -> Schema:
 def _as_written(complete: Schema) -> Schema:
     """The schema of recipes that are `complete` once what they extend and the defaults have been filled in."""
     schema: Schema = _lenient(complete)
-    for choice in (schema["properties"]["task"], schema["properties"]["init"]["additionalProperties"]):
-        del choice["type"]
-        choice["anyOf"] = [{"type": "object"}, {"enum": choice["properties"]["name"]["enum"]}]
+    keys = schema["properties"]
+    for choice in (keys["task"], keys["sampling"], keys["init"]["additionalProperties"]):
+        choice["anyOf"] = [{"type": choice.pop("type")}, {"enum": choice["properties"]["name"]["enum"]}]
     demands = _demands(complete)
     for key in _NAMED_BY_DEFAULT:
         demands["properties"][key].pop("required")

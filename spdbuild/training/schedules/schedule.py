@@ -117,13 +117,29 @@ class Rates:
     momentum: float
 
     def apply(self, optimizer: torch.optim.Optimizer) -> None:
-        """Write the values into the groups of `optimizer` (parameter_groups names their roles)."""
+        """Write the values into the groups of `optimizer`: the learning rate of their `role`, times their `scale`."""
         for group in optimizer.param_groups:
-            group["lr"] = self.bias_lr if group["role"] == "bias" else self.lr
+            group["lr"] = (self.bias_lr if group.get("role") == "bias" else self.lr) * group.get("scale", 1.0)
             if "momentum" in group:
                 group["momentum"] = self.momentum
             elif "betas" in group:
                 group["betas"] = (self.momentum, *group["betas"][1:])
+
+
+def keep_own_rates(optimizer: torch.optim.Optimizer, lr: float) -> None:
+    """Make the learning rate that a group has for itself its `scale`, so that a schedule keeps it in proportion.
+
+    lr: that of the recipe. A group has one of its own if it is not the default of `optimizer`.
+    """
+    for group in optimizer.param_groups:
+        if "scale" not in group and group.get("lr") != optimizer.defaults.get("lr"):
+            group["scale"] = group["lr"] / lr
+
+
+def lr_of(optimizer: torch.optim.Optimizer) -> float:
+    """The learning rate of the first group, whose scale does not count."""
+    group = optimizer.param_groups[0]
+    return float(group["lr"] / group.get("scale", 1.0))
 
 
 def momentum_of(optimizer: torch.optim.Optimizer) -> float:

@@ -19,9 +19,20 @@ class Constant(Schedule):
         return 1.0
 
 
+@dataclass(frozen=True)
+class Falling(Schedule):
+    """A schedule whose factor falls from 1 to `final` at the end of the last epoch."""
+
+    final: float = 0.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require_range(self, "final", least=0)
+
+
 @SCHEDULES.register
 @dataclass(frozen=True)
-class Cosine(Schedule):
+class Cosine(Falling):
     """Half a cosine from 1 down to `final` at the end of the last epoch.
 
     final: factor of the learning rate at the end.
@@ -29,29 +40,17 @@ class Cosine(Schedule):
     Source: Loshchilov and Hutter 2016, "SGDR", arXiv:1608.03983, equation 5, without restarts.
     """
 
-    final: float = 0.0
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        require_range(self, "final", least=0)
-
     def factor(self, epoch: float, epochs: int) -> float:
         return self.final + (1 - self.final) * (1 + math.cos(math.pi * min(epoch / epochs, 1))) / 2
 
 
 @SCHEDULES.register
 @dataclass(frozen=True)
-class Linear(Schedule):
+class Linear(Falling):
     """A straight line from 1 down to `final` at the end of the last epoch.
 
     final: factor of the learning rate at the end.
     """
-
-    final: float = 0.0
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        require_range(self, "final", least=0)
 
     def factor(self, epoch: float, epochs: int) -> float:
         return 1 - (1 - self.final) * min(epoch / epochs, 1)
@@ -116,20 +115,18 @@ def _cosine(start: float, end: float, share: float) -> float:
 
 @SCHEDULES.register
 @dataclass(frozen=True)
-class Poly(Schedule):
+class Poly(Falling):
     """Polynomial decay: (1 - share of the run that is done) ** power, down to `final`.
 
-    power: exponent; 1 is a straight line.
     final: factor of the learning rate at the end.
+    power: exponent; 1 is a straight line.
     """
 
     power: float = 0.9
-    final: float = 0.0
 
     def __post_init__(self) -> None:
         super().__post_init__()
         require_range(self, "power", above=0)
-        require_range(self, "final", least=0)
 
     def factor(self, epoch: float, epochs: int) -> float:
         return float(self.final + (1 - self.final) * (1 - min(epoch / epochs, 1)) ** self.power)

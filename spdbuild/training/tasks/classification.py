@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
@@ -19,6 +20,7 @@ from spdbuild.data.images import left_out, pixel_remarks
 from spdbuild.data.levels import Levels
 from spdbuild.data.pictures import Source, path_of
 from spdbuild.data.reading import decode_all
+from spdbuild.data.sampling import Occurrences
 from spdbuild.errors import DataError, RecipeError
 from spdbuild.graph import Graph
 from spdbuild.losses.classification import ClassificationLoss, distillation
@@ -77,6 +79,12 @@ class Classification(Task):
     def remarks(self, images: ImageSet, purpose: str) -> list[str]:
         return left_out(images.skipped, len(images), purpose) + pixel_remarks(images.paths, images.levels, purpose)
 
+    def occurrences(self, images: ImageSet) -> Occurrences:
+        labels = images.labels
+        if labels.dtype != torch.int64 or labels.ndim != 1:
+            return super().occurrences(images)
+        return Occurrences(len(images), torch.arange(len(images)), labels)
+
     def batches(
         self, recipe: Recipe, images: ImageSet, *, training: bool, rank: int, world: int, device: torch.device
     ) -> Loader:
@@ -86,6 +94,7 @@ class Classification(Task):
             images,
             recipe.batch if training else recipe.test_batch or recipe.batch,
             shuffle=training,
+            weights=self.weights(recipe, images) if training else None,
             seed=recipe.seed,
             augment=(*recipe.augment, *recipe.preprocess) if training else recipe.preprocess,
             rank=rank,
@@ -238,6 +247,7 @@ class _Meter:
 
     def evaluation(self) -> Evaluation:
         answers, images = self._answers(), self._images
+        names = tuple(map(images.name, range(len(images))))
         return Evaluation(
             scalars={name: value for name, value in answers.metrics().items() if value is not None},
             classes=images.classes,
@@ -246,8 +256,8 @@ class _Meter:
             counts={"skipped": len(images.skipped)} if images.skipped else {},
             protocol="".join(left_out(images.skipped, len(images), "to evaluate on")),
             by_image=answers,
-            images=tuple(map(images.name, range(len(images)))),
-            files={"images.csv": lambda: _answers_csv(answers, images)},
+            images=names,
+            files={"images.csv": partial(_answers_csv, answers, images.classes, names)},
         )
 
     def _answers(self) -> Answers:
@@ -257,24 +267,25 @@ class _Meter:
         return Answers(labels, predicted.astype(np.int64), places.astype(np.int64), losses, classes, outputs)
 
 
-def _answers_csv(answers: Answers, images: ImageSet) -> str:
-    """A row per image, the highest loss first."""
-    names = [*images.classes, *(f"output {number}" for number in range(answers.classes, answers.outputs))]
+def _answers_csv(answers: Answers, classes: Sequence[str], images: Sequence[str]) -> str:
+    """A row per image, the highest loss first. images: their names."""
+    names = [*classes, *(f"output {number}" for number in range(answers.classes, answers.outputs))]
     # NaN is worse than any number.
     order = np.argsort(-np.where(np.isnan(answers.losses), np.inf, answers.losses), kind="stable").tolist()
     table = Table(("image", "class", "predicted", "loss"))
     for i in order:
-        table.add(images.name(i), names[answers.labels[i]], names[answers.predicted[i]], f"{answers.losses[i]:.6g}")
+        table.add(images[i], names[answers.labels[i]], names[answers.predicted[i]], f"{answers.losses[i]:.6g}")
     return table.csv()
 
 
 def _sample(pixels: Tensor, label: int, found: tuple[dict[str, Any], ...], classes: tuple[str, ...]) -> Image.Image:
-    """An image uint8 [3, H, W] with its class, and in red the class that was predicted instead."""
+    """An image uint8 [3, H, W] with its class, and in red also the class that was predicted instead."""
     image = thumbnail(Image.fromarray(pixels.permute(1, 2, 0).cpu().contiguous().numpy()), _SIDE)
     best = found[0]
     if best["index"] == label:
         return captioned(image, f"{best['class']} {best['score']:.0%}", width=_SIDE)
-    return captioned(image, f"{classes[label]} seen as {best['class']} {best['score']:.0%}", WRONG, _SIDE)
+    seen = f"seen as {best['class']} {best['score']:.0%}"
+    return captioned(image, classes[label], seen, colour=WRONG, width=_SIDE)
 
 
 def _described(outputs: Any) -> str:

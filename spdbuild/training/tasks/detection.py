@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor, nn
@@ -22,8 +23,9 @@ from spdbuild.data.detection.tiles import TileOptions
 from spdbuild.data.images import pixel_remarks
 from spdbuild.data.levels import Levels
 from spdbuild.data.pictures import Source, path_of
+from spdbuild.data.sampling import Occurrences
 from spdbuild.declaring.roles import Role, role
-from spdbuild.errors import ArgumentError, DataError, RecipeError, nearest
+from spdbuild.errors import ArgumentError, DataError, DiskFullError, RecipeError, nearest
 from spdbuild.graph import Graph
 from spdbuild.losses.detection import DetectionLossOptions
 from spdbuild.ops.detection import Detect
@@ -158,28 +160,40 @@ class Detection(Task):
         )
         return describe_fit(found)
 
+    def occurrences(self, images: DetectionImages) -> Occurrences:
+        """By the objects that a network learns."""
+        seen = images.seen
+        pairs = np.column_stack((seen.image_index, seen.objects.classes))[seen.trainable]
+        image, class_ = torch.from_numpy(np.unique(pairs, axis=0)).T
+        return Occurrences(len(seen), image, class_)
+
     def batches(
         self, recipe: Recipe, images: DetectionImages, *, training: bool, rank: int, world: int, device: torch.device
     ) -> DetectionBatches:
         with recipe.about(arguments="task.augment"):
-            loader = DetectionLoader(
-                images.seen,
-                recipe.batch if training else recipe.test_batch or recipe.batch,
-                images.long_side,
-                augment=self.augment if training else None,
-                shuffle=training,
-                seed=recipe.seed,
-                epochs=recipe.epochs,
-                rank=rank,
-                world=world,
-                workers=recipe.workers,
-                drop_last=training and recipe.drop_last,
-                rectangular=not training and self.evaluation.rectangular,
-                pad=self.evaluation.pad,
-                cache=self.cache,
-                cache_folder=cache_folder(),
-                pin_memory=device.type == "cuda",
-            )
+            try:
+                loader = DetectionLoader(
+                    images.seen,
+                    recipe.batch if training else recipe.test_batch or recipe.batch,
+                    images.long_side,
+                    augment=self.augment if training else None,
+                    shuffle=training,
+                    weights=self.weights(recipe, images) if training else None,
+                    seed=recipe.seed,
+                    epochs=recipe.epochs,
+                    rank=rank,
+                    world=world,
+                    workers=recipe.workers,
+                    drop_last=training and recipe.drop_last,
+                    rectangular=not training and self.evaluation.rectangular,
+                    pad=self.evaluation.pad,
+                    cache=self.cache,
+                    cache_folder=cache_folder(),
+                    pin_memory=device.type == "cuda",
+                )
+            except (DataError, DiskFullError) as error:
+                # Images are read now only for a cache that is to have all of them.
+                raise error.at(recipe.place("task.cache")) from None
         return DetectionBatches(loader, device, training=training, channels_last=recipe.channels_last)
 
     def criterion(self, recipe: Recipe, model: nn.Module, images: DetectionImages) -> DetectionCriterion:

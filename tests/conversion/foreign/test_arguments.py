@@ -14,11 +14,6 @@ import spdbuild
 from spdbuild.errors import ArgumentError, InputError, PassError
 
 
-@pytest.fixture(autouse=True)
-def seed() -> None:
-    torch.manual_seed(0)
-
-
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
@@ -112,7 +107,7 @@ def test_how_layers_with_computed_weights_can_be_copied_is_told(
         spdbuild.convert_module(model, x)
 
 
-@pytest.mark.filterwarnings("ignore:`torch.jit:FutureWarning")
+@pytest.mark.filterwarnings("ignore:`torch.jit")
 def test_a_frozen_script_is_not_the_fault_of_the_example() -> None:
     frozen = torch.jit.freeze(torch.jit.script(nn.Sequential(nn.Conv2d(3, 4, 3, 2)).eval()))
     with pytest.raises(ArgumentError, match="module is frozen TorchScript: its layers are gone"):

@@ -17,11 +17,6 @@ import spdbuild
 from spdbuild.errors import PassError
 
 
-@pytest.fixture(autouse=True)
-def seed() -> None:
-    torch.manual_seed(0)
-
-
 class Listing(nn.Module):
     """Runs its layer from a plain list; from its attribute too, if `twice`."""
 

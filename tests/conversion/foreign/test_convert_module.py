@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Callable
-
 import pytest
 import torch
 import torchvision
 from torch import Tensor, nn
-from torch.nn import functional as F
-from torch.nn.utils import parametrizations
 
 import spdbuild
 from spdbuild.conversion.foreign.observing import Arguments, observe
-from spdbuild.errors import PassError
-from spdbuild.nn import PaddedConv2d, SpdAvgPool2d, SpdConv2d, SpdMaxPool2d
+from spdbuild.nn import PaddedConv2d, SpdConv2d
 
 #: name -> (strided convolutions, strided pools, pixels), counted by hand in torchvision's source.
 NETWORKS = {
@@ -25,11 +19,6 @@ NETWORKS = {
     "convnext_tiny": (4, 0, 64),
     "squeezenet1_1": (1, 3, 64),
 }
-
-
-@pytest.fixture(autouse=True)
-def seed() -> None:
-    torch.manual_seed(0)
 
 
 def network(name: str, dtype: torch.dtype) -> tuple[nn.Module, Tensor]:
@@ -148,74 +137,6 @@ def test_a_smaller_kernel_is_not_called_exact() -> None:
     assert report.error > 1e-3
 
 
-def test_an_average_pool_is_exact_and_a_max_pool_begins_as_the_mean() -> None:
-    x = torch.randn(1, 2, 8, 8, dtype=torch.float64)
-    average, report = spdbuild.convert_module(nn.AvgPool2d(2), x)
-    assert isinstance(average, SpdAvgPool2d)
-    assert report.replaced[0].exact
-    torch.testing.assert_close(average(x), F.avg_pool2d(x, 2))
-    greatest, report = spdbuild.convert_module(nn.MaxPool2d(2), x)
-    assert isinstance(greatest, SpdMaxPool2d)
-    assert not report.replaced[0].exact
-    torch.testing.assert_close(greatest(x), F.avg_pool2d(x, 2))
-
-
-class Pooling(nn.Module):
-    def forward(self, x: Tensor) -> Tensor:
-        return F.max_pool2d(x, 2)
-
-
-@pytest.mark.parametrize("make", [lambda: nn.MaxPool2d(2), Pooling], ids=["layer", "function"])
-def test_max_pools_are_fitted_by_least_squares(make: Callable[[], nn.Module]) -> None:
-    images = [torch.rand(8, 1, 6, 6) ** 3 for _ in range(4)]
-    converted, report = spdbuild.convert_module(make(), images[0], calibrate=images)
-
-    blocks = F.unfold(torch.cat(images), 2, stride=2).movedim(1, 2).flatten(0, 1)  # [blocks, pixels]
-    wanted = blocks.amax(1)
-    weights = torch.linalg.lstsq(blocks.double(), wanted.double()).solution
-    error = (blocks.double() @ weights - wanted).square().sum() / (wanted - wanted.mean()).square().sum()
-    assert list(report.residuals.values()) == pytest.approx([float(error)], rel=1e-5)
-    fitted = next(converted.parameters()).flatten().double().detach()
-    assert sorted(fitted.tolist()) == pytest.approx(sorted(weights.tolist()), rel=1e-5)
-
-
-def test_pools_that_are_split_are_fitted_each_for_itself() -> None:
-    _, report = spdbuild.convert_module(Shared(), torch.randn(1, 3, 20, 20), calibrate=[torch.randn(4, 3, 20, 20)])
-    assert list(report.residuals) == ["pool_", "pool_2"]
-    assert all(residual > 0 for residual in report.residuals.values())
-
-
-class Shared(nn.Module):
-    """One pool for images of different channels, as tutorials write it."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.first, self.second = nn.Conv2d(3, 4, 3), nn.Conv2d(4, 6, 3)
-        self.pool = nn.MaxPool2d(2)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.pool(self.second(self.pool(self.first(x))))
-
-
-def test_a_pool_of_several_numbers_of_channels_becomes_a_layer_for_each() -> None:
-    x = torch.randn(1, 3, 20, 20)
-    model = Shared()
-    kept, report = spdbuild.convert_module(model, x, pool="keep")
-    assert [entry.name for entry in report.kept] == ["pool"]
-
-    converted, report = spdbuild.convert_module(model, x, strict=True)
-    assert [(e.name, e.after["params"]) for e in report.replaced] == [("pool_", 4 * 16), ("pool_2", 6 * 24)]
-    assert isinstance(converted, Shared)
-    expected = F.avg_pool2d(model.second(F.avg_pool2d(model.first(x), 2)), 2)
-    torch.testing.assert_close(converted(x), expected)
-
-
-def test_one_place_of_a_pool_can_be_kept() -> None:
-    _, report = spdbuild.convert_module(Shared(), torch.randn(1, 3, 20, 20), keep="pool_2")
-    assert [entry.name for entry in report.replaced] == ["pool_"]
-    assert [entry.name for entry in report.kept] == ["pool_2"]
-
-
 def test_a_shared_layer_is_replaced_once_under_all_its_names() -> None:
     conv = nn.Conv2d(4, 4, 3, 2, 1)
     model = nn.Sequential(conv, nn.ReLU(), conv).double()
@@ -224,151 +145,6 @@ def test_a_shared_layer_is_replaced_once_under_all_its_names() -> None:
     assert converted[0] is converted[2]
     assert [entry.name for entry in report.replaced] == ["0"]
     torch.testing.assert_close(converted(x), model(x))
-
-
-class Functional(nn.Module):
-    """A strided convolution written as a function, on parameters of the module."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.kernel = nn.Parameter(torch.randn(5, 3, 3, 3))
-        self.offset = nn.Parameter(torch.randn(5))
-
-    def forward(self, x: Tensor) -> Tensor:
-        y = F.relu(F.conv2d(x, self.kernel, self.offset, stride=2, padding=1))
-        return F.avg_pool2d(y, 3, stride=2, padding=1)
-
-
-def test_strided_functions_become_layers() -> None:
-    model = Functional().double()
-    x = torch.randn(2, 3, 15, 13, dtype=torch.float64)
-    converted, report = spdbuild.convert_module(model, x, strict=True)
-    assert [entry.name for entry in report.replaced] == ["conv2d", "avg_pool2d"]
-    assert report.replaced[0].at.rpartition(":")[0] == __file__
-    assert isinstance(converted, Functional)
-    assert set(converted.state_dict()) == {"conv2d.weight", "conv2d.bias", "avg_pool2d.weight"}
-    torch.testing.assert_close(converted(x), model(x))
-
-
-def test_a_module_with_a_new_forward_can_be_copied_and_exported() -> None:
-    x = torch.randn(1, 3, 9, 8)
-    converted, _ = spdbuild.convert_module(Functional(), x)
-    exported = torch.export.export(converted.eval(), (x,)).module()
-    for other in (copy.deepcopy(converted), exported):
-        torch.testing.assert_close(other(x), converted(x))
-
-
-def test_a_kept_function_is_not_touched() -> None:
-    converted, report = spdbuild.convert_module(Functional(), torch.randn(1, 3, 8, 8), keep="conv2d", pool="keep")
-    assert [(entry.name, entry.why) for entry in report.kept] == [
-        ("conv2d", "named in keep"),
-        ("avg_pool2d", "pool=keep"),
-    ]
-    assert set(converted.state_dict()) == {"kernel", "offset"}
-
-
-class Branching(nn.Module):
-    def forward(self, x: Tensor) -> Tensor:
-        return F.max_pool2d(x, 2) if x.sum() > -1e9 else x
-
-
-class Computing(nn.Module):
-    def forward(self, x: Tensor) -> Tensor:
-        return F.conv2d(x, torch.ones(3, 1, 2, 2), stride=2, groups=3)
-
-
-class Scaling(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.kernel = nn.Parameter(torch.ones(1, 3, 2, 2))
-
-    def forward(self, x: Tensor) -> Tensor:
-        return F.conv2d(x, self.kernel * 2, stride=2)
-
-
-class Optional(nn.Module):
-    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
-        return F.max_pool2d(x, 2) if mask is None else x
-
-
-class Training(nn.Module):
-    def forward(self, x: Tensor) -> Tensor:
-        return F.avg_pool2d(x, 2) if self.training else F.max_pool2d(x, 2)
-
-
-class Remembering(nn.Module):
-    def forward(self, x: Tensor) -> Tensor:
-        self.last = F.max_pool2d(x, 2)
-        return self.last
-
-
-class OwnForward(nn.Conv2d):
-    def forward(self, x: Tensor) -> Tensor:
-        return super().forward(x) * 2
-
-
-class Borrowing(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.conv = nn.Conv2d(3, 4, 2, 2)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return F.conv2d(x, self.conv.weight, stride=2)
-
-
-@pytest.mark.parametrize(
-    ("make", "why"),
-    [
-        (lambda: Branching(), "torch.fx cannot follow its forward"),
-        (lambda: Computing(), "torch.fx would fix a tensor that its forward makes"),
-        (lambda: Scaling(), "its weight is computed while it runs"),
-        (lambda: Optional(), "torch.fx would fix the optional argument 'mask'"),
-        (lambda: Training(), "its forward does something else in training"),
-        (lambda: Remembering(), "its forward changes the attribute 'last'"),
-        (lambda: torch.jit.script(nn.Sequential(nn.Conv2d(3, 4, 2, 2))), "it is TorchScript"),
-    ],
-    ids=["branching", "computing", "scaling", "optional", "training", "remembering", "script"],
-)
-@pytest.mark.filterwarnings("ignore:.*torch.jit.*:FutureWarning")
-def test_what_cannot_be_seen_is_listed(make: Callable[[], nn.Module], why: str) -> None:
-    x = torch.randn(1, 3, 8, 8)
-    converted, report = spdbuild.convert_module(make(), x)
-    assert len(report.unseen) == 1
-    assert report.unseen[0].why.startswith(why)
-    assert (report.replaced, report.error) == ((), 0.0)
-    with pytest.raises(PassError, match=r"strict: 1 strided layers are left"):
-        spdbuild.convert_module(make(), x, strict=True)
-
-
-@pytest.mark.parametrize(
-    ("make", "why"),
-    [
-        (lambda: OwnForward(3, 4, 2, 2), "has a forward of its own"),
-        (lambda: Borrowing(), "its weight is read by the forward of another module, Borrowing"),
-        (lambda: nn.Conv2d(3, 4, 3, 2, 1, padding_mode="reflect"), "its padding is not of zeros but 'reflect'"),
-        (lambda: parametrizations.weight_norm(nn.Conv2d(3, 4, 2, 2)), "its weight is computed from other numbers"),
-        (lambda: nn.AvgPool2d(2, divisor_override=3), "it divides by divisor_override=3"),
-    ],
-    ids=["own forward", "borrowed", "reflect", "weight norm", "divisor"],
-)
-def test_layers_that_stay_say_why(make: Callable[[], nn.Module], why: str) -> None:
-    _, report = spdbuild.convert_module(make(), torch.randn(1, 3, 8, 8))
-    assert [why in entry.why for entry in report.kept] == [True]
-    assert report.unseen == ()
-
-
-def test_a_pool_that_the_example_does_not_run_stays() -> None:
-    model = nn.Sequential(nn.Conv2d(3, 4, 3))
-    model.unused = nn.MaxPool2d(2)
-    model.forward = model[0].forward
-    _, report = spdbuild.convert_module(model, torch.randn(1, 3, 8, 8))
-    assert [entry.why for entry in report.kept] == ["the example does not run it, so its channels are not known"]
-
-
-def test_sequences_are_not_images() -> None:
-    model = nn.Sequential(nn.Conv1d(3, 4, 3, stride=2), nn.AvgPool1d(2))
-    _, report = spdbuild.convert_module(model, torch.randn(1, 3, 20), strict=True)
-    assert (report.replaced, report.left) == ((), ())
 
 
 def test_report_counts_parameters_and_macs() -> None:
@@ -400,13 +176,6 @@ class Deciding(nn.Module):
 def test_a_network_whose_output_hangs_on_rounding_is_not_accused() -> None:
     _, report = spdbuild.convert_module(Deciding(), torch.randn(1, 3, 32, 32), keep=["twin"])
     assert [(entry.name, entry.exact) for entry in report.replaced] == [("conv", True)]
-
-
-def test_average_pools_of_float64_are_exact_in_float64() -> None:
-    x = torch.randn(1, 3, 9, 9, dtype=torch.float64)
-    _, report = spdbuild.convert_module(nn.AvgPool2d(3, 2, 1).double(), x)
-    assert report.error is not None
-    assert report.error < 1e-14
 
 
 @pytest.mark.parametrize("memory_format", [torch.channels_last, torch.contiguous_format])

@@ -17,11 +17,6 @@ import spdbuild
 from spdbuild.nn import PaddedConv2d
 
 
-@pytest.fixture(autouse=True)
-def seed() -> None:
-    torch.manual_seed(0)
-
-
 def test_what_follows_a_forward_follows_that_of_a_converted_network() -> None:
     model, x = torchvision.models.resnet18().eval(), torch.randn(2, 3, 64, 64)
     converted, _ = spdbuild.convert_module(model, x)

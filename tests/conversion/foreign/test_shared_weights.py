@@ -12,11 +12,6 @@ from torch.nn import functional as F
 import spdbuild
 
 
-@pytest.fixture(autouse=True)
-def seed() -> None:
-    torch.manual_seed(0)
-
-
 def tied(stride: int) -> nn.Module:
     model = nn.Sequential(nn.Conv2d(4, 4, 3, 2, 1), nn.Conv2d(4, 4, 3, stride, 1))
     model[1].weight = model[0].weight
@@ -101,4 +96,4 @@ def test_a_shared_bias_stays_shared() -> None:
     model[1].bias = model[0].bias
     converted, report = spdbuild.convert_module(model, torch.randn(1, 4, 16, 16), strict=True)
     assert converted[0].bias is converted[1].bias
-    assert report.after.params == 2 * 4 * 64 + 4
+    assert report.after.parameters == 2 * 4 * 64 + 4

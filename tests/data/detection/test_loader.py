@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from spdbuild.boxes.boxes import cxcywh_to_xyxy, fractions_to_pixels
 from spdbuild.data.detection.batch import DetectionBatch
 from spdbuild.data.detection.coco_json import read_coco
+from spdbuild.data.detection.fetch import Fetcher
 from spdbuild.data.detection.loader import DetectionLoader
 from spdbuild.data.detection.options import DetectionAugmentation
 from spdbuild.data.detection.table import DetectionSet
@@ -89,6 +90,48 @@ def test_all_ranks_together_have_the_batch_of_one_process(dataset: DetectionSet,
             own = batch.targets[batch.targets[:, 0] % 2 == rank]
             own[:, 0] = own[:, 0].div(2, rounding_mode="floor")
             assert torch.equal(part.targets, own)
+
+
+#: Of ten images the last one is drawn four times, and the others two times in three.
+WEIGHTS = torch.tensor([2.0] * 9 + [12.0], dtype=torch.float64)
+
+
+def test_an_image_that_is_drawn_again_is_augmented_anew(dataset: DetectionSet) -> None:
+    options: dict[str, Any] = {"augment": DetectionAugmentation(mosaic=0), "shuffle": True, "batch": 10}
+    (batch,) = epoch_of(dataset, 1, weights=WEIGHTS, **options)
+    rows = (batch.indices == 9).nonzero().flatten().tolist()
+    assert len(rows) == 4
+    assert not any(torch.equal(batch.images[a], batch.images[b]) for a in rows for b in rows if a < b)
+    # The first time as without sampling.
+    (plain,) = epoch_of(dataset, 1, **options)
+    assert torch.equal(batch.images[rows[0]], plain.images[plain.indices.tolist().index(9)])
+
+
+@pytest.mark.parametrize("partners", ["any", "batch"])
+def test_weights_change_neither_with_workers_nor_ranks_nor_a_start_in_the_middle(
+    dataset: DetectionSet, partners: Any
+) -> None:
+    augment = DetectionAugmentation(mixup=0.3, partners=partners)
+    options: dict[str, Any] = {"augment": augment, "shuffle": True, "weights": WEIGHTS}
+    whole = epoch_of(dataset, 3, **options)
+    assert equal(whole, epoch_of(dataset, 3, workers=2, **options))
+    assert equal(whole[1:], epoch_of(dataset, 3, 1, **options))
+    ranks = [epoch_of(dataset, 3, rank=rank, world=2, **options) for rank in range(2)]
+    for batch, *parts in zip(whole, *ranks, strict=True):
+        for rank, part in enumerate(parts):
+            assert torch.equal(part.images, batch.images[rank::2])
+            assert torch.equal(part.indices, batch.indices[rank::2])
+
+
+def test_partners_in_mosaics_are_drawn_as_often_as_images(
+    dataset: DetectionSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    weights = torch.tensor([1e-9] * 9 + [1.0], dtype=torch.float64)
+    drawn, read = list[int](), Fetcher.read
+    monkeypatch.setattr(Fetcher, "read", lambda self, index: drawn.append(index) or read(self, index))
+    epoch_of(dataset, augment=DetectionAugmentation(), shuffle=True, weights=weights)
+    assert set(drawn) == {9}
+    assert len(drawn) == 40
 
 
 @pytest.mark.parametrize("rectangular", [False, True])

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import resource
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from multiprocessing import get_context
@@ -22,8 +23,10 @@ from spdbuild.data.detection.findings import Finding
 from spdbuild.data.detection.pixels import load
 from spdbuild.data.detection.store import cache_key, open_store
 from spdbuild.data.detection.table import DetectionSet
+from spdbuild.data.pixel_file import checksum
 from spdbuild.data.tiny_objects import TinyObjects
 from spdbuild.errors import DataError
+from spdbuild.system import locks
 
 
 @pytest.fixture
@@ -60,10 +63,83 @@ def test_a_damaged_cache_is_made_anew(
     assert f"the cached images in {file} are damaged; decoding again" in caplog.text
 
 
+@pytest.mark.parametrize("place", [0.1, 0.9, 1.0], ids=["first image", "second image", "checksums"])
+def test_damaged_pixels_of_a_cache_are_not_used(
+    dataset: DetectionSet, tmp_path: Path, place: float, caplog: pytest.LogCaptureFixture
+) -> None:
+    open_store(dataset, 64, "disk", tmp_path / "cache")
+    (file,) = (tmp_path / "cache").iterdir()
+    whole = file.read_bytes()
+    cleared = int(place * (len(whole) - 512))
+    file.write_bytes(whole[:cleared] + bytes(512) + whole[cleared + 512 :])
+    images = open_store(dataset, 64, "disk", tmp_path / "cache")
+    assert not caplog.text
+    # Another process reads them, too.
+    for opened in (images, pickle.loads(pickle.dumps(images)), images):
+        for index in (0, 1):
+            assert (np.asarray(opened[index]) == np.asarray(load(dataset, index, 64))).all()
+    assert caplog.messages == [
+        f"the cached images in {file} are damaged; they are decoded again, and the next run writes the file anew"
+    ]
+    open_store(dataset, 64, "disk", tmp_path / "cache")
+    assert file.read_bytes() == whole
+
+
+def test_sound_pixels_of_a_cache_are_looked_through_once(
+    dataset: DetectionSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images = open_store(dataset, 64, "disk", tmp_path / "cache")
+    summed: list[int] = []
+    monkeypatch.setattr(store, "checksum", lambda pixels: summed.append(1) or checksum(pixels))
+    for index in (0, 1, 1, 0):
+        assert (np.asarray(images[index]) == np.asarray(load(dataset, index, 64))).all()
+    assert len(summed) == 2
+
+
+def test_a_disk_that_fills_up_while_a_cache_is_written_is_told(
+    dataset: DetectionSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As a full disk does, a limit on a file's size ends a process that writes into a mapped file.
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, before[1]))
+    try:
+        with pytest.raises(DataError, match=r"images-.*\.npy cannot be written: File too large"):
+            open_store(dataset, 64, "disk", tmp_path / "cache")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert list((tmp_path / "cache").iterdir()) == []
+
+
+def test_what_a_killed_program_left_in_the_cache_is_removed(dataset: DetectionSet, tmp_path: Path) -> None:
+    folder = tmp_path / "cache"
+    folder.mkdir()
+    left, others = ".images-abc-def.npy.12345678.npy", [".notes.txt.12345678.txt", ".a-cache.12345678"]
+    for name in (left, *others):
+        (folder / name).touch()
+    open_store(dataset, 64, "disk", folder)
+    assert not (folder / left).exists()
+    assert all((folder / name).exists() for name in others)
+    (file,) = folder.glob("images-*.npy")
+    # Also where the cache itself is sound.
+    (folder / left).touch()
+    open_store(dataset, 64, "disk", folder)
+    assert sorted(path.name for path in folder.iterdir()) == sorted([*others, file.name])
+
+
+def test_without_locks_nothing_of_others_is_removed(
+    dataset: DetectionSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(locks, "fcntl", None)
+    (tmp_path / ".images-abc-def.npy.12345678.npy").touch()
+    open_store(dataset, 64, "disk", tmp_path)
+    assert (tmp_path / ".images-abc-def.npy.12345678.npy").exists()
+
+
 def test_a_cache_folder_that_is_a_file_is_named(dataset: DetectionSet, tmp_path: Path) -> None:
     (tmp_path / "cache").write_text("mine")
-    with pytest.raises(DataError, match="cache cannot be written"):
+    with pytest.raises(DataError, match="cache cannot be written") as caught:
         open_store(dataset, 64, "disk", tmp_path / "cache")
+    assert caught.value.problems[0].hint == "name another folder with SPDBUILD_CACHE, or use cache: none"
 
 
 def test_of_several_that_need_a_cache_at_once_one_fills_it(
@@ -227,7 +303,7 @@ def test_no_pixels_are_sent_to_a_process_that_is_not_forked(
     np.asarray(many[0])
     sent = [len(pickled(images)) for images in (few, many)]
     # 30 more names, sizes and boxes; the pixels of one image alone would be more.
-    assert sent[1] - sent[0] < 30 * 300 < 64 * 64 * 3
+    assert sent[1] - sent[0] < 30 * 400 < 64 * 64 * 3
 
 
 def pickled(value: Any) -> bytes:

@@ -9,7 +9,7 @@ from spdbuild.metrics.curves import score_curves
 from spdbuild.metrics.detection import evaluate_detections
 from spdbuild.training.detection.charts import charts_of
 
-CURVES = score_curves(np.array([True, False]), np.array([0.8, 0.5]), np.zeros(2), np.zeros(2), samples=11)
+CURVES = score_curves(np.array([True, False]), np.array([0.8, 0.5]), np.zeros(2), np.zeros(2))
 
 
 def truth_of(classes: int) -> dict[str, list[dict[str, object]]]:
@@ -45,9 +45,11 @@ def test_there_is_no_precision_where_nothing_is_detected() -> None:
     empty = evaluate_detections(truth_of(1), np.zeros((0, 7)))
     lines = charts_of(empty, CURVES)["metrics_over_score"].lines
     precision = np.array(lines["precision"].y, float)
-    assert np.isnan(precision[9:]).all()
-    assert precision[8] == 1
-    assert list(lines["recall"].y)[9:] == [0, 0]
+    recall = np.array(lines["recall"].y, float)
+    above = CURVES.scores > 0.8
+    assert np.isnan(precision[above]).all()
+    assert precision[~above][-1] == pytest.approx(1, abs=1e-3)
+    assert not recall[above].any()
 
 
 def test_data_without_objects_has_no_charts() -> None:

@@ -26,7 +26,7 @@ from spdbuild.training.recipe import load_recipe
 from spdbuild.training.run import train
 from spdbuild.training.task import Prediction
 from spdbuild.weights import save_weights
-from spdbuild.weights.files import read_weights
+from spdbuild.weights.opening import read_weights
 
 FOUND = (
     {"class": "a/b", "index": 1, "score": 0.75, "box": [4.0, 2.0, 12.0, 6.0]},

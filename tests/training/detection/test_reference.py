@@ -27,6 +27,7 @@ PUBLISHED: dict[str, Any] = {
     "nominal_batch": 64,
     "epochs": 300,
     "patience": 100,
+    "sampling": None,
     "drop_last": False,
     "clip": None,
     "weights": None,
@@ -39,6 +40,7 @@ PUBLISHED: dict[str, Any] = {
         "nesterov": True,
         "weight_decay": 0.0005,
         "decay_norm_and_bias": False,
+        "scales": {},
     },
     "schedule": {
         "name": "cosine",

@@ -9,7 +9,7 @@ import pytest
 
 from spdbuild.data.detection.convert import convert
 from spdbuild.data.tiny_objects import TinyObjects
-from spdbuild.errors import RecipeError, SpdbuildError
+from spdbuild.errors import DataError, RecipeError, SpdbuildError
 from spdbuild.training.checking import check_recipe
 from spdbuild.training.evaluate import evaluate
 from spdbuild.training.recipe import load_recipe
@@ -124,6 +124,16 @@ def test_what_is_left_out_of_the_data_is_said(recipe: Path, tmp_path: Path) -> N
         "of the data to train on: 1 x unknown category, 1 x corrupt image; `spdbuild data check` names them",
         "of the data to evaluate on: 1 x missing label file; `spdbuild data check` names them",
     ]
+
+
+def test_a_cache_that_cannot_be_written_is_no_fault_of_the_batch(
+    recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("SPDBUILD_CACHE", str(tmp_path / "file" / "cache"))
+    with pytest.raises(DataError, match="cache cannot be written: Not a directory") as caught:
+        train(recipe, ["task.cache=disk"], runs=tmp_path / "runs", quiet=True)
+    assert str(caught.value).startswith("command line:1:12: error: ")
 
 
 def test_data_without_objects_is_refused(recipe: Path, tmp_path: Path) -> None:

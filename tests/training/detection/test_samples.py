@@ -46,3 +46,15 @@ def test_annotated_boxes_are_left_and_what_is_found_is_right(
     # Frames lie a pixel or two outside of the boxes, names above or below.
     assert np.abs(changed[:, 1].min() - box[:, 0].min()) <= 2
     assert len(changed) > 0
+
+
+def test_the_number_of_boxes_stands_below_a_file_name_of_any_length(
+    dataset: DetectionSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines: list[tuple[str, ...]] = []
+    monkeypatch.setattr(samples, "_SAMPLES", 1)
+    monkeypatch.setattr(samples, "captioned", lambda image, *texts: lines.append(texts) or image)
+    draw_samples(lambda picture: torch.zeros(0, 6), dataset)
+    first = int(dataset.image_index[0])
+    count = int((dataset.of_image(first).classes >= 0).sum())
+    assert lines == [(dataset.images[first].name, f"{count} annotated"), ("", "0 found")]

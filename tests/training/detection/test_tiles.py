@@ -63,9 +63,9 @@ def test_a_run_goes_on_with_the_windows_that_it_began_with(recipe: Path, tmp_pat
     stored.write_text(stored.read_text().replace("size: 48", "size: 32"))
     with pytest.raises(RecipeError, match=r"'task\.tiles\.size' cannot change"):
         resume(run.folder, ["max_steps=null"], quiet=True)
-    # A state of an older version does not have the recipe.
+    # As if the state had been edited alike.
     file = run.folder / "state" / "state.pt"
-    torch.save({**torch.load(file, weights_only=True), "recipe": ""}, file)
+    torch.save({**torch.load(file, weights_only=True), "recipe": stored.read_text()}, file)
     with pytest.raises(DataError, match="images to train on, and .* when the run began"):
         resume(run.folder, ["max_steps=null"], quiet=True)
 

@@ -5,21 +5,10 @@ from __future__ import annotations
 import pytest
 
 from spdbuild.errors import SpdbuildError
-from spdbuild.training.recipe import FirstWeights, Recipe, load_recipe
+from spdbuild.training.recipe import FirstWeights, load_recipe
 from spdbuild.training.schedules.shapes import MultiStep
 
-BASE = "architecture: resnet50\ndata: {name: digits}\n"
-
-
-def read(text: str, *overrides: str) -> Recipe:
-    return load_recipe(BASE + text, overrides)
-
-
-def message(text: str, *overrides: str) -> str:
-    with pytest.raises(SpdbuildError) as caught:
-        load_recipe(text, overrides)
-    return str(caught.value)
-
+from .texts import BASE, message, read
 
 OVERRIDES = {
     "no value": ("epochs", "command line:1:1: error: 'epochs' sets nothing"),
@@ -132,11 +121,11 @@ def test_another_name_replaces_a_section_as_a_whole() -> None:
 
 def test_a_file_alone_stands_for_the_weights() -> None:
     assert read("weights: w.pt\n").weights == FirstWeights("w.pt")
-    assert read("weights: {file: w.pt, fresh: head}\n").weights == FirstWeights("w.pt", ("head",))
+    assert read("weights: {file: w.pt, fresh: head}\n").weights == FirstWeights("w.pt", fresh=("head",))
 
 
 def test_an_override_reaches_below_what_was_written_as_a_text() -> None:
-    assert read("weights: w.pt\n", "weights.fresh=[head]").weights == FirstWeights("w.pt", ("head",))
-    assert read("", "weights=w.pt", "weights.fresh=[head]").weights == FirstWeights("w.pt", ("head",))
+    assert read("weights: w.pt\n", "weights.fresh=[head]").weights == FirstWeights("w.pt", fresh=("head",))
+    assert read("", "weights=w.pt", "weights.fresh=[head]").weights == FirstWeights("w.pt", fresh=("head",))
     assert read("task: classification\n", "task.monitor=top5").task.monitor == "top5"
     assert read("weights: {file: w.pt, fresh: head}\n", "weights=").weights is None

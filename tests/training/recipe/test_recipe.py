@@ -11,21 +11,11 @@ from spdbuild.errors import RecipeError, SpdbuildError
 from spdbuild.losses.classification import CrossEntropy
 from spdbuild.losses.detection import DetectionLossOptions
 from spdbuild.training.optimizers import OPTIMIZERS
-from spdbuild.training.recipe import Recipe, load_recipe, twins
+from spdbuild.training.recipe import load_recipe, twins
+
+from .texts import BASE, message, read
 
 SHIPPED = sorted((Path(__file__).parents[3] / "recipes").glob("*.yaml"))
-BASE = "architecture: resnet50\ndata: {name: digits}\n"
-
-
-def read(text: str, *overrides: str) -> Recipe:
-    return load_recipe(BASE + text, overrides)
-
-
-def message(text: str, *overrides: str) -> str:
-    with pytest.raises(SpdbuildError) as caught:
-        load_recipe(text, overrides)
-    return str(caught.value)
-
 
 WRONG = {
     "unknown key": ("epoch: 3", "<text>:3:1: error: a recipe has no key 'epoch'", "did you mean 'epochs'?"),

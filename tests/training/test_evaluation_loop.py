@@ -14,7 +14,7 @@ from spdbuild.errors import RunError
 from spdbuild.metrics.by_image.answers import TOP
 from spdbuild.metrics.classification import judge
 from spdbuild.training.distributed import Processes
-from spdbuild.training.evaluating import evaluate_model
+from spdbuild.training.evaluation_loop import evaluate_model
 from spdbuild.training.task import Evaluation
 
 CPU = torch.device("cpu")

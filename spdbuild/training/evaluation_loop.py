@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -30,10 +31,11 @@ def evaluate_model(
     processes: Processes,
     *,
     hint: str = _STORED,
+    awaited: Callable[[Batches], Iterable[Any]] = iter,
 ) -> Evaluation:
     """The metrics of the first process's `model`, left in eval mode, over all batches of all processes.
 
-    hint: what to do about a metric that is not finite.
+    hint: what to do about a metric that is not finite. awaited: gives the batches one by one, and may raise instead.
     The first process computes them; the others get the result without its files and without its values per image.
     Raises RunError if a metric is not finite, if a data-loading process is killed, or if memory runs out.
     """
@@ -41,9 +43,11 @@ def evaluate_model(
     processes.share_buffers(model)
     batches.set_epoch(0)
     with lost_workers_told(), full_memory_told("the evaluation of a batch", lambda: "a smaller test_batch"):
-        for images, targets in batches:
+        for images, targets in awaited(batches):
             if len(images):
-                meter.update(_forward(model, images, precision, device), targets)
+                with autocast(precision, device):
+                    outputs = model(images)
+                meter.update(outputs, targets)
     states = processes.to_first(meter.state())
     if not processes.first:
         return _finite(processes.from_first(None), hint)
@@ -59,8 +63,3 @@ def _finite(evaluation: Evaluation, hint: str) -> Evaluation:
             message = f"the {name} of the evaluation is not finite: the network gives some images no numbers"
             raise RunError(message, hint=hint)
     return evaluation
-
-
-def _forward(model: nn.Module, images: torch.Tensor, precision: str, device: torch.device) -> Any:
-    with autocast(precision, device):
-        return model(images)

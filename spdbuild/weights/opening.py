@@ -6,8 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from spdbuild.errors import WeightsError
-from spdbuild.weights import safetensors_file, shards, torch_file, torch_legacy
+from spdbuild.weights import safetensors_file, shards, torch_file
 from spdbuild.weights.contents import WeightsFile
+from spdbuild.weights.torch_legacy import START as LEGACY_START
+from spdbuild.weights.torch_legacy import TorchLegacy
+from spdbuild.weights.torch_zip import TorchZip
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -24,9 +27,9 @@ def open_weights(path: Path | str, key: str | None = None) -> WeightsFile:
     path = Path(path)
     start = _first_bytes(path)
     if start.startswith(b"PK\x03\x04"):
-        return torch_file.open_zip(path, key)
-    if start.startswith(torch_legacy.START):
-        return torch_file.open_legacy(path, key)
+        return torch_file.open_file(TorchZip(path), "torch zip", key)
+    if start.startswith(LEGACY_START):
+        return torch_file.open_file(TorchLegacy(path), "torch legacy", key)
     if key is not None:
         raise WeightsError(f"{path}: this is no checkpoint of torch, so it has no key '{key}'", hint="leave key out")
     if path.name.endswith(shards.SUFFIX):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
 import subprocess
 import sys
@@ -15,6 +16,7 @@ import pytest
 import torch
 from torch import nn
 
+import spdbuild
 from spdbuild.errors import DiskFullError, WeightsError
 from spdbuild.weights import load_into, open_weights, read_weights, save_weights
 from spdbuild.weights.facts import Facts
@@ -189,9 +191,7 @@ def test_averaged_weights_under_an_unusual_key_are_not_passed_over(tmp_path: Pat
         open_weights(tmp_path / "x.pt")
     message = "there are weights under 'model', 'ema.shadow', and 'ema.shadow' may be the averaged ones"
     assert caught.value.problems[0].message == f"{tmp_path / 'x.pt'}: {message}"
-    assert caught.value.problems[0].hint == (
-        "choose one: weights.key=model in a recipe, or `spdbuild weights import --key model`"
-    )
+    assert caught.value.problems[0].hint == ("choose one: --key model, or in a recipe weights: {file: ..., key: model}")
     assert open_weights(tmp_path / "x.pt", "ema.shadow").load()["w"].item() == 2
 
 
@@ -365,6 +365,15 @@ def test_metadata_is_written_and_read(tmp_path: Path) -> None:
     metadata = open_weights(tmp_path / "w.safetensors").metadata
     assert metadata["architecture"] == "resnet50"
     assert set(metadata) == {"architecture", "format", "spdbuild"}
+
+
+def test_weights_are_written_where_spdbuild_is_not_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def version(package: str) -> str:
+        raise importlib.metadata.PackageNotFoundError(package)
+
+    monkeypatch.setattr(importlib.metadata, "version", version)
+    save_weights(tmp_path / "w.safetensors", {"w": torch.ones(1)})
+    assert open_weights(tmp_path / "w.safetensors").metadata["spdbuild"] == spdbuild.__version__
 
 
 def test_tied_and_strided_tensors_are_written(tmp_path: Path) -> None:

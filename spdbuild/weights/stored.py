@@ -1,0 +1,54 @@
+"""A file of weights, and which of the networks in it is meant."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from spdbuild.errors import ArgumentError
+from spdbuild.weights.safetensors_file import file_sha256
+
+
+@dataclass(frozen=True)
+class StoredWeights:
+    """The weights of one network in a file.
+
+    file: safetensors file or torch checkpoint.
+    key: the one under which a torch checkpoint has the weights, such as model, or ema.model for one within ema; empty:
+        the moving average if it has one.
+    prefix: what stands before the names of the weights, such as "online."; empty: that with which most fit.
+    """
+
+    file: str | Path
+    key: str | None = None
+    prefix: str | None = None
+
+    @classmethod
+    def of(cls, weights: str | Path | StoredWeights) -> StoredWeights:
+        """The choice itself, or that of a file in which nothing is chosen; ArgumentError for anything else."""
+        if not isinstance(weights, str | Path | StoredWeights):
+            message = f"weights are a file or a state_dict, got an object of {type(weights).__name__}"
+            raise ArgumentError(message, argument="weights", hint=_hint(weights))
+        return weights if isinstance(weights, StoredWeights) else cls(weights)
+
+    @property
+    def path(self) -> Path:
+        """The file as a path."""
+        return Path(self.file)
+
+    def origin(self) -> Mapping[str, str]:
+        """What the metadata of a file that is made from these weights say about where they are from."""
+        chosen = {"source_key": self.key, "source_prefix": self.prefix}
+        told = {name: value for name, value in chosen.items() if value}
+        return {"source": self.path.name, "source_sha256": file_sha256(self.path), **told}
+
+
+def _hint(weights: Any) -> str:
+    """What to give in place of something that has a state_dict or comes with one."""
+    if hasattr(weights, "state_dict"):
+        return "give its state_dict()"
+    if isinstance(weights, tuple) and weights and isinstance(weights[0], Mapping):
+        return "of what import_weights and export_weights return, give the first: weights[0]"
+    return ""
