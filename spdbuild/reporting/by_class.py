@@ -28,8 +28,8 @@ Rows = Mapping[str, Mapping[str, float | None]]
 class ClassRow:
     """A class: how many of its images or objects there are, if that is known, and its metric.
 
-    spreads: by the name of each group, over all its seeds; None unless all of them have a value.
-    differences: by the group and its reference, over the seeds that both have; None likewise.
+    spreads: by the name of each group, over all its runs; None unless all of them have a value.
+    differences: by the group and its reference, over the seeds, or folds and seeds, that both have; None likewise.
     """
 
     name: str
@@ -108,7 +108,7 @@ def _table(section: Section, pairs: Iterable[Comparison], metric: str, read: Map
         return _spread([of_run(run, name) for run in group.runs])
 
     def of_pair(pair: Comparison, name: str) -> Spread | None:
-        sides = [[of_run(side.of_seed(seed), name) for seed in pair.seeds] for side in (pair.group, pair.reference)]
+        sides = [[of_run(side.of(trial), name) for trial in pair.trials] for side in (pair.group, pair.reference)]
         return _spread([_difference(own, other) for own, other in zip(*sides, strict=True)])
 
     pairs = tuple(pairs)

@@ -10,60 +10,104 @@ from typing import Any
 from spdbuild.errors import UnknownNameError, nearest
 from spdbuild.reporting.conditions import differing, value_text
 from spdbuild.reporting.groups import Group, Section, Spread
-from spdbuild.reporting.intervals import interval
+from spdbuild.reporting.intervals import CONFIDENCE, interval, p_value
 from spdbuild.reporting.mcnemar import McNemar
+from spdbuild.reporting.trials import InFold, Trial, folds_of, seeds_of
+
+#: What JSON calls the costs.
+_KEYS = {"parameters": "params", "MACs": "macs", "training time": "seconds", "images/s": "images_per_second"}
 
 
 @dataclass(frozen=True)
-class Difference:
-    """A metric of a group minus that of its reference, for each seed that both have.
+class MetricDifference:
+    """A metric of a group minus that of its reference, for each seed that both have; in folds, for each fold and seed.
 
-    over_images: interval of the mean over resampled images, if it was computed.
+    folds: number of folds into which the images were divided; 0: they were not.
+    over_images: interval of the mean over resampled images, if it was computed; over_both: over images and seeds.
     exact: for a share of the images, the test of each seed, if it was made.
+    p_holm, exact_holm: p values with Holm's correction for the other comparisons of the metric, if there are some.
     """
 
     metric: str
-    values: dict[int, float]
+    values: Mapping[Trial, float]
+    folds: int = 0
     over_images: tuple[float, float] | None = None
-    exact: Mapping[int, McNemar] = field(default_factory=dict)
+    over_both: tuple[float, float] | None = None
+    exact: Mapping[Trial, McNemar] = field(default_factory=dict)
+    p_holm: float | None = None
+    exact_holm: Mapping[Trial, float] = field(default_factory=dict)
+
+    @property
+    def over_folds(self) -> bool:
+        """Whether the values are of several folds; the seeds of a single one are as good as those of any split."""
+        return len(folds_of(self.values)) > 1
+
+    @property
+    def samples(self) -> list[float]:
+        """The differences that count as one each: those of the seeds, or the means of the folds over their seeds."""
+        if not self.over_folds:
+            return list(self.values.values())
+        by_fold = dict[int, list[float]]()
+        for trial, value in self.values.items():
+            assert isinstance(trial, InFold)
+            by_fold.setdefault(trial.fold, []).append(value)
+        return list(map(fmean, by_fold.values()))
 
     @property
     def mean(self) -> float:
-        return fmean(self.values.values())
+        return fmean(self.samples)
 
     @property
     def interval(self) -> tuple[float, float] | None:
-        """The 95 % confidence interval of the mean; None if the seeds cannot give one."""
-        return interval(list(self.values.values()))
+        """The 95 % confidence interval of the mean; None if the seeds or the folds cannot give one."""
+        return interval(self.samples, self._overlap)
+
+    @property
+    def p(self) -> float | None:
+        """That of the paired t-test of the same samples; None where there is no interval."""
+        return p_value(self.samples, self._overlap)
+
+    @property
+    def _overlap(self) -> float:
+        """The images of a fold per image that its run was trained on."""
+        return 1 / (self.folds - 1) if self.over_folds else 0.0
 
     @property
     def verdict(self) -> str:
         """What may be concluded, in words."""
-        count, ends = len(self.values), self.interval
+        count, ends = len(self.samples), self.interval
+        several = f"{count} {'folds' if self.over_folds else 'seeds'}"
         if count == 1:
             return "no conclusion (one seed)"
         if ends is None:
-            return f"no conclusion (the same difference in {count} seeds: its spread is not known)"
+            return f"no conclusion (the same difference in {several}: its spread is not known)"
         if ends[0] <= 0 <= ends[1]:
-            return "no conclusion (2 seeds are few)" if count == 2 else f"no difference shown ({count} seeds)"
-        return f"{'higher' if ends[0] > 0 else 'lower'} ({count} seeds)"
+            return f"no conclusion ({several} are few)" if count == 2 else f"no difference shown ({several})"
+        if self.p_holm is not None and self.p_holm > 1 - CONFIDENCE:
+            return f"no difference shown among several comparisons ({several})"
+        return f"{'higher' if ends[0] > 0 else 'lower'} ({several})"
 
     def to_dict(self) -> dict[str, Any]:
-        values = {str(seed): value for seed, value in self.values.items()}
-        ends, images = (ends and list(ends) for ends in (self.interval, self.over_images))
+        ends, images, both = (ends and list(ends) for ends in (self.interval, self.over_images, self.over_both))
         return {
-            "values": values,
+            "values": {str(trial): value for trial, value in self.values.items()},
             "mean": self.mean,
             "interval": ends,
+            "p": self.p,
+            "p_holm": self.p_holm,
             "interval_over_images": images,
-            "mcnemar": {str(seed): test.to_dict() for seed, test in self.exact.items()},
+            "interval_over_images_and_seeds": both,
+            "mcnemar": {
+                str(trial): {**test.to_dict(), "p_holm": self.exact_holm.get(trial)}
+                for trial, test in self.exact.items()
+            },
             "verdict": self.verdict,
         }
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """A group and the one that it is compared with; they share seeds.
+    """A group and the one that it is compared with; they share seeds or, in a cross-validation, folds and seeds.
 
     differing: key paths in which their recipes differ. differences: of all metrics that both have, in their order.
     unresampled: why there are no intervals over images, if they were wanted: one reason per run.
@@ -76,7 +120,7 @@ class Comparison:
     group: Group
     reference: Group
     differing: tuple[str, ...]
-    differences: tuple[Difference, ...]
+    differences: tuple[MetricDifference, ...]
     unresampled: tuple[str, ...] = ()
     carriers: Mapping[str, int] = field(default_factory=dict)
     image_groups: int | None = None
@@ -86,8 +130,12 @@ class Comparison:
         return f"{self.group.name} - {self.reference.name}"
 
     @property
-    def seeds(self) -> tuple[int, ...]:
+    def trials(self) -> tuple[Trial, ...]:
         return _shared(self.group, self.reference)
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        return seeds_of(self.trials)
 
     @property
     def costs(self) -> dict[str, float | None]:
@@ -107,8 +155,9 @@ class Comparison:
             "group": self.group.name,
             "reference": self.reference.name,
             "seeds": list(self.seeds),
+            "folds": list(folds_of(self.trials)),
             "differing": {path: [value_text(side, path) for side in known] for path in self.differing},
-            "costs": self.costs,
+            "costs": {_KEYS[name]: ratio for name, ratio in self.costs.items()},
             "image_groups": self.image_groups,
             "differences": {
                 entry.metric: {**entry.to_dict(), "deciding_images": self.carriers.get(entry.metric)}
@@ -145,16 +194,16 @@ def check_reference(sections: Sequence[Section], against: str | None) -> None:
 
 
 def _compared(group: Group, reference: Group) -> Comparison:
-    seeds = _shared(group, reference)
-    pairs = [tuple(side.of_seed(seed).summary.metrics for side in (group, reference)) for seed in seeds]
+    trials = _shared(group, reference)
+    pairs = [tuple(side.of(trial).summary.metrics for side in (group, reference)) for trial in trials]
     differences = []
     for name in dict.fromkeys(name for own, _ in pairs for name in own):
         values = {}
-        for seed, (own, other) in zip(seeds, pairs, strict=True):
+        for trial, (own, other) in zip(trials, pairs, strict=True):
             one, two = own.get(name), other.get(name)
             if one is not None and two is not None:
-                values[seed] = one - two
-        differences += [Difference(name, values)] if values else []
+                values[trial] = one - two
+        differences += [MetricDifference(name, values, group.folds)] if values else []
     return Comparison(group, reference, tuple(_differing(group, reference)), tuple(differences))
 
 
@@ -162,8 +211,8 @@ def _differing(one: Group, other: Group) -> list[str]:
     return differing([other.conditions, one.conditions])
 
 
-def _shared(one: Group, other: Group) -> tuple[int, ...]:
-    return tuple(seed for seed in one.seeds if seed in other.seeds)
+def _shared(one: Group, other: Group) -> tuple[Trial, ...]:
+    return tuple(trial for trial in one.trials if trial in other.trials)
 
 
 def _mean(spread: Spread | None) -> float:

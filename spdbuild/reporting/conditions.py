@@ -6,7 +6,6 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from spdbuild.boxes.size_bins import COCO_SIZES
 from spdbuild.reporting.run import Run
 
 #: Keys of a recipe that do not affect the result of a run. Of `precision`, the value that was chosen for the device is
@@ -42,47 +41,66 @@ _FOLLOWING = ("architecture.yaml", "parameters", "macs")
 #: Keys that these follow from.
 _NETWORK = frozenset(("architecture", "variant", "vars", "passes", "input", "data"))
 
-#: Values that mean the same as an absent key: COCO's object sizes, which older runs wrote out, and a share that recipes
-#: older than the key do not have.
-_UNSAID = {f"task.evaluation.sizes.{size.name}": [size.low, size.high] for size in COCO_SIZES} | {"data.val_share": 0}
-
 Conditions = Mapping[str, Any]
 
 
-def conditions(runs: Sequence[Run]) -> list[Conditions]:
-    """For each run values by key path: the recipe without what does not affect the result, and what it came to.
+def conditions(run: Run) -> Conditions:
+    """The values of a run by key path: the recipe without what does not affect the result, and what it came to.
 
-    An older run, which does not say which images it had, is taken to have had those of the runs with the same `data`,
-    if these all had the same ones; else it is told by what its recipe says of the data.
+    The images stand in place of the keys that say where they are, if it is known which they are.
     """
-    resolved = [_resolved(run) for run in runs]
-    data = [identity({path: value for path, value in one.items() if _below(path, ("data",))}) for one in resolved]
-    known = {key: {run.images for at, run in zip(data, runs, strict=True) if at == key and run.images} for key in data}
-    return [
-        _with_images(own, {run.images} if run.images else known[key])
-        for own, key, run in zip(resolved, data, runs, strict=True)
-    ]
-
-
-def _with_images(resolved: Conditions, known: set[tuple[str, str]]) -> Conditions:
-    """The images in place of the keys that say where they are, if it is known which they are."""
-    if len(known) != 1:
+    resolved, images = _resolved(run), run.images
+    if images is None:
         return resolved
-    (images,) = known
     elsewhere = {path: value for path, value in resolved.items() if path not in PLACES}
     return {**elsewhere, **dict(zip((TRAINED, EVALUATED), images, strict=True))}
+
+
+def all_conditions(runs: Sequence[Run]) -> list[Conditions]:
+    """The conditions of each run; for the folds of a cross-validation the same, with neither the fold nor its images.
+
+    Folds belong to one cross-validation if each is of the same images in all of its runs. Where that is not so, those
+    with the same places of the images do, and if that is not so either, every fold stands for itself.
+    """
+    found = list(map(conditions, runs))
+    left = [place for place, run in enumerate(runs) if run.fold is not None]
+    for with_places in (False, True):
+        joint = {place: _over_folds(runs[place], with_places) for place in left}
+        keys = {place: identity(measured(known)) for place, known in joint.items()}
+        torn = {keys[place] for place in _torn({place: runs[place] for place in left}, joint)}
+        for place in left:
+            if keys[place] not in torn:
+                found[place] = joint[place]
+        left = [place for place in left if keys[place] in torn]
+    return found
+
+
+def _over_folds(run: Run, with_places: bool) -> Conditions:
+    of_fold = ("data.fold", TRAINED, EVALUATED)
+    known = {**_resolved(run), **conditions(run)} if with_places else conditions(run)
+    return {path: value for path, value in known.items() if path not in of_fold}
+
+
+def _torn(runs: Mapping[int, Run], joint: Mapping[int, Conditions]) -> list[int]:
+    """The places of runs whose fold was of other images in another run: evaluated, or trained by the same recipe."""
+    seen, torn = dict[tuple[str, int | None], str](), list[int]()
+    for place, run in runs.items():
+        trained, evaluated = run.images or ("", "")
+        keys = {identity(measured(joint[place])): evaluated, f"trained {identity(joint[place])}": trained}
+        if any(seen.setdefault((key, run.fold), images) != images for key, images in keys.items()):
+            torn.append(place)
+    return torn
 
 
 def _resolved(run: Run) -> Conditions:
     """The resolved recipe of a run, with the network and the precision that it gave.
 
-    Empty keys are left out, so that recipes older than a key compare equal to those that leave it empty.
+    Empty keys are left out: they say no more than absent ones.
     """
     came_to = (run.network, run.summary.parameters, run.summary.macs)
     chosen = {**dict(zip(_FOLLOWING, came_to, strict=True)), "precision": run.summary.precision}
-    leaves = {path: value for path, value in _leaves(run.recipe) if value != _UNSAID.get(path)}
     choice = {path: getattr(run.evaluated, name) for name, path in _CHOICE.items()} if run.evaluated else {}
-    return {**leaves, **chosen, **choice}
+    return {**dict(_leaves(run.recipe)), **chosen, **choice}
 
 
 def measured(conditions: Conditions) -> Conditions:

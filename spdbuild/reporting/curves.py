@@ -11,7 +11,7 @@ from spdbuild.training.run_charts import run_charts
 
 
 def curves(section: Section, metrics: Sequence[str]) -> list[Chart]:
-    """A chart per metric with a line per group: the mean over its seeds, up to the last epoch that all of them have."""
+    """A chart per metric with a line per group: the mean over its runs, up to the last epoch that all of them have."""
     return [chart for metric in metrics if (chart := _curve(section, metric)) is not None]
 
 
@@ -25,8 +25,9 @@ def _curve(section: Section, metric: str) -> Chart | None:
         [], {name: [{"epoch": x, column: y} for x, y in own] for name, own in measured.items()}
     ).values()
     # Each group has its own colour here; a run's report keeps colours for the metrics that share a chart.
+    over = "folds and seeds" if any(group.folds for group in section.groups) else "seeds"
     lines = {name: Line([x for x, _ in own], [y for _, y in own], name) for name, own in measured.items()}
-    return replace(picture.chart, title=f"{metric}, mean over the seeds", lines=lines)
+    return replace(picture.chart, title=f"{metric}, mean over the {over}", lines=lines)
 
 
 def _means(group: Group, column: str) -> list[tuple[int, float]]:

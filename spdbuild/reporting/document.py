@@ -9,6 +9,7 @@ from spdbuild.reporting.by_class import Classes
 from spdbuild.reporting.comparisons import Comparison
 from spdbuild.reporting.groups import Group, Section
 from spdbuild.reporting.run import Run
+from spdbuild.reporting.trials import folds_of
 
 #: Facts of a summary that are copied as they are.
 _FACTS = ("metrics", "counts", "monitor", "best", "best_epoch", "epochs", "planned_epochs", "steps", "seconds")
@@ -40,6 +41,8 @@ def _group(group: Group, metrics: Iterable[str]) -> dict[str, Any]:
         "params": group.parameters,
         "macs": group.macs,
         "seeds": list(group.seeds),
+        "folds": list(folds_of(group.trials)),
+        "timings": [timing.to_dict() for timing in group.timings],
         "metrics": {name: spread and spread.to_dict() for name, spread in spreads.items()},
         **{name: spread and spread.to_dict() for name, spread in costs.items()},
         "runs": list(map(_run, group.runs)),
@@ -50,8 +53,10 @@ def _run(run: Run) -> dict[str, Any]:
     return {
         "folder": str(run.folder),
         "seed": run.seed,
+        "fold": run.fold,
         **{name: getattr(run.summary, name) for name in (*_FACTS, "device", "precision")},
         "images_per_second": run.images_per_second,
+        "timing": run.timing and run.timing.to_dict(),
         "command": run.command,
         "commit": run.commit,
         "machine": run.machine,

@@ -1,4 +1,4 @@
-"""Runs that differ only in their seeds, and groups of them that were measured in the same way."""
+"""Runs that differ only in their seeds and folds, and groups of them that were measured in the same way."""
 
 from __future__ import annotations
 
@@ -7,15 +7,17 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
-from spdbuild.reporting.conditions import Conditions, conditions, differing, identity, measured, value_text
+from spdbuild.reporting.conditions import Conditions, all_conditions, differing, identity, measured, value_text
 from spdbuild.reporting.finding import LeftOut
 from spdbuild.reporting.intervals import deviation
 from spdbuild.reporting.run import Evaluated, Run
+from spdbuild.reporting.timing import Timing, mean_timings
+from spdbuild.reporting.trials import Trial, listed, seeds_of
 
 
 @dataclass(frozen=True)
 class Spread:
-    """Values of one quantity, one per seed: mean, sample standard deviation (n - 1; None for one value) and ends."""
+    """Values of one quantity, one per run: mean, sample standard deviation (n - 1; None for one value) and ends."""
 
     values: tuple[float, ...]
 
@@ -34,15 +36,24 @@ class Spread:
 
 @dataclass(frozen=True)
 class Group:
-    """Runs of one recipe, one per seed, in the order of the seeds."""
+    """Runs of one recipe, one per seed, or per fold and seed, in their order."""
 
     name: str
     conditions: Conditions
     runs: tuple[Run, ...]
 
     @property
+    def trials(self) -> tuple[Trial, ...]:
+        return tuple(run.trial for run in self.runs)
+
+    @property
     def seeds(self) -> tuple[int, ...]:
-        return tuple(run.seed for run in self.runs)
+        return seeds_of(self.trials)
+
+    @property
+    def folds(self) -> int:
+        """The number of folds of the cross-validation that the runs are of; 0: they are of none."""
+        return self.runs[0].folds if self.runs[0].fold is not None else 0
 
     @property
     def parameters(self) -> int:
@@ -63,14 +74,19 @@ class Group:
         """In training; None if the runs were made on different machines."""
         return self._timed(lambda run: run.images_per_second)
 
+    @property
+    def timings(self) -> list[Timing]:
+        """The mean speed of evaluations on each machine; empty if none was measured."""
+        return mean_timings(run.timing for run in self.runs if run.timing is not None)
+
     def metric(self, name: str) -> Spread | None:
         """None unless all runs have measured it."""
         values = [value for run in self.runs if (value := run.summary.metrics.get(name)) is not None]
         return Spread(tuple(values)) if len(values) == len(self.runs) else None
 
-    def of_seed(self, seed: int) -> Run:
-        """The run of one of `seeds`."""
-        return next(run for run in self.runs if run.seed == seed)
+    def of(self, trial: Trial) -> Run:
+        """The run of one of `trials`."""
+        return next(run for run in self.runs if run.trial == trial)
 
     def _timed(self, value: Callable[[Run], float]) -> Spread | None:
         alone = len({run.machine for run in self.runs}) == 1
@@ -108,7 +124,7 @@ class Section:
 
 
 def make_sections(runs: Iterable[Run]) -> tuple[list[Section], list[LeftOut]]:
-    """Sections in the order of their first runs; and runs left out because there is a newer one with their seed."""
+    """Sections in the order of their first runs; and runs left out because there is a newer one of their trial."""
     alike, left_out = _alike(tuple(runs))
     parts = dict[str, list[tuple[Conditions, list[Run]]]]()
     for known, members in alike:
@@ -125,34 +141,36 @@ def make_sections(runs: Iterable[Run]) -> tuple[list[Section], list[LeftOut]]:
 
 
 def _title(run: Run) -> str:
-    """The name of the data; for evaluations with the split and the weights."""
+    """The name of the data, with the number of folds; for evaluations with the split and the weights."""
     name, evaluated = str(run.recipe["data"].get("name")), run.evaluated
+    folds = f" in {run.folds} folds" if run.fold is not None else ""
     if evaluated is None:
-        return name
+        return name + folds
     weights = f"{evaluated.weights} weights" if evaluated.weights in ("best", "last") else evaluated.weights
-    return f"{name} {evaluated.split} with {weights}"
+    return f"{name} {evaluated.split}{folds} with {weights}"
 
 
 def _alike(runs: Sequence[Run]) -> tuple[list[tuple[Conditions, list[Run]]], list[LeftOut]]:
-    """Runs of the same recipe and images by their seeds, with their conditions; and all but the newest of a seed."""
-    found, left_out = dict[str, tuple[Conditions, dict[int, Run]]](), list[LeftOut]()
-    for run, known in zip(runs, conditions(runs), strict=True):
-        _, seeds = found.setdefault(identity(known), (known, {}))
-        other = seeds.get(run.seed)
+    """Runs of the same recipe and images in order, with their conditions; and all but the newest of a trial."""
+    found, left_out = dict[str, tuple[Conditions, dict[Trial, Run]]](), list[LeftOut]()
+    for run, known in zip(runs, all_conditions(runs), strict=True):
+        _, trials = found.setdefault(identity(known), (known, {}))
+        other = trials.get(run.trial)
         if other is None:
-            seeds[run.seed] = run
+            trials[run.trial] = run
             continue
-        seeds[run.seed] = newer = run if run.ended >= other.ended else other
+        trials[run.trial] = newer = run if run.ended >= other.ended else other
         older = other if newer is run else run
         left_out.append(LeftOut(older.folder, _outdated(older, newer)))
-    return [(known, [seeds[seed] for seed in sorted(seeds)]) for known, seeds in found.values()], left_out
+    return [(known, [trials[trial] for trial in sorted(trials)]) for known, trials in found.values()], left_out
 
 
 def _outdated(older: Run, newer: Run) -> str:
-    """Why a run does not count beside a newer one of its seed."""
-    why = f"{newer.folder} is newer, of the same recipe and the same seed {older.seed}, which counts once"
-    known = older.images and newer.images
-    return f"{why}; both have the same images" if known else f"{why}; whether both have the same images is not known"
+    """Why a run does not count beside a newer one of its trial."""
+    told = listed((older.trial,))
+    why = f"{newer.folder} is newer, of the same recipe and the same {told}, which counts once"
+    known = "both have the same images" if newer.images else "whether both have the same images is not known"
+    return f"{why}; {known}"
 
 
 def _names(alike: Sequence[tuple[Conditions, list[Run]]]) -> list[str]:

@@ -22,25 +22,46 @@ def deviation(values: Sequence[float]) -> float | None:
     return stdev(values) if len(values) > 1 else None
 
 
-def interval(values: Sequence[float]) -> tuple[float, float] | None:
-    """Student's interval of the mean; None for one value, and for values without any spread."""
-    spread = deviation(values)
-    if spread is None or spread <= _ROUNDING:
+def interval(values: Sequence[float], overlap: float = 0.0) -> tuple[float, float] | None:
+    """Student's interval of the mean; None for one value, and for values without any spread.
+
+    overlap: of values over folds, whose training sets overlap: the size of a fold over that of its training set.
+    """
+    error = standard_error(values, overlap)
+    if error is None:
         return None
-    half = t_quantile(len(values) - 1) * spread / math.sqrt(len(values))
+    half = t_quantile(len(values) - 1) * error
     return fmean(values) - half, fmean(values) + half
 
 
+def p_value(values: Sequence[float], overlap: float = 0.0) -> float | None:
+    """How likely a mean so far from 0, or farther, is where the true one is 0; None where there is no interval."""
+    error = standard_error(values, overlap)
+    return None if error is None else max(0.0, 1 - _within(abs(fmean(values)) / error, len(values) - 1))
+
+
+def standard_error(values: Sequence[float], overlap: float = 0.0) -> float | None:
+    """The standard deviation of the mean of n values: theirs times sqrt(1 / n + overlap); None without any spread.
+
+    Source of the overlap: Nadeau and Bengio 2003, "Inference for the Generalization Error", Machine Learning 52, the
+    corrected resampled t-test: runs that have most of their training images in common vary less than independent ones.
+    """
+    spread = deviation(values)
+    if spread is None or spread <= _ROUNDING:
+        return None
+    return spread * math.sqrt(1 / len(values) + overlap)
+
+
 @cache
-def t_quantile(freedom: int, confidence: float = CONFIDENCE) -> float:
-    """The t for which the share `confidence` of Student's distribution lies between -t and t."""
+def t_quantile(freedom: int) -> float:
+    """The t for which the share CONFIDENCE of Student's distribution lies between -t and t."""
     low, high = 0.0, 1.0
-    while _within(high, freedom) < confidence:
+    while _within(high, freedom) < CONFIDENCE:
         high *= 2
     # More often than double precision can resolve.
     for _ in range(100):
         middle = (low + high) / 2
-        low, high = (middle, high) if _within(middle, freedom) < confidence else (low, middle)
+        low, high = (middle, high) if _within(middle, freedom) < CONFIDENCE else (low, middle)
     return high
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from spdbuild.reporting.comparisons import Comparison
 from spdbuild.reporting.conditions import EVALUATED, differing
 from spdbuild.reporting.groups import Section
+from spdbuild.reporting.trials import Trial, folds_of, listed
 
 #: Notes that hold for all sections.
 READING = (
@@ -22,6 +23,23 @@ DIFFERENCES = (
     "training images or number of processes differ, and other first weights from the first layer on in which their "
     "networks differ. The interval is Student's for their mean, with 95 % confidence; it takes them "
     "for draws from a normal distribution, which a few seeds cannot show. One seed gives no interval and no conclusion."
+)
+FOLDS = (
+    "In a cross-validation ± is over folds and seeds, and differences are taken fold by fold, each the mean over its "
+    "seeds. Runs of several folds have most training images in common and vary less than others, so their interval and "
+    "p are those of the corrected resampled t-test (Nadeau and Bengio 2003, Machine Learning 52): the variance of the "
+    "mean of n of k folds is that of the differences times 1/n + 1/(k - 1) in place of 1/n; 1/(k - 1) is the number of "
+    "images of a fold per training image."
+)
+HOLM = (
+    "Holm's p are p with his step-down correction (Holm 1979) for all p of one metric below one heading: if nothing "
+    "differs, the probability that any is below 0.05 is at most 0.05. Those of the means, of paired t-tests, and the "
+    "exact ones are corrected apart from each other, and conclusions are by those of the means. The choice between "
+    "several metrics is not corrected."
+)
+TIMINGS = (
+    "Latency is the median over calls of the network alone with one image, in a group its mean over the runs; p99 is "
+    "the latency that one call of a hundred exceeds; images/s of inference are those of batches."
 )
 BY_CLASS = (
     "Differences by class are the mean ± sample standard deviation (n - 1) over the seeds. None of them is tested: of "
@@ -41,16 +59,24 @@ _ALIKE = (
     "Frames of one video or images of one writer are alike, and tell less than their number, unless --together draws "
     "them as one."
 )
+_BOTH = (
+    "The interval over images and seeds is for other trainings, too: each resample of the images also draws n - 1 of "
+    "the n seeds, with replacement, and in place of 1.96 stands Student's t, with as many degrees of freedom as the "
+    "seeds' part of the variance leaves (Satterthwaite)."
+)
 _TOGETHER = "A group has the images in whose names '{together}' matches the same."
 #: Intervals over fewer images are too narrow: a deviation of few values is more often too small than too large.
 _MANY = 30
 
 
-def over_images(resamples: int, together: str | None) -> str:
-    """How to read intervals over images. together: pattern of the names of images that were drawn as one."""
-    if together is None:
-        return f"{_IMAGES.format(resamples=resamples, drawn='images', alike=_ALIKE)} {_EXACT}"
-    return _IMAGES.format(resamples=resamples, drawn="groups of images", alike=_TOGETHER.format(together=together))
+def over_images(resamples: int, together: str | None, *, both: bool) -> str:
+    """How to read intervals over images. together: pattern of the names of images that were drawn as one.
+
+    both: whether some are over images and seeds.
+    """
+    drawn, alike = ("images", _ALIKE) if together is None else ("groups of images", _TOGETHER)
+    told = [_IMAGES.format(resamples=resamples, drawn=drawn, alike=alike.format(together=together))]
+    return " ".join([*told, *([_BOTH] if both else []), *([_EXACT] if together is None else [])])
 
 
 def notes(
@@ -67,6 +93,7 @@ def notes(
     return [
         *_selected(section),
         *_other_data(section, others),
+        *_folds(section),
         *_alone(section, comparisons, against),
         *_chance(comparisons, metrics),
         *_fewer_seeds(comparisons, metrics),
@@ -90,20 +117,32 @@ def _other_data(section: Section, others: Sequence[Section]) -> Iterator[str]:
         yield f"Not compared with {other.title}, whose runs were measured {how}."
 
 
+def _folds(section: Section) -> Iterator[str]:
+    """Folds that are not all there, or that cannot be taken together."""
+    if "data.fold" in section.measured and section.groups[0].folds:
+        yield "This fold stands for itself: some runs of a fold were of other images than others of the same fold."
+        return
+    for group in section.groups:
+        there = folds_of(group.trials)
+        if len(there) < group.folds:
+            yield f"{group.name} has {len(there)} of {group.folds} folds, so not every image was evaluated on."
+
+
 def _alone(section: Section, comparisons: Sequence[Comparison], against: str | None) -> Iterator[str]:
     if against is not None and against not in (group.name for group in section.groups):
         yield f"Nothing is compared here, for {against} was measured otherwise."
         return
     compared = {group.name for entry in comparisons for group in (entry.group, entry.reference)}
+    shared = "fold with a seed" if section.groups[0].folds else "seed"
     for group in section.groups if len(section.groups) > 1 else ():
         if group.name not in compared:
-            yield f"{group.name} is compared with nothing, for it shares no seed: {_listed(group.seeds)}."
+            yield f"{group.name} is compared with nothing, for it shares no {shared}: {listed(group.trials)}."
 
 
 def _chance(comparisons: Sequence[Comparison], metrics: Sequence[str]) -> Iterator[str]:
     shown = [entry for one in comparisons for entry in one.differences if entry.metric in metrics]
     count = sum(ends is not None for entry in shown for ends in (entry.interval, entry.over_images))
-    tests = sum(len(entry.exact) for entry in shown)
+    tests = sum(len(entry.exact) for entry in shown if not entry.exact_holm)
     if count > 1:
         told, chance = (f" and {tests} exact p", ", or has a p below 0.05,") if tests else ("", "")
         yield (
@@ -115,17 +154,17 @@ def _chance(comparisons: Sequence[Comparison], metrics: Sequence[str]) -> Iterat
 def _fewer_seeds(comparisons: Sequence[Comparison], metrics: Sequence[str]) -> Iterator[str]:
     """Metrics that some runs have not measured: in tables the seeds would be missing without a word."""
     for one in comparisons:
-        by_seeds = dict[tuple[int, ...], list[str]]()
+        by_trials = dict[tuple[Trial, ...], list[str]]()
         for name in metrics:
             known = next((entry.values for entry in one.differences if entry.metric == name), {})
-            lacking = tuple(seed for seed in one.seeds if seed not in known)
+            lacking = tuple(trial for trial in one.trials if trial not in known)
             runs = (*one.group.runs, *one.reference.runs)
             # Of a metric that the data do not define no run has a value.
             if lacking and any(run.summary.metrics.get(name) is not None for run in runs):
-                by_seeds.setdefault(lacking, []).append(name)
-        for lacking, names in by_seeds.items():
+                by_trials.setdefault(lacking, []).append(name)
+        for lacking, names in by_trials.items():
             yield (
-                f"{one.name} is without {_listed(lacking)} for {', '.join(names)}: "
+                f"{one.name} is without {listed(lacking)} for {', '.join(names)}: "
                 "one of the two runs has no value of it that is a number."
             )
 
@@ -176,7 +215,6 @@ def _provenance(section: Section) -> Iterator[str]:
     for group in section.groups:
         if group.seconds is None:
             yield f"{group.name} has no mean times, for its runs were made on different machines."
-
-
-def _listed(seeds: Sequence[int]) -> str:
-    return f"seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}"
+    machines = {timing.machine for group in section.groups for timing in group.timings}
+    if len(machines) > 1:
+        yield f"Latencies of the {len(machines)} machines are neither averaged nor to be compared with each other."

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from spdbuild.charts.chart import Chart
 from spdbuild.reporting.by_class import ByClass
-from spdbuild.reporting.comparisons import Comparison, Difference
+from spdbuild.reporting.comparisons import Comparison, MetricDifference
 from spdbuild.reporting.groups import Group, Section, Spread
 from spdbuild.reporting.run import Run
+from spdbuild.reporting.trials import folds_of, seeds_of
 from spdbuild.training.result import number_text
 from spdbuild.wording.tables import Table
 
@@ -37,17 +38,41 @@ def groups_table(section: Section, metrics: Sequence[str]) -> Table:
 
 def differences_table(comparisons: Sequence[Comparison], metrics: Sequence[str]) -> Table:
     """How far groups are apart, with a row per metric."""
-    resampled = any(entry.over_images for one in comparisons for entry in one.differences)
     shown = [entry for one in comparisons for entry in one.differences if entry.metric in metrics]
-    exact = any(entry.exact for entry in shown)
-    numbers = ["seed by seed", "mean", "95 % interval"]
-    numbers += ["over images"] if resampled else []
-    numbers += ["exact p"] if exact else []
-    table = Table(("difference", "metric", "seeds", *numbers, "conclusion"), numbers)
+    folded = any(folds_of(entry.values) for entry in shown)
+    resampled = any(entry.over_images for one in comparisons for entry in one.differences)
+    # What is in none of the rows needs no column.
+    optional = {
+        "over images": resampled,
+        "over images and seeds": any(entry.over_both for entry in shown),
+        "p": any(entry.p_holm is not None for entry in shown),
+        "Holm p": any(entry.p_holm is not None for entry in shown),
+        "exact p": any(entry.exact for entry in shown),
+        "Holm exact p": any(entry.exact_holm for entry in shown),
+    }
+    chosen = [name for name, there in optional.items() if there]
+    folds = ["folds"] if folded else []
+    numbers = ["fold by fold" if any(entry.over_folds for entry in shown) else "seed by seed", "mean", "95 % interval"]
+    columns = ("difference", "metric", *folds, "seeds", *numbers, *chosen, "conclusion")
+    table = Table(columns, (*numbers, *chosen))
     for comparison in comparisons:
         known = {entry.metric: entry for entry in comparison.differences}
         for entry in (known[name] for name in metrics if name in known):
-            table.add(comparison.name, *_difference(entry, resampled=resampled, exact=exact))
+            trials = [_numbers(folds_of(entry.values))] if folded else []
+            trials += [_numbers(seeds_of(entry.values))]
+            table.add(comparison.name, entry.metric, *trials, *_difference(entry, chosen), entry.verdict)
+    return table
+
+
+def timings_table(section: Section) -> Table:
+    """How fast the networks of evaluations were, with a row for each machine and size of batches."""
+    numbers = ("latency ms", "p99 ms", "batch", "images/s")
+    table = Table(("inference of", *numbers, "machine"), numbers)
+    for group in section.groups:
+        for timing in group.timings:
+            latency = (f"{timing.latency_ms[share]:.2f}" for share in ("p50", "p99"))
+            speed = str(timing.batch), f"{timing.images_per_second:,.0f}"
+            table.add(group.name, *latency, *speed, timing.machine)
     return table
 
 
@@ -77,14 +102,16 @@ def class_tables(found: ByClass) -> list[Table]:
 
 def runs_table(section: Section, metrics: Sequence[str]) -> Table:
     """Each run by itself, a row each."""
-    numbers = ("seed", *metrics, "epochs", "training s", "images/s")
+    folded = any(group.folds for group in section.groups)
+    numbers = (*(["fold"] if folded else []), "seed", *metrics, "epochs", "training s", "images/s")
     table = Table(("run of", *numbers, "folder"), numbers)
     for group, run in _members(section):
         summary = run.summary
         reached = [number_text(summary.metrics.get(name)) for name in metrics]
         cut = f" of {summary.planned_epochs}" if summary.epochs < summary.planned_epochs else ""
         times = f"{summary.epochs}{cut}", f"{summary.seconds:,.1f}", f"{run.images_per_second:,.0f}"
-        table.add(group.name, str(run.seed), *reached, *times, str(run.folder))
+        trial = [str(run.fold), str(run.seed)] if folded else [str(run.seed)]
+        table.add(group.name, *trial, *reached, *times, str(run.folder))
     return table
 
 
@@ -108,12 +135,26 @@ def _spread(spread: Spread | None, decimals: int = 4, sign: str = "") -> str:
     return mean if spread.deviation is None else f"{mean} ± {spread.deviation:,.{decimals}f}"
 
 
-def _difference(entry: Difference, *, resampled: bool, exact: bool) -> list[str]:
-    each = ", ".join(f"{value:+.4f}" for value in entry.values.values())
-    told = [_interval(entry.interval)]
-    told += [_interval(entry.over_images)] if resampled else []
-    told += [", ".join(f"{test.p:.3g}" for test in entry.exact.values()) or "n/a"] if exact else []
-    return [entry.metric, ", ".join(map(str, entry.values)), each, f"{entry.mean:+.4f}", *told, entry.verdict]
+def _difference(entry: MetricDifference, chosen: Sequence[str]) -> list[str]:
+    """The numbers of a row, with those of the `chosen` columns that not every table has."""
+    each = ", ".join(f"{value:+.4f}" for value in entry.samples)
+    told = {
+        "over images": _interval(entry.over_images),
+        "over images and seeds": _interval(entry.over_both),
+        "p": _p_values(entry.p),
+        "Holm p": _p_values(entry.p_holm),
+        "exact p": _p_values(*(test.p for test in entry.exact.values())),
+        "Holm exact p": _p_values(*entry.exact_holm.values()),
+    }
+    return [each, f"{entry.mean:+.4f}", _interval(entry.interval), *(told[name] for name in chosen)]
+
+
+def _numbers(numbers: Iterable[int]) -> str:
+    return ", ".join(map(str, numbers))
+
+
+def _p_values(*values: float | None) -> str:
+    return ", ".join(f"{value:.3g}" for value in values if value is not None) or "n/a"
 
 
 def _interval(ends: tuple[float, float] | None) -> str:

@@ -6,6 +6,7 @@ import re
 import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,9 @@ from spdbuild.reporting import parts
 from spdbuild.reporting.by_class import Classes
 from spdbuild.reporting.by_class import by_class as classes_of
 from spdbuild.reporting.comparisons import Comparison, check_reference, compare
+from spdbuild.reporting.csv import by_class_csv, curves_csv, differences_csv, runs_csv
 from spdbuild.reporting.curves import curves
 from spdbuild.reporting.document import section_document
-from spdbuild.reporting.files import by_class_csv, curves_csv, differences_csv, markdown, runs_csv
 from spdbuild.reporting.finding import LeftOut, find_runs
 from spdbuild.reporting.folder import (
     CLASSES_TABLE,
@@ -31,12 +32,25 @@ from spdbuild.reporting.folder import (
     write_files,
 )
 from spdbuild.reporting.groups import Section, make_sections
+from spdbuild.reporting.holm import corrected
 from spdbuild.reporting.html import html
 from spdbuild.reporting.latex import latex
-from spdbuild.reporting.notes import BY_CLASS, DIFFERENCES, EVALUATIONS, READING, notes, over_images
+from spdbuild.reporting.markdown import markdown
+from spdbuild.reporting.notes import (
+    BY_CLASS,
+    DIFFERENCES,
+    EVALUATIONS,
+    FOLDS,
+    HOLM,
+    READING,
+    TIMINGS,
+    notes,
+    over_images,
+)
 from spdbuild.reporting.parts import Part
 from spdbuild.reporting.resampling import LEAST, Drawn, pattern_of, read_drawn, resampled
 from spdbuild.reporting.run import Run, read_run
+from spdbuild.wording.phrases import number
 
 
 @dataclass(frozen=True)
@@ -59,6 +73,15 @@ class Report:
     resamples: int = 0
     together: str | None = None
 
+    def __repr__(self) -> str:
+        titles = ", ".join(f"{section.title}: {number(len(section.runs), 'run')}" for section in self.sections)
+        return f"Report({titles}; {len(self.left_out)} left out)"
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the tables of each section, under its title."""
+        told = self._section_parts(each_run=False)
+        return "".join(f"<h4>{escape(part.title)}</h4>\n{''.join(t.html() for t in part.tables)}" for part in told)
+
     @property
     def parts(self) -> list[Part]:
         """What is printed: the tables of each section with notes on it, and how to read them."""
@@ -68,10 +91,16 @@ class Report:
             reading.append(DIFFERENCES)
         elif self.resamples:
             reading.append("Nothing is compared, so nothing is resampled.")
+        groups = [group for section in self.sections for group in section.groups]
+        differences = [entry for pairs in self.comparisons for pair in pairs for entry in pair.differences]
+        reading += [FOLDS] if any(group.folds for group in groups) else []
+        reading += [HOLM] if any(entry.p_holm is not None or entry.exact_holm for entry in differences) else []
+        reading += [TIMINGS] if any(group.timings for group in groups) else []
         if any(row.differences for found in self.classes for one in found.tables for row in one.rows):
             reading.append(BY_CLASS)
         if any(pair.carriers for pairs in self.comparisons for pair in pairs):
-            reading.append(over_images(self.resamples, self.together))
+            both = any(entry.over_both for entry in differences)
+            reading.append(over_images(self.resamples, self.together, both=both))
         return [*self._section_parts(), Part("How to read this", tuple(reading))]
 
     def to_dict(self) -> dict[str, Any]:
@@ -112,6 +141,7 @@ class Report:
         shown = section.shown(self.metrics)
         tables = [parts.groups_table(section, shown)]
         tables += [parts.differences_table(pairs, shown), parts.costs_table(pairs)] if pairs else []
+        tables += [parts.timings_table(section)]
         tables += [table for found in classes.tables for table in parts.class_tables(found)]
         tables += [parts.runs_table(section, shown)] if each_run else []
         told = self._notes(section, pairs, classes)
@@ -166,7 +196,7 @@ def report(
     classes = classes_of(sections, compared, by_class) if by_class else [Classes()] * len(sections)
     if resamples:
         compared = _resampled(compared, resamples, pattern, Console(quiet))
-    pairs = tuple(map(tuple, compared))
+    pairs = tuple(tuple(corrected(of_section)) for of_section in compared)
     given = wanted, against, resamples, together
     made = Report(tuple(sections), pairs, tuple(classes), (*left_out, *repeated), *given)
     if output is not None:

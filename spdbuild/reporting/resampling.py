@@ -1,5 +1,7 @@
 """How far differences depend on which images the networks were tested on: the paired bootstrap.
 
+With several seeds also on which trainings: the seeds are then drawn, too.
+
 Source: Efron and Tibshirani 1993, "An Introduction to the Bootstrap", chapters 6 and 13.
 """
 
@@ -18,10 +20,11 @@ from numpy.typing import NDArray
 
 from spdbuild.errors import ArgumentError, InputError
 from spdbuild.metrics.by_image import FILE, ByImage, load
-from spdbuild.reporting.comparisons import Comparison, Difference
-from spdbuild.reporting.intervals import CONFIDENCE
+from spdbuild.reporting.comparisons import Comparison, MetricDifference
+from spdbuild.reporting.intervals import CONFIDENCE, standard_error, t_quantile
 from spdbuild.reporting.mcnemar import McNemar
 from spdbuild.reporting.run import Run
+from spdbuild.reporting.trials import Trial, folds_of
 from spdbuild.training.run_folder import RunFolder
 
 #: Fewer resamples can give a deviation that is far off by chance.
@@ -30,6 +33,8 @@ LEAST = 50
 _DEFINED = 0.95
 #: Differences that are equal except for rounding say nothing about their spread.
 _EQUAL = 1e-12
+#: Beyond so many degrees of freedom Student's distribution is as good as normal.
+_FREEDOM = 1000
 #: Losses are stored in single precision.
 _ROUNDING = 1e-5
 
@@ -48,6 +53,14 @@ class Drawn:
     groups: NDArray[np.int64] | None = None
 
 
+@dataclass(frozen=True)
+class Deviations:
+    """Standard deviations of a mean difference over resamples: of the images, and of images and seeds."""
+
+    over_images: float
+    over_both: float
+
+
 def pattern_of(together: str | None) -> re.Pattern[str] | None:
     """A compiled regular expression, if one is given; raises ArgumentError for an invalid one."""
     try:
@@ -62,7 +75,9 @@ def read_drawn(comparison: Comparison, together: re.Pattern[str] | None = None) 
 
     together: pattern of what the names of the images of a group have in common.
     """
-    runs = [(comparison.group.of_seed(seed), comparison.reference.of_seed(seed)) for seed in comparison.seeds]
+    if len(folds_of(comparison.trials)) > 1:
+        return ("every fold has images of its own, and the interval over the folds is over images, too",)
+    runs = [(comparison.group.of(trial), comparison.reference.of(trial)) for trial in comparison.trials]
     read, names, reasons = list[ByImage](), list[tuple[str, ...]](), list[str]()
     for run in (run for pair in runs for run in pair):
         try:
@@ -110,10 +125,10 @@ def resampled(comparison: Comparison, drawn: Drawn, resamples: int, advance: Cal
     seeds. advance: called after each resample.
     """
     deviations = _deviations(drawn, resamples, advance)
-    tests = {seed: _exact(*pair) for seed, pair in zip(comparison.seeds, drawn.pairs, strict=True)}
+    tests = {trial: _exact(*pair) for trial, pair in zip(comparison.trials, drawn.pairs, strict=True)}
     differences = tuple(
         replace(
-            _with_interval(entry, comparison.seeds, deviations),
+            _with_intervals(entry, comparison.trials, deviations),
             # Images of one group are not independent of each other.
             exact={} if drawn.groups is not None else _of_metric(entry, tests),
         )
@@ -144,17 +159,26 @@ def _exact(own: ByImage, other: ByImage) -> dict[str, McNemar]:
     }
 
 
-def _of_metric(difference: Difference, tests: Mapping[int, Mapping[str, McNemar]]) -> dict[int, McNemar]:
-    return {seed: tests[seed][difference.metric] for seed in difference.values if difference.metric in tests[seed]}
+def _of_metric(difference: MetricDifference, tests: Mapping[Trial, Mapping[str, McNemar]]) -> dict[Trial, McNemar]:
+    return {trial: tests[trial][difference.metric] for trial in difference.values if difference.metric in tests[trial]}
 
 
-def _with_interval(difference: Difference, seeds: Sequence[int], deviations: dict[str, float]) -> Difference:
-    """The difference with its interval; without one if there is no deviation, or if it is that of other seeds."""
-    deviation = deviations.get(difference.metric, 0.0)
-    if deviation <= _EQUAL or tuple(difference.values) != tuple(seeds):
+def _with_intervals(
+    difference: MetricDifference, trials: Sequence[Trial], deviations: dict[str, Deviations]
+) -> MetricDifference:
+    """The difference with its intervals; without any if there is no deviation, or if it is that of other seeds."""
+    found = deviations.get(difference.metric)
+    if found is None or found.over_images <= _EQUAL or tuple(difference.values) != tuple(trials):
         return difference
-    half = NormalDist().inv_cdf((1 + CONFIDENCE) / 2) * deviation
-    return replace(difference, over_images=(difference.mean - half, difference.mean + half))
+    half = NormalDist().inv_cdf((1 + CONFIDENCE) / 2) * found.over_images
+    of_seeds = standard_error(difference.samples)
+    over_images = difference.mean - half, difference.mean + half
+    if of_seeds is None:
+        return replace(difference, over_images=over_images)
+    # Satterthwaite 1946: the variance over images is as good as known, that over seeds has n - 1 degrees of freedom.
+    freedom = (len(trials) - 1) * (found.over_both / of_seeds) ** 4
+    wide = t_quantile(max(1, min(_FREEDOM, int(freedom)))) * found.over_both
+    return replace(difference, over_images=over_images, over_both=(difference.mean - wide, difference.mean + wide))
 
 
 def _read(run: Run) -> tuple[ByImage, tuple[str, ...]]:
@@ -191,28 +215,34 @@ def _advice(run: Run) -> str:
     return f"`{shlex.join(words)}` writes it for classifiers and detectors"
 
 
-def _deviations(drawn: Drawn, resamples: int, advance: Callable[[], None]) -> dict[str, float]:
-    """The standard deviation, by metric, of the mean difference of the pairs over resampled images."""
+def _deviations(drawn: Drawn, resamples: int, advance: Callable[[], None]) -> dict[str, Deviations]:
+    """Those of the mean difference of the pairs, by metric.
+
+    Of n seeds n - 1 are drawn, with replacement, for the variance of means of n drawn ones is too small by (n - 1) / n
+    (Rao and Wu 1988, "Resampling Inference with Complex Survey Data", JASA 83).
+    """
     groups = np.arange(len(drawn.pairs[0][0])) if drawn.groups is None else drawn.groups
     count = int(groups.max()) + 1
-    generator = np.random.default_rng(0)
-    found = dict[str, list[float]]()
+    generator, of_seeds = np.random.default_rng(0), np.random.default_rng(1)
+    seeds = len(drawn.pairs)
+    found = dict[str, list[tuple[float, float]]]()
     for _ in range(resamples):
         weights = generator.multinomial(count, np.full(count, 1 / count)).astype(np.float64)
-        for name, value in _mean_differences(drawn.pairs, weights[groups]):
-            found.setdefault(name, []).append(value)
+        chosen = of_seeds.integers(seeds, size=max(1, seeds - 1))
+        for name, values in _differences(drawn.pairs, weights[groups]):
+            found.setdefault(name, []).append((float(values.mean()), float(values[chosen].mean())))
         advance()
     enough = {name: values for name, values in found.items() if len(values) >= _DEFINED * resamples}
-    return {name: float(np.std(values, ddof=1)) for name, values in enough.items()}
+    return {name: Deviations(*map(float, np.std(values, axis=0, ddof=1))) for name, values in enough.items()}
 
 
-def _mean_differences(pairs: Iterable[Pair], weights: NDArray[np.float64]) -> list[tuple[str, float]]:
-    """The mean differences of the metrics that are finite for all networks, for images that count `weights` times."""
+def _differences(pairs: Iterable[Pair], weights: NDArray[np.float64]) -> list[tuple[str, NDArray[np.float64]]]:
+    """The differences, pair by pair, of metrics that are finite for all networks; images count `weights` times."""
     found = [(own.metrics(weights), other.metrics(weights)) for own, other in pairs]
     differences = []
     for name in found[0][0]:
         each = [(own.get(name), other.get(name)) for own, other in found]
         values = [one - two for one, two in each if one is not None and two is not None]
         if len(values) == len(found) and all(map(math.isfinite, values)):
-            differences.append((name, float(np.mean(values))))
+            differences.append((name, np.array(values)))
     return differences

@@ -21,6 +21,8 @@ from spdbuild.reporting.reading import (
     summary_of,
     text_of,
 )
+from spdbuild.reporting.timing import Timing
+from spdbuild.reporting.trials import InFold, Trial
 from spdbuild.text.source import parse_yaml, read_source
 from spdbuild.training.environment import typed_commands
 from spdbuild.training.evaluation_file import FILE as EVALUATION
@@ -32,7 +34,7 @@ from spdbuild.training.summary import FILE, Summary
 _SPLITS = ("trained_on", "evaluated_on")
 _RESUME = "`spdbuild train --resume {}`"
 _ANEW = "after a loss that was not finite start anew with a lower optimizer.lr"
-_UNREPORTED = f"either an older version wrote it, or it was cut off while it wrote its report: {_RESUME} writes it anew"
+_UNREPORTED = f"it was cut off while it wrote its report: {_RESUME} writes it anew"
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,8 @@ class Run:
     recipe: resolved, as plain data. network: digest of architecture.yaml and of what it extends and imports.
     environment: what it was made with. images_per_second: the speed of training, the median over the epochs.
     ended: when its report was written, in nanoseconds since the beginning of 1970.
-    rows: its metrics, one row per epoch; none for an evaluation. evaluated: None for the run itself.
+    rows: its metrics, one row per epoch; none for an evaluation. evaluated: None for the run itself; timing: the speed
+        of an evaluation, if it was measured.
     """
 
     folder: Path
@@ -81,6 +84,7 @@ class Run:
     ended: int
     rows: tuple[Mapping[str, Any], ...] = ()
     evaluated: Evaluated | None = None
+    timing: Timing | None = None
 
     @property
     def seed(self) -> int:
@@ -88,11 +92,28 @@ class Run:
         return seed
 
     @property
-    def images(self) -> tuple[str, str] | None:
-        """The images that it was trained and evaluated on, each as their number and a digest.
+    def folds(self) -> int:
+        """The number of parts of the training images, one of which it left out and was evaluated on; 0: none."""
+        folds = self.recipe["data"].get("folds")
+        return folds if isinstance(folds, int) else 0
 
-        None for runs of older versions, and where the data have no digest.
-        """
+    @property
+    def fold(self) -> int | None:
+        """The fold that it was evaluated on, from 0; None if it was evaluated on something else."""
+        return self.recipe["data"].get("fold", 0) if self.folds and self._on_validation else None
+
+    @property
+    def _on_validation(self) -> bool:
+        return self.evaluated is None or self.evaluated.split == "val"
+
+    @property
+    def trial(self) -> Trial:
+        """What tells it apart from other runs of its recipe."""
+        return self.seed if self.fold is None else InFold(self.fold, self.seed)
+
+    @property
+    def images(self) -> tuple[str, str] | None:
+        """The images that it was trained and evaluated on, each as their number and a digest; None without digests."""
         facts = self.environment
         # A process that resumed the run says only what has changed.
         splits = {**facts, **facts["resumed"][-1]} if facts["resumed"] else facts
@@ -127,13 +148,7 @@ class Run:
     @property
     def machine(self) -> str:
         """What it ran on: device, processor or GPUs, threads, processes if there were several, and torch."""
-        facts = self.environment
-        on_gpu = self.summary.device.startswith("cuda")
-        chips = dict.fromkeys(facts.get("gpus", ())) if on_gpu else [facts.get("processor", "unknown processor")]
-        processes = facts.get("processes", 1)
-        parts = [self.summary.device, *chips, f"{facts.get('threads', '?')} of {facts.get('processors', '?')} threads"]
-        parts += [f"{processes} processes"] if processes != 1 else []
-        return ", ".join([*map(str, parts), f"torch {facts['versions'].get('torch', 'unknown')}"])
+        return _machine(self.environment, self.summary.device)
 
 
 def read_run(folder: Path) -> Run:
@@ -188,7 +203,35 @@ def _read_evaluation(folder: Path) -> Run:
         facts["images_per_second"],
         file.stat().st_mtime_ns,
         evaluated=evaluated,
+        timing=_timing(facts, file.name),
     )
+
+
+def _timing(facts: Mapping[str, Any], name: str) -> Timing | None:
+    """The speed in the facts of an evaluation; None if it was not measured."""
+    speed = facts.get("speed")
+    if speed is None:
+        return None
+    kinds = {"batch": int, "images_per_second": float, "latency_ms": dict[str, float]}
+    if not isinstance(speed, dict) or not all(holds(speed.get(key), kind) for key, kind in kinds.items()):
+        raise InputError(f"{name} is damaged: 'speed' is not as `spdbuild eval` writes it")
+    made_with = environment_of(facts["environment"], name)
+    # The last entry of `resumed` is the evaluation, and says only what differs from the training.
+    here = {**made_with, **made_with["resumed"][-1]} if made_with["resumed"] else made_with
+    machine = _machine(here, str(here.get("device", facts["summary"]["device"])))
+    return Timing(speed["batch"], speed["images_per_second"], speed["latency_ms"], machine)
+
+
+def _machine(facts: Mapping[str, Any], device: str) -> str:
+    chips = dict.fromkeys(facts.get("gpus", ())) if device.startswith("cuda") else [_processor(facts)]
+    processes = facts.get("processes", 1)
+    parts = [device, *chips, f"{facts.get('threads', '?')} of {facts.get('processors', '?')} threads"]
+    parts += [f"{processes} processes"] if processes != 1 else []
+    return ", ".join([*map(str, parts), f"torch {facts['versions'].get('torch', 'unknown')}"])
+
+
+def _processor(facts: Mapping[str, Any]) -> str:
+    return str(facts.get("processor", "unknown processor"))
 
 
 def _images(facts: Mapping[str, Any]) -> str:

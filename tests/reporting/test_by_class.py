@@ -13,14 +13,11 @@ import pytest
 from spdbuild.errors import InputError, UnknownNameError
 from spdbuild.reporting.report import Report, report
 
+pytestmark = pytest.mark.usefixtures("own_folder")
+
 MakeRun = Callable[..., Path]
 #: The top1 of cats and dogs, of which there are 3 and 1, by seed.
 CONVERTED, STRIDED = ((1.0, 0.0), (2 / 3, 1.0)), ((1 / 3, 0.0), (1 / 3, 1.0))
-
-
-@pytest.fixture(autouse=True)
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
 
 
 @pytest.fixture

@@ -8,18 +8,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from spdbuild.reporting.comparisons import Difference, compare
+from spdbuild.reporting.comparisons import MetricDifference, compare
 from spdbuild.reporting.groups import Section, make_sections
 from spdbuild.reporting.report import report
 from spdbuild.reporting.run import read_run
 
+pytestmark = pytest.mark.usefixtures("own_folder")
+
 MakeRun = Callable[..., Path]
 Pair = Callable[[dict[int, float], dict[int, float]], Section]
-
-
-@pytest.fixture(autouse=True)
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
 
 
 @pytest.fixture
@@ -65,7 +62,7 @@ def test_the_difference_is_taken_seed_by_seed(pair: Pair) -> None:
     ],
 )
 def test_what_is_concluded(values: list[float], verdict: str) -> None:
-    assert Difference("top1", dict(enumerate(values))).verdict == verdict
+    assert MetricDifference("top1", dict(enumerate(values))).verdict == verdict
 
 
 def test_costs_are_ratios(pair: Pair) -> None:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from spdbuild.reporting.csv import curves_csv
 from spdbuild.reporting.curves import curves
-from spdbuild.reporting.files import curves_csv
 from spdbuild.reporting.groups import make_sections
 from spdbuild.reporting.run import read_run
 
@@ -38,11 +38,11 @@ def test_the_table_has_every_value_of_every_run(make_run: MakeRun, tmp_path: Pat
     ]
     sections, _ = make_sections(map(read_run, runs))
     assert curves_csv(sections) == (
-        "data,group,seed,epoch,metric,value\n"
-        "digits,a,0,1,top1,0.4\n"
-        "digits,a,0,2,top1,0.8\n"
-        "digits,a,1,1,top1,0.3\n"
-        "digits,a,1,1,loss,1.0\n"
-        "digits,a,1,2,top1,0.6\n"
-        "digits,a,1,2,loss,2.0\n"
+        "data,group,fold,seed,epoch,metric,value\n"
+        "digits,a,,0,1,top1,0.4\n"
+        "digits,a,,0,2,top1,0.8\n"
+        "digits,a,,1,1,top1,0.3\n"
+        "digits,a,,1,1,loss,1.0\n"
+        "digits,a,,1,2,top1,0.6\n"
+        "digits,a,,1,2,loss,2.0\n"
     )

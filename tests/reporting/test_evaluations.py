@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -16,20 +17,18 @@ from spdbuild.reporting.conditions import conditions, differing
 from spdbuild.reporting.report import Report, report
 from spdbuild.reporting.run import read_run
 from spdbuild.training.evaluate import evaluate
-from spdbuild.training.evaluation_file import FILE, write_evaluation_file
+from spdbuild.training.evaluation_file import FILE, add_speed, write_evaluation_file
 from spdbuild.training.recipe import load_recipe
 from spdbuild.training.run import train
 from spdbuild.training.run_folder import RunFolder
+from spdbuild.training.speed import Speed
+
+pytestmark = pytest.mark.usefixtures("own_folder")
 
 MakeRun = Callable[..., Path]
 #: What a run says of its images.
 DATA = {name: {"images": 9, "classes": 2, "digest": name} for name in ("trained_on", "evaluated_on")}
 TEST = {"images": 7, "classes": 2, "digest": "held out"}
-
-
-@pytest.fixture(autouse=True)
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
 
 
 @pytest.fixture
@@ -102,10 +101,59 @@ def test_runs_are_shown_as_they_were_and_have_the_same_names(runs: list[Path]) -
     assert found.sections[0] == alone.sections[0]
     assert [[pair.name for pair in pairs] for pairs in found.comparisons] == [["a - a/strided"]] * 2
     rows = Path("out/runs.csv").read_text().splitlines()
-    assert rows[1].startswith("digits,,last,a/strided,0,0.8,")
-    assert rows[5].startswith("digits test with best weights,test,best,a/strided,0,0.5,")
+    assert rows[1].startswith("digits,,last,a/strided,,0,0.8,")
+    assert rows[5].startswith("digits test with best weights,test,best,a/strided,,0,0.5,")
     # Curves are of the images of training.
     assert "test with" not in Path("out/curves.csv").read_text()
+
+
+def speed(milliseconds: float, batch: int = 8) -> Speed:
+    return Speed(batch, 1000 / milliseconds, {"p50": milliseconds, "p90": 9.0, "p99": 10.0}, 30)
+
+
+def test_latency_is_shown_with_its_machine(runs: list[Path]) -> None:
+    for number, (run, latency) in enumerate(zip(runs, (2.0, 1.0, 4.0, 1.0), strict=True)):
+        add_speed(evaluated(run, f"held_out/{number}", 0.5), speed(latency))
+    found = report("held_out", quiet=True, output="out")
+    (table,) = [table for table in found.parts[0].tables if table.columns[0] == "inference of"]
+    assert [row[:5] for row in table.rows] == [
+        ("a/strided", "1.00", "10.00", "8", "1,000"),
+        ("a", "3.00", "10.00", "8", "375"),
+    ]
+    # The machine of the evaluation, not that of the training.
+    assert table.rows[0][5].startswith("cpu, ")
+    assert "EPYC, 2 of 4 threads, torch 2.11.0" not in table.rows[0][5]
+    first, *_ = csv.DictReader(Path("out/runs.csv").read_text().splitlines())
+    assert (first["latency_ms"], first["latency_machine"]) == ("1.0", table.rows[0][5])
+    timing = found.to_dict()["sections"][0]["groups"][0]["timings"][0]
+    assert (timing["latency_ms"]["p50"], timing["batch"]) == (1.0, 8)
+    assert not any("Latencies" in sentence for sentence in found.parts[0].sentences)
+
+
+def test_latencies_of_different_machines_are_not_averaged(runs: list[Path]) -> None:
+    for number, run in enumerate(runs[::2]):
+        folder = evaluated(run, f"held_out/{number}", 0.5)
+        add_speed(folder, speed(1.0 + number))
+        facts = json.loads((folder / FILE).read_text())
+        facts["environment"]["resumed"][-1]["threads"] = 60 + number
+        (folder / FILE).write_text(json.dumps(facts))
+    found = report("held_out", quiet=True)
+    (table,) = [table for table in found.parts[0].tables if table.columns[0] == "inference of"]
+    assert [row[1] for row in table.rows] == ["1.00", "2.00"]
+    assert ["60 of" in row[5] for row in table.rows] == [True, False]
+    told = "Latencies of the 2 machines are neither averaged nor to be compared with each other."
+    assert told in found.parts[0].sentences
+
+
+def test_an_evaluation_without_a_speed_has_no_latency(runs: list[Path]) -> None:
+    evaluated(runs[0], "held_out/1", 0.5)
+    found = report("held_out", quiet=True)
+    assert "inference of" not in [table.columns[0] for table in found.parts[0].tables]
+    file = Path("held_out/1", FILE)
+    file.write_text(json.dumps({**json.loads(file.read_text()), "speed": {"batch": 8}}))
+    with pytest.raises(SpdbuildError, match="there is no run to report") as refused:
+        report("held_out", quiet=True)
+    assert "'speed' is not as `spdbuild eval` writes it" in str(refused.value)
 
 
 def test_neither_splits_nor_weights_nor_images_are_mixed(runs: list[Path]) -> None:
@@ -140,7 +188,7 @@ def test_an_evaluation_has_the_conditions_of_its_run(runs: list[Path]) -> None:
     run = read_run(runs[0])
     same = {"split": "val", "images": DATA["evaluated_on"], "costs": (run.summary.parameters, run.summary.macs)}
     both = [run, read_run(evaluated(runs[0], "held_out", 0.5, **same))]
-    assert differing(conditions(both)) == ["split", "evaluated weights", "evaluation precision"]
+    assert differing(list(map(conditions, both))) == ["split", "evaluated weights", "evaluation precision"]
 
 
 def test_it_outlives_its_run(runs: list[Path]) -> None:
@@ -209,7 +257,7 @@ def test_a_run_that_was_trained_is_reported_by_its_evaluation() -> None:
     )
     folder = train("small.yaml", quiet=True).folder
     metrics = [
-        evaluate(run, split="test", speed=False, output=Path("held_out", name)).evaluation.metrics
+        evaluate(run, split="test", speed=name == "own", output=Path("held_out", name)).evaluation.metrics
         for name, run in (("own", folder), ("strided", folder / "strided"))
     ]
     found = report("held_out", resamples=50, by_class=["top1"], quiet=True)
@@ -218,11 +266,14 @@ def test_a_run_that_was_trained_is_reported_by_its_evaluation() -> None:
         "small": metrics[0],
         "small/strided": metrics[1],
     }
+    assert {group.name: len(group.timings) for group in section.groups} == {"small/strided": 0, "small": 1}
     ((pair,),) = found.comparisons
-    assert (pair.differing, pair.unresampled, pair.differences[0].over_images is None) == (("passes",), (), False)
+    assert (pair.differing, pair.unresampled) == (("passes",), ())
+    # After two steps both networks may say the same class of all images, but their losses differ.
+    assert next(entry.over_images for entry in pair.differences if entry.metric == "loss") is not None
     assert not found.classes[0].lacking
     both = [read_run(folder), read_run(Path("held_out/own"))]
-    assert differing(conditions(both)) == ["split", "evaluated weights", "evaluation precision"]
+    assert differing(list(map(conditions, both))) == ["split", "evaluated weights", "evaluation precision"]
     # With a recipe in place of a run there is nothing to group, and the file does not belong to these results.
     evaluate("small.yaml", weights=folder / "weights/last.safetensors", speed=False, output="held_out/own")
     assert not Path("held_out/own", FILE).exists()

@@ -18,12 +18,9 @@ from spdbuild.reporting.finding import LeftOut
 from spdbuild.reporting.groups import Section, make_sections
 from spdbuild.reporting.run import read_run
 
+pytestmark = pytest.mark.usefixtures("own_folder")
+
 MakeRun = Callable[..., Path]
-
-
-@pytest.fixture(autouse=True)
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
 
 
 def sections(*folders: Path) -> list[Section]:
@@ -52,16 +49,6 @@ def test_a_detector_and_its_twin_are_measured_alike(make_run: MakeRun) -> None:
     assert [group.name for group in section.groups] == ["spd/strided", "spd"]
 
 
-def test_sizes_that_older_runs_wrote_out_are_those_that_are_not_said(make_run: MakeRun) -> None:
-    detector = ("architecture=yolov5", "variant=n", "data={name: tiny_objects}")
-    old, new = (make_run(f"runs/a_seed{seed}", *detector, f"seed={seed}", metrics={"AP": 0.5}) for seed in (0, 1))
-    text, sizes = (old / "recipe.yaml").read_text(), "sizes: {S: [0.0, 32.0], M: [32.0, 96.0], L: [96.0, 100000.0]}"
-    assert "sizes: {}" in text
-    (old / "recipe.yaml").write_text(text.replace("sizes: {}", sizes))
-    (section,) = sections(old, new)
-    assert [group.seeds for group in section.groups] == [(0, 1)]
-
-
 def test_runs_whose_networks_extend_other_files_are_others(make_run: MakeRun) -> None:
     folders = [make_run(f"runs/a_seed{seed}", f"seed={seed}", metrics={"top1": 0.5}) for seed in (0, 1, 2)]
     for folder, width in zip(folders, (4, 4, 8), strict=True):
@@ -71,23 +58,13 @@ def test_runs_whose_networks_extend_other_files_are_others(make_run: MakeRun) ->
     assert sorted(group.seeds for group in section.groups) == [(0, 1), (2,)]
 
 
-def test_runs_of_before_there_was_a_key_are_of_the_same_group(make_run: MakeRun) -> None:
+def test_an_empty_key_says_no_more_than_an_absent_one(make_run: MakeRun) -> None:
     old, new = (make_run(f"runs/a_seed{seed}", f"seed={seed}", metrics={"top1": 0.5}) for seed in (0, 1))
     text = (old / "recipe.yaml").read_text()
     assert "class_weights: null" in text
     (old / "recipe.yaml").write_text(text.replace("  class_weights: null\n", ""))
     (section,) = sections(old, new)
     assert [(group.name, group.seeds) for group in section.groups] == [("a", (0, 1))]
-
-
-def test_runs_of_before_folders_had_shares_are_of_the_same_group(make_run: MakeRun) -> None:
-    data = "data={name: folder, root: two}"
-    old, new = (make_run(f"runs/a_seed{seed}", f"seed={seed}", data, metrics={}) for seed in (0, 1))
-    text = (old / "recipe.yaml").read_text()
-    assert "  val_share: 0.0\n" in text
-    (old / "recipe.yaml").write_text(text.replace("  val_share: 0.0\n", ""))
-    (section,) = sections(old, new)
-    assert [group.seeds for group in section.groups] == [(0, 1)]
 
 
 def test_seeds_and_what_changes_no_result_are_one_group(make_run: MakeRun) -> None:
@@ -198,16 +175,6 @@ def test_images_are_the_same_wherever_they_are(make_run: MakeRun) -> None:
         )
     )
     assert [group.seeds for group in section.groups] == [(0, 1, 2)]
-
-
-def test_older_runs_are_told_by_what_their_recipes_say_of_the_data(make_run: MakeRun) -> None:
-    at = ("data={name: folder, root: two}", "data={name: folder, root: three}")
-    old = [make_run(f"runs/a_s{seed}", f"seed={seed}", place, metrics={}) for seed, place in enumerate(at)]
-    assert [len(section.runs) for section in sections(*old)] == [1, 1]
-    new = make_run("runs/a_s2", "seed=2", at[0], metrics={}, data=data("aa", "bb"))
-    assert [[run.seed for run in section.runs] for section in sections(*old, new)] == [[0, 2], [1]]
-    other = make_run("runs/a_s3", "seed=3", at[0], metrics={}, data=data("aa", "cc"))
-    assert [[run.seed for run in section.runs] for section in sections(*old, new, other)] == [[0], [1], [2], [3]]
 
 
 def test_images_without_a_digest_are_told_by_the_keys_of_the_data(make_run: MakeRun) -> None:

@@ -16,10 +16,6 @@ def test_the_quantiles_are_those_of_the_tables(freedom: int) -> None:
     assert t_quantile(freedom) == pytest.approx(TABLE[freedom], abs=5e-4)
 
 
-def test_another_confidence() -> None:
-    assert t_quantile(2, 0.99) == pytest.approx(9.925, abs=5e-4)
-
-
 def test_an_interval_by_numpy() -> None:
     values = [0.9, 0.94, 0.91, 0.97]
     half = TABLE[3] * np.std(values, ddof=1) / np.sqrt(4)

@@ -14,7 +14,7 @@ import pytest
 from spdbuild.errors import ArgumentError
 from spdbuild.metrics.by_image import FILE, load, save
 from spdbuild.metrics.by_image.answers import Answers
-from spdbuild.reporting.comparisons import Comparison, Difference
+from spdbuild.reporting.comparisons import Comparison, MetricDifference
 from spdbuild.reporting.report import report
 from spdbuild.reporting.resampling import Drawn, resampled
 from spdbuild.training.run import train
@@ -106,7 +106,10 @@ def test_few_images_in_which_the_networks_differ_are_told(run: Make) -> None:
     (note,) = notes("too narrow")
     assert note.endswith("differ: spd - strided: top1 (4), mean_class_top1 (4), mean_class_f1 (4), loss (4).")
     told = found.to_dict()["sections"][0]["comparisons"][0]["differences"]["top1"]
-    assert (told["deciding_images"], told["mcnemar"]) == (4, {"0": {"gained": 4, "lost": 0, "p": 0.125}})
+    assert (told["deciding_images"], told["mcnemar"]) == (
+        4,
+        {"0": {"gained": 4, "lost": 0, "p": 0.125, "p_holm": None}},
+    )
 
 
 def test_over_several_seeds_an_image_counts_once(run: Make) -> None:
@@ -119,6 +122,34 @@ def test_over_several_seeds_an_image_counts_once(run: Make) -> None:
     assert pair.carriers["top1"] == 5
     top1 = next(entry for entry in pair.differences if entry.metric == "top1")
     assert [test.p for test in top1.exact.values()] == [0.125, 0.0625]
+
+
+def test_the_interval_over_images_and_seeds_has_both_variances(run: Make) -> None:
+    stats = pytest.importorskip("scipy.stats", reason="scipy is not installed")
+    pairs = [(right(0.8, 6 + seed), right(0.7, 20 + seed)) for seed in range(3)]
+    for seed, (ours, theirs) in enumerate(pairs):
+        run(f"strided_seed{seed}", answers(theirs), "passes=[]", f"seed={seed}")
+        run(f"spd_seed{seed}", answers(ours), f"seed={seed}", macs=3000)
+    ((pair,),) = report("runs", quiet=True, resamples=2000).comparisons
+    top1 = next(entry for entry in pair.differences if entry.metric == "top1")
+    by_image = np.array([ours * 1.0 - theirs for ours, theirs in pairs])
+    mean = by_image.mean(axis=0)
+    of_images, of_seeds = mean.var() / IMAGES, by_image.mean(axis=1).var(ddof=1) / 3
+    # Seeds that differ in other images after each drawing have more variance between their means.
+    together = ((by_image - mean).var(axis=1).sum() / 2) / IMAGES / 3
+    total = of_images + of_seeds + together
+    assert top1.over_images is not None
+    assert top1.over_both is not None
+    assert top1.over_images[1] - top1.over_images[0] == pytest.approx(2 * 1.96 * of_images**0.5, rel=0.1)
+    wide = stats.t.ppf(0.975, int(2 * (total / of_seeds) ** 2)) * total**0.5
+    assert top1.over_both[1] - top1.over_both[0] == pytest.approx(2 * wide, rel=0.1)
+
+
+def test_one_seed_has_no_interval_over_seeds(run: Make) -> None:
+    run("strided", answers(right(0.8, 2)), "passes=[]")
+    run("spd", answers(right(0.9, 1)), macs=3000)
+    ((pair,),) = report("runs", quiet=True, resamples=50).comparisons
+    assert {entry.over_both for entry in pair.differences} == {None}
 
 
 def test_a_loss_that_is_no_number_has_no_interval(run: Make) -> None:
@@ -338,10 +369,10 @@ class Weighed:
 
 
 def test_the_deviation_is_that_of_a_sample_and_of_metrics_that_most_resamples_have() -> None:
-    side: Any = SimpleNamespace(seeds=(0,))
+    side: Any = SimpleNamespace(trials=(0,))
     ours = Weighed(2.0)
     pairs: Any = [(ours, Weighed(1.0))]
-    given = Comparison(side, side, (), tuple(Difference(name, {0: 0.5}) for name in ("common", "rare")))
+    given = Comparison(side, side, (), tuple(MetricDifference(name, {0: 0.5}) for name in ("common", "rare")))
     common, rare = resampled(given, Drawn(pairs), 60, lambda: None).differences
     half = 1.959964 * np.std(np.array(ours.noted) / 2, ddof=1)
     assert common.over_images == pytest.approx((0.5 - half, 0.5 + half), rel=1e-6)

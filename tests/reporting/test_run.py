@@ -179,8 +179,8 @@ def test_a_run_on_its_way(folder: Path) -> None:
 def test_a_run_at_its_end_without_a_report(folder: Path) -> None:
     (folder / "report/summary.json").unlink()
     assert problem(folder) == (
-        "error: it has come to its end, but has no report/summary.json: either an older version wrote it, or it was "
-        "cut off while it wrote its report: `spdbuild train --resume runs/a` writes it anew"
+        "error: it has come to its end, but has no report/summary.json: it was cut off while it wrote "
+        "its report: `spdbuild train --resume runs/a` writes it anew"
     )
 
 

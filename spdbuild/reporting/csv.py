@@ -1,37 +1,30 @@
-"""The files of a report: Markdown, and tables of all numbers and of all differences."""
+"""The CSV tables of a report: all numbers, all differences, curves, and metrics by class."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from itertools import product
+from collections.abc import Sequence
+from itertools import chain, product
 
 from spdbuild.reporting.by_class import Classes
-from spdbuild.reporting.comparisons import Comparison
+from spdbuild.reporting.comparisons import Comparison, MetricDifference
 from spdbuild.reporting.groups import Group, Section, Spread
-from spdbuild.reporting.parts import Part
 from spdbuild.reporting.run import Run
+from spdbuild.reporting.trials import folds_of, seeds_of
 from spdbuild.wording.tables import Table
-
-
-def markdown(title: str, parts: Iterable[Part]) -> str:
-    """The title and the parts; charts are only on the page."""
-    blocks = [f"# {title}\n"]
-    for part in parts:
-        blocks += [f"## {part.title}\n", *(table.markdown() for table in part.tables)]
-        blocks += ["".join(f"- {sentence}\n" for sentence in part.sentences)] if part.sentences else []
-    return "\n".join(blocks)
-
 
 #: Facts of a summary that have columns of their own.
 _COSTS = ("parameters", "macs", "precision", "device", "epochs", "planned_epochs", "steps", "seconds")
 _BEST = ("monitor", "best", "best_epoch")
+#: Of an evaluation: milliseconds of a call with one image, and where they were measured.
+_TIMED = ("latency_ms", "latency_machine")
 
 
 def runs_csv(sections: Sequence[Section]) -> str:
     """Numbers as they were measured; empty where a run has not measured something."""
     metrics = list(dict.fromkeys(name for section in sections for name in section.metrics))
     origin = ("commit", "machine", "command", "folder")
-    table = Table(("data", "split", "weights", "runs", "seed", *metrics, *_COSTS, "images_per_second", *_BEST, *origin))
+    told = ("data", "split", "weights", "runs", "fold", "seed")
+    table = Table((*told, *metrics, *_COSTS, "images_per_second", *_BEST, *_TIMED, *origin))
     for section in sections:
         for group in section.groups:
             for run in group.runs:
@@ -45,35 +38,50 @@ def _row(group: Group, run: Run, metrics: Sequence[str]) -> list[str]:
     measured = [run.summary.metrics.get(name) for name in metrics]
     costs = [getattr(run.summary, name) for name in _COSTS]
     best = [getattr(run.summary, name) for name in _BEST]
-    values = [group.name, run.seed, *measured, *costs, run.images_per_second, *best]
+    speed = [run.timing.latency_ms.get("p50"), run.timing.machine] if run.timing else [None, None]
+    values = [group.name, run.fold, run.seed, *measured, *costs, run.images_per_second, *best, *speed]
     return ["" if value is None else str(value) for value in values]
 
 
 def differences_csv(sections: Sequence[Section], comparisons: Sequence[Sequence[Comparison]]) -> str:
     """A row per metric of each pair of groups; an interval is empty where there is none."""
-    ends = ("interval_low", "interval_high", "over_images_low", "over_images_high", "deciding_images", "mcnemar_p")
-    table = Table(("data", "group", "reference", "metric", "seeds", "mean", *ends, "verdict"))
+    kinds = ("interval", "over_images", "over_images_and_seeds")
+    ends = [f"{kind}_{end}" for kind in kinds for end in ("low", "high")]
+    exact = ("deciding_images", "mcnemar_p", "mcnemar_p_holm")
+    table = Table(
+        ("data", "group", "reference", "metric", "folds", "seeds", "mean", *ends, "p", "p_holm", *exact, "verdict")
+    )
     for section, pairs in zip(sections, comparisons, strict=True):
         for pair in pairs:
             for entry in pair.differences:
-                of_metric = entry.metric, " ".join(map(str, entry.values)), str(entry.mean)
-                intervals = map(str, (*(entry.interval or ("", "")), *(entry.over_images or ("", ""))))
-                exact = " ".join(str(test.p) for test in entry.exact.values())
-                told = *intervals, str(pair.carriers.get(entry.metric, "")), exact, entry.verdict
-                table.add(section.title, pair.group.name, pair.reference.name, *of_metric, *told)
+                names = section.title, pair.group.name, pair.reference.name, entry.metric
+                table.add(*names, *_difference(entry), *_exact(pair, entry), entry.verdict)
     return table.csv()
+
+
+def _difference(entry: MetricDifference) -> list[str]:
+    trials = (" ".join(map(str, numbers)) for numbers in (folds_of(entry.values), seeds_of(entry.values)))
+    intervals = (ends or ("", "") for ends in (entry.interval, entry.over_images, entry.over_both))
+    values = [entry.mean, *chain.from_iterable(intervals), entry.p, entry.p_holm]
+    return [*trials, *("" if value is None else str(value) for value in values)]
+
+
+def _exact(pair: Comparison, entry: MetricDifference) -> list[str]:
+    tests = " ".join(str(test.p) for test in entry.exact.values())
+    return [str(pair.carriers.get(entry.metric, "")), tests, " ".join(map(str, entry.exact_holm.values()))]
 
 
 def curves_csv(sections: Sequence[Section]) -> str:
     """A row per metric of each evaluation while a run was trained; nothing where there was no number."""
-    table = Table(("data", "group", "seed", "epoch", "metric", "value"))
+    table = Table(("data", "group", "fold", "seed", "epoch", "metric", "value"))
     for section in sections:
         for group in section.groups:
             for run in group.runs:
                 for row, name in product(run.rows, section.metrics):
                     value = row.get(f"test/{name}")
                     if value is not None:
-                        table.add(section.title, group.name, str(run.seed), str(row["epoch"]), name, str(value))
+                        fold = "" if run.fold is None else str(run.fold)
+                        table.add(section.title, group.name, fold, str(run.seed), str(row["epoch"]), name, str(value))
     return table.csv()
 
 
