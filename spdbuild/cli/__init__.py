@@ -21,16 +21,13 @@ import click
 from spdbuild import __version__
 from spdbuild.cli.command_group import CommandGroup
 from spdbuild.cli.usage import advised
-from spdbuild.errors import DiskFullError, InputError, SpdbuildError
+from spdbuild.errors import SIGNALLED, DiskFullError, InputError, SpdbuildError, StoppedError
 from spdbuild.system.files import NO_ROOM
 from spdbuild.training.signals import EndedBySignal, interrupt_on_signals
 
 #: How often a thread of torch checks whether the others are done before it yields its processor to another program.
 #: With OpenMP's default, a run beside a busy program is a hundred times slower than alone; with less, a run alone is.
 SPINS = "10000"
-
-#: What a shell adds to the number of the signal that ended a program.
-SIGNALLED = 128
 
 
 class Commands(CommandGroup):
@@ -46,7 +43,7 @@ class Commands(CommandGroup):
             return super().invoke(ctx)
         except click.UsageError as error:
             raise advised(error, arguments) from None
-        except SpdbuildError as error:
+        except (SpdbuildError, StoppedError) as error:
             _say(str(error))
             ctx.exit(error.exit_code)
         except OSError as error:
@@ -88,7 +85,8 @@ Completion of commands, options and names of architectures:
 def spdbuild() -> None:
     """Build, convert, cost and train convolutional networks from YAML.
 
-    Exit codes: 0 done, 1 the run or comparison failed, 2 wrong input.
+    Exit codes: 0 done, 1 the run or comparison failed, 2 wrong input, 130 interrupted by Ctrl-C, 128 + N ended by
+    another signal N, such as 143 by SIGTERM; a training that a signal stops saves its state before.
     """
 
 

@@ -9,10 +9,11 @@ import click
 from spdbuild.analysis.benchmark import Benchmark, Conditions, Precision, benchmark
 from spdbuild.cli.json_output import print_json
 from spdbuild.cli.options import ARCHITECTURE, Choice, choice_options, json_option
-from spdbuild.cli.tables import Table
+from spdbuild.cli.tables import show_table
 from spdbuild.errors import InputError
 from spdbuild.shape import Shape
 from spdbuild.wording.quantities import shapes_text
+from spdbuild.wording.tables import Table
 
 if TYPE_CHECKING:
     from spdbuild.graph import Graph
@@ -41,7 +42,7 @@ Examples:
 )
 @click.option("--channels-last", is_flag=True, help="Store channels as the last axis.")
 @click.option("--device", default="auto", show_default=True, help="cpu, cuda, cuda:1, mps; auto takes a CUDA GPU.")
-@click.option("--threads", type=click.IntRange(min=1), help="Threads of the CPU. [default: torch's setting]")
+@click.option("--threads", type=click.IntRange(min=1), help="Threads of the CPU; by default torch's setting.")
 @click.option(
     "--seconds",
     type=click.FloatRange(min=0),
@@ -107,7 +108,7 @@ def _show(found: Benchmark) -> None:
         milliseconds = (f"{1000 * seconds:.2f}" for seconds in (times.median, times.p90, times.least))
         images = f"{found.images_per_second(number):,.1f}"
         table.add(graph.name, shapes_text(node.shape for node in graph.inputs), *milliseconds, images)
-    table.show()
+    show_table(table)
     click.echo(f"\n{_conditions(found)}")
     if found.ratio is not None:
         click.echo(f"{found.graphs[1].name} takes x{found.ratio:.3f} the time of {found.graphs[0].name}")

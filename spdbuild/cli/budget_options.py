@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from spdbuild.cli.options import Function
+from spdbuild.cli.options import Function, repeated_option
 from spdbuild.errors import InputError
 from spdbuild.wording.quantities import ratio
 
@@ -50,13 +50,12 @@ class BudgetOptions:
 def budget_options(function: Function) -> Function:
     """`--budget`, `--budget-keep` and `--width`; the function gets them as `budget`."""
 
-    @click.option(
+    @repeated_option(
         "--budget",
         "limits",
-        multiple=True,
         metavar="QUANTITY=LIMIT",
         help="Choose kernels and placements within a budget such as macs=1.0x, params=7M or latency=20ms; x means "
-        "times the strided network. May be repeated.",
+        "times the strided network.",
     )
     @click.option("--budget-keep", "may_keep", is_flag=True, help="Let layers stay strided if the budget requires it.")
     @click.option("--width", metavar="VAR", help="Keep the kernels and let this var shrink to meet the budget.")

@@ -16,7 +16,20 @@ if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
 
-class CommandGroup(click.Group):
+class NamedCommands(click.Group):
+    """A group that answers an unknown name with the nearest."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name = args[0]
+        if not name.startswith("-") and self.get_command(ctx, name) is None:
+            path = f"{ctx.info_name} {name}" if ctx.parent else name
+            raise UnknownNameError(f"there is no command '{path}'", hint=nearest(name, self.list_commands(ctx)))
+        return super().resolve_command(ctx, args)
+
+
+class CommandGroup(NamedCommands):
     """The commands of one package, by name: each file with a `command` is one, imported on demand.
 
     A file is named like its command, so that no other is imported to find it; if that is impossible, all are searched.
@@ -38,15 +51,6 @@ class CommandGroup(click.Group):
             return found
         points = self._offered().get(cmd_name)
         return None if points is None else _loaded(points)
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        name = args[0]
-        if not name.startswith("-") and self.get_command(ctx, name) is None:
-            path = f"{ctx.info_name} {name}" if ctx.parent else name
-            raise UnknownNameError(f"there is no command '{path}'", hint=nearest(name, self.list_commands(ctx)))
-        return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the commands in the help, followed by those of installed packages whose names are taken."""

@@ -16,9 +16,9 @@ from spdbuild.cli.json_output import print_json
 from spdbuild.cli.library_networks import convert_library
 from spdbuild.cli.options import ARCHITECTURE, Choice, choice_options, json_option, markdown_option, output_option
 from spdbuild.cli.output import put_text
-from spdbuild.cli.tables import show
+from spdbuild.cli.tables import show_table
 from spdbuild.cli.weight_options import WeightsOptions, weight_options
-from spdbuild.declaring.arguments import arguments_of, call_text
+from spdbuild.declaring.arguments import call_text
 from spdbuild.passes.strided_to_spd import PRESETS, StridedToSpd
 from spdbuild.system.files import refuse_overwriting
 
@@ -62,7 +62,7 @@ def command(
     budget: BudgetOptions,
     output: Path | None,
     weights: WeightsOptions,
-    form: str | None,
+    markdown: bool,
     as_json: bool,
     **options: Any,
 ) -> None:
@@ -74,15 +74,16 @@ def command(
     ARCHITECTURE is a file, a built-in name, the folder of a run, or torchvision:NAME or timm:NAME. The latter are
     written in our language first; one that cannot be is converted as a torch module, and has no YAML.
 
-    With --weights, or the best weights of a run, the converted network computes what the old one does, except for max
-    pools: they stay with --pool keep, start as a mean, or are fitted with --calibrate.
+    With --weights, or the best weights of a run, the converted network computes what the old one does, except for
+    pools that the report marks as not exact: max pools start as a mean, or are fitted with --calibrate, and average
+    pools may leave out the padding at the border. All stay with --pool keep.
 
     With --budget each layer gets the kernel and placement with which the network holds most taps of the strided one
     and stays within the limits; --kernel and --kernels are then upper limits.
     """
     from spdbuild.importing.zoo import is_named
 
-    request = Request(choice, preset, budget, output, weights, form, as_json, given(options))
+    request = Request(choice, preset, budget, output, weights, markdown, as_json, given(options))
     if is_named(architecture):
         convert_library(architecture, request, _convert)
         return
@@ -97,10 +98,10 @@ def _convert_run(run: str, request: Request) -> None:
     """Convert the network that a run has trained, with its best weights where weights are asked for."""
     weights = request.weights
     weights.check(own=True)
-    stored = request.choice.stored(run, weights.source)
+    architecture, source = request.choice.run(run, weights.source)
     if weights.output is not None:
-        weights = replace(weights, source=stored.weights)
-    _convert(stored.architecture, replace(request, weights=weights))
+        weights = replace(weights, source=source)
+    _convert(architecture, replace(request, weights=weights))
 
 
 def _chosen(choice: Choice, document: Document) -> Architecture:
@@ -113,20 +114,21 @@ def _chosen(choice: Choice, document: Document) -> Architecture:
 
 def _convert(architecture: Architecture, request: Request) -> None:
     """Convert an architecture, write what is asked for, and show what was done."""
-    from spdbuild.conversion.convert import convert
+    from spdbuild.conversion.convert import convert_by
 
     output = request.output
     refuse_overwriting(output, Path(architecture.document.source.name))
-    refuse_overwriting(request.weights.output, request.weights.source)
+    source = request.weights.source
+    refuse_overwriting(request.weights.output, None if source is None else source.path)
     fit = request.budget.fit(architecture, request.preset, request.options)
-    converted, report = convert(fit.architecture, output=output, **arguments_of(fit.step))
+    converted, report = convert_by(fit.step, fit.architecture, output)
     tensors, report = request.weights.transferred(report, fit.architecture)
     request.weights.write(tensors, converted)
     if output is not None or not request.as_json:
         put_text(converted.text, output)
     if request.as_json:
         print_json(report.to_dict() | (fit.to_dict() if fit.spendings else {}))
-    elif request.form == "markdown":
+    elif request.markdown:
         from spdbuild.conversion.report_tables import markdown
 
         click.echo(markdown(report), nl=False, err=output is None)
@@ -139,10 +141,10 @@ def _show(report: ConversionReport, budget: Iterable[str], *, err: bool) -> None
     from spdbuild.conversion.report_tables import kept_table, replaced_table
 
     if report.replaced:
-        show(replaced_table(report), err=err)
+        show_table(replaced_table(report), err=err)
     if report.kept:
         click.echo("" if report.replaced else "nothing was replaced", err=err)
-        show(kept_table(report), err=err)
+        show_table(kept_table(report), err=err)
     for layer, residual in report.residuals.items():
         click.echo(f"{layer} is fitted: {residual:.3g} of the variance of its output is left", err=err)
     if report.flat:

@@ -15,7 +15,7 @@ from spdbuild.cli.weight_options import WeightsOptions
 class Request:
     """What was asked for, besides the network.
 
-    preset, options: those of the pass. output: file of the architecture. form: that of the report, if not a table.
+    preset, options: those of the pass. output: file of the architecture. markdown, as_json: forms of the report.
     """
 
     choice: Choice
@@ -23,7 +23,7 @@ class Request:
     budget: BudgetOptions
     output: Path | None
     weights: WeightsOptions
-    form: str | None
+    markdown: bool
     as_json: bool
     options: dict[str, Any]
 

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from spdbuild.cli.json_output import node_document, print_json
+from spdbuild.cli.json_output import print_json
 from spdbuild.cli.options import ARCHITECTURE, Choice, choice_options, json_option, markdown_option
-from spdbuild.cli.tables import Table
+from spdbuild.cli.tables import show_table
 from spdbuild.wording.quantities import change, ratio, scaled, shapes_text
+from spdbuild.wording.tables import Table
 
 if TYPE_CHECKING:
     from spdbuild.analysis.alignment import Pair
@@ -30,7 +31,7 @@ Examples:
 @click.option("--all", "everything", is_flag=True, help="List equal layers, too.")
 @markdown_option
 @json_option
-def command(before: str, after: str, choice: Choice, everything: bool, form: str | None, as_json: bool) -> None:
+def command(before: str, after: str, choice: Choice, everything: bool, markdown: bool, as_json: bool) -> None:
     """Compare two architectures layer by layer: what was changed, added (+) and removed (-), and what it costs.
 
     BEFORE and AFTER are paths, built-in names, or folders of runs. Layers are matched by their names and, where these
@@ -42,13 +43,13 @@ def command(before: str, after: str, choice: Choice, everything: bool, form: str
     pairs = [pair for pair in align(one, other) if everything or not pair.equal]
     if as_json:
         print_json(_document(one, other, pairs))
-    elif form == "markdown":
+    elif markdown:
         click.echo(f"{_table(pairs).markdown()}\n{_totals(one, other).markdown()}", nl=False)
     else:
         if pairs:
-            _table(pairs).show()
+            show_table(_table(pairs))
         click.echo("" if pairs else "the layers are equal\n", nl=bool(pairs))
-        _totals(one, other).show()
+        show_table(_totals(one, other))
 
 
 def _table(pairs: list[Pair]) -> Table:
@@ -77,23 +78,19 @@ def _distinct(texts: Iterable[str]) -> str:
 
 
 def _totals(before: Graph, after: Graph) -> Table:
-    table = Table(("total", before.name, after.name, "ratio"), (before.name, after.name, "ratio"))
-    table.add("layers", str(len(before.layers)), str(len(after.layers)), ratio(len(before.layers), len(after.layers)))
-    params = before.parameters, after.parameters
-    table.add("parameters", *(f"{number:,}" for number in params), ratio(*params))
-    macs = before.macs, after.macs
-    table.add("MACs", *map(scaled, macs), ratio(*macs))
+    from spdbuild.graph.totals import totals_table
+
+    table = totals_table(before, after, (before.name, after.name))
+    layers = len(before.layers), len(after.layers)
+    table.rows.insert(0, ("layers", *map(str, layers), ratio(*layers)))
     return table
 
 
 def _document(before: Graph, after: Graph, pairs: list[Pair]) -> dict[str, Any]:
+    from spdbuild.graph.totals import totals
+
     return {
-        "before": {"name": before.name, "params": before.parameters, "macs": before.macs},
-        "after": {"name": after.name, "params": after.parameters, "macs": after.macs},
-        "layers": [_change(pair) for pair in pairs],
+        "before": {"name": before.name, **totals(before)},
+        "after": {"name": after.name, **totals(after)},
+        "layers": [pair.to_dict() for pair in pairs],
     }
-
-
-def _change(pair: Pair) -> dict[str, Any]:
-    before, after = (node and node_document(node) for node in (pair.before, pair.after))
-    return {"changed": list(pair.changed), "before": before, "after": after}

@@ -9,15 +9,15 @@ import click
 
 from spdbuild.cli.detector_options import changes
 from spdbuild.cli.json_output import print_json
-from spdbuild.cli.options import PATH, imports_option, json_option
+from spdbuild.cli.options import PATH, BuiltinName, imports_option, json_option
 from spdbuild.cli.output import say
+from spdbuild.cli.weight_options import weights_option
+from spdbuild.wording.quantities import shapes_text
 from spdbuild.wording.tables import Table
 
 if TYPE_CHECKING:
-    from spdbuild.training.evaluate import Report
-
-#: Options that stand for a key of a detector's recipe.
-_KEYS = {"--min-score": "task.evaluation.nms.min_score", "--max-iou": "task.evaluation.nms.max_iou"}
+    from spdbuild.training.evaluate import EvaluationReport
+    from spdbuild.weights import StoredWeights
 
 #: The first character keeps click from joining the lines.
 _EXAMPLES = """\b
@@ -30,15 +30,16 @@ Examples:
 
 
 @click.command("eval", epilog=_EXAMPLES)
-@click.argument("run")
+@click.argument("run", type=BuiltinName("recipes"))
 @click.argument("overrides", nargs=-1, metavar="[KEY.PATH=VALUE | ~KEY.PATH]...")
-@click.option("--weights", type=PATH, help="Weights to use in place of the run's best.")
+@weights_option("Weights to use in place of the run's best.")
 @click.option("--split", help="The split of the data to evaluate on; by default the one that training uses.")
 @click.option("--no-speed", is_flag=True, help="Do not time the model.")
 @click.option(
     "-o",
     "--output",
     type=PATH,
+    metavar="FOLDER",
     help="Folder for tables, results by image, the confusion matrix and samples, and for a detector curves; "
     "`spdbuild report` reads that of a run.",
 )
@@ -49,7 +50,7 @@ Examples:
 def command(
     run: str,
     overrides: tuple[str, ...],
-    weights: Path | None,
+    weights: StoredWeights | None,
     split: str | None,
     min_score: float | None,
     max_iou: float | None,
@@ -62,8 +63,11 @@ def command(
     from spdbuild.training.distributed import is_first
     from spdbuild.training.evaluate import evaluate
 
-    values = {"--min-score": min_score, "--max-iou": max_iou}
-    changed = changes(run, overrides, values, _KEYS, allow_imports=allow_imports)
+    given = {
+        "--min-score": ("task.evaluation.nms.min_score", min_score),
+        "--max-iou": ("task.evaluation.nms.max_iou", max_iou),
+    }
+    changed = changes(run, overrides, given, allow_imports=allow_imports)
     report = evaluate(
         run,
         (*overrides, *changed),
@@ -83,7 +87,7 @@ def command(
         say(_text(report))
 
 
-def _text(report: Report) -> str:
+def _text(report: EvaluationReport) -> str:
     from spdbuild.training.result import number_text
 
     stored, evaluation = report.stored, report.evaluation
@@ -91,7 +95,7 @@ def _text(report: Report) -> str:
     lines = [
         f"{stored.weights}{taken} on {report.images:,} images ({report.split})",
         f"  {stored.recipe.title or stored.recipe.architecture}: {stored.parameters:,} parameters, "
-        f"{stored.macs:,} MACs at {'x'.join(map(str, stored.input))}",
+        f"{stored.macs:,} MACs at {shapes_text([stored.input])}",
     ]
     lines += [f"  {evaluation.protocol}"] if evaluation.protocol else []
     lines += [f"  {name:16} {number_text(value)}" for name, value in (evaluation.metrics | evaluation.counts).items()]

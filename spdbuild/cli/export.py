@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING, get_args
 import click
 
 from spdbuild.cli.json_output import print_json
-from spdbuild.cli.options import ARCHITECTURE, PATH, Choice, choice_options, json_option, output_option
+from spdbuild.cli.options import ARCHITECTURE, Choice, choice_options, json_option, output_option
+from spdbuild.cli.weight_options import weights_option
 from spdbuild.errors import InputError
 from spdbuild.exporting.limits import OPSETS, TOLERANCES, Precision
 from spdbuild.wording.quantities import scaled
 
 if TYPE_CHECKING:
     from spdbuild.exporting.export import Export
+    from spdbuild.weights import StoredWeights
 
 _EXAMPLES = """\b
 Examples:
@@ -28,15 +30,10 @@ Examples:
 @click.command("export", epilog=_EXAMPLES)
 @click.argument("network", type=ARCHITECTURE)
 @choice_options
-@click.option(
-    "--weights",
-    type=PATH,
-    metavar="FILE",
-    help="Weights of an architecture (required); a run has its own.",
-)
+@weights_option("Weights of an architecture (required); a run has its own.")
 @click.option("--to", metavar="FORMAT", help="onnx, pt2 or a plug-in's. [default: by the suffix of FILE, else onnx]")
 @output_option("the network")
-@click.option("--batch", type=click.IntRange(min=1), help="Images per call. [default: 1]")
+@click.option("--batch", type=click.IntRange(min=1), help="Images per call; by default 1.")
 @click.option("--dynamic", is_flag=True, help="Accept any number of images per call.")
 @click.option(
     "--any-size", is_flag=True, help="Accept images of other sizes, in whole cells of the network's coarsest features."
@@ -65,7 +62,7 @@ Examples:
 def command(
     network: str,
     choice: Choice,
-    weights: Path | None,
+    weights: StoredWeights | None,
     to: str | None,
     output: Path | None,
     batch: int | None,

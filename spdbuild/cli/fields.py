@@ -10,6 +10,7 @@ from typing import Any
 import click
 from click.shell_completion import CompletionItem
 
+from spdbuild.cli.options import repeated_option
 from spdbuild.declaring.arguments import choices, describe_type, fit, literal, type_hints
 from spdbuild.declaring.docstrings import documentation
 from spdbuild.text.source import parse_scalar
@@ -54,7 +55,7 @@ def _option(cls: type[Any], field: dataclasses.Field[Any]) -> Callable[[Callable
     if hint is bool:
         return click.option(flag, field.name, is_flag=True, default=None, help=text)
     if typing.get_origin(hint) is tuple:
-        return click.option(flag, field.name, multiple=True, metavar="PATTERN,...", help=f"{text} May be repeated.")
+        return repeated_option(flag, field.name, metavar="PATTERN,...", help=text)
     help_text = f"{text} [default: {literal(field.default).strip(chr(34))}]"
     return click.option(flag, field.name, type=FieldType(field.name, hint), metavar=_metavar(hint), help=help_text)
 

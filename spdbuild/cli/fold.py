@@ -8,15 +8,18 @@ from typing import TYPE_CHECKING
 import click
 
 from spdbuild.cli.json_output import print_json
-from spdbuild.cli.networks import named_network
 from spdbuild.cli.options import ARCHITECTURE, PATH, Choice, choice_options, json_option, output_option
 from spdbuild.cli.output import put_text
-from spdbuild.cli.tables import Table
+from spdbuild.cli.tables import show_table
+from spdbuild.cli.weight_options import weights_option
 from spdbuild.errors import InputError
 from spdbuild.system.files import refuse_overwriting
+from spdbuild.wording.tables import Table
 
 if TYPE_CHECKING:
     from spdbuild.conversion.folding import Folding
+    from spdbuild.training.stored_graph import StoredGraph
+    from spdbuild.weights import StoredWeights
 
 _EXAMPLES = """\b
 Examples:
@@ -29,7 +32,7 @@ Examples:
 @click.command("fold", epilog=_EXAMPLES)
 @click.argument("network", type=ARCHITECTURE)
 @choice_options
-@click.option("--weights", type=PATH, metavar="FILE", help="Weights of the network; a run has its own.")
+@weights_option("Weights of the network; a run has its own.")
 @output_option("the folded architecture")
 @click.option("--weights-out", type=PATH, metavar="FILE", help="Write the folded network's weights to FILE.")
 @click.option("--keep-norms", is_flag=True, help="Do not multiply norms into convolutions.")
@@ -42,7 +45,7 @@ Examples:
 def command(
     network: str,
     choice: Choice,
-    weights: Path | None,
+    weights: StoredWeights | None,
     output: Path | None,
     weights_out: Path | None,
     keep_norms: bool,
@@ -56,14 +59,20 @@ def command(
     """
     from spdbuild.conversion.folding import fold
 
-    named = named_network(network, choice, weights)
-    refuse_overwriting(weights_out, named.weights)
-    if weights_out is not None and named.weights is None:
+    stored = choice.network(network, weights)
+    refuse_overwriting(weights_out, None if stored.weights is None else stored.weights.path)
+    if weights_out is not None and stored.weights is None:
         raise InputError("--weights-out needs --weights, or the folder of a run")
-    folding = fold(named.graph, named.read_weights(), fuse=not keep_norms, into_producers=into_producers)
+    folding = fold(
+        stored.graph,
+        stored.read_weights(),
+        fuse=not keep_norms,
+        into_producers=into_producers,
+        renames=stored.renames,
+    )
     text = folding.text(None if output is None else output.parent)
-    if weights_out is not None and named.weights is not None:
-        _write_weights(folding, named.weights, weights_out)
+    if weights_out is not None and stored.weights is not None:
+        _write_weights(folding, stored, stored.weights, weights_out)
     if output is not None or not as_json:
         put_text(text, output)
     if as_json:
@@ -72,12 +81,11 @@ def command(
         _show(folding, err=output is None)
 
 
-def _write_weights(folding: Folding, source: Path, output: Path) -> None:
-    from spdbuild.weights import file_sha256, save_weights
-    from spdbuild.weights.facts import Facts
+def _write_weights(folding: Folding, network: StoredGraph, source: StoredWeights, output: Path) -> None:
+    from spdbuild.weights import save_weights
 
-    origin = {"source": source.name, "source_sha256": file_sha256(source)}
-    save_weights(output, folding.flat_weights(), {"architecture": folding.name, **Facts.of(source).texts(), **origin})
+    facts = {**network.facts().texts(), **source.origin()}
+    save_weights(output, folding.flat_weights(), {"architecture": folding.name, **facts})
     click.echo(f"wrote {output}", err=True)
 
 
@@ -86,5 +94,5 @@ def _show(folding: Folding, *, err: bool) -> None:
         table = Table(("kept", "why"))
         for change in folding.kept:
             table.add(change.name, change.why)
-        table.show(err=err)
+        show_table(table, err=err)
     click.echo(str(folding), err=err)

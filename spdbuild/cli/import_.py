@@ -9,10 +9,12 @@ import click
 
 from spdbuild.cli.options import PATH, output_option, parse_shape
 from spdbuild.cli.output import put_text
+from spdbuild.cli.weight_options import weights_option
 from spdbuild.errors import InputError
 
 if TYPE_CHECKING:
     from spdbuild.loading import Architecture
+    from spdbuild.weights import StoredWeights
 
 _EXAMPLES = """\b
 Examples:
@@ -26,11 +28,11 @@ Examples:
 @click.command("import", epilog=_EXAMPLES)
 @click.argument("network")
 @output_option("the architecture")
-@click.option("--weights", type=PATH, metavar="FILE", help="The network's weights, under its own names.")
+@weights_option("The network's weights, under its own names.")
 @click.option("--weights-out", type=PATH, metavar="FILE", help="Write the weights, under our names, to FILE.")
 @click.option("--input", "shape", metavar="C,H,W", help="Input shape; for a file of rows, that of the square image.")
 def command(
-    network: str, output: Path | None, weights: Path | None, weights_out: Path | None, shape: str | None
+    network: str, output: Path | None, weights: StoredWeights | None, weights_out: Path | None, shape: str | None
 ) -> None:
     """Write a third-party network in the language of spdbuild.
 
@@ -53,7 +55,7 @@ def command(
 
 
 def _from_library(
-    network: str, size: tuple[int, ...] | None, weights: Path | None, weights_out: Path | None
+    network: str, size: tuple[int, ...] | None, weights: StoredWeights | None, weights_out: Path | None
 ) -> Architecture:
     from spdbuild.importing.torch_module import import_module
     from spdbuild.importing.zoo import network as build

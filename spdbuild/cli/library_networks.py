@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 import click
 
 from spdbuild.cli.json_output import print_json
-from spdbuild.cli.tables import Table
+from spdbuild.cli.tables import show_table
 from spdbuild.errors import InputError
 from spdbuild.wording.quantities import change, scaled
+from spdbuild.wording.tables import Table
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -31,7 +32,7 @@ def convert_library(name: str, request: Request, convert: Callable[[Architecture
     """
     from spdbuild.importing.torch_module import import_module
     from spdbuild.importing.zoo import network
-    from spdbuild.weights import load_into, save_weights
+    from spdbuild.weights import StoredWeights, load_into, save_weights
 
     weights, inputs = request.weights, request.choice.inputs
     weights.check(own=True)
@@ -41,7 +42,7 @@ def convert_library(name: str, request: Request, convert: Callable[[Architecture
     if weights.source is not None:
         key = load_into(module, weights.source).taken_from
         if key:
-            click.echo(f"{name} has the weights of {weights.source}, under '{key}'", err=True)
+            click.echo(f"{name} has the weights of {weights.source.file}, under '{key}'", err=True)
     else:
         click.echo(f"{name} has random weights; --weights gives it others", err=True)
     try:
@@ -53,7 +54,7 @@ def convert_library(name: str, request: Request, convert: Callable[[Architecture
         if weights.output is not None:
             ours = Path(folder, f"{imported.architecture.name}.safetensors")
             save_weights(ours, imported.weights, {"source": name})
-            weights = replace(weights, source=ours)
+            weights = replace(weights, source=StoredWeights(ours))
         convert(request.choice.of(imported.architecture.document), replace(request, weights=weights))
 
 
@@ -73,11 +74,11 @@ def _convert_module(name: str, module: nn.Module, example: Tensor, request: Requ
     click.echo(f"there is no YAML, because {name} cannot be written in our language: {why}\n", err=True)
     if request.as_json:
         print_json(report.to_dict())
-    elif request.form == "markdown":
+    elif request.markdown:
         click.echo("\n".join([_replaced(report).markdown(), *(f"- {line}" for line in str(report).splitlines())]))
     else:
         if report.replaced:
-            _replaced(report).show()
+            show_table(_replaced(report))
         click.echo(str(report))
 
 

@@ -11,8 +11,10 @@ import click
 from spdbuild import builtin
 from spdbuild.cli.json_output import print_json
 from spdbuild.cli.options import json_option
-from spdbuild.cli.tables import Table
+from spdbuild.cli.tables import show_table
 from spdbuild.text.source import parse_yaml, read_source
+from spdbuild.wording.quantities import shapes_text
+from spdbuild.wording.tables import Table
 
 
 @click.command("ls", epilog="Example: spdbuild ls '*spd*'")
@@ -26,11 +28,11 @@ def command(pattern: str, as_json: bool) -> None:
         print_json({"architectures": architectures, "recipes": recipes})
         return
     if architectures:
-        _architectures(architectures).show()
+        show_table(_architectures(architectures))
     if architectures and recipes:
         click.echo()
     if recipes:
-        _recipes(recipes).show()
+        show_table(_recipes(recipes))
     if not architectures and not recipes:
         click.echo(f"nothing is called '{pattern}'", err=True)
 
@@ -65,8 +67,7 @@ def _architectures(entries: list[dict[str, Any]]) -> Table:
     table = Table(("architecture", "input", "parameters"))
     for entry in entries:
         counts = [f"{variant} {count:,}".strip() for variant, count in entry["params"].items()]
-        sizes = ", ".join("x".join(map(str, shape)) for shape in entry["inputs"])
-        table.add(entry["name"], sizes, ", ".join(counts))
+        table.add(entry["name"], shapes_text(entry["inputs"]), ", ".join(counts))
     return table
 
 

@@ -9,9 +9,10 @@ import click
 from spdbuild.cli.json_output import print_json
 from spdbuild.cli.options import json_option
 from spdbuild.cli.reference import reference, text_of
-from spdbuild.cli.tables import Table
+from spdbuild.cli.tables import show_table
 from spdbuild.shape import Shape
 from spdbuild.wording.quantities import shapes_text
+from spdbuild.wording.tables import Table
 
 if TYPE_CHECKING:
     from spdbuild.ops import Op
@@ -29,7 +30,7 @@ def command(name: str | None, as_json: bool) -> None:
     elif name:
         click.echo(text_of(reference(OPS[name]), f"Example: {example_text(OPS[name])}"))
     else:
-        _table([op for _, op in OPS.items()]).show()
+        show_table(_table([op for _, op in OPS.items()]))
 
 
 def example_text(op: type[Op]) -> str:

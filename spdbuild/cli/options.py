@@ -17,7 +17,8 @@ from spdbuild.errors import InputError
 if TYPE_CHECKING:
     from spdbuild.architecture.document import Document
     from spdbuild.loading import Architecture
-    from spdbuild.training.stored_run import StoredGraph
+    from spdbuild.training.stored_graph import StoredGraph
+    from spdbuild.weights import StoredWeights
 
 Function = Callable[..., Any]
 
@@ -68,11 +69,29 @@ class DependentOption(click.Option):
         return super().handle_parse_result(ctx, opts, args)
 
 
+class FormOption(click.Option):
+    """One of the forms in which results are printed; several of them are refused."""
+
+    def handle_parse_result(
+        self, ctx: click.Context, opts: Mapping[str, Any], args: list[str]
+    ) -> tuple[Any, list[str]]:
+        forms = [param for param in ctx.command.params if isinstance(param, FormOption) and param.name in opts]
+        if len(forms) > 1:
+            given = " and ".join(param.opts[0] for param in forms)
+            raise click.UsageError(f"{given} do not go together: give one of them", ctx)
+        return super().handle_parse_result(ctx, opts, args)
+
+
+def repeated_option(*names: str, help: str, **options: Any) -> Callable[[Function], Function]:
+    """An option that may be given several times, which its help says."""
+    return click.option(*names, multiple=True, help=f"{help} May be repeated.", **options)
+
+
 ARCHITECTURE = BuiltinName("architectures")
 PATH = click.Path(path_type=Path)
 
-json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout.")
-markdown_option = click.option("--markdown", "form", flag_value="markdown", help="Print a Markdown table.")
+json_option = click.option("--json", "as_json", cls=FormOption, is_flag=True, help="Print one JSON document on stdout.")
+markdown_option = click.option("--markdown", cls=FormOption, is_flag=True, help="Print a Markdown table.")
 imports_option = click.option(
     "--allow-imports", is_flag=True, help="Run the Python files that an architecture names under 'imports:'."
 )
@@ -106,14 +125,22 @@ class Choice:
 
     def load(self, name: str) -> Architecture:
         """The architecture of a path or built-in name, or the one that a run has trained, by the run's folder."""
-        return self.stored(name).architecture if Path(name).is_dir() else self.of(self.document(name))
+        return self.run(name)[0] if Path(name).is_dir() else self.of(self.document(name))
 
-    def stored(self, run: str, weights: Path | None = None) -> StoredGraph:
-        """The network that a run has trained, by the run's folder; `weights` override its best."""
-        self.require_none(run)
-        from spdbuild.training.stored_run import stored_graph
+    def run(self, folder: str, weights: StoredWeights | None = None) -> tuple[Architecture, StoredWeights]:
+        """The network that a run has trained, and `weights` or else its best."""
+        self.require_none(folder)
+        from spdbuild.training.stored_run import run_architecture
 
-        return stored_graph(run, weights, self.inputs, allow_imports=self.allow_imports)
+        return run_architecture(folder, weights, self.inputs, allow_imports=self.allow_imports)[:2]
+
+    def network(self, name: str, weights: StoredWeights | None) -> StoredGraph:
+        """The network of a path or built-in name with `weights`, or of a run's folder, whose best they override."""
+        from spdbuild.training.stored_graph import stored_graph
+
+        source = self.source(name)
+        inputs = self.inputs if source is name else None
+        return stored_graph(source, weights, inputs, allow_imports=self.allow_imports)
 
     def source(self, name: str) -> str | Architecture:
         """The folder of a run as it is, or the architecture of a path or built-in name."""
@@ -139,7 +166,7 @@ def choice_options(function: Function) -> Function:
     """Options that select a network of an architecture file; the function gets them as `choice`."""
 
     @click.option("--variant", help="Variant of the architecture.")
-    @click.option("--var", "variables", multiple=True, metavar="NAME=VALUE", help="Set a var; may be repeated.")
+    @repeated_option("--var", "variables", metavar="NAME=VALUE", help="Set a var.")
     @click.option("--input", "inputs", multiple=True, metavar="C,H,W", help="Input shape; one for each input.")
     @imports_option
     @functools.wraps(function)

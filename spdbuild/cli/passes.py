@@ -7,7 +7,8 @@ import click
 from spdbuild.cli.json_output import print_json
 from spdbuild.cli.options import json_option
 from spdbuild.cli.reference import reference, text_of
-from spdbuild.cli.tables import Table
+from spdbuild.cli.tables import show_table
+from spdbuild.wording.tables import Table
 
 
 @click.command("passes", epilog="Example: spdbuild passes strided_to_spd")
@@ -28,4 +29,4 @@ def command(name: str | None, as_json: bool) -> None:
         table = Table(("pass", "what it does"))
         for _, step in PASSES.items():
             table.add(step.name, reference(step).summary)
-        table.show()
+        show_table(table)

@@ -10,13 +10,15 @@ import click
 
 from spdbuild.cli.detector_options import changes
 from spdbuild.cli.json_output import print_json
-from spdbuild.cli.options import PATH, DependentOption, imports_option, json_option
+from spdbuild.cli.options import PATH, DependentOption, imports_option, json_option, repeated_option
 from spdbuild.cli.output import say
+from spdbuild.cli.weight_options import weights_option
 from spdbuild.errors import RunError
-from spdbuild.wording.phrases import printable
+from spdbuild.wording.phrases import number, printable, some
 
 if TYPE_CHECKING:
     from spdbuild.training.task import Prediction
+    from spdbuild.weights import StoredWeights
 
 #: The first character keeps click from joining the lines.
 _EXAMPLES = """\b
@@ -26,15 +28,6 @@ Examples:
   spdbuild predict runs/hit_uav_yolov5n drone.mp4 -o seen --save csv
   spdbuild predict coco_yolov5_spd_n large.jpg --weights imported.safetensors --tile 640 -o seen --save crops
 """
-
-#: Options that stand for a key of a detector's recipe.
-_KEYS = {
-    "--min-score": "task.seeing.nms.min_score",
-    "--max-iou": "task.seeing.nms.max_iou",
-    "--max-detections": "task.seeing.nms.max_detections",
-    "--tile": "task.seeing.tile",
-    "--class": "task.seeing.classes",
-}
 
 #: The number of things that a line names; --json and --save have them all.
 _SHOWN = 12
@@ -46,22 +39,22 @@ _FORMS = ("pictures", "crops", "txt", "json", "csv")
 @click.command("predict", epilog=_EXAMPLES)
 @click.argument("run")
 @click.argument("sources", nargs=-1, metavar="SOURCES...", type=PATH)
-@click.option("--weights", type=PATH, help="Weights to use in place of the run's best.")
+@weights_option("Weights to use in place of the run's best.")
 @click.option(
     "-o",
     "--output",
     type=PATH,
+    metavar="FOLDER",
     help="Folder for pictures with boxes, or for a table.",
 )
-@click.option(
+@repeated_option(
     "--save",
     "forms",
     cls=DependentOption,
     needs="-o",
     why=" FOLDER to write into",
-    multiple=True,
     type=click.Choice(_FORMS),
-    help="What to write into the folder instead; repeatable.",
+    help="What to write into the folder instead.",
 )
 @click.option("--min-score", type=click.FloatRange(0, 1), help="Least score of a box that a detector shows.")
 @click.option("--max-iou", type=click.FloatRange(0, 1), help="Of two boxes that overlap more, the better is shown.")
@@ -75,14 +68,14 @@ _FORMS = ("pictures", "crops", "txt", "json", "csv")
     type=click.IntRange(32),
     help="Side in pixels of the tiles in which a detector looks at larger pictures.",
 )
-@click.option("--class", "classes", multiple=True, metavar="NAME", help="Show only boxes of this class; repeatable.")
-@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change a key of the recipe; repeatable.")
+@repeated_option("--class", "classes", metavar="NAME", help="Show only boxes of this class.")
+@repeated_option("--set", "overrides", metavar="KEY=VALUE", help="Change a key of the recipe.")
 @imports_option
 @json_option
 def command(
     run: str,
     sources: tuple[Path, ...],
-    weights: Path | None,
+    weights: StoredWeights | None,
     output: Path | None,
     forms: tuple[str, ...],
     min_score: float | None,
@@ -102,14 +95,14 @@ def command(
     from spdbuild.training.predict import predict, source_files, source_roots
     from spdbuild.training.stored_run import load_model
 
-    values = {
-        "--min-score": min_score,
-        "--max-iou": max_iou,
-        "--max-detections": max_detections,
-        "--tile": tile,
-        "--class": classes,
+    given = {
+        "--min-score": ("task.seeing.nms.min_score", min_score),
+        "--max-iou": ("task.seeing.nms.max_iou", max_iou),
+        "--max-detections": ("task.seeing.nms.max_detections", max_detections),
+        "--tile": ("task.seeing.tile", tile),
+        "--class": ("task.seeing.classes", classes),
     }
-    changed = changes(run, overrides, values, _KEYS, allow_imports=allow_imports)
+    changed = changes(run, overrides, given, allow_imports=allow_imports)
     written = Outputs(output, forms, source_roots(sources)) if output else None
     entries, problems = [], []
     # A missing source is told before the weights are read.
@@ -132,14 +125,12 @@ def command(
     if as_json:
         print_json(entries)
     if problems:
-        raise RunError(f"{len(problems)} {'file' if len(problems) == 1 else 'files'} could not be read")
+        raise RunError(f"{number(len(problems), 'file')} could not be read")
 
 
 def _line(prediction: Prediction) -> str:
     frame = "" if prediction.frame is None else f" frame {prediction.frame}"
-    more = len(prediction.found) - _SHOWN
-    rest = f", ... and {more:,} more" if more > 0 else ""
-    return f"{prediction.file}{frame}: {', '.join(map(_text, prediction.found[:_SHOWN])) or 'nothing'}{rest}"
+    return f"{prediction.file}{frame}: {some(map(_text, prediction.found), _SHOWN) or 'nothing'}"
 
 
 def _text(thing: dict[str, Any]) -> str:

@@ -16,7 +16,7 @@ PAGE_WIDTH = 120
 
 
 @dataclass(frozen=True)
-class Argument:
+class ArgumentReference:
     """An argument of a call: what it accepts, its default as the language writes it ("" if it must be given)."""
 
     name: str
@@ -36,7 +36,7 @@ class Reference:
     summary: str
     body: str
     source: str
-    arguments: tuple[Argument, ...]
+    arguments: tuple[ArgumentReference, ...]
 
     @property
     def call(self) -> str:
@@ -53,12 +53,12 @@ def reference(cls: type[Any]) -> Reference:
     return Reference(cls.name, told.summary, told.body, told.source, tuple(_arguments(cls)))
 
 
-def _arguments(cls: type[Any]) -> Iterator[Argument]:
+def _arguments(cls: type[Any]) -> Iterator[ArgumentReference]:
     texts, hints = documentation(cls).arguments, type_hints(cls)
     for field in dataclasses.fields(cls):
         if field.init:
             text = texts.get(field.name, "")
-            yield Argument(field.name, describe_type(hints[field.name]), _default(field), text)
+            yield ArgumentReference(field.name, describe_type(hints[field.name]), _default(field), text)
 
 
 def _default(field: dataclasses.Field[Any]) -> str:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import click
 
 from spdbuild.cli.json_output import print_json
-from spdbuild.cli.options import PATH, DependentOption, json_option
+from spdbuild.cli.options import PATH, DependentOption, json_option, repeated_option
 from spdbuild.cli.output import say
-from spdbuild.cli.tables import Table
+from spdbuild.cli.tables import show_table
 
 if TYPE_CHECKING:
     from spdbuild.reporting.parts import Part
@@ -28,18 +28,18 @@ Examples:
 
 @click.command("report", epilog=_EXAMPLES)
 @click.argument("runs", nargs=-1, required=True, type=PATH, metavar="RUN...")
-@click.option("--metric", "metrics", multiple=True, metavar="NAME", help="Show this metric; may be repeated.")
+@repeated_option("--metric", "metrics", metavar="NAME", help="Show this metric.")
 @click.option("--against", metavar="NAME", help="Compare all others with the runs of this name.")
-@click.option(
+@repeated_option(
     "--by-class",
-    multiple=True,
     metavar="NAME",
-    help="Show this column of the runs' classes.csv for each class, such as top1 or AP; may be repeated.",
+    help="Show this column of the runs' classes.csv for each class, such as top1 or AP.",
 )
 @click.option(
     "-o",
     "--output",
     type=PATH,
+    metavar="FOLDER",
     help="Folder for report.md, the same tables for LaTeX, CSV tables (also of the curves), and a page with curves.",
 )
 @click.option(
@@ -73,15 +73,20 @@ def command(
 
     RUN is the folder of a run, including the runs that it is compared with, or a folder that holds runs; or the folder
     of an evaluation, which `spdbuild eval RUN --split test -o FOLDER` writes, or one that holds some. Runs belong
-    together if their recipes differ only in the seed and in keys that do not change the result: title, compare,
-    expect, workers, device, test_batch, save_every, data.download, data.memory_gib, task.cache, task.seeing and
-    task.evaluation.backend. Runs on other images, or with another task.evaluation, are shown separately. Images are
+    together if their recipes differ only in the seed, in data.fold, and in keys that do not change the result: title,
+    compare, expect, workers, device, test_batch, save_every, data.download, data.memory_gib, task.cache, task.seeing
+    and task.evaluation.backend. Runs on other images, or with another task.evaluation, are shown separately. Images are
     compared by what they are, not where; in runs of versions that did not record them, by the keys of data.
 
     Each is compared with the nearest recipe before it that shares a seed: a converted network with the unconverted one.
     One seed allows no conclusion about other training runs; --resample then still tells whether the difference between
     these two networks could be due to the choice of test images. Similar images, such as frames of a video, tell less
     than their number suggests: --together draws them as one.
+
+    Of a cross-validation, data.folds=5 with one run for each data.fold, the folds are shown together and compared fold
+    by fold; the interval allows for training images that they have in common. Of several comparisons of one metric the
+    p values are shown with Holm's correction, too. Where evaluations were timed, their latency is shown with the
+    machine.
 
     Runs are compared by the weights that they ended with, on the images that training evaluates on. Evaluations are
     shown separately for each split of the data, and for best, last and other weights.
@@ -114,7 +119,7 @@ def _show(part: Part, *, first: bool) -> None:
     say(f"{'' if first else chr(10)}{part.title}")
     for table in part.tables:
         click.echo()
-        Table(table.columns, table.numbers, table.rows).show()
+        show_table(table)
     click.echo()
     for sentence in part.sentences:
         say(sentence)

@@ -9,11 +9,12 @@ import click
 
 from spdbuild import builtin
 from spdbuild.cli.content import is_recipe
-from spdbuild.cli.json_output import node_document, print_json
-from spdbuild.cli.options import BuiltinName, Choice, choice_options, json_option
-from spdbuild.cli.tables import Table
+from spdbuild.cli.json_output import print_json
+from spdbuild.cli.options import BuiltinName, Choice, FormOption, choice_options, json_option
+from spdbuild.cli.tables import show_table
 from spdbuild.text.source import read_source
 from spdbuild.wording.quantities import shapes_text
+from spdbuild.wording.tables import Table
 
 if TYPE_CHECKING:
     from spdbuild.graph import Graph
@@ -30,7 +31,7 @@ Examples:
 @click.argument("name", type=BuiltinName("architectures", "recipes"))
 @click.argument("overrides", nargs=-1, metavar="[KEY.PATH=VALUE | ~KEY.PATH]...")
 @choice_options
-@click.option("--text", is_flag=True, help="Print the flat YAML: no blocks, vars or variants.")
+@click.option("--text", cls=FormOption, is_flag=True, help="Print the flat YAML: no blocks, vars or variants.")
 @json_option
 def command(name: str, overrides: tuple[str, ...], choice: Choice, text: bool, as_json: bool) -> None:
     """Show the graph of an architecture, one line per node with op, inputs and shapes; or all values of a recipe.
@@ -57,7 +58,7 @@ def command(name: str, overrides: tuple[str, ...], choice: Choice, text: bool, a
 
         click.echo(graph_text(graph), nl=False)
     else:
-        _table(graph).show()
+        show_table(_table(graph))
 
 
 def _show_recipe(path: str, overrides: tuple[str, ...], as_json: bool) -> None:
@@ -83,5 +84,5 @@ def _document(graph: Graph) -> dict[str, Any]:
     return {
         "name": graph.name,
         "outputs": list(map(str, graph.outputs)),
-        "nodes": [node_document(node) for node in graph],
+        "nodes": [node.to_dict() for node in graph],
     }

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from spdbuild.cli.json_output import print_json
-from spdbuild.cli.options import ARCHITECTURE, Choice, choice_options, json_option, markdown_option
-from spdbuild.cli.tables import Table
+from spdbuild.cli.options import ARCHITECTURE, Choice, FormOption, choice_options, json_option, markdown_option
+from spdbuild.cli.tables import show_table
 from spdbuild.graph.names import name_parts
 from spdbuild.wording.quantities import scaled, shapes_text, share
+from spdbuild.wording.tables import Table
 
 if TYPE_CHECKING:
     from spdbuild.analysis.cost import LayerCost, Summary
@@ -32,9 +33,9 @@ Examples:
 @choice_options
 @click.option("--depth", type=click.IntRange(min=1), default=2, show_default=True, help="Levels of blocks to show.")
 @markdown_option
-@click.option("--csv", "form", flag_value="csv", help="Print every layer as comma-separated values.")
+@click.option("--csv", cls=FormOption, is_flag=True, help="Print every layer as comma-separated values.")
 @json_option
-def command(architecture: str, choice: Choice, depth: int, form: str | None, as_json: bool) -> None:
+def command(architecture: str, choice: Choice, depth: int, markdown: bool, csv: bool, as_json: bool) -> None:
     """Shapes, parameters, MACs and FLOPs of an architecture, layer by layer.
 
     ARCHITECTURE is a path, a built-in name, or the folder of a run. The last line has the totals; activations are the
@@ -45,13 +46,13 @@ def command(architecture: str, choice: Choice, depth: int, form: str | None, as_
     costs = summary(choice.load(architecture))
     if as_json:
         print_json(costs.to_dict())
-    elif form == "csv":
+    elif csv:
         click.echo(_layers(costs).csv(), nl=False)
-    elif form == "markdown":
+    elif markdown:
         click.echo(_blocks(costs, depth).markdown(), nl=False)
         click.echo(f"\n{CONVENTION}\n\n{costs}")
     else:
-        _blocks(costs, depth).show()
+        show_table(_blocks(costs, depth))
         click.echo(f"\n{CONVENTION}\n{costs}")
 
 
@@ -88,7 +89,7 @@ def _blocks(costs: Summary, depth: int) -> Table:
 
 def _cells(branch: _Branch, costs: Summary) -> Iterator[str]:
     last = branch.layers[-1]
-    params, macs = sum(layer.params for layer in branch.layers), sum(layer.macs for layer in branch.layers)
+    params, macs = sum(layer.parameters for layer in branch.layers), sum(layer.macs for layer in branch.layers)
     yield f"({len(branch.layers)} layers)" if branch.inside else last.op
     yield shapes_text(last.shapes)
     yield f"{params:,}" if params else ""
@@ -99,6 +100,6 @@ def _cells(branch: _Branch, costs: Summary) -> Iterator[str]:
 def _layers(costs: Summary) -> Table:
     table = Table(("name", "op", "inputs", "output", "params", "macs", "flops", "share"))
     for layer in costs.layers:
-        numbers: list[Any] = [layer.params, layer.macs, 2 * layer.macs, f"{layer.macs / (costs.macs or 1):.6f}"]
+        numbers: list[Any] = [layer.parameters, layer.macs, 2 * layer.macs, f"{layer.macs / (costs.macs or 1):.6f}"]
         table.add(layer.name, layer.op, " ".join(layer.inputs), shapes_text(layer.shapes), *map(str, numbers))
     return table

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 import click
 
 from spdbuild.cli.json_output import print_json
-from spdbuild.cli.options import PATH, imports_option, json_option
-from spdbuild.cli.tables import Table
+from spdbuild.cli.options import PATH, BuiltinName, imports_option, json_option, repeated_option
+from spdbuild.cli.tables import show_table
 from spdbuild.errors import RunError
+from spdbuild.wording.tables import Table
 
 if TYPE_CHECKING:
     from spdbuild.sweeping import Sweep
@@ -21,22 +22,29 @@ Examples:
   spdbuild sweep quickstart --over seed=0,1,2
   spdbuild sweep quickstart epochs=5 '~expect' --over optimizer.lr=0.1,0.05 --over seed=0,1,2
   spdbuild sweep recipe.yaml --over "passes=[],[strided_to_spd()]" --over seed=0,1,2 --dry-run
+  spdbuild sweep recipe.yaml data.folds=5 --over data.fold=0,1,2,3,4
   spdbuild report runs/quickstart_sweep
 """
 
 
 @click.command("sweep", epilog=_EXAMPLES)
-@click.argument("recipe")
+@click.argument("recipe", type=BuiltinName("recipes"))
 @click.argument("overrides", nargs=-1, metavar="[KEY.PATH=VALUE | ~KEY.PATH]...")
-@click.option(
+@repeated_option(
     "--over",
     "grid",
-    multiple=True,
     required=True,
     metavar="KEY.PATH=VALUE,VALUE,...",
-    help="The values of a key; repeat it for every combination of several keys.",
+    help="The values of a key; of several keys, every combination is trained.",
 )
-@click.option("--runs", type=PATH, default=Path("runs"), help="Folder in which the folder of the sweep is made.")
+@click.option(
+    "--runs",
+    type=PATH,
+    metavar="FOLDER",
+    default=Path("runs"),
+    show_default=True,
+    help="Folder in which the folder of the sweep is made.",
+)
 @click.option("--dry-run", is_flag=True, help="Check all combinations and list them; train nothing.")
 @click.option("--quiet", is_flag=True, help="Print no progress; the logs in the runs' folders are still written.")
 @imports_option
@@ -57,6 +65,8 @@ def command(
     started again with the same command, and one that needs more seeds with more of them. All combinations are checked
     before the first is trained; one that fails does not keep the others from being trained, and the exit code is 1.
     Several of these commands side by side share the runs, with CUDA_VISIBLE_DEVICES=0, 1 and so on each on its own GPU.
+
+    Over data.fold it is a cross-validation: with data.folds=5 every fifth of the training images is evaluated on once.
 
     `spdbuild report` on the folder compares the runs.
     """
@@ -81,4 +91,4 @@ def _show(done: Sweep) -> None:
     table = Table(("run", "state", *names), names)
     for point, state, metrics in zip(done.points, done.states, measured, strict=True):
         table.add(str(point), state, *(number_text(metrics[name]) if name in metrics else "" for name in names))
-    table.show()
+    show_table(table)

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from spdbuild.cli.json_output import print_json
-from spdbuild.cli.options import PATH, imports_option, json_option
+from spdbuild.cli.options import PATH, BuiltinName, imports_option, json_option
 
 #: The first character keeps click from joining the lines.
 _EXAMPLES = """\b
@@ -20,10 +20,17 @@ Examples:
 
 
 @click.command("train", epilog=_EXAMPLES)
-@click.argument("recipe", required=False)
+@click.argument("recipe", required=False, type=BuiltinName("recipes"))
 @click.argument("overrides", nargs=-1, metavar="[KEY.PATH=VALUE | ~KEY.PATH]...")
-@click.option("--resume", type=PATH, help="Folder of a run to resume.")
-@click.option("--runs", type=PATH, default=Path("runs"), help="Folder in which the folders of runs are made.")
+@click.option("--resume", type=PATH, metavar="FOLDER", help="Folder of a run to resume.")
+@click.option(
+    "--runs",
+    type=PATH,
+    metavar="FOLDER",
+    default=Path("runs"),
+    show_default=True,
+    help="Folder in which the folders of runs are made.",
+)
 @click.option("--quiet", is_flag=True, help="Print nothing; the log in the run's folder is still written.")
 @imports_option
 @json_option
@@ -36,7 +43,10 @@ def command(
     allow_imports: bool,
     as_json: bool,
 ) -> None:
-    """Train a network from a RECIPE, a path or a built-in name, in a new folder below runs/."""
+    """Train a network from a RECIPE, a path or a built-in name, in a new folder below runs/.
+
+    Ctrl-C and SIGTERM save the state after the current step; --resume goes on from it.
+    """
     from spdbuild.training import run
     from spdbuild.training.distributed import is_first
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,10 +11,12 @@ from typing import TYPE_CHECKING
 import click
 
 from spdbuild.cli.json_output import print_json
-from spdbuild.cli.networks import NamedNetwork, named_network
 from spdbuild.cli.options import ARCHITECTURE, PATH, Choice, choice_options, json_option
-from spdbuild.cli.tables import Table
-from spdbuild.errors import RunError
+from spdbuild.cli.tables import show_table
+from spdbuild.cli.weight_options import weights_option
+from spdbuild.conversion.limits import EXACT, ROUNDED
+from spdbuild.errors import RunError, WeightsError
+from spdbuild.wording.tables import Table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,9 +24,9 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from spdbuild.conversion.verification import Verification
+    from spdbuild.training.stored_graph import StoredGraph
+    from spdbuild.weights import StoredWeights
 
-#: Largest relative error that counts as equal: in float64 throughout, and with weights once rounded to float32.
-EXACT, ROUNDED = 1e-10, 1e-5
 #: Number of images of a folder that both networks are run on.
 IMAGES = 32
 
@@ -38,13 +42,13 @@ Examples:
 @click.argument("a", type=ARCHITECTURE)
 @click.argument("b", type=ARCHITECTURE)
 @choice_options
-@click.option("--weights-a", type=PATH, metavar="FILE", help="Weights of A. [default: random]")
-@click.option("--weights-b", type=PATH, metavar="FILE", help="Weights of B. [default: those of A, carried over]")
+@weights_option("Weights of A. [default: random]", "-a")
+@weights_option("Weights of B. [default: those of A, carried over]", "-b")
 @click.option("--images", type=PATH, metavar="FOLDER", help="Compare on the images in FOLDER, too.")
 @click.option(
     "--tolerance",
     type=click.FloatRange(min=0),
-    help=f"Largest relative error. [default: {EXACT:g}, and {ROUNDED:g} with the weights of B]",
+    help=f"Largest relative error; by default {EXACT:g}, and {ROUNDED:g} with the weights of B.",
 )
 @click.option("--layers", is_flag=True, help="List the error of every layer.")
 @json_option
@@ -52,8 +56,8 @@ def command(
     a: str,
     b: str,
     choice: Choice,
-    weights_a: Path | None,
-    weights_b: Path | None,
+    weights_a: StoredWeights | None,
+    weights_b: StoredWeights | None,
     images: Path | None,
     tolerance: float | None,
     layers: bool,
@@ -66,8 +70,10 @@ def command(
     """
     from spdbuild.conversion.verification import verify
 
-    one = named_network(a, _choice_for(a, choice), weights_a)
-    other = named_network(b, _choice_for(b, choice), weights_b)
+    with _hints_for("a"):
+        one = _choice_for(a, choice).network(a, weights_a)
+    with _hints_for("b"):
+        other = _choice_for(b, choice).network(b, weights_b)
     if tolerance is None:
         tolerance = EXACT if other.weights is None else ROUNDED
     found = verify(*_models(one, other), _inputs(one, images), tolerance)
@@ -87,16 +93,28 @@ def _choice_for(name: str, choice: Choice) -> Choice:
     return replace(choice, variant=None)
 
 
-def _models(one: NamedNetwork, other: NamedNetwork) -> tuple[nn.Module, nn.Module]:
+@contextmanager
+def _hints_for(side: str) -> Iterator[None]:
+    """Let hints name the options of the weights of A or B."""
+    try:
+        yield
+    except WeightsError as error:
+        told = (replace(p, hint=re.sub(r"--(key|prefix)\b", rf"--\1-{side}", p.hint)) for p in error.problems)
+        raise WeightsError.gather(told) from None
+
+
+def _models(one: StoredGraph, other: StoredGraph) -> tuple[nn.Module, nn.Module]:
     """Both networks in float64, with their own weights, random ones, or those of the first carried over."""
     from spdbuild.conversion.verification import random_weights, weights_for
 
-    first = one.read_weights() or random_weights(one.graph)
-    second = other.read_weights() or weights_for(one.graph, first, other.graph)
+    with _hints_for("a"):
+        first = one.read_weights() or random_weights(one.graph)
+    with _hints_for("b"):
+        second = other.read_weights() or weights_for(one.graph, first, other.graph)
     return _model(one, first), _model(other, second)
 
 
-def _model(network: NamedNetwork, weights: dict[str, Tensor]) -> nn.Module:
+def _model(network: StoredGraph, weights: dict[str, Tensor]) -> nn.Module:
     from spdbuild.api import build
 
     model = build(network.graph).double()
@@ -104,7 +122,7 @@ def _model(network: NamedNetwork, weights: dict[str, Tensor]) -> nn.Module:
     return model
 
 
-def _inputs(network: NamedNetwork, images: Path | None) -> Iterator[tuple[Tensor, ...]]:
+def _inputs(network: StoredGraph, images: Path | None) -> Iterator[tuple[Tensor, ...]]:
     from spdbuild.conversion.images import folder_images
     from spdbuild.conversion.verification import random_inputs
 
@@ -120,7 +138,7 @@ def _show(found: Verification, layers: bool) -> None:
             table.add(layer.name, f"{layer.error:.1e}")
         for name in found.skipped:
             table.add(name, "other shape")
-        table.show()
+        show_table(table)
         click.echo("")
     click.echo(str(found))
 

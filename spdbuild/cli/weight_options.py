@@ -1,4 +1,4 @@
-"""Options of a command that writes a network's weights besides its architecture."""
+"""Options that say which weights a command reads, and those of one that carries weights over."""
 
 from __future__ import annotations
 
@@ -9,30 +9,61 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from spdbuild.cli.options import PATH, Function
+from spdbuild.cli.options import PATH, DependentOption, Function
 from spdbuild.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from torch import Tensor
 
     from spdbuild.conversion.report import ConversionReport
     from spdbuild.loading import Architecture
+    from spdbuild.weights import StoredWeights
 
 #: Images that a fit of max pools uses: enough for the few unknowns of each channel.
 CALIBRATION_IMAGES = 64
+
+KEY_HELP = (
+    "Key of a checkpoint under which the weights are, such as model, or ema.model for one within ema; by default "
+    "averaged ones come first."
+)
+PREFIX_HELP = "What stands before the names, such as online.; by default that with which most fit."
+
+
+def weights_option(what: str, side: str = "") -> Callable[[Function], Function]:
+    """`--weights FILE`, `--key` and `--prefix`; the function gets a StoredWeights, or None, as `weights`.
+
+    what: the help of the first. side: what ends the names of all, such as "-a".
+    """
+    option = f"--weights{side}"
+    file, key, prefix = (f"{name}{side}".replace("-", "_") for name in ("weights", "key", "prefix"))
+
+    def decorate(function: Function) -> Function:
+        @click.option(option, file, type=PATH, metavar="FILE", help=what)
+        @click.option(f"--key{side}", key, cls=DependentOption, needs=option, help=KEY_HELP)
+        @click.option(f"--prefix{side}", prefix, cls=DependentOption, needs=option, help=PREFIX_HELP)
+        @functools.wraps(function)
+        def wrapper(**given: Any) -> Any:
+            from spdbuild.weights import StoredWeights
+
+            path, *chosen = (given.pop(name) for name in (file, key, prefix))
+            return function(**given, **{file: None if path is None else StoredWeights(path, *chosen)})
+
+        return wrapper
+
+    return decorate
 
 
 @dataclass(frozen=True)
 class WeightsOptions:
     """Which weights to carry over, and how.
 
-    source, output: files to read and to write, or neither. lossy: drop taps that do not fit.
+    source, output: what to read, and the file to write, or neither. lossy: drop taps that do not fit.
     calibrate: folder of images on which the replacements of max pools are fitted.
     """
 
-    source: Path | None
+    source: StoredWeights | None
     output: Path | None
     lossy: bool
     calibrate: Path | None
@@ -58,9 +89,11 @@ class WeightsOptions:
         """
         if self.source is None:
             return {}, report
-        from spdbuild.conversion.weights import fit_converted_pools, transfer, weights_of
+        from spdbuild.conversion.weights import fit_converted_pools, transfer
+        from spdbuild.training.stored_graph import StoredGraph
 
-        before = weights_of(report.before, self.source, architecture.renames)
+        before = StoredGraph(report.before, self.source, architecture.renames).read_weights()
+        assert before is not None
         after = transfer(report, before, lossy=self.lossy)
         if self.calibrate is None:
             return after, report
@@ -74,26 +107,28 @@ class WeightsOptions:
         """Write the weights, if any, with where they came from and what their file says about the data."""
         if self.source is None or self.output is None:
             return
-        from spdbuild.weights import file_sha256, open_weights, save_weights
+        from spdbuild.weights import open_weights, save_weights
         from spdbuild.weights.facts import Facts
 
-        origin = {"source": self.source.name, "source_sha256": file_sha256(self.source)}
         variant = {"variant": architecture.variant} if architecture.variant else {}
         facts = Facts.of(self.source).texts()
+        origin = self.source.origin()
         save_weights(self.output, weights, {"architecture": architecture.name, **variant, **facts, **origin})
-        key = open_weights(self.source).taken_from
-        click.echo(f"wrote {self.output}" + (f", from {self.source}, under '{key}'" if key else ""), err=True)
+        key = open_weights(self.source.path, self.source.key).taken_from
+        click.echo(f"wrote {self.output}" + (f", from {self.source.file}, under '{key}'" if key else ""), err=True)
 
 
 def weight_options(function: Function) -> Function:
     """Options that carry weights over; the function gets them as `weights`."""
 
-    @click.option("--weights", "source", type=PATH, metavar="FILE", help="Weights of the architecture, to carry over.")
+    @weights_option("Weights of the architecture, to carry over.")
     @click.option("--weights-out", type=PATH, metavar="FILE", help="Write the converted network's weights to FILE.")
     @click.option("--lossy", is_flag=True, help="Drop taps that do not fit into a smaller kernel.")
     @click.option("--calibrate", type=PATH, metavar="FOLDER", help="Fit replaced max pools on the images in FOLDER.")
     @functools.wraps(function)
-    def wrapper(source: Path | None, weights_out: Path | None, lossy: bool, calibrate: Path | None, **rest: Any) -> Any:
-        return function(weights=WeightsOptions(source, weights_out, lossy, calibrate), **rest)
+    def wrapper(
+        weights: StoredWeights | None, weights_out: Path | None, lossy: bool, calibrate: Path | None, **rest: Any
+    ) -> Any:
+        return function(weights=WeightsOptions(weights, weights_out, lossy, calibrate), **rest)
 
     return wrapper

@@ -8,13 +8,18 @@ from typing import TYPE_CHECKING
 
 import click
 
+from spdbuild.cli.command_group import NamedCommands
 from spdbuild.cli.json_output import print_json
 from spdbuild.cli.options import ARCHITECTURE, PATH, Choice, choice_options, json_option
 from spdbuild.cli.output import say
-from spdbuild.cli.tables import Table
+from spdbuild.cli.tables import show_table
+from spdbuild.cli.weight_options import KEY_HELP, PREFIX_HELP, weights_option
+from spdbuild.wording.quantities import shapes_text
+from spdbuild.wording.tables import Table
 
 if TYPE_CHECKING:
-    from spdbuild.weights.report import Report
+    from spdbuild.weights import StoredWeights
+    from spdbuild.weights.report import Matching
 
 _IMPORT_EXAMPLES = """\b
 Examples:
@@ -28,14 +33,7 @@ Examples:
 """
 
 
-_key_option = click.option(
-    "--key",
-    help="Key of a checkpoint under which the weights are, such as model, or ema.model for one within ema; by default "
-    "averaged ones come first.",
-)
-
-
-@click.group("weights")
+@click.group("weights", cls=NamedCommands)
 def command() -> None:
     """Inspect weights files, import third-party ones, and export to the names of others."""
 
@@ -45,10 +43,10 @@ def command() -> None:
 @click.option("--arch", required=True, type=ARCHITECTURE, help="Architecture that gets the weights.")
 @choice_options
 @click.option("--table", help="Rename table of the architecture; by default the one that finds most.")
-@_key_option
-@click.option("--prefix", help="What stands before the names, such as online.; by default that with which most fit.")
+@click.option("--key", help=KEY_HELP)
+@click.option("--prefix", help=PREFIX_HELP)
 @click.option("--partial", is_flag=True, help="Take what fits and leave out the rest.")
-@click.option("-o", "--output", required=True, type=PATH, help="safetensors file to write.")
+@click.option("-o", "--output", required=True, type=PATH, metavar="FILE", help="safetensors file to write.")
 @json_option
 def import_file(
     file: Path,
@@ -68,26 +66,32 @@ def import_file(
     from spdbuild.importing.weights import import_weights
     from spdbuild.weights.matching import elsewhere_hint
 
-    _, report = import_weights(file, choice.load(arch), output, table=table, partial=partial, key=key, prefix=prefix)
+    _, matching = import_weights(file, choice.load(arch), output, table=table, partial=partial, key=key, prefix=prefix)
     if as_json:
-        print_json({"file": str(file), "output": str(output), **report.as_json()})
+        print_json({"file": str(file), "output": str(output), **matching.to_dict()})
     else:
-        _report_table(report).show(err=True)
-    if told := elsewhere_hint(report):
+        show_table(_matching_table(matching), err=True)
+    if told := elsewhere_hint(matching):
         say(told, err=True)
-    say(_summary(report, output), err=True)
+    say(_summary(matching, output), err=True)
 
 
 @command.command("export", epilog=_EXPORT_EXAMPLES)
 @click.argument("network", type=ARCHITECTURE)
 @choice_options
-@click.option("--weights", type=PATH, metavar="FILE", help="Weights of an architecture (required); a run has its own.")
+@weights_option("Weights of an architecture (required); a run has its own.")
 @click.option("--like", required=True, help="torchvision:NAME, timm:NAME, or a file of weights with the names to use.")
 @click.option("--table", help="Rename table of the architecture; by default the one that finds most.")
-@click.option("-o", "--output", required=True, type=PATH, help="safetensors file to write.")
+@click.option("-o", "--output", required=True, type=PATH, metavar="FILE", help="safetensors file to write.")
 @json_option
 def export_file(
-    network: str, choice: Choice, weights: Path | None, like: str, table: str | None, output: Path, as_json: bool
+    network: str,
+    choice: Choice,
+    weights: StoredWeights | None,
+    like: str,
+    table: str | None,
+    output: Path,
+    as_json: bool,
 ) -> None:
     """Write the weights of NETWORK, a run or an architecture, under the names of another library.
 
@@ -97,7 +101,7 @@ def export_file(
     from spdbuild.exporting.weights import export_weights
 
     source = choice.source(network)
-    _, report = export_weights(
+    _, matching = export_weights(
         source,
         like,
         output,
@@ -107,13 +111,13 @@ def export_file(
         allow_imports=choice.allow_imports,
     )
     if as_json:
-        print_json({"like": like, "output": str(output), **report.as_json()})
-    say(f"{output}: {_names(report)}", err=True)
+        print_json({"like": like, "output": str(output), **matching.to_dict()})
+    say(f"{output}: {_names(matching)}", err=True)
 
 
 @command.command("show", epilog="Example: spdbuild weights show yolov5s.pt")
 @click.argument("file", type=PATH)
-@_key_option
+@click.option("--key", help=KEY_HELP)
 @json_option
 def show(file: Path, key: str | None, as_json: bool) -> None:
     """List the names, shapes and types of the tensors in FILE; nothing in it is run, and no tensor is read."""
@@ -121,35 +125,35 @@ def show(file: Path, key: str | None, as_json: bool) -> None:
 
     contents = open_weights(file, key)
     if as_json:
-        print_json(contents.as_json())
+        print_json(contents.to_dict())
         return
     table = Table(("tensor", "shape", "type", "bytes"), ("bytes",))
     for name, info in contents.tensors.items():
         table.add(name, _times(info.shape), info.dtype, f"{info.bytes:,}")
-    table.show()
+    show_table(table)
     taken = f", under '{contents.taken_from}'" if contents.taken_from else ""
     total = f"{len(contents.tensors)} tensors, {contents.bytes:,} bytes"
     say(f"\n{contents.format}{taken}, {total}")
 
 
-def _report_table(report: Report) -> Table:
+def _matching_table(matching: Matching) -> Table:
     table = Table(("ours", "theirs", "shape", "status", "note"))
-    for entry in report.entries:
+    for entry in matching.entries:
         shape = _times(entry.shape or entry.their_shape or ())
         table.add(entry.name or "", entry.theirs or "", shape, entry.status, entry.note)
     return table
 
 
-def _summary(report: Report, output: Path) -> str:
-    counts = ", ".join(f"{number} {status}" for status, number in report.counts.items() if number)
-    taken = f", under '{report.taken_from}'" if report.taken_from else ""
-    return f"{output}: {counts}; {_names(report)}{taken}"
+def _summary(matching: Matching, output: Path) -> str:
+    counts = ", ".join(f"{number} {status}" for status, number in matching.counts.items() if number)
+    taken = f", under '{matching.taken_from}'" if matching.taken_from else ""
+    return f"{output}: {counts}; {_names(matching)}{taken}"
 
 
-def _names(report: Report) -> str:
-    names = f"names of the table '{report.table}'" if report.table else "our own names"
-    return f"{names} behind '{report.prefix}'" if report.prefix else names
+def _names(matching: Matching) -> str:
+    names = f"names of the table '{matching.table}'" if matching.table else "our own names"
+    return f"{names} behind '{matching.prefix}'" if matching.prefix else names
 
 
 def _times(shape: Iterable[int]) -> str:
-    return "x".join(map(str, shape)) or "-"
+    return shapes_text([shape]) or "-"

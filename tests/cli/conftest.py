@@ -1,4 +1,4 @@
-"""The command line as a function, and a small architecture whose counts one can work out by hand."""
+"""The command line as a function, a small architecture whose counts one can work out by hand, and small data sets."""
 
 from __future__ import annotations
 
@@ -6,11 +6,15 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from click.testing import CliRunner, Result
+from PIL import Image
 
 from spdbuild.cli import spdbuild
 from spdbuild.ops import OPS
+
+from .data_commands import run_raising
 
 #: Parameters: 3*4*9 + 2*4 + 4*8*9 + 2*8 + 8*10 + 10 = 510; MACs: 108*64 + 288*16 + 80 = 11,600.
 TINY = """\
@@ -125,3 +129,34 @@ def trained(tiny: Path) -> Path:
 def digits() -> str:
     """An architecture for images of 8x8 pixels, whose stem has a stride."""
     return DIGITS
+
+
+@pytest.fixture
+def pets(tmp_path: Path) -> Path:
+    """Two classes, three images each to train on and one to test; every pixel of an image has one value."""
+    for value, name in enumerate(
+        (
+            "train/cat/0",
+            "train/cat/1",
+            "train/cat/2",
+            "train/dog/0",
+            "train/dog/1",
+            "train/dog/2",
+            "test/cat/0",
+            "test/dog/0",
+        )
+    ):
+        file = tmp_path / "pets" / f"{name}.png"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.full((4, 6, 3), 10 * value, np.uint8)).save(file)
+    return tmp_path / "pets"
+
+
+@pytest.fixture
+def yolo(tmp_path: Path) -> Path:
+    """A dataset YAML with eight generated images, converted by the command itself."""
+    result = run_raising(
+        "convert", "tiny_objects", "images=8", "size=64", "largest=12", "--to", "yolo", "-o", tmp_path / "yolo"
+    )
+    assert result.exit_code == 0, result.output
+    return tmp_path / "yolo" / "data.yaml"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import types
@@ -16,7 +17,7 @@ import spdbuild.cli
 from spdbuild import __main__
 from spdbuild.cli import Commands
 from spdbuild.cli import spdbuild as group
-from spdbuild.errors import RunError
+from spdbuild.errors import RunError, StoppedError
 
 ROOT = Path(__file__).parents[2]
 CONTEXT = click.Context(group)
@@ -67,6 +68,16 @@ def test_every_command_has_help_and_says_what_its_options_do(name: str):
             assert parameter.help, parameter.opts
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_options_that_may_be_repeated_say_so_in_the_same_words(name: str):
+    command = group.get_command(CONTEXT, name)
+    below = command.commands.values() if isinstance(command, click.Group) and name == "weights" else [command]
+    for option in (param for one in below for param in one.params if isinstance(param, click.Option)):
+        says = option.help.endswith("May be repeated.") or option.help == "Input shape; one for each input."
+        assert says == option.multiple, option.opts
+        assert option.metavar or not isinstance(option.type, click.Path), option.opts
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -112,6 +123,14 @@ def test_an_unknown_command_suggests_the_nearest(run):
     assert result.stderr == "error: there is no command 'sumary'\n      = hint: did you mean 'summary'?\n"
 
 
+@pytest.mark.parametrize("words", [["data", "chek"], ["weights", "exprt"]], ids=" ".join)
+def test_an_unknown_command_of_a_group_suggests_the_nearest(run, words: list[str]):
+    result = run(*words)
+    near = {"chek": "check", "exprt": "export"}[words[1]]
+    told = f"error: there is no command '{' '.join(words)}'\n      = hint: did you mean '{near}'?\n"
+    assert (result.exit_code, result.stderr) == (2, told)
+
+
 def test_a_mistake_in_a_file_is_shown_without_a_traceback(run, tiny: Path):
     tiny.write_text(tiny.read_text().replace("stride=2)   #", "strid=2)   #"))
     result = run("summary", tiny)
@@ -150,6 +169,18 @@ def test_an_interrupt_ends_with_130():
     assert (result.exit_code, result.stderr) == (130, "interrupted\n")
 
 
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["SIGINT", "SIGTERM"])
+def test_a_training_that_a_signal_stops_ends_as_any_command(number: signal.Signals, code: int):
+    stopped = StoppedError("stopped by a signal", signal=number, hint="go on")
+    result = click.testing.CliRunner().invoke(_group_with(_failing(stopped)), ["fail"])
+    assert (result.exit_code, result.stderr) == (code, "error: stopped by a signal\n      = hint: go on\n")
+
+
+def test_the_help_names_the_exit_codes(run):
+    told = " ".join(run("--help").stdout.split())
+    assert "0 done, 1 the run or comparison failed, 2 wrong input, 130 interrupted by Ctrl-C" in told
+
+
 def test_a_bug_keeps_its_traceback():
     result = click.testing.CliRunner().invoke(_group_with(_failing(ZeroDivisionError("a bug"))), ["fail"])
     assert isinstance(result.exception, ZeroDivisionError)
@@ -178,11 +209,21 @@ def test_a_current_folder_that_was_deleted_is_told(tmp_path: Path):
     assert (done.returncode, done.stderr) == (2, f"error: the current folder does not exist any more\n{hint}")
 
 
-def test_names_of_architectures_are_completed():
-    words = {"COMP_WORDS": "spdbuild summary resnet5", "COMP_CWORD": "2", "_SPDBUILD_COMPLETE": "bash_complete"}
+@pytest.mark.parametrize(
+    ("typed", "completed"),
+    [
+        ("spdbuild summary resnet5", "plain,resnet50"),
+        ("spdbuild train quickst", "plain,quickstart"),
+        ("spdbuild eval quickst", "plain,quickstart"),
+        ("spdbuild sweep quickst", "plain,quickstart"),
+    ],
+    ids=lambda text: text.split()[1] if " " in text else "",
+)
+def test_names_of_files_that_come_with_the_package_are_completed(typed: str, completed: str):
+    words = {"COMP_WORDS": typed, "COMP_CWORD": "2", "_SPDBUILD_COMPLETE": "bash_complete"}
     command = [sys.executable, "-c", "from spdbuild.cli import main; main()"]
     done = subprocess.run(command, capture_output=True, text=True, env=os.environ | words)
-    assert "plain,resnet50" in done.stdout.splitlines()
+    assert completed in done.stdout.splitlines()
 
 
 @pytest.mark.parametrize(
@@ -192,7 +233,7 @@ def test_names_of_architectures_are_completed():
         (["--input", "3,0,8"], "error: --input must be sizes such as 3,64,64, got '3,0,8'\n"),
         (
             ["--input", "3,8,8", "--input", "3,8,8"],
-            "error: tiny has 1 input, got 2 shapes\n      = hint: give --input once for each input\n",
+            "error: tiny has 1 input, got 2 shapes\n      = hint: give one shape for each input\n",
         ),
         (
             ["--var", "classes"],
@@ -217,7 +258,7 @@ def test_shapes_that_do_not_fit_the_inputs_of_a_run_are_refused(run, trained: Pa
     result = run(command, trained, "--input", "3,8,8", "--input", "3,8,8")
     assert (result.exit_code, result.stderr) == (
         2,
-        "error: tiny has 1 input, got 2 shapes\n      = hint: give --input once for each input\n",
+        "error: tiny has 1 input, got 2 shapes\n      = hint: give one shape for each input\n",
     )
 
 

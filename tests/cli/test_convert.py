@@ -140,9 +140,13 @@ def test_nothing_to_replace_leaves_the_text_as_it_is(run, tiny: Path):
         (["-o", "a/b.yaml"], "a/b.yaml cannot be written: there is no folder a\n      = hint: make the folder first"),
         (["-o", "."], ". cannot be written: it is a folder"),
         (["--kernel", "exakt"], "--kernel must be one of 'exact', 'same' or a whole number, got the text 'exakt'"),
-        (["--kernel", "0"], "kernel must be at least 1, got 0"),
-        (["--kernel", "99999999"], "kernel must be at most 1,000,000, got 99999999"),
-        (["--kernels", "down=99999999"], "kernels must be at most 1,000,000, got 99999999"),
+        (["--kernel", "0"], "kernel must be between 1 and 1000000, got 0"),
+        (["--kernel", "99999999"], "kernel must be between 1 and 1000000, got 99999999"),
+        (
+            ["--kernels", "down=99999999"],
+            "kernels must be entries such as 'down2=1', got 'down=99999999'\n"
+            "      = hint: a kernel is exact, same or a number between 1 and 1000000",
+        ),
         (
             ["--placement", "behind"],
             "--placement must be one of 'before', 'after', got the text 'behind'\n      = hint: known: after, before",

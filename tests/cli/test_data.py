@@ -7,37 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from click.testing import CliRunner, Result
 from PIL import Image
 
-from spdbuild.cli import spdbuild
-from spdbuild.data.folder import Folder
 from spdbuild.training.recipe import load_recipe
 
-
-def run(*arguments: object) -> Result:
-    return CliRunner().invoke(spdbuild, ["data", *map(str, arguments)])
-
-
-@pytest.fixture
-def pets(tmp_path: Path) -> Path:
-    """Two classes, three images each to train on and one to test; every pixel of an image has one value."""
-    for value, name in enumerate(
-        (
-            "train/cat/0",
-            "train/cat/1",
-            "train/cat/2",
-            "train/dog/0",
-            "train/dog/1",
-            "train/dog/2",
-            "test/cat/0",
-            "test/dog/0",
-        )
-    ):
-        file = tmp_path / "pets" / f"{name}.png"
-        file.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(np.full((4, 6, 3), 10 * value, np.uint8)).save(file)
-    return tmp_path / "pets"
+from .data_commands import run
 
 
 def test_check_of_a_sound_set(pets: Path) -> None:
@@ -200,42 +174,6 @@ def test_a_broken_link_is_a_bad_file_of_every_command(pets: Path) -> None:
     assert "1 skipped" in skipped.stdout
 
 
-NETWORK = """\
-model: tiny
-inputs: {image: [3, 4, 6]}
-layers:
-  - stem: conv2d(4, 3)
-  - global_avg_pool()
-  - head: linear(2)
-"""
-
-
-def test_a_run_says_which_files_it_skips(pets: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    (pets / "train" / "cat" / "1.png").write_bytes(b"")
-    (pets / "train" / "dog" / "link.png").symlink_to("gone.png")
-    (pets / "test" / "dog" / "1.png").write_bytes(b"")
-    Path("tiny.yaml").write_text(NETWORK)
-    Path("pets.yaml").write_text(
-        "architecture: tiny.yaml\ndata: {name: folder, root: pets, on_error: skip}\n"
-        "batch: 2\nepochs: 1\nworkers: 0\ndevice: cpu\n"
-    )
-    result = CliRunner().invoke(spdbuild, ["train", "pets.yaml"])
-    assert result.exit_code == 0, result.output
-    train = "2 of 7: pets/train/cat/1.png is empty (0 bytes); pets/train/dog/link.png does not exist"
-    test = "left out of the files to evaluate on, 1 of 3: pets/test/dog/1.png is empty (0 bytes)"
-    for text in (result.stderr, Path("runs/pets/log.txt").read_text()):
-        lines = text.splitlines()
-        assert f"left out of the files to train on, {train}" in lines
-        assert test in lines
-    evaluated = CliRunner().invoke(spdbuild, ["eval", "runs/pets", "--json"])
-    assert json.loads(evaluated.stdout)["counts"] == {"skipped": 1}
-    assert test in CliRunner().invoke(spdbuild, ["eval", "runs/pets"]).stdout
-    seen = CliRunner().invoke(spdbuild, ["predict", "runs/pets", "pets/train/dog"])
-    assert "error: pets/train/dog/link.png: does not exist" in seen.stderr
-    assert seen.exit_code == 1
-
-
 def test_the_data_of_a_recipe(tmp_path: Path) -> None:
     recipe = tmp_path / "small.yaml"
     recipe.write_text("architecture: resnet18\ndata: {name: generated, classes: 2, train: 4, test: 2}\n")
@@ -258,45 +196,6 @@ def test_a_wrong_folder_is_explained(pets: Path) -> None:
     )
 
 
-def test_a_gallery_shows_images_with_their_classes(pets: Path, tmp_path: Path) -> None:
-    result = run("show", pets, "-o", tmp_path / "seen.png", "--images", 6, "--columns", 3)
-    assert (result.exit_code, result.output) == (0, f"6 images in {tmp_path / 'seen.png'}\n")
-    with Image.open(tmp_path / "seen.png") as sheet:
-        pixels = np.asarray(sheet)
-    # 6x4 pixels are enlarged by 26 and stand in the middle of 160.
-    assert pixels.shape[1] == 3 * (160 + 4) + 4
-    starts = [(row, column) for row in (4, pixels.shape[0] // 2 + 2) for column in (4, 168, 332)]
-    centres = [int(pixels[row + 52, column + 80, 0]) for row, column in starts]
-    assert sorted(centres) == [0, 10, 20, 30, 40, 50]
-    captions = [pixels[row + 106 : row + 118, column : column + 60].tobytes() for row, column in starts]
-    classes = ["cat" if value < 30 else "dog" for value in centres]
-    assert len(set(zip(classes, captions, strict=True))) == len(set(captions)) == 2
-
-
-def test_a_gallery_of_a_recipe_has_its_augmentation_and_no_normalize(tmp_path: Path) -> None:
-    recipe = tmp_path / "recipe.yaml"
-    recipe.write_text(
-        "architecture: cifar_resnet20\ndata: {name: generated, size: 16, train: 18, test: 18}\nbatch: 18\nepochs: 1\n"
-        "augment: [{name: cutmix}]\npreprocess: [{name: normalize, statistics: cifar10}]\n"
-    )
-    for name, options in {"train": (), "plain": ("--plain",), "test": ("--split", "test")}.items():
-        assert run("show", recipe, "-o", tmp_path / f"{name}.png", *options).exit_code == 0
-    pictures = {name: (tmp_path / f"{name}.png").read_bytes() for name in ("train", "plain", "test")}
-    assert len(set(pictures.values())) == 3
-    plain = load_recipe(recipe).data.open("train").images.permute(0, 2, 3, 1).reshape(-1, 3)
-    with Image.open(tmp_path / "plain.png") as sheet:
-        first = np.asarray(sheet)[4:164, 4:164][::10, ::10].reshape(-1, 3)
-    assert {tuple(colour) for colour in first.tolist()} <= {tuple(colour) for colour in plain.tolist()}
-
-
-def test_what_a_gallery_cannot_show_is_said(pets: Path, tmp_path: Path) -> None:
-    result = run("show", pets, "-o", tmp_path / "x.png", "--size", 64)
-    assert "--size is of a detector's images" in result.stderr
-    result = run("show", pets, "-o", tmp_path / "x.png", "--split", "val")
-    assert "there is no split 'val'" in result.stderr
-    assert not (tmp_path / "x.png").exists()
-
-
 def test_photographs_that_are_not_read_are_counted_and_named(pets: Path) -> None:
     (pets / "train" / "cat" / "3.heic").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0")
     (pets / "train" / "cat" / "notes.txt").write_text("from the park\n")
@@ -312,22 +211,6 @@ def test_photographs_that_are_not_read_are_counted_and_named(pets: Path) -> None
         "  sizes: 6x4 (2)\n"
         "  modes: RGB (2)\n"
         "1 file cannot be used\n"
-    )
-
-
-def test_a_crop_that_would_be_of_padding_alone_is_refused_before_training(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    Path("tiny.yaml").write_text(NETWORK.replace("[3, 4, 6]", "[3, 16, 16]"))
-    Path("small.yaml").write_text(
-        "architecture: tiny.yaml\ndata: {name: generated, classes: 2, size: 16, train: 4, test: 2}\n"
-        "augment: [{name: random_crop, padding: 100}]\nbatch: 2\nepochs: 1\nworkers: 0\ndevice: cpu\n"
-    )
-    result = CliRunner().invoke(spdbuild, ["train", "small.yaml"])
-    assert result.exit_code == 2
-    assert result.stderr.startswith(
-        "small.yaml:3:40: error: random_crop with padding 100 could cut 16x16 pixels of nothing but padding\n"
     )
 
 
@@ -349,31 +232,6 @@ def test_a_split_is_called_as_its_folder(pets: Path, tmp_path: Path) -> None:
     assert run("show", pets, "-o", tmp_path / "seen.png", "--split", "val").exit_code == 0
     refused = run("show", pets, "-o", tmp_path / "x.png", "--split", "test")
     assert refused.stderr == "error: there is no split 'test'\n      = hint: known: train, val\n"
-
-
-def test_a_run_that_called_its_images_to_evaluate_on_test_goes_on_and_is_evaluated(
-    pets: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Before, val/ without test/ beside it was the split "test": the facts of a run do not say what it was called."""
-    monkeypatch.chdir(tmp_path)
-    Path("tiny.yaml").write_text(NETWORK)
-    Path("pets.yaml").write_text(
-        "architecture: tiny.yaml\ndata: {name: folder, root: pets}\nbatch: 2\nepochs: 1\nworkers: 0\ndevice: cpu\n"
-    )
-    (pets / "test").rename(pets / "val")
-    with monkeypatch.context() as before:
-        before.setattr(Folder, "splits", ("train", "test"))
-        before.setattr(Folder, "_held_out", lambda *_: Path("pets/val"))
-        assert CliRunner().invoke(spdbuild, ["train", "pets.yaml"]).exit_code == 0
-    resumed = CliRunner().invoke(spdbuild, ["train", "--resume", "runs/pets", "epochs=2"])
-    assert resumed.exit_code == 0, resumed.output
-    facts = json.loads(Path("runs/pets/environment.json").read_text())
-    assert facts["resumed"][0].get("data", facts["data"]) == facts["data"]
-    evaluated = CliRunner().invoke(spdbuild, ["eval", "runs/pets", "--json"])
-    assert json.loads(evaluated.stdout)["split"] == "val"
-    refused = CliRunner().invoke(spdbuild, ["eval", "runs/pets", "--split", "test"])
-    assert refused.exit_code == 2
-    assert refused.stderr == "error: the data set 'folder' has no split 'test'\n      = hint: known: train, val\n"
 
 
 def test_images_of_several_sizes_are_counted(pets: Path) -> None:

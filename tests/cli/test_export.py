@@ -86,7 +86,7 @@ def test_a_difference_ends_with_1_and_leaves_no_file(run, converted: Path):
         (
             ["spd.yaml"],
             "error: only a trained network is worth a file, and tiny_spd comes without weights\n"
-            "      = hint: give them with --weights, or name the folder of a run\n",
+            "      = hint: give them with --weights (from Python: weights=...), or name the folder of a run\n",
         ),
         (
             ["spd.yaml", "--weights", "w.st", "--batch", "2", "--dynamic"],

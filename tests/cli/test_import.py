@@ -11,17 +11,14 @@ from torchvision.models import squeezenet1_1
 import spdbuild
 from spdbuild.weights import read_weights, save_weights
 
+pytestmark = pytest.mark.usefixtures("own_folder")
+
 ROWS = """\
 nc: 2
 anchors: [[8,8, 16,16]]
 backbone: [[-1, 1, Conv, [8, 3, 2]], [-1, 1, C3, [8]]]
 head: [[[-1], 1, Detect, [nc, anchors]]]
 """
-
-
-@pytest.fixture(autouse=True)
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
 
 
 def test_a_network_of_torchvision_with_the_weights_of_a_file(run):

@@ -23,11 +23,6 @@ def test_predict_saves_in_all_forms_that_there_are() -> None:
     assert list(kind.choices) == list(WRITERS)
 
 
-def test_options_that_may_be_given_again_say_so() -> None:
-    several = [param for param in predict.params if isinstance(param, click.Option) and param.multiple]
-    assert [param.name for param in several if "repeatable" in (param.help or "")] == ["forms", "classes", "overrides"]
-
-
 def test_data_sets_are_converted_to_all_formats_that_there_are() -> None:
     kind = option(convert, "format").type
     assert isinstance(kind, click.Choice)

@@ -173,7 +173,10 @@ def test_images_are_resampled_when_that_is_wanted(run: Run, runs: Path) -> None:
     assert "over images" in Path("report/report.md").read_text()
     shown = run("report", runs, "--resample", "60", "--metric", "top1").stdout
     exact = ", ".join(f"{test['p']:.3g}" for test in told["mcnemar"].values())
-    assert re.search(rf"{re.escape(f'{low:+.4f} to {high:+.4f}')} +{exact}  no difference shown \(3 seeds\)", shown)
+    wider, widest = told["interval_over_images_and_seeds"]
+    assert wider < low < high < widest
+    intervals = " +".join(re.escape(f"{ends[0]:+.4f} to {ends[1]:+.4f}") for ends in ((low, high), (wider, widest)))
+    assert re.search(rf"{intervals} +{exact}  no difference shown \(3 seeds\)", shown)
     assert row["mcnemar_p"] == " ".join(str(test["p"]) for test in told["mcnemar"].values())
 
 
@@ -198,7 +201,7 @@ def test_only_metrics_that_are_wanted(run: Run, runs: Path) -> None:
 def test_all_against_one(run: Run, runs: Path) -> None:
     document = json.loads(run("report", runs, "--against", "fit", "--json").stdout)
     (pair,) = document["sections"][0]["comparisons"]
-    assert (pair["group"], pair["costs"]["MACs"]) == ("fit/strided", pytest.approx(2 / 3))
+    assert (pair["group"], pair["costs"]["macs"]) == ("fit/strided", pytest.approx(2 / 3))
 
 
 def test_other_data_is_another_section(run: Run, make_run: MakeRun, folder: Path) -> None:
@@ -253,8 +256,8 @@ def test_what_is_left_out_is_told(run: Run, runs: Path) -> None:
         "evaluation.json, nor holds any\n"
         "runs/fit_s0 is left out: report/summary.json is damaged in line 1, column 2: "
         "Expecting property name enclosed in double quotes\n"
-        "runs/fit_s1 is left out: it has come to its end, but has no report/summary.json: either an older version "
-        "wrote it, or it was cut off while it wrote its report: `spdbuild train --resume runs/fit_s1` writes it anew\n"
+        "runs/fit_s1 is left out: it has come to its end, but has no report/summary.json: it was cut off "
+        "while it wrote its report: `spdbuild train --resume runs/fit_s1` writes it anew\n"
         "runs/fit_s2/strided is left out: it has not begun; go on with `spdbuild train --resume runs/fit_s2`\n"
     )
     assert "fit/strided     2  0.8450 ± 0.0071" in result.stdout
@@ -334,14 +337,20 @@ def test_differences_are_a_table_too(run: Run, runs: Path) -> None:
         "group": "fit",
         "reference": "fit/strided",
         "metric": "top1",
+        "folds": "",
         "seeds": "0 1 2",
         "mean": str(told["mean"]),
         "interval_low": str(told["interval"][0]),
         "interval_high": str(told["interval"][1]),
         "over_images_low": "",
         "over_images_high": "",
+        "over_images_and_seeds_low": "",
+        "over_images_and_seeds_high": "",
+        "p": str(told["p"]),
+        "p_holm": "",
         "deciding_images": "",
         "mcnemar_p": "",
+        "mcnemar_p_holm": "",
         "verdict": "no difference shown (3 seeds)",
     }
 

@@ -5,11 +5,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import click
 import pytest
 
 import spdbuild
-from spdbuild.cli.tables import Table
 
 TOTALS = "8 nodes, 510 parameters, 11.600 kMACs, 23.200 kFLOPs, activations 4.3 kB (fp32), peak 2.0 kB"
 CONVENTION = "MACs: multiply-accumulates of convolutions and linear layers, nothing else; FLOPs = 2 x MACs; one sample."
@@ -116,15 +114,15 @@ def test_python_gives_the_same_counts(run, tiny: Path):
     assert json.loads(run("summary", tiny, "--json").stdout) == spdbuild.summary(tiny).to_dict()
 
 
-def test_a_terminal_gets_the_same_table_folded_to_its_width(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-):
-    table = Table(("layer", "params"), numbers=("params",))
-    table.add("a_long_name_of_a_layer", "1,234")
-    monkeypatch.setenv("TERM", "xterm")
-    monkeypatch.setenv("COLUMNS", "20")
-    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
-    table.show()
-    lines = click.unstyle(capsys.readouterr().out).splitlines()
-    assert all(len(line) <= 20 for line in lines)
-    assert "".join(line.split()[0] for line in lines[1:]) == "a_long_name_of_a_layer"
+@pytest.mark.parametrize(
+    ("forms", "message"),
+    [
+        (["--json", "--csv"], "--csv and --json do not go together: give one of them"),
+        (["--markdown", "--csv"], "--markdown and --csv do not go together: give one of them"),
+    ],
+    ids=["with JSON", "with Markdown"],
+)
+def test_one_form_is_printed(run, tiny: Path, forms: list[str], message: str):
+    result = run("summary", tiny, *forms)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert message in result.stderr

@@ -184,7 +184,7 @@ def test_weights_that_lack_some_are_not_taken_where_others_lie_beside_them(small
     refused = run(*words)
     assert refused.stderr == (
         "error: y.pt: 2 of 4 weights are not in the file: conv1.bias, fc.bias\n      = hint: there are also weights "
-        "under 'model': weights.key=model in a recipe, or `spdbuild weights import --key model`\n"
+        "under 'model': --key model, or in a recipe weights: {file: ..., key: model}\n"
     )
     assert "there are also weights under 'model': " in run(*words, "--partial").stderr
     assert run(*words, "--key", "model").exit_code == 0
@@ -197,7 +197,7 @@ def test_of_two_networks_one_is_chosen_by_its_prefix(small: Path) -> None:
     words = ("import", "y.pt", "--arch", "small.yaml", "-o", "w.safetensors")
     refused = run(*words, "--partial")
     assert refused.exit_code == 2
-    assert "`spdbuild weights import --prefix online.`" in refused.stderr
+    assert "--prefix online., or in a recipe weights: {file: ..., prefix: online.}" in refused.stderr
     taken = run(*words, "--prefix", "target.")
     last = "w.safetensors: 3 loaded, 1 cast; names of the table 'theirs' behind 'target.'"
     assert taken.stderr.splitlines()[-1] == last

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from spdbuild.cli.data_commands.target import data_set_of
 from spdbuild.cli.json_output import print_json
 from spdbuild.cli.options import json_option
 from spdbuild.cli.output import say
+
+if TYPE_CHECKING:
+    from spdbuild.cli.data_views.view import View
 
 
 @click.command("check")
@@ -22,9 +27,10 @@ def command(ctx: click.Context, target: str, overrides: tuple[str, ...], as_json
 
     FIELD=VALUE sets a field of the data set, or KEY.PATH=VALUE a key of the recipe, in YAML: 'ignore=[person]'.
     """
-    from spdbuild.cli.data_views.by_task import view_of
+    from spdbuild.cli.data_views.by_task import views_of
 
-    view = view_of(data_set_of(target, overrides), "check")
+    data_set = data_set_of(target, overrides)
+    view: View = views_of(data_set).check(data_set)
     if as_json:
         print_json(view.document)
     else:

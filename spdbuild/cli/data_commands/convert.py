@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 @click.argument("target")
 @click.argument("overrides", nargs=-1, metavar="[FIELD=VALUE]...")
 @click.option("--to", "format", type=click.Choice(["coco", "yolo", "voc"]), required=True, help="The format to write.")
-@click.option("-o", "--output", type=PATH, required=True, help="The folder to write; a new one.")
+@click.option("-o", "--output", type=PATH, metavar="FOLDER", required=True, help="The folder to write; a new one.")
 @click.option("--outlines", is_flag=True, help="In YOLO's files, write outlines in place of boxes.")
 @click.option("--tile", type=click.IntRange(32), help="Cut larger images into tiles of this side in pixels.")
 @click.option(

@@ -103,6 +103,7 @@ def _with_boxes(data_set: Any, recipe: Recipe | None, wanted: _Wanted) -> tuple[
     from spdbuild.data.detection.findings import count, summary
     from spdbuild.data.detection.gallery import gallery
     from spdbuild.data.detection.loader import DetectionLoader
+    from spdbuild.training.detection.images import DetectionImages
 
     _check_split(wanted.split, get_args(DetectionSplit))
     dataset = data_set.read(wanted.split)
@@ -114,6 +115,8 @@ def _with_boxes(data_set: Any, recipe: Recipe | None, wanted: _Wanted) -> tuple[
     if wanted.plain or (recipe and wanted.split != "train"):
         options["augment"] = None
     dataset = _cut(dataset, recipe, wanted) if recipe else dataset
+    if recipe and options["augment"] is not None:
+        options["weights"] = recipe.task.weights(recipe, DetectionImages(dataset, options["size"]))
     loader = DetectionLoader(dataset, shuffle=True, **options)
     loader.set_epoch(wanted.epoch)
     return gallery(loader, columns=wanted.columns, most=wanted.images), len(dataset)
@@ -146,6 +149,7 @@ def _with_classes(data_set: Any, recipe: Recipe | None, wanted: _Wanted) -> tupl
         image_set,
         recipe.batch if recipe else wanted.images,
         shuffle=True,
+        weights=recipe.task.weights(recipe, image_set) if recipe and training else None,
         seed=next(seed for seed in (wanted.seed, recipe.seed if recipe else 0) if seed is not None),
         augment=[step for step in steps if not isinstance(step, Normalize)],
     )

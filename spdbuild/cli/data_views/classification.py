@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from spdbuild.cli.data_views.view import View, listed, number
-from spdbuild.cli.tables import Table
+from spdbuild.cli.data_views.view import View, listed
 from spdbuild.data import checking, statistics
 from spdbuild.data.checking import SplitCheck
 from spdbuild.data.statistics import SplitStatistics
+from spdbuild.wording.phrases import number, some
+from spdbuild.wording.tables import Table
 
 
 def check(data_set: Any) -> View:
@@ -49,8 +50,7 @@ def _split_lines(name: str, split: SplitCheck) -> list[str]:
 
 
 def _counts(counts: dict[str, int]) -> str:
-    shown = ", ".join(f"{name} ({count:,})" for name, count in list(counts.items())[:6])
-    return shown + (f" and {len(counts) - 6} more" if len(counts) > 6 else "")
+    return some((f"{name} ({count:,})" for name, count in counts.items()), 6)
 
 
 def stats(data_set: Any) -> View:

@@ -8,7 +8,6 @@ from typing import Any
 from PIL.Image import Image
 
 from spdbuild.cli.data_views.view import View
-from spdbuild.cli.tables import Table
 from spdbuild.data.detection import check as checking
 from spdbuild.data.detection import findings, statistics
 from spdbuild.data.detection.dataset import DetectionSplit, splits_of
@@ -16,6 +15,7 @@ from spdbuild.data.detection.statistics import DetectionStatistics, draw_statist
 from spdbuild.data.detection.table import DetectionSet
 from spdbuild.errors import UnsplitError
 from spdbuild.pictures.drawing import arrange
+from spdbuild.wording.tables import Table
 
 # The splits that `data check` and `data stats` require of a data set that is split: those that training reads.
 _NEEDED: tuple[DetectionSplit, ...] = ("train", "val")

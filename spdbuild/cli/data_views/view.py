@@ -20,8 +20,3 @@ def listed(texts: Iterable[str], most: int = 20) -> list[str]:
     """Indented lines, the first `most` of them; --json has all."""
     lines = [f"    {text}" for text in texts]
     return lines[:most] + ([f"    and {len(lines) - most:,} more"] if len(lines) > most else [])
-
-
-def number(count: int, what: str) -> str:
-    """`1 image`, `2,000 images`."""
-    return f"{count:,} {what}" + ("" if count == 1 else "s")
