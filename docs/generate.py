@@ -24,6 +24,7 @@ from spdbuild.cli.reference import Reference, reference
 from spdbuild.cli.schema import schema_text
 from spdbuild.data import DATASETS
 from spdbuild.data.augment import AUGMENTATIONS
+from spdbuild.data.sampling import SAMPLINGS
 from spdbuild.declaring.arguments import type_hints
 from spdbuild.declaring.docstrings import documentation
 from spdbuild.declaring.registry import Registry
@@ -126,7 +127,7 @@ def _recipes() -> Iterator[str]:
     yield _keys(Recipe)
     for key, cls in (("ema", EmaOptions), ("distill", DistillOptions), ("weights", FirstWeights)):
         yield f"### {key}"
-        yield from _section(cls)
+        yield from _section(cls, called=key)
     for title, registry in _CHOICES.items():
         yield f"## {title}"
         if registry is DATASETS:
@@ -134,6 +135,10 @@ def _recipes() -> Iterator[str]:
             yield _CACHE
         if registry is INITIALIZERS:
             yield from (_PATTERNS, _LAYERS, _FANS)
+        if registry is SAMPLINGS:
+            yield _DRAWN
+        if registry is OPTIMIZERS:
+            yield _SCALES
         members = registry.items()
         first, *others = (_described(cls) for _, cls in members)
         common = [key for key in first if all(first[key] == other.get(key) for other in others)]
@@ -171,7 +176,9 @@ _PATTERNS = (
     'stands for its defaults: `init: {"*": {name: kaiming_normal, mode: fan_out}, "*.spatial2.norm": zeros, '
     "head: torch}` starts `resnet18` as torchvision does with `zero_init_residual`. Where several patterns match a "
     "layer, the last one counts; one that the recipe under `extends` has already, or the run that a twin is compared "
-    "with, keeps its position. The numbers follow from `seed`."
+    "with, keeps its position.\n\nWith or without `init`, the first weights of a layer follow from `seed` and its name "
+    "alone. So runs of one seed, such as a network and its strided twin, begin with the same weights in every layer "
+    "that has the same name, shape and initializer in both; so does a head that `weights.fresh` leaves random."
 )
 
 _LAYERS = (
@@ -188,10 +195,33 @@ _FANS = (
     "the two the other way round. For `spd_conv2d` they are those of its convolution over blocks."
 )
 
+_DRAWN = (
+    "Without `sampling`, an epoch has each training image once. With it, an epoch has as many images, some of them "
+    "several times, each time augmented anew, and others not at all. A name alone stands for its defaults: "
+    "`sampling: balanced`. The share of a class is that of the training images that have it; an image without a "
+    "class counts as one of a class that all have. An image comes as often as its weight says, rounded up or down at "
+    "random so that this is the mean. Unlike the independent draws of torch's WeightedRandomSampler, these hardly "
+    "leave the shares of classes in an epoch to chance, and have an image once that shall come once. The draw "
+    "follows from `seed` and epoch: a run that is resumed goes on with it, and several processes take parts of the "
+    "same one. A detector samples by the objects that it learns, images or the tiles that it learns from, and draws "
+    "the others of a mosaic likewise. Metrics of an evaluation are of the images as they are: with `task.monitor: "
+    "mean_class_top1` all classes count as much. `loss.class_weights: balanced` besides would count rare classes "
+    "twice. The log of a run begins with how often an epoch has an image."
+)
+
+_SCALES = (
+    "With `scales`, a new head learns faster than what comes from a file: `weights: {file: start.safetensors, "
+    "fresh: [head]}` and `optimizer: {lr: 0.01, scales: {head: 10}}` train `head` at 0.1. A factor applies to whatever "
+    "the schedule gives, `warmup_bias_lr` included. Where several patterns match a parameter, the last one counts; one "
+    "that the recipe under `extends` has already, or the run that a twin is compared with, keeps its position. The log "
+    "of a run begins with the factors; the `lr` that it tells of an epoch is without them."
+)
+
 _CHOICES: dict[str, Registry[Any]] = {
     "Data sets: data": DATASETS,
     "Tasks: task": TASKS,
     "Augmentations: augment and preprocess": AUGMENTATIONS,
+    "Samplings: sampling": SAMPLINGS,
     "Losses: loss": LOSSES,
     "Initializers: init": INITIALIZERS,
     "Optimizers: optimizer": OPTIMIZERS,
@@ -199,8 +229,11 @@ _CHOICES: dict[str, Registry[Any]] = {
 }
 
 
-def _section(cls: type[Any], left_out: Collection[str] = ()) -> Iterator[str]:
-    """What a section means, its keys but those `left_out`, and the sections in it."""
+def _section(cls: type[Any], left_out: Collection[str] = (), called: str = "") -> Iterator[str]:
+    """What a section means, its keys but those `left_out`, and the sections in it.
+
+    called: the key of a section whose class has no name.
+    """
     told = documentation(cls)
     yield _escaped(told.summary)
     own = [name for name in _described(cls) if name not in left_out]
@@ -213,8 +246,8 @@ def _section(cls: type[Any], left_out: Collection[str] = ()) -> Iterator[str]:
     for field in dataclasses.fields(cls):
         inner = type_hints(cls)[field.name]
         if dataclasses.is_dataclass(inner) and isinstance(inner, type) and field.name in own:
-            yield f"#### {getattr(cls, 'name', '')}: {field.name}".replace(": : ", "")
-            yield from _section(inner)
+            yield f"#### {getattr(cls, 'name', '') or called}: {field.name}"
+            yield from _section(inner, called=field.name)
 
 
 def _described(cls: type[Any]) -> Mapping[str, Any]:

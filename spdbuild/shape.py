@@ -5,6 +5,7 @@ from __future__ import annotations
 from math import prod
 
 from spdbuild.errors import ShapeError
+from spdbuild.wording.quantities import shapes_text
 
 #: No single axis may be longer; what is longer is a typing mistake, and is refused before it costs memory.
 MAX_SIZE = 2**31 - 1
@@ -21,7 +22,7 @@ class Shape(tuple[int, ...]):
 
     def __new__(cls, *sizes: int) -> Shape:
         if not sizes or any(size < 1 for size in sizes):
-            raise ShapeError(f"every size must be at least 1, got {'x'.join(map(str, sizes)) or 'none'}")
+            raise ShapeError(f"every size must be at least 1, got {shapes_text([sizes]) or 'none'}")
         if max(sizes) > MAX_SIZE:
             raise ShapeError(f"a size of {max(sizes)} is too large")
         return super().__new__(cls, sizes)
@@ -53,7 +54,7 @@ class Shape(tuple[int, ...]):
         return self
 
     def __str__(self) -> str:
-        return "x".join(map(str, self))
+        return shapes_text([self])
 
     def __repr__(self) -> str:
         return f"Shape{tuple(self)}"

@@ -16,6 +16,7 @@ from hypothesis import HealthCheck, settings
 from numpy.typing import NDArray
 from torch import Tensor
 
+from spdbuild.training.environment import environment
 from spdbuild.training.recipe import Recipe, load_recipe
 from spdbuild.training.run_folder import RunFolder
 from spdbuild.training.summary import Summary
@@ -25,6 +26,12 @@ settings.register_profile("unhurried", deadline=None, suppress_health_check=[Hea
 settings.load_profile("unhurried")
 
 SHARED = Path(__file__).parents[2] / "shared"
+
+
+@pytest.fixture
+def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The test runs in its own temporary folder."""
+    monkeypatch.chdir(tmp_path)
 
 
 @pytest.fixture(scope="session")
@@ -87,6 +94,7 @@ MACHINE = {
     "processors": 4,
     "threads": 2,
     "gpus": [],
+    "plugins": {},
     "spdbuild_commit": "0123456789abcdef",
 }
 
@@ -113,7 +121,7 @@ def make_run() -> Callable[..., Path]:
         folder.recipe.write_text(recipe.resolved())
         folder.architecture.write_text(f"model: made_up   # {macs} MACs\n")
         command = {"command": ["/usr/bin/spdbuild", "train", "made_up.yaml", f"seed={recipe.seed}"]}
-        folder.write_environment(**{**MACHINE, **command, **facts})
+        folder.environment.write_text(json.dumps({**environment(), **MACHINE, **command, **facts}))
         last = recipe.epochs
         folder.write_metrics([_epoch(epoch, epoch / last, metrics) for epoch in range(1, last + 1)])
         Summary(

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
-import torchvision
 
 import spdbuild
 from spdbuild.diagram import diagram_svg
@@ -19,7 +21,7 @@ def test_the_example_of_the_contract() -> None:
     architecture = spdbuild.load("yolov5", variant="n", vars={"classes": 4})
     converted, report = spdbuild.convert(architecture, placement="after", after="act")
     model = spdbuild.build(converted, device="meta")
-    assert sum(p.numel() for p in model.parameters()) == spdbuild.summary(converted).params
+    assert sum(p.numel() for p in model.parameters()) == spdbuild.summary(converted).parameters
     assert len(report.replaced) == 7
 
 
@@ -90,19 +92,92 @@ def test_a_text_is_checked_like_a_file() -> None:
 def test_what_is_no_network_is_refused() -> None:
     model = spdbuild.build("cifar_resnet20", device="meta")
     for call in (spdbuild.load, spdbuild.convert, spdbuild.summary, spdbuild.build, spdbuild.fold):
-        with pytest.raises(ArgumentError, match="an architecture is a built-in name, .* not a CifarResnet20") as caught:
+        with pytest.raises(ArgumentError, match="an architecture is a built-in .* object of CifarResnet20") as caught:
             call(model)
         assert "spdbuild.import_module" in str(caught.value)
 
 
-def test_weights_of_other_people_are_told_how_to_import(tmp_path: Path) -> None:
-    file = tmp_path / "resnet18.pt"
-    torch.save(torchvision.models.resnet18().state_dict(), file)
-    with pytest.raises(WeightsError, match="are not in the file") as caught:
-        spdbuild.build("resnet18", weights=file)
-    assert f"`spdbuild weights import {file} --arch resnet18`" in str(caught.value)
-    weights, _ = spdbuild.import_weights(file, "resnet18")
-    assert spdbuild.build("resnet18", weights=weights).state_dict().keys() == weights.keys()
+@pytest.mark.parametrize("device", ["bogus", "auto", "cuda:77", 3.5])
+def test_a_device_that_is_not_there_is_refused(device: object) -> None:
+    with pytest.raises(ArgumentError, match=f"there is no device '{device}' here"):
+        spdbuild.build("cifar_resnet20", device=device)  # type: ignore[arg-type]
+
+
+def test_a_model_without_memory_takes_no_weights() -> None:
+    weights = spdbuild.build("cifar_resnet20").state_dict()
+    for device in ("meta", torch.device("meta")):
+        with pytest.raises(ArgumentError, match="a model on the meta device cannot hold weights"):
+            spdbuild.build("cifar_resnet20", weights, device)
+    built = spdbuild.build("cifar_resnet20", weights, torch.device("cpu")).state_dict()
+    assert not {tensor.data_ptr() for tensor in built.values()} & {tensor.data_ptr() for tensor in weights.values()}
+
+
+def test_an_argument_of_another_kind_is_told() -> None:
+    architecture, model = spdbuild.load("cifar_resnet20"), spdbuild.build("cifar_resnet20")
+    assert spdbuild.check(architecture) == {None: architecture.graph}
+    wrong = [
+        (lambda: spdbuild.evaluate(model), "a trained model is the folder of a run or a recipe, got an object"),
+        (lambda: spdbuild.load_model(model), "a trained model is the folder of a run or a recipe, got an object of"),
+        (lambda: spdbuild.resume(model), "a run is a folder, got an object of CifarResnet20"),
+        (lambda: spdbuild.build(architecture, weights=model), "weights are a file or a state_dict"),
+        (lambda: spdbuild.build(architecture, weights={"a": np.ones(2)}), "a state_dict has tensors by name"),
+        (lambda: spdbuild.convert(architecture.graph), "an architecture is .* got an object of Graph"),
+        (lambda: spdbuild.verify(architecture, model, []), r"model_a must be a torch\.nn\.Module, got a"),
+        (lambda: spdbuild.verify(model, model), "modules need inputs to run on"),
+        (lambda: spdbuild.verify(model, model, [], weights_b={}), "a module has its weights already"),
+    ]
+    for call, message in wrong:
+        with pytest.raises(ArgumentError, match=message):
+            call()
+
+
+def test_a_notebook_shows_tables_and_pictures() -> None:
+    html = spdbuild.summary("cifar_resnet20")._repr_html_()
+    assert html.count("<tr>") == 1 + 72
+    assert "<td>stem.conv</td><td>conv2d</td><td>16x32x32</td>" in html
+    picture = spdbuild.draw("cifar_resnet20")
+    assert isinstance(picture, str)
+    assert picture._repr_svg_() == picture
+
+
+#: With the names of other people: what they call conv1 and fc.
+RENAMED = """\
+model: renamed
+inputs: {image: [3, 8, 8]}
+rename: {theirs: {stem: conv1, head: fc}}
+layers:
+  - stem: spd_conv2d(4, 3, stride=2)
+  - norm: batch_norm()
+  - global_avg_pool()
+  - head: linear(5)
+"""
+
+
+def test_weights_of_other_people_are_taken_by_the_rename_tables_of_the_architecture(tmp_path: Path) -> None:
+    ours, file = spdbuild.build(RENAMED).eval(), tmp_path / "theirs.pt"
+    names = {"stem": "conv1", "head": "fc", "norm": "norm"}
+    theirs = {
+        f"module.{names[layer]}.{part}": tensor
+        for (layer, _, part), tensor in ((name.partition("."), tensor) for name, tensor in ours.state_dict().items())
+    }
+    torch.save(theirs, file)
+    x = torch.randn(2, 3, 8, 8)
+    for weights in (file, theirs):
+        assert torch.equal(spdbuild.build(RENAMED, weights).eval()(x), ours(x))
+    folding = spdbuild.fold(RENAMED, file)
+    torch.testing.assert_close(spdbuild.build(folding.graph, folding.weights).eval()(x), ours(x))
+    spdbuild.export(RENAMED, tmp_path / "a.pt2", file, batch=2)
+    torch.testing.assert_close(torch.export.load(tmp_path / "a.pt2").module()(x), ours(x))
+    imported, _ = spdbuild.import_weights(file, RENAMED)
+    assert imported.keys() == ours.state_dict().keys()
+
+
+def test_one_network_of_a_checkpoint_is_built(tmp_path: Path) -> None:
+    file, state = tmp_path / "two.pt", spdbuild.build(RENAMED).state_dict()
+    torch.save({"model": state, "ema": {name: tensor * 2 for name, tensor in state.items()}}, file)
+    for key, factor in (("model", 1), ("ema", 2)):
+        built = spdbuild.build(RENAMED, spdbuild.StoredWeights(file, key)).state_dict()
+        assert torch.equal(built["head.bias"], factor * state["head.bias"])
 
 
 def test_weights_that_do_not_fit_are_refused() -> None:
@@ -130,3 +205,37 @@ def test_what_is_returned_is_shown_in_a_few_words() -> None:
 def test_an_architecture_can_be_a_key() -> None:
     architecture = spdbuild.load("resnet18")
     assert {architecture: 1}[architecture] == 1
+
+
+@pytest.mark.parametrize(
+    ("given", "message", "hint"),
+    [
+        (lambda model: model, "weights are a file or a state_dict, got an object of Renamed", "give its state_dict()"),
+        (lambda model: (model.state_dict(), None), "got an object of tuple", "give the first: weights[0]"),
+        (
+            lambda model: {name: tensor.numpy() for name, tensor in model.state_dict().items()},
+            "a state_dict has tensors by name, and 'stem.weight' is a ndarray",
+            "torch.from_numpy makes tensors of arrays",
+        ),
+        (lambda model: 5, "weights are a file or a state_dict, got an object of int", ""),
+    ],
+    ids=["module", "pair", "arrays", "number"],
+)
+def test_what_are_no_weights_is_refused(given: Callable[[Any], Any], message: str, hint: str) -> None:
+    with pytest.raises(ArgumentError) as caught:
+        spdbuild.build(RENAMED, given(spdbuild.build(RENAMED)))
+    problem = caught.value.problems[0]
+    assert message in problem.message
+    assert problem.hint.endswith(hint)
+
+
+def test_networks_of_one_seed_share_the_layers_that_are_in_both() -> None:
+    generator = torch.get_rng_state()
+    strided = spdbuild.build("cifar_resnet20", seed=3).state_dict()
+    spd = spdbuild.build(spdbuild.convert("cifar_resnet20")[0], seed=3).state_dict()
+    assert torch.equal(torch.get_rng_state(), generator)
+    shared = [name for name in strided if strided[name].shape == spd[name].shape]
+    assert len(strided) - len(shared) == 4
+    assert all(torch.equal(strided[name], spd[name]) for name in shared)
+    other = spdbuild.build("cifar_resnet20", seed=4).state_dict()
+    assert not torch.equal(strided["head.weight"], other["head.weight"])

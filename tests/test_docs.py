@@ -125,6 +125,17 @@ def test_the_example_in_python_runs_and_its_files_and_columns_are_told(
     assert [name for name in sorted(names) if f"`{name}`" not in OUTPUTS and f"/{name}`" not in OUTPUTS] == []
 
 
+@pytest.mark.slow
+def test_the_python_of_the_readme_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.chdir(tmp_path)
+    (example,) = re.findall(r"^```python\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+    exec(example, {})
+    assert "runs/from_python" in capsys.readouterr().err
+    assert {path.name for path in tmp_path.iterdir()} == {"spd.yaml", "runs"}
+
+
 def test_all_metrics_of_both_tasks_are_told():
     metrics = {name for _, task in TASKS.items() for name in task().metrics()}
     assert [name for name in sorted(metrics) if f"`{name}`" not in OUTPUTS] == []

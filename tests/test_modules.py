@@ -194,3 +194,13 @@ def test_first_weights_by_layer_are_spread_as_torch_spreads_them():
     assert kernels.abs().max() <= bound
     assert abs(float(kernels.mean())) < 0.01 * bound
     assert float(kernels.std()) == pytest.approx(bound / 3**0.5, rel=0.01)
+
+
+def test_an_ensemble_runs_by_vmap_over_stacked_weights() -> None:
+    architecture, _ = spdbuild.convert("cifar_resnet20")
+    models = [spdbuild.build(architecture).eval() for _ in range(3)]
+    x = torch.randn(2, 3, 32, 32)
+    states = [model.state_dict() for model in models]
+    stacked = {name: torch.stack([state[name] for state in states]) for name in states[0]}
+    together = torch.vmap(lambda state: torch.func.functional_call(models[0], state, (x,)))(stacked)
+    torch.testing.assert_close(together, torch.stack([model(x) for model in models]), rtol=1e-4, atol=1e-4)

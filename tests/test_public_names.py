@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -38,6 +39,18 @@ def test_every_command_that_works_on_networks_and_runs_is_one_call():
     ]
     verbs += ["sweep", "train", "transfer", "verify"]
     assert set(verbs) <= set(spdbuild.__all__)
+
+
+def test_what_a_call_takes_and_returns_can_be_named():
+    # Of torch and Python, texts that a notebook shows as a picture, and unions under names of their own.
+    others = {"Any", "Iterable", "Iterator", "Mapping", "Module", "None", "Path", "Sequence", "Tensor"}
+    others |= {"ModuleOptions", "Overrides", "Precision", "Source", "SpdOptions", "Svg", "Unpack", "Weights"}
+    for name in spdbuild.__all__:
+        if inspect.isfunction(call := getattr(spdbuild, name)):
+            signature = inspect.signature(call)
+            told = [signature.return_annotation, *(one.annotation for one in signature.parameters.values())]
+            named = {word for text in told for word in re.findall(r"\b[A-Z]\w+", text)}
+            assert named - others <= set(spdbuild.__all__), name
 
 
 def test_dir_lists_what_is_public():

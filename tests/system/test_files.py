@@ -15,8 +15,10 @@ import pytest
 from spdbuild.errors import DiskFullError, InputError, SpdbuildError
 from spdbuild.system.files import (
     append,
+    expanded,
     regular,
     remove_unfinished,
+    remove_unfinished_folders,
     require_writable,
     unwrapped_os_error,
     unwritten,
@@ -72,8 +74,6 @@ def test_a_drive_need_not_set_permissions_nor_flush_folders(
 @pytest.mark.parametrize("number", [errno.EIO, errno.ENOSPC])
 @pytest.mark.parametrize("call", ["fsync", "chmod"])
 def test_a_drive_that_fails_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str, number: int) -> None:
-    # Only a file that replaces another gets permissions.
-    (tmp_path / "new").write_text("old")
     owner = os if call == "fsync" else Path
     monkeypatch.setattr(owner, call, refusing(number, folders=call == "fsync"))
     with pytest.raises(SpdbuildError, match=os.strerror(number)):
@@ -134,6 +134,19 @@ def test_permissions_are_those_of_the_old_file_or_the_usual_ones(tmp_path: Path)
     assert (tmp_path / "new").stat().st_mode == (tmp_path / "usual").stat().st_mode
 
 
+def test_permissions_are_the_usual_ones_whatever_wrote_the_file(tmp_path: Path):
+    def replaced(beside: Path) -> None:
+        beside.unlink()
+        beside.touch(mode=0o600)
+
+    (tmp_path / "usual").touch()
+    (tmp_path / "old").touch(mode=0o640)
+    for name in ("old", "new"):
+        write_whole(tmp_path / name, replaced)
+    assert (tmp_path / "old").stat().st_mode == 0o100640
+    assert (tmp_path / "new").stat().st_mode == (tmp_path / "usual").stat().st_mode
+
+
 def test_what_a_killed_program_left_is_removed_and_nothing_else(tmp_path: Path):
     kept = [".hidden", ".gitignore", "state.pt", ".state.pt.short.pt", ".state.pt.abcd1234.txt", ".a.b_UPPER_"]
     left = [".state.pt.abcd1234.pt", ".log.txt.a_b1c2d3.txt", ".name.12345678"]
@@ -178,6 +191,34 @@ except OSError as error:
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
     assert done.stdout == "File too large\n"
     assert (tmp_path / "log").read_bytes() == b"one"
+
+
+def test_a_path_has_the_home_folder_where_there_is_one(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("HOME", "/home/me")
+    assert expanded("~/data/~x") == Path("/home/me/data/~x")
+    assert expanded("~nobody_of_this_name/data") == Path("~nobody_of_this_name/data")
+
+
+def test_unfinished_files_of_a_name_are_removed_and_no_others(tmp_path: Path):
+    kept, left = [".b.txt.abcd1234.txt", "a.txt", "below"], ".a.txt.abcd1234.txt"
+    (tmp_path / "below").mkdir()
+    for name in [*kept[:2], left, f"below/{left}"]:
+        (tmp_path / name).touch()
+    remove_unfinished(tmp_path, "a*")
+    assert {path.name for path in tmp_path.iterdir()} == set(kept)
+    assert (tmp_path / "below" / left).exists()
+
+
+def test_an_unfinished_folder_is_removed_once_nobody_writes_it(tmp_path: Path):
+    def other(folder: Path) -> None:
+        remove_unfinished_folders(tmp_path, "new*")
+        (folder / "a").write_text("one")
+
+    (tmp_path / ".new-2.abcd1234" / "new").mkdir(parents=True)
+    (tmp_path / ".other.abcd1234").mkdir()
+    write_folder(tmp_path / "new", other)
+    assert (tmp_path / "new" / "a").read_text() == "one"
+    assert {path.name for path in tmp_path.iterdir()} == {"new", ".other.abcd1234"}
 
 
 def test_a_folder_is_there_whole_or_not_at_all(tmp_path: Path) -> None:
