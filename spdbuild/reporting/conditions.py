@@ -82,12 +82,20 @@ def _over_folds(run: Run, with_places: bool) -> Conditions:
 
 
 def _torn(runs: Mapping[int, Run], joint: Mapping[int, Conditions]) -> list[int]:
-    """The places of runs whose fold was of other images in another run: evaluated, or trained by the same recipe."""
-    seen, torn = dict[tuple[str, int | None], str](), list[int]()
+    """The places of runs whose fold was of other images in another run: evaluated, or trained by the same recipe.
+
+    Also those in which all folds together have another number of images than in another run by the same recipe.
+    """
+    seen, torn = dict[tuple[str, int | None], str | int | None](), list[int]()
     for place, run in runs.items():
         trained, evaluated = run.images or ("", "")
-        keys = {identity(measured(joint[place])): evaluated, f"trained {identity(joint[place])}": trained}
-        if any(seen.setdefault((key, run.fold), images) != images for key, images in keys.items()):
+        same = identity(joint[place])
+        facts = (
+            (identity(measured(joint[place])), run.fold, evaluated),
+            (f"trained {same}", run.fold, trained),
+            (f"divided {same}", None, run.divided),
+        )
+        if any(seen.setdefault((key, fold), value) != value for key, fold, value in facts):
             torn.append(place)
     return torn
 

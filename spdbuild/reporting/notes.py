@@ -20,9 +20,10 @@ EVALUATIONS = (
 )
 DIFFERENCES = (
     "Differences are taken seed by seed. Runs of one seed draw the same batches unless their batch size, augmentation, "
-    "training images or number of processes differ, and other first weights from the first layer on in which their "
-    "networks differ. The interval is Student's for their mean, with 95 % confidence; it takes them "
-    "for draws from a normal distribution, which a few seeds cannot show. One seed gives no interval and no conclusion."
+    "sampling, training images or number of processes differ, and the same first weights in every layer that has the "
+    "same name, shape and initializer in both. The interval is Student's for their mean, with 95 % confidence; it "
+    "takes them for draws from a normal distribution, which a few seeds cannot show. One seed gives no interval and no "
+    "conclusion."
 )
 FOLDS = (
     "In a cross-validation ± is over folds and seeds, and differences are taken fold by fold, each the mean over its "
@@ -62,7 +63,7 @@ _ALIKE = (
 _BOTH = (
     "The interval over images and seeds is for other trainings, too: each resample of the images also draws n - 1 of "
     "the n seeds, with replacement, and in place of 1.96 stands Student's t, with as many degrees of freedom as the "
-    "seeds' part of the variance leaves (Satterthwaite)."
+    "seeds' part of the variance leaves (Satterthwaite). It errs on the wide side."
 )
 _TOGETHER = "A group has the images in whose names '{together}' matches the same."
 #: Intervals over fewer images are too narrow: a deviation of few values is more often too small than too large.

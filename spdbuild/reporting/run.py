@@ -114,13 +114,25 @@ class Run:
     @property
     def images(self) -> tuple[str, str] | None:
         """The images that it was trained and evaluated on, each as their number and a digest; None without digests."""
+        splits = self._splits
+        return None if splits is None else (_images(splits[0]), _images(splits[1]))
+
+    @property
+    def divided(self) -> int | None:
+        """How many images its cross-validation divides: those that it was trained and evaluated on together."""
+        splits = self._splits if self.evaluated is None else None
+        return None if splits is None else int(splits[0]["images"]) + int(splits[1]["images"])
+
+    @property
+    def _splits(self) -> tuple[Mapping[str, Any], Mapping[str, Any]] | None:
+        """The facts of the images that it was trained and evaluated on; None without digests."""
         facts = self.environment
         # A process that resumed the run says only what has changed.
         splits = {**facts, **facts["resumed"][-1]} if facts["resumed"] else facts
         trained, evaluated = (splits.get("data", {}).get(name) for name in _SPLITS)
         if not trained or not evaluated or not trained["digest"] or not evaluated["digest"]:
             return None
-        return _images(trained), _images(evaluated)
+        return trained, evaluated
 
     @property
     def results(self) -> Path:

@@ -73,6 +73,22 @@ def test_the_interval_is_that_of_the_corrected_resampled_t_test(both: Report) ->
     assert top1.verdict == "higher (3 folds)"
 
 
+def test_folds_of_a_set_that_has_grown_meanwhile_are_not_taken_together(make_run: MakeRun) -> None:
+    for fold, images in enumerate((9, 9, 11)):
+        make_run(
+            f"runs/fold{fold}",
+            f"data={{name: folder, root: pets, folds: 3, fold: {fold}}}",
+            metrics={"top1": 0.5},
+            data={
+                name: {"images": images, "classes": 2, "digest": f"{name}{fold}"}
+                for name in ("trained_on", "evaluated_on")
+            },
+        )
+    assert [section.title for section in report("runs", quiet=True, output="out").sections] == [
+        f"folder in 3 folds (data.fold={fold})" for fold in range(3)
+    ]
+
+
 def test_what_is_shown_and_written_of_folds(both: Report) -> None:
     shown = Path("out/report.md").read_text()
     assert "| spd - strided | top1 | 0, 1, 2 | 0, 1 | +0.0300, +0.0200, +0.0300 | +0.0267 |" in shown
