@@ -144,7 +144,7 @@ class Loop:
         done = position.epoch + 1
         row = self._row(done)
         if done % recipe.evaluate_every == 0 or done == recipe.epochs:
-            row |= self._evaluate_or_save()
+            row |= self._evaluate_or_save(row)
         position.epoch = done
         position.batch, position.sums, position.images = 0, {}, 0
         position.rows.append(row)
@@ -156,16 +156,23 @@ class Loop:
         self._save_state()
         session.console.line(describe_row(row, recipe.epochs, session.task.shown))
 
-    def _evaluate_or_save(self) -> dict[str, float]:
-        """`evaluate`; if that fails, for a file or for want of memory, the epoch that was trained is not lost."""
+    def _evaluate_or_save(self, row: Row) -> dict[str, float]:
+        """`evaluate`; if that fails, for a file or for want of memory, the epoch that was trained is not lost.
+
+        row: of the epoch so far, with its speed, which a resumed run cannot measure any more.
+        """
         try:
             return self.evaluate()
+        except StoppedWaiting:
+            self.session.folder.write_metrics([*self.session.position.rows, row])
+            raise
         except Exception:
             # The other processes of a run wait for this one's results and would not take part in saving.
             if not self.session.processes.several:
                 # On a full disk saving fails, too; the first error says which file had no room.
                 with suppress(DiskFullError):
                     self._save_unfinished()
+                    self.session.folder.write_metrics([*self.session.position.rows, row])
             raise
 
     def _out_of_patience(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -9,8 +10,9 @@ from spdbuild.errors import RunError
 
 _FEWER = "fewer workers or a smaller batch"
 
-#: How what torch says of a worker begins, and what it says of one that the system ended for want of memory.
-_LOST, _KILLED = "DataLoader worker", "Killed"
+#: How what torch says of a worker begins, and how it says which signal ended one: "Killed" for want of
+#: memory, "Bus error" for want of shared memory.
+_LOST, _SIGNAL = "DataLoader worker", re.compile(r"by signal: ([^.]+)")
 
 
 @contextmanager
@@ -25,10 +27,14 @@ def lost_workers_told(more: Callable[[], str] = str) -> Iterator[None]:
         told = _told_of_a_worker(error)
         if not told:
             raise
+        found = _SIGNAL.search(told)
+        signal = found[1] if found else ""
         what, hint = "a process that reads images was killed: out of memory?", _FEWER
-        if _KILLED not in told:
+        if signal in ("", "Bus error"):
             what = "a process that reads images has ended: is there no room in /dev/shm, which processes share?"
             hint = f"{_FEWER}; in a container, more room there, as with `docker run --shm-size=8g`"
+        elif signal != "Killed":
+            what, hint = f"a process that reads images was ended by a signal: {signal}", "workers=0 shows where"
         lost = RunError(what, hint="; ".join(filter(None, (hint, more()))))
         # Chained, so that callers that know more about the run can find the cause.
         raise lost from error

@@ -45,6 +45,15 @@ def test_a_worker_that_was_not_killed_is_asked_about_shared_memory(told: str) ->
     )
 
 
+def test_another_signal_is_named() -> None:
+    with pytest.raises(RunError) as caught, lost_workers_told():
+        raise RuntimeError("DataLoader worker (pid 7) is killed by signal: Segmentation fault. ")
+    assert str(caught.value) == (
+        "error: a process that reads images was ended by a signal: Segmentation fault\n"
+        "      = hint: workers=0 shows where"
+    )
+
+
 def test_a_consequence_of_a_lost_worker_is_told_as_its_cause() -> None:
     with (
         pytest.raises(RunError, match="a process that reads images was killed") as caught,

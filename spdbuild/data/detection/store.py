@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import shutil
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
 from itertools import pairwise
@@ -108,10 +108,7 @@ class Packed:
 
 
 class MappedFile:
-    """An array of a file in memory; a process to which it is sent gets no copy of it but maps the file itself.
-
-    count: how many bytes the array must have. Raises as `map_pixels`.
-    """
+    """The uint8 [count] of a file, mapped into memory. Raises as `map_pixels`."""
 
     def __init__(self, file: Path, count: int) -> None:
         self.file = file
@@ -120,17 +117,16 @@ class MappedFile:
     def numpy(self) -> Pixels:
         return self._array
 
-    def __reduce__(self) -> tuple[type[MappedFile], tuple[Path, int]]:
-        return MappedFile, (self.file, len(self._array))
-
 
 class Checked:
     """All images in a cache file, behind them their checksums; an image that does not have its own is decoded anew.
 
     That is looked at when a process first reads the image. The file is then removed, so that the next run writes it.
+    A process to which it is sent gets no copy of the pixels but maps the file itself.
     """
 
     def __init__(self, dataset: DetectionSet, size: int, mapped: MappedFile) -> None:
+        self._made_of = dataset, size, mapped.file, len(mapped.numpy())
         self._packed, self._files = Packed(dataset, size, mapped), Decoded(dataset, size)
         self._file = mapped.file
         self._sums = np.array(mapped.numpy()[int(packed_offsets(dataset, size)[-1]) :]).view(_SUM)
@@ -145,6 +141,9 @@ class Checked:
         self._tell()
         return self._files[index]
 
+    def __reduce__(self) -> tuple[Callable[..., Store], tuple[DetectionSet, int, Path, int]]:
+        return _mapped_again, self._made_of
+
     def _tell(self) -> None:
         if self._told:
             return
@@ -157,6 +156,14 @@ class Checked:
                 # Another process was first.
                 return
         _LOG.warning("%s; they are decoded again, and the next run writes the file anew", _damaged(self._file))
+
+
+def _mapped_again(dataset: DetectionSet, size: int, file: Path, count: int) -> Store:
+    """The images of a cache file in another process; decoded anew where the file was found damaged meanwhile."""
+    try:
+        return Checked(dataset, size, MappedFile(file, count))
+    except FileNotFoundError:
+        return Decoded(dataset, size)
 
 
 def open_store(

@@ -49,6 +49,8 @@ class Sampling:
 
     def described(self, found: Occurrences, classes: Sequence[str]) -> str:
         """A log line: how often an epoch has its images, and which of the `classes` is the rarest one."""
+        if not found.shares.any():
+            return "sampling: no image has an object, so an epoch has each of them once"
         weights = self.weights(found)
         times = weights * (found.count / weights.sum())
         share, rarest = found.shares.where(found.shares > 0, 1).min(dim=0)

@@ -322,6 +322,14 @@ def test_a_mapped_file_is_mapped_by_each_process(dataset: DetectionSet, tmp_path
     assert (np.asarray(again[1]) == np.asarray(images[1])).all()
 
 
+def test_a_mapped_file_that_is_gone_is_decoded_by_other_processes(dataset: DetectionSet, tmp_path: Path) -> None:
+    images = open_store(dataset, 64, "disk", tmp_path)
+    (file,) = tmp_path.glob("images-*.npy")
+    file.unlink()
+    again = pickle.loads(pickle.dumps(images))
+    assert (np.asarray(again[1]) == np.asarray(images[1])).all()
+
+
 def test_a_mapped_file_that_a_system_does_not_remove_stays(
     dataset: DetectionSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
