@@ -131,6 +131,26 @@ def test_overrides_may_be_a_mapping(recipe: Path) -> None:
     assert load_recipe(recipe, given) == load_recipe(recipe, wanted)
 
 
+#: A network with a var that others do not have.
+WIDE = """
+model: wide
+inputs: {image: [1, 8, 8]}
+vars: {width: 8}
+layers:
+  - stem: conv2d(width, 3)
+  - global_avg_pool()
+  - head: linear(10)
+"""
+
+
+@pytest.mark.parametrize("other", [WIDE, "cifar_resnet20"], ids=["the same file", "another"])
+def test_a_twin_is_the_architecture_that_was_given(other: str) -> None:
+    run, twin = load(WIDE, vars={"width": 20}), load(other)
+    recipe = load_recipe({"architecture": run, "data": {"name": "digits"}, "compare": {"twin": {"architecture": twin}}})
+    assert resolve(recipe).graph == run.graph
+    assert resolve(twins(recipe)["twin"]).graph == twin.graph
+
+
 def test_a_network_of_a_recipe_may_be_an_architecture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     Path("base.yaml").write_text(load("cifar_resnet20").text)

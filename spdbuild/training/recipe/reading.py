@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import Any
 
 from spdbuild import builtin
+from spdbuild.conversion.convert import settled
 from spdbuild.errors import ArgumentError, RecipeError, SourceError, SpdbuildError
 from spdbuild.loading import Architecture, is_text, reference_to, source_of
 from spdbuild.text.kinds import require_kind
@@ -61,12 +62,20 @@ def _source(recipe: str | Path | Mapping[str, Any]) -> Source:
 
 def _with_references(recipe: Mapping[str, Any]) -> dict[str, Any]:
     """The recipe with keys in place of each Architecture in it, those of twins and of a teacher included."""
+    run, compare = recipe.get("architecture"), recipe.get("compare")
+    if isinstance(run, Architecture) and isinstance(compare, Mapping) and any(map(_brings_a_network, compare.values())):
+        # The vars that were chosen for the run would be those of its twins, too.
+        recipe = {**recipe, "architecture": settled(run)}
     found = _described(recipe)
-    compare, teacher = found.get("compare"), found.get("distill")
+    teacher = found.get("distill")
     if isinstance(compare, Mapping):
         # The variant and the input of the run itself would be those of its twins, too.
         found["compare"] = {name: _described(keys, {"variant": None, "input": None}) for name, keys in compare.items()}
     return {**found, "distill": _described(teacher)} if teacher is not None else found
+
+
+def _brings_a_network(keys: Any) -> bool:
+    return isinstance(keys, Mapping) and isinstance(keys.get("architecture"), Architecture)
 
 
 def _described(keys: Any, others: Mapping[str, Any] = MappingProxyType({})) -> Any:
