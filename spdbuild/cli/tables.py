@@ -19,7 +19,7 @@ def show_table(table: Table, *, err: bool = False) -> None:
     """Print a table on stdout or stderr: in a terminal with colour and folded to its width, else as wide as it is.
 
     Only texts are folded, at spaces. What is still too wide for the terminal is shown with its rows as columns if that
-    fits, else as wide as it must be.
+    fits, else unfolded: the terminal wraps its lines.
     """
     stream = sys.stderr if err else sys.stdout
     # Python has no stream where the shell has closed it, and then click says nothing.
@@ -38,9 +38,11 @@ def _show_in_terminal(table: Table, stream: TextIO) -> None:
     least = _least_widths(table)
     if _whole(least) > console.width:
         turned = _transposed(table)
-        if _whole(_least_widths(turned)) <= console.width:
-            table, least = turned, _least_widths(turned)
-    console.width = max(console.width, _whole(least))
+        least = _least_widths(turned)
+        if _whole(least) > console.width:
+            click.echo(table.plain(), file=stream, nl=False)
+            return
+        table = turned
     shown = RichTable(box=None, header_style="bold", pad_edge=False, padding=(0, _GAP, 0, 0))
     for column, width in zip(table.columns, _widths(table, least, console.width), strict=True):
         shown.add_column(printable(column), justify="right" if column in table.numbers else "left", width=width)
