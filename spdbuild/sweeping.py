@@ -13,7 +13,15 @@ from pathlib import Path
 from typing import Any, Literal
 
 from spdbuild.console import Console
-from spdbuild.errors import ArgumentError, DiskFullError, FolderTakenError, Problem, RecipeError, SpdbuildError
+from spdbuild.errors import (
+    ArgumentError,
+    DiskFullError,
+    FolderTakenError,
+    Problem,
+    RecipeError,
+    SpdbuildError,
+    StoppedError,
+)
 from spdbuild.reporting.run import Run, read_run
 from spdbuild.text.source import Source, parse_yaml
 from spdbuild.text.yaml_text import inline
@@ -150,6 +158,10 @@ def sweep(
             if point not in taken:
                 taken.append(point)
                 continue
+        except StoppedError as error:
+            # That of the run would leave the others of the grid undone.
+            hint = "start the same sweep again: it goes on with this run, and then with the others"
+            raise StoppedError(error.problems[0].message, signal=error.signal, hint=hint) from None
         except DiskFullError:
             raise
         except SpdbuildError as error:

@@ -90,6 +90,9 @@ def test_a_sweep_goes_on_where_a_signal_stopped_it(
     with pytest.raises(StoppedError) as stopped:
         sweep(recipe, {"seed": [0, 1]}, options, runs=tmp_path, quiet=True)
     assert stopped.value.exit_code == 128 + signal.SIGTERM
+    assert stopped.value.problems[0].hint == (
+        "start the same sweep again: it goes on with this run, and then with the others"
+    )
     planned = sweep(recipe, {"seed": [0, 1, 2]}, options, runs=tmp_path, dry=True, quiet=True)
     assert planned.states == ("done", "unfinished", "new")
     done = sweep(recipe, {"seed": [0, 1]}, options, runs=tmp_path, quiet=True)
