@@ -173,17 +173,19 @@ def fold(
     weights: those of `network`, a state_dict or a file, which may have the names of a rename table; by default the best
         of a run. With them each kernel is the smallest that holds the taps that are not zero, so an exact conversion
         that was not trained becomes the original network again, the same ops with the same bits. Without them every tap
-        of the blocks counts.
+        of the blocks counts. A state_dict of the network's own names keeps its types, such as float64.
     fuse: whether norms are multiplied into the convolutions before them, for evaluation only.
     into_producers: fold a space_to_depth that only the convolution before it can absorb into that, which costs MACs.
+    Raises WeightsError for weights that do not fit.
     """
     from spdbuild.conversion import folding
 
-    if isinstance(weights, Mapping):
-        known = load(network) if isinstance(network, str | Path) else network
-        return folding.fold(known, weights, fuse=fuse, into_producers=into_producers)
-    stored = stored_graph(network, None if weights is None else StoredWeights.of(weights))
-    ours = stored.read_weights()
+    given = weights_from(weights)
+    stored = stored_graph(network, given)
+    ours: Mapping[str, Tensor] | None = stored.read_weights()
+    if ours is not None and isinstance(given, Mapping) and given.keys() == ours.keys():
+        # As they are: matching has rounded float64 to the type of the network.
+        ours = given
     return folding.fold(stored.graph, ours, fuse=fuse, into_producers=into_producers, renames=stored.renames)
 
 

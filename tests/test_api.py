@@ -164,8 +164,8 @@ def test_weights_of_other_people_are_taken_by_the_rename_tables_of_the_architect
     x = torch.randn(2, 3, 8, 8)
     for weights in (file, theirs):
         assert torch.equal(spdbuild.build(RENAMED, weights).eval()(x), ours(x))
-    folding = spdbuild.fold(RENAMED, file)
-    torch.testing.assert_close(spdbuild.build(folding.graph, folding.weights).eval()(x), ours(x))
+        folding = spdbuild.fold(RENAMED, weights)
+        torch.testing.assert_close(spdbuild.build(folding.graph, folding.weights).eval()(x), ours(x))
     spdbuild.export(RENAMED, tmp_path / "a.pt2", file, batch=2)
     torch.testing.assert_close(torch.export.load(tmp_path / "a.pt2").module()(x), ours(x))
     imported, _ = spdbuild.import_weights(file, RENAMED)
@@ -189,6 +189,26 @@ def test_weights_that_do_not_fit_are_refused() -> None:
     message = r"'stem.norm.weight' of resnet18 has the shape \(64,\), and its weight \(10,\)"
     with pytest.raises(WeightsError, match=message):
         spdbuild.transfer(report, weights)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda state: {"a": torch.ones(1)}, "the state_dict: "),
+        (lambda state: spdbuild.build("resnet18", device="meta").state_dict(), "the state_dict: "),
+        (lambda state: state | {"head.bias": torch.ones(4)}, "the state_dict: 'head.bias' needs 5, has 4"),
+    ],
+    ids=["a name", "another network", "a shape"],
+)
+def test_weights_of_another_network_are_not_folded(change: Callable[[Any], Any], message: str) -> None:
+    with pytest.raises(WeightsError, match=message):
+        spdbuild.fold(RENAMED, change(spdbuild.build(RENAMED).state_dict()))
+
+
+def test_weights_under_the_names_of_the_network_are_folded_in_their_type() -> None:
+    folding = spdbuild.fold(RENAMED, spdbuild.build(RENAMED).double().state_dict())
+    assert folding.weights is not None
+    assert {tensor.dtype for tensor in folding.weights.values()} == {torch.float64}
 
 
 def test_what_is_returned_is_shown_in_a_few_words() -> None:

@@ -98,9 +98,9 @@ def _convert_run(run: str, request: Request) -> None:
     """Convert the network that a run has trained, with its best weights where weights are asked for."""
     weights = request.weights
     weights.check(own=True)
-    architecture, source = request.choice.run(run, weights.source)
+    architecture, source, facts = request.choice.run(run, weights.source)
     if weights.output is not None:
-        weights = replace(weights, source=source)
+        weights = replace(weights, source=source, of_run=facts)
     _convert(architecture, replace(request, weights=weights))
 
 
@@ -122,8 +122,8 @@ def _convert(architecture: Architecture, request: Request) -> None:
     refuse_overwriting(request.weights.output, None if source is None else source.path)
     fit = request.budget.fit(architecture, request.preset, request.options)
     converted, report = convert_by(fit.step, fit.architecture, output)
-    tensors, report = request.weights.transferred(report, fit.architecture)
-    request.weights.write(tensors, converted)
+    tensors, found, report = request.weights.transferred(report, fit.architecture)
+    request.weights.write(tensors, found, converted)
     if output is not None or not request.as_json:
         put_text(converted.text, output)
     if request.as_json:

@@ -63,16 +63,17 @@ def command(
     refuse_overwriting(weights_out, None if stored.weights is None else stored.weights.path)
     if weights_out is not None and stored.weights is None:
         raise InputError("--weights-out needs --weights, or the folder of a run")
+    ours, source = stored.find_weights()
     folding = fold(
         stored.graph,
-        stored.read_weights(),
+        ours,
         fuse=not keep_norms,
         into_producers=into_producers,
         renames=stored.renames,
     )
     text = folding.text(None if output is None else output.parent)
-    if weights_out is not None and stored.weights is not None:
-        _write_weights(folding, stored, stored.weights, weights_out)
+    if weights_out is not None and source is not None:
+        _write_weights(folding, stored, source, weights_out)
     if output is not None or not as_json:
         put_text(text, output)
     if as_json:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from spdbuild.loading import Architecture
     from spdbuild.training.stored_graph import StoredGraph
     from spdbuild.weights import StoredWeights
+    from spdbuild.weights.facts import Facts
 
 Function = Callable[..., Any]
 
@@ -127,12 +128,15 @@ class Choice:
         """The architecture of a path or built-in name, or the one that a run has trained, by the run's folder."""
         return self.run(name)[0] if Path(name).is_dir() else self.of(self.document(name))
 
-    def run(self, folder: str, weights: StoredWeights | None = None) -> tuple[Architecture, StoredWeights]:
-        """The network that a run has trained, and `weights` or else its best."""
+    def run(self, folder: str, weights: StoredWeights | None = None) -> tuple[Architecture, StoredWeights, Facts]:
+        """The network that a run has trained, `weights` or else its best, and the facts in its own weights."""
         self.require_none(folder)
         from spdbuild.training.stored_run import run_architecture
 
-        return run_architecture(folder, weights, self.inputs, allow_imports=self.allow_imports)[:2]
+        architecture, source, _, facts = run_architecture(
+            folder, weights, self.inputs, allow_imports=self.allow_imports
+        )
+        return architecture, source, facts
 
     def network(self, name: str, weights: StoredWeights | None) -> StoredGraph:
         """The network of a path or built-in name with `weights`, or of a run's folder, whose best they override."""

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from spdbuild.conversion.report import ConversionReport
     from spdbuild.loading import Architecture
     from spdbuild.weights import StoredWeights
+    from spdbuild.weights.facts import Facts
 
 #: Images that a fit of max pools uses: enough for the few unknowns of each channel.
 CALIBRATION_IMAGES = 64
@@ -61,12 +62,14 @@ class WeightsOptions:
 
     source, output: what to read, and the file to write, or neither. lossy: drop taps that do not fit.
     calibrate: folder of images on which the replacements of max pools are fitted.
+    of_run: the facts in a run's own weights, for what the file of others given in their place does not say.
     """
 
     source: StoredWeights | None
     output: Path | None
     lossy: bool
     calibrate: Path | None
+    of_run: Facts | None = None
 
     def check(self, *, own: bool = False) -> None:
         """Refuse options that would do nothing, or for which there are no weights.
@@ -82,40 +85,41 @@ class WeightsOptions:
 
     def transferred(
         self, report: ConversionReport, architecture: Architecture
-    ) -> tuple[dict[str, Tensor], ConversionReport]:
-        """The weights of the converted network, none if none are asked for, and the report with what was fitted.
+    ) -> tuple[dict[str, Tensor], StoredWeights | None, ConversionReport]:
+        """The weights of the converted network, where in the file the old ones were, and the report on what was fitted.
+
+        Without weights that are asked for there are none, and nowhere.
 
         architecture: what is converted; its rename tables are tried on a file of third-party names.
         """
         if self.source is None:
-            return {}, report
+            return {}, None, report
         from spdbuild.conversion.weights import fit_converted_pools, transfer
         from spdbuild.training.stored_graph import StoredGraph
 
-        before = StoredGraph(report.before, self.source, architecture.renames).read_weights()
+        before, found = StoredGraph(report.before, self.source, architecture.renames).find_weights()
         assert before is not None
         after = transfer(report, before, lossy=self.lossy)
         if self.calibrate is None:
-            return after, report
+            return after, found, report
         from spdbuild.conversion.images import folder_images
 
         images = folder_images(self.calibrate, report.before, CALIBRATION_IMAGES)
         after, residuals = fit_converted_pools(report, before, after, images)
-        return after, replace(report, residuals=residuals)
+        return after, found, replace(report, residuals=residuals)
 
-    def write(self, weights: Mapping[str, Tensor], architecture: Architecture) -> None:
-        """Write the weights, if any, with where they came from and what their file says about the data."""
-        if self.source is None or self.output is None:
+    def write(self, weights: Mapping[str, Tensor], found: StoredWeights | None, architecture: Architecture) -> None:
+        """Write the weights, if any, with where they were found and what their file or run says about the data."""
+        if found is None or self.output is None:
             return
-        from spdbuild.weights import open_weights, save_weights
+        from spdbuild.weights import save_weights
         from spdbuild.weights.facts import Facts
 
         variant = {"variant": architecture.variant} if architecture.variant else {}
-        facts = Facts.of(self.source).texts()
-        origin = self.source.origin()
-        save_weights(self.output, weights, {"architecture": architecture.name, **variant, **facts, **origin})
-        key = open_weights(self.source.path, self.source.key).taken_from
-        click.echo(f"wrote {self.output}" + (f", from {self.source.file}, under '{key}'" if key else ""), err=True)
+        facts = Facts.of(found).or_else(self.of_run or Facts()).texts()
+        save_weights(self.output, weights, {"architecture": architecture.name, **variant, **facts, **found.origin()})
+        where = f", from {found.file}, under '{found.key}'" if found.key else ""
+        click.echo(f"wrote {self.output}{where}", err=True)
 
 
 def weight_options(function: Function) -> Function:

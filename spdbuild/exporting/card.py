@@ -57,9 +57,10 @@ def card_of(
     heights and widths are multiples of, where they may differ from those of `inputs`), outputs (what each means), head
     (strides, and anchors [L, A, 2], in pixels), classes, channels (their order), preprocess (what is done to an image,
     in order), tiles (how large images are looked at), selection (which boxes a run counts and shows), weights,
-    weights_sha256. What is not known is left out.
+    weights_sha256, weights_key and weights_prefix (where in that file they were). What is not known is left out.
 
-    weights: the file that they are from, if there is one. head: the one whose maps are output without decoding.
+    weights: the file that they are from, if there is one, with the key and the prefix under which they were found.
+    head: the one whose maps are output without decoding.
     """
     facts = (Facts() if weights is None else Facts.of(weights)).or_else(network.of_run)
     preprocess = _preprocess(network, facts, cell)
@@ -79,8 +80,14 @@ def card_of(
         "spdbuild": __version__,
         "architecture": network.graph.name,
         **{name: fact for name, fact in known.items() if fact},
-        **({} if weights is None else {"weights": weights.path.name, "weights_sha256": file_sha256(weights.path)}),
+        **({} if weights is None else _origin(weights)),
     }
+
+
+def _origin(weights: StoredWeights) -> dict[str, Any]:
+    where = {"weights_key": weights.key, "weights_prefix": weights.prefix}
+    told = {name: fact for name, fact in where.items() if fact}
+    return {"weights": weights.path.name, "weights_sha256": file_sha256(weights.path), **told}
 
 
 def _task(network: StoredGraph, outputs: Sequence[str]) -> str:

@@ -150,7 +150,7 @@ class _Job:
         tolerance: float,
     ) -> None:
         self.path, self.kind, self.calls, self.tolerance = path, kind, calls, tolerance
-        weights = trained_weights(network)
+        weights, source = trained_weights(network)
         self.reference = module_of(network.graph, weights, head)
         self.folding = None if keep else fold(network.graph, weights)
         self.graph = network.graph
@@ -160,7 +160,7 @@ class _Job:
         self.model = module_of(self.graph, weights, head, precision)
         names = output_names(network.graph, head)
         self.axes = Axes(tuple(node.name for node in self.graph.inputs), names, calls.axes)
-        self.card = card_of(network, network.weights, names, calls.cell, None if head else self._raw_head(), precision)
+        self.card = card_of(network, source, names, calls.cell, None if head else self._raw_head(), precision)
 
     def fill(self, beside: Path) -> Export:
         """Fill the file and compare what it computes; RunError if that is not the same."""

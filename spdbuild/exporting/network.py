@@ -14,19 +14,20 @@ from spdbuild.modules import compile_graph
 from spdbuild.nn.detection import Detect as DetectModule
 from spdbuild.ops.detection import Detect
 from spdbuild.training.stored_graph import StoredGraph
+from spdbuild.weights import StoredWeights
 
 #: The output of a detector whose boxes are decoded, and that of a classifier.
 DETECTIONS, LOGITS = "detections", "logits"
 
 
-def trained_weights(network: StoredGraph) -> dict[str, Tensor]:
-    """The weights of a network; WeightsError where there are none, or they do not fit."""
-    weights = network.read_weights()
+def trained_weights(network: StoredGraph) -> tuple[dict[str, Tensor], StoredWeights | None]:
+    """The weights of a network, and where in a file they were; WeightsError where there are none that fit."""
+    weights, source = network.find_weights()
     if weights is None:
         message = f"only a trained network is worth a file, and {network.graph.name} comes without weights"
         hint = "give them with --weights (from Python: weights=...), or name the folder of a run"
         raise WeightsError(message, hint=hint)
-    return weights
+    return weights, source
 
 
 def head_of_graph(graph: Graph) -> str | None:

@@ -54,7 +54,7 @@ def export_weights(
     trained = stored_graph(network, weights_from(weights), inputs, allow_imports=allow_imports)
     if output is not None and trained.weights is not None:
         refuse_overwriting(Path(output), trained.weights.path)
-    ours = trained_weights(trained)
+    ours, source = trained_weights(trained)
     module, example = _library(str(like), trained.graph) if is_named(str(like)) else (None, None)
     contents, taken_from = None, ""
     if module is None:
@@ -78,7 +78,7 @@ def export_weights(
         module.load_state_dict(state)
         _require_same(str(like), module, module_of(trained.graph, ours, None), example)
     if output is not None:
-        origin = {} if trained.weights is None else trained.weights.origin()
+        origin = {} if source is None else source.origin()
         save_weights(Path(output), state, {"architecture": trained.graph.name, **trained.facts().texts(), **origin})
     return state, replace(matching, taken_from=taken_from)
 

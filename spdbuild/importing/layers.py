@@ -147,9 +147,12 @@ def spd_conv2d(conv: SpdConv2dModule, x: Shape) -> Op:
     padding = unless_default((rows.before, columns.before), kernel, dilation) if even else sides
     choices: list[SpdKernel] = ["exact", "same", conv.blocks[0].kernel]
     fitting = (number for number in choices if tuple(window.blocks(number) for window in conv.windows) == conv.blocks)
+    spd_kernel = next(fitting, None)
+    if spd_kernel is None:
+        raise Unknown("an SpdConv2d whose blocks are not those of its strided convolution")
     order = None if conv.order == phase_order(None, conv.groups) else conv.order
     return SpdConv2d(
-        conv.out_channels, kernel, stride, padding, dilation, conv.groups, conv.bias is not None, next(fitting), order
+        conv.out_channels, kernel, stride, padding, dilation, conv.groups, conv.bias is not None, spd_kernel, order
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 from torch import Tensor
@@ -52,9 +51,8 @@ def _origin(architecture: Architecture, weights: StoredWeights, matching: Matchi
     """What the written file says about where it came from."""
     names = open_weights(weights.path, matching.taken_from or None).metadata.get("names", "")
     chosen = {"variant": architecture.variant, "table": matching.table, "names": names}
-    taken = replace(weights, key=matching.taken_from, prefix=matching.prefix)
     return {
         "architecture": architecture.name,
         **{key: text for key, text in chosen.items() if text},
-        **taken.origin(),
+        **weights.found(matching).origin(),
     }

@@ -56,13 +56,18 @@ class StoredGraph:
 
     def read_weights(self) -> dict[str, Tensor] | None:
         """The weights, which must be exactly those of the graph; WeightsError lists what does not fit."""
+        return self.find_weights()[0]
+
+    def find_weights(self) -> tuple[dict[str, Tensor] | None, StoredWeights | None]:
+        """`read_weights`, and where they were: the file with the key and the prefix, None if there is no file."""
         if not self.has_weights:
-            return None
+            return None, None
         target = describe_module(compile_graph(self.graph, "meta"))
         if self.state is not None:
-            return match_state(self.state, target, self.renames, self.graph)[0]
+            return match_state(self.state, target, self.renames, self.graph)[0], None
         assert self.weights is not None
-        return match_file(self.weights, target, self.renames, graph=self.graph)[0]
+        weights, matching = match_file(self.weights, target, self.renames, graph=self.graph)
+        return weights, self.weights.found(matching)
 
 
 def weights_from(weights: Weights | None) -> StoredWeights | Mapping[str, Tensor] | None:

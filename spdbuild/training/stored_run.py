@@ -72,7 +72,7 @@ def load_model(
     allow_imports: whether Python files that its architecture names may run.
     """
     recipe, folder = _recipe(run_or_recipe, overrides, allow_imports)
-    source = StoredWeights.of(weights) if weights else _weights(recipe, folder)
+    source = _weights(recipe, folder) if weights is None else StoredWeights.of(weights)
     facts = Facts.of(source).or_else(_own_facts(folder))
     # Class names in other people's files say little: they are used only if nothing else is known.
     classes = facts.classes or classes or facts.names
@@ -121,7 +121,7 @@ def as_model(
 
 def require_unchanged(weights: str | Path | StoredWeights | None, overrides: Overrides) -> None:
     """Refuse arguments that a loaded model does not take; raises ArgumentError."""
-    for argument, given in {"weights": weights, "overrides": listed(overrides)}.items():
+    for argument, given in {"weights": weights is not None, "overrides": listed(overrides)}.items():
         if given:
             message = f"a model that is loaded already takes no {argument}"
             raise ArgumentError(message, argument=argument, hint="give them to load_model")

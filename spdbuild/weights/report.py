@@ -82,4 +82,6 @@ class Matching:
 
 def choice_hint(option: str, value: str) -> str:
     """How a person chooses one of several networks in a file by the option `key` or `prefix`."""
-    return f"--{option} {shlex.quote(value)}, or in a recipe weights: {{file: ..., {option}: {inline(value)}}}"
+    python = f"{option}={value!r} in StoredWeights or import_weights"
+    recipe = f"weights: {{file: ..., {option}: {inline(value)}}}"
+    return f"--{option} {shlex.quote(value)}, or in a recipe {recipe} (from Python: {python})"

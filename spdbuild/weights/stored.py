@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from spdbuild.errors import ArgumentError
+from spdbuild.weights.report import Matching
 from spdbuild.weights.safetensors_file import file_sha256
 
 
@@ -16,9 +17,10 @@ class StoredWeights:
     """The weights of one network in a file.
 
     file: safetensors file or torch checkpoint.
-    key: the one under which a torch checkpoint has the weights, such as model, or ema.model for one within ema; empty:
-        the moving average if it has one.
-    prefix: what stands before the names of the weights, such as "online."; empty: that with which most fit.
+    key: the one under which a torch checkpoint has the weights, such as model, or ema.model for one within ema; left
+        out or None: the moving average if it has one.
+    prefix: what stands before the names of the weights, such as "online."; left out or None: that with which
+        most fit.
     """
 
     file: str | Path
@@ -29,7 +31,10 @@ class StoredWeights:
     def of(cls, weights: str | Path | StoredWeights) -> StoredWeights:
         """The choice itself, or that of a file in which nothing is chosen; ArgumentError for anything else."""
         if not isinstance(weights, str | Path | StoredWeights):
-            message = f"weights are a file or a state_dict, got an object of {type(weights).__name__}"
+            kind = type(weights).__name__
+            message = f"weights are a file or a state_dict, got an object of {kind}"
+            if isinstance(weights, Mapping):
+                message = f"weights are a file here, and a state_dict is none, got an object of {kind}"
             raise ArgumentError(message, argument="weights", hint=_hint(weights))
         return weights if isinstance(weights, StoredWeights) else cls(weights)
 
@@ -37,6 +42,10 @@ class StoredWeights:
     def path(self) -> Path:
         """The file as a path."""
         return Path(self.file)
+
+    def found(self, matching: Matching) -> StoredWeights:
+        """The same weights, with the key and the prefix under which they were found where none were asked for."""
+        return replace(self, key=matching.taken_from or None, prefix=matching.prefix or None)
 
     def origin(self) -> Mapping[str, str]:
         """What the metadata of a file that is made from these weights say about where they are from."""
@@ -47,6 +56,8 @@ class StoredWeights:
 
 def _hint(weights: Any) -> str:
     """What to give in place of something that has a state_dict or comes with one."""
+    if isinstance(weights, Mapping):
+        return "write it to one: spdbuild.weights.save_weights(file, state_dict)"
     if hasattr(weights, "state_dict"):
         return "give its state_dict()"
     if isinstance(weights, tuple) and weights and isinstance(weights[0], Mapping):

@@ -15,6 +15,13 @@ from spdbuild.weights import save_weights
 
 CHOICES = {"key": ("keyed.pt", "model", "ema"), "prefix": ("both.pt", "student.", "teacher.")}
 
+#: Commands that write weights, and the option for their file.
+COMMANDS = [
+    (["fold", "tiny.yaml", "-o", "new.yaml"], "--weights-out"),
+    (["convert", "tiny.yaml", "-o", "new.yaml"], "--weights-out"),
+    (["weights", "export", "tiny.yaml", "--like", "wanted.st"], "-o"),
+]
+
 
 @pytest.fixture
 def files(tiny: Path) -> Path:
@@ -35,15 +42,7 @@ def metadata(file: str) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("option", CHOICES)
-@pytest.mark.parametrize(
-    ("command", "output"),
-    [
-        (["fold", "tiny.yaml", "-o", "new.yaml"], "--weights-out"),
-        (["convert", "tiny.yaml", "-o", "new.yaml"], "--weights-out"),
-        (["weights", "export", "tiny.yaml", "--like", "wanted.st"], "-o"),
-    ],
-    ids=["fold", "convert", "weights export"],
-)
+@pytest.mark.parametrize(("command", "output"), COMMANDS, ids=["fold", "convert", "weights export"])
 def test_the_weights_that_are_written_are_those_of_the_chosen_network(
     run, files: Path, command: list[str], output: str, option: str
 ):
@@ -68,6 +67,19 @@ def test_the_chosen_network_is_exported(run, files: Path, option: str):
     x = torch.randn(1, 3, 8, 8)
     expected = spdbuild.build(files, "wanted.st").eval()(x)
     torch.testing.assert_close(torch.export.load("a.pt2").module()(x), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_where_weights_were_found_is_written_if_nothing_is_chosen(run, files: Path):
+    wrapped = {f"module.{name}": tensor for name, tensor in load_file("wanted.st").items()}
+    torch.save({"model": wrapped}, "wrapped.pt")
+    for command, output in COMMANDS:
+        result = run(*command, "--weights", "wrapped.pt", output, "got.st")
+        assert result.exit_code == 0, result.stderr
+        told = metadata("got.st")
+        assert (told["source"], told["source_key"], told["source_prefix"]) == ("wrapped.pt", "model", "module.")
+    result = run("export", files, "--weights", "wrapped.pt", "-o", "a.pt2", "--json")
+    card = json.loads(result.stdout)["metadata"]
+    assert (card["weights"], card["weights_key"], card["weights_prefix"]) == ("wrapped.pt", "model", "module.")
 
 
 @pytest.mark.parametrize("option", CHOICES)

@@ -184,7 +184,8 @@ def test_weights_that_lack_some_are_not_taken_where_others_lie_beside_them(small
     refused = run(*words)
     assert refused.stderr == (
         "error: y.pt: 2 of 4 weights are not in the file: conv1.bias, fc.bias\n      = hint: there are also weights "
-        "under 'model': --key model, or in a recipe weights: {file: ..., key: model}\n"
+        "under 'model': --key model, or in a recipe weights: {file: ..., key: model} "
+        "(from Python: key='model' in StoredWeights or import_weights)\n"
     )
     assert "there are also weights under 'model': " in run(*words, "--partial").stderr
     assert run(*words, "--key", "model").exit_code == 0

@@ -119,6 +119,14 @@ def test_what_happens_outside_of_a_forward_is_refused(make: Callable[[], nn.Modu
     assert f"0 cannot be imported: {message}" in str(caught.value)
 
 
+def test_blocks_that_no_choice_of_a_kernel_gives_are_refused() -> None:
+    conv = spdbuild.nn.SpdConv2d(3, 4, 7, 2, 3)
+    rows, columns = conv.windows
+    conv.blocks = rows.blocks("same"), columns.blocks("exact")
+    with pytest.raises(InputError, match="an SpdConv2d whose blocks are not those of its strided convolution"):
+        spdbuild.import_module(nn.Sequential(conv), torch.randn(1, 3, 8, 8))
+
+
 def test_what_was_pruned_or_normed_can_be_made_permanent() -> None:
     model = pruned()
     prune.remove(model[0], "weight")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections import OrderedDict
 from pathlib import Path
 
 import numpy as np
@@ -257,7 +258,7 @@ def test_of_two_teachers_in_a_file_one_is_chosen_as_the_hint_says(keyed: Path, t
     with pytest.raises(WeightsError, match="the file holds several networks that fit") as caught:
         train(keyed, {"max_steps": 1, "distill": distill}, runs=tmp_path, quiet=True)
     problem = caught.value.problems[0]
-    assert problem.hint.endswith("or in a recipe weights: {file: ..., prefix: model.}")
+    assert "or in a recipe weights: {file: ..., prefix: model.} (from Python: prefix='model.' in " in problem.hint
     assert problem.location is not None
     chosen = distill | {"weights": {"file": str(both), "prefix": "model."}}
     folder = train(keyed, {"max_steps": 1, "distill": chosen}, runs=tmp_path, quiet=True).folder
@@ -289,6 +290,22 @@ def test_weights_of_ones_own_take_the_classes_and_the_size_of_the_run(trained: P
     words = ["--weights", file, "-o", tmp_path / "folded.yaml", "--weights-out", folded]
     assert CliRunner().invoke(cli, ["fold", str(trained), *map(str, words)]).exit_code == 0
     assert Facts.of(folded).classes == ("bee", "wasp")
+    converted = tmp_path / "converted.st"
+    words = ["--weights", file, "-o", tmp_path / "converted.yaml", "--weights-out", converted]
+    assert CliRunner().invoke(cli, ["convert", str(trained), *map(str, words)]).exit_code == 0
+    assert Facts.of(converted) == Facts.of(folded) == Facts(("bee", "wasp"), (3, 8, 8), (8, 8))
+
+
+def test_a_state_dict_in_place_of_a_file_is_written_to_one_as_the_hint_says(trained: Path, tmp_path: Path) -> None:
+    state = OrderedDict(load_file(trained / "weights" / "best.safetensors"))
+    message = "weights are a file here, and a state_dict is none, got an object of OrderedDict"
+    for call in (load_model, evaluate, lambda run, weights: list(predict(run, [], weights=weights))):
+        for given in (state, OrderedDict()):
+            with pytest.raises(ArgumentError, match=message) as caught:
+                call(trained, weights=given)
+            assert caught.value.problems[0].hint.endswith("spdbuild.weights.save_weights(file, state_dict)")
+    spdbuild.weights.save_weights(tmp_path / "own.safetensors", state)
+    assert load_model(trained, tmp_path / "own.safetensors").classes == ("bee", "wasp")
 
 
 def test_the_architecture_of_a_run_is_the_network_that_it_trained(trained: Path) -> None:

@@ -191,7 +191,10 @@ def test_averaged_weights_under_an_unusual_key_are_not_passed_over(tmp_path: Pat
         open_weights(tmp_path / "x.pt")
     message = "there are weights under 'model', 'ema.shadow', and 'ema.shadow' may be the averaged ones"
     assert caught.value.problems[0].message == f"{tmp_path / 'x.pt'}: {message}"
-    assert caught.value.problems[0].hint == ("choose one: --key model, or in a recipe weights: {file: ..., key: model}")
+    assert caught.value.problems[0].hint == (
+        "choose one: --key model, or in a recipe weights: {file: ..., key: model} "
+        "(from Python: key='model' in StoredWeights or import_weights)"
+    )
     assert open_weights(tmp_path / "x.pt", "ema.shadow").load()["w"].item() == 2
 
 
