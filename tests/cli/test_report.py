@@ -56,7 +56,7 @@ The 2 intervals are not corrected for their number: where nothing differs, one o
 How to read this
 
 Metrics are those of the weights that a run ended with, mean ± sample standard deviation (n - 1) over the seeds. The best epoch of a run is chosen by the images that it is measured on, so its metrics, in runs.csv, flatter.
-Differences are taken seed by seed. Runs of one seed draw the same batches unless their batch size, augmentation, training images or number of processes differ, and other first weights from the first layer on in which their networks differ. The interval is Student's for their mean, with 95 % confidence; it takes them for draws from a normal distribution, which a few seeds cannot show. One seed gives no interval and no conclusion.
+Differences are taken seed by seed. Runs of one seed draw the same batches unless their batch size, augmentation, sampling, training images or number of processes differ, and the same first weights in every layer that has the same name, shape and initializer in both. The interval is Student's for their mean, with 95 % confidence; it takes them for draws from a normal distribution, which a few seeds cannot show. One seed gives no interval and no conclusion.
 """
 ONE = """\
 digits

@@ -128,7 +128,10 @@ def test_an_average_without_buffers_is_not_completed_by_random_ones(recipe: Path
     for load in (load_weights, start):
         with pytest.raises(SpdbuildError, match="weights are not in the file") as caught:
             load(built, FirstWeights(file))
-        hint = "there are also weights under 'model': --key model, or in a recipe weights: {file: ..., key: model}"
+        hint = (
+            "there are also weights under 'model': --key model, or in a recipe weights: {file: ..., key: model} "
+            "(from Python: key='model' in StoredWeights or import_weights)"
+        )
         assert caught.value.problems[-1].hint == hint
     assert load_weights(built, FirstWeights(file, key="model")).taken_from == "model"
 
