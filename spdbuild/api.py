@@ -151,11 +151,7 @@ def verify(
         modules: tuple[Any, Any] = model_a, model_b
         return verification.verify(*modules, inputs, ROUNDED if tolerance is None else tolerance)
     one, other = (stored_graph(a, weights_from(w)) for a, w in ((model_a, weights_a), (model_b, weights_b)))
-    first = one.read_weights() or verification.random_weights(one.graph)
-    second = other.read_weights() or verification.weights_for(one.graph, first, other.graph)
-    models = compile_graph(one.graph).double(), compile_graph(other.graph).double()
-    for model, weights in zip(models, (first, second), strict=True):
-        model.load_state_dict(weights)
+    models = verification.in_float64(one.graph, one.read_weights(), other.graph, other.read_weights())
     default = ROUNDED if other.has_weights else EXACT
     given = verification.random_inputs(one.graph) if inputs is None else inputs
     return verification.verify(*models, given, default if tolerance is None else tolerance)

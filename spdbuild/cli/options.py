@@ -88,6 +88,18 @@ def repeated_option(*names: str, help: str, **options: Any) -> Callable[[Functio
     return click.option(*names, multiple=True, help=f"{help} May be repeated.", **options)
 
 
+def runs_option(what: str) -> Callable[[Function], Function]:
+    """`--runs FOLDER`. what: is made in it."""
+    return click.option(
+        "--runs",
+        type=PATH,
+        metavar="FOLDER",
+        default=Path("runs"),
+        show_default=True,
+        help=f"Folder in which {what} made.",
+    )
+
+
 ARCHITECTURE = BuiltinName("architectures")
 PATH = click.Path(path_type=Path)
 

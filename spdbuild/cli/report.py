@@ -76,7 +76,7 @@ def command(
     together if their recipes differ only in the seed, in data.fold, and in keys that do not change the result: title,
     compare, expect, workers, device, test_batch, save_every, data.download, data.memory_gib, task.cache, task.seeing
     and task.evaluation.backend. Runs on other images, or with another task.evaluation, are shown separately. Images are
-    compared by what they are, not where; in runs of versions that did not record them, by the keys of data.
+    compared by what they are, not where; where a data set does not tell them, by the keys of data.
 
     Each is compared with the nearest recipe before it that shares a seed: a converted network with the unconverted one.
     One seed allows no conclusion about other training runs; --resample then still tells whether the difference between

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from spdbuild.cli.json_output import print_json
-from spdbuild.cli.options import PATH, BuiltinName, imports_option, json_option, repeated_option
+from spdbuild.cli.options import BuiltinName, imports_option, json_option, repeated_option, runs_option
 from spdbuild.cli.tables import show_table
 from spdbuild.errors import RunError
 from spdbuild.wording.tables import Table
@@ -37,14 +37,7 @@ Examples:
     metavar="KEY.PATH=VALUE,VALUE,...",
     help="The values of a key; of several keys, every combination is trained.",
 )
-@click.option(
-    "--runs",
-    type=PATH,
-    metavar="FOLDER",
-    default=Path("runs"),
-    show_default=True,
-    help="Folder in which the folder of the sweep is made.",
-)
+@runs_option("the folder of the sweep is")
 @click.option("--dry-run", is_flag=True, help="Check all combinations and list them; train nothing.")
 @click.option("--quiet", is_flag=True, help="Print no progress; the logs in the runs' folders are still written.")
 @imports_option

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from spdbuild.cli.json_output import print_json
-from spdbuild.cli.options import PATH, BuiltinName, imports_option, json_option
+from spdbuild.cli.options import PATH, BuiltinName, imports_option, json_option, runs_option
 
 #: The first character keeps click from joining the lines.
 _EXAMPLES = """\b
@@ -23,14 +23,7 @@ Examples:
 @click.argument("recipe", required=False, type=BuiltinName("recipes"))
 @click.argument("overrides", nargs=-1, metavar="[KEY.PATH=VALUE | ~KEY.PATH]...")
 @click.option("--resume", type=PATH, metavar="FOLDER", help="Folder of a run to resume.")
-@click.option(
-    "--runs",
-    type=PATH,
-    metavar="FOLDER",
-    default=Path("runs"),
-    show_default=True,
-    help="Folder in which the folders of runs are made.",
-)
+@runs_option("the folders of runs are")
 @click.option("--quiet", is_flag=True, help="Print nothing; the log in the run's folder is still written.")
 @imports_option
 @json_option

@@ -104,22 +104,13 @@ def _hints_for(side: str) -> Iterator[None]:
 
 
 def _models(one: StoredGraph, other: StoredGraph) -> tuple[nn.Module, nn.Module]:
-    """Both networks in float64, with their own weights, random ones, or those of the first carried over."""
-    from spdbuild.conversion.verification import random_weights, weights_for
+    from spdbuild.conversion.verification import in_float64
 
     with _hints_for("a"):
-        first = one.read_weights() or random_weights(one.graph)
+        first = one.read_weights()
     with _hints_for("b"):
-        second = other.read_weights() or weights_for(one.graph, first, other.graph)
-    return _model(one, first), _model(other, second)
-
-
-def _model(network: StoredGraph, weights: dict[str, Tensor]) -> nn.Module:
-    from spdbuild.api import build
-
-    model = build(network.graph).double()
-    model.load_state_dict(weights)
-    return model
+        second = other.read_weights()
+    return in_float64(one.graph, first, other.graph, second)
 
 
 def _inputs(network: StoredGraph, images: Path | None) -> Iterator[tuple[Tensor, ...]]:

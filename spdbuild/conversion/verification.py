@@ -117,6 +117,21 @@ def random_inputs(graph: Graph) -> Iterator[tuple[Tensor, ...]]:
         yield tuple(torch.randn(_BATCH, *node.shape, generator=generator, dtype=torch.float64) for node in graph.inputs)
 
 
+def in_float64(
+    known: Graph, weights: Mapping[str, Tensor] | None, other: Graph, others: Mapping[str, Tensor] | None
+) -> tuple[nn.Module, nn.Module]:
+    """The modules of two networks with their weights: by default random ones, and those of the first carried over.
+
+    Raises InputError where the weights of `known` cannot be carried over.
+    """
+    first = random_weights(known) if weights is None else weights
+    second = weights_for(known, first, other) if others is None else others
+    models = compile_graph(known).double(), compile_graph(other).double()
+    for model, state in zip(models, (first, second), strict=True):
+        model.load_state_dict(state)
+    return models
+
+
 def random_weights(graph: Graph) -> dict[str, Tensor]:
     """Random weights, the same at every call, as general as those of a trained network: norms have random statistics.
 
