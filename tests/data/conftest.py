@@ -69,3 +69,17 @@ def ten_images() -> ArrayImages:
     return ArrayImages(
         values.view(10, 1, 1, 1).repeat(1, 3, 8, 8), torch.tensor([0, 1, 2, 0, 1, 2, 0, 1, 2, 0]), ("a", "b", "c")
     )
+
+
+@pytest.fixture
+def class_folders_of(tmp_path: Path) -> Callable[..., Path]:
+    """`class_folders_of(cat=20, dog=3)` makes a folder with so many images of each class, without splits."""
+
+    def make(**counts: int) -> Path:
+        for name, count in counts.items():
+            (tmp_path / "all" / name).mkdir(parents=True)
+            for number in range(count):
+                Image.new("RGB", (8, 8)).save(tmp_path / "all" / name / f"{number}.png")
+        return tmp_path / "all"
+
+    return make

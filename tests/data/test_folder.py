@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
-import time
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
-from PIL import Image
 
 from spdbuild.data import ArrayImages
-from spdbuild.data import folder as folder_module
 from spdbuild.data.dataset import Split
 from spdbuild.data.folder import Folder
-from spdbuild.data.listing import Listing, image_files
-from spdbuild.errors import ArgumentError, DataError, MissingSplitError
+from spdbuild.data.listing import image_files
+from spdbuild.errors import DataError, MissingSplitError
 
 
 def error_of(root: Path, tmp_path: Path, **fields: str) -> str:
@@ -286,90 +281,6 @@ def test_photographs_that_are_not_read_are_refused_or_counted(class_folders: Pat
     )
     images = Folder(str(class_folders), on_error="skip").open("train")
     assert (len(images), [file.path.name for file in images.skipped]) == (6, ["phone0.heic", "phone1.heic"])
-
-
-@pytest.fixture
-def unsplit(tmp_path: Path) -> Path:
-    """Class folders without splits: twenty images of one class and three of another."""
-    for name, count in (("cat", 20), ("dog", 3)):
-        (tmp_path / "all" / name).mkdir(parents=True)
-        for number in range(count):
-            Image.new("RGB", (8, 8)).save(tmp_path / "all" / name / f"{number}.png")
-    return tmp_path / "all"
-
-
-def files(data: Folder, split: Split) -> set[str]:
-    listing = data.listing(split)
-    return set(map(listing.name, listing.paths))
-
-
-def test_a_share_of_each_class_is_held_out(unsplit: Path) -> None:
-    data = Folder(str(unsplit), train=".", val_share=0.25)
-    assert data.splits == ("train", "val")
-    train, val = files(data, "train"), files(data, "val")
-    assert (len(train), len(val)) == (17, 6)
-    assert not train & val
-    assert sum(name.startswith("dog/") for name in val) == 1
-    assert data.open("val").labels.tolist() == [0] * 5 + [1]
-    with pytest.raises(DataError, match="has no test folder"):
-        data.open("test")
-
-
-def test_a_share_of_each_class_is_that_of_its_definition() -> None:
-    """As the classes have been split since there are shares: one after the other, each by the digests of its names."""
-    labels = np.random.default_rng(0).permutation(np.repeat(np.arange(7), range(2, 9)))
-    paths = tuple(Path("root", f"{label}", f"{number}.png") for number, label in enumerate(labels))
-    whole = Listing(Path("root"), paths, tuple(labels.tolist()), tuple("abcdefg"))
-    for share in (0.1, 0.3, 0.9):
-        held_out = []
-        for label in range(7):
-            own = [path for path in paths if path.parent.name == str(label)]
-            own.sort(key=lambda path: hashlib.blake2b(f"{path.parent.name}/{path.name}".encode()).digest())
-            held_out += own[: min(max(round(share * len(own)), 1), len(own) - 1)]
-        val, train = folder_module._part(whole, share, held_out=True), folder_module._part(whole, share, held_out=False)
-        assert val.paths == tuple(sorted(held_out, key=paths.index))
-        assert train.paths == tuple(path for path in paths if path not in held_out)
-        for part in (val, train):
-            assert part.labels == tuple(int(path.parent.name) for path in part.paths)
-
-
-def test_a_share_of_very_many_classes_is_found_at_once() -> None:
-    count = 20_000
-    paths = tuple(Path(f"root/{number // 2}/{number}.png") for number in range(2 * count))
-    names = tuple(map(str, range(count)))
-    whole = Listing(Path("root"), paths, tuple(number // 2 for number in range(2 * count)), names)
-    begun = time.process_time()
-    assert len(folder_module._part(whole, 0.5, held_out=True).paths) == count
-    # Each class looked for among all images took 27 seconds.
-    assert time.process_time() - begun < 5
-
-
-def test_most_files_stay_in_their_part_when_others_come(unsplit: Path) -> None:
-    data = Folder(str(unsplit), train=".", val_share=0.25)
-    before = files(data, "val")
-    shutil.copytree(unsplit, unsplit.parent / "elsewhere")
-    assert files(Folder(str(unsplit.parent / "elsewhere"), train=".", val_share=0.25), "val") == before
-    for number in range(20, 24):
-        Image.new("RGB", (8, 8)).save(unsplit / "cat" / f"{number}.png")
-    assert len(before & files(data, "val")) >= 4
-
-
-def test_a_test_folder_beside_a_held_out_share_is_a_third_split(class_folders: Path) -> None:
-    data = Folder(str(class_folders), val_share=0.3)
-    assert data.splits == ("train", "val", "test")
-    assert len(data.open("test")) == 4
-
-
-def test_a_share_needs_two_images_of_each_class(unsplit: Path) -> None:
-    for number in (1, 2):
-        (unsplit / "dog" / f"{number}.png").unlink()
-    with pytest.raises(DataError, match=r"the class 'dog' has one image in .*, and val_share=0.5 needs two"):
-        Folder(str(unsplit), train=".", val_share=0.5).open("train")
-
-
-def test_a_share_and_a_folder_are_too_much() -> None:
-    with pytest.raises(ArgumentError, match="val_share and val both say what the validation split is"):
-        Folder("root", val="val", val_share=0.5)
 
 
 def test_a_split_without_a_training_folder_has_its_own_classes(class_folders: Path) -> None:

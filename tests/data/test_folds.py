@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,10 +14,12 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from spdbuild.data.coco import Coco
-from spdbuild.data.dataset import DATASETS, Split
+from spdbuild.data.dataset import DATASETS
 from spdbuild.data.folder import Folder
 from spdbuild.data.folds import fold_numbers, part
 from spdbuild.errors import ArgumentError, DataError
+
+from .listed import files
 
 labelled = st.lists(st.integers(0, 3), min_size=2, max_size=60)
 
@@ -60,17 +63,8 @@ def test_most_images_stay_in_their_fold_when_others_come() -> None:
 
 
 @pytest.fixture
-def unsplit(tmp_path: Path) -> Path:
-    for name, count in (("cat", 11), ("dog", 4)):
-        (tmp_path / "all" / name).mkdir(parents=True)
-        for number in range(count):
-            Image.new("RGB", (8, 8)).save(tmp_path / "all" / name / f"{number}.png")
-    return tmp_path / "all"
-
-
-def files(data: Folder, split: Split) -> set[str]:
-    listing = data.listing(split)
-    return set(map(listing.name, listing.paths))
+def unsplit(class_folders_of: Callable[..., Path]) -> Path:
+    return class_folders_of(cat=11, dog=4)
 
 
 def test_class_folders_in_folds(unsplit: Path) -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import pytest
 import torch
@@ -226,12 +226,25 @@ def test_the_rest_of_a_network_of_which_a_part_is_asked_for_is_no_other() -> Non
     assert (matching.prefix, state["conv"].item(), matching.counts["unused"]) == ("", 0, 2)
 
 
-def test_ten_thousand_names_are_matched_in_less_than_a_second() -> None:
-    names = [f"stage{number % 7}.block{number}.conv.weight" for number in range(10_000)]
-    theirs = {f"backbone.{name}": 9 for name in names}
-    start = time.perf_counter()
+class Counted(dict[str, int]):
+    """Weights of a file that count how often they are gone through."""
+
+    passes = 0
+
+    def items(self) -> Any:
+        self.passes += 1
+        return super().items()
+
+    def __iter__(self) -> Iterator[str]:
+        self.passes += 1
+        return super().__iter__()
+
+
+def test_the_names_of_a_file_are_gone_through_once_however_many_prefixes_they_have() -> None:
+    names = [f"stage{number % 7}.block{number}.conv.weight" for number in range(200)]
+    theirs = Counted({f"backbone.{name}": 9 for name in names})
     assert choose_reading({"": dict.fromkeys(names, 9)}, theirs) == ("", "backbone.")
-    assert time.perf_counter() - start < 1
+    assert theirs.passes == 1
 
 
 @pytest.mark.parametrize(
