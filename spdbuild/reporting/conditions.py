@@ -35,7 +35,7 @@ TRAINED, EVALUATED = "training images", "evaluation images"
 #: What an evaluation of a run measured; runs themselves, measured with their last weights, have none of these.
 _CHOICE = {"split": "split", "weights": "evaluated weights", "precision": "evaluation precision"}
 #: Runs that differ in one of these were not measured on the same images in the same way.
-_MEASURED = ("data", EVALUATED, "task.name", "task.evaluation", *_CHOICE.values())
+_MEASURED = ("data", EVALUATED, "task.name", "task.evaluation", "task.tta", *_CHOICE.values())
 #: What follows from a network: its file and, as a text may mean another network to another version, its costs.
 _FOLLOWING = ("architecture.yaml", "parameters", "macs")
 #: Keys that these follow from.

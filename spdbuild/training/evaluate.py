@@ -155,7 +155,7 @@ def _evaluation(stored: StoredModel, images: Any, processes: Processes, output: 
     recipe, task, device = stored.recipe, stored.recipe.task, stored.device
     batches = task.batches(recipe, images, training=False, rank=processes.rank, world=processes.world, device=device)
     meter = task.meter(recipe, stored.model, images, device)
-    evaluation = evaluate_model(stored.model, batches, meter, stored.precision, device, processes)
+    evaluation = evaluate_model(task.in_use(stored.model), batches, meter, stored.precision, device, processes)
     if output is not None and processes.first:
         # What an earlier evaluation left does not belong to these results, should their writing be cut off.
         (output / FILE).unlink(missing_ok=True)
@@ -165,10 +165,11 @@ def _evaluation(stored: StoredModel, images: Any, processes: Processes, output: 
 
 
 def _speeds(stored: StoredModel, images: Any) -> tuple[Speed, dict[int, dict[str, float]]]:
-    """The speed of the network alone, and the times of the stages from file to result by batch size."""
+    """The speed of the model without reading and NMS, and the times of the stages from file to result by batch size."""
     recipe, device, precision = stored.recipe, stored.device, stored.precision
     batch = recipe.test_batch or recipe.batch
-    timed = measure_speed(stored.model, stored.input, batch, precision, device, channels_last=recipe.channels_last)
+    model = recipe.task.in_use(stored.model)
+    timed = measure_speed(model, stored.input, batch, precision, device, channels_last=recipe.channels_last)
     sizes = dict.fromkeys((1, batch))
     stages = {n: recipe.task.stages(recipe, stored.model, images, n, precision, device) for n in sizes}
     return timed, {n: found for n, found in stages.items() if found}

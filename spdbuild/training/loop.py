@@ -198,7 +198,7 @@ class Loop:
         model, data, device = session.learner.evaluated, session.data, session.device
         meter = session.task.meter(session.recipe, model, data.test_images, device)
         self.evaluation = evaluate_model(
-            model,
+            session.task.in_use(model),
             data.test_batches,
             meter,
             session.precision,

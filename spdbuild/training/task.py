@@ -243,8 +243,12 @@ class Task:
         raise NotImplementedError
 
     def meter(self, recipe: Any, model: nn.Module, images: Any, device: torch.device) -> Meter:
-        """An empty meter for the images that `open` returned."""
+        """An empty meter for the images that `open` returned; model: the one that `in_use` was made from."""
         raise NotImplementedError
+
+    def in_use(self, model: nn.Module) -> nn.Module:
+        """The model as evaluation calls it, whose outputs `meter` takes; `criterion` takes those of the model."""
+        return model
 
     def metrics(self) -> Mapping[str, Metric]:
         """The metrics of an evaluation that can be better or worse, whether or not the data at hand defines them."""

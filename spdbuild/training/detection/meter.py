@@ -18,40 +18,40 @@ from spdbuild.metrics.confusion import DetectionConfusion, Outcome
 from spdbuild.metrics.detection import ClassMetrics, DetectionMetrics, evaluate_detections
 from spdbuild.metrics.nms import select_detections
 from spdbuild.metrics.reference_ap import THRESHOLDS, ReferencePrecision, average_precision, correct_detections
-from spdbuild.nn.detection import Detect
 from spdbuild.training.detection.charts import charts_of
-from spdbuild.training.detection.head import maps_of
 from spdbuild.training.detection.images import DetectionImages
 from spdbuild.training.detection.limits import limits_exceeded
 from spdbuild.training.detection.options import JudgingOptions
 from spdbuild.training.task import Evaluation
+from spdbuild.training.views import views_told
 from spdbuild.wording.tables import Table
 
 
 class DetectionMeter:
-    """The detections of a head on images of a data set.
+    """The detections in images of a data set.
+
+    views: how many of each image its boxes are from.
 
     Its state holds, for D detections: rows [D, 7] as COCO has them, and hits [D, T], whether one counts as correct at
     each of the thresholds of the published training's own metric; the confusion [K + 1, K + 1]; and the outcome of each
     image by its position.
     """
 
-    def __init__(self, head: Detect, images: DetectionImages, options: JudgingOptions) -> None:
-        self._head, self._images, self._options = head, images, options
+    def __init__(self, images: DetectionImages, options: JudgingOptions, views: int = 1) -> None:
+        self._images, self._options, self._views = images, options, views
         self._rows: list[NDArray[np.float64]] = [np.zeros((0, 7))]
         self._hits: list[NDArray[np.bool_]] = [np.zeros((0, len(THRESHOLDS)), bool)]
         self._category_ids = torch.tensor(images.dataset.category_ids, dtype=torch.float64)
         self._confusion = DetectionConfusion(len(images.classes))
         self._outcomes: dict[int, Outcome] = {}
 
-    def update(self, outputs: Tensor | Sequence[Tensor], batch: DetectionBatch) -> None:
-        for index, found in self.found(outputs, batch).items():
+    def update(self, boxes: Tensor, batch: DetectionBatch) -> None:
+        for index, found in self.found(boxes, batch).items():
             self.add(index, found)
 
-    def found(self, outputs: Tensor | Sequence[Tensor], batch: DetectionBatch) -> dict[int, Tensor]:
-        """The detections in each image of a batch, by its position, as `add` takes them."""
-        decoded = self._head.decode(maps_of(outputs))
-        rows = [self._annotated(found.cpu().double()) for found in select_detections(decoded, self._options.nms)]
+    def found(self, boxes: Tensor, batch: DetectionBatch) -> dict[int, Tensor]:
+        """The detections in each image of a batch, by its position, as `add` takes them; boxes: as of `Detector`."""
+        rows = [self._annotated(found.cpu().double()) for found in select_detections(boxes, self._options.nms)]
         places = zip(batch.indices.tolist(), rows, batch.letterboxes, strict=True)
         return {index: torch.cat((place.to_source(own[:, :4]), own[:, 4:]), dim=1) for index, own, place in places}
 
@@ -123,7 +123,7 @@ class DetectionMeter:
                 "images.csv": partial(_outcomes_csv, self._named_outcomes()),
             },
             order=tuple(values),
-            protocol=_protocol(self._options, self._images),
+            protocol="; ".join([_protocol(self._options, self._images), *views_told(self._views)]),
             warnings=tuple(limits_exceeded(self._images, self._options)),
             by_image=metrics.matches,
             # In the order of the evaluation: by their ids.

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from itertools import groupby
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from spdbuild.boxes.tiling import Tile, looked_at, merge_detections
 from spdbuild.data.detection.findings import Finding
@@ -19,21 +19,21 @@ from spdbuild.data.levels import Levels
 from spdbuild.data.pictures import Source
 from spdbuild.errors import DataError
 from spdbuild.metrics.nms import NmsOptions, select_detections
-from spdbuild.training.detection.head import head_of, maps_of
 from spdbuild.training.detection.images import to_network
 from spdbuild.training.detection.options import SeeingOptions
+from spdbuild.training.detection.views import Detector
 
 
 @dataclass
 class Seer:
-    """A model that looks at pictures.
+    """A detector that looks at pictures.
 
     long_side: pixels that the longer side of a picture or tile is scaled to.
     batch: tiles that go through the network at once.
     limited: whether NMS has kept as many boxes of some picture or tile as it may, so that others may be missing.
     """
 
-    model: nn.Module
+    detector: Detector
     options: SeeingOptions
     long_side: int
     batch: int
@@ -59,15 +59,13 @@ class Seer:
     def _look(self, pictures: Sequence[Tensor]) -> list[Tensor]:
         """The detections in pictures of one size."""
         fitted = [letterboxed(picture, (self.long_side, self.long_side), MULTIPLE) for picture in pictures]
-        device = next(self.model.parameters()).device
-        decoded = head_of(self.model).decode(
-            maps_of(self.model(to_network(torch.stack([f for f, _ in fitted]), device)))
-        )
+        device = next(self.detector.parameters()).device
+        boxes = self.detector(to_network(torch.stack([f for f, _ in fitted]), device))
         # On the device, so that a few boxes are copied from it and not all outputs of the network.
-        found = [own.cpu() for own in select_detections(decoded, self.options.nms)]
+        found = [own.cpu() for own in select_detections(boxes, self.options.nms)]
         self.limited |= any(len(own) == self.options.nms.max_detections for own in found)
-        boxes = [place.to_source(own[:, :4]) for own, (_, place) in zip(found, fitted, strict=True)]
-        return [torch.cat((box, own[:, 4:]), dim=1) for box, own in zip(boxes, found, strict=True)]
+        placed = zip(found, fitted, strict=True)
+        return [torch.cat((place.to_source(own[:, :4]), own[:, 4:]), dim=1) for own, (_, place) in placed]
 
 
 def parts_of(picture: Tensor, tile: int | None, overlap: float, whole: bool) -> list[tuple[Tensor, Tile]]:

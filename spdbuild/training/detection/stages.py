@@ -8,13 +8,13 @@ from contextlib import contextmanager
 from statistics import median
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from spdbuild.metrics.nms import NmsOptions, select_detections
 from spdbuild.system.timing import wait_for
-from spdbuild.training.detection.head import head_of, maps_of
 from spdbuild.training.detection.images import DetectionImages, to_network
 from spdbuild.training.detection.seeing import letterboxed, parts_of, picture_of
+from spdbuild.training.detection.views import Detector
 from spdbuild.training.precision import autocast
 
 #: The number of batches that are timed.
@@ -23,7 +23,7 @@ _BATCHES = 8
 
 @torch.inference_mode()
 def measure_stages(
-    model: nn.Module,
+    detector: Detector,
     images: DetectionImages,
     batch: int,
     nms: NmsOptions,
@@ -32,10 +32,11 @@ def measure_stages(
 ) -> dict[str, float]:
     """Milliseconds per image, median over batches of images, each fitted into a square, or each of its tiles.
 
-    read: a file to pixels. prepare: pixels to the network's input. network: to maps. boxes: maps to detections, of the
-    image or of its tiles.
+    read: a file to pixels. prepare: pixels to the network's input. network: to boxes. boxes: NMS makes them the
+    detections of the image or of its tiles.
     """
-    dataset, head, times = images.dataset, head_of(model.eval()), dict[str, list[float]]()
+    detector.eval()
+    dataset, times = images.dataset, dict[str, list[float]]()
 
     @contextmanager
     def clock(stage: str) -> Iterator[None]:
@@ -51,10 +52,10 @@ def measure_stages(
         with clock("prepare"):
             given = _prepared(pixels, images, batch, device)
         with clock("network"), autocast(precision, device):
-            maps = [maps_of(model(parts)) for parts in given]
+            boxes = [detector(parts) for parts in given]
         with clock("boxes"):
-            for of_batch in maps:
-                select_detections(head.decode(of_batch), nms)
+            for of_batch in boxes:
+                select_detections(of_batch, nms)
     # The first batch warms up.
     return {stage: 1000 * median(seconds[1:]) / batch for stage, seconds in times.items()}
 

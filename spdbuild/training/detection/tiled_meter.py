@@ -26,8 +26,8 @@ class TiledMeter:
         self._meter, self._tiles, self._nms = meter, tiles, nms
         self._found: dict[int, Tensor] = {}
 
-    def update(self, outputs: Tensor | Sequence[Tensor], batch: DetectionBatch) -> None:
-        self._found |= self._meter.found(outputs, batch)
+    def update(self, boxes: Tensor, batch: DetectionBatch) -> None:
+        self._found |= self._meter.found(boxes, batch)
 
     def state(self) -> dict[str, Any]:
         return {"found": self._found}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -29,6 +29,7 @@ from spdbuild.metrics.classification import judge
 from spdbuild.ops.detection import Detect
 from spdbuild.pictures.drawing import WRONG, arrange, captioned, thumbnail
 from spdbuild.training.task import TASKS, Evaluation, Metric, Prediction, Task, evenly
+from spdbuild.training.views import FlipOptions, MeanOfFlips, views_told
 from spdbuild.wording.tables import Table
 
 if TYPE_CHECKING:
@@ -48,11 +49,13 @@ class Classification(Task):
     cross-entropy, whatever loss is minimised, so that runs with other losses, smoothed or mixed labels can be compared.
 
     monitor: the metric that decides which epoch is the best.
+    tta: views of each image whose probabilities are averaged, in evaluation and by `spdbuild predict`.
     """
 
     default_loss: ClassVar[str] = "cross_entropy"
 
     monitor: Literal["top1", "top5", "mean_class_top1", "mean_class_f1", "loss"] = "top1"
+    tta: FlipOptions = field(default_factory=FlipOptions)
 
     def splits(self, recipe: Recipe) -> tuple[str, ...]:
         return splits_of(recipe.data)
@@ -118,7 +121,10 @@ class Classification(Task):
 
     def meter(self, recipe: Recipe, model: nn.Module, images: ImageSet, device: torch.device) -> _Meter:
         _require_class_numbers(recipe, images)
-        return _Meter(images, recipe.test_batch or recipe.batch)
+        return _Meter(images, recipe.test_batch or recipe.batch, len(self.tta.flips))
+
+    def in_use(self, model: nn.Module) -> nn.Module:
+        return MeanOfFlips(model, self.tta) if len(self.tta.flips) > 1 else model
 
     def metrics(self) -> dict[str, Metric]:
         shares = dict.fromkeys(("top1", "top5", "mean_class_top1", "mean_class_f1"), Metric("higher", share=True))
@@ -179,6 +185,7 @@ class Classification(Task):
         """What is found in images, uint8 [N, 3, H, W], of one batch at most."""
         images = ArrayImages(pixels, torch.zeros(len(pixels), dtype=torch.int64), classes)
         found: list[tuple[dict[str, Any], ...]] = []
+        model = self.in_use(model)
         for inputs, _ in self.batches(recipe, images, training=False, rank=0, world=1, device=device):
             shares = model(inputs)[:, : len(classes)].float().softmax(dim=1)
             scores, numbers = shares.topk(min(5, len(classes)), dim=1)
@@ -216,11 +223,11 @@ class _Criterion:
 class _Meter:
     """Answers for a process's images, in the order in which it had them.
 
-    batch: images of a batch over all processes, which take turns.
+    batch: images of a batch over all processes, which take turns. views: how many of each image the answers are of.
     """
 
-    def __init__(self, images: ImageSet, batch: int) -> None:
-        self._images, self._batch = images, batch
+    def __init__(self, images: ImageSet, batch: int, views: int) -> None:
+        self._images, self._batch, self._views = images, batch, views
         self._judged: list[Tensor] = []
         self._outputs = 0
 
@@ -254,7 +261,7 @@ class _Meter:
             rows=tuple(answers.rows()),
             confusion=torch.from_numpy(answers.confusion()),
             counts={"skipped": len(images.skipped)} if images.skipped else {},
-            protocol="".join(left_out(images.skipped, len(images), "to evaluate on")),
+            protocol="; ".join([*left_out(images.skipped, len(images), "to evaluate on"), *views_told(self._views)]),
             by_image=answers,
             images=names,
             files={"images.csv": partial(_answers_csv, answers, images.classes, names)},

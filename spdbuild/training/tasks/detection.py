@@ -40,6 +40,7 @@ from spdbuild.training.detection.samples import draw_samples
 from spdbuild.training.detection.seeing import Seer, read_picture
 from spdbuild.training.detection.stages import measure_stages
 from spdbuild.training.detection.tiled_meter import TiledMeter
+from spdbuild.training.detection.views import Detector, ViewOptions
 from spdbuild.training.network import declared_input
 from spdbuild.training.task import TASKS, Meter, Metric, Prediction, Task
 
@@ -68,6 +69,7 @@ class Detection(Task):
     evaluation: how detections are judged.
     tiles: how images larger than a tile are cut, for training, evaluation and `spdbuild predict`.
     seeing: what `spdbuild predict` shows.
+    tta: views of each image whose boxes are merged, in evaluation and by `spdbuild predict`.
     cache: where decoded images are kept. auto: in memory, each once it was decoded, as long as 30% of the free memory
         suffices; ram: all of them from the start; disk: in a file in the folder SPDBUILD_CACHE, for this run and the
         next; none: nowhere.
@@ -87,6 +89,7 @@ class Detection(Task):
     evaluation: JudgingOptions = field(default_factory=JudgingOptions)
     tiles: TileOptions = field(default_factory=TileOptions)
     seeing: SeeingOptions = field(default_factory=SeeingOptions, metadata=role(Role.RESUMED))
+    tta: ViewOptions = field(default_factory=ViewOptions)
     cache: Cache = field(default="auto", metadata=role(Role.RESUMED))
 
     def __post_init__(self) -> None:
@@ -203,8 +206,11 @@ class Detection(Task):
         return DetectionCriterion(head_of(model), _loss(recipe), images.long_side)
 
     def meter(self, recipe: Recipe, model: nn.Module, images: DetectionImages, device: torch.device) -> Meter:
-        meter = DetectionMeter(head_of(model), images, self.evaluation)
+        meter = DetectionMeter(images, self.evaluation, self.tta.views)
         return TiledMeter(meter, images.tiles, self.evaluation.nms) if images.tiles else meter
+
+    def in_use(self, model: nn.Module) -> Detector:
+        return Detector(model, self.tta)
 
     def metrics(self) -> dict[str, Metric]:
         options = self.evaluation.evaluation()
@@ -230,13 +236,13 @@ class Detection(Task):
         precision: str,
         device: torch.device,
     ) -> dict[str, float]:
-        return measure_stages(model, images, batch, self.evaluation.nms, precision, device)
+        return measure_stages(self.in_use(model), images, batch, self.evaluation.nms, precision, device)
 
     def outputs(self, model: nn.Module) -> int:
         return head_of(model).classes
 
     def samples(self, recipe: Recipe, model: nn.Module, images: DetectionImages) -> Image.Image:
-        seer = Seer(model, self._seeing, images.long_side, recipe.batch)
+        seer = Seer(self.in_use(model), self._seeing, images.long_side, recipe.batch)
         return draw_samples(seer.see, images.dataset)
 
     @property
@@ -249,7 +255,7 @@ class Detection(Task):
     def predict(
         self, recipe: Recipe, model: nn.Module, classes: tuple[str, ...], input: tuple[int, ...], sources: list[Source]
     ) -> Iterator[Prediction]:
-        seer = Seer(model, self._seeing, max(input[1:]), recipe.test_batch or recipe.batch)
+        seer = Seer(self.in_use(model), self._seeing, max(input[1:]), recipe.test_batch or recipe.batch)
         shown, warned = self._shown(classes), False
         if any(video.is_film(path_of(source)) for source in sources):
             video.require()

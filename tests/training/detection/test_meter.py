@@ -58,8 +58,8 @@ def logit(share: Tensor) -> Tensor:
     return torch.log(share / (1 - share))
 
 
-def maps_that_see(batch: DetectionBatch) -> list[Tensor]:
-    """What the head must give for each target: section 1.5 of the published decoding, solved for the predictions."""
+def boxes_that_see(batch: DetectionBatch) -> Tensor:
+    """Boxes of maps as a head must give them for each target: the published decoding, solved for the predictions."""
     count, _, height, width = batch.images.shape
     level = torch.full((count, 1, height // 8, width // 8, 8), -20.0)
     for image, class_, *box in batch.targets.double().tolist():
@@ -69,15 +69,15 @@ def maps_that_see(batch: DetectionBatch) -> list[Tensor]:
         row = torch.cat((logit((centre - cell + 0.5) / 2), logit((size / 24).sqrt() / 2), torch.full((4,), -20.0)))
         row[[4, 5 + int(class_)]] = 20.0
         level[int(image), 0, cell[1], cell[0]] = row
-    return [level]
+    return head().decode([level])
 
 
 def judged(dataset: DetectionSet, options: JudgingOptions | None = None) -> Evaluation:
     options = options or JudgingOptions()
     images = DetectionImages(dataset, 96)
-    meter = DetectionMeter(head(), images, options)
+    meter = DetectionMeter(images, options)
     for batch in DetectionLoader(dataset, 2, 96, rectangular=options.rectangular, pad=options.pad):
-        meter.update(maps_that_see(batch), batch)
+        meter.update(boxes_that_see(batch), batch)
     meter.merge([meter.state()])
     return meter.evaluation()
 
@@ -136,7 +136,7 @@ def test_each_image_has_its_own_name_whatever_the_order_of_the_ids() -> None:
 
 def test_the_files_give_pycocotools_the_same_metrics(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     dataset = objects()
-    meter, random = DetectionMeter(head(), DetectionImages(dataset, 96), JudgingOptions()), torch.Generator()
+    meter, random = DetectionMeter(DetectionImages(dataset, 96), JudgingOptions()), torch.Generator()
     for index in range(len(dataset)):
         own = dataset.of_image(index)
         boxes = torch.from_numpy(own.boxes_xyxy).repeat(8, 1)
@@ -164,10 +164,10 @@ def test_meters_of_two_processes_make_that_of_one() -> None:
     dataset = objects()
     meters = []
     for rank in range(2):
-        meter = DetectionMeter(head(), DetectionImages(dataset, 96), JudgingOptions())
+        meter = DetectionMeter(DetectionImages(dataset, 96), JudgingOptions())
         for batch in DetectionLoader(dataset, 3, 96, rectangular=True, rank=rank, world=2):
             if len(batch):
-                meter.update(maps_that_see(batch), batch)
+                meter.update(boxes_that_see(batch), batch)
         meters.append(meter)
     states = [meter.state() for meter in meters]
     for meter in meters:
@@ -187,9 +187,9 @@ def test_a_detection_on_an_ignored_region_counts_neither_way() -> None:
     first = np.arange(len(dataset.objects)) == 0
     classes = np.where(first, NO_CLASS, dataset.objects.classes)
     ignoring = replace(dataset, objects=replace(dataset.objects, classes=classes, ignored=first))
-    meter = DetectionMeter(head(), DetectionImages(ignoring, 96), JudgingOptions())
+    meter = DetectionMeter(DetectionImages(ignoring, 96), JudgingOptions())
     for batch in DetectionLoader(dataset, 2, 96):
-        meter.update(maps_that_see(batch), batch)
+        meter.update(boxes_that_see(batch), batch)
     evaluation = meter.evaluation()
     assert evaluation.scalars["AP"] == 1.0
     assert evaluation.counts["objects"] == 6
@@ -200,7 +200,7 @@ def test_a_detection_on_an_ignored_region_counts_neither_way() -> None:
 def of_the_wrong_class(options: JudgingOptions) -> Evaluation:
     """What every object scores if it is found as the class behind its own."""
     dataset = objects()
-    meter = DetectionMeter(head(), DetectionImages(dataset, 96), options)
+    meter = DetectionMeter(DetectionImages(dataset, 96), options)
     for index in range(len(dataset)):
         own = dataset.of_image(index)
         boxes, classes = torch.from_numpy(own.boxes_xyxy), torch.from_numpy(own.classes)
@@ -231,7 +231,7 @@ def test_classes_count_only_where_they_are_judged() -> None:
 def test_fitness_is_that_of_the_published_metric_over_the_whole_data() -> None:
     # Every second object is found a fifth to the right; REFERENCE.md 5.1, from one call for all of the data.
     dataset = objects()
-    meters = [DetectionMeter(head(), DetectionImages(dataset, 96), JudgingOptions()) for _ in range(2)]
+    meters = [DetectionMeter(DetectionImages(dataset, 96), JudgingOptions()) for _ in range(2)]
     correct, scores, classes = [], [], []
     for index in range(len(dataset)):
         own = dataset.of_image(index)
@@ -251,7 +251,7 @@ def test_fitness_is_that_of_the_published_metric_over_the_whole_data() -> None:
 
 
 def test_no_detections_score_0() -> None:
-    evaluation = DetectionMeter(head(), DetectionImages(objects(), 96), JudgingOptions()).evaluation()
+    evaluation = DetectionMeter(DetectionImages(objects(), 96), JudgingOptions()).evaluation()
     assert (evaluation.scalars["AP"], evaluation.scalars["recall"]) == (0.0, 0.0)
     assert evaluation.files["predictions.json"]() == "[]"
 
@@ -261,11 +261,11 @@ def judged_in_windows(size: int, world: int = 1, whole: bool = False) -> Evaluat
     images = DetectionImages(objects(), 96, TileOptions(size, overlap=0.7, whole=whole, min_visible=0.2))
     assert images.tiles is not None
     options = JudgingOptions()
-    meters = [TiledMeter(DetectionMeter(head(), images, options), images.tiles, options.nms) for _ in range(world)]
+    meters = [TiledMeter(DetectionMeter(images, options), images.tiles, options.nms) for _ in range(world)]
     for rank, meter in enumerate(meters):
         for batch in DetectionLoader(images.seen, 4, 96, rectangular=True, rank=rank, world=world):
             if len(batch):
-                meter.update(maps_that_see(batch), batch)
+                meter.update(boxes_that_see(batch), batch)
     meters[0].merge([meter.state() for meter in meters])
     return meters[0].evaluation()
 
@@ -296,9 +296,9 @@ def test_an_image_in_windows_may_have_more_detections_than_nms_keeps_of_each() -
     images = DetectionImages(objects().subset([2]), 96, TileOptions(64, overlap=0.5))
     assert images.tiles is not None
     options = JudgingOptions(nms=NmsOptions(max_detections=1))
-    meter = TiledMeter(DetectionMeter(head(), images, options), images.tiles, options.nms)
+    meter = TiledMeter(DetectionMeter(images, options), images.tiles, options.nms)
     for batch in DetectionLoader(images.seen, 4, 96, rectangular=True):
-        meter.update(maps_that_see(batch), batch)
+        meter.update(boxes_that_see(batch), batch)
     meter.merge([meter.state()])
     # Each of the three objects is alone in a window.
     assert meter.evaluation().scalars["recall"] == 1
@@ -320,7 +320,7 @@ def test_a_crowd_region_is_no_object_of_the_published_metric() -> None:
     table.images.append(ImageRecord(1, "0.png", None, 96, 64))
     table.add(0, (10, 10, 26, 30), 0)
     table.add(0, (40, 10, 90, 50), 0, crowd=True)
-    meter = DetectionMeter(Detect([1], 1, [[[24, 24]]], [8]), DetectionImages(table.build(), 96), JudgingOptions())
+    meter = DetectionMeter(DetectionImages(table.build(), 96), JudgingOptions())
     meter.add(0, torch.tensor([[10, 10, 26, 30, 0.9, 0], [40, 10, 90, 50, 0.8, 0]], dtype=torch.float64))
     assert meter.state()["hits"].all(axis=1).tolist() == [True, False]
     assert meter.evaluation().scalars["recall"] == 1

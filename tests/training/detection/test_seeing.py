@@ -10,6 +10,7 @@ from spdbuild.metrics.nms import NmsOptions
 from spdbuild.nn.detection import Detect
 from spdbuild.training.detection.options import SeeingOptions
 from spdbuild.training.detection.seeing import Seer
+from spdbuild.training.detection.views import Detector, ViewOptions
 
 CORNERS = [(16, 24), (200, 40), (96, 104), (248, 152), (120, 24)]
 NMS = NmsOptions(min_score=0.5, max_iou=0.45)
@@ -31,6 +32,10 @@ class Finder(nn.Module):
         return [level]
 
 
+def seeing(finder: Finder) -> Detector:
+    return Detector(finder, ViewOptions())
+
+
 def picture() -> Tensor:
     pixels = torch.zeros(3, 160, 256, dtype=torch.uint8)
     for left, top in CORNERS:
@@ -44,7 +49,7 @@ def corners(found: Tensor) -> list[tuple[int, int]]:
 
 def test_a_picture_of_the_training_size_is_seen_as_it_is() -> None:
     finder = Finder()
-    found = Seer(finder, SeeingOptions(NMS), 256, 4).see(picture())
+    found = Seer(seeing(finder), SeeingOptions(NMS), 256, 4).see(picture())
     assert corners(found) == sorted(CORNERS)
     torch.testing.assert_close(found[:, 2:4] - found[:, :2], torch.full((5, 2), 8.0))
     # Padded to a multiple of 32, and no further.
@@ -52,9 +57,9 @@ def test_a_picture_of_the_training_size_is_seen_as_it_is() -> None:
 
 
 def test_windows_find_what_scaling_down_would_lose() -> None:
-    assert len(Seer(Finder(), SeeingOptions(NMS), 64, 4).see(picture())) == 0
+    assert len(Seer(seeing(Finder()), SeeingOptions(NMS), 64, 4).see(picture())) == 0
     finder = Finder()
-    found = Seer(finder, SeeingOptions(NMS, tile=64, overlap=0.25), 64, 4).see(picture())
+    found = Seer(seeing(finder), SeeingOptions(NMS, tile=64, overlap=0.25), 64, 4).see(picture())
     # Windows start at multiples of 48 across and of 48 down: 16 cells of 8 pixels overlap, and nothing is found twice.
     assert corners(found) == sorted(CORNERS)
     assert finder.seen == [(4, 3, 64, 64)] * 3 + [(3, 3, 64, 64)]
@@ -62,21 +67,21 @@ def test_windows_find_what_scaling_down_would_lose() -> None:
 
 def test_the_limit_of_boxes_is_that_of_a_window_and_its_reaching_is_noted() -> None:
     at_most_2, at_most_1 = NmsOptions(0.5, 0.45, max_detections=2), NmsOptions(0.5, 0.45, max_detections=1)
-    seer = Seer(Finder(), SeeingOptions(at_most_1, tile=64, overlap=0.25), 64, 4)
+    seer = Seer(seeing(Finder()), SeeingOptions(at_most_1, tile=64, overlap=0.25), 64, 4)
     assert corners(seer.see(picture())) == sorted(CORNERS)
     assert seer.limited
-    enough = Seer(Finder(), SeeingOptions(at_most_2, tile=64, overlap=0.25), 64, 4)
+    enough = Seer(seeing(Finder()), SeeingOptions(at_most_2, tile=64, overlap=0.25), 64, 4)
     enough.see(picture())
     assert not enough.limited
 
 
 def test_a_picture_no_larger_than_a_window_is_seen_whole() -> None:
     finder = Finder()
-    Seer(finder, SeeingOptions(NMS, tile=256), 256, 4).see(picture())
+    Seer(seeing(finder), SeeingOptions(NMS, tile=256), 256, 4).see(picture())
     assert len(finder.seen) == 1
 
 
 def test_a_picture_is_looked_at_whole_behind_its_windows() -> None:
     finder = Finder()
-    Seer(finder, SeeingOptions(NMS, tile=128, overlap=0.25, whole=True), 256, 4).see(picture())
+    Seer(seeing(finder), SeeingOptions(NMS, tile=128, overlap=0.25, whole=True), 256, 4).see(picture())
     assert finder.seen == [(4, 3, 256, 256), (2, 3, 256, 256), (1, 3, 160, 256)]
