@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import islice
 
 from spdbuild.architecture.document import Block, Document
-from spdbuild.architecture.expand import FURTHER_INPUTS
+from spdbuild.architecture.expand import FURTHER_INPUTS, MAX_PROBLEMS
 from spdbuild.architecture.line import Argument, Call, Line, Reference
 from spdbuild.architecture.reserved import why_no_input, why_no_layer
 from spdbuild.architecture.unused import read_names
@@ -16,9 +16,8 @@ from spdbuild.declaring.arguments import Signature, fit, signature, type_hints
 from spdbuild.errors import ArgumentError, Location, Problem, SpdbuildError, nearest
 from spdbuild.ops import OPS
 from spdbuild.text.expression import ExpressionError, check_expression, evaluate, names
+from spdbuild.text.source import Value
 from spdbuild.wording.phrases import cut
-
-MAX_PROBLEMS = 100
 
 #: Names that a block's lines may use besides its parameters.
 BLOCK_NUMBERS = frozenset({"in_channels"})
@@ -49,16 +48,15 @@ class _Checker:
             known = self.numbers | set(block.signature.arguments) | BLOCK_NUMBERS
             for tree in block.defaults.values():
                 yield from self._expression(tree, known, block.text, block)
-            yield from self._lines(block.lines, known, _Names.of_block())
+            yield from self._lines(block.lines, known, _Names.of_block(self.document.unread))
         around, elsewhere = set(self.document.inputs), set[str]()
         for section, lines in self.document.sections.items():
-            yield from self._lines(lines, self.numbers, _Names(around, elsewhere))
+            yield from self._lines(lines, self.numbers, _Names(around, elsewhere, self.document.unread))
             names = {line.name for line in lines if line.name}
             around |= names if section == "layers" else set()
             elsewhere |= set() if section == "layers" else {f"{section}.{name}" for name in names}
         for name, (tree, value) in self.document.scale.items():
-            for error in check_expression(tree, self.numbers | {name.rpartition(".")[2]}, str(value.data)):
-                yield from error.at(value.at(error.offset)).problems
+            yield from self._expression(tree, self.numbers | {name.rpartition(".")[2]}, str(value.data), value)
 
     def _expected_variants(self) -> Iterator[Problem]:
         """Variants under `expect` that the file does not have."""
@@ -72,7 +70,7 @@ class _Checker:
     def _variants(self) -> Iterator[Problem]:
         """Numbers in variants that are not vars and that nothing reads, such as a misspelt var."""
         variants = self.document.root.get("variants")
-        known = self.document.vars.keys() | read_names(self.document)
+        known = self.document.vars.keys() | self.document.unread | read_names(self.document)
         for variant, numbers in variants.items() if variants else ():
             for name, value in numbers.items():
                 if name not in known:
@@ -115,8 +113,9 @@ class _Checker:
     def _call(self, call: Call, known: set[str]) -> Iterator[Problem]:
         taken = self._signature(call.function)
         if taken is None:
-            hint = nearest(call.function, [*OPS, *self.document.blocks])
-            yield Problem(f"there is no op or block '{cut(call.function)}'", call.location, hint)
+            if call.function not in self.document.unread:
+                hint = nearest(call.function, [*OPS, *self.document.blocks])
+                yield Problem(f"there is no op or block '{cut(call.function)}'", call.location, hint)
             return
         try:
             bound = taken.bind(len(call.positional), [argument.name for argument in call.named])
@@ -148,7 +147,9 @@ class _Checker:
         except ArgumentError as error:
             yield from error.at(call.at(argument.tree.col_offset)).problems
 
-    def _expression(self, tree: ast.expr, known: set[str], text: str, place: Call | Block) -> Iterator[Problem]:
+    def _expression(self, tree: ast.expr, known: set[str], text: str, place: Call | Block | Value) -> Iterator[Problem]:
+        if self.document.unread:
+            known = known | self.document.unread.intersection(name.id for name in names(tree))
         for error in check_expression(tree, known, text):
             yield from error.at(place.at(error.offset)).problems
 
@@ -205,10 +206,12 @@ class _Names:
     """The tensors that a line may name.
 
     around: one-word names from outside the list. elsewhere: `section.name` of the sections above.
+    unread: those of the document.
     """
 
     around: set[str]
     elsewhere: set[str]
+    unread: frozenset[str]
 
     def __post_init__(self) -> None:
         self.lines: set[str] = set()
@@ -216,8 +219,8 @@ class _Names:
         self.unnamed: dict[str, str] = {}
 
     @classmethod
-    def of_block(cls) -> _Names:
-        return cls({"input", *FURTHER_INPUTS}, set())
+    def of_block(cls, unread: frozenset[str]) -> _Names:
+        return cls({"input", *FURTHER_INPUTS}, set(), unread)
 
     def check(self, reference: Reference, line: Line, later: set[str]) -> Iterator[Problem]:
         first, _, rest = reference.text.partition(".")
@@ -227,6 +230,8 @@ class _Names:
         if first in later:
             what = "itself" if first == line.name else "a layer below it"
             yield Problem(f"the line reads {what}: '{reference.text}'", place, "a line reads lines above it")
+            return
+        if not self.unread.isdisjoint(reference.text.split(".")):
             return
         known = self.lines | self.around | self.elsewhere
         hint = nearest(reference.text, {name for name in known if name not in FURTHER_INPUTS})

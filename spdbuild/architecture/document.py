@@ -149,6 +149,7 @@ class Document:
 
     values: the value of each key, the file's own or inherited.
     sections: lists of lines by name, in the order of the file; the lines of `layers` have no prefix.
+    unread: names that are written where the file could not be read; what uses them makes no further mistake.
     """
 
     source: Source
@@ -158,6 +159,7 @@ class Document:
     sections: Mapping[str, list[Line]]
     scale: Mapping[str, tuple[ast.expr, Value]]
     passes: tuple[Call, ...]
+    unread: frozenset[str] = frozenset()
     base: Document | None = field(default=None, repr=False)
 
     def plain(self, key: str, default: Any = None) -> Any:
@@ -203,9 +205,10 @@ def parse_document(source: Source, find: Finder, _extended: tuple[str, ...] = ()
     base = _base(root, source, find, _extended)
     broken = {step for p in problems for step in _broken_keys(p, root)}
     own = {key: value for key, value in root.items() if key not in broken}
-    sections = {key: parse_lines(value, errors) for key, value in own.items() if key not in _PROPERTIES}
+    unread = {name for key in broken for name in (key, *_keys(root.data[key]))}
+    sections = {key: parse_lines(value, errors, unread) for key, value in own.items() if key not in _PROPERTIES}
     # Even if one block is invalid, all are read, so that the lines that use them are not reported as well.
-    blocks = dict(_blocks(root.get("blocks"), [] if "blocks" in broken else errors))
+    blocks = dict(_blocks(root.get("blocks"), [] if "blocks" in broken else errors, unread))
     scale = dict(_scale(own.get("scale"), errors))
     passes = tuple(_calls(own.get("passes"), errors))
     values = {key: value for key, value in own.items() if key in _PROPERTIES}
@@ -215,7 +218,7 @@ def parse_document(source: Source, find: Finder, _extended: tuple[str, ...] = ()
         sections, passes = {**base.sections, **sections}, base.passes + passes
     problems += [problem for error in errors for problem in error.problems]
     problems += _missing(root, values, sections, broken)
-    document = Document(source, root, values, blocks, sections, scale, passes, base)
+    document = Document(source, root, values, blocks, sections, scale, passes, frozenset(unread), base)
     if problems:
         raise IncompleteDocument(document, problems)
     return document
@@ -257,6 +260,14 @@ def _broken_keys(problem: Problem, root: Value) -> Iterable[str]:
         place = problem.location
         if place and value.key and (value.key == place or _holds(value, place)):
             yield key
+
+
+def _keys(value: Value) -> Iterable[str]:
+    """The keys of all mappings in a value."""
+    for key, entry in value.items() if isinstance(value.data, dict) else ():
+        yield from (key, *_keys(entry))
+    for entry in value if isinstance(value.data, list) else ():
+        yield from _keys(entry)
 
 
 def _holds(value: Value, place: Location) -> bool:
@@ -301,15 +312,16 @@ def _merged(base: Mapping[str, Value], own: Mapping[str, Value]) -> dict[str, Va
     return values
 
 
-def _blocks(value: Value | None, errors: list[SpdbuildError]) -> Iterable[tuple[str, Block]]:
+def _blocks(value: Value | None, errors: list[SpdbuildError], unread: set[str]) -> Iterable[tuple[str, Block]]:
     seen: dict[str, Block] = {}
     for text, lines in value.items() if value else ():
         assert lines.key is not None
         try:
-            block = _block(text, lines, errors)
+            block = _block(text, lines, errors, unread)
         except ExpressionError as error:
             place = _in_key(lines.key, error.offset)
             errors.append(error.at(place, hint="write a block as name(parameter, other=default)"))
+            unread.add(text.partition("(")[0].strip())
             continue
         if block.name in seen:
             errors.append(SourceError(f"two blocks are called '{block.name}'", location=lines.key))
@@ -324,7 +336,7 @@ def _in_key(key: Location, offset: int) -> Location:
     return replace(key, column=key.column + offset + quoted)
 
 
-def _block(text: str, lines: Value, errors: list[SpdbuildError]) -> Block:
+def _block(text: str, lines: Value, errors: list[SpdbuildError], unread: set[str]) -> Block:
     tree = parse_expression(text)
     if not isinstance(tree, ast.Call) or not isinstance(tree.func, ast.Name):
         raise ExpressionError(f"'{text}' is not a block's name and parameters")
@@ -344,7 +356,7 @@ def _block(text: str, lines: Value, errors: list[SpdbuildError]) -> Block:
             raise ExpressionError(f"'{name}' cannot be a parameter here: the name is taken")
     signature = Signature(tree.func.id, names, frozenset(parameters))
     assert lines.key is not None
-    return Block(signature, defaults, text, parse_lines(lines, errors), lines.key, lines.end)
+    return Block(signature, defaults, text, parse_lines(lines, errors, unread), lines.key, lines.end)
 
 
 def _scale(value: Value | None, errors: list[SpdbuildError]) -> Iterable[tuple[str, tuple[ast.expr, Value]]]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -11,22 +12,37 @@ from spdbuild.architecture.document import Block, Document
 from spdbuild.architecture.imports import imports_of
 from spdbuild.architecture.line import Argument, Call, Line, Reference
 from spdbuild.declaring.arguments import construct, signature
-from spdbuild.errors import ArgumentError, ShapeError, SourceError, SpdbuildError, UnknownNameError, nearest
+from spdbuild.errors import (
+    ArgumentError,
+    Location,
+    Problem,
+    ShapeError,
+    SourceError,
+    SpdbuildError,
+    UnknownNameError,
+    nearest,
+)
 from spdbuild.graph import Graph, Input, Origin, Output
 from spdbuild.ops import OPS, Op
 from spdbuild.shape import Shape
 from spdbuild.text.expression import ExpressionError, evaluate, names
 from spdbuild.text.schema import describe
 from spdbuild.text.source import Value
-from spdbuild.wording.phrases import cut
+from spdbuild.wording.phrases import cut, some
 
 #: Limits of the expansion: no real network comes near them, but a typing mistake may exceed them.
 MAX_LINES = 50_000
 MAX_REPEATS = 10_000
 MAX_CHARACTERS = 5_000_000
 MAX_NESTING = 50
+#: After so many mistakes no more are looked for, nor after so many failures, of which a mistake in a block makes many.
+MAX_PROBLEMS = 100
+MAX_FAILURES = 1_000
 #: Names of the inputs of a block that reads several.
 FURTHER_INPUTS = frozenset(f"input{number}" for number in range(1, 100))
+
+#: The output of a line that failed, or that depends on one which did: its readers fail, too, but without a message.
+_UNKNOWN = Output("")
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,7 +75,7 @@ def expand(
     numbers: Mapping[str, Any] | None = None,
     inputs: Sequence[Sequence[int]] | None = None,
 ) -> Expansion:
-    """The graph of a document for one variant, with some vars overridden.
+    """The graph of a document for one variant, with some vars overridden; all lines that fail are told together.
 
     inputs: one shape per input, in place of the declared ones.
     """
@@ -108,6 +124,14 @@ class _List:
         return f"{self.prefix}.{label}" if self.prefix else label
 
 
+class _UnknownNumberError(Exception):
+    """A number that depends on a line which failed."""
+
+
+class _LimitReachedError(Exception):
+    """The expansion ends early, after the failure that is told last."""
+
+
 class _Expander:
     def __init__(self, document: Document, scope: Mapping[str, Any], shapes: Sequence[Sequence[int]]) -> None:
         self.document, self.scope, self.shapes = document, scope, shapes
@@ -115,9 +139,18 @@ class _Expander:
         self.uses: dict[str, Use] = {}
         #: Outputs by the full name of each named line, for references from other sections and into blocks.
         self.results: dict[str, Output] = {}
-        self.lines = self.characters = 0
+        self.lines = self.characters = self.failed = 0
+        #: What failed, by place: the full names of the uses of a line, and why.
+        self.failures: dict[Location | None, list[tuple[str, SpdbuildError]]] = {}
 
     def run(self) -> Expansion:
+        with suppress(_LimitReachedError):
+            self._sections()
+        if self.failures:
+            raise _gathered(self.failures.values())
+        return Expansion(self.graph, self.uses)
+
+    def _sections(self) -> None:
         for name, sizes in zip(self.document.inputs, self.shapes, strict=True):
             value = self.document.values["inputs"].data[name]
             self.graph.add(name, Input(tuple(sizes)), origin=Origin(value.key))
@@ -127,20 +160,24 @@ class _Expander:
             prefix = "" if section == "layers" else section
             state = _List(section, prefix, self.scope, dict(inputs), current, None, ())
             current = self._lines(lines, state)
-        self.graph.outputs = self._outputs(current)
+        self.graph.outputs = tuple(self._outputs(current))
         self.graph.imports = imports_of(self.document)
-        return Expansion(self.graph, self.uses)
 
-    def _outputs(self, last: Output) -> tuple[Output, ...]:
+    def _outputs(self, last: Output) -> Iterator[Output]:
         listed = self.document.values.get("outputs")
-        if listed is None:
-            return tuple(Output(last.node, i) for i in range(len(self.graph[last.node].shapes)))
-        return tuple(self._output(value) for value in listed)
+        if listed is None and last != _UNKNOWN:
+            yield from (Output(last.node, i) for i in range(len(self.graph[last.node].shapes)))
+        for value in listed or ():
+            try:
+                yield self._output(value)
+            except SpdbuildError as error:
+                self._fail(value.data, error)
 
     def _output(self, value: Value) -> Output:
         name, _, number = value.data.rpartition(".")
-        if value.data in self.results:
-            return self.results[value.data]
+        found = self._result(value.data)
+        if found:
+            return found
         if name in self.results and number.isdigit():
             whole = Output(self.results[name].node, int(number))
             if whole.index < len(self.graph[whole.node].shapes):
@@ -158,19 +195,30 @@ class _Expander:
         for line in lines:
             try:
                 state.current = self._line(line, state)
+            except _UnknownNumberError:
+                state.current = _UNKNOWN
             except SpdbuildError as error:
                 offset = error.offset if isinstance(error, ExpressionError) else line.call.start
-                raise error.at(line.value.at(offset), trail=state.trail) from None
+                self._fail(state.full_name(line.label), error.at(line.value.at(offset), trail=state.trail))
+                state.current = _UNKNOWN
             if line.name:
                 state.tensors[line.name] = state.current
                 self.results[state.full_name(line.name)] = state.current
         return state.current
 
+    def _fail(self, name: str, error: SpdbuildError) -> None:
+        """Remember the failure of what `name` stands for, and go on unless a limit is reached."""
+        self.failures.setdefault(error.problems[0].location, []).append((name, error))
+        self.failed += 1
+        too_large = self.lines > MAX_LINES or self.characters > MAX_CHARACTERS
+        if too_large or len(self.failures) == MAX_PROBLEMS or self.failed == MAX_FAILURES:
+            raise _LimitReachedError
+
     def _line(self, line: Line, state: _List) -> Output:
         self._count_line()
         inputs = [self._resolve(reference, line, state) for reference in line.reads or ()] or [state.current]
         name = state.full_name(line.label)
-        by_repeat = line.repeat is not None and _reads_index(line.when)
+        by_repeat = line.repeat is not None and line.when is not None and _reads(line.when, "index")
         # Before the count, which may make no sense where it is false.
         if not by_repeat and not self._holds(line, state):
             return inputs[0]
@@ -182,6 +230,8 @@ class _Expander:
             if not by_repeat or self._holds(line, repeat):
                 inputs = [self._once(line, f"{name}.{number}", inputs, repeat), *inputs[1:]]
             self.results[f"{name}.{number}"] = inputs[0]
+            if inputs[0] == _UNKNOWN:  # The next would fail at the same places.
+                break
         return inputs[0]
 
     def _count_line(self) -> None:
@@ -195,6 +245,8 @@ class _Expander:
             return self._block(line, block, name, inputs, state)
         arguments = self._arguments(line.call, signature(OPS[line.call.function]).arguments, state)
         op = self._op(line.call, arguments)
+        if _UNKNOWN in inputs:
+            return _UNKNOWN
         shapes = [self.graph.shape_of(output) for output in inputs]
         plain = self._simplified(op, shapes)
         if plain is None:
@@ -225,7 +277,8 @@ class _Expander:
         arguments = self._arguments(line.call, block.signature.arguments, state)
         place = line.value.at(line.call.start)
         where = f"{place.file}:{place.line}: in {name}: {block.name}"
-        scope = {**self.scope, **arguments, "in_channels": self.graph.shape_of(inputs[0]).channels}
+        in_channels = _UNKNOWN if inputs[0] == _UNKNOWN else self.graph.shape_of(inputs[0]).channels
+        scope = {**self.scope, **arguments, "in_channels": in_channels}
         for parameter, tree in block.defaults.items():
             if parameter not in arguments:
                 scope[parameter] = self._default(tree, scope, block, (f"{where}()", *state.trail))
@@ -261,6 +314,8 @@ class _Expander:
         self.characters += (tree.end_col_offset or 0) - tree.col_offset
         if self.characters > MAX_CHARACTERS:
             raise SourceError(f"the network evaluates more than {MAX_CHARACTERS:,} characters of expressions")
+        if scope.get("in_channels") is _UNKNOWN and _reads(tree, "in_channels"):
+            raise _UnknownNumberError
         return evaluate(tree, scope, text)
 
     def _holds(self, line: Line, state: _List) -> bool:
@@ -282,7 +337,7 @@ class _Expander:
 
     def _resolve(self, reference: Reference, line: Line, state: _List) -> Output:
         name = reference.text
-        found = state.tensors.get(name) or self.results.get(state.full_name(name)) or self.results.get(name)
+        found = state.tensors.get(name) or self._result(state.full_name(name)) or self._result(name)
         if found:
             return found
         parent, _, last = name.rpartition(".")
@@ -295,6 +350,11 @@ class _Expander:
             raise UnknownNameError(f"there is no output '{name}'", hint=hint).at(line.value.at(reference.column))
         error = self._unknown(name, state)
         raise error.at(line.value.at(reference.column))
+
+    def _result(self, name: str) -> Output | None:
+        """The output of a line by its full name; unknown if that of a block around it is, None if there is no line."""
+        found, parent = self.results.get(name), name.rpartition(".")[0]
+        return _UNKNOWN if not found and parent and self._result(parent) == _UNKNOWN else found
 
     def _unknown(self, name: str, state: _List) -> UnknownNameError:
         inputs = sum(tensor in state.tensors for tensor in FURTHER_INPUTS)
@@ -312,8 +372,19 @@ class _Expander:
         return nearest(name, known)
 
 
-def _reads_index(tree: ast.expr | None) -> bool:
-    return tree is not None and any(name.id == "index" for name in names(tree))
+def _gathered(places: Iterable[Sequence[tuple[str, SpdbuildError]]]) -> SpdbuildError:
+    """One error, of the class that all share if any: at each place that of the first use, which names the others."""
+    problems: list[Problem] = []
+    kinds: set[type[SpdbuildError]] = set()
+    for (_, error), *others in places:
+        uses = (f"also in {some([name for name, _ in others], 3)}",) if others else ()
+        problems += [replace(problem, trail=problem.trail and problem.trail + uses) for problem in error.problems]
+        kinds.add(type(error))
+    return (kinds.pop() if len(kinds) == 1 else SourceError).gather(problems)
+
+
+def _reads(tree: ast.expr, number: str) -> bool:
+    return any(name.id == number for name in names(tree))
 
 
 def _place_of(argument: str, call: Call, parameters: tuple[str, ...]) -> Any:

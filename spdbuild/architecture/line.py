@@ -85,14 +85,15 @@ class Line:
         return self.value.at(0)
 
 
-def parse_lines(values: Value, errors: list[SpdbuildError]) -> list[Line]:
-    """The lines of a block or section; a line with a mistake is left out, and the error added to `errors`."""
+def parse_lines(values: Value, errors: list[SpdbuildError], unread: set[str]) -> list[Line]:
+    """The lines of a block or section; a line with a mistake is left out, its error and name added to the others."""
     lines = []
     for value in values:
         try:
             lines.append(_parse_line(value))
         except SpdbuildError as error:
             errors.append(error)
+            unread.update(value.data if isinstance(value.data, dict) else ())
     return list(_labelled(lines, errors))
 
 
