@@ -168,7 +168,8 @@ _CACHE = (
     "A classifier's data sets of 1,000 files or more are decoded once, if `memory_gib` allows, and kept in the "
     "folder that the environment variable `SPDBUILD_CACHE` names, `~/.cache/spdbuild` if there is none; so are a "
     "detector's with `task.cache: disk`. There is one copy for each split, size and `levels`, which is made anew when "
-    "files change. The folder can be deleted at any time."
+    "files change; all folds share one, except where boxes are of tiles or bad images are skipped. The folder can be "
+    "deleted at any time."
 )
 
 _PATTERNS = (

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, Literal, NoReturn
 
 from spdbuild.data.boxes_hint import boxes_hint
 from spdbuild.data.dataset import DATASETS, Split
 from spdbuild.data.decoding import Resize
-from spdbuild.data.folds import listed_part, name_digest, require_folds
+from spdbuild.data.folds import listed_part, require_folds, require_together
+from spdbuild.data.grouped import grouped, parts_of_groups, require_divided_classes
 from spdbuild.data.images import ArrayImages, ImageSet
 from spdbuild.data.levels import Levels, require_levels
 from spdbuild.data.listing import Listing, existing_folder, image_files, subfolders
+from spdbuild.data.name_digest import name_digest
 from spdbuild.data.noise import noise_images
 from spdbuild.data.reading import OnError, Reading, open_listing
 from spdbuild.declaring.ranges import require_range
@@ -46,6 +48,10 @@ class Folder:
     `spdbuild sweep RECIPE data.folds=5 --over data.fold=0,1,2,3,4`, whose folds `spdbuild report` takes together. With
     a share or folds, val/ is kept for the end as test/ is.
 
+    Frames of one video, or pictures of one patient, are too much alike to be trained and evaluated on. With
+    `together: 'patient_[0-9]+'`, those whose names have the same match are never on both sides; `spdbuild data stats`
+    says what share is held out then. Adding images may change the side of a group.
+
     The classes are those of the training folder, sorted by name; a split beside which there is none can be evaluated
     on. Every image has three channels, which are equal in a grey one: no data set gives images of one channel.
 
@@ -56,6 +62,8 @@ class Folder:
     val_share: share of the training folder's images that are held out as the validation split, in place of a folder.
     folds: number of equal parts of each class into which the training folder's images are divided; 0: none.
     fold: number, from 0, of the one that is held out as the validation split, in place of a folder.
+    together: regular expression; images in whose names, below the training folder, it or its part in parentheses
+        matches the same text are on one side of `val_share` or in one fold. Empty: each image is divided by itself.
     size: [height, width] in pixels to which images are resized, or one number for both; not needed where all have one
         size.
     resize: squash changes the proportions, crop cuts off both ends of a side that is too long, pad fills up with black.
@@ -73,6 +81,7 @@ class Folder:
     val_share: float = 0.0
     folds: int = 0
     fold: int = 0
+    together: str | None = None
     size: Size | None = None
     resize: Resize = "squash"
     levels: Levels = None
@@ -88,6 +97,7 @@ class Folder:
         if len(given) > 1:
             message = f"{given[0]} and {given[1]} both say what the validation split is"
             raise ArgumentError(message, argument=given[0])
+        require_together(self, divided=self._divided, hint="say val_share: 0.2 or folds: 5, or leave it out")
         require_levels(self)
 
     @property
@@ -127,7 +137,7 @@ class Folder:
             whole = _list(root / self.train, classes)
             if self.folds:
                 return listed_part(whole, self, held_out=split == "val")
-            return _part(whole, self.val_share, held_out=split == "val") if self.val_share else whole
+            return _part(whole, self.val_share, self.together, held_out=split == "val") if self.val_share else whole
         folder = self._held_out(split)
         _check_test_classes(folder, classes)
         return _list(folder, classes)
@@ -163,15 +173,21 @@ class Folder:
         return noise_images(classes=("cat", "dog"), size=16)
 
 
-def _part(whole: Listing, share: float, *, held_out: bool) -> Listing:
-    """The images of each class that are held out, or the others; at least one of each.
+def _part(whole: Listing, share: float, together: str | None, *, held_out: bool) -> Listing:
+    """The images that are held out, or the others: of each class the share, or groups that come near to it."""
+    inside = _of_each_class(whole, share) if together is None else _of_groups(whole, share, together)
+    return whole.take([position for position in range(len(whole.paths)) if (position in inside) == held_out])
+
+
+def _of_each_class(whole: Listing, share: float) -> set[int]:
+    """The positions of the images that are held out; at least one of each class.
 
     The digests of their names say which: of the files that were there before others came, most stay where they were.
     """
     by_class: list[list[int]] = [[] for _ in whole.classes]
     for position, label in enumerate(whole.labels):
         by_class[label].append(position)
-    chosen = []
+    chosen = set[int]()
     for name, own in zip(whole.classes, by_class, strict=True):
         if len(own) == 1:
             raise DataError(
@@ -179,11 +195,16 @@ def _part(whole: Listing, share: float, *, held_out: bool) -> Listing:
                 hint="add images, or leave the class out",
             )
         own.sort(key=lambda position: name_digest(whole.name(whole.paths[position])))
-        count = min(max(round(share * len(own)), 1), len(own) - 1)
-        chosen += own[:count] if held_out else own[count:]
-    chosen.sort()
-    paths = tuple(whole.paths[position] for position in chosen)
-    return replace(whole, paths=paths, labels=tuple(whole.labels[position] for position in chosen))
+        chosen.update(own[: min(max(round(share * len(own)), 1), len(own) - 1)])
+    return chosen
+
+
+def _of_groups(whole: Listing, share: float, together: str) -> set[int]:
+    """The positions of the images that are held out, with all of their groups; some of each class, but not all."""
+    names = [whole.name(path) for path in whole.paths]
+    parts = parts_of_groups(names, [[label] for label in whole.labels], grouped(names, together), (share, 1 - share))
+    require_divided_classes(whole, parts, f"val_share={share:g} and together='{together}'")
+    return {position for position, part in enumerate(parts) if part == 0}
 
 
 def _split_folder(root: Path, names: Sequence[str], what: str, failure: type[DataError] = DataError) -> Path:

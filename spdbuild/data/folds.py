@@ -2,27 +2,34 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from spdbuild.data.grouped import grouped, parts_of_groups, require_divided_classes
 from spdbuild.data.listing import Listing
+from spdbuild.data.name_digest import name_digest
 from spdbuild.errors import ArgumentError, DataError
+from spdbuild.text.together import pattern_of
 
 
 class Folded(Protocol):
-    """A data set with folds: how many, and the number, from 0, of the one that is evaluated on; 0 folds: none."""
+    """A data set with folds: how many, and the number, from 0, of the one that is evaluated on; 0 folds: none.
+
+    together: pattern of what the names of images of one fold have in common; None: images are divided one by one.
+    """
 
     @property
     def folds(self) -> int: ...
 
     @property
     def fold(self) -> int: ...
+
+    @property
+    def together(self) -> str | None: ...
 
 
 def require_folds(owner: Folded) -> None:
@@ -58,19 +65,68 @@ def fold_numbers(names: Sequence[str], labels: Sequence[int], folds: int) -> NDA
     return found
 
 
-def part(names: Sequence[str], labels: Sequence[int], of: Folded, *, held_out: bool) -> list[int]:
-    """The positions of the images in the fold that is evaluated on, or of the others; raises DataError for too few."""
+def require_together(owner: Folded, *, divided: bool, hint: str) -> None:
+    """Refuse a pattern that is none, or that nothing is divided by; ArgumentError names the field.
+
+    hint: how the images of the owner can be divided.
+    """
+    if pattern_of(owner.together) is not None and not divided:
+        message = f"together='{owner.together}' keeps images in one part, and they are not divided into any"
+        raise ArgumentError(message, argument="together", hint=hint)
+
+
+def part(
+    names: Sequence[str], labels: Sequence[int], of: Folded, *, held_out: bool, classes: Sequence[Sequence[int]] = ()
+) -> list[int]:
+    """The positions of the images in the fold that is evaluated on, or of the others; raises as `_numbers`.
+
+    labels: of each image, for an even division. classes: those of each image's objects in their place, for groups.
+    """
+    inside = _numbers(names, labels, of, classes) == of.fold
+    return [int(position) for position in np.flatnonzero(inside if held_out else ~inside)]
+
+
+def _numbers(
+    names: Sequence[str], labels: Sequence[int], of: Folded, classes: Sequence[Sequence[int]] = ()
+) -> NDArray[np.int64]:
+    """[N], the fold of each image; raises DataError if there are too few, ArgumentError if there are too few groups."""
     if len(names) < of.folds:
         raise DataError(
             f"{len(names)} images cannot be divided into folds={of.folds}",
             hint=f"add images, or take folds: {len(names)}" if len(names) > 1 else "add images",
         )
-    inside = fold_numbers(names, labels, of.folds) == of.fold
-    return [int(position) for position in np.flatnonzero(inside if held_out else ~inside)]
+    if of.together is None:
+        return fold_numbers(names, labels, of.folds)
+    groups = grouped(names, of.together)
+    if len({*groups}) < of.folds:
+        raise ArgumentError(
+            f"{len({*groups})} groups of images, by together='{of.together}', cannot be divided into folds={of.folds}",
+            argument="together",
+            hint=f"take folds: {len({*groups})}, or a pattern that tells more groups apart",
+        )
+    return parts_of_groups(names, classes or [[label] for label in labels], groups, [1 / of.folds] * of.folds)
+
+
+def division(data_set: Any, trained: Sequence[str], held_out: Sequence[str]) -> str:
+    """What part of its training images a data set holds out, in words; empty if its files have a split for that.
+
+    trained, held_out: the names of the images to train on and of those to evaluate on.
+    """
+    share, folds = getattr(data_set, "val_share", 0), getattr(data_set, "folds", 0)
+    if not share and not folds:
+        return ""
+    count = len(trained) + len(held_out)
+    asked = f"val_share={share:g}" if share else f"fold {data_set.fold} of folds={folds}"
+    told = f"val: {len(held_out) / count:.1%} of {count:,} training images, as {asked}"
+    together = getattr(data_set, "together", None)
+    if together is None:
+        return told
+    groups = grouped([*held_out, *trained], together)
+    return f"{told}; {len({*groups[: len(held_out)]})} of {len({*groups})} groups by together='{together}'"
 
 
 def listed_part(whole: Listing, of: Folded, *, held_out: bool) -> Listing:
-    """The files of the fold that is evaluated on, or of the others; raises DataError for a class of one file."""
+    """The files of the fold that is evaluated on, or of the others; raises DataError for a class within one fold."""
     counts = np.bincount(np.asarray(whole.labels, np.int64), minlength=len(whole.classes))
     for name, count in zip(whole.classes, counts, strict=True):
         if count == 1:
@@ -78,11 +134,8 @@ def listed_part(whole: Listing, of: Folded, *, held_out: bool) -> Listing:
                 f"the class '{name}' has one image in {whole.root}, and folds={of.folds} needs two",
                 hint="add images, or leave the class out",
             )
-    chosen = part([whole.name(path) for path in whole.paths], whole.labels, of, held_out=held_out)
-    paths = tuple(whole.paths[position] for position in chosen)
-    return replace(whole, paths=paths, labels=tuple(whole.labels[position] for position in chosen))
-
-
-def name_digest(name: str) -> bytes:
-    """What images are divided by: as good as random, and the same whatever others there are."""
-    return hashlib.blake2b(os.fsencode(name)).digest()
+    numbers = _numbers([whole.name(path) for path in whole.paths], whole.labels, of)
+    if of.together is not None:
+        require_divided_classes(whole, numbers, f"folds={of.folds} and together='{of.together}'")
+    inside = numbers == of.fold
+    return replace(whole.take(np.flatnonzero(inside if held_out else ~inside).tolist()), part_of=whole)

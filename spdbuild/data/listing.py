@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from spdbuild.data.decoding import is_image_name
@@ -23,16 +23,23 @@ class Listing:
 
     root: the folder that messages name the files from.
     labels: positions in `classes`, one for each path.
+    part_of: the files with which these are decoded once for all, such as those of all folds; None: these alone.
     """
 
     root: Path
     paths: tuple[Path, ...]
     labels: tuple[int, ...]
     classes: tuple[str, ...]
+    part_of: Listing | None = None
 
     def name(self, path: Path) -> str:
         """`path` relative to the root."""
         return path.relative_to(self.root).as_posix()
+
+    def take(self, positions: Sequence[int]) -> Listing:
+        """The files at `positions`, in that order."""
+        paths = tuple(self.paths[position] for position in positions)
+        return replace(self, paths=paths, labels=tuple(self.labels[position] for position in positions))
 
 
 def existing_folder(path: Path) -> Path:

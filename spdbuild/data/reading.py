@@ -69,7 +69,7 @@ def open_listing(listing: Listing, reading: Reading) -> ImageSet:
     resize = reading.resize if reading.size else None
     what = f"the pixels of an image of {size[1]}x{size[0]}"
     require_memory(_BYTES_PER_PIXEL * size[0] * size[1], what, hint="a smaller size")
-    in_memory = 3 * size[0] * size[1] * len(listing.paths) <= reading.memory_gib * 2**30
+    in_memory = _fits(listing, size, reading)
     if not in_memory and reading.on_error == "refuse":
         # Bad files turn up when they are read: looking for them first would decode everything twice.
         return FileImages(
@@ -82,7 +82,11 @@ def open_listing(listing: Listing, reading: Reading) -> ImageSet:
             advice="mend or remove it, or skip such files with on_error: skip",
             odd_advice=reading.odd_advice,
         )
-    decoded = _decode_listing(listing, size, resize, reading.levels, keep=in_memory)
+    whole = listing.part_of
+    if whole is not None and len(whole.paths) >= _CACHED_FROM and _fits(whole, size, reading) == in_memory:
+        decoded = _part_of(_decode_listing(whole, size, resize, reading.levels, keep=in_memory), whole, listing)
+    else:
+        decoded = _decode_listing(listing, size, resize, reading.levels, keep=in_memory)
     refuse(listing, decoded.bad, reading)
     bad = {file.path for file in decoded.bad}
     good = [position for position, path in enumerate(listing.paths) if path not in bad]
@@ -93,6 +97,22 @@ def open_listing(listing: Listing, reading: Reading) -> ImageSet:
             torch.from_numpy(decoded.images), labels, listing.classes, decoded.bad, paths, reading.levels
         )
     return FileImages(paths, labels, listing.classes, size, resize, reading.levels, decoded.bad)
+
+
+def _fits(listing: Listing, size: tuple[int, int], reading: Reading) -> bool:
+    """Whether images of a height and width are to be kept in memory."""
+    return 3 * size[0] * size[1] * len(listing.paths) <= reading.memory_gib * 2**30
+
+
+def _part_of(decoded: Decoded, whole: Listing, listing: Listing) -> Decoded:
+    """Of the images of the `whole` a copy of those of a listing; DataError if there is no memory for them."""
+    own, bad = {*listing.paths}, {file.path for file in decoded.bad}
+    rows = [path in own for path in whole.paths if path not in bad]
+    if decoded.images is not None:
+        needed = sum(rows) * decoded.images[:1].nbytes
+        require_memory(needed, f"the pixels of {sum(rows):,} images", hint="a smaller size, or a smaller memory_gib")
+    images = None if decoded.images is None else decoded.images[np.array(rows, np.bool_)]
+    return Decoded(images, tuple(file for file in decoded.bad if file.path in own))
 
 
 def _common_size(listing: Listing, levels: Levels) -> tuple[int, int]:

@@ -29,6 +29,8 @@ class Voc(AnnotatedFiles):
     ignore: names of categories that are not classes; detections in their regions do not count.
     folds: number of parts into which the training images are divided; 0: none.
     fold: number, from 0, of the part that is the split val, in place of one that the files have.
+    together: regular expression; images in whose names, below the folder of images, it or its part in parentheses
+        matches the same text are in one part. Empty: each image is divided by itself.
     levels: values that become black and white in grey images of 16 bits, of 32, or of floating point numbers.
     on_error: refuse annotations and images that cannot be used, or skip them.
 
@@ -43,6 +45,7 @@ class Voc(AnnotatedFiles):
     ignore: tuple[str, ...] = ()
     folds: int = 0
     fold: int = 0
+    together: str | None = None
     levels: Levels = None
     on_error: OnError = "refuse"
 

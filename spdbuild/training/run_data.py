@@ -106,7 +106,7 @@ def _lengths(paths: Sequence[Path]) -> Iterator[int]:
 def open_data(recipe: Recipe, processes: Processes, device: torch.device) -> RunData:
     """Open the data of a recipe; raises DataError, and RecipeError for batches that the processes cannot share."""
     task = recipe.task
-    with recipe.about("data.root", "data"):
+    with recipe.about("data.root", "data", arguments="data"):
         train_images, test_images = (task.open(recipe, split) for split in task.splits(recipe)[:2])
         train_images = task.to_learn(train_images)
         _require_alike(recipe, train_images, test_images)

@@ -94,6 +94,12 @@ def test_stats_give_what_normalize_needs(pets: Path) -> None:
     )
 
 
+def test_stats_and_check_tell_what_is_held_out(pets: Path) -> None:
+    told = "val: 33.3% of 6 training images, as val_share=0.3; 1 of 3 groups by together='[0-9]'"
+    for command in ("stats", "check"):
+        assert told in run(command, pets, "val_share=0.3", "together='[0-9]'").stdout.splitlines()
+
+
 def test_stats_as_json_with_another_size(pets: Path) -> None:
     document = json.loads(run("stats", pets, "size=5", "--json").stdout)
     assert document["train"]["size"] == [5, 5]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,15 +19,10 @@ from spdbuild.data.folder import Folder
 from spdbuild.data.folds import fold_numbers, part
 from spdbuild.errors import ArgumentError, DataError
 
+from .folds import Folds
 from .listed import files
 
 labelled = st.lists(st.integers(0, 3), min_size=2, max_size=60)
-
-
-@dataclass(frozen=True)
-class Folds:
-    folds: int
-    fold: int = 0
 
 
 @given(labelled, st.integers(2, 8))
@@ -151,7 +146,35 @@ def test_annotated_images_in_folds_keep_their_objects(coco: Coco) -> None:
         coco.open("test")
 
 
+def test_annotated_images_of_a_group_are_in_one_fold(coco: Coco) -> None:
+    every = [replace(coco, fold=fold, together=r"(0|1|2|3)|[456](\.)") for fold in range(3)]
+    held_out = [{image.name for image in data.open("val").images} for data in every]
+    assert sorted(map(len, held_out)) == [2, 2, 3]
+    assert {"4.png", "5.png", "6.png"} in held_out
+    assert set.union(*held_out) == {f"{number}.png" for number in range(7)}
+    with pytest.raises(ArgumentError, match="the pattern '5' matches nothing in the name of image '0.png'"):
+        replace(coco, together="5").open("train")
+
+
+def test_folds_of_groups_are_even_in_the_objects_of_a_class(coco: Coco) -> None:
+    """Four groups of one image each have an object of a second class."""
+    file = Path(coco.root) / "train.json"
+    document = json.loads(file.read_text())
+    document["categories"].append({"id": 2, "name": "bus"})
+    for annotation in document["annotations"][:4]:
+        annotation["category_id"] = 2
+    file.write_text(json.dumps(document))
+    for fold in range(2):
+        val = replace(coco, folds=2, fold=fold, together=r"\d").open("val")
+        assert np.bincount(val.objects.classes)[1] == 2
+
+
 @pytest.mark.parametrize("name", ["coco", "voc", "yolo"])
 def test_every_format_of_annotations_has_folds(name: str) -> None:
     with pytest.raises(ArgumentError, match="fold must be between 0 and 4 with folds=5, got 7"):
         DATASETS[name]("somewhere", folds=5, fold=7)
+    with pytest.raises(
+        ArgumentError, match="together='a' keeps images in one part, and they are not divided"
+    ) as raised:
+        DATASETS[name]("somewhere", together="a")
+    assert raised.value.problems[0].hint == "say folds: 5, or leave it out"

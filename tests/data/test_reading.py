@@ -361,6 +361,43 @@ def test_a_cache_that_does_not_fit_among_the_addresses_of_a_process_stays(
 
 
 @pytest.mark.usefixtures("always_cached")
+@pytest.mark.parametrize("together", [None, r"\d(?=\.)"])
+def test_the_folds_of_a_folder_are_decoded_once(
+    class_folders_of: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, together: str | None
+) -> None:
+    root = class_folders_of(cat=12, dog=12)
+    for number, file in enumerate(sorted(root.rglob("*.png"))):
+        Image.new("RGB", (4, 4), (number, 0, 0)).save(file)
+    times: list[int] = []
+    decode_now = reading._decode_now
+    monkeypatch.setattr(reading, "_decode_now", lambda *given: (times.append(1), decode_now(*given))[1])
+    seen = dict[Path, int]()
+    for fold in range(3):
+        data = Folder(str(root), train=".", folds=3, fold=fold, together=together)
+        for split in ("train", "val"):
+            images = data.open(split)
+            assert isinstance(images, ArrayImages)
+            reds = dict(zip(images.paths, images.images[:, 0, 0, 0].tolist(), strict=True))
+            assert {**reds, **seen} == {**seen, **reds}
+            seen |= reds
+    assert sorted(seen.values()) == list(range(24))
+    assert len(times) == 1
+    assert len(list(cache.cache_folder().iterdir())) == 1
+
+
+@pytest.mark.usefixtures("always_cached")
+def test_bad_files_of_another_fold_do_not_count(class_folders_of: Callable[..., Path]) -> None:
+    root = class_folders_of(cat=6, dog=6)
+    data = Folder(str(root), train=".", folds=2, on_error="skip")
+    bad = data.listing("val").paths[0]
+    bad.write_bytes(b"no image")
+    for memory_gib in (1.0, 0.0):
+        train, val = (dataclasses.replace(data, memory_gib=memory_gib).open(split) for split in ("train", "val"))
+        assert (len(train), len(train.skipped), len(val), len(val.skipped)) == (6, 0, 5, 1)
+        assert bad not in [*train.paths, *val.paths]
+
+
+@pytest.mark.usefixtures("always_cached")
 def test_what_killed_programs_left_in_the_cache_is_removed(class_folders: Path) -> None:
     root, key = cache.cache_folder(), f"train-{'0' * 12}-{'1' * 24}"
     left, written = root / f".{key}.abcd1234", root / f".{key}.abcd5678"

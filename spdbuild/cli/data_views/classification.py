@@ -8,6 +8,8 @@ from typing import Any
 from spdbuild.cli.data_views.view import View, listed
 from spdbuild.data import checking, statistics
 from spdbuild.data.checking import SplitCheck
+from spdbuild.data.dataset import FileDataSet, splits_of
+from spdbuild.data.folds import division
 from spdbuild.data.statistics import SplitStatistics
 from spdbuild.wording.phrases import number, some
 from spdbuild.wording.tables import Table
@@ -17,6 +19,7 @@ def check(data_set: Any) -> View:
     """What is in the files."""
     report = checking.check(data_set)
     lines = [line for name, split in report.splits.items() for line in _split_lines(name, split)]
+    lines += _division(data_set)
     if report.leaks:
         lines += [f"{number(len(report.leaks), 'image')} in more than one split:"]
         lines += listed(map(" = ".join, report.leaks))
@@ -60,10 +63,19 @@ def stats(data_set: Any) -> View:
     for name in next(iter(splits.values())).classes:
         table.add(name, *(f"{split.classes[name]:,}" for split in splits.values()))
     table.add("all", *(f"{split.images:,}" for split in splits.values()))
-    lines = [_line(name, split) for name, split in splits.items()]
+    lines = [*_division(data_set), *(_line(name, split) for name, split in splits.items())]
     if any(split.size is None for split in splits.values()):
         lines.append(f"mean and std are of images of one size: {data_set.reading.odd_advice}")
     return View(table.plain() + "\n".join(lines), {name: asdict(split) for name, split in splits.items()})
+
+
+def _division(data_set: Any) -> list[str]:
+    """How the training images were divided, if they were: of class folders."""
+    if not isinstance(data_set, FileDataSet):
+        return []
+    train, val = (data_set.listing(split) for split in splits_of(data_set)[:2])
+    told = division(data_set, *([listing.name(path) for path in listing.paths] for listing in (train, val)))
+    return [told] if told else []
 
 
 def _line(name: str, split: SplitStatistics) -> str:

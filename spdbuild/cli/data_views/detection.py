@@ -13,6 +13,7 @@ from spdbuild.data.detection import findings, statistics
 from spdbuild.data.detection.dataset import DetectionSplit, splits_of
 from spdbuild.data.detection.statistics import DetectionStatistics, draw_statistics
 from spdbuild.data.detection.table import DetectionSet
+from spdbuild.data.folds import division
 from spdbuild.errors import UnsplitError
 from spdbuild.pictures.drawing import arrange
 from spdbuild.wording.tables import Table
@@ -28,7 +29,7 @@ def check(data_set: Any) -> View:
     sound = all(report.sound for report in reports.values())
     lines = [f"{split}: {line}" for split, report in reports.items() for line in report.lines()]
     documents = {split: asdict(report) for split, report in reports.items()}
-    text = "\n".join([*lines, *_missing_lines(missing)])
+    text = "\n".join([*lines, *_division(data_set, splits), *_missing_lines(missing)])
     return View(text, {"sound": sound, "splits": documents | _missing_documents(missing)}, sound)
 
 
@@ -40,7 +41,7 @@ def stats(data_set: Any) -> View:
     read = {split: findings.summary(findings.count(images.findings)) for split, images in splits.items()}
     lines += [f"{split}: found in reading: {found}" for split, found in read.items() if found]
     documents = {split: asdict(of_split) for split, of_split in counts.items()}
-    text = "\n".join([*lines, *_missing_lines(missing)])
+    text = "\n".join([*lines, *_division(data_set, splits), *_missing_lines(missing)])
     return View(text.rstrip("\n"), documents | _missing_documents(missing))
 
 
@@ -57,6 +58,14 @@ def _splits(data_set: Any) -> tuple[dict[str, DetectionSet], dict[str, str]]:
         return splits_of(data_set, _NEEDED), {}
     except UnsplitError as error:
         return splits_of(data_set), {"val": error.problems[0].message}
+
+
+def _division(data_set: Any, splits: dict[str, DetectionSet]) -> list[str]:
+    """How the training images were divided, if they were."""
+    if "val" not in splits:
+        return []
+    told = division(data_set, *([image.name for image in splits[split].images] for split in _NEEDED))
+    return [told] if told else []
 
 
 def _missing_lines(missing: dict[str, str]) -> list[str]:

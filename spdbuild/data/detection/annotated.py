@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 
 from spdbuild.data.detection.dataset import DetectionSplit, usable
 from spdbuild.data.detection.table import DetectionSet
-from spdbuild.data.folds import part, require_folds
+from spdbuild.data.folds import part, require_folds, require_together
 from spdbuild.data.levels import Levels, require_levels
 from spdbuild.data.reading import OnError
 from spdbuild.data.tiny_objects import TinyObjects
@@ -20,11 +20,13 @@ class AnnotatedFiles(ABC):
 
     folds: int
     fold: int
+    together: str | None
     levels: Levels
     on_error: OnError
 
     def __post_init__(self) -> None:
         require_folds(self)
+        require_together(self, divided=bool(self.folds), hint="say folds: 5, or leave it out")
         require_levels(self)
 
     def open(self, split: DetectionSplit) -> DetectionSet:
@@ -36,7 +38,8 @@ class AnnotatedFiles(ABC):
             return self.read_files(split)
         whole = self.read_files("train")
         names = [image.name for image in whole.images]
-        return whole.subset(part(names, [0] * len(whole), self, held_out=split == "val"))
+        classes = [own.classes[own.counted].tolist() for own in map(whole.of_image, range(len(whole)))]
+        return whole.part(part(names, [0] * len(whole), self, held_out=split == "val", classes=classes))
 
     @abstractmethod
     def read_files(self, split: DetectionSplit) -> DetectionSet:

@@ -85,7 +85,8 @@ def without_bad_images(dataset: DetectionSet) -> DetectionSet:
     """The data set without the images that cannot be read; these become findings."""
     bad = _bad_images(dataset)
     kept = dataset.subset([index for index in range(len(dataset)) if index not in bad])
-    return replace(kept, findings=(*dataset.findings, *bad.values()))
+    # The images that these are a part of may have bad ones, too.
+    return replace(kept, findings=(*dataset.findings, *bad.values()), part_of=None)
 
 
 def _bad_images(dataset: DetectionSet) -> dict[int, Finding]:

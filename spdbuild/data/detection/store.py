@@ -158,6 +158,17 @@ class Checked:
         _LOG.warning("%s; they are decoded again, and the next run writes the file anew", _damaged(self._file))
 
 
+class Chosen:
+    """The images of a part of a data set, in a store of all of them."""
+
+    def __init__(self, part: DetectionSet, whole: DetectionSet, store: Store) -> None:
+        places = {image.name: index for index, image in enumerate(whole.images)}
+        self._store, self._places = store, [places[image.name] for image in part.images]
+
+    def __getitem__(self, index: int) -> Pixels | Finding:
+        return self._store[self._places[index]]
+
+
 def _mapped_again(dataset: DetectionSet, size: int, file: Path, count: int) -> Store:
     """The images of a cache file in another process; decoded anew where the file was found damaged meanwhile."""
     try:
@@ -172,7 +183,8 @@ def open_store(
     """The images with their longer side at `size` pixels.
 
     cache: "auto" keeps what has been decoded, as long as a part of the free memory suffices; "ram" decodes all of them
-        now; "disk" does so once, until the data change, into a file in `folder`.
+        now; "disk" does so once, until the data change, into a file in `folder`, with all images that these are a part
+        of.
     processes: how many on this machine open the same images and share the memory for "auto".
 
     A DataError names an image that cannot be read, or says that memory or disk do not suffice.
@@ -181,8 +193,8 @@ def open_store(
         return Decoded(dataset, size)
     if cache == "auto":
         return Kept(dataset, size, int(free_shared_memory() * _UNASKED_SHARE / processes))
-    count = int(packed_offsets(dataset, size)[-1])
     if cache == "ram":
+        count = int(packed_offsets(dataset, size)[-1])
         room = free_shared_memory() * _MEMORY_SHARE
         _require(count, room, "shared memory", "use cache: auto, disk or none, or a smaller size")
         pixels = _shared(count)
@@ -190,9 +202,16 @@ def open_store(
         return Packed(dataset, size, pixels)
     if folder is None:
         raise DataError("a cache on the disk needs a folder")
+    if dataset.part_of is not None:
+        return Chosen(dataset, dataset.part_of, _on_disk(dataset.part_of, size, folder))
+    return _on_disk(dataset, size, folder)
+
+
+def _on_disk(dataset: DetectionSet, size: int, folder: Path) -> Checked:
+    """The images in their cache file, which is written if it is missing."""
     key = cache_key(dataset, size)
     file = folder / f"images-{key}.npy"
-    length = count + len(dataset) * _SUM.itemsize
+    length = int(packed_offsets(dataset, size)[-1]) + len(dataset) * _SUM.itemsize
     # Of several processes the first one writes, and the others use its file.
     with _locked(folder) as lock:
         if lock.held:

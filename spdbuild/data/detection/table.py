@@ -112,6 +112,7 @@ class DetectionSet:
     findings: what the reader left out or noticed.
     levels: the values that become black and white in grey images of more than 8 bits.
     draw: generates the pixels, uint8 [height, width, 3], of images that have no file.
+    part_of: the images with which these are decoded once for all, such as those of all folds; None: these alone.
     """
 
     names: tuple[str, ...]
@@ -122,6 +123,7 @@ class DetectionSet:
     findings: tuple[Finding, ...] = ()
     levels: Levels = None
     draw: Callable[[ImageRecord], Pixels] | None = field(default=None, repr=False)
+    part_of: DetectionSet | None = field(default=None, repr=False)
 
     def __len__(self) -> int:
         return len(self.images)
@@ -162,6 +164,12 @@ class DetectionSet:
         first = np.cumsum([0, *(len(r) for r in rows)])
         objects = self.objects.take(np.concatenate(rows) if rows else np.arange(0))
         return replace(self, images=tuple(self.images[i] for i in indices), objects=objects, first=first)
+
+    def part(self, indices: Sequence[int]) -> DetectionSet:
+        """A `subset` that is decoded once for all with the other images of this one."""
+        none = np.zeros(len(self) + 1, np.int64)
+        without_objects = replace(self, objects=self.objects.take(slice(0, 0)), first=none, findings=())
+        return replace(self.subset(indices), part_of=without_objects)
 
 
 class Table:

@@ -101,7 +101,8 @@ def cut(dataset: DetectionSet, size: int, overlap: float, min_visible: float, wh
     shown = [_shown(dataset, index, own) for index, own in enumerate(seen)]
     first = np.concatenate(([0], np.cumsum([len(rows) for of_image in shown for rows, *_ in of_image])))
     objects = _objects(dataset.objects, [part for of_image in shown for part in of_image], flat, images, min_visible)
-    tiled = replace(dataset, images=images, objects=objects, first=first.astype(np.int64))
+    # Of the tiles of all images only some are learned from.
+    tiled = replace(dataset, images=images, objects=objects, first=first.astype(np.int64), part_of=None)
     return Tiles(tiled, sources.astype(np.int64), flat)
 
 

@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 
 from spdbuild.data.detection import store
+from spdbuild.data.detection.check import without_bad_images
 from spdbuild.data.detection.coco_json import read_coco
 from spdbuild.data.detection.findings import Finding
 from spdbuild.data.detection.pixels import load
@@ -48,6 +49,32 @@ def test_a_cache_on_the_disk_is_written_once(dataset: DetectionSet, tmp_path: Pa
     before = file.stat().st_mtime_ns
     open_store(dataset, 64, "disk", tmp_path / "cache")
     assert [entry.stat().st_mtime_ns for entry in (tmp_path / "cache").iterdir()] == [before]
+
+
+def test_parts_of_a_set_share_a_cache_on_the_disk(dataset: DetectionSet, tmp_path: Path) -> None:
+    first, second = dataset.part([0]), dataset.part([1])
+    opened = open_store(first, 64, "disk", tmp_path / "cache")
+    (file,) = (tmp_path / "cache").iterdir()
+    before = file.stat().st_mtime_ns
+    again = open_store(second, 64, "disk", tmp_path / "cache")
+    both = open_store(dataset, 64, "disk", tmp_path / "cache")
+    assert [entry.stat().st_mtime_ns for entry in (tmp_path / "cache").iterdir()] == [before]
+    for one, index, place in ((opened, 0, 0), (again, 0, 1), (both, 0, 0), (both, 1, 1)):
+        for images in (one, pickle.loads(pickle.dumps(one))):
+            assert (np.asarray(images[index]) == np.asarray(load(dataset, place, 64))).all()
+    assert first.subset([0]).part_of is first.part_of
+
+
+def test_parts_from_which_bad_images_are_left_out_have_a_cache_of_their_own(
+    dataset: DetectionSet, tmp_path: Path
+) -> None:
+    path = dataset.images[1].path
+    assert path is not None
+    path.write_bytes(b"no image")
+    with pytest.raises(DataError, match=path.name):
+        open_store(dataset.part([0]), 64, "disk", tmp_path / "cache")
+    kept = without_bad_images(dataset.part([0]))
+    assert np.asarray(open_store(kept, 64, "disk", tmp_path / "cache")[0]).shape == (48, 64, 3)
 
 
 @pytest.mark.parametrize("content", [b"", b"no array", None], ids=["empty", "no array", "cut off"])
