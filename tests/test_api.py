@@ -181,7 +181,7 @@ def test_one_network_of_a_checkpoint_is_built(tmp_path: Path) -> None:
 
 
 def test_weights_that_do_not_fit_are_refused() -> None:
-    with pytest.raises(WeightsError, match="the state_dict: 102 of 122 weights are not in the file"):
+    with pytest.raises(WeightsError, match="the state_dict: 102 of 122 weights are not in it"):
         spdbuild.build("resnet18", weights={})
     _, report = spdbuild.convert("resnet18")
     weights = spdbuild.build("resnet18").state_dict()

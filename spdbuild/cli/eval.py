@@ -93,7 +93,7 @@ def _text(report: EvaluationReport) -> str:
     stored, evaluation = report.stored, report.evaluation
     taken = f", under '{stored.taken_from}'," if stored.taken_from else ""
     lines = [
-        f"{stored.weights}{taken} on {report.images:,} images ({report.split})",
+        f"{stored.weights_source}{taken} on {report.images:,} images ({report.split})",
         f"  {stored.recipe.title or stored.recipe.architecture}: {stored.parameters:,} parameters, "
         f"{stored.macs:,} MACs at {shapes_text([stored.input])}",
     ]

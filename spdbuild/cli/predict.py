@@ -109,7 +109,7 @@ def command(
     source_files(sources)
     stored = load_model(run, weights, (*overrides, *changed), allow_imports=allow_imports)
     if stored.taken_from:
-        say(f"weights from {stored.weights}, under '{stored.taken_from}'", err=True)
+        say(f"weights from {stored.weights_source}, under '{stored.taken_from}'", err=True)
     seen = predict(stored, sources)
     with written or nullcontext():
         for prediction in seen:

@@ -48,8 +48,9 @@ from spdbuild.reporting.notes import (
     over_images,
 )
 from spdbuild.reporting.parts import Part
-from spdbuild.reporting.resampling import LEAST, Drawn, pattern_of, read_drawn, resampled
+from spdbuild.reporting.resampling import LEAST, Drawn, read_drawn, resampled
 from spdbuild.reporting.run import Run, read_run
+from spdbuild.text.together import pattern_of
 from spdbuild.wording.phrases import number
 
 

@@ -18,13 +18,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from spdbuild.errors import ArgumentError, InputError
+from spdbuild.errors import InputError
 from spdbuild.metrics.by_image import FILE, ByImage, load
 from spdbuild.reporting.comparisons import Comparison, MetricDifference
 from spdbuild.reporting.intervals import CONFIDENCE, standard_error, t_quantile
 from spdbuild.reporting.mcnemar import McNemar
 from spdbuild.reporting.run import Run
 from spdbuild.reporting.trials import Trial, folds_of
+from spdbuild.text.together import group_numbers
 from spdbuild.training.run_folder import RunFolder
 
 #: Fewer resamples can give a deviation that is far off by chance.
@@ -59,15 +60,6 @@ class Deviations:
 
     over_images: float
     over_both: float
-
-
-def pattern_of(together: str | None) -> re.Pattern[str] | None:
-    """A compiled regular expression, if one is given; raises ArgumentError for an invalid one."""
-    try:
-        return None if together is None else re.compile(together)
-    except re.error as error:
-        message = f"'{together}' is no regular expression: {error}"
-        raise ArgumentError(message, argument="together", hint=r"for example '^(\d+)_', or 'patient\d+'") from None
 
 
 def read_drawn(comparison: Comparison, together: re.Pattern[str] | None = None) -> Drawn | tuple[str, ...]:
@@ -105,17 +97,7 @@ def _groups(together: re.Pattern[str], names: Sequence[str], run: Run) -> NDArra
     """[N], the group of each image by its name; raises InputError if names give no groups."""
     if not names:
         raise InputError(f"{run.results / FILE} has no names of images; {_advice(run)}")
-    found = [together.search(name) for name in names]
-    if None in found:
-        raise InputError(
-            f"the pattern '{together.pattern}' matches nothing in the name of image '{names[found.index(None)]}'"
-        )
-    # If the pattern has parentheses, only what is in them counts.
-    keys = [match.groups() or match.group() for match in found if match]
-    numbers = {key: number for number, key in enumerate(dict.fromkeys(keys))}
-    if len(numbers) == 1:
-        raise InputError(f"the pattern '{together.pattern}' puts all {len(names):,} images into one group")
-    return np.array([numbers[key] for key in keys])
+    return np.array(group_numbers(together, names))
 
 
 def resampled(comparison: Comparison, drawn: Drawn, resamples: int, advance: Callable[[], None]) -> Comparison:
@@ -211,8 +193,8 @@ def _advice(run: Run) -> str:
     overrides += [] if backend == "pycocotools" else ["task.evaluation.backend=pycocotools"]
     last = str(RunFolder(run.folder).last)
     words = ["spdbuild", "eval", str(run.folder), *overrides, "--weights", last, "-o", str(run.results)]
-    words = run.evaluated.command(run.folder, *overrides) if run.evaluated else words
-    return f"`{shlex.join(words)}` writes it for classifiers and detectors"
+    again = run.evaluated.again(run.folder, *overrides) if run.evaluated else shlex.join(words)
+    return f"`{again}` writes it for classifiers and detectors"
 
 
 def _deviations(drawn: Drawn, resamples: int, advance: Callable[[], None]) -> dict[str, Deviations]:

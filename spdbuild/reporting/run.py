@@ -29,6 +29,7 @@ from spdbuild.training.evaluation_file import FILE as EVALUATION
 from spdbuild.training.evaluation_file import around, network_digest, titles
 from spdbuild.training.run_folder import RunFolder
 from spdbuild.training.summary import FILE, Summary
+from spdbuild.weights.stored import STATE_DICT
 
 #: The splits of a run, as its environment names them.
 _SPLITS = ("trained_on", "evaluated_on")
@@ -41,7 +42,8 @@ _UNREPORTED = f"it was cut off while it wrote its report: {_RESUME} writes it an
 class Evaluated:
     """What an evaluation of a run measured, and with which of its weights.
 
-    split: of the data. weights: `best`, `last`, or the name of another file; file: its path.
+    split: of the data. weights: `best`, `last`, the name of another file, or `a state_dict`; file: its path, or
+        the same.
     precision: that of the evaluation. run: the folder of the run.
     """
 
@@ -56,10 +58,13 @@ class Evaluated:
         """What evaluations have in common that can be compared."""
         return self.split, self.weights, self.precision
 
-    def command(self, folder: Path, *overrides: str) -> list[str]:
-        """The command that makes the evaluation once more, as its words."""
+    def again(self, folder: Path, *overrides: str) -> str:
+        """What makes the evaluation once more: the command, or of a state_dict the call from Python."""
+        if self.file == STATE_DICT:
+            given = ", ".join(map(repr, (self.run, *([list(overrides)] if overrides else []))))
+            return f"spdbuild.evaluate({given}, weights=..., split={self.split!r}, output={str(folder)!r})"
         choice = ["--weights", self.file, "--split", self.split, "-o", str(folder)]
-        return ["spdbuild", "eval", self.run, *overrides, *choice]
+        return shlex.join(["spdbuild", "eval", self.run, *overrides, *choice])
 
 
 @dataclass(frozen=True)
@@ -197,8 +202,9 @@ def _read_evaluation(folder: Path) -> Run:
     facts = mapping_of(text_of(file), file.name)
     evaluated = Evaluated(**{field.name: str(facts.get(field.name)) for field in fields(Evaluated)})
     if "summary" in facts and facts["summary"] is None:
-        again = shlex.join(evaluated.command(folder))
-        raise InputError(f"{evaluated.run} had not come to its end when it was evaluated; afterwards `{again}`")
+        raise InputError(
+            f"{evaluated.run} had not come to its end when it was evaluated; afterwards `{evaluated.again(folder)}`"
+        )
     kinds = {"titles": tuple[str, ...], "images_per_second": float, "environment": dict, "summary": dict}
     texts = dict.fromkeys(("network", *(field.name for field in fields(Evaluated))), str)
     for key, kind in {**kinds, **texts}.items():

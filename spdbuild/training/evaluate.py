@@ -20,9 +20,9 @@ from spdbuild.training.report import write_evaluation, write_samples
 from spdbuild.training.result import number_text
 from spdbuild.training.run_data import described_images
 from spdbuild.training.speed import Speed, measure_speed
+from spdbuild.training.stored_graph import Weights
 from spdbuild.training.stored_run import StoredModel, check_classes, load_model, recipe_of, require_unchanged
 from spdbuild.training.task import Evaluation
-from spdbuild.weights import StoredWeights
 from spdbuild.wording.tables import Table
 
 
@@ -43,7 +43,7 @@ class EvaluationReport:
     def __repr__(self) -> str:
         found = self.evaluation.metrics
         metrics = ", ".join(f"{name}={number_text(found.get(name))}" for name in self.stored.recipe.task.shown or found)
-        return f"EvaluationReport({self.stored.weights} on {self.images} images of {self.split}: {metrics})"
+        return f"EvaluationReport({self.stored.weights_source} on {self.images} images of {self.split}: {metrics})"
 
     def _repr_html_(self) -> str:
         """What a notebook shows: the metrics, and those of each class."""
@@ -61,7 +61,7 @@ class EvaluationReport:
         evaluation = self.evaluation
         named = zip(evaluation.classes, evaluation.rows, strict=False)
         return {
-            "weights": str(self.stored.weights),
+            "weights": self.stored.weights_source,
             "taken_from": self.stored.taken_from,
             "split": self.split,
             "images": self.images,
@@ -82,7 +82,7 @@ def evaluate(
     model: str | Path | StoredModel,
     overrides: Overrides = (),
     *,
-    weights: str | Path | StoredWeights | None = None,
+    weights: Weights | None = None,
     split: str | None = None,
     speed: bool = True,
     output: str | Path | None = None,
@@ -91,6 +91,7 @@ def evaluate(
     """Evaluate a trained model on the images of its data set.
 
     model: the folder of a run, a recipe (with `weights`), or a model that `load_model` returned.
+    weights: a file or a state_dict, in place of the run's best.
     The data may have only some of the model's classes, in any order: they are matched by name.
     split: of the data; by default the one that training evaluates on.
     speed: whether the first process also times the model.
@@ -111,7 +112,7 @@ def evaluate(
     if stored.classes and stored.classes != classes:
         renumbered = recipe.task.renumbered(images, stored.classes)
         if renumbered is None:
-            check_classes(stored.weights, stored.classes, classes)
+            check_classes(stored.weights_source, stored.classes, classes)
         images = renumbered
     check_input(stored.recipe, stored.input, size)
     with current(stored.device), freed_memory_kept():
@@ -129,7 +130,7 @@ def evaluate(
 
 def _recipe(
     model: str | Path | StoredModel,
-    weights: str | Path | StoredWeights | None,
+    weights: Weights | None,
     overrides: Overrides,
     allow_imports: bool,
 ) -> Recipe:
@@ -147,7 +148,7 @@ def _images(recipe: Recipe, split: str | None) -> tuple[str, Any]:
     if split not in splits:
         message = f"the data set '{recipe.data.name}' has no split '{split}'"
         raise RecipeError(message, hint=f"known: {', '.join(splits)}")
-    with recipe.about("data.root", "data"):
+    with recipe.about("data.root", "data", arguments="data"):
         return split, task.open(recipe, split)
 
 

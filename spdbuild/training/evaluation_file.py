@@ -16,6 +16,7 @@ from spdbuild.text.source import Source, Value, parse_yaml, read_source
 from spdbuild.training.run_folder import RunFolder
 from spdbuild.training.summary import Summary
 from spdbuild.training.writing import save_text
+from spdbuild.weights.stored import STATE_DICT
 
 if TYPE_CHECKING:
     from spdbuild.training.recipe import Recipe
@@ -44,7 +45,7 @@ def write_evaluation_file(
         "weights": _weights(run, stored.weights),
         "precision": stored.precision,
         "run": str(run.path),
-        "file": str(stored.weights),
+        "file": stored.weights_source,
         "titles": titles(run.path),
         "network": network_digest(_text(run.architecture), sources),
         "recipe": _plain(parse_yaml(Source(FILE, _as_trained(stored, run).resolved()))),
@@ -84,8 +85,10 @@ def network_digest(architecture: str, sources: Mapping[str, str]) -> str:
     return digest.hexdigest()[:10]
 
 
-def _weights(run: RunFolder, file: Path) -> str:
-    """`best` or `last` of the run's own weights, or the name of another file."""
+def _weights(run: RunFolder, file: Path | None) -> str:
+    """`best` or `last` of the run's own weights, the name of another file, or what they are in place of a file."""
+    if file is None:
+        return STATE_DICT
     own = {"best": run.best, "last": run.last}
     return next((name for name, path in own.items() if path.is_file() and path.samefile(file)), file.name)
 
@@ -138,7 +141,7 @@ def _summary(trained: Summary, stored: StoredModel, evaluation: Evaluation) -> S
         parameters=stored.parameters,
         macs=stored.macs,
         input=tuple(stored.input),
-        weights=str(stored.weights),
+        weights=stored.weights_source,
         metrics=evaluation.metrics,
         counts=evaluation.counts,
     )

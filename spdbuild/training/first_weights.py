@@ -14,7 +14,7 @@ from spdbuild.shape import pair
 from spdbuild.text.patterns import cover, pick
 from spdbuild.training.network import BuiltNetwork
 from spdbuild.training.recipe import FirstWeights
-from spdbuild.weights import StoredWeights, describe_module, match_file, misfits, open_weights
+from spdbuild.weights import StoredWeights, describe_module, load_into, match_file, misfits, open_weights
 from spdbuild.weights.contents import TensorInfo
 from spdbuild.weights.facts import Facts
 from spdbuild.weights.matching import elsewhere_hint
@@ -30,8 +30,14 @@ _SHARE, _PATTERNS = 0.75, 4
 _SHOWN = 8
 
 
-def load_weights(network: BuiltNetwork, weights: StoredWeights) -> Matching:
-    """Load all weights of a network, and say where they were; raises WeightsError unless they fit exactly."""
+def load_weights(network: BuiltNetwork, weights: StoredWeights | Mapping[str, Tensor]) -> Matching:
+    """Load all weights of a network, and say where they were; raises WeightsError unless they fit exactly.
+
+    weights: in a file, or a state_dict, for which ArgumentError is raised if it is none.
+    """
+    if isinstance(weights, Mapping):
+        architecture = network.architecture
+        return load_into(network.module, weights, architecture.renames, architecture.graph)
     state, matching = _matched(network, weights, describe_module(network.module))
     hint = elsewhere_hint(matching) or _show(weights)
     _refuse(weights.file, _advised(list(misfits(matching)), hint))

@@ -13,9 +13,9 @@ from spdbuild.errors import DataError, WeightsError
 from spdbuild.system.freed_memory import freed_memory_kept
 from spdbuild.training.precision import autocast
 from spdbuild.training.recipe.overrides import Overrides
+from spdbuild.training.stored_graph import Weights
 from spdbuild.training.stored_run import StoredModel, as_model
 from spdbuild.training.task import Prediction
-from spdbuild.weights import StoredWeights
 
 
 def predict(
@@ -23,7 +23,7 @@ def predict(
     sources: Any,
     overrides: Overrides = (),
     *,
-    weights: str | Path | StoredWeights | None = None,
+    weights: Weights | None = None,
     allow_imports: bool = False,
 ) -> Iterator[Prediction]:
     """The predictions for each image, in the order of `sources`.
@@ -32,6 +32,7 @@ def predict(
         [3, H, W] or [1, H, W]; grey ones may be uint16 or float32, and the run's data.levels are applied. An image in
         memory is called "image N" in its prediction, with its position N.
     model: the folder of a run, a recipe (with `weights`), or a model that `load_model` returned.
+    weights: a file or a state_dict, in place of the run's best.
     A folder stands for the images in and below it, a pattern such as `photos/*.jpg` for the files that match it.
     allow_imports: whether Python files that its architecture names under `imports:` may run.
 
@@ -64,7 +65,7 @@ def _classes(stored: StoredModel) -> tuple[str, ...]:
         return tuple(map(str, range(count)))
     if not names:
         raise WeightsError(
-            f"{stored.weights}: the file does not say the names of its classes",
+            f"{stored.weights_source}: the names of its classes are not known",
             hint="name the folder of a run, or a file of weights from one",
         )
     return names

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from spdbuild import builtin
 from spdbuild.declaring.roles import Role
@@ -23,8 +23,10 @@ from spdbuild.training.recipe import Recipe, load_recipe
 from spdbuild.training.recipe.differences import differences, keys_with
 from spdbuild.training.recipe.overrides import Overrides, listed
 from spdbuild.training.run_folder import RunFolder, no_run_or
+from spdbuild.training.stored_graph import Weights, weights_from
 from spdbuild.weights import StoredWeights
 from spdbuild.weights.facts import Facts
+from spdbuild.weights.stored import STATE_DICT
 from spdbuild.wording.quantities import shapes_text
 
 
@@ -32,7 +34,7 @@ from spdbuild.wording.quantities import shapes_text
 class StoredModel:
     """A trained model, in eval mode on its device, with the recipe that made it.
 
-    folder: of the run, if it is from one. weights: the file that they are from.
+    folder: of the run, if it is from one. weights: the file that they are from; None for a state_dict.
     taken_from: the key of a checkpoint under which they were ("ema"), or empty.
     classes: names of its classes, from the file of weights, or else from those of the run or from the data at hand.
     input: shape [C, H, W] of the model's input; image: shape of an image before `preprocess`.
@@ -41,7 +43,7 @@ class StoredModel:
 
     recipe: Recipe
     folder: RunFolder | None
-    weights: Path
+    weights: Path | None
     model: nn.Module
     classes: tuple[str, ...]
     input: tuple[int, ...]
@@ -54,12 +56,18 @@ class StoredModel:
 
     def __repr__(self) -> str:
         costs = f"{self.parameters:,} parameters, {len(self.classes)} classes"
-        return f"StoredModel({self.weights}: {shapes_text([self.input])}, {costs}, {self.device} {self.precision})"
+        where = f"{self.device} {self.precision}"
+        return f"StoredModel({self.weights_source}: {shapes_text([self.input])}, {costs}, {where})"
+
+    @property
+    def weights_source(self) -> str:
+        """The file of the weights, or `a state_dict`, in words for what is reported."""
+        return STATE_DICT if self.weights is None else str(self.weights)
 
 
 def load_model(
     run_or_recipe: str | Path,
-    weights: str | Path | StoredWeights | None = None,
+    weights: Weights | None = None,
     overrides: Overrides = (),
     classes: tuple[str, ...] = (),
     size: tuple[int, int] | None = None,
@@ -68,12 +76,15 @@ def load_model(
 ) -> StoredModel:
     """The model of a run's folder (its best weights unless others are given), or of a recipe with `weights`.
 
+    weights: a file or a state_dict, with the network's names or those of a rename table of its architecture.
     classes, size: of the data at hand, where neither the file of the weights nor those of the run say them.
     allow_imports: whether Python files that its architecture names may run.
     """
     recipe, folder = _recipe(run_or_recipe, overrides, allow_imports)
-    source = _weights(recipe, folder) if weights is None else StoredWeights.of(weights)
-    facts = Facts.of(source).or_else(_own_facts(folder))
+    source = weights_from(weights)
+    if source is None:
+        source = _weights(recipe, folder)
+    facts = _facts(source).or_else(_own_facts(folder))
     # Class names in other people's files say little: they are used only if nothing else is known.
     classes = facts.classes or classes or facts.names
     if len(facts.input) == 3 and recipe.input is None and size is None:
@@ -89,7 +100,7 @@ def load_model(
     return StoredModel(
         recipe,
         folder,
-        source.path,
+        None if isinstance(source, Mapping) else source.path,
         model,
         classes,
         network.input,
@@ -104,7 +115,7 @@ def load_model(
 
 def as_model(
     model: StoredModel | str | Path,
-    weights: str | Path | StoredWeights | None,
+    weights: Weights | None,
     overrides: Overrides,
     *,
     allow_imports: bool,
@@ -119,7 +130,7 @@ def as_model(
     return model
 
 
-def require_unchanged(weights: str | Path | StoredWeights | None, overrides: Overrides) -> None:
+def require_unchanged(weights: Weights | None, overrides: Overrides) -> None:
     """Refuse arguments that a loaded model does not take; raises ArgumentError."""
     for argument, given in {"weights": weights is not None, "overrides": listed(overrides)}.items():
         if given:
@@ -149,17 +160,17 @@ def run_architecture(
     return with_inputs(resolve(recipe, len(facts.classes) or None), inputs), source, recipe, own
 
 
-def check_classes(path: Path, known: tuple[str, ...], classes: tuple[str, ...]) -> None:
-    """Refuse data whose `classes` are not those of a file's weights; raises WeightsError."""
+def check_classes(source: str, known: tuple[str, ...], classes: tuple[str, ...]) -> None:
+    """Refuse data whose `classes` are not the `known` ones of weights; raises WeightsError. source: of the weights."""
     unknown = [name for name in classes if name not in known]
     if unknown:
-        message = f"{path}: the data has the class '{unknown[0]}', which the weights do not have"
+        message = f"{source}: the data has the class '{unknown[0]}', which the weights do not have"
         raise WeightsError(message, hint=nearest(unknown[0], known))
     if len(known) != len(classes):
-        raise WeightsError(f"{path}: the weights are for {len(known)} classes and the data has {len(classes)}")
+        raise WeightsError(f"{source}: the weights are for {len(known)} classes and the data has {len(classes)}")
     for number, (ours, theirs) in enumerate(zip(known, classes, strict=True)):
         if ours != theirs:
-            message = f"{path}: class {number} of the weights is '{ours}', and that of the data is '{theirs}'"
+            message = f"{source}: class {number} of the weights is '{ours}', and that of the data is '{theirs}'"
             raise WeightsError(message, hint="evaluate on data with the classes of the training, in their order")
 
 
@@ -185,7 +196,7 @@ def _recipe(run_or_recipe: str | Path, overrides: Overrides, allow_imports: bool
         raise ArgumentError(
             f"a trained model is the folder of a run or a recipe, got an object of {type(run_or_recipe).__name__}",
             argument="model",
-            hint="spdbuild.load_model(recipe, weights) makes one of weights in a file",
+            hint="spdbuild.load_model(recipe, weights) makes one of a file of weights or a state_dict",
         )
     path = Path(run_or_recipe)
     if not _names_a_run(path):
@@ -227,6 +238,10 @@ def _check_changes(trained: Recipe, wanted: Recipe) -> None:
             raise RecipeError(message, location=found.place, hint=hint)
 
 
+def _facts(weights: StoredWeights | Mapping[str, Tensor]) -> Facts:
+    return Facts() if isinstance(weights, Mapping) else Facts.of(weights)
+
+
 def _own_facts(folder: RunFolder | None) -> Facts:
     """The facts in a run's own weights; none where it has no weights that can be read."""
     for weights in _own_weights(folder) if folder else ():
@@ -240,12 +255,18 @@ def _own_weights(folder: RunFolder) -> list[StoredWeights]:
     return [StoredWeights(path) for path in (folder.best, folder.last) if path.is_file()]
 
 
-def _weights(recipe: Recipe, folder: RunFolder | None) -> StoredWeights:
-    given = [recipe.weights] if recipe.weights is not None and recipe.weights.path.is_file() else []
-    for weights in _own_weights(folder) if folder else given:
+def own_weights(folder: RunFolder) -> StoredWeights:
+    """The best weights of a run, or else its last; WeightsError if it has none."""
+    for weights in _own_weights(folder):
         return weights
+    raise WeightsError(f"{folder.path} has no weights", hint="the run has not reached the end of its first epoch")
+
+
+def _weights(recipe: Recipe, folder: RunFolder | None) -> StoredWeights:
     if folder:
-        raise WeightsError(f"{folder.path} has no weights", hint="the run has not reached the end of its first epoch")
+        return own_weights(folder)
+    if recipe.weights is not None and recipe.weights.path.is_file():
+        return recipe.weights
     run = Path("runs", recipe.title or "run")
     named = f": {run}" if RunFolder(run).recipe.is_file() else ""
     hint = f"give them with --weights (from Python: weights=...), or name a run's folder{named}"

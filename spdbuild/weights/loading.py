@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from spdbuild.errors import ArgumentError, SpdbuildError, WeightsError
 from spdbuild.graph import Graph
@@ -83,7 +83,7 @@ def match_state(
     require_tensors(weights)
     try:
         state, matching = match_any(target, weights, tables, graph=graph)
-        require_fit(matching)
+        require_fit(matching, in_file=False)
     except WeightsError as error:
         raise _about("the state_dict", error) from None
     return state, matching
@@ -96,8 +96,18 @@ def require_tensors(state: Mapping[str, Tensor]) -> None:
     for name, tensor in state.items():
         if not isinstance(name, str) or not isinstance(tensor, Tensor):
             message = f"a state_dict has tensors by name, and {name!r} is a {type(tensor).__name__}"
-            hint = "torch.from_numpy makes tensors of arrays" if hasattr(tensor, "__array__") else ""
+            hint = "torch.from_numpy makes tensors of arrays" if hasattr(tensor, "__array__") else _key_hint(state)
             raise ArgumentError(message, argument="weights", hint=hint)
+
+
+def _key_hint(checkpoint: Mapping[str, Any]) -> str:
+    """Which key of a checkpoint that torch.load has read has a state_dict; empty if none has."""
+    from torch import Tensor
+
+    for key, part in checkpoint.items():
+        if isinstance(part, Mapping) and part and all(isinstance(tensor, Tensor) for tensor in part.values()):
+            return f"give what is under {key!r}"
+    return ""
 
 
 def _about(path: Path | str, error: WeightsError) -> SpdbuildError:

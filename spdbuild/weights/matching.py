@@ -197,26 +197,34 @@ def _cast(tensor: Tensor, dtype: str) -> Tensor:
     return tensor.to(wanted)
 
 
-def require_fit(matching: Matching) -> None:
-    """Raise WeightsError, with what is missing, not used, or of another shape, unless all weights fit."""
+def require_fit(matching: Matching, *, in_file: bool = True) -> None:
+    """Raise WeightsError, with what is missing, not used, or of another shape, unless all weights fit.
+
+    in_file: as in `misfits`.
+    """
     if not matching.fits:
-        raise WeightsError.gather(misfits(matching))
+        raise WeightsError.gather(misfits(matching, in_file=in_file))
 
 
-def misfits(matching: Matching) -> Iterator[Problem]:
-    """Why weights do not fit exactly: all missing ones, all unused ones, and each mismatch as a problem."""
+def misfits(matching: Matching, *, in_file: bool = True) -> Iterator[Problem]:
+    """Why weights do not fit exactly: all missing ones, all unused ones, and each mismatch as a problem.
+
+    in_file: whether they are in a file; else they are a state_dict, which the caller names.
+    """
+    holder = "the file" if in_file else "it"
     needed = sum(entry.name is not None for entry in matching.entries)
     missing, unused = ([entry.theirs or "" for entry in matching.having(status)] for status in ("missing", "unused"))
     mismatches = matching.having("mismatch")
     if missing:
         yield Problem(
-            f"{len(missing)} of {needed} weights are not in the file: {some(missing, SHOWN)}",
-            hint=_near(missing, unused) or elsewhere_hint(matching),
+            f"{len(missing)} of {needed} weights are not in {holder}: {some(missing, SHOWN)}",
+            hint=_near(missing, unused, holder) or elsewhere_hint(matching),
         )
     if unused:
+        partly = "`spdbuild weights import --partial` takes only what fits" if in_file else "leave them out of it"
         yield Problem(
-            f"{len(unused)} weights of the file are not used: {some(unused, SHOWN)}",
-            hint="`spdbuild weights import --partial` takes only what fits" if _taken(matching) else "",
+            f"{len(unused)} weights of {holder} are not used: {some(unused, SHOWN)}",
+            hint=partly if _taken(matching) else "",
         )
     for entry in mismatches[:SHOWN]:
         renamed = f" ('{entry.theirs}')" if entry.theirs != entry.name else ""
@@ -254,12 +262,12 @@ def _taken(matching: Matching) -> bool:
     return any(not (entry.name or "").endswith(COUNTER) for entry in taken)
 
 
-def _near(missing: Sequence[str], unused: Sequence[str]) -> str:
-    """The first of the missing weights that the file seems to have under another name."""
+def _near(missing: Sequence[str], unused: Sequence[str], holder: str) -> str:
+    """The first of the missing weights that the holder seems to have under another name."""
     for name in missing[:SHOWN]:
         close = difflib.get_close_matches(name, unused, n=1, cutoff=0.8)
         if close:
-            return f"the file has '{close[0]}' and no '{name}'"
+            return f"{holder} has '{close[0]}' and no '{name}'"
     return ""
 
 

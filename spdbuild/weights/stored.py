@@ -11,6 +11,9 @@ from spdbuild.errors import ArgumentError
 from spdbuild.weights.report import Matching
 from spdbuild.weights.safetensors_file import file_sha256
 
+#: What weights are from that a program gives as tensors.
+STATE_DICT = "a state_dict"
+
 
 @dataclass(frozen=True)
 class StoredWeights:
@@ -33,8 +36,6 @@ class StoredWeights:
         if not isinstance(weights, str | Path | StoredWeights):
             kind = type(weights).__name__
             message = f"weights are a file or a state_dict, got an object of {kind}"
-            if isinstance(weights, Mapping):
-                message = f"weights are a file here, and a state_dict is none, got an object of {kind}"
             raise ArgumentError(message, argument="weights", hint=_hint(weights))
         return weights if isinstance(weights, StoredWeights) else cls(weights)
 
@@ -56,8 +57,6 @@ class StoredWeights:
 
 def _hint(weights: Any) -> str:
     """What to give in place of something that has a state_dict or comes with one."""
-    if isinstance(weights, Mapping):
-        return "write it to one: spdbuild.weights.save_weights(file, state_dict)"
     if hasattr(weights, "state_dict"):
         return "give its state_dict()"
     if isinstance(weights, tuple) and weights and isinstance(weights[0], Mapping):

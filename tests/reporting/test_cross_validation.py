@@ -144,6 +144,27 @@ def test_cross_validations_of_two_data_sets_are_not_mixed(folds: Callable[..., N
     assert [len(section.runs) for section in found.sections] == [3, 3]
 
 
+def test_folds_of_other_groups_are_other_conditions(make_run: MakeRun) -> None:
+    for name, together in (("films", ", together: 'film_[0-9]+'"), ("images", "")):
+        for fold in range(3):
+            make_run(
+                f"runs/{name}{fold}",
+                f"title={name}",
+                f"data={{name: folder, root: pets, folds: 3, fold: {fold}{together}}}",
+                metrics={"top1": 0.5},
+                data={
+                    split: {"images": 9, "classes": 2, "digest": f"{name}{split}{fold}"}
+                    for split in ("trained_on", "evaluated_on")
+                },
+            )
+    found = report("runs", quiet=True)
+    assert sorted(section.title for section in found.sections) == [
+        "folder in 3 folds (data.together=film_[0-9]+)",
+        "folder in 3 folds (data.together=none)",
+    ]
+    assert [len(section.runs) for section in found.sections] == [3, 3]
+
+
 def test_folds_of_images_that_changed_meanwhile_are_not_taken_together(
     folds: Callable[..., None], make_run: MakeRun
 ) -> None:

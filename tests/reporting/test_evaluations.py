@@ -55,6 +55,7 @@ def evaluated(run: Path, to: str, top1: float, split: str = "test", weights: str
         recipe=load_recipe(files.recipe, others.pop("overrides", ())),
         folder=files,
         weights=run / "weights" / f"{weights}.safetensors",
+        weights_source=str(run / "weights" / f"{weights}.safetensors"),
         input=(3, 8, 8),
         parameters=parameters,
         macs=macs,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections import OrderedDict
 from pathlib import Path
@@ -17,6 +18,7 @@ from safetensors.torch import load_file, save_file
 import spdbuild
 from spdbuild.cli import spdbuild as cli
 from spdbuild.errors import ArgumentError, DataError, InputError, RecipeError, WeightsError
+from spdbuild.reporting.run import read_run
 from spdbuild.training.evaluate import evaluate
 from spdbuild.training.outputs import Outputs
 from spdbuild.training.predict import predict
@@ -296,16 +298,68 @@ def test_weights_of_ones_own_take_the_classes_and_the_size_of_the_run(trained: P
     assert Facts.of(converted) == Facts.of(folded) == Facts(("bee", "wasp"), (3, 8, 8), (8, 8))
 
 
-def test_a_state_dict_in_place_of_a_file_is_written_to_one_as_the_hint_says(trained: Path, tmp_path: Path) -> None:
-    state = OrderedDict(load_file(trained / "weights" / "best.safetensors"))
-    message = "weights are a file here, and a state_dict is none, got an object of OrderedDict"
+@pytest.mark.parametrize("prefix", ["", "module."])
+def test_a_state_dict_takes_the_place_of_a_file(trained: Path, tmp_path: Path, prefix: str) -> None:
+    file = trained / "weights" / "last.safetensors"
+    state = OrderedDict((prefix + name, tensor) for name, tensor in load_file(file).items())
+    stored = load_model(trained, state)
+    assert all(torch.equal(tensor, state[prefix + name]) for name, tensor in stored.model.state_dict().items())
+    assert (stored.weights, stored.classes, stored.image) == (None, ("bee", "wasp"), (3, 8, 8))
+    assert repr(stored).startswith("StoredModel(a state_dict: 3x8x8, ")
+    image = tmp_path / "insects" / "test" / "bee" / "0.png"
+    (seen,), (expected,) = (list(predict(trained, image, weights=weights)) for weights in (state, file))
+    assert seen.found == expected.found
+    told, of_file = (evaluate(trained, weights=weights, speed=False).to_dict() for weights in (state, file))
+    assert told["weights"] == "a state_dict"
+    assert told == of_file | {"weights": "a state_dict"}
+
+
+def test_an_evaluation_of_a_state_dict_says_so_in_a_report(trained: Path, tmp_path: Path) -> None:
+    state = load_file(trained / "weights" / "last.safetensors")
+    evaluate(trained, weights=state, speed=False, output=tmp_path / "seen")
+    (section,) = spdbuild.report(tmp_path / "seen", quiet=True).sections
+    assert section.title == "folder test with a state_dict"
+    file = tmp_path / "seen" / "evaluation.json"
+    facts = json.loads(file.read_text())
+    assert (facts["weights"], facts["file"], facts["summary"]["weights"]) == ("a state_dict",) * 3
+    file.write_text(json.dumps(facts | {"summary": None}))
+    call = f"spdbuild.evaluate('{trained}', weights=..., split='test', output='{tmp_path / 'seen'}')"
+    with pytest.raises(InputError, match=re.escape(f"afterwards `{call}`")):
+        read_run(tmp_path / "seen")
+
+
+def test_a_recipe_takes_a_state_dict_under_the_names_of_others(recipe: Path, tmp_path: Path) -> None:
+    theirs = "rename: {theirs: {stem: conv1, norm: bn1, down: conv2, norm2: bn2, head: fc}}\n"
+    (tmp_path / "tiny.yaml").write_text((tmp_path / "tiny.yaml").read_text() + theirs)
+    ours = spdbuild.build(tmp_path / "tiny.yaml").state_dict()
+    names = {"stem": "conv1", "norm": "bn1", "down": "conv2", "norm2": "bn2", "head": "fc"}
+    state = {f"{names[name.split('.')[0]]}.{name.split('.')[1]}": tensor for name, tensor in ours.items()}
+    stored = load_model(recipe, state, size=(8, 8))
+    assert (stored.folder, stored.weights) == (None, None)
+    assert torch.equal(stored.model.get_parameter("head.weight"), ours["head.weight"])
+
+
+def test_a_state_dict_that_does_not_fit_is_refused_with_every_misfit(trained: Path) -> None:
+    state = load_file(trained / "weights" / "best.safetensors")
+    state["more"] = state.pop("stem.weight")
+    state["head.bias"] = torch.zeros(3)
     for call in (load_model, evaluate, lambda run, weights: list(predict(run, [], weights=weights))):
-        for given in (state, OrderedDict()):
-            with pytest.raises(ArgumentError, match=message) as caught:
-                call(trained, weights=given)
-            assert caught.value.problems[0].hint.endswith("spdbuild.weights.save_weights(file, state_dict)")
-    spdbuild.weights.save_weights(tmp_path / "own.safetensors", state)
-    assert load_model(trained, tmp_path / "own.safetensors").classes == ("bee", "wasp")
+        with pytest.raises(WeightsError) as caught:
+            call(trained, weights=state)
+        assert [(problem.message, problem.hint) for problem in caught.value.problems] == [
+            ("the state_dict: 1 of 14 weights are not in it: stem.weight", ""),
+            ("the state_dict: 1 weights of it are not used: more", "leave them out of it"),
+            ("the state_dict: 'head.bias' needs 2, has 3", ""),
+        ]
+    with pytest.raises(WeightsError, match="the state_dict: 12 of 14 weights are not in it: "):
+        load_model(trained, OrderedDict())
+
+
+def test_a_checkpoint_in_place_of_a_state_dict_is_refused_with_its_key(trained: Path) -> None:
+    checkpoint = {"epoch": 3, "model": load_file(trained / "weights" / "best.safetensors")}
+    with pytest.raises(ArgumentError, match="a state_dict has tensors by name, and 'epoch' is a int") as caught:
+        load_model(trained, checkpoint)  # type: ignore[arg-type]
+    assert caught.value.problems[0].hint == "give what is under 'model'"
 
 
 def test_the_architecture_of_a_run_is_the_network_that_it_trained(trained: Path) -> None:
