@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from spdbuild.loading import Architecture
     from spdbuild.reporting.report import Report, report
     from spdbuild.sweeping import Sweep, sweep
+    from spdbuild.training.averaging import Averaging, average_weights
     from spdbuild.training.evaluate import EvaluationReport, evaluate
     from spdbuild.training.predict import predict
     from spdbuild.training.recipe import Recipe
@@ -98,6 +99,7 @@ _MODULES = {
     "spdbuild.loading": ("Architecture",),
     "spdbuild.reporting.report": ("Report", "report"),
     "spdbuild.sweeping": ("Sweep", "sweep"),
+    "spdbuild.training.averaging": ("Averaging", "average_weights"),
     "spdbuild.training.evaluate": ("EvaluationReport", "evaluate"),
     "spdbuild.training.predict": ("predict",),
     "spdbuild.training.recipe": ("Recipe",),
@@ -112,6 +114,7 @@ _HOMES = {name: module for module, names in _MODULES.items() for name in names}
 __all__ = [
     "Architecture",
     "ArgumentError",
+    "Averaging",
     "ConversionReport",
     "DataError",
     "Evaluation",
@@ -143,6 +146,7 @@ __all__ = [
     "UnknownNameError",
     "Verification",
     "WeightsError",
+    "average_weights",
     "build",
     "check",
     "convert",

@@ -22,6 +22,7 @@ def test_every_listed_name_is_there_and_has_a_docstring():
 def test_every_command_that_works_on_networks_and_runs_is_one_call():
     # The others print what is known (`ls`, `schema`, `doctor`), write a file to start from, or are about data and time.
     verbs = [
+        "average_weights",
         "check",
         "convert",
         "diff",

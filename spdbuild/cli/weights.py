@@ -10,10 +10,21 @@ import click
 
 from spdbuild.cli.command_group import NamedCommands
 from spdbuild.cli.json_output import print_json
-from spdbuild.cli.options import ARCHITECTURE, PATH, Choice, choice_options, json_option
+from spdbuild.cli.options import (
+    ARCHITECTURE,
+    PATH,
+    BuiltinName,
+    Choice,
+    DependentOption,
+    choice_options,
+    imports_option,
+    json_option,
+    repeated_option,
+)
 from spdbuild.cli.output import say
 from spdbuild.cli.tables import show_table
 from spdbuild.cli.weight_options import KEY_HELP, PREFIX_HELP, weights_option
+from spdbuild.wording.phrases import number
 from spdbuild.wording.quantities import shapes_text
 from spdbuild.wording.tables import Table
 
@@ -31,11 +42,17 @@ Examples:
   spdbuild weights export runs/pets --like torchvision:resnet18 -o pets.safetensors
   spdbuild weights export yolov5 --variant s --weights w.safetensors --like yolov5s.pt -o theirs.safetensors
 """
+_AVERAGE_EXAMPLES = """\b
+Examples:
+  spdbuild weights average runs/pets_sweep/seed=0 runs/pets_sweep/seed=1 -o soup.safetensors
+  spdbuild weights average runs/a runs/b -o soup.safetensors --recalibrate runs/a --images 2048
+  spdbuild eval runs/a --weights soup.safetensors
+"""
 
 
 @click.group("weights", cls=NamedCommands)
 def command() -> None:
-    """Inspect weights files, import third-party ones, and export to the names of others."""
+    """Inspect weights files, import third-party ones, export to the names of others, and average them."""
 
 
 @command.command("import", epilog=_IMPORT_EXAMPLES)
@@ -113,6 +130,76 @@ def export_file(
     if as_json:
         print_json({"like": like, "output": str(output), **matching.to_dict()})
     say(f"{output}: {_names(matching)}", err=True)
+
+
+@command.command("average", epilog=_AVERAGE_EXAMPLES)
+@click.argument("sources", nargs=-1, required=True, type=PATH, metavar="SOURCES...")
+@click.option("--key", help=KEY_HELP)
+@click.option("--prefix", help="What stands before the names in each file, such as module.; it is left out.")
+@click.option("-o", "--output", required=True, type=PATH, metavar="FILE", help="safetensors file to write.")
+@click.option(
+    "--recalibrate",
+    metavar="RECIPE",
+    type=BuiltinName("recipes"),
+    help="Measure the statistics of batch norms on the training images of a run or a recipe, without augmentation.",
+)
+@click.option(
+    "--images",
+    cls=DependentOption,
+    needs="--recalibrate",
+    type=click.IntRange(1),
+    help="How many images, at random, in whole batches; by default all.",
+)
+@repeated_option(
+    "--set",
+    "overrides",
+    cls=DependentOption,
+    needs="--recalibrate",
+    metavar="KEY=VALUE",
+    help="Change a key of that recipe.",
+)
+@imports_option
+@json_option
+def average_files(
+    sources: tuple[Path, ...],
+    key: str | None,
+    prefix: str | None,
+    output: Path,
+    recalibrate: str | None,
+    images: int | None,
+    overrides: tuple[str, ...],
+    allow_imports: bool,
+    as_json: bool,
+) -> None:
+    """Write the mean of the weights of SOURCES: folders of runs, whose best weights are taken, or files of weights.
+
+    All must have the same names, shapes and types. Sums are in float64, and each tensor keeps its type. Of the counters
+    of batch norms the greatest is taken.
+
+    The mean of the statistics of batch norms only approximates those of the averaged network: --recalibrate measures
+    them on images, as the mean over batches.
+    """
+    from spdbuild.training.averaging import average_weights
+
+    found = average_weights(
+        sources,
+        output,
+        key=key,
+        prefix=prefix,
+        recalibrate=recalibrate,
+        images=images,
+        overrides=overrides,
+        quiet=False,
+        allow_imports=allow_imports,
+    )
+    if as_json:
+        print_json({"output": str(output), **found.to_dict()})
+    said = f"{output}: the mean of {len(found.sources)}, {number(len(found.weights), 'tensor')}"
+    if measured := found.recalibration:
+        said += f"; statistics of {number(measured.norms, 'norm')} from {number(measured.images, 'image')}"
+    elif found.has_norms:
+        said += "; statistics of batch norms are their mean, too: --recalibrate RECIPE measures them"
+    say(said, err=True)
 
 
 @command.command("show", epilog="Example: spdbuild weights show yolov5s.pt")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Protocol
 
@@ -230,6 +230,11 @@ class Task:
     ) -> Batches:
         """Batches for the process `rank` of `world`: its part of each batch when training, else its part of all."""
         raise NotImplementedError
+
+    def calibration_batches(self, recipe: Any, images: Any, device: torch.device) -> Batches:
+        """Shuffled full batches of the images from `to_learn`, without augmentation, to measure statistics on."""
+        plain = replace(recipe, augment=(), drop_last=True)
+        return self.batches(plain, images, training=True, rank=0, world=1, device=device)
 
     def criterion(self, recipe: Any, model: nn.Module, images: Any) -> Any:
         """A function (outputs, targets) -> mapping of means over the batch; the entry `loss` is minimised.

@@ -173,13 +173,31 @@ class Detection(Task):
     def batches(
         self, recipe: Recipe, images: DetectionImages, *, training: bool, rank: int, world: int, device: torch.device
     ) -> DetectionBatches:
+        augment = self.augment if training else None
+        return self._batches(recipe, images, augment, training=training, rank=rank, world=world, device=device)
+
+    def calibration_batches(self, recipe: Recipe, images: DetectionImages, device: torch.device) -> DetectionBatches:
+        """Shuffled full batches of letterboxed images."""
+        return self._batches(replace(recipe, drop_last=True), images, None, training=True, device=device)
+
+    def _batches(
+        self,
+        recipe: Recipe,
+        images: DetectionImages,
+        augment: DetectionAugmentation | None,
+        *,
+        training: bool,
+        rank: int = 0,
+        world: int = 1,
+        device: torch.device,
+    ) -> DetectionBatches:
         with recipe.about(arguments="task.augment"):
             try:
                 loader = DetectionLoader(
                     images.seen,
                     recipe.batch if training else recipe.test_batch or recipe.batch,
                     images.long_side,
-                    augment=self.augment if training else None,
+                    augment=augment,
                     shuffle=training,
                     weights=self.weights(recipe, images) if training else None,
                     seed=recipe.seed,

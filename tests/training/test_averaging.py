@@ -1,0 +1,244 @@
+"""Averages of the weights of runs, and the statistics of their batch norms, compared with torch's own."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner, Result
+from safetensors.torch import load_file
+from torch import nn
+from torch.optim.swa_utils import update_bn
+
+import spdbuild
+from spdbuild.cli import spdbuild as cli
+from spdbuild.errors import ArgumentError, RecipeError, WeightsError
+from spdbuild.training.averaging import average_weights
+from spdbuild.training.recalibration import recalibrate
+from spdbuild.training.recipe import load_recipe
+from spdbuild.training.run import train
+from spdbuild.weights import file_sha256, open_weights, save_weights
+from spdbuild.weights.facts import Facts
+
+
+def command(*arguments: Any) -> Result:
+    return CliRunner().invoke(cli, ["weights", "average", *map(str, arguments)])
+
+
+def best(folder: Path) -> Path:
+    return folder / "weights" / "best.safetensors"
+
+
+ARCHITECTURE = """\
+model: tiny
+inputs: {image: [3, 8, 8]}
+vars: {classes: 10}
+layers:
+  - stem: conv2d(8, 3)
+  - norm: batch_norm()
+  - relu()
+  - down: conv2d(16, 3, stride=2)
+  - norm2: batch_norm()
+  - global_avg_pool()
+  - head: linear(classes)
+"""
+
+
+@pytest.fixture(scope="module")
+def recipe(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file of a recipe for handwritten digits."""
+    pytest.importorskip("sklearn", reason="the data set digits needs scikit-learn")
+    folder = tmp_path_factory.mktemp("recipe")
+    (folder / "tiny.yaml").write_text(ARCHITECTURE)
+    path = folder / "small.yaml"
+    path.write_text(
+        f"architecture: {folder / 'tiny.yaml'}\ndata: {{name: digits}}\nprecision: fp32\ndevice: cpu\nepochs: 1\n"
+        "augment: [{name: random_crop, padding: 1}]\nmax_steps: 3\nworkers: 0\n"
+    )
+    return path
+
+
+@pytest.fixture(scope="module")
+def runs(recipe: Path) -> list[Path]:
+    """The folders of two short runs with other seeds; no test may change them."""
+    return [train(recipe, [f"seed={n}"], runs=recipe.parent / "runs", quiet=True).folder for n in (0, 1)]
+
+
+def network() -> nn.Sequential:
+    torch.manual_seed(0)
+    return nn.Sequential(
+        nn.Conv2d(3, 4, 3),
+        nn.BatchNorm2d(4, momentum=0.3),
+        nn.ReLU(),
+        nn.Dropout(0.5),
+        nn.Conv2d(4, 2, 3),
+        nn.BatchNorm2d(2),
+    )
+
+
+def batches(count: int) -> list[tuple[torch.Tensor, None]]:
+    generator = torch.Generator().manual_seed(1)
+    return [(torch.randn(6, 3, 8, 8, generator=generator), None) for _ in range(count)]
+
+
+def test_statistics_are_those_of_update_bn() -> None:
+    ours, theirs = network(), network()
+    given = batches(5)
+    torch.manual_seed(2)
+    recalibrate(ours, given)
+    torch.manual_seed(2)
+    update_bn([images for images, _ in given], theirs)
+    expected = theirs.state_dict()
+    assert all(torch.equal(tensor, expected[name]) for name, tensor in ours.state_dict().items())
+    assert ours.get_buffer("1.num_batches_tracked").item() == 5
+    assert not ours.training
+    assert [module.momentum for module in ours if isinstance(module, nn.BatchNorm2d)] == [0.3, 0.1]
+
+
+def test_statistics_are_the_means_over_the_batches() -> None:
+    model, given = network(), batches(3)
+    with torch.no_grad():
+        seen = np.stack([model[0](images).double().numpy() for images, _ in given])
+    recalibrate(model, given)
+    means, variances = seen.mean(axis=(1, 3, 4)).mean(axis=0), seen.var(axis=(1, 3, 4), ddof=1).mean(axis=0)
+    np.testing.assert_allclose(model.get_buffer("1.running_mean"), means, rtol=1e-5, atol=1e-7)
+    np.testing.assert_allclose(model.get_buffer("1.running_var"), variances, rtol=1e-5)
+
+
+def test_frozen_norms_keep_their_statistics() -> None:
+    model = network()
+    recalibrate(model, batches(2), ["1"])
+    assert model.get_buffer("1.running_mean").tolist() == [0.0] * 4
+    assert model.get_buffer("5.num_batches_tracked").item() == 2
+    with pytest.raises(WeightsError, match="the network has no batch norm whose statistics could be measured anew"):
+        recalibrate(nn.Linear(2, 2), [])
+
+
+def test_runs_are_averaged_into_a_file(runs: list[Path], tmp_path: Path) -> None:
+    output = tmp_path / "soup.safetensors"
+    result = command(*runs, "-o", output, "--json")
+    assert result.exit_code == 0, result.output
+    states = [load_file(best(run)) for run in runs]
+    found = load_file(output)
+    assert list(found) == list(states[0])
+    for name, tensor in found.items():
+        values = [state[name].double().numpy() for state in states]
+        mean = values[0] if name.endswith("num_batches_tracked") else (values[0] + values[1]) / 2
+        np.testing.assert_array_equal(tensor.numpy(), mean.astype(tensor.numpy().dtype))
+    sources = [{"run": run.name, "source": "best.safetensors", "source_sha256": file_sha256(best(run))} for run in runs]
+    told = json.loads(result.stdout)
+    assert told == {"output": str(output), "tensors": len(found), "sources": sources, "recalibrated": None}
+    assert json.loads(open_weights(output).metadata["sources"]) == sources
+    assert Facts.of(output) == Facts.of(best(runs[0]))
+    assert result.stderr == (
+        f"{output}: the mean of 2, {len(found)} tensors; statistics of batch norms are their mean, too: "
+        "--recalibrate RECIPE measures them\n"
+    )
+    assert spdbuild.evaluate(runs[0], weights=output, speed=False).images == 360
+
+
+def test_a_mean_is_recalibrated_on_training_images_as_they_are(runs: list[Path], tmp_path: Path) -> None:
+    output = tmp_path / "soup.safetensors"
+    options = ["--recalibrate", runs[0], "--images", 250, "--set", "batch=100", "--set", "device=cpu"]
+    result = command(*runs, "-o", output, *options)
+    assert result.exit_code == 0, result.output
+    assert result.stderr.endswith("; statistics of 2 norms from 200 images\n")
+    mean = average_weights(runs).weights
+    found = load_file(output)
+    model = spdbuild.build(spdbuild.load(runs[0]), mean)
+    # What training sees, in its order, but for the augmentation.
+    wanted = load_recipe(runs[0] / "recipe.yaml", ["augment=[]", "batch=100"])
+    images = wanted.task.open(wanted, "train")
+    loader = wanted.task.batches(wanted, images, training=True, rank=0, world=1, device=torch.device("cpu"))
+    update_bn([images for images, _ in loader][:2], model)
+    expected = model.state_dict()
+    changed = {name for name in found if not torch.equal(found[name], mean[name])}
+    assert changed == {
+        f"{norm}.{part}"
+        for norm in ("norm", "norm2")
+        for part in ("running_mean", "running_var", "num_batches_tracked")
+    }
+    for name in changed:
+        torch.testing.assert_close(found[name], expected[name], rtol=1e-5, atol=1e-6)
+    facts = {"recipe": str(runs[0]), "images": 200, "batches": 2, "norms": 2}
+    assert json.loads(open_weights(output).metadata["recalibrated"]) == facts
+
+
+def test_a_recipe_recalibrates_on_all_its_images_in_full_batches(runs: list[Path], recipe: Path) -> None:
+    states = [load_file(best(run)) for run in runs]
+    found = average_weights(states, recalibrate=recipe, overrides={"device": "cpu"})
+    assert found.recalibration is not None
+    assert (found.recalibration.images, found.recalibration.batches) == (1408, 11)
+    assert repr(found) == "Averaging(14 tensors of 2 sources; recalibrated on 1408 images)"
+    again = average_weights(states, recalibrate=recipe, overrides={"device": "cpu"})
+    assert all(torch.equal(tensor, again.weights[name]) for name, tensor in found.weights.items())
+
+
+def test_statistics_have_the_type_of_the_files(runs: list[Path], tmp_path: Path) -> None:
+    files = []
+    for run in runs:
+        half = {n: t.half() if t.is_floating_point() else t for n, t in load_file(best(run)).items()}
+        save_weights(tmp_path / f"{run.name}.safetensors", half)
+        files.append(tmp_path / f"{run.name}.safetensors")
+    found = average_weights(files, recalibrate=runs[0], images=128).weights
+    assert {tensor.dtype for tensor in found.values()} == {torch.float16, torch.int64}
+
+
+def test_a_detector_is_recalibrated_on_letterboxed_images(small_detector: Path, tmp_path: Path) -> None:
+    data = "{name: tiny_objects, images: 8, size: 64}"
+    text = f"architecture: {small_detector}\ndata: {data}\nbatch: 4\nepochs: 1\nmax_steps: 2\nworkers: 0\n"
+    run = train(text, runs=tmp_path / "runs", quiet=True).folder
+    files = [run / "weights" / "last.safetensors", load_file(best(run))]
+    found = average_weights(files, recalibrate=run, images=8, overrides={"batch": 4})
+    assert found.recalibration is not None
+    assert (found.recalibration.images, found.recalibration.batches) == (8, 2)
+    assert found.weights["norm.num_batches_tracked"].item() == 2
+
+
+def test_other_classes_are_refused(runs: list[Path], tmp_path: Path) -> None:
+    other = tmp_path / "other.safetensors"
+    state = load_file(best(runs[0]))
+    names = list(Facts.of(best(runs[0])).classes)
+    save_weights(other, state, {"classes": json.dumps([*names[:3], "three", *names[4:]])})
+    with pytest.raises(WeightsError, match=f"{other}: class 3 is 'three', and in {best(runs[0])} '3'"):
+        average_weights([runs[0], other])
+    save_weights(other, state, {"classes": json.dumps(names[:9])})
+    with pytest.raises(WeightsError, match=f"{other}: class 9 is missing, and in {best(runs[0])} '9'"):
+        average_weights([runs[0], other])
+
+
+def test_what_cannot_be_averaged_writes_nothing(runs: list[Path], tmp_path: Path) -> None:
+    output = tmp_path / "soup.safetensors"
+    for arguments, message in (
+        ([runs[0]], "an average is of two or more weights, got 1"),
+        ([runs[0], best(runs[0])], f"{best(runs[0])} is given twice, and would count twice in the mean"),
+        ([runs[0], tmp_path / "none.pt"], "there is no such file"),
+        ([runs[0], tmp_path], "is not the folder of a run"),
+        ([*runs, "--images", 5], "--images needs --recalibrate"),
+        ([*runs, "--set", "batch=5"], "--set needs --recalibrate"),
+        ([*runs, "--recalibrate", "no_such_recipe"], "there is no run or recipe 'no_such_recipe'"),
+    ):
+        result = command(*arguments, "-o", output)
+        assert result.exit_code == 2, result.output
+        assert message in result.stderr
+    assert not output.exists()
+    before = best(runs[0]).read_bytes()
+    result = command(*runs, "-o", best(runs[0]))
+    assert (result.exit_code, best(runs[0]).read_bytes()) == (2, before)
+    assert "is one of the files that are averaged" in result.stderr
+
+
+def test_what_cannot_be_recalibrated_is_refused(runs: list[Path], tmp_path: Path) -> None:
+    with pytest.raises(ArgumentError, match="images must be at least 1, got 0"):
+        average_weights(runs, recalibrate=runs[0], images=0)
+    with pytest.raises(ArgumentError, match="overrides needs recalibrate"):
+        average_weights(runs, overrides=["batch=3"])
+    wrapped = [{f"module.{name}": tensor for name, tensor in load_file(best(run)).items()} for run in runs]
+    with pytest.raises(WeightsError, match=r"'module\..*' is no name of a weight of .*small, whose statistics"):
+        average_weights(wrapped, recalibrate=runs[0])
+    with pytest.raises(RecipeError, match="'seed' cannot change once a model is trained"):
+        average_weights(runs, recalibrate=runs[0], overrides=["seed=3"])
