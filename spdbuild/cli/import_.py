@@ -61,15 +61,16 @@ def _from_library(
     from spdbuild.importing.zoo import network as build
 
     module, example = build(network, size)
+    origin = {"source": network}
     if weights is not None:
         from spdbuild.weights import load_into
 
-        load_into(module, weights)
+        origin = dict(weights.found(load_into(module, weights)).origin())
     imported = import_module(module, example, network, network)
     if weights_out is not None:
         from spdbuild.weights import save_weights
 
-        save_weights(weights_out, imported.weights, {"architecture": imported.architecture.name, "source": network})
+        save_weights(weights_out, imported.weights, {"architecture": imported.architecture.name, **origin})
         click.echo(f"wrote {weights_out}", err=True)
     graph = imported.architecture.graph
     click.echo(

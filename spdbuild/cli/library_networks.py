@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -32,33 +32,41 @@ def convert_library(name: str, request: Request, convert: Callable[[Architecture
     """
     from spdbuild.importing.torch_module import import_module
     from spdbuild.importing.zoo import network
+    from spdbuild.system.files import refuse_overwriting
     from spdbuild.weights import StoredWeights, load_into, save_weights
+    from spdbuild.weights.facts import Facts
 
     weights, inputs = request.weights, request.choice.inputs
     weights.check(own=True)
     if inputs is not None and len(inputs) != 1:
         raise InputError(f"{name} takes one image, got {len(inputs)} shapes", hint="give --input once")
     module, example = network(name, inputs[0] if inputs else None)
+    origin, facts = {"source": name}, Facts()
     if weights.source is not None:
-        key = load_into(module, weights.source).taken_from
-        if key:
-            click.echo(f"{name} has the weights of {weights.source.file}, under '{key}'", err=True)
+        refuse_overwriting(weights.output, weights.source.path)
+        found = weights.source.found(load_into(module, weights.source))
+        origin, facts = dict(found.origin()), Facts.of(found)
+        if found.key:
+            click.echo(f"{name} has the weights of {weights.source.file}, under '{found.key}'", err=True)
     else:
         click.echo(f"{name} has random weights; --weights gives it others", err=True)
     try:
         imported = import_module(module, example, name, name)
     except InputError as reason:
-        _convert_module(name, module, example, request, reason)
+        _convert_module(name, module, example, request, reason, origin)
         return
     with TemporaryDirectory() as folder:
         if weights.output is not None:
             ours = Path(folder, f"{imported.architecture.name}.safetensors")
-            save_weights(ours, imported.weights, {"source": name})
-            weights = replace(weights, source=StoredWeights(ours))
+            save_weights(ours, imported.weights)
+            weights = replace(weights, source=StoredWeights(ours), of_run=facts, origin=origin)
         convert(request.choice.of(imported.architecture.document), replace(request, weights=weights))
 
 
-def _convert_module(name: str, module: nn.Module, example: Tensor, request: Request, reason: InputError) -> None:
+def _convert_module(
+    name: str, module: nn.Module, example: Tensor, request: Request, reason: InputError, origin: Mapping[str, str]
+) -> None:
+    """origin: of the weights, for what is written."""
     from spdbuild.conversion.foreign.convert import convert_module
     from spdbuild.weights import save_weights
 
@@ -69,7 +77,7 @@ def _convert_module(name: str, module: nn.Module, example: Tensor, request: Requ
         raise InputError(f"{name} cannot be written in our language: {why}", hint=hint)
     converted, report = convert_module(module, example, **request.options)
     if request.weights.output is not None:
-        save_weights(request.weights.output, converted.state_dict(), {"converted_from": name})
+        save_weights(request.weights.output, converted.state_dict(), {"converted_from": name, **origin})
         click.echo(f"wrote {request.weights.output}", err=True)
     click.echo(f"there is no YAML, because {name} cannot be written in our language: {why}\n", err=True)
     if request.as_json:

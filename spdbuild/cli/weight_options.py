@@ -63,6 +63,7 @@ class WeightsOptions:
     source, output: what to read, and the file to write, or neither. lossy: drop taps that do not fit.
     calibrate: folder of images on which the replacements of max pools are fitted.
     of_run: the facts in a run's own weights, for what the file of others given in their place does not say.
+    origin: where the weights are from, if `source` was only made of what the user gave.
     """
 
     source: StoredWeights | None
@@ -70,6 +71,7 @@ class WeightsOptions:
     lossy: bool
     calibrate: Path | None
     of_run: Facts | None = None
+    origin: Mapping[str, str] | None = None
 
     def check(self, *, own: bool = False) -> None:
         """Refuse options that would do nothing, or for which there are no weights.
@@ -117,7 +119,8 @@ class WeightsOptions:
 
         variant = {"variant": architecture.variant} if architecture.variant else {}
         facts = Facts.of(found).or_else(self.of_run or Facts()).texts()
-        save_weights(self.output, weights, {"architecture": architecture.name, **variant, **facts, **found.origin()})
+        origin = found.origin() if self.origin is None else self.origin
+        save_weights(self.output, weights, {"architecture": architecture.name, **variant, **facts, **origin})
         where = f", from {found.file}, under '{found.key}'" if found.key else ""
         click.echo(f"wrote {self.output}{where}", err=True)
 

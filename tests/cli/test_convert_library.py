@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 import torch
+import torchvision
 from torchvision.models import shufflenet_v2_x0_5, squeezenet1_1
 
 import spdbuild
-from spdbuild.weights import read_weights, save_weights
+from spdbuild.weights import file_sha256, open_weights, read_weights, save_weights
 
 
 @pytest.fixture(autouse=True)
@@ -32,6 +33,32 @@ def test_the_written_network_computes_what_the_library_does(run):
     with torch.no_grad():
         torch.testing.assert_close(model(x), module(x))
     assert "spd_conv2d" in Path("new.yaml").read_text()
+
+
+@pytest.mark.parametrize("name", ["squeezenet1_1", "shufflenet_v2_x0_5"], ids=["as YAML", "as a module"])
+def test_the_written_weights_name_the_file_that_was_given(run, name: str):
+    module = torchvision.models.get_model(name)
+    torch.save({"model": module.state_dict(), "names": [f"kind {k}" for k in range(1000)]}, "theirs.pth")
+    arguments = ("convert", f"torchvision:{name}", "--input", "3,64,64", "--pool", "keep")
+    result = run(*arguments, "--weights", "theirs.pth", "--weights-out", "new.safetensors")
+    assert result.exit_code == 0, result.output
+    told = open_weights("new.safetensors").metadata
+    origin = {key: text for key, text in told.items() if key.startswith("source")}
+    assert origin == {"source": "theirs.pth", "source_sha256": file_sha256("theirs.pth"), "source_key": "model"}
+    if name == "squeezenet1_1":
+        assert json.loads(told["names"])[:2] == ["kind 0", "kind 1"]
+    assert run(*arguments, "--weights-out", "random.safetensors").exit_code == 0
+    told = open_weights("random.safetensors").metadata
+    assert (told["source"], "source_sha256" in told) == (f"torchvision:{name}", False)
+
+
+def test_the_weights_that_are_read_are_not_overwritten(run):
+    save_weights("w.safetensors", squeezenet1_1().state_dict())
+    before = Path("w.safetensors").read_bytes()
+    arguments = ("convert", "torchvision:squeezenet1_1", "--input", "3,64,64")
+    result = run(*arguments, "--weights", "w.safetensors", "--weights-out", "w.safetensors")
+    assert (result.exit_code, Path("w.safetensors").read_bytes()) == (2, before)
+    assert "w.safetensors is the file that is converted" in result.stderr
 
 
 def test_random_weights_are_said_to_be_so(run):

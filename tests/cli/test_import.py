@@ -9,7 +9,7 @@ import torch
 from torchvision.models import squeezenet1_1
 
 import spdbuild
-from spdbuild.weights import read_weights, save_weights
+from spdbuild.weights import file_sha256, open_weights, read_weights, save_weights
 
 pytestmark = pytest.mark.usefixtures("own_folder")
 
@@ -37,6 +37,8 @@ def test_a_network_of_torchvision_with_the_weights_of_a_file(run):
     with torch.no_grad():
         torch.testing.assert_close(model(x), module(x))
     assert read_weights("mine.safetensors").keys() == model.state_dict().keys()
+    told = open_weights("mine.safetensors").metadata
+    assert (told["source"], told["source_sha256"]) == ("theirs.safetensors", file_sha256("theirs.safetensors"))
 
 
 def test_yaml_goes_to_stdout(run):
