@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from spdbuild.reporting.run import Run
+from spdbuild.training.ordered import ORDERED
 
 #: Keys of a recipe that do not affect the result of a run. Of `precision`, the value that was chosen for the device is
 #: compared, not that of the recipe.
@@ -40,6 +41,8 @@ _MEASURED = ("data", EVALUATED, "task.name", "task.evaluation", "task.tta", *_CH
 _FOLLOWING = ("architecture.yaml", "parameters", "macs")
 #: Keys that these follow from.
 _NETWORK = frozenset(("architecture", "variant", "vars", "passes", "input", "data"))
+#: What follows the key of a mapping whose order matters, as a condition of its own.
+_ORDER = " order"
 
 Conditions = Mapping[str, Any]
 
@@ -135,6 +138,8 @@ def differing(several: Sequence[Conditions]) -> list[str]:
     explained = any(path.split(".")[0] in _NETWORK for path in found if path not in _FOLLOWING)
     following = [path for path in _FOLLOWING if path in found]
     left_out = following if explained else following[1:]
+    # Of other patterns, the order is another, too.
+    left_out += [path for path in found if path.endswith(_ORDER) and _any_below(found, path.removesuffix(_ORDER))]
     return [path for path in found if path not in left_out]
 
 
@@ -150,6 +155,8 @@ def _leaves(values: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, A
             continue
         if isinstance(value, dict) and value:
             yield from _leaves(value, f"{path}.")
+            if path in ORDERED and len(value) > 1:
+                yield f"{path}{_ORDER}", list(value)
         elif value is not None and value != {}:
             yield path, _plain(value)
 
@@ -163,6 +170,10 @@ def _plain(value: Any) -> Any:
 
 def _below(path: str, tops: Sequence[str]) -> bool:
     return any(path == top or path.startswith(f"{top}.") for top in tops)
+
+
+def _any_below(paths: Sequence[str], top: str) -> bool:
+    return any(path.startswith(f"{top}.") for path in paths)
 
 
 def _text(value: Any) -> str:

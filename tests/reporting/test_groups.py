@@ -94,6 +94,17 @@ def test_any_other_key_makes_another_group(make_run: MakeRun, change: str) -> No
     assert any(name.startswith(f"a ({key}=") and name != f"a ({key}={value})" for name in found)
 
 
+def test_the_order_of_patterns_makes_another_group(make_run: MakeRun) -> None:
+    first = make_run("runs/a", "optimizer.scales={head: 10, '*': 0.1}", metrics={})
+    swapped = make_run("runs/b", "title=a", "optimizer.scales={'*': 0.1, head: 10}", metrics={})
+    assert names(first, swapped) == [
+        "a (optimizer.scales order=[*, head])",
+        "a (optimizer.scales order=[head, *])",
+    ]
+    other = make_run("runs/c", "title=a", "optimizer.scales={head: 10, stem: 0.1}", metrics={})
+    assert not any("order" in name for name in names(first, other))
+
+
 def test_no_more_keys_than_are_needed_tell_groups_apart(make_run: MakeRun) -> None:
     found = names(
         make_run("runs/a", "epochs=2", "batch=1", metrics={}),

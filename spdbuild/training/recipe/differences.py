@@ -8,6 +8,7 @@ from typing import Any
 
 from spdbuild.declaring.roles import Role, role_of
 from spdbuild.errors import Location
+from spdbuild.training.ordered import ORDERED
 from spdbuild.training.recipe.recipe import Recipe
 from spdbuild.training.recipe.sections import fields_of, plain, section_below
 
@@ -22,7 +23,10 @@ class KeyDifference:
 
 
 def differences(before: Recipe, after: Recipe) -> list[KeyDifference]:
-    """The innermost keys that have other values in `after`, in the order of its keys."""
+    """The innermost keys that have other values in `after`, in the order of its keys.
+
+    Of a mapping whose order matters, and which differs in nothing else, it is the key of the mapping.
+    """
     return [
         KeyDifference(path, role, after.place(*_around(path)))
         for path, role in _differing(Recipe, plain(before), plain(after), "", Role(0))
@@ -41,15 +45,16 @@ def _differing(
     fields = {field.name: field for field in fields_of(section)} if section else {}
     missing = object()
     for key in {**new, **old}:
-        was, is_now = old.get(key, missing), new.get(key, missing)
-        if was == is_now:
-            continue
+        was, is_now, path = old.get(key, missing), new.get(key, missing), f"{above}{key}"
         role = inherited | (role_of(fields[key]) if key in fields else Role(0))
         if isinstance(was, Mapping) and isinstance(is_now, Mapping):
             below = section_below(section, key, is_now) if section and key in fields else None
-            yield from _differing(below, was, is_now, f"{above}{key}.", role)
-        else:
-            yield f"{above}{key}", role
+            inside = list(_differing(below, was, is_now, f"{path}.", role))
+            yield from inside
+            if not inside and path in ORDERED and list(was) != list(is_now):
+                yield path, role
+        elif was != is_now:
+            yield path, role
 
 
 def _having(role: Role, section: type[Any], values: Mapping[str, Any], above: str) -> Iterator[str]:

@@ -54,6 +54,29 @@ def test_equal_recipes_have_no_differences(before: Recipe) -> None:
     assert differences(before, load_recipe(before.resolved())) == []
 
 
+@pytest.mark.parametrize(
+    ("change", "swapped", "key"),
+    [
+        ("optimizer.scales={head: 10, '*': 0.1}", "optimizer.scales={'*': 0.1, head: 10}", "optimizer.scales"),
+        ("init={head: zeros, '*': ones}", "init={'*': ones, head: zeros}", "init"),
+    ],
+)
+def test_the_order_of_patterns_is_a_difference(change: str, swapped: str, key: str) -> None:
+    before, after = (load_recipe(TEXT, [text]) for text in (change, swapped))
+    (found,) = differences(before, after)
+    assert (found.key, found.role) == (key, Role(0))
+    assert found.place is not None
+    assert found.place.text == swapped
+    other = differences(before, load_recipe(TEXT, [swapped.replace("head", "stem")]))
+    assert all(one.key.startswith(f"{key}.") for one in other)
+    assert differences(before, load_recipe(before.resolved())) == []
+
+
+def test_the_order_of_other_keys_is_none() -> None:
+    before, after = (load_recipe(TEXT, [text]) for text in ("vars={a: 1, b: 2}", "vars={b: 2, a: 1}"))
+    assert differences(before, after) == []
+
+
 def test_keys_of_a_role_are_those_that_the_chosen_sections_have(before: Recipe) -> None:
     resumed = keys_with(Role.RESUMED, before)
     assert {"data.root", "data.memory_gib", "epochs"} <= set(resumed)
