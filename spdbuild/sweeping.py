@@ -46,6 +46,9 @@ _MOST = 1_000
 _LONGEST = 40
 _LONGEST_NAME = 180
 
+#: The hint where a sweep ends early; that of the run would leave the others of the grid undone.
+_GO_ON = "start the same sweep again: it goes on with this run, and then with the others"
+
 
 @dataclass(frozen=True, eq=False)
 class Point:
@@ -159,11 +162,9 @@ def sweep(
                 taken.append(point)
                 continue
         except StoppedError as error:
-            # That of the run would leave the others of the grid undone.
-            hint = "start the same sweep again: it goes on with this run, and then with the others"
-            raise StoppedError(error.problems[0].message, signal=error.signal, hint=hint) from None
-        except DiskFullError:
-            raise
+            raise StoppedError(error.problems[0].message, signal=error.signal, hint=_GO_ON) from None
+        except DiskFullError as error:
+            raise DiskFullError(error.problems[0].message, hint=f"make room, and {_GO_ON}") from None
         except SpdbuildError as error:
             console.line(str(error))
             errors[point] = error

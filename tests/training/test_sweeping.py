@@ -15,11 +15,11 @@ from PIL import Image
 
 from spdbuild import sweeping
 from spdbuild.cli import spdbuild
-from spdbuild.errors import ArgumentError, RecipeError, SpdbuildError, StoppedError
+from spdbuild.errors import ArgumentError, DiskFullError, RecipeError, SpdbuildError, StoppedError
 from spdbuild.reporting.report import report
 from spdbuild.reporting.trials import InFold
 from spdbuild.sweeping import Sweep, grid_of, sweep
-from spdbuild.training import updates
+from spdbuild.training import loop, updates
 from spdbuild.training.distributed import Processes
 from spdbuild.training.folder_lock import alone_in
 from spdbuild.training.run import train
@@ -101,6 +101,23 @@ def test_a_sweep_goes_on_where_a_signal_stopped_it(
     assert weights(done)[1:] == weights(whole)
     longer = sweep(recipe, {"seed": [0]}, ["epochs=2", *options[1:]], runs=tmp_path, dry=True, quiet=True)
     assert longer.states == ("unfinished",)
+
+
+def test_a_sweep_goes_on_where_a_full_disk_ended_it(
+    recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any, **__: Any) -> None:
+        raise DiskFullError("state.pt cannot be written: No space left on device", hint="make room")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(loop, "save_state", full)
+        with pytest.raises(DiskFullError) as caught:
+            sweep(recipe, {"seed": [0, 1]}, SHORT, runs=tmp_path, quiet=True)
+    assert caught.value.problems[0].message == "state.pt cannot be written: No space left on device"
+    assert caught.value.problems[0].hint == (
+        "make room, and start the same sweep again: it goes on with this run, and then with the others"
+    )
+    assert sweep(recipe, {"seed": [0, 1]}, SHORT, runs=tmp_path, quiet=True).states == ("done", "done")
 
 
 def test_a_run_that_fails_keeps_no_other_from_being_trained(recipe: Path, tmp_path: Path) -> None:
