@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -31,10 +32,13 @@ def _curve(section: Section, metric: str) -> Chart | None:
 
 
 def _means(group: Group, column: str) -> list[tuple[int, float]]:
-    """The epochs with a value in all runs of a group, each with the mean of the values."""
-    runs = [{int(row["epoch"]): row.get(column) for row in run.rows} for run in group.runs]
+    """The epochs that were evaluated in all runs of a group, each with the mean of the values.
+
+    It is NaN where one of them is no number; empty if none is.
+    """
+    runs = [{int(row["epoch"]): row[column] for row in run.rows if column in row} for run in group.runs]
     found = []
     for epoch in sorted(set.intersection(*map(set, runs))):
-        values = [value for run in runs if (value := run[epoch]) is not None]
-        found += [(epoch, sum(values) / len(values))] if len(values) == len(runs) else []
-    return found
+        values = [math.nan if run[epoch] is None else float(run[epoch]) for run in runs]
+        found.append((epoch, sum(values) / len(values)))
+    return found if any(math.isfinite(mean) for _, mean in found) else []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -71,10 +72,18 @@ def run_charts(rows: Rows, twins: Mapping[str, Rows] | None = None) -> dict[str,
     for number, (run, own) in enumerate({"": rows, **(twins or {})}.items()):
         for column in dict.fromkeys(name for row in own for name in row if name not in _COUNTERS):
             kind, group = _kind(column.split("/")[-1])
-            line = Line([row["epoch"] for row in own], [row.get(column) for row in own], column, number)
+            line = Line([row["epoch"] for row in own], [_value(row, column) for row in own], column, number)
             found.setdefault(kind.picture.format(group), (kind, group, {}))[2][column, run] = line
     pictures = {name: Picture(kind.section, _chart(kind, group, lines)) for name, (kind, group, lines) in found.items()}
     return dict(sorted(pictures.items(), key=lambda item: SECTIONS.index(item[1].section)))
+
+
+def _value(row: Mapping[str, Any], column: str) -> float | None:
+    """None where nothing was measured; what was no number is null in a file, and interrupts a line as NaN."""
+    if column not in row:
+        return None
+    value: float | None = row[column]
+    return math.nan if value is None else value
 
 
 def _kind(metric: str) -> tuple[_Kind, str]:

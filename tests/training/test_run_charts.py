@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from typing import Any
+
 from spdbuild.training.run_charts import LOSSES, METRICS, OTHERS, run_charts
 
 ROWS = [
@@ -14,6 +17,15 @@ def test_train_and_test_share_the_chart_of_their_metric() -> None:
     loss = run_charts(ROWS)["loss"].chart
     assert {name: list(line.y) for name, line in loss.lines.items()} == {"train": [2.0, 1.0], "test": [34.0, None]}
     assert (loss.x_name, loss.y_name, loss.x_scale, loss.y_scale) == ("epoch", "loss", "epochs", "adaptive")
+
+
+def test_what_was_no_number_interrupts_a_line_and_what_was_not_measured_does_not() -> None:
+    rows: list[dict[str, Any]] = [{"epoch": epoch, "test/top1": 0.5} for epoch in (1, 2, 3, 4)]
+    # As a file has it, and as the run itself.
+    rows[1]["test/top1"], rows[2]["test/top1"] = None, math.nan
+    del rows[3]["test/top1"]
+    (line,) = run_charts(rows)["top1"].chart.lines.values()
+    assert [repr(value) for value in line.y] == ["0.5", "nan", "nan", "None"]
 
 
 def test_charts_stand_in_sections_and_counters_in_none() -> None:
