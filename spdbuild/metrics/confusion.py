@@ -58,7 +58,7 @@ class DetectionConfusion:
         objects, found = _pairs(iou_xyxy(boxes_xyxy, detections[:, :4]).cpu().numpy(), self.min_iou)
         true, taken_for = labels.cpu().numpy().astype(int), detections[:, 5].cpu().numpy().astype(int)
         np.add.at(self.matrix, (true[objects], taken_for[found]), 1)
-        free = np.setdiff1d(np.flatnonzero(~_covered(detections[:, :4], regions).cpu().numpy()), found)
+        free = np.setdiff1d(np.flatnonzero(~covered(detections[:, :4], regions).cpu().numpy()), found)
         classes = len(self.matrix) - 1
         self.matrix[:-1, -1] += np.bincount(np.delete(true, objects), minlength=classes)
         self.matrix[-1, :-1] += np.bincount(taken_for[free], minlength=classes)
@@ -86,7 +86,7 @@ def _pairs(iou: NDArray[np.float64], min_iou: float) -> tuple[list[int], list[in
     return list(pairs), list(pairs.values())
 
 
-def _covered(boxes_xyxy: Tensor, regions_xyxy: Tensor) -> Tensor:
+def covered(boxes_xyxy: Tensor, regions_xyxy: Tensor) -> Tensor:
     """Whether each box [D, 4] has more than half of its area on one of the regions [R, 4]: bool [D]."""
     if not len(regions_xyxy):
         return torch.zeros(len(boxes_xyxy), dtype=torch.bool, device=boxes_xyxy.device)

@@ -187,11 +187,12 @@ def _orientation(path: Path) -> int:
 
 
 def size_at(record: ImageRecord, long_side: int) -> tuple[int, int]:
-    """Height and width of an image scaled so that its longer side has `long_side` pixels."""
-    ratio = long_side / max(record.height, record.width)
-    if ratio == 1:
-        return record.height, record.width
-    return max(1, int(record.height * ratio)), max(1, int(record.width * ratio))
+    """Height and width of an image scaled so that its longer side has `long_side` pixels; the other is rounded down.
+
+    In whole numbers: by a ratio that is rounded, as published, 98 pixels would become 127 in place of 128.
+    """
+    longer = max(record.height, record.width)
+    return max(1, record.height * long_side // longer), max(1, record.width * long_side // longer)
 
 
 def scaled(pixels: Pixels, size: tuple[int, int]) -> Pixels:

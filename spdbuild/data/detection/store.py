@@ -32,7 +32,7 @@ Cache = Literal["auto", "none", "ram", "disk"]
 _LOG = logging.getLogger("spdbuild.data")
 
 #: Incremented whenever the pixels of the same file at the same size would come out differently, or their file would.
-_VERSION = 2
+_VERSION = 3
 
 #: How the checksum of an image is stored.
 _SUM = np.dtype("<u4")

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from spdbuild.data.detection.batch import DetectionBatch
 from spdbuild.metrics.coco import detection_rows, predictions_json
-from spdbuild.metrics.confusion import DetectionConfusion, Outcome
+from spdbuild.metrics.confusion import DetectionConfusion, Outcome, covered
 from spdbuild.metrics.detection import ClassMetrics, DetectionMetrics, evaluate_detections
 from spdbuild.metrics.nms import select_detections
 from spdbuild.metrics.reference_ap import THRESHOLDS, ReferencePrecision, average_precision, correct_detections
@@ -32,15 +32,17 @@ class DetectionMeter:
 
     views: how many of each image its boxes are from.
 
-    Its state holds, for D detections: rows [D, 7] as COCO has them, and hits [D, T], whether one counts as correct at
-    each of the thresholds of the published training's own metric; the confusion [K + 1, K + 1]; and the outcome of each
-    image by its position.
+    Its state holds, for D detections: rows [D, 7] as COCO has them; hits [D, T], whether one counts as correct at each
+    of the thresholds of the published training's own metric; and judged [D], whether it counts at all there, which it
+    does not on a crowd or an ignored region. Further the confusion [K + 1, K + 1], and the outcome of each image by its
+    position.
     """
 
     def __init__(self, images: DetectionImages, options: JudgingOptions, views: int = 1) -> None:
         self._images, self._options, self._views = images, options, views
         self._rows: list[NDArray[np.float64]] = [np.zeros((0, 7))]
         self._hits: list[NDArray[np.bool_]] = [np.zeros((0, len(THRESHOLDS)), bool)]
+        self._judged: list[NDArray[np.bool_]] = [np.zeros(0, bool)]
         self._category_ids = torch.tensor(images.dataset.category_ids, dtype=torch.float64)
         self._confusion = DetectionConfusion(len(images.classes))
         self._outcomes: dict[int, Outcome] = {}
@@ -70,7 +72,9 @@ class DetectionMeter:
         boxes, classes = torch.from_numpy(objects.boxes_xyxy), torch.from_numpy(objects.classes)
         regions = torch.from_numpy(~objects.counted)
         self._rows.append(detection_rows(dataset.images[index].id, found, self._category_ids))
-        self._hits.append(self._correct(found, boxes[~regions], classes[~regions]))
+        hits = self._correct(found, boxes[~regions], classes[~regions])
+        self._hits.append(hits)
+        self._judged.append(hits.any(axis=1) | ~covered(found[:, :4], boxes[regions]).numpy())
         self._outcomes[index] = self._confusion.update(found, boxes, classes, regions)
 
     def _correct(self, found: Tensor, boxes: Tensor, classes: Tensor) -> NDArray[np.bool_]:
@@ -82,6 +86,7 @@ class DetectionMeter:
         return {
             "rows": np.concatenate(self._rows),
             "hits": np.concatenate(self._hits),
+            "judged": np.concatenate(self._judged),
             "confusion": self._confusion.matrix,
             "outcomes": self._outcomes,
         }
@@ -93,6 +98,7 @@ class DetectionMeter:
         order = np.argsort(rows[:, 0], kind="stable")
         self._rows = [rows[order]]
         self._hits = [np.concatenate([state["hits"] for state in states])[order]]
+        self._judged = [np.concatenate([state["judged"] for state in states])[order]]
         self._confusion.matrix = sum(state["confusion"] for state in states)
         self._outcomes = {index: outcome for state in states for index, outcome in state["outcomes"].items()}
 
@@ -136,14 +142,15 @@ class DetectionMeter:
         return [(images[index].name, images[index].id, outcome) for index, outcome in sorted(self._outcomes.items())]
 
     def _own_precision(self, rows: NDArray[np.float64]) -> ReferencePrecision:
-        dataset = self._images.dataset
+        dataset, judged = self._images.dataset, np.concatenate(self._judged)
+        hits, rows = np.concatenate(self._hits)[judged], rows[judged]
         numbers = {category: class_ for class_, category in enumerate(dataset.category_ids)}
         found = np.array([numbers[int(category)] for category in rows[:, 6]], np.float64)
         objects = dataset.objects
         labels = objects.classes[objects.counted].astype(np.float64)
         if self._options.class_agnostic:
             found, labels = found * 0, labels * 0
-        return average_precision(np.concatenate(self._hits), rows[:, 5], found, labels)
+        return average_precision(hits, rows[:, 5], found, labels)
 
 
 def _outcomes_csv(outcomes: Sequence[tuple[str, int, Outcome]]) -> str:

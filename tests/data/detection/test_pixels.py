@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import struct
 import zlib
+from fractions import Fraction
+from math import floor
 from pathlib import Path
 
 import numpy as np
@@ -120,6 +122,14 @@ def test_an_image_of_600_megapixels_is_not_too_large(tmp_path: Path, suffix: str
 )
 def test_the_longer_side_gets_the_training_size(size: tuple[int, int], wanted: tuple[int, int]) -> None:
     assert size_at(ImageRecord(1, "a", None, width=size[1], height=size[0]), 640) == wanted
+
+
+def test_no_size_loses_a_pixel_to_rounding() -> None:
+    for longer in range(1, 3000):
+        shorter = longer * 2 // 3 + 1
+        for side in (128, 416, 640):
+            found = size_at(ImageRecord(1, "a", None, width=longer, height=shorter), side)
+            assert found == (max(1, floor(Fraction(side, longer) * shorter)), side)
 
 
 def test_scaling_down_averages(photo: Image.Image) -> None:

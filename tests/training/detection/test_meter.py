@@ -191,7 +191,8 @@ def test_a_detection_on_an_ignored_region_counts_neither_way() -> None:
     for batch in DetectionLoader(dataset, 2, 96):
         meter.update(boxes_that_see(batch), batch)
     evaluation = meter.evaluation()
-    assert evaluation.scalars["AP"] == 1.0
+    assert {evaluation.scalars[name] for name in ("AP", "precision", "recall")} == {1.0}
+    assert evaluation.scalars["fitness"] == pytest.approx(0.995)
     assert evaluation.counts["objects"] == 6
     assert evaluation.confusion is not None
     assert evaluation.confusion[-1].sum() == 0
