@@ -17,9 +17,11 @@ from spdbuild.data.letterbox import FILL
 from spdbuild.exporting.limits import Precision
 from spdbuild.exporting.network import DETECTIONS, LOGITS, head_of_graph
 from spdbuild.nn.detection import Detect
+from spdbuild.training.detection.views import ViewOptions
 from spdbuild.training.recipe.sections import plain
 from spdbuild.training.stored_graph import StoredGraph
 from spdbuild.training.tasks.detection import Detection
+from spdbuild.training.views import FlipOptions
 from spdbuild.weights import StoredWeights, file_sha256
 from spdbuild.weights.facts import Facts
 
@@ -56,8 +58,9 @@ def card_of(
     spdbuild, architecture, task, precision (of weights and layers), inputs (shapes without the batch), cell (what
     heights and widths are multiples of, where they may differ from those of `inputs`), outputs (what each means), head
     (strides, and anchors [L, A, 2], in pixels), classes, channels (their order), preprocess (what is done to an image,
-    in order), tiles (how large images are looked at), selection (which boxes a run counts and shows), weights,
-    weights_sha256, weights_key and weights_prefix (where in that file they were). What is not known is left out.
+    in order), tta (views of an image that a run merges, where the file looks at one), tiles (how large images are
+    looked at), selection (which boxes a run counts and shows), weights, weights_sha256, weights_key and weights_prefix
+    (where in that file they were). What is not known is left out.
 
     weights: the file that they are from, if there is one, with the key and the prefix under which they were found.
     head: the one whose maps are output without decoding.
@@ -74,7 +77,7 @@ def card_of(
         "classes": list(facts.classes or facts.names),
         "channels": "RGB" if preprocess else "",
         "preprocess": preprocess,
-        **_detections(network),
+        **_answers(network),
     }
     return {
         "spdbuild": __version__,
@@ -109,12 +112,18 @@ def _head(head: Detect) -> dict[str, Any]:
     return {"strides": list(head.strides), "anchors": (head.anchors.cpu() * strides).tolist()}
 
 
-def _detections(network: StoredGraph) -> dict[str, Any]:
-    """How a detector's run turns the boxes of its network into those of an image."""
-    if network.recipe is None or not isinstance(task := network.recipe.task, Detection):
+def _answers(network: StoredGraph) -> dict[str, Any]:
+    """How a run turns what its network gives into its answer: views that are merged, and a detector's boxes."""
+    if network.recipe is None:
         return {}
+    task = network.recipe.task
+    # An exported network looks at each image once; whoever runs the file can give it the other views.
+    tta = getattr(task, "tta", FlipOptions())
+    views = {} if tta in (FlipOptions(), ViewOptions()) else {"tta": asdict(tta)}
+    if not isinstance(task, Detection):
+        return views
     judged, shown = (asdict(options) for options in (task.evaluation.nms, task.seeing.nms))
-    found: dict[str, Any] = {"selection": {"evaluation": judged, "predict": shown}}
+    found: dict[str, Any] = {**views, "selection": {"evaluation": judged, "predict": shown}}
     if task.tiles.size is not None:
         merging = {"rule": _MERGING, "margin": MARGIN, "max_covered": MAX_COVERED, "max_iou": judged["max_iou"]}
         sizes = {"size": task.tiles.size, "overlap": task.tiles.overlap, "whole": task.tiles.whole}
@@ -140,7 +149,10 @@ def _preprocess(network: StoredGraph, facts: Facts, cell: tuple[int, int] | None
     how = getattr(network.recipe.data, "resize", "squash")
     resize = {"name": "resize", "how": how, "size": _image_size(network, facts), "filter": _FILTER}
     filled = {"fill": 0} if how == "pad" else {}
-    return [*scaled, resize | filled, divided, *map(_step, network.recipe.preprocess)]
+    steps = network.recipe.preprocess
+    # Pixels stay bytes until the first step that needs other numbers.
+    first = next((place for place, step in enumerate(steps) if isinstance(step, Normalize)), len(steps))
+    return [*scaled, resize | filled, *map(_step, steps[:first]), divided, *map(_step, steps[first:])]
 
 
 def _image_size(network: StoredGraph, facts: Facts) -> list[int]:

@@ -68,3 +68,21 @@ def test_a_resize_that_pads_says_with_what(networks: Path, how: str, fill: int |
     (resize,) = (step for step in told["preprocess"] if step["name"] == "resize")
     assert (resize["how"], resize.get("fill")) == (how, fill)
     assert resize["filter"] == "bilinear, antialiased"
+
+
+def test_bytes_are_divided_where_the_loader_divides_them(networks: Path) -> None:
+    steps = "[{name: resize, size: [40, 24]}, {name: normalize, statistics: cifar10}, {name: center_crop, size: 24}]"
+    recipe = load_recipe("quickstart", [f"preprocess={steps}"])
+    network = StoredGraph(spdbuild.load(networks / "small.yaml").graph, recipe=recipe)
+    told = card_of(network, StoredWeights(networks / "small.st"), [])["preprocess"]
+    assert [step["name"] for step in told] == ["resize", "resize", "divide", "normalize", "center_crop"]
+
+
+def test_a_run_that_merges_views_says_so(networks: Path) -> None:
+    assert "tta" not in card(networks)
+    told = card(networks, "task.tta={horizontal_flip: true, scales: [1, 1.5]}")
+    assert told["tta"] == {"horizontal_flip": True, "vertical_flip": False, "scales": (1.0, 1.5)}
+    recipe = load_recipe("quickstart", ["task.tta.vertical_flip=true"])
+    network = StoredGraph(spdbuild.load(networks / "small.yaml").graph, recipe=recipe)
+    found = card_of(network, StoredWeights(networks / "small.st"), [])
+    assert found["tta"] == {"horizontal_flip": False, "vertical_flip": True}
