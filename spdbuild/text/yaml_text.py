@@ -14,6 +14,9 @@ from spdbuild.text.source import parse_scalar
 
 _SAFE = re.compile(r"[A-Za-z_./][\w./*+-]*(?: [\w./*+-]+)*")
 
+#: Texts that are booleans to readers of YAML 1.1, such as PyYAML.
+_BOOLEANS = frozenset(("y", "n", "yes", "no", "on", "off"))
+
 
 def yaml_text(data: Mapping[str, Any]) -> str:
     """A mapping in block style; lists of plain values on one line."""
@@ -53,12 +56,14 @@ def inline(value: Any) -> str:
         return inline(int(value) if isinstance(value, numbers.Integral) else float(value))
     if isinstance(value, float) and not math.isfinite(value):
         return ".nan" if math.isnan(value) else ".inf" if value > 0 else "-.inf"
-    return json.dumps(value)
+    text = json.dumps(value)
+    # 1e-08 without a dot is a text to readers of YAML 1.1, such as PyYAML.
+    return text.replace("e", ".0e") if isinstance(value, float) and "e" in text and "." not in text else text
 
 
 def _text(text: str) -> str:
     """A text as a plain scalar where that is read back as the same text, else in double quotes."""
-    plain = _SAFE.fullmatch(text) and isinstance(parse_scalar(text), str)
+    plain = _SAFE.fullmatch(text) and isinstance(parse_scalar(text), str) and text.lower() not in _BOOLEANS
     if plain:
         return text
     quoted = json.dumps(text, ensure_ascii=False)
