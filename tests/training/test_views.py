@@ -22,6 +22,7 @@ RECIPE = {
     "epochs": 1,
     "title": "views",
 }
+CPU = torch.device("cpu")
 BOTH = FlipOptions(horizontal_flip=True, vertical_flip=True)
 
 
@@ -99,3 +100,16 @@ def test_training_evaluates_with_the_views_of_its_recipe(tmp_path: Path) -> None
     result = spdbuild.train(recipe, runs=tmp_path, quiet=True)
     again = spdbuild.evaluate(result.folder, weights=Path(result.folder) / "weights/last.safetensors", speed=False)
     assert again.evaluation.scalars == pytest.approx(result.metrics, rel=1e-6)
+
+
+def test_outputs_without_a_class_take_their_share_in_predictions_as_in_evaluation(tmp_path: Path) -> None:
+    result = spdbuild.train(RECIPE | {"vars": {"classes": 12}}, runs=tmp_path, quiet=True)
+    stored = spdbuild.load_model(result.folder)
+    images = stored.recipe.task.open(stored.recipe, "test")
+    pixels = [image.permute(1, 2, 0).numpy() for image in images.images]
+    inputs = next(iter(stored.recipe.task.batches(stored.recipe, images, training=False, rank=0, world=1, device=CPU)))
+    with torch.inference_mode():
+        shares = stored.model(inputs[0]).softmax(dim=1)[:, :9]
+    assert shares.sum(dim=1).max() < 0.999
+    for row, prediction in zip(shares, spdbuild.predict(stored, pixels), strict=False):
+        assert prediction.found[0]["score"] == pytest.approx(row.max().item(), rel=1e-4)

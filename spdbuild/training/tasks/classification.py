@@ -187,7 +187,7 @@ class Classification(Task):
         found: list[tuple[dict[str, Any], ...]] = []
         model = self.in_use(model)
         for inputs, _ in self.batches(recipe, images, training=False, rank=0, world=1, device=device):
-            shares = model(inputs)[:, : len(classes)].float().softmax(dim=1)
+            shares = model(inputs).float().softmax(dim=1)[:, : len(classes)]
             scores, numbers = shares.topk(min(5, len(classes)), dim=1)
             for row, indices in zip(scores.tolist(), numbers.tolist(), strict=True):
                 pairs = zip(indices, row, strict=True)
