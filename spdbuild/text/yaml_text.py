@@ -15,7 +15,7 @@ from spdbuild.text.source import parse_scalar
 _SAFE = re.compile(r"[A-Za-z_./][\w./*+-]*(?: [\w./*+-]+)*")
 
 #: Texts that are booleans to readers of YAML 1.1, such as PyYAML.
-_BOOLEANS = frozenset(("y", "n", "yes", "no", "on", "off"))
+_BOOLEANS = frozenset(("yes", "no", "on", "off"))
 
 
 def yaml_text(data: Mapping[str, Any]) -> str:

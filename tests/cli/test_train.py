@@ -135,7 +135,7 @@ def test_the_options_of_a_detector_change_its_recipe() -> None:
         "--max-iou": ("nms.max_iou", None),
         "--class": ("classes", ("a car", "no")),
     }
-    assert changes("tiny_objects", (), given) == ["nms.min_score=0.5", "classes=[a car, no]"]
+    assert changes("tiny_objects", (), given) == ["nms.min_score=0.5", 'classes=[a car, "no"]']
     assert changes("quickstart", (), {"--tile": ("tile", None), "--class": ("classes", ())}) == []
 
 
