@@ -137,7 +137,7 @@ def test_a_run_is_exported_with_what_its_recipe_knows(
     assert document["metadata"]["classes"] == list("0123456789")
     assert document["metadata"]["preprocess"] == [
         {"name": "resize", "how": "squash", "size": [8, 8], "filter": "bilinear, antialiased"},
-        {"name": "divide", "by": 255},
         {"name": "resize", "size": 12},
+        {"name": "divide", "by": 255},
         {"name": "normalize", "mean": [0.5, 0.5, 0.5], "std": [0.5, 0.5, 0.5]},
     ]
