@@ -125,7 +125,7 @@ def test_a_run_that_fails_keeps_no_other_from_being_trained(recipe: Path, tmp_pa
     assert shown.exit_code == 1
     lines = [line.split() for line in shown.stdout.splitlines()]
     assert lines[0][:3] == ["run", "state", "top1"]
-    assert lines[1] == ["optimizer.lr=1e+30", "failed"]
+    assert lines[1] == ["optimizer.lr=1.0e+30", "failed"]
     assert lines[2][:2] == ["optimizer.lr=0.1", "done"]
     assert float(lines[2][2]) > 0
     assert "not finite" in shown.stderr
