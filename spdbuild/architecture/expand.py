@@ -343,6 +343,8 @@ class _Expander:
         parent, _, last = name.rpartition(".")
         if parent and last.isdigit():
             whole = self._resolve(replace(reference, text=parent), line, state)
+            if whole == _UNKNOWN:
+                return _UNKNOWN
             shapes = self.graph[whole.node].shapes
             if int(last) < len(shapes):
                 return Output(whole.node, int(last))

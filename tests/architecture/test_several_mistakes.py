@@ -149,6 +149,17 @@ def test_mistakes_of_several_variants_are_told_once_each() -> None:
     assert told == [(8, ("in the variant small",)), (9, ("in the variant odd",)), (10, ("in the variant even",))]
 
 
+@pytest.mark.parametrize("reference", ["input.0", "input", "input.1"])
+def test_an_output_of_what_failed_is_no_further_mistake(reference: str) -> None:
+    block = f"blocks:\n  b(out):\n    - a: conv2d(out, 3) <- {reference}\n"
+    text = f"{HEAD}{block}layers:\n  - first: conv2d(0)\n  - second: b(4)\n"
+    with pytest.raises(InputError) as caught:
+        spdbuild.load(text)
+    assert [problem.message for problem in caught.value.problems] == [
+        "conv2d: out must be between 1 and 1000000, got 0"
+    ]
+
+
 def test_an_imported_op_that_refuses_its_input_hides_no_other_mistake(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
