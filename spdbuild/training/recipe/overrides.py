@@ -61,10 +61,15 @@ def refuse_spaces(texts: Sequence[str]) -> None:
 
 
 def merged(base: Value, over: Value) -> Value:
-    """`base` updated by `over`: mappings key by key, but a section whose `name` changes is replaced as a whole."""
+    """`base` updated by `over`: mappings key by key, but a section whose `name` changes is replaced as a whole.
+
+    Keys stay where they are, but those that both have take turns in the order of `over`: it may matter.
+    """
     if not isinstance(base.data, dict) or not isinstance(over.data, dict) or _renamed(base, over):
         return over
-    entries = dict(base.data)
+    shared = iter([key for key in over.data if key in base.data])
+    order = [next(shared) if key in over.data else key for key in base.data]
+    entries = {key: base.data[key] for key in order}
     for key, value in over.items():
         entries[key] = merged(entries[key], value) if key in entries else value
     return replace(over, data=entries)

@@ -129,3 +129,17 @@ def test_an_override_reaches_below_what_was_written_as_a_text() -> None:
     assert read("", "weights=w.pt", "weights.fresh=[head]").weights == FirstWeights("w.pt", fresh=("head",))
     assert read("task: classification\n", "task.monitor=top5").task.monitor == "top5"
     assert read("weights: {file: w.pt, fresh: head}\n", "weights=").weights is None
+
+
+@pytest.mark.parametrize(
+    ("over", "wanted"),
+    [
+        ("{b: 1, a: 2}", {"b": 1, "a": 2, "c": 9}),
+        ("{c: 1, a: 2}", {"c": 1, "b": 9, "a": 2}),
+        ("{a: 1}", {"a": 1, "b": 9, "c": 9}),
+        ("{d: 1, a: 2}", {"a": 2, "b": 9, "c": 9, "d": 1}),
+    ],
+)
+def test_patterns_take_the_order_in_which_an_override_names_them(over: str, wanted: dict[str, int]) -> None:
+    recipe = read("optimizer: {scales: {a: 9, b: 9, c: 9}}\n", f"optimizer.scales={over}")
+    assert list(recipe.optimizer.scales.items()) == list(wanted.items())
