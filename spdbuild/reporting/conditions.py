@@ -37,6 +37,8 @@ TRAINED, EVALUATED = "training images", "evaluation images"
 _CHOICE = {"split": "split", "weights": "evaluated weights", "precision": "evaluation precision"}
 #: Runs that differ in one of these were not measured on the same images in the same way.
 _MEASURED = ("data", EVALUATED, "task.name", "task.evaluation", "task.tta", *_CHOICE.values())
+#: Values that say no more than that the key is absent, as it is in recipes that are older than the key.
+_AS_ABSENT = (("task.tta.horizontal_flip", False), ("task.tta.vertical_flip", False), ("task.tta.scales", [1]))
 #: What follows from a network: its file and, as a text may mean another network to another version, its costs.
 _FOLLOWING = ("architecture.yaml", "parameters", "macs")
 #: Keys that these follow from.
@@ -157,7 +159,7 @@ def _leaves(values: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, A
             yield from _leaves(value, f"{path}.")
             if path in ORDERED and len(value) > 1:
                 yield f"{path}{_ORDER}", list(value)
-        elif value is not None and value != {}:
+        elif value is not None and value != {} and (path, _plain(value)) not in _AS_ABSENT:
             yield path, _plain(value)
 
 

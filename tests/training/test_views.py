@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -93,6 +94,19 @@ def test_a_report_does_not_take_other_views_for_the_same_evaluation(run: Path, t
     spdbuild.evaluate(run, ["task.tta.vertical_flip=true"], speed=False, output=tmp_path / "views")
     found = json.dumps(report(tmp_path / "plain", tmp_path / "views").to_dict())
     assert "task.tta.vertical_flip" in found
+
+
+def test_a_run_that_is_older_than_the_key_is_compared_with_one_that_has_no_further_view(
+    run: Path, tmp_path: Path
+) -> None:
+    older = tmp_path / "older"
+    shutil.copytree(run, older)
+    recipe = older / "recipe.yaml"
+    text = recipe.read_text()
+    plain = "  tta:\n    horizontal_flip: false\n    vertical_flip: false\n"
+    assert plain in text
+    recipe.write_text(text.replace(plain, ""))
+    assert "task.tta" not in json.dumps(report(run, older).to_dict())
 
 
 def test_training_evaluates_with_the_views_of_its_recipe(tmp_path: Path) -> None:

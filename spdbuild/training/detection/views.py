@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
 from spdbuild.declaring.ranges import require_range
+from spdbuild.errors import ArgumentError
 from spdbuild.training.detection.head import head_of, maps_of
 from spdbuild.training.views import FlipOptions
 
@@ -26,6 +27,8 @@ class ViewOptions(FlipOptions):
 
     def __post_init__(self) -> None:
         require_range(self, "scales", least=0.1, most=10)
+        if not self.scales:
+            raise ArgumentError("scales has no entry, so that no image is looked at", argument="scales", hint="[1]")
 
     @property
     def views(self) -> int:

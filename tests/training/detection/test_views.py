@@ -95,6 +95,8 @@ def test_every_flip_is_seen_in_every_size_and_merged() -> None:
 def test_scales_are_positive_numbers() -> None:
     with pytest.raises(ArgumentError, match=r"scales must be between 0\.1 and 10, got 0"):
         ViewOptions(scales=(1.0, 0))
+    with pytest.raises(ArgumentError, match="scales has no entry"):
+        ViewOptions(scales=())
 
 
 def test_evaluation_says_how_many_views_there_were(tmp_path: Path) -> None:
