@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from itertools import islice
 
 from spdbuild.architecture.document import Block, Document
-from spdbuild.architecture.expand import FURTHER_INPUTS, MAX_PROBLEMS
+from spdbuild.architecture.expand import FURTHER_INPUTS
+from spdbuild.architecture.failures import MAX_PROBLEMS
 from spdbuild.architecture.line import Argument, Call, Line, Reference
 from spdbuild.architecture.reserved import why_no_input, why_no_layer
 from spdbuild.architecture.unused import read_names

@@ -9,35 +9,24 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from spdbuild.architecture.document import Block, Document
+from spdbuild.architecture.failures import Failures
 from spdbuild.architecture.imports import imports_of
 from spdbuild.architecture.line import Argument, Call, Line, Reference
 from spdbuild.declaring.arguments import construct, signature
-from spdbuild.errors import (
-    ArgumentError,
-    Location,
-    Problem,
-    ShapeError,
-    SourceError,
-    SpdbuildError,
-    UnknownNameError,
-    nearest,
-)
+from spdbuild.errors import ArgumentError, ShapeError, SourceError, SpdbuildError, UnknownNameError, nearest
 from spdbuild.graph import Graph, Input, Origin, Output
 from spdbuild.ops import OPS, Op
 from spdbuild.shape import Shape
 from spdbuild.text.expression import ExpressionError, evaluate, names
 from spdbuild.text.schema import describe
 from spdbuild.text.source import Value
-from spdbuild.wording.phrases import cut, some
+from spdbuild.wording.phrases import cut
 
 #: Limits of the expansion: no real network comes near them, but a typing mistake may exceed them.
 MAX_LINES = 50_000
 MAX_REPEATS = 10_000
 MAX_CHARACTERS = 5_000_000
 MAX_NESTING = 50
-#: After so many mistakes no more are looked for, nor after so many failures, of which a mistake in a block makes many.
-MAX_PROBLEMS = 100
-MAX_FAILURES = 1_000
 #: Names of the inputs of a block that reads several.
 FURTHER_INPUTS = frozenset(f"input{number}" for number in range(1, 100))
 
@@ -139,15 +128,14 @@ class _Expander:
         self.uses: dict[str, Use] = {}
         #: Outputs by the full name of each named line, for references from other sections and into blocks.
         self.results: dict[str, Output] = {}
-        self.lines = self.characters = self.failed = 0
-        #: What failed, by place: the full names of the uses of a line, and why.
-        self.failures: dict[Location | None, list[tuple[str, SpdbuildError]]] = {}
+        self.lines = self.characters = 0
+        self.failures = Failures()
 
     def run(self) -> Expansion:
         with suppress(_LimitReachedError):
             self._sections()
         if self.failures:
-            raise _gathered(self.failures.values())
+            raise self.failures.error()
         return Expansion(self.graph, self.uses)
 
     def _sections(self) -> None:
@@ -208,10 +196,8 @@ class _Expander:
 
     def _fail(self, name: str, error: SpdbuildError) -> None:
         """Remember the failure of what `name` stands for, and go on unless a limit is reached."""
-        self.failures.setdefault(error.problems[0].location, []).append((name, error))
-        self.failed += 1
-        too_large = self.lines > MAX_LINES or self.characters > MAX_CHARACTERS
-        if too_large or len(self.failures) == MAX_PROBLEMS or self.failed == MAX_FAILURES:
+        self.failures.add(name, error)
+        if self.failures.enough or self.lines > MAX_LINES or self.characters > MAX_CHARACTERS:
             raise _LimitReachedError
 
     def _line(self, line: Line, state: _List) -> Output:
@@ -372,17 +358,6 @@ class _Expander:
         if name in self.uses and not self.uses[name].line.name:
             return "give the line a name of its own, which can be read"
         return nearest(name, known)
-
-
-def _gathered(places: Iterable[Sequence[tuple[str, SpdbuildError]]]) -> SpdbuildError:
-    """One error, of the class that all share if any: at each place that of the first use, which names the others."""
-    problems: list[Problem] = []
-    kinds: set[type[SpdbuildError]] = set()
-    for (_, error), *others in places:
-        uses = (f"also in {some([name for name, _ in others], 3)}",) if others else ()
-        problems += [replace(problem, trail=problem.trail and problem.trail + uses) for problem in error.problems]
-        kinds.add(type(error))
-    return (kinds.pop() if len(kinds) == 1 else SourceError).gather(problems)
 
 
 def _reads(tree: ast.expr, number: str) -> bool:

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import spdbuild
-from spdbuild.architecture.expand import MAX_PROBLEMS
+from spdbuild.architecture.failures import MAX_PROBLEMS
 from spdbuild.errors import InputError
 from spdbuild.text.source import MAX_BYTES
 

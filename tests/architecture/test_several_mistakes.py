@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import spdbuild
-from spdbuild.architecture.expand import MAX_FAILURES, MAX_PROBLEMS
+from spdbuild.architecture.failures import MAX_FAILURES, MAX_PROBLEMS
 from spdbuild.checking import check_architecture
 from spdbuild.errors import InputError, Problem, ShapeError, SourceError
 from spdbuild.loading import read_document, source_of
