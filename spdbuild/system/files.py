@@ -171,9 +171,14 @@ def expanded(path: str | Path) -> Path:
         return path
 
 
+def is_same_file(one: Path, other: Path) -> bool:
+    """Whether two paths lead to one file; a file that is not there is none."""
+    return one.exists() and other.exists() and one.samefile(other)
+
+
 def refuse_overwriting(output: Path | None, source: Path | None) -> None:
     """Raise InputError if `output` is the very file that is read, whose content would be lost."""
-    if output is not None and source is not None and output.exists() and source.exists() and output.samefile(source):
+    if output is not None and source is not None and is_same_file(output, source):
         raise InputError(f"{output} is the file that is converted", hint="write to another file")
 
 

@@ -12,7 +12,8 @@ from typing import Any
 from torch import Tensor
 
 from spdbuild.console import Console
-from spdbuild.errors import ArgumentError, WeightsError
+from spdbuild.errors import ArgumentError, RecipeError, WeightsError
+from spdbuild.system.files import is_same_file, require_writable
 from spdbuild.system.freed_memory import freed_memory_kept
 from spdbuild.system.out_of_memory import full_memory_told
 from spdbuild.training.checkpoint import generators_kept, seed_generators
@@ -104,18 +105,24 @@ def average_weights(
 
     Sums are in float64, and each tensor has the type that it has in the files. Of the counters of batch norms the
     greatest is taken, or after a recalibration the number of its batches.
-    Raises WeightsError, with all differences, for sources that have not the same names, shapes, types and classes.
+    Raises WeightsError, with all differences, for sources that have not the same names, shapes, types and classes; and
+    RecipeError if a norm has but one number a channel in a batch of a recalibration.
     """
     if recalibrate is None and (images is not None or listed(overrides)):
         argument = "images" if images is not None else "overrides"
         raise ArgumentError(f"{argument} needs recalibrate", argument=argument)
     if images is not None and images < 1:
         raise ArgumentError(f"images must be at least 1, got {images}", argument="images")
+    if isinstance(sources, str | Path):
+        message = f"sources are several runs, files or state_dicts, got one path: {sources}"
+        raise ArgumentError(message, argument="sources", hint="give a list")
     chosen = [_chosen(source, key, prefix) for source in sources]
     _refuse_repeated(chosen)
     output = None if output is None else Path(output)
+    if output is not None:
+        require_writable(output.parent)
     for source in chosen:
-        if output is not None and isinstance(source, StoredWeights) and _same(output, source.path):
+        if output is not None and isinstance(source, StoredWeights) and is_same_file(output, source.path):
             raise ArgumentError(f"{output} is one of the files that are averaged", argument="output")
     members = [
         Member.of_file(source) if isinstance(source, StoredWeights) else Member.of_state(source, f"state_dict {place}")
@@ -158,10 +165,6 @@ def _refuse_repeated(chosen: Sequence[StoredWeights | Mapping[str, Tensor]]) -> 
                 message = f"{source.file} is given twice, and would count twice in the mean"
                 raise ArgumentError(message, argument="sources", hint="name each once")
             seen.add(known)
-
-
-def _same(one: Path, other: Path) -> bool:
-    return one.exists() and other.exists() and one.samefile(other)
 
 
 def _common_facts(
@@ -218,7 +221,14 @@ def _recalibrated(
             autocast(stored.precision, stored.device),
         ):
             seen = islice(iter(batches), count)
-            recalibrate(stored.model, seen, recipe.freeze, lambda: bar.advance(1, "" if bar.due else None))
+            try:
+                recalibrate(stored.model, seen, recipe.freeze, lambda: bar.advance(1, "" if bar.due else None))
+            except ValueError as error:
+                # torch's, of a norm of images of one pixel; what else may raise it is no matter of the batch.
+                if batch > 1:
+                    raise
+                message = "batches of 1 image give a norm one number a channel, which has no variance"
+                raise RecipeError(message, hint="a larger batch, and images as many") from error
     state = stored.model.state_dict()
     measured = [f"{norm}.{part}" for norm in norms for part in STATISTICS]
     found = {name: state[name].cpu().to(mean[name].dtype) for name in measured if name in mean}

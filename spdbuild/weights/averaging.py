@@ -74,6 +74,8 @@ def average(members: Sequence[Member]) -> dict[str, Tensor]:
     Raises WeightsError with all differences if the members have not the same names, shapes and types, or if one has a
     value that is no number; and ArgumentError for fewer than two.
     """
+    import torch
+
     if len(members) < 2:
         message = f"an average is of two or more weights, got {len(members)}"
         raise ArgumentError(message, argument="sources", hint="name the folders of runs, or files of weights")
@@ -83,10 +85,13 @@ def average(members: Sequence[Member]) -> dict[str, Tensor]:
     sums = _wide(first)
     for other in others:
         _add(sums, _wide(other), first, other)
-    dtypes = {name: tensor.dtype for name, tensor in first.load().items()}
-    return {
-        name: (total / len(members)).to(dtypes[name]) if _has_mean(total) else total for name, total in sums.items()
-    }
+
+    def mean(name: str) -> Tensor:
+        total = sums[name]
+        # Of what the file says, for to read it once more would take as long as the sum.
+        return (total / len(members)).to(getattr(torch, first.tensors[name].dtype)) if _has_mean(total) else total
+
+    return {name: mean(name) for name in sums}
 
 
 def _names(tensors: Mapping[str, object], holder: str, prefix: str | None) -> dict[str, str]:

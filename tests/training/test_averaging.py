@@ -16,13 +16,15 @@ from torch.optim.swa_utils import update_bn
 
 import spdbuild
 from spdbuild.cli import spdbuild as cli
-from spdbuild.errors import ArgumentError, RecipeError, WeightsError
+from spdbuild.errors import ArgumentError, InputError, RecipeError, WeightsError
 from spdbuild.training.averaging import average_weights
 from spdbuild.training.recalibration import recalibrate
 from spdbuild.training.recipe import load_recipe
 from spdbuild.training.run import train
 from spdbuild.weights import file_sha256, open_weights, save_weights
 from spdbuild.weights.facts import Facts
+
+from .conftest import ARCHITECTURE as WITH_DROPOUT
 
 
 def command(*arguments: Any) -> Result:
@@ -33,19 +35,8 @@ def best(folder: Path) -> Path:
     return folder / "weights" / "best.safetensors"
 
 
-ARCHITECTURE = """\
-model: tiny
-inputs: {image: [3, 8, 8]}
-vars: {classes: 10}
-layers:
-  - stem: conv2d(8, 3)
-  - norm: batch_norm()
-  - relu()
-  - down: conv2d(16, 3, stride=2)
-  - norm2: batch_norm()
-  - global_avg_pool()
-  - head: linear(classes)
-"""
+#: Without dropout the statistics of norms can be computed by hand.
+ARCHITECTURE = WITH_DROPOUT.replace("  - dropout(0.1)\n", "")
 
 
 @pytest.fixture(scope="module")
@@ -242,3 +233,29 @@ def test_what_cannot_be_recalibrated_is_refused(runs: list[Path], tmp_path: Path
         average_weights(wrapped, recalibrate=runs[0])
     with pytest.raises(RecipeError, match="'seed' cannot change once a model is trained"):
         average_weights(runs, recalibrate=runs[0], overrides=["seed=3"])
+
+
+def test_what_cannot_be_written_is_refused_before_anything_is_read(
+    runs: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr("spdbuild.training.averaging.average")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="is a file"):
+        average_weights(runs, tmp_path / "file" / "mean.safetensors")
+
+
+def test_one_path_is_no_list_of_sources(runs: list[Path]) -> None:
+    with pytest.raises(ArgumentError, match="sources are several runs, files or state_dicts, got one path"):
+        average_weights(str(runs[0]))  # type: ignore[arg-type]
+
+
+def test_a_norm_of_one_number_a_channel_is_refused(tmp_path: Path) -> None:
+    pytest.importorskip("sklearn", reason="the data set digits needs scikit-learn")
+    network = tmp_path / "one.yaml"
+    network.write_text(ARCHITECTURE.replace("  - head", "  - last: batch_norm()\n  - head"))
+    recipe = tmp_path / "one_recipe.yaml"
+    recipe.write_text(f"architecture: {network}\ndata: {{name: digits}}\nepochs: 1\nworkers: 0\n")
+    states = [spdbuild.build(spdbuild.load(network), seed=seed).state_dict() for seed in (0, 1)]
+    with pytest.raises(RecipeError, match="batches of 1 image give a norm one number a channel"):
+        average_weights(states, recalibrate=recipe, images=1)
+    assert average_weights(states, recalibrate=recipe, images=2).recalibration is not None
