@@ -121,6 +121,8 @@ def average_weights(
     output = None if output is None else Path(output)
     if output is not None:
         require_writable(output.parent)
+        if recalibrate is not None and any(is_same_file(output, file) for file in _own_files(Path(recalibrate))):
+            raise ArgumentError(f"{output} is of the run that is only measured on", argument="output")
     for source in chosen:
         if output is not None and isinstance(source, StoredWeights) and is_same_file(output, source.path):
             raise ArgumentError(f"{output} is one of the files that are averaged", argument="output")
@@ -137,6 +139,11 @@ def average_weights(
     if output is not None:
         save_weights(output, mean, found.metadata())
     return found
+
+
+def _own_files(run: Path) -> tuple[Path, ...]:
+    """The weights of a run that an average must not replace; of a recipe there are none."""
+    return RunFolder(run).best, RunFolder(run).last
 
 
 def _chosen(source: Weights, key: str | None, prefix: str | None) -> StoredWeights | Mapping[str, Tensor]:

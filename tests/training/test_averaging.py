@@ -259,3 +259,11 @@ def test_a_norm_of_one_number_a_channel_is_refused(tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match="batches of 1 image give a norm one number a channel"):
         average_weights(states, recalibrate=recipe, images=1)
     assert average_weights(states, recalibrate=recipe, images=2).recalibration is not None
+
+
+def test_the_weights_of_the_run_that_is_measured_on_are_not_replaced(runs: list[Path]) -> None:
+    states = [load_file(best(folder)) for folder in runs]
+    before = best(runs[0]).read_bytes()
+    with pytest.raises(ArgumentError, match="is of the run that is only measured on"):
+        average_weights(states, best(runs[0]), recalibrate=runs[0])
+    assert best(runs[0]).read_bytes() == before
