@@ -29,6 +29,11 @@ class FlipOptions:
     vertical_flip: bool = False
 
     @property
+    def views(self) -> int:
+        """How many views there are, with the image itself."""
+        return len(self.flips)
+
+    @property
     def flips(self) -> tuple[tuple[int, ...], ...]:
         """The dimensions of images [N, C, H, W] that are turned round in each view; none in the first."""
         across = [(), (_ACROSS,)] if self.horizontal_flip else [()]

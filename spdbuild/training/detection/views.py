@@ -32,7 +32,6 @@ class ViewOptions(FlipOptions):
 
     @property
     def views(self) -> int:
-        """How many views there are."""
         return len(self.flips) * len(self.scales)
 
 

@@ -121,10 +121,10 @@ class Classification(Task):
 
     def meter(self, recipe: Recipe, model: nn.Module, images: ImageSet, device: torch.device) -> _Meter:
         _require_class_numbers(recipe, images)
-        return _Meter(images, recipe.test_batch or recipe.batch, len(self.tta.flips))
+        return _Meter(images, recipe.test_batch or recipe.batch, self.tta.views)
 
     def in_use(self, model: nn.Module) -> nn.Module:
-        return MeanOfFlips(model, self.tta) if len(self.tta.flips) > 1 else model
+        return MeanOfFlips(model, self.tta) if self.tta.views > 1 else model
 
     def metrics(self) -> dict[str, Metric]:
         shares = dict.fromkeys(("top1", "top5", "mean_class_top1", "mean_class_f1"), Metric("higher", share=True))
