@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from spdbuild.data import ArrayImages
+from spdbuild.data import ArrayImages, reading
 
 WriteImage = Callable[..., Path]
 
@@ -83,3 +83,16 @@ def class_folders_of(tmp_path: Path) -> Callable[..., Path]:
         return tmp_path / "all"
 
     return make
+
+
+@pytest.fixture
+def damaged(class_folders: Path) -> Path:
+    """Class folders with an empty file among the images."""
+    (class_folders / "train" / "cat" / "train-cat-1.png").write_bytes(b"")
+    return class_folders
+
+
+@pytest.fixture
+def always_cached(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sets of few images are cached, too."""
+    monkeypatch.setattr(reading, "_CACHED_FROM", 1)
