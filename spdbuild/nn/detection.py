@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import log
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -38,9 +39,10 @@ class Detect(nn.Module):
     ) -> None:
         super().__init__()
         self.classes, self.strides = classes, tuple(strides)
-        pixels = torch.tensor(anchors, dtype=torch.float32)
-        self.register_buffer("anchors", pixels / torch.tensor(self.strides).view(-1, 1, 1))
-        depth = pixels.shape[1] * (BOX_AND_OBJECT + classes)
+        # In numpy: to divide tensors on the meta device imports torch's compiler, which takes a second.
+        cells = np.asarray(anchors, np.float32) / np.asarray(self.strides, np.float32)[:, None, None]
+        self.register_buffer("anchors", torch.tensor(cells.tolist(), dtype=torch.float32))
+        depth = cells.shape[1] * (BOX_AND_OBJECT + classes)
         self.levels = nn.ModuleList(nn.Conv2d(channels, depth, 1) for channels in in_channels)
         self.add_priors()
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from math import exp, log
 
 import numpy as np
@@ -93,3 +95,19 @@ def test_the_head_can_be_exported() -> None:
     module = head()
     for exported, eager in zip(torch.export.export(module, x).module()(*x), module(*x), strict=True):
         torch.testing.assert_close(exported, eager)
+
+
+def test_anchors_in_cells_are_those_of_a_division_of_tensors() -> None:
+    anchors = np.random.default_rng(0).uniform(1, 500, (5, 3, 2)).tolist()
+    strides = [8, 12, 16, 40, 64]
+    expected = torch.tensor(anchors, dtype=torch.float32) / torch.tensor(strides).view(-1, 1, 1)
+    assert torch.equal(Detect([1] * 5, 2, anchors, strides).anchors, expected)
+
+
+def test_a_head_without_numbers_needs_no_compiler() -> None:
+    program = (
+        "import sys, torch; from spdbuild.nn.detection import Detect\n"
+        "with torch.device('meta'): Detect([1], 2, [[[8, 8]]], [8])\n"
+        "assert 'torch._dynamo' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)
