@@ -12,7 +12,8 @@ from typing import Any
 
 from spdbuild.text.source import parse_scalar
 
-_SAFE = re.compile(r"[A-Za-z_./][\w./*+-]*(?: [\w./*+-]+)*")
+#: `.5_` would be a number to readers of YAML 1.1.
+_SAFE = re.compile(r"(?:[A-Za-z_/]|\.(?![0-9]))[\w./*+-]*(?: [\w./*+-]+)*")
 
 #: Texts that are booleans to readers of YAML 1.1, such as PyYAML.
 _BOOLEANS = frozenset(("yes", "no", "on", "off"))

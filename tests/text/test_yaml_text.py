@@ -30,7 +30,7 @@ def test_a_section_is_a_block_and_a_list_of_numbers_a_line() -> None:
 
 
 @pytest.mark.parametrize("number", [1e-08, -4e-06, 1.5e-07, 1e22, 5e-324, 0.1, 3.0, 10, True, None])
-@pytest.mark.parametrize("text", ["no", "On", "y", "OFF", "null", "12:30", "1e-08", "~", "north", "0x1f", ""])
+@pytest.mark.parametrize("text", ["no", "On", "y", "OFF", "null", "12:30", "1e-08", ".5_", "~", "north", "0x1f", ""])
 def test_other_readers_of_yaml_read_the_same(number: float | bool | None, text: str) -> None:
     data = {"number": number, text: [text, number], "nested": {text: {"eps": number}}}
     assert yaml.safe_load(yaml_text(data)) == data
