@@ -44,7 +44,8 @@ class Recipe(Network):
     batch: images per batch, over all processes.
     test_batch: images per batch in evaluation, over all processes; empty: as `batch`.
     drop_last: whether training leaves out a last batch that is not full.
-    epochs: passes over the training images.
+    epochs: passes over the training images. A run that is resumed with more keeps the evaluation of its former last
+        epoch, which counts for patience and the best epoch, so it may end otherwise than one that had as many at once.
     optimizer: what updates the weights; `name` picks it: any of torch.optim except lbfgs, which evaluates the loss
         several times per step, sparse_adam, which needs sparse gradients, and muon, which takes only matrices.
     schedule: how the learning rate changes over the run; `name` picks it.
