@@ -195,7 +195,7 @@ def test_weights_that_do_not_fit_are_refused() -> None:
     ("change", "message"),
     [
         (lambda state: {"a": torch.ones(1)}, "the state_dict: "),
-        (lambda state: spdbuild.build("resnet18", device="meta").state_dict(), "the state_dict: "),
+        (lambda state: spdbuild.build("cifar_resnet20").state_dict(), "the state_dict: "),
         (lambda state: state | {"head.bias": torch.ones(4)}, "the state_dict: 'head.bias' needs 5, has 4"),
     ],
     ids=["a name", "another network", "a shape"],

@@ -113,9 +113,11 @@ def average_weights(
         raise ArgumentError(f"{argument} needs recalibrate", argument=argument)
     if images is not None and images < 1:
         raise ArgumentError(f"images must be at least 1, got {images}", argument="images")
-    if isinstance(sources, str | Path):
-        message = f"sources are several runs, files or state_dicts, got one path: {sources}"
+    if isinstance(sources, str | Path | Mapping):
+        got = "one state_dict" if isinstance(sources, Mapping) else f"one path: {sources}"
+        message = f"sources are several runs, files or state_dicts, got {got}"
         raise ArgumentError(message, argument="sources", hint="give a list")
+    _require_files(sources, key=key, prefix=prefix)
     chosen = [_chosen(source, key, prefix) for source in sources]
     _refuse_repeated(chosen)
     output = None if output is None else Path(output)
@@ -146,6 +148,14 @@ def _own_files(run: Path) -> tuple[Path, ...]:
     return RunFolder(run).best, RunFolder(run).last
 
 
+def _require_files(sources: Sequence[Weights], **choice: str | None) -> None:
+    """Refuse a choice within files where no source is a file that it could be for."""
+    given = [name for name, value in choice.items() if value]
+    if given and not any(isinstance(source, str | Path) and not Path(source).is_dir() for source in sources):
+        message = f"{given[0]} is for files, and none is among the sources"
+        raise ArgumentError(message, argument=given[0], hint=f"leave {given[0]} out")
+
+
 def _chosen(source: Weights, key: str | None, prefix: str | None) -> StoredWeights | Mapping[str, Tensor]:
     """The best weights of a run, a file with the choice for all files, or a state_dict."""
     if isinstance(source, str | Path) and Path(source).is_dir():
@@ -153,7 +163,8 @@ def _chosen(source: Weights, key: str | None, prefix: str | None) -> StoredWeigh
     if isinstance(source, str | Path):
         return StoredWeights(source, key, prefix)
     given = weights_from(source)
-    assert given is not None
+    if given is None:
+        raise ArgumentError("one of the sources is None", argument="sources", hint="leave it out")
     return given
 
 

@@ -72,7 +72,7 @@ def average(members: Sequence[Member]) -> dict[str, Tensor]:
     most batches, so that one more moves its statistics least. Other integers must be the same in all.
 
     Raises WeightsError with all differences if the members have not the same names, shapes and types, or if one has a
-    value that is no number; and ArgumentError for fewer than two.
+    value that is no number, or the infinity of the other sign; and ArgumentError for fewer than two.
     """
     import torch
 
@@ -147,13 +147,16 @@ def _wide(member: Member) -> dict[str, Tensor]:
 
 
 def _add(sums: dict[str, Tensor], tensors: Mapping[str, Tensor], first: Member, other: Member) -> None:
-    """Add the tensors of another member; raises WeightsError for integers that are not those of the first."""
+    """Add the tensors of another member; raises WeightsError for those that have no mean with the ones before."""
     import torch
 
     problems = []
     for name, tensor in tensors.items():
         if _has_mean(tensor):
             sums[name] += tensor
+            if bool(sums[name].isnan().any()):
+                message = f"{other.name}: '{name}' is infinite where one before it is, with the other sign"
+                problems.append(Problem(message, hint="leave one of them out of the average"))
         elif name.endswith(COUNTER):
             sums[name] = torch.maximum(sums[name], tensor)
         elif not torch.equal(sums[name], tensor):

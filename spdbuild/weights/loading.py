@@ -90,7 +90,8 @@ def match_state(
 
 
 def require_tensors(state: Mapping[str, Tensor]) -> None:
-    """Refuse a mapping that is no state_dict; raises ArgumentError."""
+    """Refuse a mapping that is no state_dict, and tensors without all of their numbers; raises ArgumentError."""
+    import torch
     from torch import Tensor
 
     for name, tensor in state.items():
@@ -98,6 +99,11 @@ def require_tensors(state: Mapping[str, Tensor]) -> None:
             message = f"a state_dict has tensors by name, and {name!r} is a {type(tensor).__name__}"
             hint = "torch.from_numpy makes tensors of arrays" if hasattr(tensor, "__array__") else _key_hint(state)
             raise ArgumentError(message, argument="weights", hint=hint)
+        if tensor.is_meta:
+            raise ArgumentError(f"the tensor {name!r} is on the meta device, so it has no numbers", argument="weights")
+        if tensor.layout != torch.strided:
+            message = f"the tensor {name!r} has the layout {tensor.layout}, and weights are dense"
+            raise ArgumentError(message, argument="weights", hint="tensor.to_dense() makes one")
 
 
 def _key_hint(checkpoint: Mapping[str, Any]) -> str:

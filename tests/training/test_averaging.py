@@ -249,6 +249,23 @@ def test_one_path_is_no_list_of_sources(runs: list[Path]) -> None:
         average_weights(str(runs[0]))  # type: ignore[arg-type]
 
 
+def test_sources_that_are_no_weights_are_refused(runs: list[Path]) -> None:
+    state = load_file(best(runs[0]))
+    with pytest.raises(ArgumentError, match="sources are several runs, files or state_dicts, got one state_dict"):
+        average_weights(state)  # type: ignore[arg-type]
+    with pytest.raises(ArgumentError, match="one of the sources is None"):
+        average_weights([state, None])  # type: ignore[list-item]
+
+
+def test_a_choice_within_files_needs_a_file(runs: list[Path], tmp_path: Path) -> None:
+    result = command(*runs, "--key", "model", "-o", tmp_path / "mean.safetensors")
+    assert result.exit_code == 2
+    assert "key is for files, and none is among the sources" in result.stderr
+    state = load_file(best(runs[0]))
+    with pytest.raises(ArgumentError, match="prefix is for files, and none is among the sources"):
+        average_weights([state, state], prefix="module")
+
+
 def test_a_norm_of_one_number_a_channel_is_refused(tmp_path: Path) -> None:
     pytest.importorskip("sklearn", reason="the data set digits needs scikit-learn")
     network = tmp_path / "one.yaml"

@@ -80,6 +80,25 @@ def test_a_value_that_is_no_number_is_refused() -> None:
         average(members({"a": torch.zeros(2)}, {"a": torch.tensor([0, torch.nan])}))
 
 
+def test_infinities_of_both_signs_have_no_mean() -> None:
+    one, other = ({"a": torch.tensor([0, sign * torch.inf])} for sign in (1, -1))
+    assert average(members(one, one))["a"].tolist() == [0, torch.inf]
+    with pytest.raises(WeightsError, match="state_dict 2: 'a' is infinite where one before it is, with the other sign"):
+        average(members(one, other))
+
+
+@pytest.mark.parametrize(
+    ("tensor", "message"),
+    [
+        (torch.zeros(2, device="meta"), "the tensor 'a' is on the meta device, so it has no numbers"),
+        (torch.eye(2).to_sparse(), r"the tensor 'a' has the layout torch\.sparse_coo, and weights are dense"),
+    ],
+)
+def test_a_tensor_without_all_of_its_numbers_is_refused(tensor: Tensor, message: str) -> None:
+    with pytest.raises(ArgumentError, match=message):
+        Member.of_state({"a": tensor}, "state_dict 1")
+
+
 def test_one_has_no_mean() -> None:
     with pytest.raises(ArgumentError, match="an average is of two or more weights, got 1"):
         average(members({"a": torch.zeros(1)}))
