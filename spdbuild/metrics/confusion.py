@@ -49,16 +49,18 @@ class DetectionConfusion:
         detections: [D, 6], rows (left, top, right, bottom, score, class index); of rows with the same box, one for each
             of its likely classes, that with the highest score counts.
         boxes_xyxy, labels, crowd: [B, 4], [B] class indices and [B] bool, the objects. A crowd region is no object, and
-            a detection with more than half of its area on one does not count as background.
+            a detection with more than half of its area on one of its class, or of the class -1, which stands for every
+            class, does not count as background.
         """
         detections = _once_a_box(detections[detections[:, 4] >= self.min_score])
-        regions = boxes_xyxy[:0] if crowd is None else boxes_xyxy[crowd]
+        on_crowd = torch.zeros(len(detections), dtype=torch.bool)
         if crowd is not None:
+            on_crowd = covered(detections, boxes_xyxy[crowd], labels[crowd]).cpu()
             boxes_xyxy, labels = boxes_xyxy[~crowd], labels[~crowd]
         objects, found = _pairs(iou_xyxy(boxes_xyxy, detections[:, :4]).cpu().numpy(), self.min_iou)
         true, taken_for = labels.cpu().numpy().astype(int), detections[:, 5].cpu().numpy().astype(int)
         np.add.at(self.matrix, (true[objects], taken_for[found]), 1)
-        free = np.setdiff1d(np.flatnonzero(~covered(detections[:, :4], regions).cpu().numpy()), found)
+        free = np.setdiff1d(np.flatnonzero(~on_crowd.numpy()), found)
         classes = len(self.matrix) - 1
         self.matrix[:-1, -1] += np.bincount(np.delete(true, objects), minlength=classes)
         self.matrix[-1, :-1] += np.bincount(taken_for[free], minlength=classes)
@@ -86,9 +88,13 @@ def _pairs(iou: NDArray[np.float64], min_iou: float) -> tuple[list[int], list[in
     return list(pairs), list(pairs.values())
 
 
-def covered(boxes_xyxy: Tensor, regions_xyxy: Tensor) -> Tensor:
-    """Whether each box [D, 4] has more than half of its area on one of the regions [R, 4]: bool [D]."""
-    if not len(regions_xyxy):
-        return torch.zeros(len(boxes_xyxy), dtype=torch.bool, device=boxes_xyxy.device)
-    shared = intersection_xyxy(boxes_xyxy, regions_xyxy).amax(dim=1)
-    return shared > 0.5 * area_xyxy(boxes_xyxy)
+def covered(detections: Tensor, regions_xyxy: Tensor, labels: Tensor) -> Tensor:
+    """Whether each detection has more than half of its area on one region of its class: bool [D].
+
+    detections: [D, 6], rows (left, top, right, bottom, score, class index). regions_xyxy, labels: [R, 4] and [R], the
+        regions; those of the class -1 are of every class.
+    """
+    boxes_xyxy = detections[:, :4]
+    alike = (labels == -1) | (labels == detections[:, 5:])
+    shared = intersection_xyxy(boxes_xyxy, regions_xyxy)
+    return ((shared > 0.5 * area_xyxy(boxes_xyxy)[:, None]) & alike).any(dim=1)

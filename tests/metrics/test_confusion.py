@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import torch
 
 from spdbuild.metrics.confusion import DetectionConfusion
@@ -67,6 +68,14 @@ def test_crowd_regions_are_no_objects_and_detections_on_them_no_background() -> 
     outcome = counts.update(torch.tensor([detection(inside, 1), detection(BOXES[2], 1)]), BOXES, LABELS, crowd)
     assert counts.matrix.tolist() == [[0, 0, 1], [0, 1, 0], [0, 0, 0]]
     assert (outcome.objects, outcome.right, outcome.missed, outcome.background) == (2, 1, 1, 0)
+
+
+@pytest.mark.parametrize(("label", "background"), [(0, 1), (1, 0), (-1, 0)])
+def test_a_crowd_is_of_its_own_class_and_a_region_without_one_of_every_class(label: int, background: int) -> None:
+    counts = DetectionConfusion(classes=2)
+    found = torch.tensor([detection(BOXES[0], 1)])
+    outcome = counts.update(found, BOXES[:1], torch.tensor([label]), torch.tensor([True]))
+    assert outcome.background == background
 
 
 def test_a_detection_that_lies_on_a_crowd_region_with_exactly_half_of_itself_is_background() -> None:

@@ -72,15 +72,12 @@ class DetectionMeter:
         boxes, classes = torch.from_numpy(objects.boxes_xyxy), torch.from_numpy(objects.classes)
         regions = torch.from_numpy(~objects.counted)
         self._rows.append(detection_rows(dataset.images[index].id, found, self._category_ids))
-        hits = self._correct(found, boxes[~regions], classes[~regions])
-        self._hits.append(hits)
-        self._judged.append(hits.any(axis=1) | ~covered(found[:, :4], boxes[regions]).numpy())
         self._outcomes[index] = self._confusion.update(found, boxes, classes, regions)
-
-    def _correct(self, found: Tensor, boxes: Tensor, classes: Tensor) -> NDArray[np.bool_]:
         if self._options.class_agnostic:
             found, classes = torch.cat((found[:, :5], torch.zeros_like(found[:, 5:])), dim=1), classes * 0
-        return correct_detections(found, boxes, classes)
+        hits = correct_detections(found, boxes[~regions], classes[~regions])
+        self._hits.append(hits)
+        self._judged.append(hits.any(axis=1) | ~covered(found, boxes[regions], classes[regions]).numpy())
 
     def state(self) -> dict[str, Any]:
         return {

@@ -198,6 +198,28 @@ def test_a_detection_on_an_ignored_region_counts_neither_way() -> None:
     assert evaluation.confusion[-1].sum() == 0
 
 
+@pytest.mark.parametrize(
+    ("crowd_class", "class_agnostic", "forgiven"),
+    [(1, False, True), (2, False, False), (NO_CLASS, False, True), (2, True, True)],
+)
+def test_a_crowd_forgives_in_all_metrics_the_same_detections(
+    crowd_class: int, class_agnostic: bool, forgiven: bool
+) -> None:
+    # The object of the first row becomes a crowd; a detection of class 1 lies on it, with the highest score of all.
+    dataset, first = objects(), np.arange(7) == 0
+    classes = np.where(first, crowd_class, 1)
+    crowded = replace(dataset, objects=replace(dataset.objects, classes=classes, crowd=first))
+    options = JudgingOptions(class_agnostic=class_agnostic)
+    meters = [DetectionMeter(DetectionImages(crowded, 96), options) for _ in range(2)]
+    for index in range(len(dataset)):
+        boxes = torch.from_numpy(dataset.of_image(index).boxes_xyxy)
+        scores = torch.linspace(0.9, 0.5, len(boxes))[:, None] - index / 100
+        meters[index % 2].add(index, torch.cat((boxes, scores, torch.ones(len(boxes), 1)), dim=1))
+    meters[0].merge([meter.state() for meter in meters])
+    scores = meters[0].evaluation().scalars
+    assert (scores["AP50"] == 1, scores["precision"] == 1, scores["fitness"] > 0.99) == (forgiven,) * 3
+
+
 def of_the_wrong_class(options: JudgingOptions) -> Evaluation:
     """What every object scores if it is found as the class behind its own."""
     dataset = objects()
