@@ -10,6 +10,8 @@ from math import log
 import torch
 from torch import Tensor, nn
 
+from spdbuild.wording.phrases import number
+
 #: The dimensions of images [N, C, H, W] that are turned round by a horizontal and by a vertical flip.
 _ACROSS, _DOWN = 3, 2
 
@@ -40,10 +42,17 @@ class FlipOptions:
         down = [(), (_DOWN,)] if self.vertical_flip else [()]
         return tuple((*first, *second) for first, second in product(across, down))
 
+    @property
+    def told(self) -> list[str]:
+        """Which views results are of, as a line, if it is not the image itself alone."""
+        changes = self._changes()
+        return [f"{number(self.views, 'view')} of each image: {', '.join(changes)}"] if changes else []
 
-def views_told(count: int) -> list[str]:
-    """How many views results are of, as a line, if they are several."""
-    return [f"{count} views of each image"] if count > 1 else []
+    def _changes(self) -> list[str]:
+        """What views differ in from the image, in words."""
+        flips = (("horizontal", self.horizontal_flip), ("vertical", self.vertical_flip))
+        directions = [name for name, flipped in flips if flipped]
+        return [f"{' and '.join(directions)} flip"] if directions else []
 
 
 class MeanOfFlips(nn.Module):

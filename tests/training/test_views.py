@@ -86,7 +86,7 @@ def test_evaluation_and_prediction_look_alike(run: Path, tmp_path: Path) -> None
     assert isinstance(answers, Answers)
     np.testing.assert_allclose(answers.losses[places], expected, rtol=1e-5)
     assert seen.scalars["loss"] != plain.scalars["loss"]
-    assert (plain.protocol, seen.protocol) == ("", "2 views of each image")
+    assert (plain.protocol, seen.protocol) == ("", "2 views of each image: horizontal flip")
 
 
 def test_a_report_does_not_take_other_views_for_the_same_evaluation(run: Path, tmp_path: Path) -> None:

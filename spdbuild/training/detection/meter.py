@@ -23,22 +23,21 @@ from spdbuild.training.detection.images import DetectionImages
 from spdbuild.training.detection.limits import limits_exceeded
 from spdbuild.training.detection.options import JudgingOptions
 from spdbuild.training.task import Evaluation
-from spdbuild.training.views import views_told
 from spdbuild.wording.tables import Table
 
 
 class DetectionMeter:
     """The detections in images of a data set.
 
-    views: how many of each image its boxes are from.
+    views: lines that tell from which views of each image its boxes are.
 
     Its state holds, for D detections: rows [D, 7] as COCO has them; hits [D, T], whether one counts as correct at each
     of the thresholds of the published training's own metric; and judged [D], whether it counts at all there, which it
-    does not on a crowd or an ignored region. Further the confusion [K + 1, K + 1], and the outcome of each image by its
-    position.
+    does not on a crowd or an ignored region of its class. Further the confusion [K + 1, K + 1], and the outcome of each
+    image by its position.
     """
 
-    def __init__(self, images: DetectionImages, options: JudgingOptions, views: int = 1) -> None:
+    def __init__(self, images: DetectionImages, options: JudgingOptions, views: Sequence[str] = ()) -> None:
         self._images, self._options, self._views = images, options, views
         self._rows: list[NDArray[np.float64]] = [np.zeros((0, 7))]
         self._hits: list[NDArray[np.bool_]] = [np.zeros((0, len(THRESHOLDS)), bool)]
@@ -126,7 +125,7 @@ class DetectionMeter:
                 "images.csv": partial(_outcomes_csv, self._named_outcomes()),
             },
             order=tuple(values),
-            protocol="; ".join([_protocol(self._options, self._images), *views_told(self._views)]),
+            protocol="; ".join([_protocol(self._options, self._images), *self._views]),
             warnings=tuple(limits_exceeded(self._images, self._options)),
             by_image=metrics.matches,
             # In the order of the evaluation: by their ids.

@@ -34,6 +34,10 @@ class ViewOptions(FlipOptions):
     def views(self) -> int:
         return len(self.flips) * len(self.scales)
 
+    def _changes(self) -> list[str]:
+        scales = [f"scales {', '.join(f'{scale:g}' for scale in self.scales)}"] if self.scales != (1,) else []
+        return super()._changes() + scales
+
 
 class Detector(nn.Module):
     """A network whose maps become boxes.

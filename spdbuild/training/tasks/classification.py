@@ -29,7 +29,7 @@ from spdbuild.metrics.classification import judge
 from spdbuild.ops.detection import Detect
 from spdbuild.pictures.drawing import WRONG, arrange, captioned, thumbnail
 from spdbuild.training.task import TASKS, Evaluation, Metric, Prediction, Task, evenly
-from spdbuild.training.views import FlipOptions, MeanOfFlips, views_told
+from spdbuild.training.views import FlipOptions, MeanOfFlips
 from spdbuild.wording.tables import Table
 
 if TYPE_CHECKING:
@@ -121,7 +121,7 @@ class Classification(Task):
 
     def meter(self, recipe: Recipe, model: nn.Module, images: ImageSet, device: torch.device) -> _Meter:
         _require_class_numbers(recipe, images)
-        return _Meter(images, recipe.test_batch or recipe.batch, self.tta.views)
+        return _Meter(images, recipe.test_batch or recipe.batch, self.tta.told)
 
     def in_use(self, model: nn.Module) -> nn.Module:
         return MeanOfFlips(model, self.tta) if self.tta.views > 1 else model
@@ -223,10 +223,10 @@ class _Criterion:
 class _Meter:
     """Answers for a process's images, in the order in which it had them.
 
-    batch: images of a batch over all processes, which take turns. views: how many of each image the answers are of.
+    batch: images of a batch over all processes, which take turns. views: lines that tell of which the answers are.
     """
 
-    def __init__(self, images: ImageSet, batch: int, views: int) -> None:
+    def __init__(self, images: ImageSet, batch: int, views: Sequence[str]) -> None:
         self._images, self._batch, self._views = images, batch, views
         self._judged: list[Tensor] = []
         self._outputs = 0
@@ -261,7 +261,7 @@ class _Meter:
             rows=tuple(answers.rows()),
             confusion=torch.from_numpy(answers.confusion()),
             counts={"skipped": len(images.skipped)} if images.skipped else {},
-            protocol="; ".join([*left_out(images.skipped, len(images), "to evaluate on"), *views_told(self._views)]),
+            protocol="; ".join([*left_out(images.skipped, len(images), "to evaluate on"), *self._views]),
             by_image=answers,
             images=names,
             files={"images.csv": partial(_answers_csv, answers, images.classes, names)},

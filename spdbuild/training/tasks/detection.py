@@ -224,7 +224,7 @@ class Detection(Task):
         return DetectionCriterion(head_of(model), _loss(recipe), images.long_side)
 
     def meter(self, recipe: Recipe, model: nn.Module, images: DetectionImages, device: torch.device) -> Meter:
-        meter = DetectionMeter(images, self.evaluation, self.tta.views)
+        meter = DetectionMeter(images, self.evaluation, self.tta.told)
         return TiledMeter(meter, images.tiles, self.evaluation.nms) if images.tiles else meter
 
     def in_use(self, model: nn.Module) -> Detector:

@@ -99,7 +99,19 @@ def test_scales_are_positive_numbers() -> None:
         ViewOptions(scales=())
 
 
-def test_evaluation_says_how_many_views_there_were(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (ViewOptions(), []),
+        (ViewOptions(scales=(1.25,)), ["1 view of each image: scales 1.25"]),
+        (ViewOptions(True, True, (0.83, 1)), ["8 views of each image: horizontal and vertical flip, scales 0.83, 1"]),
+    ],
+)
+def test_views_other_than_the_image_itself_are_told(options: ViewOptions, told: list[str]) -> None:
+    assert options.told == told
+
+
+def test_evaluation_says_which_views_there_were(tmp_path: Path) -> None:
     recipe = {
         "architecture": "yolov5",
         "variant": "n",
@@ -111,5 +123,5 @@ def test_evaluation_says_how_many_views_there_were(tmp_path: Path) -> None:
     }
     result = spdbuild.train(recipe, runs=tmp_path, quiet=True)
     found = spdbuild.evaluate(result.folder, {"task.tta": {"horizontal_flip": True, "scales": [1, 1.5]}})
-    assert found.evaluation.protocol.endswith("; 4 views of each image")
+    assert found.evaluation.protocol.endswith("; 4 views of each image: horizontal flip, scales 1, 1.5")
     assert found.speed is not None
