@@ -48,4 +48,5 @@ def _key(match: re.Match[str]) -> str | tuple[str | None, ...]:
 def _matching_all(together: re.Pattern[str]) -> str:
     """The pattern of the same groups that matches any other name as a whole."""
     inner = "" if not together.groups else "?:"
-    return f"^.*?({inner}{together.pattern})|.+"
+    # Flags of a whole pattern, as in (?i), may stand at its start alone.
+    return re.sub(r"^(\(\?[aiLmsux]+\))?(.*)$", rf"\1^.*?({inner}\2)|.+", together.pattern, flags=re.DOTALL)

@@ -34,7 +34,9 @@ def test_a_pattern_must_tell_groups_apart() -> None:
         group_numbers(re.compile("_"), NAMES)
 
 
-@pytest.mark.parametrize("pattern", ["anna", "(a)nna", "^.*/(anna)", "dog|cat/anna", r"(n)\1"])
+@pytest.mark.parametrize(
+    "pattern", ["anna", "(a)nna", "^.*/(anna)", "dog|cat/anna", r"(n)\1", "(?i)ANNA", "(?si)(A)NNA"]
+)
 def test_the_pattern_that_is_proposed_leaves_the_other_images_alone(pattern: str) -> None:
     names = (*NAMES, "cat/otto_2.png")
     with pytest.raises(ArgumentError, match="matches nothing in the name of image 'cat/otto_1.png'") as raised:
