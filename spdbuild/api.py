@@ -20,8 +20,9 @@ from spdbuild.errors import ArgumentError, InputError
 from spdbuild.graph import Graph
 from spdbuild.loading import Architecture, graph_of, loaded, source_of
 from spdbuild.modules import compile_graph
-from spdbuild.training.stored_graph import StoredGraph, Weights, is_run, stored_graph, weights_from
+from spdbuild.training.stored_graph import StoredGraph, is_run, stored_graph
 from spdbuild.weights import StoredWeights, load_into
+from spdbuild.weights.stored import Weights, weights_from
 
 if TYPE_CHECKING:
     import torch

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -96,6 +97,17 @@ def test_an_import_points_down(file: Path):
         assert not {name for name in used if RANK[name] >= RANK[own]}
     if own in {"data", "losses", "metrics"}:
         assert not used & GRAPHS
+
+
+def test_no_files_import_each_other_in_a_circle():
+    names = {".".join(file.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): file for file in FILES}
+
+    def used(file: Path) -> set[str]:
+        inside = [name for name in imported(ast.parse(file.read_text())) if name.startswith("spdbuild.")]
+        # Each is a module, or what a module defines.
+        return {name if name in names else name.rpartition(".")[0] for name in inside} - {"spdbuild"}
+
+    TopologicalSorter({name: used(file) for name, file in names.items()}).prepare()
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(ROOT)))

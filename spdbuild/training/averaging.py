@@ -24,11 +24,11 @@ from spdbuild.training.precision import autocast
 from spdbuild.training.recalibration import STATISTICS, measured_norms, recalibrate
 from spdbuild.training.recipe.overrides import Overrides, listed
 from spdbuild.training.run_folder import RunFolder
-from spdbuild.training.stored_graph import Weights, weights_from
 from spdbuild.training.stored_run import StoredModel, load_model, own_weights, recipe_of
 from spdbuild.weights import StoredWeights, save_weights
 from spdbuild.weights.averaging import Member, average
 from spdbuild.weights.facts import Facts
+from spdbuild.weights.stored import Weights, weights_from
 
 #: What files of one network say alike about it, besides the facts on its data.
 _ALIKE = ("architecture", "variant")

@@ -20,9 +20,9 @@ from spdbuild.training.report import write_evaluation, write_samples
 from spdbuild.training.result import number_text
 from spdbuild.training.run_data import described_images
 from spdbuild.training.speed import Speed, measure_speed
-from spdbuild.training.stored_graph import Weights
 from spdbuild.training.stored_run import StoredModel, check_classes, load_model, recipe_of, require_unchanged
 from spdbuild.training.task import Evaluation
+from spdbuild.weights.stored import Weights
 from spdbuild.wording.tables import Table
 
 

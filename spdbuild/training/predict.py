@@ -13,9 +13,9 @@ from spdbuild.errors import DataError, WeightsError
 from spdbuild.system.freed_memory import freed_memory_kept
 from spdbuild.training.precision import autocast
 from spdbuild.training.recipe.overrides import Overrides
-from spdbuild.training.stored_graph import Weights
 from spdbuild.training.stored_run import StoredModel, as_model
 from spdbuild.training.task import Prediction
+from spdbuild.weights.stored import Weights
 
 
 def predict(

@@ -19,9 +19,6 @@ if TYPE_CHECKING:
 
     from spdbuild.training.recipe import Recipe
 
-#: As a caller gives them: a file, perhaps with a choice in it, or a state_dict.
-Weights = str | Path | StoredWeights | Mapping[str, "Tensor"]
-
 
 @dataclass(frozen=True)
 class StoredGraph:
@@ -68,11 +65,6 @@ class StoredGraph:
         assert self.weights is not None
         weights, matching = match_file(self.weights, target, self.renames, graph=self.graph)
         return weights, self.weights.found(matching)
-
-
-def weights_from(weights: Weights | None) -> StoredWeights | Mapping[str, Tensor] | None:
-    """Weights as a caller gives them: a state_dict as it is, and a file as a choice; ArgumentError for others."""
-    return weights if weights is None or isinstance(weights, Mapping) else StoredWeights.of(weights)
 
 
 def stored_graph(

@@ -23,10 +23,9 @@ from spdbuild.training.recipe import Recipe, load_recipe
 from spdbuild.training.recipe.differences import differences, keys_with
 from spdbuild.training.recipe.overrides import Overrides, listed
 from spdbuild.training.run_folder import RunFolder, no_run_or
-from spdbuild.training.stored_graph import Weights, weights_from
 from spdbuild.weights import StoredWeights
 from spdbuild.weights.facts import Facts
-from spdbuild.weights.stored import STATE_DICT
+from spdbuild.weights.stored import STATE_DICT, Weights, weights_from
 from spdbuild.wording.quantities import shapes_text
 
 

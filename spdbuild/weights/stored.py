@@ -1,15 +1,18 @@
-"""A file of weights, and which of the networks in it is meant."""
+"""Weights as a caller gives them: a file, and which of the networks in it is meant, or a state_dict."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from spdbuild.errors import ArgumentError
 from spdbuild.weights.report import Matching
 from spdbuild.weights.safetensors_file import file_sha256
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 #: What weights are from that a program gives as tensors.
 STATE_DICT = "a state_dict"
@@ -53,6 +56,15 @@ class StoredWeights:
         chosen = {"source_key": self.key, "source_prefix": self.prefix}
         told = {name: value for name, value in chosen.items() if value}
         return {"source": self.path.name, "source_sha256": file_sha256(self.path), **told}
+
+
+#: As a caller gives them: a file, perhaps with a choice in it, or a state_dict.
+Weights = str | Path | StoredWeights | Mapping[str, "Tensor"]
+
+
+def weights_from(weights: Weights | None) -> StoredWeights | Mapping[str, Tensor] | None:
+    """Weights as a caller gives them: a state_dict as it is, and a file as a choice; ArgumentError for others."""
+    return weights if weights is None or isinstance(weights, Mapping) else StoredWeights.of(weights)
 
 
 def _hint(weights: Any) -> str:
