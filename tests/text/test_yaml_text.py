@@ -12,14 +12,24 @@ from hypothesis import strategies as st
 from spdbuild.text.source import Source, parse_yaml
 from spdbuild.text.yaml_text import yaml_text
 
-TEXT = st.text(st.characters(min_codepoint=32, max_codepoint=0xFFFD, exclude_categories=("Cs",)), max_size=20)
+#: Texts of any characters, and such as may look like a number, a boolean or a mark of YAML.
+TEXT = st.text(st.characters(exclude_categories=("Cs",)), max_size=20) | st.text(
+    st.sampled_from("0123456789._+-eExoabnfyYNO:~# '\"\\/&*!%@`|>?,[]{}="), max_size=6
+)
 SCALARS = st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.floats(allow_nan=False) | TEXT
 VALUES = st.recursive(SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXT, inner, max_size=3))
 
 
 @given(st.dictionaries(TEXT, VALUES, min_size=1, max_size=4))
-def test_what_is_written_is_read_back(data: dict[str, Any]) -> None:
-    assert parse_yaml(Source("test", yaml_text(data))).plain() == data
+def test_what_is_written_is_read_back_here_and_by_other_readers(data: dict[str, Any]) -> None:
+    text = yaml_text(data)
+    assert parse_yaml(Source("test", text)).plain() == data
+    assert yaml.safe_load(text) == data
+
+
+def test_a_character_beyond_the_first_plane_that_does_not_print_is_read_back() -> None:
+    data = {"\U00018d09": "a\U000e0001"}
+    assert parse_yaml(Source("test", yaml_text(data))).plain() == yaml.safe_load(yaml_text(data)) == data
 
 
 def test_a_section_is_a_block_and_a_list_of_numbers_a_line() -> None:
