@@ -24,8 +24,8 @@ from torchvision.transforms import v2
 from spdbuild.data import ArrayImages, Loader
 from spdbuild.data.augment import AUGMENTATIONS
 from spdbuild.data.augment.normalize import STATISTICS
-from spdbuild.data.folder import Folder
-from spdbuild.data.generated import Generated
+from spdbuild.data.sets.folder import Folder
+from spdbuild.data.sets.generated import Generated
 
 BATCH = 128
 

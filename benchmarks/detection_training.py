@@ -37,16 +37,16 @@ from spdbuild.data.detection.loader import DetectionLoader
 from spdbuild.data.detection.options import Backend, DetectionAugmentation
 from spdbuild.data.detection.store import Cache
 from spdbuild.data.detection.table import DetectionSet
-from spdbuild.data.yolo import Yolo
+from spdbuild.data.sets.yolo import Yolo
 from spdbuild.losses.detection import DetectionLossOptions
 from spdbuild.training.detection.criterion import DetectionCriterion
 from spdbuild.training.detection.head import head_of
 from spdbuild.training.detection.images import to_network
-from spdbuild.training.distributed import Processes
+from spdbuild.training.folder.run_folder import RunFolder
+from spdbuild.training.processes.distributed import Processes
 from spdbuild.training.recipe import load_recipe
-from spdbuild.training.run_folder import RunFolder
-from spdbuild.training.session import make_session
-from spdbuild.training.updates import Updates
+from spdbuild.training.running.session import make_session
+from spdbuild.training.running.updates import Updates
 
 Step = Callable[[DetectionBatch], None]
 

@@ -23,10 +23,10 @@ from torch.nn.functional import cross_entropy
 from torch.utils.data import DataLoader, TensorDataset
 
 import spdbuild
-from spdbuild.data.generated import Generated
+from spdbuild.data.sets.generated import Generated
 from spdbuild.training.precision import autocast, choose_precision
 from spdbuild.training.recipe import Recipe, load_recipe
-from spdbuild.training.run import train
+from spdbuild.training.running.run import train
 
 SAME = ["precision=fp32", "channels_last=false"]
 

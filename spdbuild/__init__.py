@@ -51,14 +51,14 @@ if TYPE_CHECKING:
     from spdbuild.loading import Architecture
     from spdbuild.reporting.report import Report, report
     from spdbuild.sweeping import Sweep, sweep
-    from spdbuild.training.averaging import Averaging, average_weights
-    from spdbuild.training.evaluate import EvaluationReport, evaluate
-    from spdbuild.training.predict import predict
     from spdbuild.training.recipe import Recipe
     from spdbuild.training.result import Result
-    from spdbuild.training.run import resume, train
-    from spdbuild.training.stored_run import StoredModel, load_model
+    from spdbuild.training.running.run import resume, train
     from spdbuild.training.task import Evaluation, Prediction
+    from spdbuild.training.trained.averaging import Averaging, average_weights
+    from spdbuild.training.trained.evaluate import EvaluationReport, evaluate
+    from spdbuild.training.trained.predict import predict
+    from spdbuild.training.trained.stored_run import StoredModel, load_model
     from spdbuild.weights.report import Matching
     from spdbuild.weights.stored import StoredWeights
 
@@ -99,13 +99,13 @@ _MODULES = {
     "spdbuild.loading": ("Architecture",),
     "spdbuild.reporting.report": ("Report", "report"),
     "spdbuild.sweeping": ("Sweep", "sweep"),
-    "spdbuild.training.averaging": ("Averaging", "average_weights"),
-    "spdbuild.training.evaluate": ("EvaluationReport", "evaluate"),
-    "spdbuild.training.predict": ("predict",),
+    "spdbuild.training.trained.averaging": ("Averaging", "average_weights"),
+    "spdbuild.training.trained.evaluate": ("EvaluationReport", "evaluate"),
+    "spdbuild.training.trained.predict": ("predict",),
     "spdbuild.training.recipe": ("Recipe",),
     "spdbuild.training.result": ("Result",),
-    "spdbuild.training.run": ("resume", "train"),
-    "spdbuild.training.stored_run": ("StoredModel", "load_model"),
+    "spdbuild.training.running.run": ("resume", "train"),
+    "spdbuild.training.trained.stored_run": ("StoredModel", "load_model"),
     "spdbuild.training.task": ("Evaluation", "Prediction"),
     "spdbuild.weights.report": ("Matching",),
     "spdbuild.weights.stored": ("StoredWeights",),

@@ -20,7 +20,7 @@ from spdbuild.errors import ArgumentError, InputError
 from spdbuild.graph import Graph
 from spdbuild.loading import Architecture, graph_of, loaded, source_of
 from spdbuild.modules import compile_graph
-from spdbuild.training.stored_graph import StoredGraph, is_run, stored_graph
+from spdbuild.training.trained.stored_graph import StoredGraph, is_run, stored_graph
 from spdbuild.weights import StoredWeights, load_into
 from spdbuild.weights.stored import Weights, weights_from
 
@@ -53,7 +53,7 @@ def load(
         raise InputError(
             f"{architecture} is a run, and has the network that it trained", hint="leave variant and vars out"
         )
-    from spdbuild.training.stored_run import run_architecture
+    from spdbuild.training.trained.stored_run import run_architecture
 
     return run_architecture(architecture, None, inputs, allow_imports=allow_imports)[0]
 

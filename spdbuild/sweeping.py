@@ -25,15 +25,15 @@ from spdbuild.errors import (
 from spdbuild.reporting.run import Run, read_run
 from spdbuild.text.source import Source, parse_yaml
 from spdbuild.text.yaml_text import inline
-from spdbuild.training.checking import check_recipe
-from spdbuild.training.job import current_job
-from spdbuild.training.network import resolve
+from spdbuild.training.folder.run_folder import RunFolder
+from spdbuild.training.network.network import resolve
+from spdbuild.training.processes.job import current_job
 from spdbuild.training.recipe import Recipe, load_recipe, twins
 from spdbuild.training.recipe.expected import check_metrics
 from spdbuild.training.recipe.overrides import Overrides, listed
-from spdbuild.training.run import check_changes, train_in
-from spdbuild.training.run_folder import RunFolder
-from spdbuild.training.stored_run import stored_network
+from spdbuild.training.running.checking import check_recipe
+from spdbuild.training.running.run import check_changes, train_in
+from spdbuild.training.trained.stored_run import stored_network
 from spdbuild.wording.phrases import number
 
 Progress = Literal["done", "unfinished", "new"]

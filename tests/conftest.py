@@ -16,10 +16,10 @@ from hypothesis import HealthCheck, settings
 from numpy.typing import NDArray
 from torch import Tensor
 
-from spdbuild.training.environment import environment
+from spdbuild.training.folder.environment import environment
+from spdbuild.training.folder.run_folder import RunFolder
 from spdbuild.training.recipe import Recipe, load_recipe
-from spdbuild.training.run_folder import RunFolder
-from spdbuild.training.summary import Summary
+from spdbuild.training.report.summary import Summary
 
 # How long an example takes is a matter of what else runs on the machine.
 settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -45,13 +45,13 @@ sys.argv = ["spdbuild", "convert", "resnet18", "-o", "converted.yaml"]
 main()
 """
 TRAIN = f"""{WINDOWS}
-import spdbuild.data.processors, spdbuild.data.workers
+import spdbuild.system.processors, spdbuild.data.loading.workers
 
 class Windows:
     platform = "win32"
 
-spdbuild.data.workers.sys = Windows
-spdbuild.data.processors.processors = lambda: 1
+spdbuild.data.loading.workers.sys = Windows
+spdbuild.system.processors.processors = lambda: 1
 if __name__ == "__main__":
     multiprocessing.set_start_method("spawn")
     result = spdbuild.train("recipe.yaml", quiet=True)

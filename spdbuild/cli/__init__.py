@@ -23,7 +23,7 @@ from spdbuild.cli.command_group import CommandGroup
 from spdbuild.cli.usage import advised
 from spdbuild.errors import SIGNALLED, DiskFullError, InputError, SpdbuildError, StoppedError
 from spdbuild.system.files import NO_ROOM
-from spdbuild.training.signals import EndedBySignal, interrupt_on_signals
+from spdbuild.training.running.signals import EndedBySignal, interrupt_on_signals
 
 #: How often a thread of torch checks whether the others are done before it yields its processor to another program.
 #: With OpenMP's default, a run beside a busy program is a hundred times slower than alone; with less, a run alone is.

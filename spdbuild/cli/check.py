@@ -92,7 +92,7 @@ def _check_architecture(source: Source, allow_imports: bool) -> _Result:
 
 
 def _check_recipe(source: Source, allow_imports: bool) -> _Result:
-    from spdbuild.training.checking import check_recipe, doubts
+    from spdbuild.training.running.checking import check_recipe, doubts
 
     recipe, graphs = check_recipe(source.name, allow_imports=allow_imports)
     counts = _counts(graphs if len(graphs) > 1 else dict(zip([""], graphs.values(), strict=True)))

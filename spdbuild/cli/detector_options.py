@@ -19,7 +19,7 @@ def changes(
 
     given: by the name of each option the key that it overrides and its value, None or no values where it was left out.
     """
-    from spdbuild.training.stored_run import recipe_of
+    from spdbuild.training.trained.stored_run import recipe_of
 
     options = {option: pair for option, pair in given.items() if pair[1] not in (None, ())}
     # Checked before the recipe is changed: its error would quote a line that the user has not typed.

@@ -14,7 +14,7 @@ import click
 from spdbuild import __version__
 from spdbuild.cli.json_output import print_json
 from spdbuild.cli.options import json_option
-from spdbuild.training.environment import installed_version
+from spdbuild.training.folder.environment import installed_version
 from spdbuild.wording.tables import Table
 
 if TYPE_CHECKING:

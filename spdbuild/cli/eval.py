@@ -16,7 +16,7 @@ from spdbuild.wording.quantities import shapes_text
 from spdbuild.wording.tables import Table
 
 if TYPE_CHECKING:
-    from spdbuild.training.evaluate import EvaluationReport
+    from spdbuild.training.trained.evaluate import EvaluationReport
     from spdbuild.weights import StoredWeights
 
 #: The first character keeps click from joining the lines.
@@ -60,8 +60,8 @@ def command(
     as_json: bool,
 ) -> None:
     """Evaluate RUN: the folder of a run, or a recipe with --weights."""
-    from spdbuild.training.distributed import is_first
-    from spdbuild.training.evaluate import evaluate
+    from spdbuild.training.processes.distributed import is_first
+    from spdbuild.training.trained.evaluate import evaluate
 
     given = {
         "--min-score": ("task.evaluation.nms.min_score", min_score),

@@ -18,7 +18,7 @@ from spdbuild.wording.tables import Table
 
 if TYPE_CHECKING:
     from spdbuild.conversion.folding import Folding
-    from spdbuild.training.stored_graph import StoredGraph
+    from spdbuild.training.trained.stored_graph import StoredGraph
     from spdbuild.weights import StoredWeights
 
 _EXAMPLES = """\b

@@ -17,7 +17,7 @@ from spdbuild.errors import InputError
 if TYPE_CHECKING:
     from spdbuild.architecture.document import Document
     from spdbuild.loading import Architecture
-    from spdbuild.training.stored_graph import StoredGraph
+    from spdbuild.training.trained.stored_graph import StoredGraph
     from spdbuild.weights import StoredWeights
     from spdbuild.weights.facts import Facts
 
@@ -131,7 +131,7 @@ class Choice:
         try:
             source = source_of(name)
         except builtin.NoSuchFileError as error:
-            from spdbuild.training.run_folder import no_run_or
+            from spdbuild.training.folder.run_folder import no_run_or
 
             raise no_run_or("architecture", name, error.problems[0].hint) from None
         return read_document(source, allow_imports=self.allow_imports)
@@ -143,7 +143,7 @@ class Choice:
     def run(self, folder: str, weights: StoredWeights | None = None) -> tuple[Architecture, StoredWeights, Facts]:
         """The network that a run has trained, `weights` or else its best, and the facts in its own weights."""
         self.require_none(folder)
-        from spdbuild.training.stored_run import run_architecture
+        from spdbuild.training.trained.stored_run import run_architecture
 
         architecture, source, _, facts = run_architecture(
             folder, weights, self.inputs, allow_imports=self.allow_imports
@@ -152,7 +152,7 @@ class Choice:
 
     def network(self, name: str, weights: StoredWeights | None) -> StoredGraph:
         """The network of a path or built-in name with `weights`, or of a run's folder, whose best they override."""
-        from spdbuild.training.stored_graph import stored_graph
+        from spdbuild.training.trained.stored_graph import stored_graph
 
         source = self.source(name)
         inputs = self.inputs if source is name else None

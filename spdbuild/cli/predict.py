@@ -91,9 +91,9 @@ def command(
     if not sources:
         message = f"name what to predict, after the run: spdbuild predict RUN {run}"
         raise click.UsageError(f"{message}; RUN is the folder of a run, such as runs/quickstart")
-    from spdbuild.training.outputs import Outputs
-    from spdbuild.training.predict import predict, source_files, source_roots
-    from spdbuild.training.stored_run import load_model
+    from spdbuild.training.report.outputs import Outputs
+    from spdbuild.training.trained.predict import predict, source_files, source_roots
+    from spdbuild.training.trained.stored_run import load_model
 
     given = {
         "--min-score": ("task.seeing.nms.min_score", min_score),

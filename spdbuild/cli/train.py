@@ -40,8 +40,8 @@ def command(
 
     Ctrl-C and SIGTERM save the state after the current step; --resume goes on from it.
     """
-    from spdbuild.training import run
-    from spdbuild.training.distributed import is_first
+    from spdbuild.training.processes.distributed import is_first
+    from spdbuild.training.running import run
 
     if resume is not None:
         changes = overrides if recipe is None else (recipe, *overrides)

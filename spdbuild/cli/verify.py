@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from spdbuild.conversion.verification import Verification
-    from spdbuild.training.stored_graph import StoredGraph
+    from spdbuild.training.trained.stored_graph import StoredGraph
     from spdbuild.weights import StoredWeights
 
 #: Number of images of a folder that both networks are run on.

@@ -97,7 +97,7 @@ class WeightsOptions:
         if self.source is None:
             return {}, None, report
         from spdbuild.conversion.weights import fit_converted_pools, transfer
-        from spdbuild.training.stored_graph import StoredGraph
+        from spdbuild.training.trained.stored_graph import StoredGraph
 
         before, found = StoredGraph(report.before, self.source, architecture.renames).find_weights()
         assert before is not None

@@ -179,7 +179,7 @@ def average_files(
     The mean of the statistics of batch norms only approximates those of the averaged network: --recalibrate measures
     them on images, as the mean over batches.
     """
-    from spdbuild.training.averaging import average_weights
+    from spdbuild.training.trained.averaging import average_weights
 
     found = average_weights(
         sources,

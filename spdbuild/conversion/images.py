@@ -9,8 +9,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from spdbuild.data.decoding import BadFile, decode
-from spdbuild.data.listing import existing_folder, image_files
+from spdbuild.data.files.decoding import BadFile, decode
+from spdbuild.data.files.listing import existing_folder, image_files
 from spdbuild.errors import DataError, InputError
 from spdbuild.graph import Graph
 

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from itertools import zip_longest
 from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 
-from spdbuild.data.images import ArrayImages, ImageSet
-from spdbuild.data.listing import Listing
-from spdbuild.data.reading import Reading
+from spdbuild.data.files.images import ArrayImages, ImageSet
+from spdbuild.data.files.listing import Listing
+from spdbuild.data.files.reading import Reading
 from spdbuild.declaring.registry import Registry
 from spdbuild.errors import DataError
 
@@ -74,4 +74,4 @@ def require_same_classes(trained: Sequence[str], evaluated: Sequence[str]) -> No
         raise DataError(differing, hint="both need the same classes in the same order, also those without an image")
 
 
-DATASETS: Registry[Any] = Registry("data set", "spdbuild.data", "spdbuild.datasets")
+DATASETS: Registry[Any] = Registry("data set", "spdbuild.data.sets", "spdbuild.datasets")

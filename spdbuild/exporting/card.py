@@ -19,8 +19,8 @@ from spdbuild.exporting.network import DETECTIONS, LOGITS, head_of_graph
 from spdbuild.nn.detection import Detect
 from spdbuild.training.detection.views import ViewOptions
 from spdbuild.training.recipe.sections import plain
-from spdbuild.training.stored_graph import StoredGraph
 from spdbuild.training.tasks.detection import Detection
+from spdbuild.training.trained.stored_graph import StoredGraph
 from spdbuild.training.views import FlipOptions
 from spdbuild.weights import StoredWeights, file_sha256
 from spdbuild.weights.facts import Facts

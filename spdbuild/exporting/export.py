@@ -32,7 +32,7 @@ from spdbuild.loading import Architecture
 from spdbuild.nn.detection import BOX_AND_OBJECT, Detect
 from spdbuild.shape import Shape
 from spdbuild.system.files import write_whole
-from spdbuild.training.stored_graph import StoredGraph, stored_graph
+from spdbuild.training.trained.stored_graph import StoredGraph, stored_graph
 from spdbuild.weights.stored import Weights, weights_from
 
 

@@ -13,7 +13,7 @@ from spdbuild.graph import Graph, Output
 from spdbuild.modules import compile_graph
 from spdbuild.nn.detection import Detect as DetectModule
 from spdbuild.ops.detection import Detect
-from spdbuild.training.stored_graph import StoredGraph
+from spdbuild.training.trained.stored_graph import StoredGraph
 from spdbuild.weights import StoredWeights
 
 #: The output of a detector whose boxes are decoded, and that of a classifier.

@@ -20,7 +20,7 @@ from spdbuild.loading import Architecture
 from spdbuild.ops.resampling import SpaceToDepth
 from spdbuild.ops.spd import SpdConv2d, SpdPool
 from spdbuild.system.files import refuse_overwriting
-from spdbuild.training.stored_graph import stored_graph
+from spdbuild.training.trained.stored_graph import stored_graph
 from spdbuild.weights import describe_module, open_weights, restore, save_weights
 from spdbuild.weights.report import Matching
 from spdbuild.weights.stored import Weights, weights_from

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from spdbuild.charts.chart import Chart, Line
 from spdbuild.reporting.groups import Group, Section
-from spdbuild.training.run_charts import run_charts
+from spdbuild.training.report.run_charts import run_charts
 
 
 def curves(section: Section, metrics: Sequence[str]) -> list[Chart]:

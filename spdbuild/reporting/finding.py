@@ -9,8 +9,8 @@ from pathlib import Path
 
 from spdbuild.errors import InputError, nearest_name
 from spdbuild.reporting.folder import is_report
-from spdbuild.training.evaluation_file import FILE
-from spdbuild.training.run_folder import TAKEN, RunFolder, hint_at_runs
+from spdbuild.training.folder.run_folder import TAKEN, RunFolder, hint_at_runs
+from spdbuild.training.report.evaluation_file import FILE
 
 #: How many levels below a named folder are searched for runs.
 _DEPTH = 3

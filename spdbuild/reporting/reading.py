@@ -10,7 +10,7 @@ from typing import Any
 from spdbuild.declaring.arguments import fit, type_hints
 from spdbuild.errors import ArgumentError, InputError
 from spdbuild.text.json_text import finite
-from spdbuild.training.summary import Summary
+from spdbuild.training.report.summary import Summary
 
 
 def text_of(path: Path) -> str:

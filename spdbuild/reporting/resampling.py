@@ -26,7 +26,7 @@ from spdbuild.reporting.mcnemar import McNemar
 from spdbuild.reporting.run import Run
 from spdbuild.reporting.trials import Trial, folds_of
 from spdbuild.text.together import group_numbers
-from spdbuild.training.run_folder import RunFolder
+from spdbuild.training.folder.run_folder import RunFolder
 
 #: Fewer resamples can give a deviation that is far off by chance.
 LEAST = 50

@@ -24,11 +24,11 @@ from spdbuild.reporting.reading import (
 from spdbuild.reporting.timing import Timing
 from spdbuild.reporting.trials import InFold, Trial
 from spdbuild.text.source import parse_yaml, read_source
-from spdbuild.training.environment import typed_commands
-from spdbuild.training.evaluation_file import FILE as EVALUATION
-from spdbuild.training.evaluation_file import around, network_digest, titles
-from spdbuild.training.run_folder import RunFolder
-from spdbuild.training.summary import FILE, Summary
+from spdbuild.training.folder.environment import typed_commands
+from spdbuild.training.folder.run_folder import RunFolder
+from spdbuild.training.report.evaluation_file import FILE as EVALUATION
+from spdbuild.training.report.evaluation_file import around, network_digest, titles
+from spdbuild.training.report.summary import FILE, Summary
 from spdbuild.weights.stored import STATE_DICT
 
 #: The splits of a run, as its environment names them.

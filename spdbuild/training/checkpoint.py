@@ -20,7 +20,7 @@ from torch import Tensor
 from spdbuild.declaring.arguments import construct, type_hints
 from spdbuild.errors import ArgumentError, RunError, WeightsError
 from spdbuild.system.files import unwrapped_os_error
-from spdbuild.training.writing import save_whole
+from spdbuild.training.folder.writing import save_whole
 from spdbuild.weights.torch_zip import TorchZip
 
 #: Between the seeds of two processes of a run: more than between the seeds of runs that are compared.

@@ -12,9 +12,9 @@ from torch import nn
 
 from spdbuild.errors import RunError
 from spdbuild.system.out_of_memory import full_memory_told
-from spdbuild.training.distributed import Processes
-from spdbuild.training.lost_workers import lost_workers_told
 from spdbuild.training.precision import autocast
+from spdbuild.training.processes.distributed import Processes
+from spdbuild.training.processes.lost_workers import lost_workers_told
 from spdbuild.training.task import Batches, Evaluation, Meter
 
 #: What to do about a trained network that gives no numbers.

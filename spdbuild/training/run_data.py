@@ -14,7 +14,7 @@ import torch
 from spdbuild.data.dataset import require_same_classes
 from spdbuild.errors import DataError
 from spdbuild.system.files import regular
-from spdbuild.training.distributed import Processes
+from spdbuild.training.processes.distributed import Processes
 from spdbuild.training.recipe import Recipe
 from spdbuild.training.task import Batches
 from spdbuild.wording.quantities import shapes_text

@@ -14,7 +14,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from spdbuild.charts.chart import Chart
-from spdbuild.data.pictures import Source
+from spdbuild.data.files.pictures import Source
 from spdbuild.data.sampling import Occurrences
 from spdbuild.declaring.registry import Registry
 from spdbuild.errors import RecipeError

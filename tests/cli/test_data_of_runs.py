@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from spdbuild.cli import spdbuild
-from spdbuild.data.folder import Folder
+from spdbuild.data.sets.folder import Folder
 
 NETWORK = """\
 model: tiny

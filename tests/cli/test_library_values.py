@@ -10,7 +10,7 @@ from spdbuild.cli.data_commands.convert import command as convert
 from spdbuild.cli.predict import command as predict
 from spdbuild.data.detection.convert import Format
 from spdbuild.data.detection.tiles import TileOptions
-from spdbuild.training.outputs import WRITERS
+from spdbuild.training.report.outputs import WRITERS
 
 
 def option(command: click.Command, name: str) -> click.Option:

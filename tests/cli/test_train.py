@@ -14,7 +14,7 @@ from PIL import Image
 from spdbuild.cli.detector_options import changes
 from spdbuild.cli.predict import _line
 from spdbuild.cli.predict import command as predict
-from spdbuild.training.outputs import WRITERS
+from spdbuild.training.report.outputs import WRITERS
 from spdbuild.training.task import Prediction
 
 Run = Callable[..., Result]

@@ -10,7 +10,8 @@ import pytest
 import torch
 from PIL import Image
 
-from spdbuild.data import ArrayImages, reading
+from spdbuild.data import ArrayImages
+from spdbuild.data.files import reading
 
 WriteImage = Callable[..., Path]
 

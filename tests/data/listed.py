@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from spdbuild.data.dataset import Split
-from spdbuild.data.folder import Folder
+from spdbuild.data.sets.folder import Folder
 
 
 def files(data: Folder, split: Split) -> set[str]:

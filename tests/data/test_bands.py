@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 from PIL import Image
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
-from spdbuild.data.checking import check
-from spdbuild.data.decoding import BadFile, decode, lost_in_file
 from spdbuild.data.detection.check import check as check_boxes
-from spdbuild.data.folder import Folder
-from spdbuild.data.images import pixel_remarks
-from spdbuild.data.yolo import Yolo
+from spdbuild.data.files.decoding import BadFile, decode, lost_in_file
+from spdbuild.data.files.images import pixel_remarks
+from spdbuild.data.overview.checking import check
+from spdbuild.data.sets.folder import Folder
+from spdbuild.data.sets.yolo import Yolo
 from spdbuild.training.recipe.beginning import beginning
 
 #: Photometric interpretations, and what a further band of a TIFF is: nobody says, or transparency.
@@ -132,9 +132,7 @@ def test_a_tiff_that_pillow_does_not_know_is_described(tmp_path: Path, pixels, p
 
 def test_pillow_logs_nothing_beside_the_reason(tmp_path: Path) -> None:
     write_tiff(tmp_path / "a.tif", np.zeros((4, 6, 13), np.uint8), BLACK_IS_ZERO, (UNKNOWN,) * 12)
-    program = (
-        "from pathlib import Path\nfrom spdbuild.data.decoding import decode\nprint(decode(Path('a.tif'), None, None))"
-    )
+    program = "import pathlib, spdbuild.data.files.decoding as d; print(d.decode(pathlib.Path('a.tif'), None, None))"
     done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=True)
     assert done.stdout == "a.tif: has 13 bands, of which a network gets 3: write an RGB composite\n"
     assert done.stderr == ""

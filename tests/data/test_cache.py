@@ -16,9 +16,10 @@ import pytest
 import torch
 from PIL import Image
 
-from spdbuild.data import ArrayImages, cache, reading
-from spdbuild.data.decoding import decode
-from spdbuild.data.folder import Folder
+from spdbuild.data import ArrayImages
+from spdbuild.data.files import cache, reading
+from spdbuild.data.files.decoding import decode
+from spdbuild.data.sets.folder import Folder
 from spdbuild.system.locks import FolderLock
 
 

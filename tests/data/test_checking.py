@@ -9,13 +9,13 @@ import pytest
 from PIL import Image
 
 from spdbuild.data import ImageSet, Split
-from spdbuild.data.checking import check
-from spdbuild.data.digits import Digits
-from spdbuild.data.folder import Folder
-from spdbuild.data.images import pixel_remarks
-from spdbuild.data.listing import Listing
-from spdbuild.data.reading import Reading, open_listing
-from spdbuild.data.tiny_imagenet import TinyImagenet
+from spdbuild.data.files.images import pixel_remarks
+from spdbuild.data.files.listing import Listing
+from spdbuild.data.files.reading import Reading, open_listing
+from spdbuild.data.overview.checking import check
+from spdbuild.data.sets.digits import Digits
+from spdbuild.data.sets.folder import Folder
+from spdbuild.data.sets.tiny_imagenet import TinyImagenet
 from spdbuild.errors import DataError, InputError
 
 
@@ -196,7 +196,7 @@ def test_a_plugin_that_lists_files_must_say_how_it_reads_them(mixed_sizes: Path)
         check(ListingPlugin(mixed_sizes, Reading(size=8)))
     assert str(caught.value) == (
         "error: the data set 'plugin' has `listing` and lacks `reading`, which says what sizes images may have\n"
-        "      = hint: give it a property `reading`, a spdbuild.data.reading.Reading, which its `open` uses, too"
+        "      = hint: give it a property `reading`, a spdbuild.data.files.reading.Reading, which its `open` uses, too"
     )
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from torchvision import datasets
 
-from spdbuild.data.cifar import Cifar10, Cifar100
+from spdbuild.data.sets.cifar import Cifar10, Cifar100
 from spdbuild.errors import DataError
 
 

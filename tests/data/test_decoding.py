@@ -9,8 +9,8 @@ import torch
 from PIL import EpsImagePlugin, Image, features
 from torchvision.transforms.v2 import functional as vision
 
-from spdbuild.data.decoding import MAX_PIXELS, SUFFIXES, BadFile, OddSize, _formats, decode, opened
-from spdbuild.data.listing import image_files
+from spdbuild.data.files.decoding import MAX_PIXELS, SUFFIXES, BadFile, OddSize, _formats, decode, opened
+from spdbuild.data.files.listing import image_files
 
 
 def pixels(path: Path) -> np.ndarray:

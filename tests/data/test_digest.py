@@ -10,7 +10,7 @@ import torch
 
 from spdbuild.data import ArrayImages, FileImages
 from spdbuild.data.detection.table import DetectionSet
-from spdbuild.data.tiny_objects import TinyObjects
+from spdbuild.data.sets.tiny_objects import TinyObjects
 
 
 def files(root: str, *names: str, labels: tuple[int, ...] = (0, 1)) -> FileImages:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 
-from spdbuild.data.digits import Digits
+from spdbuild.data.sets.digits import Digits
 from spdbuild.errors import InputError
 
 

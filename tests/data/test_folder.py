@@ -11,8 +11,8 @@ import pytest
 
 from spdbuild.data import ArrayImages
 from spdbuild.data.dataset import Split
-from spdbuild.data.folder import Folder
-from spdbuild.data.listing import image_files
+from spdbuild.data.files.listing import image_files
+from spdbuild.data.sets.folder import Folder
 from spdbuild.errors import DataError, MissingSplitError
 
 

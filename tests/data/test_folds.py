@@ -13,10 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from spdbuild.data.coco import Coco
 from spdbuild.data.dataset import DATASETS
-from spdbuild.data.folder import Folder
-from spdbuild.data.folds import fold_numbers, part
+from spdbuild.data.division.folds import fold_numbers, part
+from spdbuild.data.sets.coco import Coco
+from spdbuild.data.sets.folder import Folder
 from spdbuild.errors import ArgumentError, DataError
 
 from .folds import Folds

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from spdbuild.data import ArrayImages, memory
-from spdbuild.data.generated import Generated
+from spdbuild.data import ArrayImages
+from spdbuild.data.sets.generated import Generated
 from spdbuild.errors import ArgumentError, DataError
+from spdbuild.system import memory
 
 
 def test_the_same_seed_gives_the_same_images_and_another_one_others() -> None:

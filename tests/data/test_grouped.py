@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
-from spdbuild.data.folder import Folder
-from spdbuild.data.folds import division, part
-from spdbuild.data.grouped import parts_of_groups
+from spdbuild.data.division.folds import division, part
+from spdbuild.data.division.grouped import parts_of_groups
+from spdbuild.data.sets.folder import Folder
 from spdbuild.errors import ArgumentError, DataError
 
 from .folds import Folds

@@ -10,16 +10,16 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from spdbuild.data import cache
-from spdbuild.data.checking import check
-from spdbuild.data.decoding import BadFile, decode
 from spdbuild.data.detection.check import check as check_boxes
 from spdbuild.data.detection.pixels import read_pixels
 from spdbuild.data.detection.store import cache_key
-from spdbuild.data.folder import Folder
-from spdbuild.data.levels import Levels
-from spdbuild.data.pictures import picture
-from spdbuild.data.yolo import Yolo
+from spdbuild.data.files import cache
+from spdbuild.data.files.decoding import BadFile, decode
+from spdbuild.data.files.levels import Levels
+from spdbuild.data.files.pictures import picture
+from spdbuild.data.overview.checking import check
+from spdbuild.data.sets.folder import Folder
+from spdbuild.data.sets.yolo import Yolo
 from spdbuild.errors import ArgumentError
 
 #: What a thermal camera gives: hundredths of a kelvin.

@@ -7,9 +7,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from spdbuild.data import DATASETS, ArrayImages, FileImages, Loader, loading, memory
+from spdbuild.data import DATASETS, ArrayImages, FileImages, Loader
 from spdbuild.data.augment import AUGMENTATIONS, Augmentation
+from spdbuild.data.loading import loader as loading
 from spdbuild.errors import DataError, RecipeError
+from spdbuild.system import memory
 
 
 def every_augmentation() -> list[Augmentation]:

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from spdbuild.data import memory
-from spdbuild.data.memory import free_memory, free_shared_memory
+from spdbuild.system import memory
+from spdbuild.system.memory import free_memory, free_shared_memory
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ import pytest
 from numpy.typing import NDArray
 from torchvision import datasets
 
-from spdbuild.data.cifar import Cifar10, Cifar100
+from spdbuild.data.sets.cifar import Cifar10, Cifar100
 from spdbuild.errors import DataError
 
 NAMES = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]

@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from spdbuild.data.pictures import picture
+from spdbuild.data.files.pictures import picture
 from spdbuild.errors import ArgumentError
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from spdbuild.data.pixel_file import checksum, map_pixels, npy_header
+from spdbuild.data.files.pixel_file import checksum, map_pixels, npy_header
 
 #: Two blocks of a checksum, and a part of one.
 LENGTH = 2 * 2**16 + 1000

@@ -9,11 +9,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from spdbuild.data import ArrayImages, FileImages, memory, reading
-from spdbuild.data.decoding import decode
-from spdbuild.data.folder import Folder
-from spdbuild.data.tiny_imagenet import TinyImagenet
+from spdbuild.data import ArrayImages, FileImages
+from spdbuild.data.files import reading
+from spdbuild.data.files.decoding import decode
+from spdbuild.data.sets.folder import Folder
+from spdbuild.data.sets.tiny_imagenet import TinyImagenet
 from spdbuild.errors import ArgumentError, DataError
+from spdbuild.system import memory
 
 
 def test_a_small_set_is_kept_in_memory(class_folders: Path) -> None:

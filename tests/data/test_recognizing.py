@@ -6,16 +6,16 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from spdbuild.data.cifar import Cifar10, Cifar100
-from spdbuild.data.coco import Coco
 from spdbuild.data.detection.convert import Format, convert
 from spdbuild.data.detection.dataset import splits_of
-from spdbuild.data.folder import Folder
-from spdbuild.data.recognizing import recognized
-from spdbuild.data.tiny_imagenet import TinyImagenet
-from spdbuild.data.tiny_objects import TinyObjects
-from spdbuild.data.voc import Voc
-from spdbuild.data.yolo import Yolo
+from spdbuild.data.overview.recognizing import recognized
+from spdbuild.data.sets.cifar import Cifar10, Cifar100
+from spdbuild.data.sets.coco import Coco
+from spdbuild.data.sets.folder import Folder
+from spdbuild.data.sets.tiny_imagenet import TinyImagenet
+from spdbuild.data.sets.tiny_objects import TinyObjects
+from spdbuild.data.sets.voc import Voc
+from spdbuild.data.sets.yolo import Yolo
 from spdbuild.errors import DataError, UnsplitError
 
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from spdbuild.data import ArrayImages, Loader
 from spdbuild.data.draws import generator
-from spdbuild.data.order import epoch_order, repeats
+from spdbuild.data.loading.order import epoch_order, repeats
 from spdbuild.data.sampling import SAMPLINGS, Occurrences, Sampling
 from spdbuild.errors import ArgumentError
 

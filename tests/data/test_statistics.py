@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from spdbuild.data import ArrayImages, Loader
-from spdbuild.data import statistics as counting
-from spdbuild.data.digits import Digits
-from spdbuild.data.folder import Folder
-from spdbuild.data.statistics import statistics
+from spdbuild.data.overview import statistics as counting
+from spdbuild.data.overview.statistics import statistics
+from spdbuild.data.sets.digits import Digits
+from spdbuild.data.sets.folder import Folder
 
 
 def test_mean_and_deviation_are_numpys() -> None:

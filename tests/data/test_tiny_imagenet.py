@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
-from spdbuild.data.tiny_imagenet import TinyImagenet
+from spdbuild.data.sets.tiny_imagenet import TinyImagenet
 from spdbuild.errors import DataError, MissingSplitError
 
 

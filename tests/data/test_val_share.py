@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from spdbuild.data import folder as folder_module
-from spdbuild.data.folder import Folder
-from spdbuild.data.listing import Listing
+from spdbuild.data.files.listing import Listing
+from spdbuild.data.sets import folder as folder_module
+from spdbuild.data.sets.folder import Folder
 from spdbuild.errors import ArgumentError, DataError
 
 from .listed import files

@@ -10,7 +10,7 @@ import sys
 
 import pytest
 
-from spdbuild.data import workers
+from spdbuild.data.loading import workers
 
 #: Starts two workers of which each waits for ever over its second batch; what torch waits is made short.
 STUCK = """
@@ -18,7 +18,7 @@ import os, signal, time
 import torch.utils.data._utils as waiting
 
 waiting.MP_STATUS_CHECK_INTERVAL = waiting.worker.MP_STATUS_CHECK_INTERVAL = 0.1
-from spdbuild.data.workers import Workers
+from spdbuild.data.loading.workers import Workers
 
 def make(plan):
     time.sleep(1000 * (plan > 1))
@@ -34,7 +34,7 @@ IDLE = STUCK.replace("(plan > 1)", "0").replace("[next(batches), next(batches)] 
 #: Starts a worker whose batch cannot be sent.
 UNSENT = """
 import signal
-from spdbuild.data.workers import Workers
+from spdbuild.data.loading.workers import Workers
 
 class Unsent:
     def __reduce__(self):

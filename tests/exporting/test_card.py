@@ -9,7 +9,7 @@ import pytest
 import spdbuild
 from spdbuild.exporting.card import card_of
 from spdbuild.training.recipe import load_recipe
-from spdbuild.training.stored_graph import StoredGraph
+from spdbuild.training.trained.stored_graph import StoredGraph
 from spdbuild.weights import StoredWeights
 
 

@@ -6,7 +6,7 @@ import pytest
 
 import spdbuild
 from spdbuild.exporting.network import head_of_graph
-from spdbuild.training.stored_graph import stored_graph
+from spdbuild.training.trained.stored_graph import stored_graph
 
 LINES = """\
 model: m

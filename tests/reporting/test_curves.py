@@ -13,7 +13,7 @@ from spdbuild.reporting.csv import curves_csv
 from spdbuild.reporting.curves import curves
 from spdbuild.reporting.groups import make_sections
 from spdbuild.reporting.run import read_run
-from spdbuild.training.run_folder import RunFolder
+from spdbuild.training.folder.run_folder import RunFolder
 
 MakeRun = Callable[..., Path]
 

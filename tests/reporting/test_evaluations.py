@@ -16,12 +16,12 @@ from spdbuild.metrics.by_image import FILE as BY_IMAGE
 from spdbuild.reporting.conditions import conditions, differing
 from spdbuild.reporting.report import Report, report
 from spdbuild.reporting.run import read_run
-from spdbuild.training.evaluate import evaluate
-from spdbuild.training.evaluation_file import FILE, add_speed, write_evaluation_file
+from spdbuild.training.folder.run_folder import RunFolder
 from spdbuild.training.recipe import load_recipe
-from spdbuild.training.run import train
-from spdbuild.training.run_folder import RunFolder
-from spdbuild.training.speed import Speed
+from spdbuild.training.report.evaluation_file import FILE, add_speed, write_evaluation_file
+from spdbuild.training.running.run import train
+from spdbuild.training.trained.evaluate import evaluate
+from spdbuild.training.trained.speed import Speed
 
 pytestmark = pytest.mark.usefixtures("own_folder")
 

@@ -17,8 +17,8 @@ from spdbuild.metrics.by_image.answers import Answers
 from spdbuild.reporting.comparisons import Comparison, MetricDifference
 from spdbuild.reporting.report import report
 from spdbuild.reporting.resampling import Drawn, resampled
-from spdbuild.training.run import train
-from spdbuild.training.summary import Summary
+from spdbuild.training.report.summary import Summary
+from spdbuild.training.running.run import train
 
 MakeRun = Callable[..., Path]
 Make = Callable[..., Path]

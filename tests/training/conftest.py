@@ -64,13 +64,13 @@ ema: {{decay: 0.99, ramp: 10}}
 """
 
 
-TRAIN = "from spdbuild.training.run import train; train({recipe!r}, {options!r}, runs={runs!r}, quiet=True)"
+TRAIN = "from spdbuild.training.running.run import train; train({recipe!r}, {options!r}, runs={runs!r}, quiet=True)"
 
 #: Trains in a fork for each moment: every step, fsync and rename is one at which the fork can be killed.
 KILL = """
 import os, signal
 from pathlib import Path
-from spdbuild.training import run, updates
+from spdbuild.training.running import run, updates
 
 # What a run imports on its way is imported once, not in each fork.
 run.train({recipe!r}, {options!r}, runs={runs!r}, quiet=True)

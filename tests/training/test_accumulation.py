@@ -14,12 +14,12 @@ from torch.nn import functional
 
 from spdbuild.console import Console
 from spdbuild.training.accumulation import Accumulation
-from spdbuild.training.distributed import Processes
-from spdbuild.training.loop import Loop
+from spdbuild.training.folder.run_folder import RunFolder
+from spdbuild.training.processes.distributed import Processes
 from spdbuild.training.recipe import load_recipe
-from spdbuild.training.run_folder import RunFolder
-from spdbuild.training.session import make_session
-from spdbuild.training.signals import StopRequest
+from spdbuild.training.running.loop import Loop
+from spdbuild.training.running.session import make_session
+from spdbuild.training.running.signals import StopRequest
 
 
 def sizes(accumulation: Accumulation, batches: int, first: int = 0) -> list[int]:

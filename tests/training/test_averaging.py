@@ -17,10 +17,10 @@ from torch.optim.swa_utils import update_bn
 import spdbuild
 from spdbuild.cli import spdbuild as cli
 from spdbuild.errors import ArgumentError, InputError, RecipeError, WeightsError
-from spdbuild.training.averaging import average_weights
-from spdbuild.training.recalibration import recalibrate
 from spdbuild.training.recipe import load_recipe
-from spdbuild.training.run import train
+from spdbuild.training.running.run import train
+from spdbuild.training.trained.averaging import average_weights
+from spdbuild.training.trained.recalibration import recalibrate
 from spdbuild.weights import file_sha256, open_weights, save_weights
 from spdbuild.weights.facts import Facts
 
@@ -238,7 +238,7 @@ def test_what_cannot_be_recalibrated_is_refused(runs: list[Path], tmp_path: Path
 def test_what_cannot_be_written_is_refused_before_anything_is_read(
     runs: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delattr("spdbuild.training.averaging.average")
+    monkeypatch.delattr("spdbuild.training.trained.averaging.average")
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="is a file"):
         average_weights(runs, tmp_path / "file" / "mean.safetensors")

@@ -9,10 +9,10 @@ import pytest
 
 import spdbuild
 from spdbuild.errors import RecipeError, SpdbuildError
-from spdbuild.training.checking import check_recipe, doubts
-from spdbuild.training.evaluate import evaluate
 from spdbuild.training.recipe import load_recipe
-from spdbuild.training.run import train
+from spdbuild.training.running.checking import check_recipe, doubts
+from spdbuild.training.running.run import train
+from spdbuild.training.trained.evaluate import evaluate
 from spdbuild.weights import save_weights
 
 SPD = "passes=['strided_to_spd()']"

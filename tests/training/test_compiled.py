@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from spdbuild.training.run import resume, train
+from spdbuild.training.running.run import resume, train
 
 
 @pytest.mark.slow

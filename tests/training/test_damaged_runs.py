@@ -14,8 +14,8 @@ import torch
 
 from spdbuild.errors import RecipeError, WeightsError
 from spdbuild.training import checkpoint
-from spdbuild.training.run import resume, train
-from spdbuild.training.run_folder import RunFolder
+from spdbuild.training.folder.run_folder import RunFolder
+from spdbuild.training.running.run import resume, train
 
 HINT = "start a new run from the weights of this one: weights=<run>/weights/last.safetensors"
 
@@ -102,9 +102,8 @@ def test_a_state_without_factors_of_a_scaler_leaves_those_of_a_new_one(
     begun: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # As when a run that was begun on a CPU goes on on a GPU.
-    monkeypatch.setattr(
-        "spdbuild.training.learner.make_scaler", lambda *_: torch.amp.GradScaler("cpu", enabled=True, init_scale=8.0)
-    )
+    scaler = torch.amp.GradScaler("cpu", enabled=True, init_scale=8.0)
+    monkeypatch.setattr("spdbuild.training.running.learner.make_scaler", lambda *_: scaler)
     resume(begun, ["max_steps=2"], quiet=True)
     assert torch.load(begun / "state" / "state.pt", weights_only=True)["scaler"]["scale"] == 8.0
 

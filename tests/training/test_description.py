@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from spdbuild.training import description, run, updates
-from spdbuild.training.evaluate import evaluate
 from spdbuild.training.recipe import load_recipe
-from spdbuild.training.run import resume, train, train_in
+from spdbuild.training.running import description, run, updates
+from spdbuild.training.running.run import resume, train, train_in
+from spdbuild.training.trained.evaluate import evaluate
 
 Same = Callable[[Path, Path], None]
 FILES = ("recipe.yaml", "architecture.yaml", "sources/tiny.yaml", "environment.json")

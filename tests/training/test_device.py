@@ -10,10 +10,10 @@ import pytest
 import torch
 
 from spdbuild.errors import RecipeError, RunError
-from spdbuild.training import distributed
 from spdbuild.training.device import choose_device, current, determinism
-from spdbuild.training.evaluate import evaluate
-from spdbuild.training.run import resume, train
+from spdbuild.training.processes import distributed
+from spdbuild.training.running.run import resume, train
+from spdbuild.training.trained.evaluate import evaluate
 
 
 class Met(Exception):
@@ -124,7 +124,7 @@ def test_ctrl_c_before_the_first_step_leaves_no_folder(
     def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("spdbuild.training.run.make_session", interrupt)
+    monkeypatch.setattr("spdbuild.training.running.run.make_session", interrupt)
     with pytest.raises(KeyboardInterrupt):
         train(recipe, runs=tmp_path / "runs", quiet=True)
     assert not (tmp_path / "runs").exists()
@@ -158,7 +158,7 @@ def test_other_errors_stay_what_they_are() -> None:
 def test_a_deterministic_run_uses_only_algorithms_that_give_the_same_bits(
     recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from spdbuild.training.loop import Loop
+    from spdbuild.training.running.loop import Loop
 
     seen = []
     evaluate_loop = Loop.evaluate

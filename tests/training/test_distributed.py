@@ -13,12 +13,12 @@ import torch
 from safetensors.torch import load_file
 
 from spdbuild.errors import RecipeError
-from spdbuild.training import distributed
-from spdbuild.training.distributed import Processes
-from spdbuild.training.run import train
+from spdbuild.training.processes import distributed
+from spdbuild.training.processes.distributed import Processes
+from spdbuild.training.running.run import train
 
 Rows = Callable[[Path], list[dict[str, Any]]]
-TRAIN = "from spdbuild.training.run import train; train({recipe!r}, {options!r}, runs={runs!r}, quiet=True)"
+TRAIN = "from spdbuild.training.running.run import train; train({recipe!r}, {options!r}, runs={runs!r}, quiet=True)"
 
 PRINT = """
 from spdbuild.cli import spdbuild
@@ -30,7 +30,7 @@ spdbuild(["eval", {runs!r} + "/small", "--json"], standalone_mode=False)
 #: Two runs; the first attempt dies in the second one, with one epoch saved.
 RESTARTED = """
 import os
-from spdbuild.training import loop, run
+from spdbuild.training.running import loop, run
 
 attempt, evaluate = os.environ["TORCHELASTIC_RESTART_COUNT"], loop.Loop.evaluate
 print("attempt", attempt, "begins")
@@ -49,8 +49,8 @@ for seed in (0, 1):
 OWN_GROUP = """
 import torch
 from torch import distributed
-from spdbuild.training.evaluate import evaluate
-from spdbuild.training.run import train
+from spdbuild.training.trained.evaluate import evaluate
+from spdbuild.training.running.run import train
 
 distributed.init_process_group()
 group = distributed.group.WORLD

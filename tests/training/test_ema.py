@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from spdbuild.training.ema import Ema
+from spdbuild.training.running.ema import Ema
 
 
 def test_the_average_follows_the_published_ramp() -> None:

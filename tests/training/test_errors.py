@@ -14,7 +14,7 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from spdbuild.cli import spdbuild
-from spdbuild.training.run import train
+from spdbuild.training.running.run import train
 
 FOLDER = Path(__file__).parent / "errors"
 CASES = sorted(FOLDER.glob("*.txt"))

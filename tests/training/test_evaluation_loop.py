@@ -13,8 +13,8 @@ from torch import nn
 from spdbuild.errors import RunError
 from spdbuild.metrics.by_image.answers import TOP
 from spdbuild.metrics.classification import judge
-from spdbuild.training.distributed import Processes
 from spdbuild.training.evaluation_loop import evaluate_model
+from spdbuild.training.processes.distributed import Processes
 from spdbuild.training.task import Evaluation
 
 CPU = torch.device("cpu")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from spdbuild.training.events import Events
+from spdbuild.training.folder.events import Events
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")

@@ -15,10 +15,10 @@ from torch import Tensor
 import spdbuild
 from spdbuild.errors import SpdbuildError
 from spdbuild.training.checkpoint import load_state
-from spdbuild.training.first_weights import load_weights, start
-from spdbuild.training.network import BuiltNetwork, build_network
+from spdbuild.training.network.first_weights import load_weights, start
+from spdbuild.training.network.network import BuiltNetwork, build_network
 from spdbuild.training.recipe import FirstWeights, Network
-from spdbuild.training.run import resume, train
+from spdbuild.training.running.run import resume, train
 
 
 def network(architecture: str, **options: Any) -> BuiltNetwork:

@@ -13,11 +13,11 @@ import pytest
 
 from spdbuild.errors import RecipeError
 from spdbuild.system import locks
-from spdbuild.training import updates
-from spdbuild.training.distributed import Processes
-from spdbuild.training.folder_lock import alone_in
-from spdbuild.training.run import resume, train
-from spdbuild.training.run_folder import RunFolder
+from spdbuild.training.folder.folder_lock import alone_in
+from spdbuild.training.folder.run_folder import RunFolder
+from spdbuild.training.processes.distributed import Processes
+from spdbuild.training.running import updates
+from spdbuild.training.running.run import resume, train
 
 ONE = Processes()
 

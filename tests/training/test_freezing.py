@@ -13,7 +13,7 @@ from torch import nn
 
 from spdbuild.errors import RecipeError
 from spdbuild.training.freezing import freeze, train_mode
-from spdbuild.training.run import train
+from spdbuild.training.running.run import train
 
 
 def network() -> nn.Sequential:

@@ -16,17 +16,17 @@ import yaml
 from PIL import Image
 
 from spdbuild.conversion.convert import convert
-from spdbuild.data.tiny_objects import TinyObjects
+from spdbuild.data.sets.tiny_objects import TinyObjects
 from spdbuild.errors import ArgumentError, RecipeError, RunError, WeightsError
 from spdbuild.loading import load
 from spdbuild.reporting.report import report
-from spdbuild.training.evaluate import evaluate
-from spdbuild.training.network import resolve
-from spdbuild.training.predict import predict
+from spdbuild.training.network.network import resolve
 from spdbuild.training.recipe import load_recipe, twins
-from spdbuild.training.run import resume, train
-from spdbuild.training.stored_run import load_model
-from spdbuild.training.updates import Updates
+from spdbuild.training.running.run import resume, train
+from spdbuild.training.running.updates import Updates
+from spdbuild.training.trained.evaluate import evaluate
+from spdbuild.training.trained.predict import predict
+from spdbuild.training.trained.stored_run import load_model
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ from spdbuild import build
 from spdbuild.cli import spdbuild
 from spdbuild.errors import DiskFullError
 from spdbuild.training.checkpoint import load_state
-from spdbuild.training.run import resume, train
+from spdbuild.training.running.run import resume, train
 
 Same = Callable[[Path, Path], None]
 

@@ -12,10 +12,10 @@ from safetensors.torch import load_file
 from torch import nn
 
 from spdbuild.errors import RunError
-from spdbuild.training import learner, updates
 from spdbuild.training.checkpoint import load_state
-from spdbuild.training.evaluate import evaluate
-from spdbuild.training.run import resume, train
+from spdbuild.training.running import learner, updates
+from spdbuild.training.running.run import resume, train
+from spdbuild.training.trained.evaluate import evaluate
 
 NO_GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU of NVIDIA")
 DEVICES = ["cpu", pytest.param("cuda", marks=[pytest.mark.gpu, NO_GPU])]

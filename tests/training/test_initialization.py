@@ -17,11 +17,11 @@ import spdbuild
 from spdbuild.errors import RecipeError
 from spdbuild.nn.detection import Detect
 from spdbuild.text.yaml_text import yaml_text
-from spdbuild.training import session
-from spdbuild.training.initialization import initialize
-from spdbuild.training.network import BuiltNetwork, build_network
+from spdbuild.training.network.initialization import initialize
+from spdbuild.training.network.network import BuiltNetwork, build_network
 from spdbuild.training.recipe import Network, Recipe, load_recipe
-from spdbuild.training.run import resume, train
+from spdbuild.training.running import session
+from spdbuild.training.running.run import resume, train
 from spdbuild.weights.rename import compile_rules, rename
 
 Same = Callable[[Path, Path], None]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from spdbuild.errors import RecipeError
-from spdbuild.training.distributed import is_first
-from spdbuild.training.job import Job, current_job, require_meeting_place
+from spdbuild.training.processes.distributed import is_first
+from spdbuild.training.processes.job import Job, current_job, require_meeting_place
 
 NAMES = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
 

@@ -11,9 +11,9 @@ import pytest
 from spdbuild.errors import SourceError, SpdbuildError
 from spdbuild.loading import load
 from spdbuild.ops.op import OPS
-from spdbuild.training.evaluate import evaluate
-from spdbuild.training.kept_files import kept_files
-from spdbuild.training.run import resume, train
+from spdbuild.training.folder.kept_files import kept_files
+from spdbuild.training.running.run import resume, train
+from spdbuild.training.trained.evaluate import evaluate
 
 from .own_code import forget
 

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from spdbuild.errors import RunError
-from spdbuild.training import updates
-from spdbuild.training.lost_workers import lost_workers_told
-from spdbuild.training.run import resume, train
+from spdbuild.training.processes.lost_workers import lost_workers_told
+from spdbuild.training.running import updates
+from spdbuild.training.running.run import resume, train
 
 KILLED = "DataLoader worker (pid 7) is killed by signal: Killed. "
 

@@ -15,14 +15,14 @@ from click.testing import CliRunner
 from PIL import Image
 
 from spdbuild.cli import spdbuild as command
-from spdbuild.data.decoding import decode
+from spdbuild.data.files.decoding import decode
 from spdbuild.errors import RecipeError
-from spdbuild.training.evaluate import evaluate
-from spdbuild.training.predict import predict
 from spdbuild.training.recipe import load_recipe
-from spdbuild.training.run import resume, train
-from spdbuild.training.stored_graph import stored_graph
-from spdbuild.training.stored_run import load_model
+from spdbuild.training.running.run import resume, train
+from spdbuild.training.trained.evaluate import evaluate
+from spdbuild.training.trained.predict import predict
+from spdbuild.training.trained.stored_graph import stored_graph
+from spdbuild.training.trained.stored_run import load_model
 from spdbuild.weights.facts import Facts
 
 Same = Callable[[Path, Path], None]

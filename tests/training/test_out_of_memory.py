@@ -9,8 +9,8 @@ import torch
 from torch import nn
 
 from spdbuild.errors import RunError
-from spdbuild.training.evaluate import evaluate
-from spdbuild.training.run import resume, train
+from spdbuild.training.running.run import resume, train
+from spdbuild.training.trained.evaluate import evaluate
 
 
 def fill_memory(patch: pytest.MonkeyPatch, *, training: bool) -> None:

@@ -11,10 +11,10 @@ import pytest
 from spdbuild.errors import SpdbuildError
 from spdbuild.loading import load
 from spdbuild.passes import PASSES
-from spdbuild.training.evaluate import evaluate
-from spdbuild.training.network import resolve
+from spdbuild.training.network.network import resolve
 from spdbuild.training.recipe import load_recipe
-from spdbuild.training.run import resume, train
+from spdbuild.training.running.run import resume, train
+from spdbuild.training.trained.evaluate import evaluate
 
 from .own_code import forget
 

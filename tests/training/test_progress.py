@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from spdbuild.training.checkpoint import Position
-from spdbuild.training.progress import describe_position, describe_row, time_left
+from spdbuild.training.running.progress import describe_position, describe_row, time_left
 
 ROW = {
     "epoch": 2,

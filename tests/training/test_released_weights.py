@@ -15,7 +15,7 @@ from torch import Tensor
 
 import spdbuild
 from spdbuild.cli import spdbuild as command_line
-from spdbuild.data.generated import Generated
+from spdbuild.data.sets.generated import Generated
 from spdbuild.training.tasks.classification import Classification
 
 #: REFERENCE.md 4.3.

@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from spdbuild.training.report import write_page
-from spdbuild.training.run import train
-from spdbuild.training.run_folder import RunFolder
-from spdbuild.training.summary import Summary
+from spdbuild.training.folder.run_folder import RunFolder
+from spdbuild.training.report.report import write_page
+from spdbuild.training.report.summary import Summary
+from spdbuild.training.running.run import train
 
 
 class _Page(HTMLParser):

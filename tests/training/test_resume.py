@@ -20,11 +20,11 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from spdbuild.errors import DataError, RecipeError, RunError, WeightsError
-from spdbuild.training import loop as loop_module
 from spdbuild.training.checkpoint import VERSION, load_state
+from spdbuild.training.folder.run_folder import RunFolder
 from spdbuild.training.recipe import load_recipe
-from spdbuild.training.run import resume, train
-from spdbuild.training.run_folder import RunFolder
+from spdbuild.training.running import loop as loop_module
+from spdbuild.training.running.run import resume, train
 
 Rows = Callable[[Path], list[dict[str, Any]]]
 Same = Callable[[Path, Path], None]

@@ -14,7 +14,7 @@ from click.testing import CliRunner, Result
 import spdbuild
 from spdbuild.cli import spdbuild as group
 from spdbuild.errors import InputError
-from spdbuild.training.run import train
+from spdbuild.training.running.run import train
 from spdbuild.weights.facts import Facts
 
 TEXT = """architecture: cifar_resnet20

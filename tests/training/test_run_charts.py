@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from spdbuild.training.run_charts import LOSSES, METRICS, OTHERS, run_charts
+from spdbuild.training.report.run_charts import LOSSES, METRICS, OTHERS, run_charts
 
 ROWS = [
     {"epoch": 1, "step": 5, "lr": 0.1, "train/loss": 2.0, "test/loss": 34.0, "test/top1": 0.5, "seconds": 3.0},

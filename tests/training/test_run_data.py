@@ -8,8 +8,8 @@ import numpy as np
 from PIL import Image
 
 from spdbuild.data import ArrayImages
-from spdbuild.data.folder import Folder
-from spdbuild.data.tiny_objects import TinyObjects
+from spdbuild.data.sets.folder import Folder
+from spdbuild.data.sets.tiny_objects import TinyObjects
 from spdbuild.training.detection.images import DetectionImages
 from spdbuild.training.run_data import fingerprint
 

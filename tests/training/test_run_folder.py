@@ -10,8 +10,8 @@ import pytest
 
 import spdbuild
 from spdbuild.errors import RecipeError
-from spdbuild.training import environment
-from spdbuild.training.run_folder import RunFolder
+from spdbuild.training.folder import environment
+from spdbuild.training.folder.run_folder import RunFolder
 
 
 def test_a_metric_that_is_no_number_is_written_as_one_that_is_not_there(tmp_path: Path) -> None:

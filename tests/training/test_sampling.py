@@ -12,12 +12,12 @@ from torch import Tensor
 
 from spdbuild.data import ArrayImages
 from spdbuild.data.detection.tiles import TileOptions
-from spdbuild.data.tiny_objects import TinyObjects
+from spdbuild.data.sets.tiny_objects import TinyObjects
 from spdbuild.errors import RecipeError
 from spdbuild.training.detection.images import DetectionImages
 from spdbuild.training.recipe import load_recipe
 from spdbuild.training.recipe.recipe import Recipe
-from spdbuild.training.run import train
+from spdbuild.training.running.run import train
 from spdbuild.training.task import TASKS, Task
 
 

@@ -18,10 +18,10 @@ from torch.optim.lr_scheduler import LambdaLR
 import spdbuild
 from spdbuild.data import DATASETS, Loader
 from spdbuild.errors import ArgumentError, RecipeError
+from spdbuild.training.network.scaling import scales_line
 from spdbuild.training.optimizers import OPTIMIZERS, Optimizer
 from spdbuild.training.recipe import load_recipe
-from spdbuild.training.run import resume, train
-from spdbuild.training.scaling import scales_line
+from spdbuild.training.running.run import resume, train
 from spdbuild.training.schedules.schedule import Rates, keep_own_rates, lr_of
 
 Same = Callable[[Path, Path], None]

@@ -15,10 +15,10 @@ from spdbuild import builtin
 from spdbuild.cli import spdbuild as command_line
 from spdbuild.data.augment.normalize import Normalize
 from spdbuild.shape import Shape
-from spdbuild.training.checking import check_recipe
-from spdbuild.training.network import declared_input
+from spdbuild.training.network.network import declared_input
 from spdbuild.training.recipe import Recipe, load_recipe
-from spdbuild.training.run import train
+from spdbuild.training.running.checking import check_recipe
+from spdbuild.training.running.run import train
 
 #: 3x3 kernels of stride 2 become 2x2 kernels over four times the channels, 1x1 ones stay what they are over as many:
 #: 7 and 3 more weights for each pair of channels.

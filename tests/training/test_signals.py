@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from spdbuild.training.signals import EndedBySignal, StoppedWaiting, interrupt_on_signals, stop_on_signals
+from spdbuild.training.running.signals import EndedBySignal, StoppedWaiting, interrupt_on_signals, stop_on_signals
 
 STOPPING = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
 

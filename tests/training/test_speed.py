@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from spdbuild.system.timing import WARM_UP
-from spdbuild.training.speed import measure_speed
+from spdbuild.training.trained.speed import measure_speed
 
 CPU = torch.device("cpu")
 

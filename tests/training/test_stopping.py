@@ -16,12 +16,13 @@ import torch
 from torch import nn
 
 from spdbuild.errors import RecipeError, RunError, SpdbuildError, StoppedError, WeightsError
-from spdbuild.training import checkpoint, loop, run, updates
+from spdbuild.training import checkpoint
 from spdbuild.training.checkpoint import load_state
-from spdbuild.training.nan_guard import NanGuard, can_skip, first_bad_layer
-from spdbuild.training.run import resume, train
-from spdbuild.training.run_folder import RunFolder
-from spdbuild.training.saving import restore_best
+from spdbuild.training.folder.run_folder import RunFolder
+from spdbuild.training.running import loop, run, updates
+from spdbuild.training.running.nan_guard import NanGuard, can_skip, first_bad_layer
+from spdbuild.training.running.run import resume, train
+from spdbuild.training.running.saving import restore_best
 from spdbuild.training.task import Batches
 from spdbuild.weights.opening import open_weights
 

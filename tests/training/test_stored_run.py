@@ -19,12 +19,12 @@ import spdbuild
 from spdbuild.cli import spdbuild as cli
 from spdbuild.errors import ArgumentError, DataError, InputError, RecipeError, WeightsError
 from spdbuild.reporting.run import read_run
-from spdbuild.training.evaluate import evaluate
-from spdbuild.training.outputs import Outputs
-from spdbuild.training.predict import predict
 from spdbuild.training.recipe import load_recipe
-from spdbuild.training.run import resume, train
-from spdbuild.training.stored_run import load_model
+from spdbuild.training.report.outputs import Outputs
+from spdbuild.training.running.run import resume, train
+from spdbuild.training.trained.evaluate import evaluate
+from spdbuild.training.trained.predict import predict
+from spdbuild.training.trained.stored_run import load_model
 from spdbuild.weights.facts import Facts
 
 

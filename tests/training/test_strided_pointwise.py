@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from spdbuild.nn.convolution import PaddedConv2d
-from spdbuild.training.strided_pointwise import without_strides
+from spdbuild.training.network.strided_pointwise import without_strides
 
 NETWORK = """\
 model: narrow

@@ -19,11 +19,11 @@ from spdbuild.errors import ArgumentError, DiskFullError, RecipeError, SpdbuildE
 from spdbuild.reporting.report import report
 from spdbuild.reporting.trials import InFold
 from spdbuild.sweeping import Sweep, grid_of, sweep
-from spdbuild.training import loop, updates
-from spdbuild.training.distributed import Processes
-from spdbuild.training.folder_lock import alone_in
-from spdbuild.training.run import train
-from spdbuild.training.run_folder import RunFolder
+from spdbuild.training.folder.folder_lock import alone_in
+from spdbuild.training.folder.run_folder import RunFolder
+from spdbuild.training.processes.distributed import Processes
+from spdbuild.training.running import loop, updates
+from spdbuild.training.running.run import train
 
 SHORT = ["epochs=1", "max_steps=1", "~ema"]
 GRID = {"optimizer.lr": [0.1, 0.05], "seed": [0, 1]}

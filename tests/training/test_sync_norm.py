@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import distributed, nn
 
-from spdbuild.training.sync_norm import SyncBatchNorm, synchronized
+from spdbuild.training.processes.sync_norm import SyncBatchNorm, synchronized
 
 
 @pytest.fixture

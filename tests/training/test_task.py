@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from spdbuild.data import ArrayImages
-from spdbuild.data.digits import Digits
+from spdbuild.data.sets.digits import Digits
 from spdbuild.training.recipe import load_recipe
 from spdbuild.training.task import TASKS, Metric
 

@@ -16,15 +16,15 @@ from torch import nn
 from torchvision.transforms.functional import center_crop
 
 import spdbuild
-from spdbuild.data.digits import Digits
+from spdbuild.data.sets.digits import Digits
 from spdbuild.errors import DataError, RecipeError, WeightsError
 from spdbuild.training.checkpoint import load_state
-from spdbuild.training.evaluate import evaluate
-from spdbuild.training.predict import predict
+from spdbuild.training.folder.run_folder import RunFolder
 from spdbuild.training.recipe import load_recipe
-from spdbuild.training.run import train
-from spdbuild.training.run_folder import RunFolder
-from spdbuild.training.stored_run import load_model
+from spdbuild.training.running.run import train
+from spdbuild.training.trained.evaluate import evaluate
+from spdbuild.training.trained.predict import predict
+from spdbuild.training.trained.stored_run import load_model
 from spdbuild.weights import open_weights
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from spdbuild.errors import RunError
-from spdbuild.training.writing import save_text
+from spdbuild.training.folder.writing import save_text
 
 
 def test_a_text_is_written_as_it_is_into_a_folder_that_is_made(tmp_path: Path) -> None:

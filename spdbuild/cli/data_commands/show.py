@@ -137,7 +137,7 @@ def _with_classes(data_set: Any, recipe: Recipe | None, wanted: _Wanted) -> tupl
     from spdbuild.data import Loader
     from spdbuild.data.augment.normalize import Normalize
     from spdbuild.data.dataset import splits_of
-    from spdbuild.data.gallery import gallery
+    from spdbuild.data.overview.gallery import gallery
 
     if wanted.size is not None:
         raise InputError("--size is of a detector's images", hint="the size of images to classify is a field: size=64")

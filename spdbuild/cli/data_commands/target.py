@@ -27,7 +27,7 @@ def data_set_alone(target: str, overrides: tuple[str, ...]) -> Any:
     """The same for targets that are not recipes; None for anything else."""
     from spdbuild.data import DATASETS
     from spdbuild.data.detection.yolo_yaml import is_dataset_yaml, is_nameless_dataset_yaml
-    from spdbuild.data.recognizing import recognized
+    from spdbuild.data.overview.recognizing import recognized
 
     if Path(target).is_dir():
         cls, found = recognized(Path(target))
@@ -53,7 +53,7 @@ def _coco_hint(file: Path) -> str:
 def recipe_of(target: str, overrides: tuple[str, ...]) -> Recipe:
     """The recipe of a path or a built-in name; InputError if nothing has the name `target`."""
     from spdbuild.data import DATASETS
-    from spdbuild.data.listing import subfolders
+    from spdbuild.data.files.listing import subfolders
     from spdbuild.training.recipe import load_recipe
 
     path, recipes = Path(target), builtin.listed("recipes")

@@ -6,11 +6,11 @@ from dataclasses import asdict
 from typing import Any
 
 from spdbuild.cli.data_views.view import View, listed
-from spdbuild.data import checking, statistics
-from spdbuild.data.checking import SplitCheck
 from spdbuild.data.dataset import FileDataSet, splits_of
-from spdbuild.data.folds import division
-from spdbuild.data.statistics import SplitStatistics
+from spdbuild.data.division.folds import division
+from spdbuild.data.overview import checking, statistics
+from spdbuild.data.overview.checking import SplitCheck
+from spdbuild.data.overview.statistics import SplitStatistics
 from spdbuild.wording.phrases import number, some
 from spdbuild.wording.tables import Table
 

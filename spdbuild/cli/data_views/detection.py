@@ -13,7 +13,7 @@ from spdbuild.data.detection import findings, statistics
 from spdbuild.data.detection.dataset import DetectionSplit, splits_of
 from spdbuild.data.detection.statistics import DetectionStatistics, draw_statistics
 from spdbuild.data.detection.table import DetectionSet
-from spdbuild.data.folds import division
+from spdbuild.data.division.folds import division
 from spdbuild.errors import UnsplitError
 from spdbuild.pictures.drawing import arrange
 from spdbuild.wording.tables import Table

@@ -14,12 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spdbuild.data.dataset import differing_class
-from spdbuild.data.decoding import file_length, lost_in_file
 from spdbuild.data.detection.findings import GRAVE, Finding, Kind, count
 from spdbuild.data.detection.pixels import read_pixels
 from spdbuild.data.detection.table import NO_CLASS, DetectionSet, Objects
-from spdbuild.data.processors import processors
+from spdbuild.data.files.decoding import file_length, lost_in_file
 from spdbuild.system.files import regular
+from spdbuild.system.processors import processors
 
 #: A box may reach this many pixels beyond its image before it counts as outside: less is rounding.
 TOLERANCE = 0.5

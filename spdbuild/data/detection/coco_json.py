@@ -24,7 +24,7 @@ from spdbuild.data.detection.coco_fields import (
 from spdbuild.data.detection.findings import Finding, Kind
 from spdbuild.data.detection.pixels import image_size
 from spdbuild.data.detection.table import NO_CLASS, DetectionSet, ImageRecord, Objects, Table
-from spdbuild.data.listing import with_slashes
+from spdbuild.data.files.listing import with_slashes
 from spdbuild.errors import DataError, Location, nearest
 from spdbuild.system.files import regular
 

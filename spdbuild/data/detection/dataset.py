@@ -10,8 +10,8 @@ from spdbuild.data.detection.check import without_bad_images
 from spdbuild.data.detection.findings import refuse_grave
 from spdbuild.data.detection.pixels import image_size, other_size
 from spdbuild.data.detection.table import DetectionSet
-from spdbuild.data.listing import entries
-from spdbuild.data.reading import OnError
+from spdbuild.data.files.listing import entries
+from spdbuild.data.files.reading import OnError
 from spdbuild.errors import DataError, MissingSplitError
 from spdbuild.wording.phrases import some
 

@@ -21,7 +21,7 @@ from spdbuild.data.detection.raster import Raster, open_raster
 from spdbuild.data.detection.store import Store
 from spdbuild.data.detection.table import DetectionSet, Pixels
 from spdbuild.data.letterbox import Letterbox
-from spdbuild.data.order import epoch_order
+from spdbuild.data.loading.order import epoch_order
 
 
 class ImageLabels:

@@ -9,7 +9,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from spdbuild.data.batching import batch_count, check_batches
 from spdbuild.data.detection.batch import DetectionBatch
 from spdbuild.data.detection.fetch import Fetcher, Plan
 from spdbuild.data.detection.findings import Finding
@@ -19,8 +18,9 @@ from spdbuild.data.detection.store import Cache, open_store
 from spdbuild.data.detection.table import DetectionSet
 from spdbuild.data.draws import generator
 from spdbuild.data.letterbox import rectangular_sizes
-from spdbuild.data.order import epoch_order, repeats
-from spdbuild.data.workers import Workers
+from spdbuild.data.loading.batching import batch_count, check_batches
+from spdbuild.data.loading.order import epoch_order, repeats
+from spdbuild.data.loading.workers import Workers
 from spdbuild.errors import ArgumentError, DataError, RecipeError
 
 #: Height and width of a batch are multiples of this many pixels.

@@ -11,12 +11,12 @@ import torch
 from PIL.Image import Image
 from torch import Tensor
 
-from spdbuild.data.bands import stored_size
-from spdbuild.data.decoding import MAX_PIXELS, ORIENTATION, BadFile, decode, describe_fault, opened
 from spdbuild.data.detection.findings import Finding
 from spdbuild.data.detection.table import DetectionSet, ImageRecord, Pixels
-from spdbuild.data.levels import Levels
-from spdbuild.data.pictures import Source, path_of
+from spdbuild.data.files.bands import stored_size
+from spdbuild.data.files.decoding import MAX_PIXELS, ORIENTATION, BadFile, decode, describe_fault, opened
+from spdbuild.data.files.levels import Levels
+from spdbuild.data.files.pictures import Source, path_of
 from spdbuild.errors import DataError
 from spdbuild.system.files import regular
 

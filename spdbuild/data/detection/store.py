@@ -20,12 +20,12 @@ from torch import Tensor
 from spdbuild.data.detection.findings import Finding
 from spdbuild.data.detection.pixels import load, size_at
 from spdbuild.data.detection.table import DetectionSet, ImageRecord, Pixels
-from spdbuild.data.memory import free_shared_memory
-from spdbuild.data.pixel_file import checksum, map_pixels, npy_header
-from spdbuild.data.processors import processors
+from spdbuild.data.files.pixel_file import checksum, map_pixels, npy_header
 from spdbuild.errors import DataError, SpdbuildError
 from spdbuild.system.files import make_folder, remove_unfinished, write_whole
 from spdbuild.system.locks import FolderLock
+from spdbuild.system.memory import free_shared_memory
+from spdbuild.system.processors import processors
 
 Cache = Literal["auto", "none", "ram", "disk"]
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from spdbuild.data.detection.findings import LOST_IMAGE, Finding, Kind
 from spdbuild.data.detection.outlines import Outlines, Polygon
-from spdbuild.data.levels import Levels
+from spdbuild.data.files.levels import Levels
 from spdbuild.errors import DataError
 
 Pixels = NDArray[np.uint8]

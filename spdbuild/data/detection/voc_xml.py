@@ -17,12 +17,12 @@ from pathlib import Path
 from xml.etree import ElementTree
 from xml.parsers import expat
 
-from spdbuild.data.decoding import is_image_name
 from spdbuild.data.detection.findings import Finding
 from spdbuild.data.detection.ids import category_ids, image_ids
 from spdbuild.data.detection.pixels import image_size
 from spdbuild.data.detection.table import NO_CLASS, DetectionSet, ImageRecord, Table
-from spdbuild.data.listing import entries
+from spdbuild.data.files.decoding import is_image_name
+from spdbuild.data.files.listing import entries
 from spdbuild.errors import DataError, Location, MissingSplitError, UnsplitError, nearest
 from spdbuild.system.files import regular
 

@@ -19,14 +19,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from spdbuild.data.decoding import is_image_name
 from spdbuild.data.detection.findings import Finding
 from spdbuild.data.detection.ids import category_ids, image_ids
 from spdbuild.data.detection.outlines import Polygon, signed_area
 from spdbuild.data.detection.pixels import image_size
 from spdbuild.data.detection.table import NO_CLASS, DetectionSet, ImageRecord, Table
 from spdbuild.data.detection.yolo_yaml import read_dataset_yaml
-from spdbuild.data.listing import image_files, with_slashes
+from spdbuild.data.files.decoding import is_image_name
+from spdbuild.data.files.listing import image_files, with_slashes
 from spdbuild.errors import DataError, nearest
 from spdbuild.system.files import regular
 

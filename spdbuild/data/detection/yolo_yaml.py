@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from spdbuild.data.listing import with_slashes
+from spdbuild.data.files.listing import with_slashes
 from spdbuild.errors import DataError, MissingSplitError, nearest
 from spdbuild.system.files import expanded
 from spdbuild.text.source import Value, parse_yaml, read_source

@@ -14,9 +14,9 @@ from spdbuild.data.detection.findings import Finding
 from spdbuild.data.detection.loader import MULTIPLE
 from spdbuild.data.detection.pixels import read_file, read_pixels
 from spdbuild.data.detection.table import DetectionSet, Pixels
+from spdbuild.data.files.levels import Levels
+from spdbuild.data.files.pictures import Source
 from spdbuild.data.letterbox import Letterbox
-from spdbuild.data.levels import Levels
-from spdbuild.data.pictures import Source
 from spdbuild.errors import DataError
 from spdbuild.metrics.nms import NmsOptions, select_detections
 from spdbuild.training.detection.images import to_network

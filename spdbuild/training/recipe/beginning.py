@@ -14,14 +14,14 @@ from typing import Any
 import numpy as np
 
 from spdbuild.data.dataset import require_same_classes, splits_of
-from spdbuild.data.decoding import deep_range
 from spdbuild.data.detection.check import placeholder
 from spdbuild.data.detection.findings import why_no_object
 from spdbuild.data.detection.pixels import image_size
 from spdbuild.data.detection.table import DetectionSet
 from spdbuild.data.detection.tiles import TileOptions
-from spdbuild.data.images import pixel_remarks
-from spdbuild.data.statistics import channel_statistics
+from spdbuild.data.files.decoding import deep_range
+from spdbuild.data.files.images import pixel_remarks
+from spdbuild.data.overview.statistics import channel_statistics
 from spdbuild.errors import DataError, MissingSplitError
 from spdbuild.text.yaml_text import inline
 from spdbuild.training.detection.images import DetectionImages

@@ -16,13 +16,13 @@ from spdbuild.text.kinds import require_kind
 from spdbuild.text.schema import check_schema
 from spdbuild.text.source import Source, Value, parse_yaml, read_source
 from spdbuild.text.yaml_text import inline, yaml_text
+from spdbuild.training.folder.run_folder import TAKEN
 from spdbuild.training.recipe.completing import completed, spelled_out, titled
 from spdbuild.training.recipe.hints import advised
 from spdbuild.training.recipe.overrides import Overrides, apply_override, listed, merged, refuse_spaces, with_renaming
 from spdbuild.training.recipe.recipe import Recipe, folder_fault
 from spdbuild.training.recipe.schema import complete_schema
 from spdbuild.training.recipe.sections import read_section
-from spdbuild.training.run_folder import TAKEN
 
 
 def load_recipe(recipe: str | Path | Mapping[str, Any], overrides: Overrides = ()) -> Recipe:

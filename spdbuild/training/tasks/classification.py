@@ -13,13 +13,13 @@ from PIL import Image
 from torch import Tensor, nn
 
 from spdbuild.data import ArrayImages, ImageSet, Loader
-from spdbuild.data.batching import share_of
 from spdbuild.data.dataset import splits_of
-from spdbuild.data.decoding import BadFile, Resize
-from spdbuild.data.images import left_out, pixel_remarks
-from spdbuild.data.levels import Levels
-from spdbuild.data.pictures import Source, path_of
-from spdbuild.data.reading import decode_all
+from spdbuild.data.files.decoding import BadFile, Resize
+from spdbuild.data.files.images import left_out, pixel_remarks
+from spdbuild.data.files.levels import Levels
+from spdbuild.data.files.pictures import Source, path_of
+from spdbuild.data.files.reading import decode_all
+from spdbuild.data.loading.batching import share_of
 from spdbuild.data.sampling import Occurrences
 from spdbuild.errors import DataError, RecipeError
 from spdbuild.graph import Graph

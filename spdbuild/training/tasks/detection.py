@@ -13,16 +13,16 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from spdbuild.data.cache import cache_folder
 from spdbuild.data.detection.check import reaching_out
 from spdbuild.data.detection.findings import count, summary, why_no_object
 from spdbuild.data.detection.loader import MULTIPLE, DetectionLoader
 from spdbuild.data.detection.options import DetectionAugmentation
 from spdbuild.data.detection.store import Cache
 from spdbuild.data.detection.tiles import TileOptions
-from spdbuild.data.images import pixel_remarks
-from spdbuild.data.levels import Levels
-from spdbuild.data.pictures import Source, path_of
+from spdbuild.data.files.cache import cache_folder
+from spdbuild.data.files.images import pixel_remarks
+from spdbuild.data.files.levels import Levels
+from spdbuild.data.files.pictures import Source, path_of
 from spdbuild.data.sampling import Occurrences
 from spdbuild.declaring.roles import Role, role
 from spdbuild.errors import ArgumentError, DataError, DiskFullError, RecipeError, nearest
@@ -41,7 +41,7 @@ from spdbuild.training.detection.seeing import Seer, read_picture
 from spdbuild.training.detection.stages import measure_stages
 from spdbuild.training.detection.tiled_meter import TiledMeter
 from spdbuild.training.detection.views import Detector, ViewOptions
-from spdbuild.training.network import declared_input
+from spdbuild.training.network.network import declared_input
 from spdbuild.training.task import TASKS, Meter, Metric, Prediction, Task
 
 if TYPE_CHECKING:

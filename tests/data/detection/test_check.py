@@ -15,7 +15,7 @@ from spdbuild.data.detection.coco_json import read_coco
 from spdbuild.data.detection.dataset import usable
 from spdbuild.data.detection.findings import refuse_grave
 from spdbuild.data.detection.table import DetectionSet, ImageRecord, Table
-from spdbuild.data.tiny_objects import TinyObjects
+from spdbuild.data.sets.tiny_objects import TinyObjects
 from spdbuild.errors import DataError
 
 

@@ -15,7 +15,7 @@ from spdbuild.data.detection.pixels import read_pixels
 from spdbuild.data.detection.table import DetectionSet
 from spdbuild.data.detection.voc_xml import read_voc
 from spdbuild.data.detection.yolo_txt import read_yolo
-from spdbuild.data.tiny_objects import TinyObjects
+from spdbuild.data.sets.tiny_objects import TinyObjects
 from spdbuild.errors import ArgumentError, DataError
 
 FORMATS: tuple[Format, ...] = ("coco", "yolo", "voc")

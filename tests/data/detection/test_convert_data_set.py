@@ -19,7 +19,7 @@ from spdbuild.data.detection.coco_json import read_coco
 from spdbuild.data.detection.convert import convert, convert_data_set
 from spdbuild.data.detection.tiles import TileOptions
 from spdbuild.data.detection.yolo_txt import read_yolo
-from spdbuild.data.tiny_objects import TinyObjects
+from spdbuild.data.sets.tiny_objects import TinyObjects
 from spdbuild.errors import DataError
 
 

@@ -9,7 +9,7 @@ from typing import get_args
 import pytest
 
 from spdbuild.data.detection.convert import Format, convert
-from spdbuild.data.tiny_objects import TinyObjects
+from spdbuild.data.sets.tiny_objects import TinyObjects
 from spdbuild.errors import DataError
 
 

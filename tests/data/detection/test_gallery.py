@@ -6,7 +6,7 @@ from PIL import Image
 from spdbuild.data.detection.gallery import gallery
 from spdbuild.data.detection.loader import DetectionLoader
 from spdbuild.data.detection.table import DetectionSet
-from spdbuild.data.tiny_objects import TinyObjects
+from spdbuild.data.sets.tiny_objects import TinyObjects
 from spdbuild.pictures.drawing import class_colour
 
 

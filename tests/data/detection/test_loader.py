@@ -16,7 +16,7 @@ from spdbuild.data.detection.fetch import Fetcher
 from spdbuild.data.detection.loader import DetectionLoader
 from spdbuild.data.detection.options import DetectionAugmentation
 from spdbuild.data.detection.table import DetectionSet
-from spdbuild.data.tiny_objects import TinyObjects
+from spdbuild.data.sets.tiny_objects import TinyObjects
 from spdbuild.errors import DataError, RecipeError
 
 AUGMENT = DetectionAugmentation(mixup=0.3, degrees=5)

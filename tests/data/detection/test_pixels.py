@@ -12,11 +12,11 @@ import torch
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from spdbuild.data.decoding import ORIENTATION, opened
 from spdbuild.data.detection import pixels
 from spdbuild.data.detection.findings import Finding
 from spdbuild.data.detection.pixels import image_size, read_file, scaled, size_at
 from spdbuild.data.detection.table import ImageRecord
+from spdbuild.data.files.decoding import ORIENTATION, opened
 
 
 @pytest.fixture

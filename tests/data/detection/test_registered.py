@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 
 from spdbuild.data import DATASETS
-from spdbuild.data.coco import Coco
 from spdbuild.data.detection.convert import convert
 from spdbuild.data.detection.loader import DetectionLoader
 from spdbuild.data.detection.options import DetectionAugmentation
 from spdbuild.data.detection.table import DetectionSet
-from spdbuild.data.tiny_objects import TinyObjects
-from spdbuild.data.voc import Voc
-from spdbuild.data.yolo import Yolo
+from spdbuild.data.sets.coco import Coco
+from spdbuild.data.sets.tiny_objects import TinyObjects
+from spdbuild.data.sets.voc import Voc
+from spdbuild.data.sets.yolo import Yolo
 from spdbuild.errors import DataError
 
 NAMES = sorted(name for name, cls in DATASETS.items() if getattr(cls, "task", "") == "detection")

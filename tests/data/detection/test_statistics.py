@@ -12,7 +12,7 @@ from spdbuild.boxes.size_bins import SizeBin
 from spdbuild.data.detection.coco_json import read_coco, to_coco
 from spdbuild.data.detection.statistics import DetectionStatistics, draw_statistics, statistics
 from spdbuild.data.detection.table import ImageRecord, Table
-from spdbuild.data.tiny_objects import TinyObjects
+from spdbuild.data.sets.tiny_objects import TinyObjects
 from spdbuild.metrics.detection import evaluate_detections
 from spdbuild.pictures import drawing
 

@@ -24,8 +24,8 @@ from spdbuild.data.detection.findings import Finding
 from spdbuild.data.detection.pixels import load
 from spdbuild.data.detection.store import cache_key, open_store
 from spdbuild.data.detection.table import DetectionSet
-from spdbuild.data.pixel_file import checksum
-from spdbuild.data.tiny_objects import TinyObjects
+from spdbuild.data.files.pixel_file import checksum
+from spdbuild.data.sets.tiny_objects import TinyObjects
 from spdbuild.errors import DataError
 from spdbuild.system import locks
 

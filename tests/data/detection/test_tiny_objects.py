@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from spdbuild.data.detection.pixels import read_pixels
-from spdbuild.data.tiny_objects import NAMES, TinyObjects, pattern
+from spdbuild.data.sets.tiny_objects import NAMES, TinyObjects, pattern
 from spdbuild.errors import ArgumentError
 
 

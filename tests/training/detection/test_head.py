@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from spdbuild.data.tiny_objects import TinyObjects
+from spdbuild.data.sets.tiny_objects import TinyObjects
 from spdbuild.errors import RecipeError
 from spdbuild.nn.detection import Detect
 from spdbuild.training.detection.head import check_maps, describe_fit, fit_anchors, head_of

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from spdbuild.training.run import resume, train
+from spdbuild.training.running.run import resume, train
 
 Same = Callable[[Path, Path], None]
 

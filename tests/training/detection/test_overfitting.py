@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from spdbuild.data.coco import Coco
 from spdbuild.data.detection.coco_json import to_coco
 from spdbuild.data.detection.table import DetectionSet
-from spdbuild.training.run import train
+from spdbuild.data.sets.coco import Coco
+from spdbuild.training.running.run import train
 
 RECIPE = """\
 architecture: {architecture}

@@ -16,15 +16,15 @@ from PIL import Image
 
 from spdbuild.data.detection.pixels import read_pixels
 from spdbuild.data.detection.table import Pixels
-from spdbuild.data.tiny_objects import TinyObjects
+from spdbuild.data.sets.tiny_objects import TinyObjects
 from spdbuild.errors import DataError, InputError, SpdbuildError
 from spdbuild.training.detection import video
-from spdbuild.training.network import build_network
-from spdbuild.training.outputs import Outputs
-from spdbuild.training.predict import predict, source_files, source_roots
+from spdbuild.training.network.network import build_network
 from spdbuild.training.recipe import load_recipe
-from spdbuild.training.run import train
+from spdbuild.training.report.outputs import Outputs
+from spdbuild.training.running.run import train
 from spdbuild.training.task import Prediction
+from spdbuild.training.trained.predict import predict, source_files, source_roots
 from spdbuild.weights import save_weights
 from spdbuild.weights.opening import read_weights
 

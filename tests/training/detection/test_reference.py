@@ -16,9 +16,9 @@ import spdbuild
 from spdbuild import builtin
 from spdbuild.cli import spdbuild as command_line
 from spdbuild.data.detection.yolo_txt import COCO_CATEGORY_IDS
-from spdbuild.training.evaluate import evaluate
-from spdbuild.training.predict import predict
 from spdbuild.training.recipe import load_recipe
+from spdbuild.training.trained.evaluate import evaluate
+from spdbuild.training.trained.predict import predict
 
 #: What the published training of n does, by REFERENCE.md: 4.1.1 to 4.1.7 and 4.1.11, and 5.1 for NMS.
 PUBLISHED: dict[str, Any] = {

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from spdbuild.data.detection.convert import convert
-from spdbuild.data.tiny_objects import TinyObjects
+from spdbuild.data.sets.tiny_objects import TinyObjects
 from spdbuild.errors import DataError, RecipeError, SpdbuildError
-from spdbuild.training.checking import check_recipe
-from spdbuild.training.evaluate import evaluate
 from spdbuild.training.recipe import load_recipe
-from spdbuild.training.run import train
+from spdbuild.training.running.checking import check_recipe
+from spdbuild.training.running.run import train
+from spdbuild.training.trained.evaluate import evaluate
 
 CLASSIFIER = """\
 model: classifier

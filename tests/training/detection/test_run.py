@@ -17,15 +17,15 @@ from safetensors.torch import load_file
 from spdbuild.data.detection.convert import convert
 from spdbuild.data.detection.dataset import splits_of
 from spdbuild.data.detection.table import NO_CLASS
-from spdbuild.data.tiny_objects import TinyObjects
+from spdbuild.data.sets.tiny_objects import TinyObjects
 from spdbuild.errors import WeightsError
 from spdbuild.metrics import by_image
-from spdbuild.training.evaluate import evaluate
-from spdbuild.training.run import resume, train
+from spdbuild.training.running.run import resume, train
+from spdbuild.training.trained.evaluate import evaluate
 
 Rows = Callable[[Path], list[dict[str, Any]]]
 Same = Callable[[Path, Path], None]
-TRAIN = "from spdbuild.training.run import train; train({recipe!r}, {options!r}, runs={runs!r}, quiet=True)"
+TRAIN = "from spdbuild.training.running.run import train; train({recipe!r}, {options!r}, runs={runs!r}, quiet=True)"
 
 
 def test_a_run_leaves_metrics_curves_and_predictions(recipe: Path, tmp_path: Path, rows: Rows) -> None:

@@ -7,7 +7,7 @@ from PIL import Image
 from torch import Tensor
 
 from spdbuild.data.detection.table import DetectionSet
-from spdbuild.data.tiny_objects import TinyObjects
+from spdbuild.data.sets.tiny_objects import TinyObjects
 from spdbuild.training.detection import samples
 from spdbuild.training.detection.samples import draw_samples
 from spdbuild.training.detection.seeing import picture_of

@@ -10,12 +10,12 @@ import torch
 from spdbuild.console import Console
 from spdbuild.losses.detection import DetectionLoss, DetectionLossOptions
 from spdbuild.training.detection.head import head_of
-from spdbuild.training.distributed import Processes
-from spdbuild.training.loop import Loop
+from spdbuild.training.folder.run_folder import RunFolder
+from spdbuild.training.processes.distributed import Processes
 from spdbuild.training.recipe import load_recipe
-from spdbuild.training.run_folder import RunFolder
-from spdbuild.training.session import Session, make_session
-from spdbuild.training.signals import StopRequest
+from spdbuild.training.running.loop import Loop
+from spdbuild.training.running.session import Session, make_session
+from spdbuild.training.running.signals import StopRequest
 
 
 def session_of(recipe: Path, folder: Path, *options: str) -> Session:

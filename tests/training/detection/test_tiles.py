@@ -15,10 +15,10 @@ from PIL import Image
 from spdbuild.cli.eval import command
 from spdbuild.errors import DataError, RecipeError
 from spdbuild.training.detection import seeing
-from spdbuild.training.evaluate import evaluate
-from spdbuild.training.predict import predict
-from spdbuild.training.run import resume, train
-from spdbuild.training.summary import Summary
+from spdbuild.training.report.summary import Summary
+from spdbuild.training.running.run import resume, train
+from spdbuild.training.trained.evaluate import evaluate
+from spdbuild.training.trained.predict import predict
 
 TILES = ["task.tiles.size=48", "task.tiles.overlap=0.5", "epochs=1", "task.augment.close_mosaic=0"]
 

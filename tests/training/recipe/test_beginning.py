@@ -14,16 +14,16 @@ from PIL import Image
 from spdbuild.cli.data import command
 from spdbuild.data.detection.convert import convert
 from spdbuild.data.detection.dataset import splits_of
-from spdbuild.data.digits import Digits
-from spdbuild.data.folder import Folder
-from spdbuild.data.generated import Generated
-from spdbuild.data.recognizing import recognized
-from spdbuild.data.tiny_objects import TinyObjects
-from spdbuild.data.yolo import Yolo
+from spdbuild.data.overview.recognizing import recognized
+from spdbuild.data.sets.digits import Digits
+from spdbuild.data.sets.folder import Folder
+from spdbuild.data.sets.generated import Generated
+from spdbuild.data.sets.tiny_objects import TinyObjects
+from spdbuild.data.sets.yolo import Yolo
 from spdbuild.errors import DataError
 from spdbuild.training.recipe import Recipe, load_recipe, twins
 from spdbuild.training.recipe.beginning import beginning
-from spdbuild.training.run import train
+from spdbuild.training.running.run import train
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import pytest
 from spdbuild.errors import RecipeError, RunError
 from spdbuild.training.recipe import load_recipe
 from spdbuild.training.recipe.expected import check_metrics
-from spdbuild.training.run import train
+from spdbuild.training.running.run import train
 
 CLASSIFIER = "architecture: resnet18\ndata: {name: digits}\n"
 DETECTOR = "architecture: yolov5\ndata: {name: tiny_objects}\n"

@@ -1,0 +1,1 @@
+"""Parts of the images of one set: folds, and groups that stay together."""

@@ -1,0 +1,1 @@
+"""Batches of images: in what order, made by which process."""

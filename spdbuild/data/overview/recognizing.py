@@ -1,0 +1,23 @@
+"""Which data set a folder holds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from spdbuild.data.dataset import DATASETS, Fields
+from spdbuild.data.files.listing import existing_folder
+from spdbuild.data.sets.folder import Folder
+
+
+def recognized(root: Path) -> tuple[type[Any], Fields]:
+    """The class of the data set in `root` and its fields: the first that recognizes it, else a folder of classes.
+
+    A class takes part through a class method `fields_in(root)`, which returns its fields, or None if it is not there.
+    """
+    existing_folder(root)
+    for _, cls in DATASETS.items():
+        fields = cls.fields_in(root) if hasattr(cls, "fields_in") else None
+        if fields is not None:
+            return cls, fields
+    return Folder, {"root": str(root)}

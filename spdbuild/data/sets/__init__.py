@@ -1,0 +1,1 @@
+"""Data sets: a file for each, or for a few that are alike."""

@@ -1,0 +1,1 @@
+"""The folder of a run: its files, and who writes into it."""

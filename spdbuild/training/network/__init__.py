@@ -1,0 +1,1 @@
+"""The network of a run, and the weights that it starts with."""
