@@ -31,7 +31,7 @@ from spdbuild.graph import Graph
 from spdbuild.loading import Architecture
 from spdbuild.nn.detection import BOX_AND_OBJECT, Detect
 from spdbuild.shape import Shape
-from spdbuild.system.files import write_whole
+from spdbuild.system.files import is_text, write_whole
 from spdbuild.training.trained.stored_graph import StoredGraph, stored_graph
 from spdbuild.weights.stored import Weights, weights_from
 
@@ -124,6 +124,9 @@ def export(
         message = f"precision must be one of {', '.join(TOLERANCES)}, got {precision!r}"
         raise ArgumentError(message, argument="precision")
     path = Path(output)
+    if not is_text(path):
+        message = f"the name of {path} is no text in UTF-8, and no library reads such a file"
+        raise ArgumentError(message, argument="output", hint="give another")
     kind = format_for(path, to, opset)
     kind.require()
     trained = stored_graph(network, weights_from(weights), inputs, allow_imports=allow_imports)

@@ -36,7 +36,7 @@ def write_files(folder: Path, files: Mapping[str, str]) -> None:
 
     def fill(fresh: Path) -> None:
         for name, text in files.items():
-            (fresh / name).write_text(text, encoding="utf-8", newline="")
+            (fresh / name).write_text(text, encoding="utf-8", errors="backslashreplace", newline="")
 
     check_folder(folder)
     write_folder(folder, fill, replacing=True)

@@ -237,6 +237,15 @@ def unwrapped_os_error() -> Iterator[None]:
         raise cause from None
 
 
+def is_text(path: Path | str) -> bool:
+    """Whether a path has only bytes that are text in UTF-8, as many libraries expect."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def unwritten(path: Path, error: OSError, failure: type[SpdbuildError] = InputError) -> SpdbuildError:
     """The error to raise if `path` could not be written because of `error`."""
     reason = error.strerror or first_line(error)

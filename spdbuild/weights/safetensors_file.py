@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from spdbuild import __version__
 from spdbuild.errors import WeightsError
-from spdbuild.system.files import write_whole
+from spdbuild.system.files import is_text, write_whole
 from spdbuild.weights.contents import TensorInfo, WeightsFile
 
 if TYPE_CHECKING:
@@ -44,9 +44,10 @@ def _info(shape: list[int], dtype: str) -> TensorInfo:
 
 
 def _load(path: Path) -> dict[str, Tensor]:
-    from safetensors.torch import load_file
+    from safetensors.torch import load, load_file
 
-    return load_file(path)
+    # The library maps no other files.
+    return load_file(path) if is_text(path) else load(path.read_bytes())
 
 
 def save_weights(path: Path | str, state_dict: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> None:

@@ -370,6 +370,16 @@ def test_metadata_is_written_and_read(tmp_path: Path) -> None:
     assert set(metadata) == {"architecture", "format", "spdbuild"}
 
 
+def test_a_path_with_bytes_that_are_no_text_is_read(tmp_path: Path) -> None:
+    folder = tmp_path / "b\udcff"
+    try:
+        folder.mkdir()
+    except OSError:
+        pytest.skip("the file system takes only names that are text")
+    save_weights(folder / "w.safetensors", {"a": torch.arange(3.0)})
+    assert read_weights(folder / "w.safetensors")["a"].tolist() == [0, 1, 2]
+
+
 def test_weights_are_written_where_spdbuild_is_not_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def version(package: str) -> str:
         raise importlib.metadata.PackageNotFoundError(package)

@@ -25,7 +25,7 @@ from spdbuild.data.detection.pixels import reader
 from spdbuild.data.detection.table import NO_CLASS, DetectionSet, Objects
 from spdbuild.data.detection.tiles import TileOptions, cut
 from spdbuild.errors import ArgumentError, DataError
-from spdbuild.system.files import write_folder
+from spdbuild.system.files import is_text, write_folder
 
 Format = Literal["coco", "yolo", "voc"]
 
@@ -241,10 +241,8 @@ def _file_names(dataset: DetectionSet) -> list[str]:
 
 def _require_text(what: str, name: str) -> None:
     """Refuse a name with bytes that are not UTF-8: the files of all formats are text."""
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        raise DataError(f"the name of the {what} '{name}' is no text in UTF-8", hint="rename it") from None
+    if not is_text(name):
+        raise DataError(f"the name of the {what} '{name}' is no text in UTF-8", hint="rename it")
 
 
 def _own_stem(name: str) -> str:

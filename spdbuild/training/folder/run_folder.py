@@ -47,11 +47,6 @@ class RunFolder:
     @classmethod
     def create(cls, runs: Path, title: str) -> RunFolder:
         """A new folder `title`, `title-2`, `title-3`, ... below `runs`."""
-        try:
-            str(runs).encode()
-        except UnicodeEncodeError:
-            message = f"the name of the folder {runs} is no text in UTF-8, and weights cannot be read from there"
-            raise RecipeError(message, hint="give another folder for runs") from None
         number = 1
         while True:
             path = runs / (title if number == 1 else f"{title}-{number}")
