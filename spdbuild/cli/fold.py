@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from spdbuild.cli.json_output import print_json
-from spdbuild.cli.options import ARCHITECTURE, PATH, Choice, choice_options, json_option, output_option
+from spdbuild.cli.options import ARCHITECTURE, SAFETENSORS, Choice, choice_options, json_option, output_option
 from spdbuild.cli.output import put_text
 from spdbuild.cli.tables import show_table
 from spdbuild.cli.weight_options import weights_option
@@ -34,7 +34,7 @@ Examples:
 @choice_options
 @weights_option("Weights of the network; a run has its own.")
 @output_option("the folded architecture")
-@click.option("--weights-out", type=PATH, metavar="FILE", help="Write the folded network's weights to FILE.")
+@click.option("--weights-out", type=SAFETENSORS, metavar="FILE", help="Write the folded network's weights to FILE.")
 @click.option("--keep-norms", is_flag=True, help="Do not multiply norms into convolutions.")
 @click.option(
     "--into-producers",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from spdbuild.cli.options import PATH, output_option, parse_shape
+from spdbuild.cli.options import SAFETENSORS, output_option, parse_shape
 from spdbuild.cli.output import put_text
 from spdbuild.cli.weight_options import weights_option
 from spdbuild.errors import InputError
@@ -29,7 +29,7 @@ Examples:
 @click.argument("network")
 @output_option("the architecture")
 @weights_option("The network's weights, under its own names.")
-@click.option("--weights-out", type=PATH, metavar="FILE", help="Write the weights, under our names, to FILE.")
+@click.option("--weights-out", type=SAFETENSORS, metavar="FILE", help="Write the weights, under our names, to FILE.")
 @click.option("--input", "shape", metavar="C,H,W", help="Input shape; for a file of rows, that of the square image.")
 def command(
     network: str, output: Path | None, weights: StoredWeights | None, weights_out: Path | None, shape: str | None

@@ -51,6 +51,24 @@ class PngFile(click.Path):
         return super().convert(value, param, ctx)
 
 
+class SafetensorsFile(click.Path):
+    """A path for weights that are written as safetensors: other programs read a file as what its name says."""
+
+    #: Names of what torch and others write.
+    _OTHERS = frozenset((".pt", ".pth", ".pt2", ".ckpt", ".bin", ".onnx", ".npz"))
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        path = Path(value)
+        if path.suffix.lower() in self._OTHERS:
+            self.fail(f"weights are written as safetensors; use {path.with_suffix('.safetensors')}", param, ctx)
+        if str(path) == "-":
+            self.fail("weights are written into a file, not to the standard output", param, ctx)
+        return super().convert(value, param, ctx)
+
+
 class DependentOption(click.Option):
     """An option that means nothing without another one, and is refused without it.
 
@@ -102,6 +120,7 @@ def runs_option(what: str) -> Callable[[Function], Function]:
 
 ARCHITECTURE = BuiltinName("architectures")
 PATH = click.Path(path_type=Path)
+SAFETENSORS = SafetensorsFile()
 
 json_option = click.option("--json", "as_json", cls=FormOption, is_flag=True, help="Print one JSON document on stdout.")
 markdown_option = click.option("--markdown", cls=FormOption, is_flag=True, help="Print a Markdown table.")

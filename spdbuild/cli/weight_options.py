@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from spdbuild.cli.options import PATH, DependentOption, Function
+from spdbuild.cli.options import PATH, SAFETENSORS, DependentOption, Function
 from spdbuild.errors import InputError
 
 if TYPE_CHECKING:
@@ -129,7 +129,9 @@ def weight_options(function: Function) -> Function:
     """Options that carry weights over; the function gets them as `weights`."""
 
     @weights_option("Weights of the architecture, to carry over.")
-    @click.option("--weights-out", type=PATH, metavar="FILE", help="Write the converted network's weights to FILE.")
+    @click.option(
+        "--weights-out", type=SAFETENSORS, metavar="FILE", help="Write the converted network's weights to FILE."
+    )
     @click.option("--lossy", is_flag=True, help="Drop taps that do not fit into a smaller kernel.")
     @click.option("--calibrate", type=PATH, metavar="FOLDER", help="Fit replaced max pools on the images in FOLDER.")
     @functools.wraps(function)

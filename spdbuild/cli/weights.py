@@ -13,6 +13,7 @@ from spdbuild.cli.json_output import print_json
 from spdbuild.cli.options import (
     ARCHITECTURE,
     PATH,
+    SAFETENSORS,
     BuiltinName,
     Choice,
     DependentOption,
@@ -63,7 +64,7 @@ def command() -> None:
 @click.option("--key", help=KEY_HELP)
 @click.option("--prefix", help=PREFIX_HELP)
 @click.option("--partial", is_flag=True, help="Take what fits and leave out the rest.")
-@click.option("-o", "--output", required=True, type=PATH, metavar="FILE", help="safetensors file to write.")
+@click.option("-o", "--output", required=True, type=SAFETENSORS, metavar="FILE", help="safetensors file to write.")
 @json_option
 def import_file(
     file: Path,
@@ -99,7 +100,7 @@ def import_file(
 @weights_option("Weights of an architecture (required); a run has its own.")
 @click.option("--like", required=True, help="torchvision:NAME, timm:NAME, or a file of weights with the names to use.")
 @click.option("--table", help="Rename table of the architecture; by default the one that finds most.")
-@click.option("-o", "--output", required=True, type=PATH, metavar="FILE", help="safetensors file to write.")
+@click.option("-o", "--output", required=True, type=SAFETENSORS, metavar="FILE", help="safetensors file to write.")
 @json_option
 def export_file(
     network: str,
@@ -136,7 +137,7 @@ def export_file(
 @click.argument("sources", nargs=-1, required=True, type=PATH, metavar="SOURCES...")
 @click.option("--key", help=KEY_HELP)
 @click.option("--prefix", help="What stands before the names in each file, such as module.; it is left out.")
-@click.option("-o", "--output", required=True, type=PATH, metavar="FILE", help="safetensors file to write.")
+@click.option("-o", "--output", required=True, type=SAFETENSORS, metavar="FILE", help="safetensors file to write.")
 @click.option(
     "--recalibrate",
     metavar="RECIPE",
@@ -200,6 +201,8 @@ def average_files(
     elif found.has_norms:
         said += "; statistics of batch norms are their mean, too: --recalibrate RECIPE measures them"
     say(said, err=True)
+    for line in found.warnings:
+        say(f"warning: {line}", err=True)
 
 
 @command.command("show", epilog="Example: spdbuild weights show yolov5s.pt")

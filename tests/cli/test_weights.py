@@ -348,3 +348,18 @@ def test_export_undoes_import(small: Path) -> None:
     assert set(open_weights("theirs.st").tensors) == {"conv1.weight", "conv1.bias", "fc.weight", "fc.bias"}
     document = json.loads(run(*words, "--json").stdout)
     assert (document["like"], document["output"], document["counts"]["loaded"]) == ("x.pt", "theirs.st", 4)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("w.pt", "weights are written as safetensors; use w.safetensors"),
+        ("w.onnx", "weights are written as safetensors; use w.safetensors"),
+        ("-", "weights are written into a file, not to the standard output"),
+    ],
+)
+def test_weights_are_not_written_under_names_of_other_formats(small: Path, name: str, message: str) -> None:
+    result = run("import", "x.pt", "--arch", "small.yaml", "-o", name)
+    assert result.exit_code == 2
+    assert message in " ".join(result.stderr.split())
+    assert not Path(name).exists()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ from torch.optim.swa_utils import update_bn
 import spdbuild
 from spdbuild.cli import spdbuild as cli
 from spdbuild.errors import ArgumentError, InputError, RecipeError, WeightsError
+from spdbuild.training.folder.run_folder import RunFolder
 from spdbuild.training.recipe import load_recipe
 from spdbuild.training.running.run import train
 from spdbuild.training.trained.averaging import average_weights
@@ -122,7 +125,8 @@ def test_runs_are_averaged_into_a_file(runs: list[Path], tmp_path: Path) -> None
         np.testing.assert_array_equal(tensor.numpy(), mean.astype(tensor.numpy().dtype))
     sources = [{"run": run.name, "source": "best.safetensors", "source_sha256": file_sha256(best(run))} for run in runs]
     told = json.loads(result.stdout)
-    assert told == {"output": str(output), "tensors": len(found), "sources": sources, "recalibrated": None}
+    about = {"output": str(output), "tensors": len(found), "sources": sources}
+    assert told == about | {"recalibrated": None, "warnings": []}
     assert json.loads(open_weights(output).metadata["sources"]) == sources
     assert Facts.of(output) == Facts.of(best(runs[0]))
     assert result.stderr == (
@@ -204,9 +208,11 @@ def test_other_classes_are_refused(runs: list[Path], tmp_path: Path) -> None:
 
 def test_what_cannot_be_averaged_writes_nothing(runs: list[Path], tmp_path: Path) -> None:
     output = tmp_path / "soup.safetensors"
+    copied = Path(shutil.copy(best(runs[0]), tmp_path / "copied.safetensors"))
     for arguments, message in (
         ([runs[0]], "an average is of two or more weights, got 1"),
         ([runs[0], best(runs[0])], f"{best(runs[0])} is given twice, and would count twice in the mean"),
+        ([runs[0], copied], f"{copied} is a copy of {best(runs[0])}, and would count twice in the mean"),
         ([runs[0], tmp_path / "none.pt"], "there is no such file"),
         ([runs[0], tmp_path], "is not the folder of a run"),
         ([*runs, "--images", 5], "--images needs --recalibrate"),
@@ -242,6 +248,41 @@ def test_what_cannot_be_written_is_refused_before_anything_is_read(
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="is a file"):
         average_weights(runs, tmp_path / "file" / "mean.safetensors")
+
+
+@pytest.fixture
+def run_of(runs: list[Path], tmp_path: Path) -> Callable[..., Path]:
+    """Writes the folder of a run with a recipe and weights of its own."""
+
+    def write(name: str, **keys: Any) -> Path:
+        folder = RunFolder(tmp_path / name)
+        state = {name: tensor + len(name) for name, tensor in load_file(best(runs[0])).items()}
+        (folder.path / "weights").mkdir(parents=True)
+        save_weights(folder.best, state, {"name": name})
+        folder.recipe.write_text(json.dumps({"data": {"name": "digits"}, **keys}))
+        return folder.path
+
+    return write
+
+
+def test_the_mean_of_folds_is_warned_of(run_of: Callable[..., Path], tmp_path: Path) -> None:
+    folds = [run_of(f"fold{'x' * fold}", data={"name": "digits", "folds": 3, "fold": fold}) for fold in (0, 2, 1)]
+    warning = (
+        "the runs are of the folds 0, 1, 2, so each has learned images that others are evaluated on: measure the mean "
+        "on other images, such as those of a split test"
+    )
+    assert average_weights(folds).warnings == (warning,)
+    result = command(*folds, "-o", tmp_path / "mean.safetensors")
+    assert (result.exit_code, result.stderr.splitlines()[-1]) == (0, f"warning: {warning}")
+    seeds = [run_of(f"seed{'x' * seed}", seed=seed, data={"name": "digits", "folds": 3, "fold": 1}) for seed in (0, 1)]
+    assert average_weights(seeds).warnings == ()
+
+
+def test_the_mean_of_networks_with_other_inputs_is_warned_of(run_of: Callable[..., Path]) -> None:
+    plain, normed = run_of("plain"), run_of("normed", preprocess=[{"name": "normalize", "statistics": "imagenet"}])
+    assert average_weights([plain, best(normed)]).warnings == (
+        f"{normed} and {plain} differ in 'preprocess': one network cannot get what both have got",
+    )
 
 
 def test_one_path_is_no_list_of_sources(runs: list[Path]) -> None:

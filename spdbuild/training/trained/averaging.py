@@ -23,6 +23,7 @@ from spdbuild.training.network.network import check_input
 from spdbuild.training.precision import autocast
 from spdbuild.training.processes.lost_workers import lost_workers_told
 from spdbuild.training.recipe.overrides import Overrides, listed
+from spdbuild.training.trained.members import doubts
 from spdbuild.training.trained.recalibration import STATISTICS, measured_norms, recalibrate
 from spdbuild.training.trained.stored_run import StoredModel, load_model, own_weights, recipe_of
 from spdbuild.weights import StoredWeights, save_weights
@@ -52,13 +53,15 @@ class Averaging:
     """The mean of several weights.
 
     weights: as a state_dict. sources: where each is from. recalibration: None if the statistics of batch norms are the
-    mean of those in the files, too. facts: what all files say, as the metadata of a file.
+    mean of those in the files, too. facts: what all files say, as the metadata of a file. warnings: lines on sources
+    whose mean may not be what one takes it for.
     """
 
     weights: Mapping[str, Tensor]
     sources: tuple[Mapping[str, str], ...]
     recalibration: Recalibration | None
     facts: Mapping[str, str]
+    warnings: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         measured = f"; recalibrated on {self.recalibration.images} images" if self.recalibration else ""
@@ -72,7 +75,12 @@ class Averaging:
     def to_dict(self) -> dict[str, Any]:
         """The facts on the mean as data for JSON, without the tensors."""
         measured = vars(self.recalibration) if self.recalibration else None
-        return {"tensors": len(self.weights), "sources": list(map(dict, self.sources)), "recalibrated": measured}
+        return {
+            "tensors": len(self.weights),
+            "sources": list(map(dict, self.sources)),
+            "recalibrated": measured,
+            "warnings": list(self.warnings),
+        }
 
     def metadata(self) -> dict[str, str]:
         """What a file of the mean says."""
@@ -132,12 +140,15 @@ def average_weights(
         Member.of_file(source) if isinstance(source, StoredWeights) else Member.of_state(source, f"state_dict {place}")
         for place, source in enumerate(chosen, start=1)
     ]
+    _refuse_copies(members)
     facts = _common_facts(chosen, members)
+    runs = [run for run in map(_run_of, chosen) if run]
+    warnings = doubts(runs) if runs else ()
     mean = average(members)
     recalibration = None
     if recalibrate is not None:
         mean, recalibration = _recalibrated(mean, recalibrate, images, overrides, Console(quiet), allow_imports)
-    found = Averaging(mean, tuple(map(_origin, chosen, members)), recalibration, facts)
+    found = Averaging(mean, tuple(map(_origin, chosen, members)), recalibration, facts, warnings)
     if output is not None:
         save_weights(output, mean, found.metadata())
     return found
@@ -170,8 +181,14 @@ def _chosen(source: Weights, key: str | None, prefix: str | None) -> StoredWeigh
 
 def _origin(source: StoredWeights | Mapping[str, Tensor], member: Member) -> Mapping[str, str]:
     """Where weights are from, with the run of a file in its folder: all runs name their files alike."""
-    run = source.path.resolve().parent.parent if isinstance(source, StoredWeights) else None
-    return {"run": run.name, **member.origin} if run and RunFolder(run).recipe.is_file() else member.origin
+    run = _run_of(source)
+    return {"run": run.path.name, **member.origin} if run else member.origin
+
+
+def _run_of(source: StoredWeights | Mapping[str, Tensor]) -> RunFolder | None:
+    """The run that a file of weights is of."""
+    run = RunFolder(source.path.resolve().parent.parent) if isinstance(source, StoredWeights) else None
+    return run if run and run.recipe.is_file() else None
 
 
 def _refuse_repeated(chosen: Sequence[StoredWeights | Mapping[str, Tensor]]) -> None:
@@ -183,6 +200,17 @@ def _refuse_repeated(chosen: Sequence[StoredWeights | Mapping[str, Tensor]]) -> 
                 message = f"{source.file} is given twice, and would count twice in the mean"
                 raise ArgumentError(message, argument="sources", hint="name each once")
             seen.add(known)
+
+
+def _refuse_copies(members: Sequence[Member]) -> None:
+    """Refuse files with the same bytes, such as those of a copied run."""
+    seen: dict[tuple[str, ...], str] = {}
+    for member in members:
+        part = tuple(member.origin.get(name, "") for name in ("source_sha256", "source_key", "source_prefix"))
+        first = seen.setdefault(part, member.name) if part[0] else member.name
+        if first != member.name:
+            message = f"{member.name} is a copy of {first}, and would count twice in the mean"
+            raise ArgumentError(message, argument="sources", hint="leave one of them out")
 
 
 def _common_facts(
