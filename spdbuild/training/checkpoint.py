@@ -55,7 +55,6 @@ _DRAWING_DEVICES = ("cuda", "mps")
 #: Held by the run that draws from the global random number generators of this process.
 _GENERATORS = threading.Lock()
 
-_NEW_RUN = "start a new run from the weights of this one: weights=<run>/weights/last.safetensors"
 _UPGRADE = (
     "pip install --upgrade spdbuild, to the version that the run's environment.json says or a later one; "
     "with it the same command resumes the run exactly"
@@ -169,9 +168,9 @@ def load_state(path: Path) -> State:
         hint = f"check its permissions: ls -l {shlex.quote(str(path))}"
         raise WeightsError(f"{path}: the file may not be read", hint=hint) from None
     except (*DAMAGE, WeightsError):
-        raise WeightsError(f"{path}: this is no state of a run that can be read", hint=_NEW_RUN) from None
+        raise WeightsError(f"{path}: this is no state of a run that can be read", hint=_new_run(path)) from None
     if not isinstance(state, dict) or "position" not in state:
-        raise WeightsError(f"{path}: this is no state of a run", hint=_NEW_RUN)
+        raise WeightsError(f"{path}: this is no state of a run", hint=_new_run(path))
     version = state.get("version")
     if not isinstance(version, int):
         raise damaged(path, "'version'")
@@ -180,7 +179,7 @@ def load_state(path: Path) -> State:
         raise WeightsError(message, hint=_UPGRADE)
     if version != VERSION:
         message = f"{path}: the state has version {version}, and this spdbuild reads {VERSION}"
-        raise WeightsError(message, hint=_NEW_RUN)
+        raise WeightsError(message, hint=_new_run(path))
     try:
         return construct(State, {name: state.get(name) for name in type_hints(State)})
     except ArgumentError as error:
@@ -208,7 +207,13 @@ def _check_values(saved: Any) -> None:
 
 def damaged(path: Path, part: str) -> WeightsError:
     """The error for a readable state file of which `part` is not what `save_state` has written."""
-    return WeightsError(f"{path}: this is no state of a run: {part} is missing or damaged", hint=_NEW_RUN)
+    return WeightsError(f"{path}: this is no state of a run: {part} is missing or damaged", hint=_new_run(path))
+
+
+def _new_run(state: Path) -> str:
+    """What to do where a run cannot go on from its state file."""
+    last = state.parent.parent / "weights" / "last.safetensors"
+    return f"start a new run from the weights of this one: weights={last}"
 
 
 def generator_states(device: torch.device) -> dict[str, Any]:

@@ -17,7 +17,9 @@ from spdbuild.training import checkpoint
 from spdbuild.training.folder.run_folder import RunFolder
 from spdbuild.training.running.run import resume, train
 
-HINT = "start a new run from the weights of this one: weights=<run>/weights/last.safetensors"
+
+def hint_of(run: Path) -> str:
+    return f"start a new run from the weights of this one: weights={run / 'weights' / 'last.safetensors'}"
 
 
 @pytest.fixture
@@ -79,7 +81,7 @@ def test_a_damaged_state_is_told_and_nothing_is_changed(begun: Path) -> None:
         with pytest.raises(WeightsError) as caught:
             resume(begun, ["max_steps=2"], quiet=True)
         assert caught.value.problems[0].message.startswith(f"{path}: "), name
-        assert caught.value.problems[0].hint == HINT, name
+        assert caught.value.problems[0].hint == hint_of(begun), name
     assert (begun / "recipe.yaml").read_text() == recipe
     path.write_bytes(whole)
     resume(begun, ["max_steps=2"], quiet=True)
@@ -95,7 +97,7 @@ def test_a_state_with_other_bytes_than_were_written_is_told(begun: Path, part: s
     path.write_bytes(whole.replace(old, new))
     with pytest.raises(WeightsError, match="this is no state of a run that can be read") as caught:
         resume(begun, ["max_steps=2"], quiet=True)
-    assert caught.value.problems[0].hint == HINT
+    assert caught.value.problems[0].hint == hint_of(begun)
 
 
 def test_a_state_without_factors_of_a_scaler_leaves_those_of_a_new_one(

@@ -83,6 +83,16 @@ def test_a_complete_run_is_only_evaluated_when_it_is_resumed(recipe: Path, tmp_p
     assert log[-1].startswith("epoch 1/1  train/loss ")
 
 
+def test_epochs_that_are_done_cannot_be_taken_back(recipe: Path, tmp_path: Path) -> None:
+    folder = train(recipe, ["epochs=2", "max_steps=2"], runs=tmp_path, quiet=True).folder
+    resume(folder, ["max_steps=null"], quiet=True)
+    before = (folder / "recipe.yaml").read_text()
+    with pytest.raises(RecipeError, match="the run has had 2 epochs, and epochs=1 cannot take them back") as caught:
+        resume(folder, ["epochs=1"], quiet=True)
+    assert caught.value.problems[0].hint == "epochs=2, or more"
+    assert (folder / "recipe.yaml").read_text() == before
+
+
 def test_a_resumed_run_cannot_become_another(recipe: Path, tmp_path: Path) -> None:
     done = train(recipe, ["epochs=1"], quiet=True, runs=tmp_path)
     with pytest.raises(RecipeError, match="a resumed run stays what it was, so 'optimizer.lr' cannot change") as caught:

@@ -164,11 +164,13 @@ def test_a_var_that_a_variant_sets_stays_what_the_recipe_made_it(tmp_path: Path)
     assert load_model(folder).model.get_parameter("stem.weight").shape[0] == 6
 
 
-def test_a_run_stands_for_its_best_weights(trained: Path) -> None:
+def test_a_run_stands_for_its_best_weights(trained: Path, caplog: pytest.LogCaptureFixture) -> None:
     best, last = (trained / "weights" / f"{name}.safetensors" for name in ("best", "last"))
     assert load_model(trained).weights == best
+    assert caplog.messages == []
     best.unlink()
     assert load_model(trained).weights == last
+    assert caplog.messages == [f"{best} is missing; the last weights of the run are used"]
 
 
 def test_a_folder_that_cannot_be_written_is_refused_before_the_work(trained: Path, tmp_path: Path) -> None:

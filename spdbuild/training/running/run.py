@@ -235,6 +235,7 @@ def _open_session(recipe: Recipe, folder: RunFolder, console: Console, processes
         # The file may have been edited by hand since.
         check_changes(load_recipe(state.recipe), recipe)
         restore(session, state)
+        _require_epochs(recipe, session.position.epoch)
         if processes.first:
             restore_best(folder)
             # Only now: a run that cannot be resumed keeps the recipe that it was stopped with.
@@ -242,6 +243,13 @@ def _open_session(recipe: Recipe, folder: RunFolder, console: Console, processes
             write_description(session)
         console.line(f"{recipe.title or 'run'}: {_where(session)}")
     return session
+
+
+def _require_epochs(recipe: Recipe, done: int) -> None:
+    """Refuse fewer epochs than a run has had: it cannot be taken back."""
+    if recipe.epochs < done:
+        message = f"the run has had {done} epochs, and epochs={recipe.epochs} cannot take them back"
+        raise RecipeError(message, location=recipe.place("epochs"), hint=f"epochs={done}, or more")
 
 
 def _where(session: Session) -> str:

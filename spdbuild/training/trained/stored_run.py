@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -27,6 +28,8 @@ from spdbuild.weights import StoredWeights
 from spdbuild.weights.facts import Facts
 from spdbuild.weights.stored import STATE_DICT, Weights, weights_from
 from spdbuild.wording.quantities import shapes_text
+
+_LOG = logging.getLogger("spdbuild.training")
 
 
 @dataclass(frozen=True)
@@ -257,6 +260,8 @@ def _own_weights(folder: RunFolder) -> list[StoredWeights]:
 def own_weights(folder: RunFolder) -> StoredWeights:
     """The best weights of a run, or else its last; WeightsError if it has none."""
     for weights in _own_weights(folder):
+        if weights.path != folder.best:
+            _LOG.warning("%s is missing; the last weights of the run are used", folder.best)
         return weights
     raise WeightsError(f"{folder.path} has no weights", hint="the run has not reached the end of its first epoch")
 
