@@ -213,7 +213,7 @@ def test_what_cannot_be_averaged_writes_nothing(runs: list[Path], tmp_path: Path
         ([runs[0]], "an average is of two or more weights, got 1"),
         ([runs[0], best(runs[0])], f"{best(runs[0])} is given twice, and would count twice in the mean"),
         ([runs[0], copied], f"{copied} is a copy of {best(runs[0])}, and would count twice in the mean"),
-        ([runs[0], tmp_path / "none.pt"], "there is no such file"),
+        ([runs[0], runs[1].parent / "smal"], f"there is no run or file of weights '{runs[1].parent / 'smal'}'"),
         ([runs[0], tmp_path], "is not the folder of a run"),
         ([*runs, "--images", 5], "--images needs --recalibrate"),
         ([*runs, "--set", "batch=5"], "--set needs --recalibrate"),

@@ -416,3 +416,10 @@ def test_an_architecture_becomes_that_of_its_run(recipe: Path, tmp_path: Path, t
     assert ("classes: 10  # of ImageNet" in kept) == (variant is not None)
     resume(folder, ["epochs=2", "max_steps=2"], quiet=True)
     assert (folder / "architecture.yaml").read_text() == kept
+
+
+def test_a_file_of_weights_in_place_of_a_run_is_told(trained: Path) -> None:
+    weights = trained / "weights" / "last.safetensors"
+    with pytest.raises(RecipeError, match=f"{weights} is a file of weights, and says no network") as caught:
+        load_model(weights)
+    assert caught.value.problems[0].hint.endswith(f"and {weights} with --weights (from Python: weights=...)")

@@ -29,6 +29,9 @@ class ViewOptions(FlipOptions):
         require_range(self, "scales", least=0.1, most=10)
         if not self.scales:
             raise ArgumentError("scales has no entry, so that no image is looked at", argument="scales", hint="[1]")
+        if len({*self.scales}) < len(self.scales):
+            message = f"scales has an entry twice: {', '.join(f'{scale:g}' for scale in self.scales)}"
+            raise ArgumentError(message, argument="scales", hint="each view counts once, so name each scale once")
 
     @property
     def views(self) -> int:

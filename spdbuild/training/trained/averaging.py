@@ -18,7 +18,7 @@ from spdbuild.system.freed_memory import freed_memory_kept
 from spdbuild.system.out_of_memory import full_memory_told
 from spdbuild.training.checkpoint import generators_kept, seed_generators
 from spdbuild.training.device import current
-from spdbuild.training.folder.run_folder import RunFolder
+from spdbuild.training.folder.run_folder import RunFolder, no_run_or
 from spdbuild.training.network.network import check_input
 from spdbuild.training.precision import autocast
 from spdbuild.training.processes.lost_workers import lost_workers_told
@@ -127,7 +127,6 @@ def average_weights(
         raise ArgumentError(message, argument="sources", hint="give a list")
     _require_files(sources, key=key, prefix=prefix)
     chosen = [_chosen(source, key, prefix) for source in sources]
-    _refuse_repeated(chosen)
     output = None if output is None else Path(output)
     if output is not None:
         require_writable(output.parent)
@@ -140,7 +139,7 @@ def average_weights(
         Member.of_file(source) if isinstance(source, StoredWeights) else Member.of_state(source, f"state_dict {place}")
         for place, source in enumerate(chosen, start=1)
     ]
-    _refuse_copies(members)
+    _refuse_repeated(members)
     facts = _common_facts(chosen, members)
     runs = [run for run in map(_run_of, chosen) if run]
     warnings = doubts(runs) if runs else ()
@@ -172,6 +171,8 @@ def _chosen(source: Weights, key: str | None, prefix: str | None) -> StoredWeigh
     if isinstance(source, str | Path) and Path(source).is_dir():
         return own_weights(RunFolder.open(Path(source)))
     if isinstance(source, str | Path):
+        if not Path(source).exists():
+            raise no_run_or("file of weights", source, "")
         return StoredWeights(source, key, prefix)
     given = weights_from(source)
     if given is None:
@@ -191,26 +192,18 @@ def _run_of(source: StoredWeights | Mapping[str, Tensor]) -> RunFolder | None:
     return run if run and run.recipe.is_file() else None
 
 
-def _refuse_repeated(chosen: Sequence[StoredWeights | Mapping[str, Tensor]]) -> None:
-    seen = set[StoredWeights]()
-    for source in chosen:
-        if isinstance(source, StoredWeights):
-            known = replace(source, file=source.path.resolve())
-            if known in seen:
-                message = f"{source.file} is given twice, and would count twice in the mean"
-                raise ArgumentError(message, argument="sources", hint="name each once")
-            seen.add(known)
-
-
-def _refuse_copies(members: Sequence[Member]) -> None:
-    """Refuse files with the same bytes, such as those of a copied run."""
+def _refuse_repeated(members: Sequence[Member]) -> None:
+    """Refuse a file that is given twice, and copies of one, such as those of a copied run."""
     seen: dict[tuple[str, ...], str] = {}
     for member in members:
-        part = tuple(member.origin.get(name, "") for name in ("source_sha256", "source_key", "source_prefix"))
-        first = seen.setdefault(part, member.name) if part[0] else member.name
-        if first != member.name:
-            message = f"{member.name} is a copy of {first}, and would count twice in the mean"
-            raise ArgumentError(message, argument="sources", hint="leave one of them out")
+        same = tuple(member.origin.get(name, "") for name in ("source_sha256", "source_key", "source_prefix"))
+        if not same[0]:
+            continue
+        if same in seen:
+            told = "is given twice" if member.name == seen[same] else f"is a copy of {seen[same]}"
+            message = f"{member.name} {told}, and would count twice in the mean"
+            raise ArgumentError(message, argument="sources", hint="name each once")
+        seen[same] = member.name
 
 
 def _common_facts(

@@ -30,6 +30,8 @@ from spdbuild.weights.stored import STATE_DICT, Weights, weights_from
 from spdbuild.wording.quantities import shapes_text
 
 _LOG = logging.getLogger("spdbuild.training")
+#: What files of weights are called.
+_WEIGHTS = frozenset((".safetensors", ".pt", ".pth"))
 
 
 @dataclass(frozen=True)
@@ -218,6 +220,9 @@ def _require_recipe(name: str | Path) -> None:
     """Refuse a name that is neither of a run nor of a recipe."""
     if isinstance(name, str) and is_text(name):
         return
+    if Path(name).suffix in _WEIGHTS and Path(name).is_file():
+        hint = f"name the run or the recipe of their network, and {name} with --weights (from Python: weights=...)"
+        raise RecipeError(f"{name} is a file of weights, and says no network", hint=hint)
     try:
         builtin.find(str(name), "recipes")
     except builtin.NoSuchFileError as error:

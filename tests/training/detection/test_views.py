@@ -97,6 +97,8 @@ def test_scales_are_positive_numbers() -> None:
         ViewOptions(scales=(1.0, 0))
     with pytest.raises(ArgumentError, match="scales has no entry"):
         ViewOptions(scales=())
+    with pytest.raises(ArgumentError, match=r"scales has an entry twice: 1, 0\.5, 1"):
+        ViewOptions(scales=(1.0, 0.5, 1.0))
 
 
 @pytest.mark.parametrize(
