@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, get_args
 import click
 
 from spdbuild.cli.json_output import print_json
-from spdbuild.cli.options import ARCHITECTURE, Choice, choice_options, json_option, output_option
+from spdbuild.cli.options import ARCHITECTURE, Choice, DependentOption, choice_options, json_option, output_option
 from spdbuild.cli.weight_options import weights_option
 from spdbuild.errors import InputError
 from spdbuild.exporting.limits import OPSETS, TOLERANCES, Precision
@@ -45,6 +45,24 @@ Examples:
 )
 @click.option("--keep", is_flag=True, help="Leave space-to-depth and norms as they are.")
 @click.option("--raw", is_flag=True, help="Let a detector return raw maps, one per level, instead of decoded boxes.")
+@click.option("--nms", is_flag=True, help="Let a detector suppress overlapping boxes, as the run's predictions do.")
+@click.option(
+    "--min-score",
+    cls=DependentOption,
+    needs="--nms",
+    type=click.FloatRange(0, 1),
+    help="Least score of a box that is kept.",
+)
+@click.option(
+    "--max-iou",
+    cls=DependentOption,
+    needs="--nms",
+    type=click.FloatRange(0, 1),
+    help="Of two boxes that overlap more, the better is kept.",
+)
+@click.option(
+    "--max-detections", cls=DependentOption, needs="--nms", type=click.IntRange(1), help="Boxes of an image at most."
+)
 @click.option(
     "--precision",
     type=click.Choice(get_args(Precision)),
@@ -71,6 +89,10 @@ def command(
     opset: int | None,
     keep: bool,
     raw: bool,
+    nms: bool,
+    min_score: float | None,
+    max_iou: float | None,
+    max_detections: int | None,
     precision: Precision,
     tolerance: float | None,
     as_json: bool,
@@ -80,7 +102,9 @@ def command(
     NETWORK is the folder of a run, or an architecture with --weights. Norms are multiplied into convolutions and
     space-to-depth is folded, as `spdbuild fold` does. A classifier outputs `logits` [N, classes]. A detector outputs
     `detections` [N, boxes, 5 + classes]: x and y of the centre, width and height in pixels of the input, objectness,
-    and a probability for each class; overlaps are not suppressed. The file also says, as ONNX metadata or in
+    and a probability for each class; overlaps are not suppressed. With --nms they are: it outputs `num_detections` [N],
+    `boxes` [N, D, 4] (left, top, right, bottom), `scores` and `labels` [N, D], the best first, filled up with zeros and
+    labels of -1 to D = --max-detections. The file also says, as ONNX metadata or in
     spdbuild.json, what the classes are called, how images must be prepared and cut into tiles, which boxes a run keeps,
     and where the weights are from; with --raw also anchors, strides, and how to decode boxes with them.
 
@@ -93,6 +117,8 @@ def command(
     if dynamic and batch is not None:
         raise InputError("--batch and --dynamic say both how many images a call has", hint="leave one of them out")
     source = choice.source(network)
+    changes = {"min_score": min_score, "max_iou": max_iou, "max_detections": max_detections}
+    given = {name: value for name, value in changes.items() if value is not None}
     from spdbuild.exporting.export import export
     from spdbuild.exporting.formats import FORMATS
 
@@ -107,6 +133,7 @@ def command(
         opset=opset,
         keep=keep,
         raw=raw,
+        nms=given or nms,
         precision=precision,
         tolerance=tolerance,
         allow_imports=choice.allow_imports,

@@ -16,6 +16,8 @@ from spdbuild.data.detection.loader import MULTIPLE
 from spdbuild.data.letterbox import FILL
 from spdbuild.exporting.limits import Precision
 from spdbuild.exporting.network import DETECTIONS, LOGITS, head_of_graph
+from spdbuild.exporting.suppression import BOXES, COUNT, LABELS, NO_LABEL, SCORES
+from spdbuild.metrics.nms import NmsOptions
 from spdbuild.nn.detection import Detect
 from spdbuild.training.detection.views import ViewOptions
 from spdbuild.training.recipe.sections import plain
@@ -29,6 +31,10 @@ _MEANINGS = {
     DETECTIONS: "[N, boxes, 5 + classes]: x and y of the centre, width and height in pixels of the input; probability "
     "of an object; probability of each class. The score is the product of both; overlaps are not suppressed.",
     LOGITS: "[N, classes]: before the softmax.",
+    COUNT: "[N]: how many boxes are left of an image.",
+    BOXES: "[N, places, 4]: left, top, right and bottom in pixels of the input, the best first; zeros behind the last.",
+    SCORES: "[N, places]: probability of an object times that of its class; zeros behind the last.",
+    LABELS: f"[N, places]: position in `classes`; {NO_LABEL} behind the last.",
 }
 _FILTER = "bilinear, antialiased"
 _MAP = (
@@ -52,6 +58,7 @@ def card_of(
     cell: tuple[int, int] | None = None,
     head: Detect | None = None,
     precision: Precision = "fp32",
+    nms: NmsOptions | None = None,
 ) -> dict[str, Any]:
     """Everything about a network that its file should say: texts, and data that JSON can hold.
 
@@ -59,8 +66,8 @@ def card_of(
     heights and widths are multiples of, where they may differ from those of `inputs`), outputs (what each means), head
     (strides, and anchors [L, A, 2], in pixels), classes, channels (their order), preprocess (what is done to an image,
     in order), tta (views of an image that a run merges, where the file looks at one), tiles (how large images are
-    looked at), selection (which boxes a run counts and shows), weights, weights_sha256, weights_key and weights_prefix
-    (where in that file they were). What is not known is left out.
+    looked at), selection (which boxes a run counts and shows), nms (which boxes the file keeps), weights,
+    weights_sha256, weights_key and weights_prefix (where in that file they were). What is not known is left out.
 
     weights: the file that they are from, if there is one, with the key and the prefix under which they were found.
     head: the one whose maps are output without decoding.
@@ -78,6 +85,7 @@ def card_of(
         "channels": "RGB" if preprocess else "",
         "preprocess": preprocess,
         **_answers(network),
+        "nms": asdict(nms) if nms else None,
     }
     return {
         "spdbuild": __version__,

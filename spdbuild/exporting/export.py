@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from spdbuild.conversion.folding import Folding, fold
 from spdbuild.errors import ArgumentError, RunError, first_line
 from spdbuild.exporting.calls import Calls, calls_of
 from spdbuild.exporting.card import card_of
-from spdbuild.exporting.formats import Axes, Format, format_for, runner_of
+from spdbuild.exporting.formats import Axes, Format, Runner, format_for, runner_of
 from spdbuild.exporting.limits import TOLERANCES, Precision
 from spdbuild.exporting.network import (
     DETECTIONS,
@@ -27,8 +28,19 @@ from spdbuild.exporting.network import (
     trained_weights,
 )
 from spdbuild.exporting.parity import Parity, compare
+from spdbuild.exporting.suppression import (
+    SUPPRESSED,
+    Suppressing,
+    Suppression,
+    crowded,
+    difference,
+    nms_options,
+    require_same_selection,
+    suppressed_shapes,
+)
 from spdbuild.graph import Graph
 from spdbuild.loading import Architecture
+from spdbuild.metrics.nms import NmsOptions
 from spdbuild.nn.detection import BOX_AND_OBJECT, Detect
 from spdbuild.shape import Shape
 from spdbuild.system.files import is_text, write_whole
@@ -96,6 +108,7 @@ def export(
     opset: int | None = None,
     keep: bool = False,
     raw: bool = False,
+    nms: bool | Mapping[str, Any] = False,
     precision: Precision = "fp32",
     tolerance: float | None = None,
     allow_imports: bool = False,
@@ -104,6 +117,8 @@ def export(
 
     A classifier gives `logits` [N, K]. A detector gives `detections` [N, boxes, 5 + K]: centre x, centre y, width and
     height in pixels of the input, objectness, and the probability of each class; overlapping boxes are not suppressed.
+    With `nms` it gives the boxes that are left, best first: `num_detections` [N], `boxes` [N, D, 4] (left, top, right,
+    bottom), `scores` [N, D] and `labels` [N, D], filled up with zeros, and labels of -1, to D = `max_detections`.
 
     network: the folder of a run, an architecture, its name or path. weights: a file of its weights or a state_dict,
         with the network's names or those of a rename table of its architecture; a run has its own.
@@ -113,6 +128,8 @@ def export(
         64, 96, 128 for a stride of 32.
     opset: ONNX opset version. keep: leave space-to-depth and norms as they are, instead of folding them.
     raw: let a detector return one map of raw predictions for each level, as in training.
+    nms: let a detector suppress overlapping boxes; True: as the run's predictions do, or what differs from that, such
+        as {"min_score": 0.1, "max_detections": 100}. A call has one number of images and one size of them then.
     precision: of weights and layers, "fp32" or "fp16"; inputs and outputs are float32 in both, and boxes are decoded in
         float32.
     tolerance: greatest difference from the network before folding, max |a - b| / max |a|; by default
@@ -133,9 +150,12 @@ def export(
     calls = calls_of(trained.graph, batch, any_size)
     allowed = TOLERANCES[precision] if tolerance is None else tolerance
     head = decoded_head(trained.graph, raw)
+    options = nms_options(trained, head, calls, nms)
     # What torch.export and the exporter to ONNX keep while they trace belongs to the process, not to the thread.
-    with ALONE:
-        job = _Job(path, kind, trained, calls, head, keep, precision, allowed)
+    with ALONE, warnings.catch_warnings():
+        # Of torchvision, about its own code.
+        warnings.filterwarnings("ignore", "`create_unbacked_symint` is deprecated", FutureWarning)
+        job = _Job(path, kind, trained, calls, head, options, keep, precision, allowed)
         return write_whole(path, job.fill)
 
 
@@ -149,11 +169,12 @@ class _Job:
         network: StoredGraph,
         calls: Calls,
         head: str | None,
+        nms: NmsOptions | None,
         keep: bool,
         precision: Precision,
         tolerance: float,
     ) -> None:
-        self.path, self.kind, self.calls, self.tolerance = path, kind, calls, tolerance
+        self.path, self.kind, self.calls, self.nms, self.tolerance = path, kind, calls, nms, tolerance
         weights, source = trained_weights(network)
         self.reference = module_of(network.graph, weights, head)
         self.folding = None if keep else fold(network.graph, weights)
@@ -164,32 +185,58 @@ class _Job:
         self.model = module_of(self.graph, weights, head, precision)
         names = output_names(network.graph, head)
         self.axes = Axes(tuple(node.name for node in self.graph.inputs), names, calls.axes)
-        self.card = card_of(network, source, names, calls.cell, None if head else self._raw_head(), precision)
+        told = SUPPRESSED if nms else names
+        self.card = card_of(network, source, told, calls.cell, None if head else self._raw_head(), precision, nms)
 
     def fill(self, beside: Path) -> Export:
         """Fill the file and compare what it computes; RunError if that is not the same."""
-        program = _traced(self.model, self.graph, self.calls)
+        example = next(self.calls.samples(self.graph))
+        program = _traced(self.model, self.graph.name, example, self.calls.lengths)
         opset = self.kind.write(program, beside, self.axes, self.card)
+        file = self.kind.load(beside)
         with torch.no_grad():
             samples = self.calls.samples(self.graph)
-            parity = compare(runner_of(self.reference), self.kind.load(beside), samples, self._parts)
+            parity = compare(runner_of(self.reference), file, samples, self._parts)
         if not parity.within(self.tolerance):
             raise RunError(
                 f"{self.path} was not written: it differs from the network by {parity.relative:.1e} "
                 f"(absolute {parity.absolute:.1e}), more than {self.tolerance:g}"
             )
+        if self.nms is not None:
+            self._suppress(beside, file, self.nms)
         return Export(
             self.path,
             self.kind.name,
             self.graph,
             self.folding,
             self.calls,
-            self._output_shapes(),
+            self._output_shapes() if self.nms is None else suppressed_shapes(self.nms),
             opset,
             self.card,
             parity,
             self.tolerance,
         )
+
+    def _suppress(self, beside: Path, decoded: Runner, options: NmsOptions) -> None:
+        """Fill the file with the network and the suppression behind it; `decoded`: the network alone, as a file.
+
+        First a file of the suppression alone must keep the same of many boxes, for few inputs give any.
+        """
+        suppression, name = Suppression(options), self.graph.name
+        images = list(self.calls.samples(self.graph))
+        (boxes,) = decoded(images[0])
+        crowd = crowded(tuple(boxes.shape), options)
+        alone = Axes((DETECTIONS,), SUPPRESSED, {})
+        with torch.no_grad():
+            self.kind.write(_traced(suppression, name, (crowd,), {}), beside, alone, self.card)
+            require_same_selection(self.kind.load(beside), crowd, options, str(self.path))
+            whole = replace(self.axes, outputs=SUPPRESSED)
+            program = _traced(Suppressing(self.model, suppression), name, images[0], {})
+            self.kind.write(program, beside, whole, self.card)
+            file = self.kind.load(beside)
+            worst = max(difference(file(given), suppression(*decoded(given))) for given in images)
+        if not worst <= self.tolerance:
+            raise RunError(f"{self.path} was not written: the scores that it keeps differ by {worst:.1e}")
 
     def _raw_head(self) -> Detect | None:
         name = head_of_graph(self.graph)
@@ -218,16 +265,17 @@ class _Job:
         return [(sum(anchors * ny * nx for anchors, ny, nx, _ in shapes), shapes[0][-1])]
 
 
-def _traced(model: nn.Module, graph: Graph, calls: Calls) -> ExportedProgram:
-    """The module as a program of torch.export, without example inputs and stack traces."""
-    example = next(calls.samples(graph))
-    lengths = calls.lengths
-    shapes = tuple(lengths for _ in example) if lengths else None
+def _traced(model: nn.Module, name: str, example: tuple[Tensor, ...], lengths: Mapping[int, Any]) -> ExportedProgram:
+    """The module as a program of torch.export, without example inputs and stack traces.
+
+    lengths: of the axes of all inputs that may have others than those of the example.
+    """
+    shapes = tuple(dict(lengths) for _ in example) if lengths else None
     try:
         program = torch.export.export(model, example, dynamic_shapes=shapes)
     except RuntimeError as error:
         # A user's own op may do what a program cannot express.
-        raise RunError(f"torch.export cannot follow {graph.name}: {first_line(error)}") from error
+        raise RunError(f"torch.export cannot follow {name}: {first_line(error)}") from error
     # They would make up most of the file of a small network.
     program.example_inputs = None
     for node in program.graph.nodes:

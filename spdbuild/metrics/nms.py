@@ -11,9 +11,9 @@ from spdbuild.boxes.boxes import cxcywh_to_xyxy
 from spdbuild.declaring.ranges import require_range
 from spdbuild.nn.detection import BOX_AND_OBJECT
 
-# Pixels by which the boxes of one class are moved away from those of the one before it, unless boxes lie further apart.
-# From the published code: float32 rounds moved boxes, so that another number could suppress others at the IoU limit.
-_CLASS_OFFSET = 4096
+#: Pixels by which the boxes of one class are moved away from those of the one before it, unless they lie further apart.
+#: From the published code: float32 rounds moved boxes, so that another number could suppress others at the IoU limit.
+CLASS_OFFSET = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +84,7 @@ def _apart(detections: Tensor) -> Tensor:
     if not len(boxes):
         return boxes
     low, high = boxes.aminmax()
-    return boxes + detections[:, 5:] * (high - low + 1).clamp(min=_CLASS_OFFSET)
+    return boxes + detections[:, 5:] * (high - low + 1).clamp(min=CLASS_OFFSET)
 
 
 def _kept(boxes_xyxy: Tensor, scores: Tensor, options: NmsOptions) -> Tensor:

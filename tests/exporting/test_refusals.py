@@ -47,6 +47,10 @@ REFUSED = {
         {"output": "a.onnx", "weights": "small.st", "raw": True},
         "error: small is no detector, so what it gives is never decoded\n      = hint: leave raw out",
     ),
+    "boxes of a classifier": (
+        {"output": "a.onnx", "weights": "small.st", "nms": True},
+        "error: small gives no boxes here, so none are suppressed\n      = hint: leave nms out, or raw",
+    ),
     "no batch": (
         {"output": "a.onnx", "weights": "small.st", "batch": 0},
         "error: batch must be at least 1, got 0",
