@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 import click
 
+from spdbuild.cli.classifier_options import require_classifier
 from spdbuild.cli.detector_options import changes
 from spdbuild.cli.json_output import print_json
-from spdbuild.cli.options import PATH, BuiltinName, imports_option, json_option
+from spdbuild.cli.options import PATH, BuiltinName, DependentOption, imports_option, json_option
 from spdbuild.cli.output import say
 from spdbuild.cli.weight_options import weights_option
 from spdbuild.wording.quantities import shapes_text
@@ -24,7 +25,7 @@ _EXAMPLES = """\b
 Examples:
   spdbuild eval runs/quickstart
   spdbuild eval runs/quickstart --weights runs/quickstart/weights/last.safetensors --json
-  spdbuild eval runs/pets --split test -o evaluated/pets
+  spdbuild eval runs/pets --split test -o evaluated/pets --probabilities
   spdbuild eval cifar10_resnet50_spd --weights imported.safetensors device=cpu
 """
 
@@ -43,6 +44,14 @@ Examples:
     help="Folder for tables, results by image, the confusion matrix and samples, and for a detector curves; "
     "`spdbuild report` reads that of a run.",
 )
+@click.option(
+    "--probabilities",
+    cls=DependentOption,
+    needs="-o",
+    why=" FOLDER to write into",
+    is_flag=True,
+    help="Also write a classifier's probabilities of all classes for each image.",
+)
 @click.option("--min-score", type=click.FloatRange(0, 1), help="Least score of a box that counts as a detection.")
 @click.option("--max-iou", type=click.FloatRange(0, 1), help="Of two detections that overlap more, the better counts.")
 @imports_option
@@ -56,6 +65,7 @@ def command(
     max_iou: float | None,
     no_speed: bool,
     output: Path | None,
+    probabilities: bool,
     allow_imports: bool,
     as_json: bool,
 ) -> None:
@@ -68,6 +78,7 @@ def command(
         "--max-iou": ("task.evaluation.nms.max_iou", max_iou),
     }
     changed = changes(run, overrides, given, allow_imports=allow_imports)
+    require_classifier(run, overrides, {"--probabilities": probabilities}, allow_imports=allow_imports)
     report = evaluate(
         run,
         (*overrides, *changed),
@@ -75,6 +86,7 @@ def command(
         split=split,
         speed=not no_speed,
         output=output,
+        probabilities=probabilities,
         allow_imports=allow_imports,
     )
     if not is_first():

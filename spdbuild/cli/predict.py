@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from spdbuild.cli.classifier_options import require_classifier
 from spdbuild.cli.detector_options import changes
 from spdbuild.cli.json_output import print_json
 from spdbuild.cli.options import PATH, DependentOption, imports_option, json_option, repeated_option
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 _EXAMPLES = """\b
 Examples:
   spdbuild predict runs/quickstart photo.png folder/ --json
+  spdbuild predict runs/pets photos/ -o seen --save probabilities
   spdbuild predict runs/tiny_objects 'photos/*.jpg' -o seen
   spdbuild predict runs/hit_uav_yolov5n drone.mp4 -o seen --save csv
   spdbuild predict coco_yolov5_spd_n large.jpg --weights imported.safetensors --tile 640 -o seen --save crops
@@ -33,7 +35,7 @@ Examples:
 _SHOWN = 12
 
 #: Keys of `training.outputs.WRITERS`, which imports torch; a test compares them.
-_FORMS = ("pictures", "crops", "txt", "json", "csv")
+_FORMS = ("pictures", "crops", "txt", "json", "csv", "probabilities")
 
 
 @click.command("predict", epilog=_EXAMPLES)
@@ -55,6 +57,12 @@ _FORMS = ("pictures", "crops", "txt", "json", "csv")
     why=" FOLDER to write into",
     type=click.Choice(_FORMS),
     help="What to write into the folder instead.",
+)
+@click.option(
+    "--top",
+    type=click.IntRange(1),
+    metavar="K",
+    help="How many of the most likely classes a classifier names; 5, if left out.",
 )
 @click.option("--min-score", type=click.FloatRange(0, 1), help="Least score of a box that a detector shows.")
 @click.option("--max-iou", type=click.FloatRange(0, 1), help="Of two boxes that overlap more, the better is shown.")
@@ -78,6 +86,7 @@ def command(
     weights: StoredWeights | None,
     output: Path | None,
     forms: tuple[str, ...],
+    top: int | None,
     min_score: float | None,
     max_iou: float | None,
     max_detections: int | None,
@@ -92,7 +101,7 @@ def command(
         message = f"name what to predict, after the run: spdbuild predict RUN {run}"
         raise click.UsageError(f"{message}; RUN is the folder of a run, such as runs/quickstart")
     from spdbuild.training.report.outputs import Outputs
-    from spdbuild.training.trained.predict import predict, source_files, source_roots
+    from spdbuild.training.trained.predict import distinct, predict, source_files, source_roots
     from spdbuild.training.trained.stored_run import load_model
 
     given = {
@@ -103,14 +112,18 @@ def command(
         "--class": ("task.seeing.classes", classes),
     }
     changed = changes(run, overrides, given, allow_imports=allow_imports)
+    for_classes = {"--top": top is not None, "--save probabilities": "probabilities" in forms}
+    require_classifier(run, overrides, for_classes, allow_imports=allow_imports)
     written = Outputs(output, forms, source_roots(sources)) if output else None
     entries, problems = [], []
     # A missing source is told before the weights are read.
-    source_files(sources)
+    files, repeated = distinct(source_files(sources))
+    if repeated:
+        say(f"given more than once, and predicted once: {some(repeated, _SHOWN)}", err=True)
     stored = load_model(run, weights, (*overrides, *changed), allow_imports=allow_imports)
     if stored.taken_from:
         say(f"weights from {stored.weights_source}, under '{stored.taken_from}'", err=True)
-    seen = predict(stored, sources)
+    seen = predict(stored, files, top=top)
     with written or nullcontext():
         for prediction in seen:
             if written:

@@ -36,7 +36,7 @@ def evaluate_model(
     """The metrics of the first process's `model`, left in eval mode, over all batches of all processes.
 
     hint: what to do about a metric that is not finite. awaited: gives the batches one by one, and may raise instead.
-    The first process computes them; the others get the result without its files and without its values per image.
+    The first process computes them; the others get the result without its files and without what it says of each image.
     Raises RunError if a metric is not finite, if a data-loading process is killed, or if memory runs out.
     """
     model.eval()
@@ -53,7 +53,7 @@ def evaluate_model(
         return _finite(processes.from_first(None), hint)
     meter.merge(states)
     evaluation = meter.evaluation()
-    processes.from_first(replace(evaluation, files={}, by_image=None, images=()))
+    processes.from_first(replace(evaluation, files={}, by_image=None, images=(), probabilities=None))
     return _finite(evaluation, hint)
 
 

@@ -20,6 +20,7 @@ from spdbuild.declaring.registry import Registry
 from spdbuild.errors import RecipeError
 from spdbuild.graph import Graph
 from spdbuild.metrics.by_image import ByImage
+from spdbuild.metrics.probabilities import Probabilities
 from spdbuild.training.result import number_text
 
 
@@ -71,6 +72,7 @@ class Evaluation:
     protocol: how the model was evaluated, in words.
     warnings: what makes the metrics worse than the model is, as sentences.
     by_image: what the metrics are made of, image by image, if the task provides it. images: their names, in its order.
+    probabilities: of all classes for each image, if they were asked for.
     """
 
     scalars: dict[str, float]
@@ -88,6 +90,7 @@ class Evaluation:
     warnings: tuple[str, ...] = ()
     by_image: ByImage | None = None
     images: tuple[str, ...] = ()
+    probabilities: Probabilities | None = None
 
     def __repr__(self) -> str:
         return f"Evaluation({', '.join(f'{name}={number_text(value)}' for name, value in self.metrics.items())})"
@@ -108,6 +111,7 @@ class Prediction:
         right, bottom in pixels) if there is one.
     pixels: uint8 [height, width, 3], if the task had to read them.
     problem: why the file cannot be read, with its name; empty if it can.
+    probabilities: float32 [K], those of all classes, if the task `classifies`. classes: their names.
     """
 
     file: Path
@@ -115,6 +119,16 @@ class Prediction:
     frame: int | None = None
     pixels: NDArray[np.uint8] | None = None
     problem: str = ""
+    probabilities: NDArray[np.float32] | None = None
+    classes: tuple[str, ...] = ()
+
+    def likeliest(self, top: int) -> Prediction:
+        """The same with the `top` most likely classes found; without probabilities it stays as it is."""
+        if self.probabilities is None:
+            return self
+        order = np.argsort(-self.probabilities, kind="stable")[:top]
+        pairs = zip(order.tolist(), self.probabilities[order].tolist(), strict=True)
+        return replace(self, found=tuple({"class": self.classes[i], "index": i, "score": score} for i, score in pairs))
 
     def to_dict(self) -> dict[str, Any]:
         """The entry of `spdbuild predict --json`."""
@@ -158,6 +172,8 @@ class Task:
     summed: ClassVar[bool] = False
     #: Keys of a recipe that do not apply to the task, each with what to do instead.
     unused: ClassVar[dict[str, str]] = {}
+    #: Whether its predictions have the probabilities of all classes, for which there is then a `probabilities_meter`.
+    classifies: ClassVar[bool] = False
 
     #: The metric, one of `metrics`, that decides which epoch is the best.
     monitor: str
@@ -249,6 +265,10 @@ class Task:
 
     def meter(self, recipe: Any, model: nn.Module, images: Any, device: torch.device) -> Meter:
         """An empty meter for the images that `open` returned; model: the one that `in_use` was made from."""
+        raise NotImplementedError
+
+    def probabilities_meter(self, recipe: Any, model: nn.Module, images: Any, device: torch.device) -> Meter:
+        """A `meter` whose evaluation has probabilities, too."""
         raise NotImplementedError
 
     def in_use(self, model: nn.Module) -> nn.Module:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from spdbuild.errors import RecipeError
@@ -10,6 +11,12 @@ from spdbuild.errors import RecipeError
 def share_of(samples: Tensor, rank: int, world: int) -> Tensor:
     """Those of a batch's samples [n] that belong to process `rank` of `world`."""
     return samples[rank::world]
+
+
+def positions_of(images: int, batch: int, rank: int, world: int) -> Tensor:
+    """Which of a number of images process `rank` of `world` gets in batches without shuffling, in its order."""
+    batches = torch.arange(images).split(batch)  # type: ignore[no-untyped-call]
+    return torch.cat([share_of(samples, rank, world) for samples in batches])
 
 
 def batch_count(images: int, batch: int, drop_last: bool) -> int:

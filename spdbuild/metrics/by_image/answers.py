@@ -105,6 +105,11 @@ class Answers:
             for i in range(self.classes)
         ]
 
+    def worst_first(self) -> NDArray[np.int64]:
+        """[N], positions of the images, the highest loss first."""
+        # NaN is worse than any number.
+        return np.argsort(-np.where(np.isnan(self.losses), np.inf, self.losses), kind="stable")
+
     def same_images(self, other: Answers) -> bool:
         """Whether the other answers are about images of the same classes in the same order."""
         return np.array_equal(self.labels, other.labels)

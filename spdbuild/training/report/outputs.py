@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import csv
 import logging
 import math
-from collections.abc import Callable, Collection, Iterable
+import shutil
+from collections.abc import Callable, Collection, Iterable, Sequence
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from tempfile import TemporaryFile
+from typing import IO, Any, ClassVar, Protocol
 
 from PIL import Image
 
-from spdbuild.errors import InputError, nearest
+from spdbuild.errors import InputError, RunError, nearest
+from spdbuild.metrics import probabilities
 from spdbuild.pictures.drawing import class_colour, draw_boxes
-from spdbuild.system.files import require_writable
+from spdbuild.system.files import make_folder, require_writable, unwritten
 from spdbuild.text.json_text import json_text
-from spdbuild.training.folder.writing import save_text
+from spdbuild.training.folder.writing import save_text, save_whole
 from spdbuild.training.report.report import write_picture
 from spdbuild.training.task import Prediction
 from spdbuild.wording.tables import Table
@@ -23,10 +29,15 @@ _LOG = logging.getLogger("spdbuild.training")
 
 
 class Writer(Protocol):
-    """Writes predictions, one after another, in one format."""
+    """Writes predictions, one after another, in one format.
+
+    named: whether its files are called like their pictures.
+    """
+
+    named: ClassVar[bool]
 
     def add(self, prediction: Prediction, name: str) -> None:
-        """Add a prediction under a unique name."""
+        """Add a prediction under a name, which is unique if the writer is `named`."""
 
     def close(self) -> None:
         """Write the file that all predictions share, if there is one."""
@@ -35,7 +46,7 @@ class Writer(Protocol):
 class Outputs:
     """The same predictions in several formats in one folder; InputError for an unknown or impossible format.
 
-    forms: keys of WRITERS; empty: pictures if there are boxes, else a table.
+    forms: keys of WRITERS; empty: pictures if there are boxes, else a table of the classes found.
     roots: folders whose subfolders are mirrored here; results for a file in none of them are at the top.
     """
 
@@ -46,6 +57,7 @@ class Outputs:
         require_writable(folder)
         self._folder, self._roots = folder, tuple(roots)
         self._writers = [WRITERS[form](folder) for form in forms]
+        self._seen = False
         self._taken: dict[str, Path] = {}
         self._renamed: set[Path] = set()
 
@@ -55,7 +67,8 @@ class Outputs:
             return
         if not self._writers:
             self._writers = [WRITERS["csv" if prediction.pixels is None else "pictures"](self._folder)]
-        name = self._name(prediction)
+        self._seen = True
+        name = self._name(prediction) if any(writer.named for writer in self._writers) else ""
         for writer in self._writers:
             writer.add(prediction, name)
 
@@ -64,7 +77,7 @@ class Outputs:
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         """Write the shared files; after an error or Ctrl-C they hold what has been seen so far."""
-        if kind is None or self._taken:
+        if kind is None or self._seen:
             for writer in self._writers:
                 writer.close()
 
@@ -92,6 +105,8 @@ _READABLE = 512
 class _Pictures:
     """<name>.png: the picture with boxes, enlarged if it is small."""
 
+    named: ClassVar[bool] = True
+
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
@@ -109,6 +124,8 @@ class _Pictures:
 
 class _Crops:
     """crops/<class>/<name>-<number>.png: what is in each box."""
+
+    named: ClassVar[bool] = True
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder / "crops"
@@ -128,6 +145,8 @@ class _Crops:
 class _Txt:
     """labels/<name>.txt: a line `class x y width height score` per box, centre and size relative to the picture."""
 
+    named: ClassVar[bool] = True
+
     def __init__(self, folder: Path) -> None:
         self._folder = folder / "labels"
 
@@ -146,6 +165,8 @@ class _Txt:
 class _Json:
     """predictions.json: what `spdbuild predict --json` prints for readable files."""
 
+    named: ClassVar[bool] = False
+
     def __init__(self, folder: Path) -> None:
         self._file, self._entries = folder / "predictions.json", list[dict[str, Any]]()
 
@@ -158,6 +179,8 @@ class _Json:
 
 class _Csv:
     """predictions.csv: a row for each thing found."""
+
+    named: ClassVar[bool] = False
 
     def __init__(self, folder: Path) -> None:
         self._file, self._rows = folder / "predictions.csv", list[dict[str, Any]]()
@@ -172,12 +195,73 @@ class _Csv:
         save_text(self._file, Table.of(self._rows, ("file", "frame", "class", "score")).csv())
 
 
+class _Probabilities:
+    """probabilities.csv: a row for each picture, with a column for each class.
+
+    Until it is complete, its rows are in a file without a name, not in memory.
+    """
+
+    named: ClassVar[bool] = False
+
+    def __init__(self, folder: Path) -> None:
+        self._file = folder / probabilities.FILE
+        self._rows: IO[str] | None = None
+
+    def add(self, prediction: Prediction, name: str) -> None:
+        if prediction.probabilities is None:
+            message = "a detector gives no probabilities of classes for a picture"
+            raise InputError(message, hint="use --save json or --save csv")
+        try:
+            if self._rows is None:
+                self._rows = self._begun(prediction.classes)
+            _write_row(self._rows, [str(prediction.file), *probabilities.cells(prediction.probabilities)])
+        except OSError as error:
+            # Of the last row there may be a part.
+            self._forget()
+            raise unwritten(self._file, error, RunError) from None
+
+    def close(self) -> None:
+        if self._rows is None:
+            return
+        try:
+            save_whole(self._file, partial(_copy, self._rows))
+        finally:
+            self._forget()
+
+    def _forget(self) -> None:
+        # A file that is closed tries again to write what a full disk did not take.
+        with suppress(OSError):
+            if self._rows is not None:
+                self._rows.close()
+        self._rows = None
+
+    def _begun(self, classes: Sequence[str]) -> IO[str]:
+        make_folder(self._file.parent, failure=RunError)
+        # `close` closes it, which may be many pictures later.
+        rows = TemporaryFile(  # noqa: SIM115
+            "w+", dir=self._file.parent, encoding="utf-8", errors="backslashreplace", newline=""
+        )
+        _write_row(rows, probabilities.header(classes))
+        return rows
+
+
+def _write_row(rows: IO[str], cells: Sequence[str]) -> None:
+    csv.writer(rows, lineterminator="\n").writerow(cells)
+
+
+def _copy(rows: IO[str], path: Path) -> None:
+    rows.seek(0)
+    with path.open("w", encoding="utf-8", newline="") as file:
+        shutil.copyfileobj(rows, file)
+
+
 WRITERS: dict[str, Callable[[Path], Writer]] = {
     "pictures": _Pictures,
     "crops": _Crops,
     "txt": _Txt,
     "json": _Json,
     "csv": _Csv,
+    "probabilities": _Probabilities,
 }
 
 

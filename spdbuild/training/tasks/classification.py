@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
 
@@ -19,7 +20,7 @@ from spdbuild.data.files.images import left_out, pixel_remarks
 from spdbuild.data.files.levels import Levels
 from spdbuild.data.files.pictures import Source, path_of
 from spdbuild.data.files.reading import decode_all
-from spdbuild.data.loading.batching import share_of
+from spdbuild.data.loading.batching import positions_of
 from spdbuild.data.sampling import Occurrences
 from spdbuild.errors import DataError, RecipeError
 from spdbuild.graph import Graph
@@ -28,6 +29,7 @@ from spdbuild.metrics.by_image.answers import Answers
 from spdbuild.metrics.classification import judge
 from spdbuild.ops.detection import Detect
 from spdbuild.pictures.drawing import WRONG, arrange, captioned, thumbnail
+from spdbuild.training.probabilities import ProbabilitiesMeter, probabilities_of
 from spdbuild.training.task import TASKS, Evaluation, Metric, Prediction, Task, evenly
 from spdbuild.training.views import FlipOptions, MeanOfFlips
 from spdbuild.wording.tables import Table
@@ -37,6 +39,9 @@ if TYPE_CHECKING:
 
 #: How many images a sheet of samples has, and the width of one in pixels.
 _SAMPLES, _SIDE = 32, 128
+
+#: How many of the most likely classes a prediction names.
+_NAMED = 5
 
 
 @TASKS.register
@@ -53,6 +58,7 @@ class Classification(Task):
     """
 
     default_loss: ClassVar[str] = "cross_entropy"
+    classifies: ClassVar[bool] = True
 
     monitor: Literal["top1", "top5", "mean_class_top1", "mean_class_f1", "loss"] = "top1"
     tta: FlipOptions = field(default_factory=FlipOptions)
@@ -123,6 +129,13 @@ class Classification(Task):
         _require_class_numbers(recipe, images)
         return _Meter(images, recipe.test_batch or recipe.batch, self.tta.told)
 
+    def probabilities_meter(
+        self, recipe: Recipe, model: nn.Module, images: ImageSet, device: torch.device
+    ) -> ProbabilitiesMeter:
+        _require_class_numbers(recipe, images)
+        batch = recipe.test_batch or recipe.batch
+        return ProbabilitiesMeter(self.meter(recipe, model, images, device), images, batch)
+
     def in_use(self, model: nn.Module) -> nn.Module:
         return MeanOfFlips(model, self.tta) if self.tta.views > 1 else model
 
@@ -152,7 +165,7 @@ class Classification(Task):
     def predict(
         self, recipe: Recipe, model: nn.Module, classes: tuple[str, ...], input: tuple[int, ...], sources: list[Source]
     ) -> Iterator[Prediction]:
-        """For each file the five most likely classes with their probabilities, the likeliest first.
+        """For each file the probabilities of all classes, and the five most likely ones, the likeliest first.
 
         A file is resized as the training images were; data of one size do not say how.
         """
@@ -165,9 +178,12 @@ class Classification(Task):
             decoded = decode_all(several, (input[1], input[2]), resize, levels, keep=True)
             bad = {file.path: str(file) for file in decoded.bad}
             assert decoded.images is not None
-            seen = iter(self._seen(recipe, model, classes, torch.from_numpy(decoded.images), device))
+            seen = self._probabilities(recipe, model, classes, torch.from_numpy(decoded.images), device)
             for path in map(path_of, several):
-                yield Prediction(path, (), problem=bad[path]) if path in bad else Prediction(path, next(seen))
+                if path in bad:
+                    yield Prediction(path, (), problem=bad[path])
+                else:
+                    yield Prediction(path, (), probabilities=next(seen), classes=classes).likeliest(_NAMED)
 
     @torch.inference_mode()
     def samples(self, recipe: Recipe, model: nn.Module, images: ImageSet) -> Image.Image | None:
@@ -175,24 +191,19 @@ class Classification(Task):
         pixels = images.images[indices] if isinstance(images, ArrayImages) else images.read(indices)
         if isinstance(pixels, BadFile):
             return None
-        seen = self._seen(recipe, model, images.classes, pixels, next(model.parameters()).device)
+        seen = self._probabilities(recipe, model, images.classes, pixels, next(model.parameters()).device)
         labels = images.labels[indices].tolist()
         return arrange([_sample(*each, images.classes) for each in zip(pixels, labels, seen, strict=True)], 8)
 
-    def _seen(
+    def _probabilities(
         self, recipe: Recipe, model: nn.Module, classes: tuple[str, ...], pixels: Tensor, device: torch.device
-    ) -> list[tuple[dict[str, Any], ...]]:
-        """What is found in images, uint8 [N, 3, H, W], of one batch at most."""
+    ) -> Iterator[NDArray[np.float32]]:
+        """The probabilities of the classes, [K], for each of some images, uint8 [N, 3, H, W]."""
         images = ArrayImages(pixels, torch.zeros(len(pixels), dtype=torch.int64), classes)
-        found: list[tuple[dict[str, Any], ...]] = []
         model = self.in_use(model)
         for inputs, _ in self.batches(recipe, images, training=False, rank=0, world=1, device=device):
-            shares = model(inputs).float().softmax(dim=1)[:, : len(classes)]
-            scores, numbers = shares.topk(min(5, len(classes)), dim=1)
-            for row, indices in zip(scores.tolist(), numbers.tolist(), strict=True):
-                pairs = zip(indices, row, strict=True)
-                found.append(tuple({"class": classes[i], "index": i, "score": score} for i, score in pairs))
-        return found
+            # Copied, so that whoever keeps one row does not keep those of the whole batch.
+            yield from map(np.copy, probabilities_of(model(inputs), len(classes)))
 
 
 def _require_class_numbers(recipe: Recipe, images: ImageSet) -> None:
@@ -244,13 +255,8 @@ class _Meter:
         states = list(states)
         judged = torch.zeros(len(self._images), 3)
         for rank, state in enumerate(states):
-            judged[self._positions(rank, len(states))] = state["judged"]
+            judged[positions_of(len(judged), self._batch, rank, len(states))] = state["judged"]
         self._judged, self._outputs = [judged], max(state["outputs"] for state in states)
-
-    def _positions(self, rank: int, world: int) -> Tensor:
-        """Which images of the data set the process `rank` of `world` had."""
-        batches = torch.arange(len(self._images)).split(self._batch)  # type: ignore[no-untyped-call]
-        return torch.cat([share_of(batch, rank, world) for batch in batches])
 
     def evaluation(self) -> Evaluation:
         answers, images = self._answers(), self._images
@@ -277,22 +283,20 @@ class _Meter:
 def _answers_csv(answers: Answers, classes: Sequence[str], images: Sequence[str]) -> str:
     """A row per image, the highest loss first. images: their names."""
     names = [*classes, *(f"output {number}" for number in range(answers.classes, answers.outputs))]
-    # NaN is worse than any number.
-    order = np.argsort(-np.where(np.isnan(answers.losses), np.inf, answers.losses), kind="stable").tolist()
     table = Table(("image", "class", "predicted", "loss"))
-    for i in order:
+    for i in answers.worst_first().tolist():
         table.add(images[i], names[answers.labels[i]], names[answers.predicted[i]], f"{answers.losses[i]:.6g}")
     return table.csv()
 
 
-def _sample(pixels: Tensor, label: int, found: tuple[dict[str, Any], ...], classes: tuple[str, ...]) -> Image.Image:
+def _sample(pixels: Tensor, label: int, probabilities: NDArray[np.float32], classes: tuple[str, ...]) -> Image.Image:
     """An image uint8 [3, H, W] with its class, and in red also the class that was predicted instead."""
     image = thumbnail(Image.fromarray(pixels.permute(1, 2, 0).cpu().contiguous().numpy()), _SIDE)
-    best = found[0]
-    if best["index"] == label:
-        return captioned(image, f"{best['class']} {best['score']:.0%}", width=_SIDE)
-    seen = f"seen as {best['class']} {best['score']:.0%}"
-    return captioned(image, classes[label], seen, colour=WRONG, width=_SIDE)
+    best = int(probabilities.argmax())
+    seen = f"{classes[best]} {probabilities[best]:.0%}"
+    if best == label:
+        return captioned(image, seen, width=_SIDE)
+    return captioned(image, classes[label], f"seen as {seen}", colour=WRONG, width=_SIDE)
 
 
 def _described(outputs: Any) -> str:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import csv
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from spdbuild.errors import RecipeError
+from spdbuild.errors import ArgumentError, RecipeError
+from spdbuild.metrics import probabilities as probability_table
+from spdbuild.metrics.probabilities import Probabilities
 from spdbuild.system.files import require_writable
 from spdbuild.system.freed_memory import freed_memory_kept
 from spdbuild.training.device import current
 from spdbuild.training.evaluation_loop import evaluate_model
+from spdbuild.training.folder.writing import save_whole
 from spdbuild.training.network.network import check_input
 from spdbuild.training.processes.distributed import Processes, is_first, joined
 from spdbuild.training.recipe import Recipe
@@ -86,6 +91,7 @@ def evaluate(
     split: str | None = None,
     speed: bool = True,
     output: str | Path | None = None,
+    probabilities: bool = False,
     allow_imports: bool = False,
 ) -> EvaluationReport:
     """Evaluate a trained model on the images of its data set.
@@ -96,14 +102,20 @@ def evaluate(
     split: of the data; by default the one that training evaluates on.
     speed: whether the first process also times the model.
     output: folder for tables, pictures, the task's own files and, of a run, what `report` reads.
+    probabilities: whether a classifier's evaluation has those of all classes for every image, float32 [N, K] in memory;
+        with `output` they are also written.
     allow_imports: whether Python files that its architecture names under `imports:` may run.
 
-    Raises RecipeError, DataError and WeightsError for what cannot be evaluated.
+    Raises RecipeError, DataError and WeightsError for what cannot be evaluated, and ArgumentError for probabilities of
+    another task.
     """
     output = None if output is None else Path(output)
     if output is not None and is_first():
         require_writable(output)
     recipe = _recipe(model, weights, overrides, allow_imports)
+    if probabilities and not recipe.task.classifies:
+        message = f"probabilities are given by classifiers, and the task is {recipe.task.name}"
+        raise ArgumentError(message, argument="probabilities", hint="leave probabilities out")
     split, images = _images(recipe, split)
     # Before the images are renumbered, and only where it is written, for a digest reads files.
     described = described_images(images) if output is not None and is_first() else {}
@@ -117,7 +129,7 @@ def evaluate(
     check_input(stored.recipe, stored.input, size)
     with current(stored.device), freed_memory_kept():
         with joined(stored.device) as processes:
-            evaluation = _evaluation(stored, images, processes, output)
+            evaluation = _evaluation(stored, images, processes, output, probabilities)
             if output is not None and processes.first:
                 write_evaluation_file(output, stored, split, described, evaluation)
         if not (speed and processes.first):
@@ -152,17 +164,28 @@ def _images(recipe: Recipe, split: str | None) -> tuple[str, Any]:
         return split, task.open(recipe, split)
 
 
-def _evaluation(stored: StoredModel, images: Any, processes: Processes, output: Path | None) -> Evaluation:
+def _evaluation(
+    stored: StoredModel, images: Any, processes: Processes, output: Path | None, probabilities: bool
+) -> Evaluation:
     recipe, task, device = stored.recipe, stored.recipe.task, stored.device
     batches = task.batches(recipe, images, training=False, rank=processes.rank, world=processes.world, device=device)
-    meter = task.meter(recipe, stored.model, images, device)
+    metered = task.probabilities_meter if probabilities else task.meter
+    meter = metered(recipe, stored.model, images, device)
     evaluation = evaluate_model(task.in_use(stored.model), batches, meter, stored.precision, device, processes)
     if output is not None and processes.first:
         # What an earlier evaluation left does not belong to these results, should their writing be cut off.
         (output / FILE).unlink(missing_ok=True)
         write_evaluation(output, evaluation)
         write_samples(output, task.samples(recipe, stored.model, images))
+        if evaluation.probabilities is not None:
+            save_whole(output / probability_table.FILE, partial(_write_table, evaluation.probabilities))
     return evaluation
+
+
+def _write_table(probabilities: Probabilities, path: Path) -> None:
+    """Write a table row by row, whose text would take several times the memory of its numbers."""
+    with path.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
+        csv.writer(file, lineterminator="\n").writerows(probabilities.rows())
 
 
 def _speeds(stored: StoredModel, images: Any) -> tuple[Speed, dict[int, dict[str, float]]]:

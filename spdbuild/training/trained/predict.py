@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -9,7 +11,8 @@ from typing import Any
 from spdbuild.data.files.decoding import SUFFIXES
 from spdbuild.data.files.listing import image_files
 from spdbuild.data.files.pictures import Source, is_image, picture
-from spdbuild.errors import DataError, WeightsError
+from spdbuild.errors import ArgumentError, DataError, WeightsError
+from spdbuild.system.files import is_same_file
 from spdbuild.system.freed_memory import freed_memory_kept
 from spdbuild.training.precision import autocast
 from spdbuild.training.recipe.overrides import Overrides
@@ -23,6 +26,7 @@ def predict(
     sources: Any,
     overrides: Overrides = (),
     *,
+    top: int | None = None,
     weights: Weights | None = None,
     allow_imports: bool = False,
 ) -> Iterator[Prediction]:
@@ -32,16 +36,20 @@ def predict(
         [3, H, W] or [1, H, W]; grey ones may be uint16 or float32, and the run's data.levels are applied. An image in
         memory is called "image N" in its prediction, with its position N.
     model: the folder of a run, a recipe (with `weights`), or a model that `load_model` returned.
+    top: how many of the most likely classes a classifier finds, from 1 to all of them; as its task says by default.
     weights: a file or a state_dict, in place of the run's best.
     A folder stands for the images in and below it, a pattern such as `photos/*.jpg` for the files that match it.
     allow_imports: whether Python files that its architecture names under `imports:` may run.
 
     Raises, with the first prediction, RecipeError, WeightsError, DataError for a missing source, and ArgumentError for
-    an array that is no image; a file that cannot be read is reported as the `problem` of its prediction.
+    an array that is no image, or a `top` that the model does not have; a file that cannot be read is reported as the
+    `problem` of its prediction.
     """
     found = list(_sources(sources))
     stored = as_model(model, weights, overrides, allow_imports=allow_imports)
     classes = stored.classes or _classes(stored)
+    if top is not None:
+        _require_top(stored, top, len(classes))
     seen = iter(stored.recipe.task.predict(stored.recipe, stored.model, classes, stored.image, found))
     with freed_memory_kept():
         while True:
@@ -50,7 +58,17 @@ def predict(
                 prediction = next(seen, None)
             if prediction is None:
                 return
-            yield prediction
+            yield prediction if top is None else prediction.likeliest(top)
+
+
+def _require_top(stored: StoredModel, top: int, classes: int) -> None:
+    task = stored.recipe.task
+    if not task.classifies:
+        message = f"top is for classifiers, and {stored.weights_source} is for the task {task.name}"
+        raise ArgumentError(message, argument="top", hint="leave top out")
+    if not 1 <= top <= classes:
+        message = f"top is {top}, and {stored.weights_source} has {classes:,} classes"
+        raise ArgumentError(message, argument="top", hint=f"give a number from 1 to {classes}")
 
 
 def _classes(stored: StoredModel) -> tuple[str, ...]:
@@ -76,7 +94,7 @@ def _sources(given: Any) -> Iterator[Source]:
     several = (given,) if isinstance(given, str | Path) or is_image(given) else given
     for number, source in enumerate(several):
         if isinstance(source, str | Path):
-            yield from source_files([Path(source)])
+            yield from source_files([source if isinstance(source, Path) else Path(source)])
         else:
             yield picture(source, f"image {number}")
 
@@ -95,6 +113,17 @@ def source_files(sources: Iterable[Path]) -> list[Path]:
         else:
             found += _matching(source)
     return found
+
+
+def distinct(files: Iterable[Path]) -> tuple[list[Path], list[Path]]:
+    """The files, each once, and those that come several times. A link is another file than what it leads to."""
+    known: dict[str, Path] = {}
+    counts: Counter[Path] = Counter()
+    for file in files:
+        first = known.setdefault(os.path.normpath(file.absolute()), file)
+        # Behind a link to a folder `..` may lead elsewhere.
+        counts[first if first == file or is_same_file(first, file) else file] += 1
+    return list(counts), [file for file, count in counts.items() if count > 1]
 
 
 def source_roots(sources: Iterable[Path]) -> list[Path]:
