@@ -175,10 +175,21 @@ def require_same_selection(file: Runner, decoded: Tensor, options: NmsOptions, w
             )
 
 
-def difference(found: Sequence[Tensor], expected: Sequence[Tensor]) -> float:
-    """Greatest difference of the scores that are kept; infinite if there are more or fewer.
+def require_own_boxes(found: Sequence[Tensor], decoded: Tensor, options: NmsOptions, tolerance: float) -> None:
+    """Raise RunError unless all boxes that a file keeps are among those that it decodes, [N, R, 5 + K].
 
-    Scores are sorted, so that two that are equal but for rounding may change places.
+    Which of them it keeps is not compared: where scores are equal but for rounding, so that it can be others.
+    tolerance: greatest difference of a score, and of a coordinate in shares of the greatest one.
     """
-    (count, _, scores, _), (right_count, _, right_scores, _) = found, expected
-    return float((scores - right_scores).abs().max()) if torch.equal(count, right_count) else float("inf")
+    boxes = cxcywh_to_xyxy(decoded[..., :4])
+    scores = decoded[..., BOX_AND_OBJECT:] * decoded[..., BOX_AND_OBJECT - 1, None]
+    scale = max(float(boxes.abs().max()), 1.0)
+    for image, count in enumerate(found[0].tolist()):
+        _, kept, kept_scores, labels = (output[image, :count] if output.ndim > 1 else output for output in found)
+        wrong = count == 0 and float(scores[image].max()) > options.min_score + tolerance
+        for label in {*labels.tolist()}:
+            own = torch.cat((kept / scale, kept_scores[:, None]), dim=1)[labels == label]
+            given = torch.cat((boxes[image] / scale, scores[image, :, label, None]), dim=1)
+            wrong = wrong or bool((torch.cdist(own, given, p=float("inf")).amin(dim=1) > tolerance).any())
+        if wrong:
+            raise RunError("the file keeps other boxes than it decodes", hint="leave nms out")

@@ -20,7 +20,7 @@ import spdbuild
 from spdbuild.cli import spdbuild as cli
 from spdbuild.errors import ArgumentError, RunError
 from spdbuild.exporting import suppression
-from spdbuild.exporting.suppression import SUPPRESSED, Suppression, crowded
+from spdbuild.exporting.suppression import SUPPRESSED, Suppressing, Suppression, crowded
 from spdbuild.metrics.nms import DisplayNmsOptions, NmsOptions, select_detections
 
 Run = Callable[[Path, Tensor], list[Tensor]]
@@ -116,6 +116,20 @@ def test_what_has_no_boxes_or_no_length_is_refused(
 ) -> None:
     with pytest.raises(ArgumentError, match=message):
         spdbuild.export(networks / "finder.yaml", tmp_path / "a.pt2", networks / "finder.st", **arguments)
+    assert not any(tmp_path.iterdir())
+
+
+def test_a_file_with_other_boxes_than_the_network_is_not_written(
+    networks: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def forward(self: Suppressing, images: Tensor) -> Any:
+        counts, boxes, scores, labels = self.suppression(self.detector(images))
+        return counts, boxes, scores, 1 - labels
+
+    monkeypatch.setattr(Suppressing, "forward", forward)
+    arguments = (networks / "finder.yaml", tmp_path / "a.pt2", networks / "finder.st")
+    with pytest.raises(RunError, match="the file keeps other boxes than it decodes"):
+        spdbuild.export(*arguments, nms={"min_score": 0.0, "max_detections": 4})
     assert not any(tmp_path.iterdir())
 
 
