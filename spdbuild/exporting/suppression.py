@@ -25,8 +25,8 @@ SUPPRESSED = COUNT, BOXES, SCORES, LABELS = "num_detections", "boxes", "scores",
 NO_LABEL = -1
 #: Lengths of 0 and 1 would be taken for ones that never change. Boxes without an area suppress none, and stay.
 _SENTINELS = 2
-#: Boxes of an image with a score on which a file is compared.
-_SCORED = 500
+#: Scores of an image on which a file is compared.
+_SCORES = 2000
 
 
 def nms_options(
@@ -143,22 +143,24 @@ class Suppressing(nn.Module):
 def crowded(shape: tuple[int, ...], options: NmsOptions) -> Tensor:
     """Decoded boxes [N, R, 5 + K], many of which overlap, with scores around the least; no two scores are equal.
 
-    Only so many have a score that a search which is quadratic in their number does not take long.
+    Only so many have scores that a search which is quadratic in their number does not take long, and that it is unlikely
+    that an overlap is the greatest one that is allowed, but for rounding.
     """
     generator = torch.Generator().manual_seed(0)
     images, rows, columns = shape
     # Of a side at which some boxes overlap by more, and some by less, however many there are.
-    side = 25 * min(rows, _SCORED) ** 0.5
+    scored = min(rows, max(_SCORES // (columns - BOX_AND_OBJECT), 20))
+    side = 25 * scored**0.5
     boxes = torch.rand(images, rows, 4, generator=generator) * torch.tensor([side, side, 120, 120]) + 1
     decoded = torch.cat((boxes, torch.zeros(images, rows, columns - 4)), dim=2)
     # A power of two, so that products are as different as their factors.
     objectness = 0.5 if options.min_score < 0.4 else 1.0
     lowest = 0.9 * options.min_score / objectness
     for image in decoded:
-        chosen = torch.randperm(rows, generator=generator)[:_SCORED]
-        ranks = torch.randperm(len(chosen) * (columns - 5), generator=generator).view(len(chosen), -1)
-        image[chosen, 4] = objectness
-        image[chosen, 5:] = lowest + (1 - lowest) * (ranks + 1) / (ranks.numel() + 1)
+        chosen = torch.randperm(rows, generator=generator)[:scored]
+        ranks = torch.randperm(len(chosen) * (columns - BOX_AND_OBJECT), generator=generator).view(len(chosen), -1)
+        image[chosen, BOX_AND_OBJECT - 1] = objectness
+        image[chosen, BOX_AND_OBJECT:] = lowest + (1 - lowest) * (ranks + 1) / (ranks.numel() + 1)
     return decoded
 
 
