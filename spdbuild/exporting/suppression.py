@@ -143,8 +143,8 @@ class Suppressing(nn.Module):
 def crowded(shape: tuple[int, ...], options: NmsOptions) -> Tensor:
     """Decoded boxes [N, R, 5 + K], many of which overlap, with scores around the least; no two scores are equal.
 
-    Only so many have scores that a search which is quadratic in their number does not take long, and that it is unlikely
-    that an overlap is the greatest one that is allowed, but for rounding.
+    Only so many have scores that a search which is quadratic in their number does not take long, and that hardly an
+    overlap equals the limit but for rounding.
     """
     generator = torch.Generator().manual_seed(0)
     images, rows, columns = shape
