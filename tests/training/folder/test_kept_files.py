@@ -15,7 +15,7 @@ from spdbuild.training.folder.kept_files import kept_files
 from spdbuild.training.running.run import resume, train
 from spdbuild.training.trained.evaluate import evaluate
 
-from .own_code import forget
+from ..own_code import forget
 
 OP = """
 from dataclasses import dataclass

@@ -19,8 +19,8 @@ from spdbuild.data.sets.coco import Coco
 from spdbuild.data.sets.folder import Folder
 from spdbuild.errors import ArgumentError, DataError
 
-from .folds import Folds
-from .listed import files
+from ..folds import Folds
+from ..listed import files
 
 labelled = st.lists(st.integers(0, 3), min_size=2, max_size=60)
 

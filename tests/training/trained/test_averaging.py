@@ -27,7 +27,7 @@ from spdbuild.training.trained.recalibration import recalibrate
 from spdbuild.weights import file_sha256, open_weights, save_weights
 from spdbuild.weights.facts import Facts
 
-from .conftest import ARCHITECTURE as WITH_DROPOUT
+from ..conftest import ARCHITECTURE as WITH_DROPOUT
 
 
 def command(*arguments: Any) -> Result:

@@ -20,8 +20,8 @@ from spdbuild.data.division.grouped import parts_of_groups
 from spdbuild.data.sets.folder import Folder
 from spdbuild.errors import ArgumentError, DataError
 
-from .folds import Folds
-from .listed import files
+from ..folds import Folds
+from ..listed import files
 
 #: A film and a label for each image.
 Films = list[tuple[int, int]]
