@@ -178,7 +178,7 @@ def average_files(
     of batch norms the greatest is taken.
 
     The mean of the statistics of batch norms only approximates those of the averaged network: --recalibrate measures
-    them on images, as the mean over batches.
+    them on images, as often as the recipe's `sampling` has them, as the mean over batches.
     """
     from spdbuild.training.trained.averaging import average_weights
 

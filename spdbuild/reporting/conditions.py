@@ -37,8 +37,9 @@ TRAINED, EVALUATED = "training images", "evaluation images"
 _CHOICE = {"split": "split", "weights": "evaluated weights", "precision": "evaluation precision"}
 #: Runs that differ in one of these were not measured on the same images in the same way.
 _MEASURED = ("data", EVALUATED, "task.name", "task.evaluation", "task.tta", *_CHOICE.values())
-#: Values that say no more than that the key is absent, as it is in recipes that are older than the key.
-_AS_ABSENT = (("task.tta.horizontal_flip", False), ("task.tta.vertical_flip", False), ("task.tta.scales", [1]))
+#: What keys of a task mean where they are absent, as they are in recipes that are older than the keys.
+_FLIPS = {"task.tta.horizontal_flip": False, "task.tta.vertical_flip": False}
+_WHERE_ABSENT = {"classification": _FLIPS, "detection": {**_FLIPS, "task.tta.scales": [1]}}
 #: What follows from a network: its file and, as a text may mean another network to another version, its costs.
 _FOLLOWING = ("architecture.yaml", "parameters", "macs")
 #: Keys that these follow from.
@@ -113,7 +114,10 @@ def _resolved(run: Run) -> Conditions:
     came_to = (run.network, run.summary.parameters, run.summary.macs)
     chosen = {**dict(zip(_FOLLOWING, came_to, strict=True)), "precision": run.summary.precision}
     choice = {path: getattr(run.evaluated, name) for name, path in _CHOICE.items()} if run.evaluated else {}
-    return {**dict(_leaves(run.recipe)), **chosen, **choice}
+    own = dict(_leaves(run.recipe))
+    for path, value in _WHERE_ABSENT.get(own.get("task.name", ""), {}).items():
+        own.setdefault(path, value)
+    return {**own, **chosen, **choice}
 
 
 def measured(conditions: Conditions) -> Conditions:
@@ -159,7 +163,7 @@ def _leaves(values: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, A
             yield from _leaves(value, f"{path}.")
             if path in ORDERED and len(value) > 1:
                 yield f"{path}{_ORDER}", list(value)
-        elif value is not None and value != {} and (path, _plain(value)) not in _AS_ABSENT:
+        elif value is not None and value != {}:
             yield path, _plain(value)
 
 

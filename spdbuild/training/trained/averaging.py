@@ -105,9 +105,9 @@ def average_weights(
     sources: two or more folders of runs, whose best weights are taken, files, or state_dicts.
     output: safetensors file to write as well.
     key, prefix: where in each file the weights are, as in `import_weights`, for files that say no more than their path.
-    recalibrate: a run's folder or a recipe, on whose training images, without augmentation, the statistics of batch
-        norms are measured for the mean, which the mean of the statistics only approximates. The names of the weights
-        must be those of its network.
+    recalibrate: a run's folder or a recipe, on whose training images, without augmentation and as often as its
+        `sampling` says, the statistics of batch norms are measured for the mean, which the mean of the statistics only
+        approximates. The names of the weights must be those of its network.
     images: how many of them, at random, rounded down to whole batches; by default all of an epoch.
     overrides: changes to that recipe.
 
