@@ -47,7 +47,8 @@ CODE = {
     "os.system": (Call(os.system, "touch pwned"), "posix.system('touch pwned')"),
     "eval": (Call(eval, "open('pwned', 'w')"), "__builtin__.eval(\"open('pwned', 'w')\")"),
     "exec": (Call(exec, "import os"), "__builtin__.exec('import os')"),
-    "open": (Call(open, "pwned", "w"), "io.open('pwned', 'w')"),
+    # It is io's up to Python 3.11, and _io's since.
+    "open": (Call(open, "pwned", "w"), f"{open.__module__}.open('pwned', 'w')"),
     "a module": (Call(importlib.import_module, "antigravity"), "importlib.import_module('antigravity')"),
     "import": (Call(builtins.__import__, "antigravity"), "__builtin__.__import__('antigravity')"),
     "nested in a state": ({"model": [Call(os.system, "touch pwned")]}, "posix.system('touch pwned')"),
