@@ -108,7 +108,8 @@ def source_files(sources: Iterable[Path]) -> list[Path]:
             if not inside:
                 raise DataError(f"{source} holds no image", hint=f"images end in {', '.join(sorted(SUFFIXES))}")
             found += inside
-        elif source.is_file():
+        elif source.is_file() or source.is_symlink():
+            # A link that leads nowhere is the problem of its prediction, as it is in a folder.
             found.append(source)
         else:
             found += _matching(source)
