@@ -14,7 +14,7 @@ NAMES = [name for name, cls in DATASETS.items() if cls.task == "classification"]
 
 
 def test_all_are_found() -> None:
-    assert {"cifar10", "cifar100", "digits", "folder", "generated", "tiny_imagenet"} <= set(NAMES)
+    assert {"cifar10", "cifar100", "csv", "digits", "folder", "generated", "tiny_imagenet"} <= set(NAMES)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -47,4 +47,4 @@ def test_its_docstring_has_its_fields_and_its_source(name: str) -> None:
     assert dataclasses.is_dataclass(cls)
     assert all(field.name in doc for field in dataclasses.fields(cls))
     assert set(type_hints(cls)) >= {field.name for field in dataclasses.fields(cls)}
-    assert "Source: " in doc or name in ("folder", "generated")
+    assert "Source: " in doc or name in ("csv", "folder", "generated")

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from spdbuild.data.division.shares import share_part
 from spdbuild.data.files.listing import Listing
-from spdbuild.data.sets import folder as folder_module
 from spdbuild.data.sets.folder import Folder
 from spdbuild.errors import ArgumentError, DataError
 
@@ -47,7 +47,7 @@ def test_a_share_of_each_class_is_that_of_its_definition() -> None:
             own = [path for path in paths if path.parent.name == str(label)]
             own.sort(key=lambda path: hashlib.blake2b(f"{path.parent.name}/{path.name}".encode()).digest())
             held_out += own[: min(max(round(share * len(own)), 1), len(own) - 1)]
-        val, train = (folder_module._part(whole, share, None, held_out=held) for held in (True, False))
+        val, train = (share_part(whole, share, None, held_out=held) for held in (True, False))
         assert val.paths == tuple(sorted(held_out, key=paths.index))
         assert train.paths == tuple(path for path in paths if path not in held_out)
         for part in (val, train):
@@ -70,7 +70,7 @@ def test_the_labels_are_not_looked_through_for_each_class() -> None:
     labels = Counted(number // 2 for number in range(2 * count))
     whole = Listing(Path("root"), paths, labels, tuple(map(str, range(count))))
     Counted.times = 0
-    assert len(folder_module._part(whole, 0.5, None, held_out=True).paths) == count
+    assert len(share_part(whole, 0.5, None, held_out=True).paths) == count
     assert 0 < Counted.times < 5
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from spdbuild.cli.data_views.view import View, listed
 from spdbuild.data.dataset import FileDataSet, splits_of
-from spdbuild.data.division.folds import division
+from spdbuild.data.division.folds import listed_division
 from spdbuild.data.overview import checking, statistics
 from spdbuild.data.overview.checking import SplitCheck
 from spdbuild.data.overview.statistics import SplitStatistics
@@ -74,7 +74,7 @@ def _division(data_set: Any) -> list[str]:
     if not isinstance(data_set, FileDataSet):
         return []
     train, val = (data_set.listing(split) for split in splits_of(data_set)[:2])
-    told = division(data_set, *([listing.name(path) for path in listing.paths] for listing in (train, val)))
+    told = listed_division(data_set, train, val)
     return [told] if told else []
 
 

@@ -64,7 +64,8 @@ def _division(data_set: Any, splits: dict[str, DetectionSet]) -> list[str]:
     """How the training images were divided, if they were."""
     if "val" not in splits:
         return []
-    told = division(data_set, *([image.name for image in splits[split].images] for split in _NEEDED))
+    trained, held_out = ([image.name for image in splits[split].images] for split in _NEEDED)
+    told = division(data_set, trained, held_out)
     return [told] if told else []
 
 

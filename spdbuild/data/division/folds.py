@@ -9,9 +9,9 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from spdbuild.data.division.grouped import grouped, parts_of_groups, require_divided_classes
+from spdbuild.data.division.grouped import grouped, groups_of, parts_of_groups, require_divided_classes
 from spdbuild.data.division.name_digest import name_digest
-from spdbuild.data.files.listing import Listing
+from spdbuild.data.files.listing import Groups, Listing
 from spdbuild.errors import ArgumentError, DataError
 from spdbuild.text.together import pattern_of
 
@@ -78,39 +78,52 @@ def require_together(owner: Folded, *, divided: bool, hint: str) -> None:
 def part(
     names: Sequence[str], labels: Sequence[int], of: Folded, *, held_out: bool, classes: Sequence[Sequence[int]] = ()
 ) -> list[int]:
-    """The positions of the images in the fold that is evaluated on, or of the others; raises as `_numbers`.
+    """The positions of the images in the fold that is evaluated on, or of the others.
+
+    Raises DataError if there are too few images, ArgumentError if there are too few groups.
 
     labels: of each image, for an even division. classes: those of each image's objects in their place, for groups.
     """
-    inside = _numbers(names, labels, of, classes) == of.fold
+    _require_images(len(names), of.folds)
+    groups = None if of.together is None else grouped(names, of.together)
+    inside = _numbers(names, labels, of.folds, groups, classes) == of.fold
     return [int(position) for position in np.flatnonzero(inside if held_out else ~inside)]
 
 
-def _numbers(
-    names: Sequence[str], labels: Sequence[int], of: Folded, classes: Sequence[Sequence[int]] = ()
-) -> NDArray[np.int64]:
-    """[N], the fold of each image; raises DataError if there are too few, ArgumentError if there are too few groups."""
-    if len(names) < of.folds:
+def _require_images(count: int, folds: int) -> None:
+    if count < folds:
         raise DataError(
-            f"{len(names)} images cannot be divided into folds={of.folds}",
-            hint=f"add images, or take folds: {len(names)}" if len(names) > 1 else "add images",
+            f"{count} images cannot be divided into folds={folds}",
+            hint=f"add images, or take folds: {count}" if count > 1 else "add images",
         )
-    if of.together is None:
-        return fold_numbers(names, labels, of.folds)
-    groups = grouped(names, of.together)
-    if len({*groups}) < of.folds:
+
+
+def _numbers(
+    names: Sequence[str],
+    labels: Sequence[int],
+    folds: int,
+    groups: Groups | None,
+    classes: Sequence[Sequence[int]] = (),
+) -> NDArray[np.int64]:
+    """[N], the fold of each image; raises ArgumentError if there are too few groups."""
+    if groups is None:
+        return fold_numbers(names, labels, folds)
+    count = len({*groups.numbers})
+    if count < folds:
+        another = ", or a pattern that tells more groups apart"
         raise ArgumentError(
-            f"{len({*groups})} groups of images, by together='{of.together}', cannot be divided into folds={of.folds}",
-            argument="together",
-            hint=f"take folds: {len({*groups})}, or a pattern that tells more groups apart",
+            f"{count} groups of images, by {groups}, cannot be divided into folds={folds}",
+            argument=groups.key,
+            hint=f"take folds: {count}{another if groups.key == 'together' else ''}",
         )
-    return parts_of_groups(names, classes or [[label] for label in labels], groups, [1 / of.folds] * of.folds)
+    return parts_of_groups(names, classes or [[label] for label in labels], groups.numbers, [1 / folds] * folds)
 
 
-def division(data_set: Any, trained: Sequence[str], held_out: Sequence[str]) -> str:
+def division(data_set: Any, trained: Sequence[str], held_out: Sequence[str], groups: Groups | None = None) -> str:
     """What part of its training images a data set holds out, in words; empty if its files have a split for that.
 
     trained, held_out: the names of the images to train on and of those to evaluate on.
+    groups: of the ones held out and then of the others, if something other than their names says so.
     """
     share, folds = getattr(data_set, "val_share", 0), getattr(data_set, "folds", 0)
     if not share and not folds:
@@ -119,10 +132,20 @@ def division(data_set: Any, trained: Sequence[str], held_out: Sequence[str]) -> 
     asked = f"val_share={share:g}" if share else f"fold {data_set.fold} of folds={folds}"
     told = f"val: {len(held_out) / count:.1%} of {count:,} training images, as {asked}"
     together = getattr(data_set, "together", None)
-    if together is None:
+    if together is not None:
+        groups = grouped([*held_out, *trained], together)
+    if groups is None:
         return told
-    groups = grouped([*held_out, *trained], together)
-    return f"{told}; {len({*groups[: len(held_out)]})} of {len({*groups})} groups by together='{together}'"
+    return f"{told}; {len({*groups.numbers[: len(held_out)]})} of {len({*groups.numbers})} groups by {groups}"
+
+
+def listed_division(data_set: Any, trained: Listing, held_out: Listing) -> str:
+    """The same of a data set that lists its files."""
+    groups = held_out.groups
+    if groups is not None and trained.groups is not None:
+        groups = replace(groups, numbers=groups.numbers + trained.groups.numbers)
+    ours, theirs = ([listing.name(path) for path in listing.paths] for listing in (trained, held_out))
+    return division(data_set, ours, theirs, groups)
 
 
 def listed_part(whole: Listing, of: Folded, *, held_out: bool) -> Listing:
@@ -134,8 +157,10 @@ def listed_part(whole: Listing, of: Folded, *, held_out: bool) -> Listing:
                 f"the class '{name}' has one image in {whole.root}, and folds={of.folds} needs two",
                 hint="add images, or leave the class out",
             )
-    numbers = _numbers([whole.name(path) for path in whole.paths], whole.labels, of)
-    if of.together is not None:
-        require_divided_classes(whole, numbers, f"folds={of.folds} and together='{of.together}'")
+    _require_images(len(whole.paths), of.folds)
+    groups = groups_of(whole, of.together)
+    numbers = _numbers([whole.name(path) for path in whole.paths], whole.labels, of.folds, groups)
+    if groups is not None:
+        require_divided_classes(whole, numbers, f"folds={of.folds}", groups)
     inside = numbers == of.fold
     return replace(whole.take(np.flatnonzero(inside if held_out else ~inside).tolist()), part_of=whole)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spdbuild.data.division.name_digest import name_digest
-from spdbuild.data.files.listing import Listing
+from spdbuild.data.files.listing import Groups, Listing
 from spdbuild.errors import DataError
 from spdbuild.text.together import group_numbers
 from spdbuild.wording.phrases import number
@@ -37,9 +37,16 @@ class _Group:
     weight: float
 
 
-def grouped(names: Sequence[str], together: str) -> list[int]:
-    """The group of each image, counted from 0; raises ArgumentError if the names give none."""
-    return group_numbers(re.compile(together), names)
+def grouped(names: Sequence[str], together: str) -> Groups:
+    """The groups that a pattern makes of the names of images; raises ArgumentError if the names give none."""
+    return Groups(tuple(group_numbers(re.compile(together), names)), "together", together)
+
+
+def groups_of(whole: Listing, together: str | None) -> Groups | None:
+    """The groups of a listing: its own, or those that a pattern makes of its names; None if there are none."""
+    if together is None:
+        return whole.groups
+    return grouped([whole.name(path) for path in whole.paths], together)
 
 
 def parts_of_groups(
@@ -67,18 +74,20 @@ def parts_of_groups(
     return found
 
 
-def require_divided_classes(whole: Listing, parts: NDArray[np.int64], division: str) -> None:
+def require_divided_classes(whole: Listing, parts: NDArray[np.int64], division: str, groups: Groups) -> None:
     """Refuse parts of which one has all images of a class; raises DataError.
 
-    parts: of each image. division: how they were made, as one writes it in a recipe.
+    parts: of each image. division, groups: how they were made, the first as one writes it in a recipe.
     """
+    by = f"{division} and {groups}"
+    another = ", leave it out, or write a pattern that tells more groups apart"
     labels = np.asarray(whole.labels, np.int64)
     pairs = np.unique(np.stack((labels, parts)), axis=1)
     for label in np.flatnonzero(np.bincount(pairs[0]) == 1):
         count = number(int(np.sum(labels == label)), "image")
         raise DataError(
-            f"the class '{whole.classes[label]}' has all of its {count} in {whole.root} in one part with {division}",
-            hint="add images of other groups to it, leave it out, or write a pattern that tells more groups apart",
+            f"the class '{whole.classes[label]}' has all of its {count} in {whole.root} in one part with {by}",
+            hint="add images of other groups to it" + (another if groups.key == "together" else ", or leave it out"),
         )
 
 

@@ -18,12 +18,32 @@ _ARCHIVES = (".zip", ".tar", ".tgz", ".gz", ".7z", ".rar")
 
 
 @dataclass(frozen=True)
+class Groups:
+    """Which files stay together when a listing is divided.
+
+    numbers: the group of each file, from 0. key: of a recipe, that says which; value: what it says.
+    """
+
+    numbers: tuple[int, ...]
+    key: str
+    value: str
+
+    def __str__(self) -> str:
+        return f"{self.key}='{self.value}'"
+
+    def take(self, positions: Sequence[int]) -> Groups:
+        """The groups of the files at `positions`."""
+        return replace(self, numbers=tuple(self.numbers[position] for position in positions))
+
+
+@dataclass(frozen=True)
 class Listing:
     """Files with labels.
 
     root: the folder that messages name the files from.
     labels: positions in `classes`, one for each path.
     part_of: the files with which these are decoded once for all, such as those of all folds; None: these alone.
+    groups: which of them stay together, if something other than their names says so.
     """
 
     root: Path
@@ -31,6 +51,7 @@ class Listing:
     labels: tuple[int, ...]
     classes: tuple[str, ...]
     part_of: Listing | None = None
+    groups: Groups | None = None
 
     def name(self, path: Path) -> str:
         """`path` relative to the root."""
@@ -38,8 +59,12 @@ class Listing:
 
     def take(self, positions: Sequence[int]) -> Listing:
         """The files at `positions`, in that order."""
-        paths = tuple(self.paths[position] for position in positions)
-        return replace(self, paths=paths, labels=tuple(self.labels[position] for position in positions))
+        return replace(
+            self,
+            paths=tuple(self.paths[position] for position in positions),
+            labels=tuple(self.labels[position] for position in positions),
+            groups=self.groups and self.groups.take(positions),
+        )
 
 
 def existing_folder(path: Path) -> Path:

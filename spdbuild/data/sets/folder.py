@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar, Literal, NoReturn
+from typing import ClassVar, NoReturn
 
+from spdbuild.data.csv.table import tables_in
 from spdbuild.data.dataset import DATASETS, Split
-from spdbuild.data.division.folds import listed_part, require_folds, require_together
-from spdbuild.data.division.grouped import grouped, parts_of_groups, require_divided_classes
-from spdbuild.data.division.name_digest import name_digest
 from spdbuild.data.files.decoding import Resize
-from spdbuild.data.files.images import ArrayImages, ImageSet
-from spdbuild.data.files.levels import Levels, require_levels
+from spdbuild.data.files.levels import Levels
 from spdbuild.data.files.listing import Listing, existing_folder, image_files, subfolders
-from spdbuild.data.files.reading import OnError, Reading, open_listing
+from spdbuild.data.files.reading import OnError
 from spdbuild.data.sets.boxes_hint import boxes_hint
-from spdbuild.data.sets.noise import noise_images
-from spdbuild.declaring.ranges import require_range
+from spdbuild.data.sets.labelled import LabelledFiles
 from spdbuild.declaring.roles import Role, role
-from spdbuild.errors import ArgumentError, DataError, MissingSplitError, nearest
+from spdbuild.errors import DataError, MissingSplitError, nearest
 from spdbuild.shape import Size
 from spdbuild.wording.phrases import some
 
@@ -31,7 +27,7 @@ _HELD_OUT_FOLDERS = ("test", *_VAL_FOLDERS)
 
 @DATASETS.register
 @dataclass(frozen=True)
-class Folder:
+class Folder(LabelledFiles):
     """Images in folders that are named after their classes.
 
         root/
@@ -72,7 +68,8 @@ class Folder:
     memory_gib: up to this many GiB of pixels are decoded once and kept in memory.
     """
 
-    task: ClassVar[Literal["classification"]] = "classification"
+    usual_val: ClassVar[tuple[str, ...]] = _VAL_FOLDERS
+    usual_test: ClassVar[tuple[str, ...]] = ("test",)
 
     root: str = field(metadata=role(Role.RESUMED))
     train: str = "train"
@@ -88,56 +85,19 @@ class Folder:
     on_error: OnError = "refuse"
     memory_gib: float = field(default=2.0, metadata=role(Role.RESUMED))
 
-    def __post_init__(self) -> None:
-        require_range(self, "size", least=1)
-        require_range(self, "memory_gib", least=0)
-        require_range(self, "val_share", least=0, below=1)
-        require_folds(self)
-        given = [name for name in ("folds", "val_share", "val") if getattr(self, name)]
-        if len(given) > 1:
-            message = f"{given[0]} and {given[1]} both say what the validation split is"
-            raise ArgumentError(message, argument=given[0])
-        require_together(self, divided=self._divided, hint="say val_share: 0.2 or folds: 5, or leave it out")
-        require_levels(self)
-
-    @property
-    def reading(self) -> Reading:
-        return Reading(self.size, self.resize, self.on_error, self.memory_gib, self.levels)
-
-    @property
-    def splits(self) -> tuple[Split, ...]:
-        """As the folders are called; `test` also if there is none to evaluate on."""
-        if not self._has_val():
-            return "train", "test"
-        return ("train", "val", "test") if self.test or self._existing(self._test_names()) else ("train", "val")
-
-    @property
-    def _divided(self) -> bool:
-        """Whether the validation split is a part of the training folder."""
-        return bool(self.val_share or self.folds)
-
-    def _has_val(self) -> bool:
-        return bool(self._divided or self.val or self._existing(self._val_names()))
-
-    def _existing(self, names: Sequence[str]) -> str | None:
-        """The first of `names` that is a folder below the root."""
+    def existing(self, names: Iterable[str]) -> str | None:
         return next((name for name in names if (Path(self.root) / name).is_dir()), None)
 
-    def open(self, split: Split) -> ImageSet:
-        return open_listing(self.listing(split), self.reading)
+    def list_train(self) -> Listing:
+        folder = _split_folder(existing_folder(Path(self.root)), (self.train,), "training")
+        return _list(folder, _class_names(folder))
 
-    def listing(self, split: Split) -> Listing:
+    def list_held_out(self, split: Split) -> Listing:
         root = existing_folder(Path(self.root))
-        held_out = split == "test" or (split == "val" and not self._divided)
-        if held_out and not (root / self.train).is_dir():
+        if not (root / self.train).is_dir():
             folder = self._held_out(split)
             return _list(folder, _test_class_names(folder))
         classes = _class_names(_split_folder(root, (self.train,), "training"))
-        if not held_out:
-            whole = _list(root / self.train, classes)
-            if self.folds:
-                return listed_part(whole, self, held_out=split == "val")
-            return _part(whole, self.val_share, self.together, held_out=split == "val") if self.val_share else whole
         folder = self._held_out(split)
         _check_test_classes(folder, classes)
         return _list(folder, classes)
@@ -146,65 +106,14 @@ class Folder:
         """The folder of a held-out split; MissingSplitError if there is none."""
         root = Path(self.root)
         if split == "val":
-            return _split_folder(root, self._val_names(), "validation", MissingSplitError)
-        names, val = self._test_names(), self._existing(self._val_names())
-        if val and not self.test and not self._existing(names):
+            return _split_folder(root, self.val_names(), "validation", MissingSplitError)
+        names, val = self.test_names(), self.existing(self.val_names())
+        if val and not self.test and not self.existing(names):
             raise MissingSplitError(
                 f"{root} has no test folder {_either(names)}: {val}/ is the split 'val', which training evaluates on",
                 hint=f"put images that training never sees into {names[0]}/<class>/, or take the split val",
             )
         return _split_folder(root, names, "test", MissingSplitError)
-
-    def _val_names(self) -> Sequence[str]:
-        """Names that the validation folder may have."""
-        if self._divided:
-            return ()
-        return (self.val,) if self.val else [name for name in _VAL_FOLDERS if name != self.test]
-
-    def _test_names(self) -> Sequence[str]:
-        """Names that the test folder may have: where a share is the validation split, also those of its folder."""
-        if self.test:
-            return (self.test,)
-        names = _HELD_OUT_FOLDERS if self._divided or not self._existing(self._val_names()) else ("test",)
-        return [name for name in names if name != self.val]
-
-    @classmethod
-    def sample(cls) -> ArrayImages:
-        return noise_images(classes=("cat", "dog"), size=16)
-
-
-def _part(whole: Listing, share: float, together: str | None, *, held_out: bool) -> Listing:
-    """The images that are held out, or the others: of each class the share, or groups that come near to it."""
-    inside = _of_each_class(whole, share) if together is None else _of_groups(whole, share, together)
-    return whole.take([position for position in range(len(whole.paths)) if (position in inside) == held_out])
-
-
-def _of_each_class(whole: Listing, share: float) -> set[int]:
-    """The positions of the images that are held out; at least one of each class.
-
-    The digests of their names say which: of the files that were there before others came, most stay where they were.
-    """
-    by_class: list[list[int]] = [[] for _ in whole.classes]
-    for position, label in enumerate(whole.labels):
-        by_class[label].append(position)
-    chosen = set[int]()
-    for name, own in zip(whole.classes, by_class, strict=True):
-        if len(own) == 1:
-            raise DataError(
-                f"the class '{name}' has one image in {whole.root}, and val_share={share:g} needs two",
-                hint="add images, or leave the class out",
-            )
-        own.sort(key=lambda position: name_digest(whole.name(whole.paths[position])))
-        chosen.update(own[: min(max(round(share * len(own)), 1), len(own) - 1)])
-    return chosen
-
-
-def _of_groups(whole: Listing, share: float, together: str) -> set[int]:
-    """The positions of the images that are held out, with all of their groups; some of each class, but not all."""
-    names = [whole.name(path) for path in whole.paths]
-    parts = parts_of_groups(names, [[label] for label in whole.labels], grouped(names, together), (share, 1 - share))
-    require_divided_classes(whole, parts, f"val_share={share:g} and together='{together}'")
-    return {position for position, part in enumerate(parts) if part == 0}
 
 
 def _split_folder(root: Path, names: Sequence[str], what: str, failure: type[DataError] = DataError) -> Path:
@@ -229,11 +138,13 @@ def _layout_hint(root: Path, names: Sequence[str]) -> str:
         return "this is CIFAR's own archive: read it with name: cifar10 or cifar100"
     if boxes := boxes_hint(root):
         return boxes
-    if not folders:
-        return "it should hold train/<class>/*.png and test/<class>/*.png"
     near = nearest(names[0], (folder.name for folder in folders))
     if near.startswith("did you mean"):
         return near
+    if tables := tables_in(root):
+        return f"if the labels stand in {tables[0].name}, read them with name: csv, root: {root}"
+    if not folders:
+        return "it should hold train/<class>/*.png and test/<class>/*.png"
     found = some((f"{folder.name}/" for folder in folders), 3)
     if names[0] == "train":
         return f"it holds {found}; if these are the classes, say train: . and val_share: 0.2"
