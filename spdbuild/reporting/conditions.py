@@ -39,7 +39,10 @@ _CHOICE = {"split": "split", "weights": "evaluated weights", "precision": "evalu
 _MEASURED = ("data", EVALUATED, "task.name", "task.evaluation", "task.tta", *_CHOICE.values())
 #: What keys of a task mean where they are absent, as they are in recipes that are older than the keys.
 _FLIPS = {"task.tta.horizontal_flip": False, "task.tta.vertical_flip": False}
-_WHERE_ABSENT = {"classification": _FLIPS, "detection": {**_FLIPS, "task.tta.scales": [1]}}
+_WHERE_ABSENT: Mapping[str, Mapping[str, Any]] = {
+    "classification": _FLIPS,
+    "detection": {**_FLIPS, "task.tta.scales": [1]},
+}
 #: What follows from a network: its file and, as a text may mean another network to another version, its costs.
 _FOLLOWING = ("architecture.yaml", "parameters", "macs")
 #: Keys that these follow from.
