@@ -64,6 +64,14 @@ Examples:
     "--max-detections", cls=DependentOption, needs="--nms", type=click.IntRange(1), help="Boxes of an image at most."
 )
 @click.option(
+    "--class-agnostic",
+    cls=DependentOption,
+    needs="--nms",
+    is_flag=True,
+    default=None,
+    help="Let boxes of different classes suppress each other, too.",
+)
+@click.option(
     "--precision",
     type=click.Choice(get_args(Precision)),
     default="fp32",
@@ -93,6 +101,7 @@ def command(
     min_score: float | None,
     max_iou: float | None,
     max_detections: int | None,
+    class_agnostic: bool | None,
     precision: Precision,
     tolerance: float | None,
     as_json: bool,
@@ -117,7 +126,12 @@ def command(
     if dynamic and batch is not None:
         raise InputError("--batch and --dynamic say both how many images a call has", hint="leave one of them out")
     source = choice.source(network)
-    changes = {"min_score": min_score, "max_iou": max_iou, "max_detections": max_detections}
+    changes = {
+        "min_score": min_score,
+        "max_iou": max_iou,
+        "max_detections": max_detections,
+        "class_agnostic": class_agnostic,
+    }
     given = {name: value for name, value in changes.items() if value is not None}
     from spdbuild.exporting.export import export
     from spdbuild.exporting.formats import FORMATS

@@ -50,6 +50,11 @@ class Calls:
             known |= {axis: size * Dim(self.axes[axis], min=CELLS) for axis, size in enumerate(self.cell, 2)}
         return known
 
+    @property
+    def box_axes(self) -> Mapping[int, str]:
+        """Names of the axes of a detector's decoded boxes [N, R, 5 + K] that may have any length."""
+        return ({0: "batch"} if self.batch is None else {}) | ({1: "rows"} if self.cell else {})
+
     def shapes(self, graph: Graph) -> list[list[Shape]]:
         """The shapes of the inputs on which a file is compared, one list per run, without the batch."""
         own = [node.shape for node in graph.inputs]

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.export import ExportedProgram
+from torch.export import Dim, ExportedProgram
 
 from spdbuild.analysis.watching import ALONE
 from spdbuild.conversion.folding import Folding, fold
@@ -28,16 +28,8 @@ from spdbuild.exporting.network import (
     trained_weights,
 )
 from spdbuild.exporting.parity import Parity, compare
-from spdbuild.exporting.suppression import (
-    SUPPRESSED,
-    Suppressing,
-    Suppression,
-    crowded,
-    nms_options,
-    require_own_boxes,
-    require_same_selection,
-    suppressed_shapes,
-)
+from spdbuild.exporting.suppression import SUPPRESSED, Suppressing, Suppression, nms_options, suppressed_shapes
+from spdbuild.exporting.suppression_parity import crowded, require_own_boxes, require_same_selection
 from spdbuild.graph import Graph
 from spdbuild.loading import Architecture
 from spdbuild.metrics.nms import NmsOptions
@@ -150,7 +142,7 @@ def export(
     calls = calls_of(trained.graph, batch, any_size)
     allowed = TOLERANCES[precision] if tolerance is None else tolerance
     head = decoded_head(trained.graph, raw)
-    options = nms_options(trained, head, calls, nms)
+    options = nms_options(trained, raw, nms)
     # What torch.export and the exporter to ONNX keep while they trace belongs to the process, not to the thread.
     with ALONE, warnings.catch_warnings():
         # Of torchvision, about its own code.
@@ -218,25 +210,28 @@ class _Job:
         )
 
     def _suppress(self, beside: Path, decoded: Runner, options: NmsOptions) -> None:
-        """Fill the file with the network and the suppression behind it; `decoded`: the network alone, as a file.
-
-        First a file of the suppression alone must keep the same of many boxes: random images have few, or equal ones.
-        """
-        suppression, name = Suppression(options), self.graph.name
+        """Fill the file with the network and the suppression behind it; `decoded`: the network alone, as a file."""
+        suppression, name = Suppression(options, loop=self.calls.batch is None), self.graph.name
         images = list(self.calls.samples(self.graph))
-        (boxes,) = decoded(images[0])
-        crowd = crowded(tuple(boxes.shape), options)
-        alone = Axes((DETECTIONS,), SUPPRESSED, {})
         with torch.no_grad():
-            self.kind.write(_traced(suppression, name, (crowd,), {}), beside, alone, self.card)
-            require_same_selection(self.kind.load(beside), crowd, options, str(self.path))
-            whole = replace(self.axes, outputs=SUPPRESSED)
-            program = _traced(Suppressing(self.model, suppression), name, images[0], {})
-            self.kind.write(program, beside, whole, self.card)
+            rows = [decoded(given)[0] for given in images]
+            # Without a loop, what is done to each of several images is the same.
+            crowds = [
+                crowded((len(found) if suppression.loop else 1, *found.shape[1:]), options, seed)
+                for seed, found in enumerate(rows)
+            ]
+            free = self.calls.box_axes
+            lengths = {axis: Dim(name, min=1) for axis, name in free.items()}
+            alone = _traced(suppression, name, (crowds[0],), lengths)
+            self.kind.write(alone, beside, Axes((DETECTIONS,), SUPPRESSED, free), self.card)
             file = self.kind.load(beside)
-            for given in images:
-                (rows,) = decoded(given)
-                require_own_boxes(file(given), rows, options, self.tolerance)
+            for crowd in (*crowds, torch.zeros_like(crowds[0])):
+                require_same_selection(file, crowd, options, str(self.path))
+            whole = _traced(Suppressing(self.model, suppression), name, images[0], self.calls.lengths)
+            self.kind.write(whole, beside, replace(self.axes, outputs=SUPPRESSED), self.card)
+            file = self.kind.load(beside)
+            for given, found in zip(images, rows, strict=True):
+                require_own_boxes(file(given), found, options, self.tolerance, str(self.path))
 
     def _raw_head(self) -> Detect | None:
         name = head_of_graph(self.graph)

@@ -49,7 +49,7 @@ REFUSED = {
     ),
     "boxes of a classifier": (
         {"output": "a.onnx", "weights": "small.st", "nms": True},
-        "error: small gives no boxes here, so none are suppressed\n      = hint: leave nms out, or raw",
+        "error: small is no detector, so it has no boxes to suppress\n      = hint: leave nms out",
     ),
     "no batch": (
         {"output": "a.onnx", "weights": "small.st", "batch": 0},

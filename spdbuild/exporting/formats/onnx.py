@@ -74,6 +74,7 @@ class Onnx(Format):
                     opset_version=self.opset,
                     dynamic_shapes=names,
                     dynamo=True,
+                    custom_translation_table={torch.ops.aten.sort.stable: _stably_sorted},
                     verbose=False,
                 )
         except torch.onnx.errors.OnnxExporterError as error:
@@ -113,6 +114,13 @@ class Onnx(Format):
         return run
 
 
+def _stably_sorted(values: Any, stable: bool = True, dim: int = -1, descending: bool = False) -> Any:
+    """What torch has no translation of: of equal values, ONNX says, TopK gives the one of the lower index first."""
+    from onnxscript.onnx_opset import opset18 as op
+
+    return op.TopK(values, op.Shape(values, start=dim, end=dim + 1 or None), axis=dim, largest=descending)
+
+
 @contextmanager
 def _failing(verb: str) -> Iterator[None]:
     """Turn errors of ONNX Runtime into a RunError."""
@@ -143,14 +151,30 @@ def _tidy(model: Any, axes: Axes) -> None:
     """
     model.producer_name, model.producer_version = "spdbuild", __version__
     graph = model.graph
-    del graph.metadata_props[:]
-    for entry in (*graph.input, *graph.output, *graph.value_info, *graph.initializer):
-        del entry.metadata_props[:]
     for output in graph.output:
         for axis in output.type.tensor_type.shape.dim:
             if axis.dim_param and axis.dim_param not in axes.free.values():
                 axis.Clear()
+    graphs = list(_graphs(graph))
+    for found in graphs:
+        del found.metadata_props[:]
+        for entry in (*found.input, *found.output, *found.value_info, *found.initializer):
+            del entry.metadata_props[:]
+        for node in found.node:
+            layers = [text for text in node.metadata_props if text.key == "namespace"]
+            del node.metadata_props[:]
+            node.metadata_props.extend(layers)
+    # Numbers that torch took out of a loop and then computed with; ONNX Runtime warns of them.
+    used = {name for found in graphs for node in found.node for name in node.input}
+    used |= {output.name for found in graphs for output in found.output}
+    for tensor in [tensor for tensor in graph.initializer if tensor.name not in used]:
+        graph.initializer.remove(tensor)
+
+
+def _graphs(graph: Any) -> Iterator[Any]:
+    """A graph of an ONNX model, and those in its nodes, such as bodies of loops."""
+    yield graph
     for node in graph.node:
-        layers = [text for text in node.metadata_props if text.key == "namespace"]
-        del node.metadata_props[:]
-        node.metadata_props.extend(layers)
+        for attribute in node.attribute:
+            for inner in (*([attribute.g] if attribute.HasField("g") else ()), *attribute.graphs):
+                yield from _graphs(inner)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -31,9 +33,22 @@ class Pt2(Format):
     def write(self, program: ExportedProgram, path: Path, axes: Axes, card: Mapping[str, Any]) -> int | None:
         # torch does not say why it cannot write a file.
         file = BytesIO()
-        torch.export.save(program, file, extra_files={CARD: json_text(card)})
+        with _quiet():
+            torch.export.save(program, file, extra_files={CARD: json_text(card)})
         path.write_bytes(file.getbuffer())
         return None
 
     def load(self, path: Path) -> Runner:
         return runner_of(torch.export.load(path).module())
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Show no warnings of torch's writer: it warns of what a loop need not have, as if it could not write it."""
+    log = logging.getLogger("torch._export.serde.serialize")
+    level = log.level
+    log.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        log.setLevel(level)
