@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import csv
-import errno
 import re
 import shutil
-import tracemalloc
 from collections.abc import Callable
-from dataclasses import replace
-from io import StringIO
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -26,15 +22,13 @@ from torch import nn
 import spdbuild
 from spdbuild.cli import spdbuild as cli
 from spdbuild.data import ArrayImages
-from spdbuild.errors import ArgumentError, DataError, DiskFullError, InputError, RunError
+from spdbuild.errors import ArgumentError, DataError, InputError
 from spdbuild.system import memory
 from spdbuild.training.evaluation_loop import evaluate_model
 from spdbuild.training.probabilities import probabilities_of
 from spdbuild.training.processes.distributed import Processes
-from spdbuild.training.report import outputs
 from spdbuild.training.report.outputs import Outputs
 from spdbuild.training.task import TASKS, Prediction
-from spdbuild.training.trained.predict import distinct
 from spdbuild.training.trained.stored_run import StoredModel
 
 CPU = torch.device("cpu")
@@ -146,7 +140,10 @@ def test_a_table_of_probabilities_has_every_class_and_reads_as_the_same_numbers(
 ) -> None:
     seen = list(spdbuild.predict(run, insects / "test"))
     assert [bool(entry.problem) for entry in seen].count(True) == 1
-    first, *rows = read(written(tmp_path / "seen", seen))
+    with Outputs(tmp_path / "seen", ("probabilities",)) as outputs:
+        for entry in seen:
+            outputs.add(entry)
+    first, *rows = read(tmp_path / "seen" / "probabilities.csv")
     assert [path.name for path in (tmp_path / "seen").iterdir()] == ["probabilities.csv"]
     good = [entry for entry in seen if not entry.problem]
     assert first == ["file", *CLASSES]
@@ -154,90 +151,6 @@ def test_a_table_of_probabilities_has_every_class_and_reads_as_the_same_numbers(
     values = np.array([row[1:] for row in rows], np.float64)
     assert (values.astype(np.float32) == np.array([entry.probabilities for entry in good])).all()
     assert abs(values.sum(axis=1) - 1).max() < 1e-6
-
-
-def many(count: int, classes: int) -> list[Prediction]:
-    values = np.full(classes, 1 / classes, np.float32)
-    names = tuple(map(str, range(classes)))
-    return [Prediction(Path(f"{i}.png"), (), probabilities=values, classes=names) for i in range(count)]
-
-
-def test_a_table_of_probabilities_waits_on_the_disk(tmp_path: Path) -> None:
-    entries = many(300, 1000)
-    with Outputs(tmp_path, ("probabilities",)) as outputs:
-        outputs.add(entries[0])
-        tracemalloc.start()
-        for entry in entries:
-            outputs.add(entry)
-        peak = tracemalloc.get_traced_memory()[1]
-        tracemalloc.stop()
-    assert (tmp_path / "probabilities.csv").stat().st_size > 3_000_000
-    assert peak < 500_000
-
-
-def written(folder: Path, seen: list[Prediction]) -> Path:
-    """The table of predictions."""
-    with Outputs(folder, ("probabilities",)) as outputs:
-        for entry in seen:
-            outputs.add(entry)
-    return folder / "probabilities.csv"
-
-
-def interrupted(folder: Path, seen: list[Prediction]) -> None:
-    with Outputs(folder, ("probabilities",)) as outputs:
-        for entry in seen:
-            outputs.add(entry)
-        raise KeyboardInterrupt
-
-
-def test_what_was_seen_before_an_interruption_is_in_the_table(tmp_path: Path) -> None:
-    for count in (0, 2):
-        with pytest.raises(KeyboardInterrupt):
-            interrupted(tmp_path / str(count), many(count, 2))
-    assert len(read(tmp_path / "2" / "probabilities.csv")) == 3
-    assert not (tmp_path / "0").exists()
-
-
-class Full(StringIO):
-    """A file on a disk with room for a number of characters, which is only seen when a buffer of 100 is written."""
-
-    def __init__(self, room: int) -> None:
-        super().__init__()
-        self.room, self.waiting = room, 0
-
-    def write(self, text: str) -> int:
-        self.waiting += len(text)
-        if self.waiting >= 100:
-            self.flush()
-        return super().write(text)
-
-    def seek(self, offset: int, whence: int = 0) -> int:
-        self.flush()
-        return super().seek(offset, whence)
-
-    def flush(self) -> None:
-        self.room -= self.waiting
-        if self.room < 0:
-            raise OSError(errno.ENOSPC, "No space left on device")
-        self.waiting = 0
-
-    def close(self) -> None:
-        self.flush()
-        super().close()
-
-
-@pytest.mark.parametrize("count", [1, 50])
-def test_a_table_without_room_on_the_disk_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, count: int) -> None:
-    monkeypatch.setattr(outputs, "TemporaryFile", lambda *_, **__: Full(5))
-    with pytest.raises(DiskFullError, match=r"probabilities\.csv cannot be written: No space left"):
-        written(tmp_path, many(count, 2))
-    assert not list(tmp_path.iterdir())
-
-
-def test_a_table_that_cannot_be_written_is_told(tmp_path: Path) -> None:
-    (tmp_path / "probabilities.csv").mkdir()
-    with pytest.raises(RunError, match=r"probabilities\.csv cannot be written: it is a folder"):
-        written(tmp_path, many(1, 2))
 
 
 def test_a_detector_gives_no_probabilities(tmp_path: Path) -> None:
@@ -380,32 +293,6 @@ def test_two_processes_write_the_table_of_one(
     np.testing.assert_allclose(
         np.array([r[2:] for r in two[1:]], float), np.array([r[2:] for r in one[1:]], float), rtol=1e-5
     )
-
-
-def test_only_what_is_called_like_a_picture_gets_another_name(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    (entry,) = many(1, 2)
-    with Outputs(tmp_path, ("json", "csv", "probabilities")) as outputs:
-        for name in ("x/ok.png", "x/ok.jpg"):
-            outputs.add(replace(entry, file=Path(name)))
-    assert caplog.messages == []
-    assert [row[0] for row in read(tmp_path / "probabilities.csv")] == ["file", "x/ok.png", "x/ok.jpg"]
-
-
-def test_a_file_is_the_same_by_whatever_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    for folder in ("a", "b/inner"):
-        Path(folder).mkdir(parents=True)
-    for file in ("a/1.png", "2.png", "b/2.png"):
-        Path(file).touch()
-    Path("link.png").symlink_to("2.png")
-    Path("a/inner").symlink_to(tmp_path / "b" / "inner")
-    # Behind the link to a folder, .. is another folder than the one that holds the link.
-    files = [Path(f) for f in ("2.png", "a/1.png", "a/../2.png", tmp_path / "2.png", "link.png", "a/inner/../2.png")]
-    Path("a/2.png").touch()
-    files.append(Path("a/2.png"))
-    unique = [files[0], files[1], files[4], files[5], files[6]]
-    assert distinct(files) == (unique, [files[0]])
-    assert distinct(unique) == (unique, [])
 
 
 @pytest.fixture
