@@ -121,7 +121,7 @@ def export(
     opset: ONNX opset version. keep: leave space-to-depth and norms as they are, instead of folding them.
     raw: let a detector return one map of raw predictions for each level, as in training.
     nms: let a detector suppress overlapping boxes; True: as the run's predictions do, or what differs from that, such
-        as {"min_score": 0.1, "max_detections": 100}. A call has one number of images and one size of them then.
+        as {"min_score": 0.1, "max_detections": 100}.
     precision: of weights and layers, "fp32" or "fp16"; inputs and outputs are float32 in both, and boxes are decoded in
         float32.
     tolerance: greatest difference from the network before folding, max |a - b| / max |a|; by default
@@ -195,7 +195,7 @@ class _Job:
                 f"(absolute {parity.absolute:.1e}), more than {self.tolerance:g}"
             )
         if self.nms is not None:
-            self._suppress(beside, file, self.nms)
+            opset = self._suppress(beside, file, self.nms)
         return Export(
             self.path,
             self.kind.name,
@@ -209,8 +209,11 @@ class _Job:
             self.tolerance,
         )
 
-    def _suppress(self, beside: Path, decoded: Runner, options: NmsOptions) -> None:
-        """Fill the file with the network and the suppression behind it; `decoded`: the network alone, as a file."""
+    def _suppress(self, beside: Path, decoded: Runner, options: NmsOptions) -> int | None:
+        """Fill the file with the network and the suppression behind it, and return the version of its ops.
+
+        decoded: the network alone, as a file.
+        """
         suppression, name = Suppression(options, loop=self.calls.batch is None), self.graph.name
         images = list(self.calls.samples(self.graph))
         with torch.no_grad():
@@ -228,10 +231,11 @@ class _Job:
             for crowd in (*crowds, torch.zeros_like(crowds[0])):
                 require_same_selection(file, crowd, options, str(self.path))
             whole = _traced(Suppressing(self.model, suppression), name, images[0], self.calls.lengths)
-            self.kind.write(whole, beside, replace(self.axes, outputs=SUPPRESSED), self.card)
+            opset = self.kind.write(whole, beside, replace(self.axes, outputs=SUPPRESSED), self.card)
             file = self.kind.load(beside)
             for given, found in zip(images, rows, strict=True):
                 require_own_boxes(file(given), found, options, self.tolerance, str(self.path))
+        return opset
 
     def _raw_head(self) -> Detect | None:
         name = head_of_graph(self.graph)

@@ -11,11 +11,9 @@ import torch
 from torch import Tensor, nn
 from torchvision.ops import nms
 
-from spdbuild.boxes.boxes import cxcywh_to_xyxy
 from spdbuild.errors import ArgumentError, nearest
 from spdbuild.exporting.network import head_of_graph
-from spdbuild.metrics.nms import CLASS_OFFSET, DisplayNmsOptions, NmsOptions
-from spdbuild.nn.detection import BOX_AND_OBJECT
+from spdbuild.metrics.nms import CLASS_OFFSET, DisplayNmsOptions, NmsOptions, candidates
 from spdbuild.training.tasks.detection import Detection
 from spdbuild.training.trained.stored_graph import StoredGraph
 
@@ -94,19 +92,10 @@ class Suppression(nn.Module):
 
     def _select(self, rows: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         options = self.options
-        scores = rows[:, BOX_AND_OBJECT:] * rows[:, BOX_AND_OBJECT - 1, None]  # [R, K]
-        if options.multi_label:
-            row, label = (scores > options.min_score).nonzero(as_tuple=True)
-            score = scores[row, label]
-        else:
-            highest, label = scores.max(dim=1)
-            row = (highest > options.min_score).nonzero()[:, 0]
-            score, label = highest[row], label[row]
-        best = score.argsort(descending=True, stable=True)[: options.max_candidates]
         # Boxes without an area suppress none and are the last to stay. They come first, so that there always are some.
         boxes, scores, labels = (
-            torch.cat((part.new_full((_EMPTY, *part.shape[1:]), fill), part[best]))
-            for part, fill in ((cxcywh_to_xyxy(rows[row, :4]), 0), (score, 0), (label, NO_LABEL))
+            torch.cat((part.new_full((_EMPTY, *part.shape[1:]), fill), part))
+            for part, fill in zip(candidates(rows, options), (0, 0, NO_LABEL), strict=True)
         )
         kept = nms(boxes if options.class_agnostic else _apart(boxes, labels), scores, options.max_iou)
         torch._check(kept.shape[0] >= _EMPTY)

@@ -64,6 +64,18 @@ def select_detections(decoded: Tensor, options: NmsOptions | None = None) -> lis
 def _select(rows: Tensor, options: NmsOptions) -> Tensor:
     rows = rows[rows[:, BOX_AND_OBJECT - 1] > options.min_score]
     rows = rows.to(torch.promote_types(rows.dtype, torch.float32))
+    boxes, scores, labels = candidates(rows, options)
+    best = torch.cat((boxes, scores[:, None], labels[:, None].to(scores)), dim=1)
+    if not options.class_agnostic:
+        boxes = _apart(best)
+    return best[_kept(boxes, scores, options)]
+
+
+def candidates(rows: Tensor, options: NmsOptions) -> tuple[Tensor, Tensor, Tensor]:
+    """What takes part of an image, best score first: boxes [B, 4] (left, top, right, bottom), scores, labels [B].
+
+    rows: decoded, [R, 5 + K].
+    """
     scores = rows[:, BOX_AND_OBJECT:] * rows[:, BOX_AND_OBJECT - 1, None]  # [R, K]
     if options.multi_label:
         row, label = (scores > options.min_score).nonzero(as_tuple=True)
@@ -72,10 +84,8 @@ def _select(rows: Tensor, options: NmsOptions) -> Tensor:
         highest, label = scores.max(dim=1)
         row = (highest > options.min_score).nonzero()[:, 0]
         score, label = highest[row], label[row]
-    detections = torch.cat((cxcywh_to_xyxy(rows[row, :4]), score[:, None], label[:, None].to(score)), dim=1)
-    best = detections[score.argsort(descending=True, stable=True)[: options.max_candidates]]
-    boxes = best[:, :4] if options.class_agnostic else _apart(best)
-    return best[_kept(boxes, best[:, 4], options)]
+    best = score.argsort(descending=True, stable=True)[: options.max_candidates]
+    return cxcywh_to_xyxy(rows[row[best], :4]), score[best], label[best]
 
 
 def _apart(detections: Tensor) -> Tensor:
