@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from spdbuild.errors import InputError
+from spdbuild.cli.task_options import require_task
 from spdbuild.text.yaml_text import inline
 
 
@@ -19,12 +19,9 @@ def changes(
 
     given: by the name of each option the key that it overrides and its value, None or no values where it was left out.
     """
-    from spdbuild.training.trained.stored_run import recipe_of
-
     options = {option: pair for option, pair in given.items() if pair[1] not in (None, ())}
     # Checked before the recipe is changed: its error would quote a line that the user has not typed.
-    if options and (task := recipe_of(run, overrides, allow_imports=allow_imports).task.name) != "detection":
-        named = " and ".join(options)
-        message = f"{named} {'is' if len(options) == 1 else 'are'} for detectors, and the task of {run} is {task}"
-        raise InputError(message, hint=f"leave out {named}")
+    require_task(
+        run, overrides, list(options), "detectors", lambda task: task.name == "detection", allow_imports=allow_imports
+    )
     return [f"{key}={inline(value)}" for key, value in options.values()]

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from spdbuild.cli.classifier_options import require_classifier
 from spdbuild.cli.detector_options import changes
 from spdbuild.cli.json_output import print_json
 from spdbuild.cli.options import PATH, BuiltinName, DependentOption, imports_option, json_option
 from spdbuild.cli.output import say
+from spdbuild.cli.task_options import require_classifier
 from spdbuild.cli.weight_options import weights_option
 from spdbuild.wording.quantities import shapes_text
 from spdbuild.wording.tables import Table
@@ -78,7 +78,7 @@ def command(
         "--max-iou": ("task.evaluation.nms.max_iou", max_iou),
     }
     changed = changes(run, overrides, given, allow_imports=allow_imports)
-    require_classifier(run, overrides, {"--probabilities": probabilities}, allow_imports=allow_imports)
+    require_classifier(run, overrides, ["--probabilities"] if probabilities else [], allow_imports=allow_imports)
     report = evaluate(
         run,
         (*overrides, *changed),

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from spdbuild.cli.classifier_options import require_classifier
 from spdbuild.cli.detector_options import changes
 from spdbuild.cli.json_output import print_json
 from spdbuild.cli.options import PATH, DependentOption, imports_option, json_option, repeated_option
 from spdbuild.cli.output import say
+from spdbuild.cli.task_options import require_classifier
 from spdbuild.cli.weight_options import weights_option
 from spdbuild.errors import RunError
 from spdbuild.wording.phrases import number, printable, some
@@ -34,7 +34,7 @@ Examples:
 #: The number of things that a line names; --json and --save have them all.
 _SHOWN = 12
 
-#: Keys of `training.outputs.WRITERS`, which imports torch; a test compares them.
+#: Keys of `training.report.outputs.WRITERS`, which imports torch; a test compares them.
 _FORMS = ("pictures", "crops", "txt", "json", "csv", "probabilities")
 
 
@@ -112,7 +112,8 @@ def command(
         "--class": ("task.seeing.classes", classes),
     }
     changed = changes(run, overrides, given, allow_imports=allow_imports)
-    for_classes = {"--top": top is not None, "--save probabilities": "probabilities" in forms}
+    asked = (("--top", top is not None), ("--save probabilities", "probabilities" in forms))
+    for_classes = [option for option, is_given in asked if is_given]
     require_classifier(run, overrides, for_classes, allow_imports=allow_imports)
     written = Outputs(output, forms, source_roots(sources)) if output else None
     entries, problems = [], []
