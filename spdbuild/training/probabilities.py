@@ -32,7 +32,7 @@ class ProbabilitiesMeter:
     """A classifier's meter whose evaluation has the probabilities of every image, too.
 
     batch: images of a batch over all processes, which take turns. Raises DataError if memory does not hold float32
-    [images, classes]; the first of several processes needs up to four times as much.
+    [images, classes]; the first of several processes needs more, for it gathers what the others have.
     """
 
     def __init__(self, meter: Meter, images: ImageSet, batch: int) -> None:

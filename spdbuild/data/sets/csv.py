@@ -199,8 +199,10 @@ class Csv(LabelledFiles):
 
     def _has_labels(self, file: Path) -> bool:
         """Whether a file is there, other than that to train on, and has labels, which a competition may keep back."""
+        if not file.is_file():
+            return False
         train = self._train_file()
-        if not file.is_file() or file == train:
+        if file == train:
             return False
         if train is None or not train.is_file():
             return True
